@@ -1,0 +1,52 @@
+/** Runs one command of the outside world: an argument array in, text out, never a shell. */
+import { execa, ExecaError } from 'execa';
+
+/** A command that did not exit 0. `stderr` is the tool's own words, cut to what an error can carry. */
+export class CommandError extends Error {
+  readonly command: string;
+  readonly exitCode: number | undefined;
+  readonly stderr: string;
+  readonly stdout: string;
+
+  constructor(command: string, cause: ExecaError) {
+    const stderr = String(cause.stderr ?? '').trim().slice(-2000);
+    const reason = stderr || cause.shortMessage;
+    super(`\`${command}\` failed: ${reason}`, { cause });
+    this.name = 'CommandError';
+    this.command = command;
+    this.exitCode = cause.exitCode;
+    this.stderr = stderr;
+    this.stdout = String(cause.stdout ?? '');
+  }
+}
+
+export interface RunOptions {
+  signal?: AbortSignal | undefined;
+  timeoutMs?: number;
+  input?: string;
+}
+
+/**
+ * Runs `file` with `args` in the C locale and returns its standard output.
+ * @throws CommandError on a non-zero exit; the abort reason when `signal` was aborted.
+ */
+export async function run(
+  file: string,
+  args: readonly string[],
+  options: RunOptions = {},
+): Promise<string> {
+  try {
+    const result = await execa(file, [...args], {
+      env: { LC_ALL: 'C' },
+      stripFinalNewline: false,
+      ...(options.signal ? { cancelSignal: options.signal, forceKillAfterDelay: 2000 } : {}),
+      ...(options.timeoutMs ? { timeout: options.timeoutMs } : {}),
+      ...(options.input === undefined ? { stdin: 'ignore' as const } : { input: options.input }),
+    });
+    return result.stdout;
+  } catch (error) {
+    if (options.signal?.aborted) throw options.signal.reason;
+    if (error instanceof ExecaError) throw new CommandError([file, ...args].join(' '), error);
+    throw error;
+  }
+}

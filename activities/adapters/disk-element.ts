@@ -1,0 +1,55 @@
+/** The `<disk>` element of a persistent XML, changed as little as a switch of its source needs. */
+import { XMLBuilder, XMLParser } from 'fast-xml-parser';
+
+const options = {
+  ignoreAttributes: false,
+  attributeNamePrefix: '@',
+  preserveOrder: true,
+  parseTagValue: false,
+  parseAttributeValue: false,
+} as const;
+const parser = new XMLParser(options);
+const builder = new XMLBuilder({ ...options, suppressEmptyNode: true });
+
+type Ordered = Record<string, unknown> & { ':@'?: Record<string, string> };
+const inside = (nodes: Ordered[], tag: string): Ordered[] =>
+  (nodes.find((n) => tag in n)?.[tag] as Ordered[] | undefined) ?? [];
+
+/** The element of one target; the document must have it. */
+export function diskElement(domainXml: string, target: string): Ordered {
+  const devices = inside(inside(parser.parse(domainXml) as Ordered[], 'domain'), 'devices');
+  const disk = devices.find(
+    (n) => 'disk' in n && child(n, 'target')?.[':@']?.['@dev'] === target,
+  );
+  if (!disk) throw new Error(`the persistent XML has no disk ${target}`);
+  return disk;
+}
+
+const child = (disk: Ordered, tag: string) => (disk['disk'] as Ordered[]).find((n) => tag in n);
+
+/**
+ * The element with another source. The format is written out, because an element without `<driver type>` silently
+ * becomes raw, and an explicit `<backingStore>` is dropped, because it would beat the header.
+ * @returns null when the element is so already.
+ */
+export function switchDiskSource(disk: Ordered, path: string, format: string): string | null {
+  const source = child(disk, 'source');
+  const driver = child(disk, 'driver');
+  const explicit = child(disk, 'backingStore');
+  if (source?.[':@']?.['@file'] === path && driver?.[':@']?.['@type'] === format && !explicit) {
+    return null;
+  }
+  const kept = (disk['disk'] as Ordered[]).filter(
+    (n) => !('backingStore' in n) && !('source' in n) && !('driver' in n),
+  );
+  const attributes = { '@name': 'qemu', ...driver?.[':@'], '@type': format };
+  const changed: Ordered = {
+    disk: [
+      { driver: [], ':@': attributes },
+      { source: [], ':@': { '@file': path } },
+      ...kept,
+    ],
+    ...(disk[':@'] ? { ':@': disk[':@'] } : {}),
+  };
+  return String(builder.build([changed]));
+}

@@ -1,0 +1,75 @@
+/** Files and file systems: one function per system call that blockflow needs. */
+import { mkdir, open, readdir, realpath, rename, rmdir, stat, statfs, unlink } from 'node:fs/promises';
+import { dirname } from 'node:path';
+
+export interface FileFacts {
+  identity: string;
+  sizeBytes: number;
+  allocatedBytes: number;
+  modifiedNs: string;
+}
+
+const missing = (error: unknown) => (error as NodeJS.ErrnoException).code === 'ENOENT';
+const nullIfMissing = (error: unknown) => {
+  if (missing(error)) return null;
+  throw error;
+};
+
+/** Facts of the file behind a path (links followed), null when there is none. */
+export async function observeFile(path: string): Promise<FileFacts | null> {
+  const s = await stat(path, { bigint: true }).catch(nullIfMissing);
+  return (
+    s && {
+      identity: `${s.dev}:${s.ino}`,
+      sizeBytes: Number(s.size),
+      allocatedBytes: Number(s.blocks) * 512,
+      modifiedNs: String(s.mtimeNs),
+    }
+  );
+}
+
+/** Path with every link resolved; the path itself when it does not exist. */
+export const canonical = (path: string) => realpath(path).catch(() => path);
+
+/** Free and total bytes of the file system that holds `path`, as an unprivileged writer sees them. */
+export async function observeSpace(path: string): Promise<{ freeBytes: number; totalBytes: number }> {
+  const fs = await statfs(path);
+  return { freeBytes: fs.bavail * fs.bsize, totalBytes: fs.blocks * fs.bsize };
+}
+
+/** Makes the names in a folder durable: a rename is on disk only after this. */
+export async function syncFolder(path: string): Promise<void> {
+  const handle = await open(path, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+export async function renameDurably(from: string, to: string): Promise<void> {
+  await mkdir(dirname(to), { recursive: true });
+  await rename(from, to);
+  await syncFolder(dirname(to));
+  await syncFolder(dirname(from));
+}
+
+export async function unlinkDurably(path: string): Promise<void> {
+  await unlink(path);
+  await syncFolder(dirname(path));
+}
+
+/** Removes a folder when it is empty; true when it is gone. */
+export async function removeEmptyFolder(path: string): Promise<boolean> {
+  try {
+    await rmdir(path);
+    return true;
+  } catch (error) {
+    if (missing(error)) return true;
+    if ((error as NodeJS.ErrnoException).code === 'ENOTEMPTY') return false;
+    throw error;
+  }
+}
+
+/** Names in a folder, empty when it does not exist. */
+export const listFolder = async (path: string) => (await readdir(path).catch(nullIfMissing)) ?? [];

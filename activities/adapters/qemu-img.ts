@@ -1,0 +1,68 @@
+/** Every qemu-img and qemu-io command of blockflow. Formats are always given, never probed (FACTS: CVE-2026-24708). */
+import { z } from 'zod';
+import { CommandError, run } from './command.ts';
+
+const info = z.object({
+  'virtual-size': z.number(),
+  'actual-size': z.number().optional(),
+  format: z.string(),
+  'backing-filename': z.string().optional(),
+  'backing-filename-format': z.string().optional(),
+  snapshots: z.array(z.object({ name: z.string() })).optional(),
+  'format-specific': z
+    .object({ data: z.object({ 'data-file': z.string().optional() }).optional() })
+    .optional(),
+});
+
+export interface ImageHeader {
+  format: 'qcow2' | 'raw';
+  virtualSizeBytes: number;
+  /** Backing name exactly as the header holds it (perhaps relative), null without one. */
+  backingName: string | null;
+  backingFormat: string | null;
+  internalSnapshots: string[];
+  externalDataFile: string | null;
+}
+
+/** Reads one image's header, its backing file unopened by us; works while a VM has it open (`-U`). */
+export async function readHeader(path: string, format: 'qcow2' | 'raw'): Promise<ImageHeader> {
+  const text = await run('qemu-img', ['info', '-U', '-f', format, '--output=json', path]);
+  const header = info.parse(JSON.parse(text));
+  return {
+    format,
+    virtualSizeBytes: header['virtual-size'],
+    backingName: header['backing-filename'] ?? null,
+    backingFormat: header['backing-filename-format'] ?? null,
+    internalSnapshots: header.snapshots?.map((s) => s.name) ?? [],
+    externalDataFile: header['format-specific']?.data?.['data-file'] ?? null,
+  };
+}
+
+/** Upper bound of the bytes that the chain through `path` needs in `format` (`qemu-img measure`). */
+export async function measure(path: string, format: string, target: string): Promise<number> {
+  const args = ['measure', '-U', '--output=json', '-f', format, '-O', target, path];
+  return z.object({ required: z.number() }).parse(JSON.parse(await run('qemu-img', args))).required;
+}
+
+/**
+ * True when no process anywhere has the image open, by QEMU's own locks, also across hosts on shared file systems.
+ * Opened as raw, so that its backing file stays closed; nothing is written.
+ */
+export async function isUnlocked(path: string): Promise<boolean> {
+  try {
+    await run('qemu-io', ['-f', 'raw', '-c', 'quit', path]);
+    return true;
+  } catch (error) {
+    if (error instanceof CommandError && /Failed to get .* lock/.test(error.stderr)) return false;
+    throw error;
+  }
+}
+
+/** Changes only the header's backing name: the caller has proven that the content is the same. */
+export async function rebaseUnsafe(
+  path: string,
+  format: string,
+  backing: { name: string; format: string },
+): Promise<void> {
+  await run('qemu-img', ['rebase', '-u', '-f', format, '-b', backing.name, '-F', backing.format, path]);
+}

@@ -1,0 +1,62 @@
+# Safe pivot: suspend, pivot, verify the persistent XML, resume; in one virsh session, in a session of its own, so that
+# it runs to its end when the agent that started it dies. Resumes in every case: the guest never stays paused (I12).
+# usage: safe-pivot.bash URI UUID DISK BASE GUEST PERSISTENT RECORD RESULT
+#   GUEST       running | paused: the state to give back      PERSISTENT  yes | no
+#   RECORD      metadata element announcing the pivot         RESULT      file for the report
+trap '' PIPE HUP
+uri=$1 uuid=$2 disk=$3 base=$4 guest=$5 persistent=$6 record=$7 result=$8
+export LC_ALL=C
+pivot=unknown resumed=no
+
+report() {
+  printf '%s\n' "guest=$guest" "pivot=$pivot" "resumed=$resumed" "$@" >"$result.new"
+  mv "$result.new" "$result"
+}
+coproc session { exec virsh -q -c "$uri" 2>&1; }
+# Sends one command and leaves its answer in $reply; fails when virsh or libvirtd is gone. virsh echoes each command as
+# it reads it, so the echo of the marker comes right after the answer to the command before it.
+ask() {
+  printf '%s\necho @end@\n' "$1" >&"${session[1]}" || return 1
+  reply=
+  while IFS= read -r -t 60 -u "${session[0]}" line; do
+    [[ $line == *'echo @end@' ]] && return 0
+    reply+=$line$'\n'
+  done
+  return 1
+} 2>/dev/null
+
+scopes=--live
+[[ $persistent == yes ]] && scopes+=' --config'
+report
+ask "metadata $uuid --uri urn:blockflow:job:$disk --key blockflow --set '$record' $scopes" || exit 1
+issued=$EPOCHREALTIME
+[[ $guest == running ]] && ask "suspend $uuid"
+if ask "blockjob $uuid $disk --pivot"; then
+  [[ $reply == *error:* ]] && pivot="failed ${reply//$'\n'/ }" || pivot=done
+fi
+# Resume only once the persistent XML names the base, or the pivot did not happen: see H1 in DESIGN.md.
+verified=no
+if [[ $persistent == no || $pivot == failed* ]]; then verified=yes
+elif ask "domblklist $uuid --inactive" && [[ $reply == *" $disk "*" $base"$'\n'* ]]; then verified=yes
+fi
+if [[ $guest != running ]]; then resumed=yes
+elif [[ $verified == yes ]] && ask "resume $uuid" && [[ $reply != *error:* ]]; then resumed=yes
+fi
+# libvirtd died in between: wait for it. When it is back it writes the XML of a pivot that QEMU has done meanwhile, so
+# resume once both XMLs name one file, and after 10 s of an answering libvirtd in any case.
+source_of() { virsh -q -c "$uri" domblklist "$uuid" "$@" 2>/dev/null | grep "^ $disk "; }
+for ((try = 0, waited = 0; try < 18000; try++)); do
+  [[ $resumed == no ]] || break
+  case $(virsh -q -c "$uri" domstate "$uuid" 2>&1) in
+    running* | shut* | *'failed to get domain'*) resumed=yes ;;
+    paused*)
+      if [[ $persistent == no || $(source_of) == "$(source_of --inactive)" ]] || ((waited++ >= 50)); then
+        virsh -q -c "$uri" resume "$uuid" >/dev/null 2>&1 && resumed=yes
+      fi ;;
+  esac
+  [[ $resumed == yes ]] || sleep 0.2
+done
+ended=$EPOCHREALTIME
+stall=$(((${ended/./} - ${issued/./}) / 1000))
+[[ $guest == running ]] || stall=0
+report "stallMs=$stall" "issuedAt=$issued"

@@ -1,0 +1,62 @@
+/** The merge of a VM that is down: an offline commit, with QEMU's image locks keeping the VM from starting meanwhile. */
+import { Context } from '@temporalio/activity';
+import { operationId, type ColdOutcome, type HostActivities } from '../../workflows/contract.ts';
+import type { MergePlan } from '../../workflows/schemas.ts';
+import { coldCommitExit, coldCommitPercent, coldCommitState } from '../adapters/cold-commit.ts';
+import { runColdCommit, stopColdCommit } from '../adapters/cold-commit.ts';
+import { observeFile } from '../adapters/files.ts';
+import type { HostDeps } from './deps.ts';
+import { lookAtDisk, topHasLeft } from './observe-disk.ts';
+import { createProgress } from './progress.ts';
+
+type Input = Parameters<HostActivities['ensureColdCommitted']>[0];
+const LOOK_EVERY_MS = 500;
+
+/**
+ * Commits top into base with `qemu-img commit -d`, so that top stays the whole truth until the record is switched.
+ * A run that an earlier life of the agent started is followed, not started twice.
+ */
+export async function ensureColdCommitted(deps: HostDeps, input: Input): Promise<ColdOutcome> {
+  const { plan, jobId } = input;
+  const state = coldCommitState(deps.runtimeDir, jobId);
+  const look = await lookAtDisk(deps, plan);
+  if (topHasLeft(look, plan)) return { outcome: 'committed', topModifiedNs: '' };
+  if (look.state !== 'off') return { outcome: 'vm-started', reason: look.stateReason };
+  const running = deps.effect('qemu-img.commit', operationId(plan), () =>
+    runColdCommit(state, commitArguments(input)),
+  );
+  await follow(state, plan, running);
+  const exit = await coldCommitExit(state);
+  if (exit?.code === 0) return { outcome: 'committed', topModifiedNs: await topModified(plan) };
+  const reason = exit ? exit.error || `qemu-img exited ${exit.code}` : 'qemu-img was killed';
+  return { outcome: 'failed', reason };
+}
+
+/** Changes when anybody writes to top: a VM that starts and stops between commit and switch is found out by it. */
+export const topModified = async (plan: MergePlan) =>
+  (await observeFile(plan.top.path))?.modifiedNs ?? '';
+
+function commitArguments({ plan, bandwidthBytesPerSecond: rate }: Input): string[] {
+  const limit = rate > 0 ? ['-r', String(rate)] : [];
+  return ['commit', '-p', '-d', ...limit, '-f', plan.top.format, '-b', plan.base.path, plan.top.path];
+}
+
+/** Beats with the progress until the run ends; a cancel ends the run, whose base then is only partly newer. */
+async function follow(state: string, plan: MergePlan, running: Promise<void>): Promise<void> {
+  const context = Context.current();
+  const progress = createProgress('copying');
+  const totalBytes = plan.committed.reduce((sum, volume) => sum + volume.allocatedBytes, 0);
+  let ended = false;
+  const end = running.finally(() => (ended = true));
+  end.catch(() => undefined);
+  try {
+    while (!ended) {
+      const copiedBytes = Math.round(((await coldCommitPercent(state)) / 100) * totalBytes);
+      context.heartbeat(progress.add({ atMs: Date.now(), copiedBytes, totalBytes }));
+      await Promise.race([end, context.sleep(LOOK_EVERY_MS)]);
+    }
+  } catch (error) {
+    if (context.cancellationSignal.aborted) await stopColdCommit(state);
+    throw error;
+  }
+}

@@ -1,0 +1,62 @@
+/** The point of no return of a cold merge: the one record that names top names base instead. */
+import { dirname, relative } from 'node:path';
+import { operationId, type ColdOutcome, type HostActivities } from '../../workflows/contract.ts';
+import { diskElement, switchDiskSource } from '../adapters/disk-element.ts';
+import { readHeader, rebaseUnsafe } from '../adapters/qemu-img.ts';
+import { withXmlFile } from '../adapters/xml-file.ts';
+import type { HostDeps } from './deps.ts';
+import { topModified } from './ensure-cold-committed.ts';
+import { lookAtDisk } from './observe-disk.ts';
+
+type Input = Parameters<HostActivities['ensureColdSwitched']>[0];
+
+/**
+ * For the active layer the persistent XML is switched to base; for an inner one the overlay's header is, and an explicit
+ * chain in the XML is dropped, since it beats the header (moving-images.md 6).
+ * @returns `vm-started` when the VM ran since the commit: top may be newer than base then, and is kept.
+ */
+export async function ensureColdSwitched(deps: HostDeps, input: Input): Promise<ColdOutcome> {
+  const { plan } = input;
+  const stale = await staleness(deps, input);
+  if (stale) return stale;
+  if (plan.overlay) await switchHeader(deps, input);
+  await switchXml(deps, input);
+  const staleAfter = await staleness(deps, input);
+  if (staleAfter) return staleAfter;
+  return { outcome: 'committed', topModifiedNs: input.topModifiedNs };
+}
+
+async function staleness(deps: HostDeps, { plan, topModifiedNs }: Input) {
+  const look = await lookAtDisk(deps, plan);
+  const usesTop = look.disk?.chain.some((volume) => volume.path === plan.top.path) ?? false;
+  if (look.state !== 'off' && usesTop) {
+    return { outcome: 'vm-started', reason: look.stateReason } as const;
+  }
+  const modified = topModifiedNs !== '' && (await topModified(plan)) !== topModifiedNs;
+  return modified
+    ? ({ outcome: 'vm-started', reason: `${plan.top.path} was written since its commit` } as const)
+    : null;
+}
+
+async function switchHeader(deps: HostDeps, { plan, keepRelative }: Input): Promise<void> {
+  const { overlay, base } = plan;
+  if (!overlay) return;
+  const header = await readHeader(overlay.path, overlay.format);
+  const name = keepRelative ? relative(dirname(overlay.path), base.path) : base.path;
+  if (header.backingName === name) return;
+  await deps.effect('qemu-img.rebase', overlay.path, () =>
+    rebaseUnsafe(overlay.path, overlay.format, { name, format: base.format }),
+  );
+}
+
+async function switchXml(deps: HostDeps, { plan }: Input): Promise<void> {
+  const active = plan.overlay ? (plan.chainBefore.at(-1) ?? plan.base) : plan.base;
+  const xml = await deps.libvirt.domainXml(plan.vmUuid, 'inactive');
+  const wanted = switchDiskSource(diskElement(xml, plan.disk), active.path, active.format);
+  if (wanted === null) return;
+  await withXmlFile(wanted, (file) =>
+    deps.effect('libvirt.switch-disk-source', operationId(plan), () =>
+      deps.libvirt.updateDiskConfig(plan.vmUuid, file),
+    ),
+  );
+}

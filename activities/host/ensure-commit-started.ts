@@ -1,0 +1,113 @@
+/** Start-or-attach of the commit job, its limit, and its abort. */
+import { activityInfo } from '@temporalio/activity';
+import { operationId, type HostActivities, type JobInput } from '../../workflows/contract.ts';
+import { retry } from '../../workflows/failures.ts';
+import type { BlockJob } from '../../workflows/schemas.ts';
+import { CommandError } from '../adapters/command.ts';
+import type { XmlDisk } from '../adapters/domain-xml.ts';
+import { awaitPivotScript } from '../adapters/safe-pivot.ts';
+import type { HostDeps } from './deps.ts';
+import { giveBackGuest, pivotFile } from './give-back-guest.ts';
+import { lookAtDisk, topHasLeft } from './observe-disk.ts';
+
+type StartInput = Parameters<HostActivities['ensureCommitStarted']>[0];
+
+/** A job of ours that already runs is attached to; a chain that already lacks top needs none. */
+export async function ensureCommitStarted(
+  deps: HostDeps,
+  input: StartInput,
+): ReturnType<HostActivities['ensureCommitStarted']> {
+  const { plan } = input;
+  const look = await lookAtDisk(deps, plan);
+  if (topHasLeft(look, plan)) return { outcome: 'finished', reason: 'top has left the chain' };
+  if (look.state === 'off') return { outcome: 'vm-stopped', reason: look.stateReason };
+  const running = await deps.libvirt.blockJob(plan.vmUuid, plan.disk);
+  if (running) return { outcome: 'started', reason: 'attached to the job that runs' };
+  const args = commitArguments(input, look.disk as XmlDisk);
+  try {
+    await deps.effect('libvirt.start-commit', operationId(plan), () =>
+      deps.libvirt.commit(plan.vmUuid, plan.disk, args),
+    );
+  } catch (error) {
+    return startFailed(input, error);
+  }
+  return { outcome: 'started', reason: 'started' };
+}
+
+function commitArguments(input: StartInput, disk: XmlDisk): string[] {
+  const { plan, bandwidthBytesPerSecond, keepRelative } = input;
+  // By index in the running chain: a path could name another file by now, and would need escaping rules.
+  const name = (path: string) => {
+    const index = disk.chain.find((volume) => volume.path === path)?.index;
+    return index === null || index === undefined ? path : `${plan.disk}[${index}]`;
+  };
+  return [
+    '--base',
+    name(plan.base.path),
+    ...(plan.overlay ? ['--top', name(plan.top.path)] : ['--active']),
+    ...(keepRelative ? ['--keep-relative'] : []),
+    ...(bandwidthBytesPerSecond > 0
+      ? ['--bytes', '--bandwidth', String(bandwidthBytesPerSecond)]
+      : []),
+  ];
+}
+
+/** Attempts before libvirt's words become the result: some of its refusals pass by themselves (E12, E18). */
+const PATIENCE = 6;
+
+function startFailed(input: StartInput, error: unknown): { outcome: 'failed'; reason: string } {
+  if (!(error instanceof CommandError)) throw error;
+  const reason = error.stderr.replace(/^error: /gm, '');
+  if (activityInfo().attempt >= PATIENCE) return { outcome: 'failed', reason };
+  const { plan } = input;
+  throw retry(
+    'command-failed',
+    {
+      attempted: `starting the commit of ${plan.top.path} into ${plan.base.path}`,
+      now: `libvirt said: ${reason}; no job of ours runs`,
+      next: 'blockflow looks again and tries again; mend what libvirt names, or cancel',
+    },
+    error,
+  );
+}
+
+/** Sets the running job's limit; null when no job runs (any more). */
+export async function ensureBandwidth(
+  deps: HostDeps,
+  input: Parameters<HostActivities['ensureBandwidth']>[0],
+): Promise<BlockJob | null> {
+  const { vm, disk, bandwidthBytesPerSecond } = input;
+  const uuid = await deps.libvirt.findVm(vm);
+  const job = uuid === null ? null : await deps.libvirt.blockJob(uuid, disk);
+  if (uuid === null || !job) return null;
+  if (job.bandwidthBytesPerSecond !== bandwidthBytesPerSecond) {
+    await deps.effect('libvirt.set-job-bandwidth', operationId(input), () =>
+      deps.libvirt.setJobBandwidth(uuid, disk, bandwidthBytesPerSecond),
+    );
+  }
+  return { ...job, bandwidthBytesPerSecond, ready: false };
+}
+
+/** Ends our job without a pivot and proves that the chain is what it was. Never touches a job that is not ours. */
+export async function ensureCommitAborted(
+  deps: HostDeps,
+  { plan, jobId }: JobInput,
+): ReturnType<HostActivities['ensureCommitAborted']> {
+  await awaitPivotScript(pivotFile(deps, plan));
+  const look = await lookAtDisk(deps, plan);
+  const job = look.state === 'off' ? null : await deps.libvirt.blockJob(plan.vmUuid, plan.disk);
+  if (job && look.record?.jobId === jobId) {
+    await deps.effect('libvirt.abort-job', operationId(plan), () => abortQuietly(deps, plan));
+  }
+  const after = await lookAtDisk(deps, plan);
+  await giveBackGuest(deps, plan, after);
+  return { outcome: topHasLeft(after, plan) ? 'merged' : 'unchanged' };
+}
+
+/** "No active block job" and "still being ended" mean that the job ends without us; the next look tells how. */
+async function abortQuietly(deps: HostDeps, plan: JobInput['plan']): Promise<void> {
+  await deps.libvirt.abortJob(plan.vmUuid, plan.disk).catch((error: unknown) => {
+    const ended = /does not have an active block job|is still being ended|not running/;
+    if (!(error instanceof CommandError && ended.test(error.stderr))) throw error;
+  });
+}

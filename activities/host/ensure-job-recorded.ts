@@ -1,0 +1,53 @@
+/** The operation's record in the domain's metadata: anybody can see whose job it is, and a later run adopts it. */
+import type { JobRecord } from '../../workflows/schemas.ts';
+import type { HostActivities, JobInput } from '../../workflows/contract.ts';
+import { operationId } from '../../workflows/contract.ts';
+import { coldCommitState, removeColdCommit } from '../adapters/cold-commit.ts';
+import { removePivotReport } from '../adapters/safe-pivot.ts';
+import type { HostDeps } from './deps.ts';
+import { giveBackGuest, pivotFile } from './give-back-guest.ts';
+import { lookAtDisk } from './observe-disk.ts';
+
+export function recordOf({ plan, jobId }: JobInput, phase: JobRecord['phase']): JobRecord {
+  return {
+    jobId,
+    workflow: operationId(plan),
+    disk: plan.disk,
+    mode: plan.mode,
+    phase,
+    top: plan.top.path,
+    base: plan.base.path,
+    deletes: plan.deletes,
+  };
+}
+
+/** Writes the record into the live and the persistent XML, before anything else changes. */
+export async function ensureJobRecorded(
+  deps: HostDeps,
+  input: Parameters<HostActivities['ensureJobRecorded']>[0],
+): Promise<void> {
+  const { plan } = input;
+  const look = await lookAtDisk(deps, plan);
+  await giveBackGuest(deps, plan, look);
+  const record = recordOf(input, input.phase);
+  if (JSON.stringify(look.record) === JSON.stringify(record)) return;
+  const scopes = [
+    ...(look.state === 'off' ? [] : ['--live']),
+    ...(look.persistent ? ['--config'] : []),
+  ];
+  await deps.effect('libvirt.record-job', operationId(plan), () =>
+    deps.libvirt.setRecord(plan.vmUuid, record, scopes),
+  );
+}
+
+/** Removes the record, and the agent's own small files of the job. A domain that is gone has no record. */
+export async function ensureJobForgotten(deps: HostDeps, { plan, jobId }: JobInput): Promise<void> {
+  const { vmUuid, disk } = plan;
+  const info = await deps.libvirt.domainInfo(vmUuid);
+  await deps.effect('libvirt.forget-job', operationId(plan), async () => {
+    if (info.state !== 'off') await deps.libvirt.removeRecord(vmUuid, disk, '--live');
+    if (info.persistent) await deps.libvirt.removeRecord(vmUuid, disk, '--config');
+  });
+  await removePivotReport(pivotFile(deps, plan));
+  await removeColdCommit(coldCommitState(deps.runtimeDir, jobId));
+}

@@ -1,0 +1,55 @@
+/** The point of no return of an active merge: QEMU switches to base while the guest is suspended. */
+import { operationId, type HostActivities, type JobInput } from '../../workflows/contract.ts';
+import { buildRecord } from '../adapters/domain-xml.ts';
+import { awaitPivotScript, readPivotReport, safePivot } from '../adapters/safe-pivot.ts';
+import type { HostDeps } from './deps.ts';
+import { recordOf } from './ensure-job-recorded.ts';
+import { giveBackGuest, pivotFile } from './give-back-guest.ts';
+import { lookAtDisk, topHasLeft, type DiskLook } from './observe-disk.ts';
+
+type Outcome = Awaited<ReturnType<HostActivities['ensurePivoted']>>;
+
+/**
+ * Makes base the active layer. Only the chain says whether it is: the script's exit code does not, and "no job" does
+ * not. An earlier attempt's script that still runs is waited for.
+ */
+export async function ensurePivoted(deps: HostDeps, input: JobInput): Promise<Outcome> {
+  const { plan } = input;
+  await awaitPivotScript(pivotFile(deps, plan));
+  const before = await lookAtDisk(deps, plan);
+  const early = await outcomeOf(deps, input, before);
+  if (early) return early;
+  if (!before.disk?.mirror?.ready) {
+    return { outcome: 'not-pivoted', reason: 'the job is not READY (any more)' };
+  }
+  const report = await deps.effect('libvirt.pivot', operationId(plan), () =>
+    safePivot({
+      uri: deps.libvirt.uri,
+      uuid: plan.vmUuid,
+      disk: plan.disk,
+      base: plan.base.path,
+      guest: before.state === 'paused' ? 'paused' : 'running',
+      persistent: before.persistent,
+      record: buildRecord(recordOf(input, 'pivot')).trim().replaceAll("'", '&apos;'),
+      resultFile: pivotFile(deps, plan),
+    }),
+  );
+  const after = await lookAtDisk(deps, plan);
+  const late = await outcomeOf(deps, input, after);
+  return late ?? { outcome: 'not-pivoted', reason: report?.pivot ?? 'the pivot script died' };
+}
+
+/** What the chain says; null while the job must still be pivoted. */
+async function outcomeOf(
+  deps: HostDeps,
+  { plan }: JobInput,
+  look: DiskLook,
+): Promise<Outcome | null> {
+  await giveBackGuest(deps, plan, look);
+  if (topHasLeft(look, plan)) {
+    const report = await readPivotReport(pivotFile(deps, plan));
+    const { stallMs = null, issuedAtMs = null } = report ?? {};
+    return { outcome: 'pivoted', stallMs, pivotIssuedAtMs: issuedAtMs };
+  }
+  return look.state === 'off' ? { outcome: 'vm-stopped', reason: look.stateReason } : null;
+}

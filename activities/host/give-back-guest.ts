@@ -1,0 +1,38 @@
+/** I12: a guest that a pivot suspended runs again, whoever died in between; one that the user paused stays paused. */
+import { activityInfo } from '@temporalio/activity';
+import { operationId } from '../../workflows/contract.ts';
+import { retry } from '../../workflows/failures.ts';
+import type { MergePlan } from '../../workflows/schemas.ts';
+import { pivotResultFile, readPivotReport } from '../adapters/safe-pivot.ts';
+import type { HostDeps } from './deps.ts';
+import type { DiskLook } from './observe-disk.ts';
+
+export const pivotFile = (deps: HostDeps, ref: { vmUuid: string; disk: string }) =>
+  pivotResultFile(deps.runtimeDir, ref);
+
+/**
+ * Resumes the guest when the report of the last pivot says that the guest was running before and was not resumed.
+ * Call it only when no pivot script runs (`awaitPivotScript`).
+ */
+export async function giveBackGuest(
+  deps: HostDeps,
+  plan: MergePlan,
+  look: DiskLook,
+): Promise<void> {
+  if (look.state !== 'paused') return;
+  const report = await readPivotReport(pivotFile(deps, plan));
+  if (!report || report.guest !== 'running' || report.resumed) return;
+  // H1: while the two XMLs differ, a resumed guest's writes could be lost by QEMU's death. libvirtd mends that when it
+  // reconnects; a difference that stays is somebody's redefinition, and no reason to keep the guest paused.
+  const agree = !look.persistent || look.persistentSource === look.disk?.chain.at(-1)?.path;
+  if (!agree && activityInfo().attempt < 10) {
+    throw retry('libvirt-away', {
+      attempted: `resuming ${plan.vm} after the pivot of ${plan.disk}`,
+      now: `the persistent XML names ${look.persistentSource}, the guest is paused by blockflow`,
+      next: 'blockflow looks again in a moment',
+    });
+  }
+  await deps.effect('libvirt.resume-guest', operationId(plan), async () => {
+    await deps.libvirt.resume(plan.vmUuid);
+  });
+}

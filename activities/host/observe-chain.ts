@@ -1,0 +1,237 @@
+/** getVolumeChain: the chain of a disk in its four views, in one answer that says where they disagree. */
+import { dirname, resolve } from 'node:path';
+import { parseDomain, type XmlDisk, type XmlDomain } from '../adapters/domain-xml.ts';
+import { canonical, observeFile } from '../adapters/files.ts';
+import { findQemu, openFiles, type OpenFile } from '../adapters/open-files.ts';
+import { observePools, poolOf, type Pool } from '../adapters/pools.ts';
+import { readHeader, type ImageHeader } from '../adapters/qemu-img.ts';
+import { hold, refused } from '../../workflows/failures.ts';
+import type { ChainObservation, DiskRef, Volume } from '../../workflows/schemas.ts';
+import type { HostDeps } from './deps.ts';
+
+/** The observation plus what only the host needs to know. */
+export interface Chain extends ChainObservation {
+  /** The disk as the running domain (or the persistent one, when it is down) describes it. */
+  xmlDisk: XmlDisk;
+  live: XmlDomain | null;
+  persistentDomain: XmlDomain | null;
+  pools: Pool[];
+  openFiles: OpenFile[] | null;
+  headers: Map<string, ImageHeader>;
+}
+
+/**
+ * Observes live XML, persistent XML, headers on storage and what QEMU has open.
+ * @throws Refused for an unknown VM or disk and for a disk that is no qcow2 or raw file.
+ */
+export async function observeChain(deps: HostDeps, ref: DiskRef): Promise<Chain> {
+  const domain = await observeDomain(deps, ref);
+  const source = domain.live ?? domain.persistentDomain;
+  const xmlDisk = source?.disks.find((disk) => disk.target === ref.disk);
+  if (!source || !xmlDisk) throw unknownDisk(ref, source?.disks.map((d) => d.target) ?? []);
+  assertFileBacked(ref, xmlDisk);
+  const [headers, pools, open] = await Promise.all([
+    readHeaderChain(ref, xmlDisk),
+    observePools(deps.libvirt),
+    domain.live ? observeOpenFiles(source.uuid) : null,
+  ]);
+  const volumes = await Promise.all(
+    [...headers].map(([path, header]) => toVolume(path, header, xmlDisk, pools)),
+  );
+  const persistentDisk = domain.persistentDomain?.disks.find((d) => d.target === ref.disk);
+  const views = {
+    live: domain.live && (await canonicalChain(xmlDisk)),
+    persistent: persistentDisk ? await canonicalChain(persistentDisk) : null,
+    headers: await Promise.all(volumes.map((volume) => canonical(volume.path))),
+    open: open && openPaths(volumes, open),
+  };
+  return {
+    ...domain.identity,
+    disk: ref.disk,
+    host: deps.host,
+    readOnly: xmlDisk.readOnly,
+    transient: xmlDisk.transient,
+    volumes,
+    views,
+    disagreements: disagreements(views, domain.identity.vm.persistent, open, volumes),
+    job: null,
+    record: source.records.find((record) => record.disk === ref.disk) ?? null,
+    xmlDisk,
+    live: domain.live,
+    persistentDomain: domain.persistentDomain,
+    pools,
+    openFiles: open,
+    headers,
+  };
+}
+
+/** The part of a chain that leaves the host, with the running job. */
+export async function toObservation(deps: HostDeps, chain: Chain): Promise<ChainObservation> {
+  const { vm, disk, host, readOnly, transient, volumes, views, disagreements: differ } = chain;
+  const job = chain.live ? await deps.libvirt.blockJob(vm.uuid, disk) : null;
+  return {
+    vm,
+    disk,
+    host,
+    readOnly,
+    transient,
+    volumes,
+    views,
+    disagreements: differ,
+    job: job && { ...job, ready: chain.xmlDisk.mirror?.ready ?? false },
+    record: chain.record,
+  };
+}
+
+async function observeDomain(deps: HostDeps, ref: DiskRef) {
+  const { libvirt, host } = deps;
+  const uuid = await libvirt.findVm(ref.vm);
+  if (uuid === null) {
+    throw refused('unknown-vm', {
+      attempted: `looking up VM ${ref.vm} on ${host}`,
+      now: 'libvirt knows no VM of that name there',
+      next: 'Names are those of `virsh list --all`',
+    });
+  }
+  const info = await libvirt.domainInfo(uuid);
+  const [live, persistentDomain] = await Promise.all([
+    info.state === 'off' ? null : libvirt.domainXml(uuid, 'live').then(parseDomain),
+    info.persistent ? libvirt.domainXml(uuid, 'inactive').then(parseDomain) : null,
+  ]);
+  const { state, stateReason, persistent } = info;
+  return { identity: { vm: { name: ref.vm, uuid, state, stateReason, persistent } }, live, persistentDomain };
+}
+
+/** Walks the headers from the active layer down; paths as libvirt and the headers spell them, base-most first. */
+async function readHeaderChain(ref: DiskRef, disk: XmlDisk): Promise<Map<string, ImageHeader>> {
+  // The XML names the layers that are probably there: reading them at once saves one process start a layer.
+  const early = new Map<string, Promise<ImageHeader>>();
+  for (const { path, format } of disk.chain) {
+    if (isFormat(format)) early.set(`${format} ${path}`, readHeader(path, format));
+  }
+  for (const promise of early.values()) promise.catch(() => undefined);
+  const found: [string, ImageHeader][] = [];
+  const seen = new Set<string>();
+  let next = activeLayer(ref, disk);
+  while (next) {
+    const { path, format } = next;
+    const header = await (early.get(`${format} ${path}`) ?? readHeader(path, format));
+    if (header.externalDataFile) throw unsupported(ref, path, 'it keeps its data in an external file');
+    found.unshift([path, header]);
+    seen.add(path);
+    next = layerBelow(ref, path, header);
+    if (next && seen.has(next.path)) throw unsupported(ref, path, 'its backing files form a loop');
+  }
+  return new Map(found);
+}
+
+interface Layer {
+  path: string;
+  format: 'qcow2' | 'raw';
+}
+const isFormat = (format: string | null): format is Layer['format'] =>
+  format === 'qcow2' || format === 'raw';
+
+function activeLayer(ref: DiskRef, disk: XmlDisk): Layer | null {
+  const active = disk.chain.at(-1);
+  if (!active || !isFormat(active.format)) {
+    throw unsupported(ref, active?.path ?? '', `its format is ${active?.format ?? 'unknown'}`);
+  }
+  return { path: active.path, format: active.format };
+}
+
+function layerBelow(ref: DiskRef, path: string, header: ImageHeader): Layer | null {
+  if (header.backingName === null) return null;
+  const name = header.backingName.replace(/^file:/, '');
+  if (/^[a-z][a-z0-9+.-]*:/.test(name)) throw unsupported(ref, path, `its backing file is ${name}`);
+  const format = header.backingFormat;
+  if (!isFormat(format)) {
+    throw unsupported(ref, path, `its header names backing format ${format ?? '(none)'}`);
+  }
+  return { path: resolve(dirname(path), name), format };
+}
+
+async function observeOpenFiles(uuid: string): Promise<OpenFile[] | null> {
+  const pid = await findQemu(uuid);
+  return pid === null ? null : openFiles(pid);
+}
+
+async function toVolume(
+  path: string,
+  header: ImageHeader,
+  disk: XmlDisk,
+  pools: Pool[],
+): Promise<Volume> {
+  const facts = await observeFile(path);
+  if (!facts) throw new Error(`${path} disappeared while it was observed`);
+  return {
+    path,
+    index: disk.chain.find((v) => v.path === path)?.index ?? null,
+    format: header.format,
+    identity: facts.identity,
+    virtualSizeBytes: header.virtualSizeBytes,
+    allocatedBytes: facts.allocatedBytes,
+    pool: poolOf(pools, await canonical(path))?.name ?? null,
+    internalSnapshots: header.internalSnapshots,
+  };
+}
+
+const canonicalChain = (disk: XmlDisk) => Promise.all(disk.chain.map((v) => canonical(v.path)));
+
+const openPaths = (volumes: Volume[], open: OpenFile[]) =>
+  volumes.filter((v) => open.some((file) => file.identity === v.identity)).map((v) => v.path);
+
+/** Says in sentences where the views differ; empty when they agree. */
+function disagreements(
+  views: ChainObservation['views'],
+  persistent: boolean,
+  open: OpenFile[] | null,
+  volumes: Volume[],
+): string[] {
+  const found: string[] = [];
+  const { live, headers } = views;
+  const show = (paths: readonly string[]) => paths.join(' <- ');
+  if (live && live.join() !== headers.join()) {
+    found.push(`the running domain has ${show(live)}, the headers on storage ${show(headers)}`);
+  }
+  // A persistent XML may name the active layer alone: its chain is then what the headers say.
+  const kept = views.persistent;
+  const expected = live ?? headers;
+  if (kept && kept.at(-1) !== expected.at(-1)) {
+    found.push(`the persistent XML starts ${kept.at(-1)}, the running domain uses ${expected.at(-1)}`);
+  } else if (kept && kept.length > 1 && kept.join() !== expected.join()) {
+    found.push(`the persistent XML has ${show(kept)}, in use is ${show(expected)}`);
+  } else if (persistent && !kept) {
+    found.push('the persistent XML has no such disk');
+  }
+  if (live && !open) found.push('libvirt calls the VM running, but no QEMU process of it exists');
+  for (const volume of open ? volumes : []) {
+    if (!open?.some((file) => file.identity === volume.identity)) {
+      found.push(`QEMU does not have ${volume.path} open`);
+    }
+  }
+  return found;
+}
+
+function unknownDisk(ref: DiskRef, targets: string[]) {
+  return refused('unknown-disk', {
+    attempted: `looking up disk ${ref.disk} of ${ref.vm}`,
+    now: `the VM has ${targets.length ? targets.join(', ') : 'no disks'}`,
+    next: `See \`virsh domblklist ${ref.vm}\``,
+  });
+}
+
+function assertFileBacked(ref: DiskRef, disk: XmlDisk): void {
+  if (disk.device !== 'disk') throw unsupported(ref, disk.target, `it is a ${disk.device}`);
+  if (disk.type !== 'file' || disk.chain.length === 0) {
+    throw unsupported(ref, disk.target, `its source is of type ${disk.type}, not file`);
+  }
+}
+
+function unsupported(ref: DiskRef, what: string, why: string) {
+  return refused('unsupported-format', {
+    attempted: `reading the chain of ${ref.vm}/${ref.disk}`,
+    now: `${what} cannot be used: ${why}`,
+    next: 'blockflow drives chains of qcow2 and raw files whose headers name their formats',
+  });
+}

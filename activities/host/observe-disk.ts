@@ -1,0 +1,37 @@
+/** The short look at one disk that every effect takes before and after itself: state, chain and job by libvirt alone. */
+import { parseDomain, type XmlDisk } from '../adapters/domain-xml.ts';
+import type { DomainInfo } from '../adapters/virsh.ts';
+import type { JobRecord, MergePlan } from '../../workflows/schemas.ts';
+import type { HostDeps } from './deps.ts';
+
+export interface DiskLook extends DomainInfo {
+  /** As the running domain describes it, or the persistent one when it is down; null when it is gone. */
+  disk: XmlDisk | null;
+  /** Active source that the persistent XML names; null for a transient domain. */
+  persistentSource: string | null;
+  record: JobRecord | null;
+}
+
+export async function lookAtDisk(deps: HostDeps, plan: MergePlan): Promise<DiskLook> {
+  const { libvirt } = deps;
+  const [info, live, persistent] = await Promise.all([
+    libvirt.domainInfo(plan.vmUuid),
+    libvirt.currentXml(plan.vmUuid).then((xml) => xml && parseDomain(xml)),
+    plan.persistent ? libvirt.domainXml(plan.vmUuid, 'inactive').then(parseDomain) : null,
+  ]);
+  const domain = info.state === 'off' && persistent ? persistent : live;
+  const diskOf = (d: typeof domain) => (d || null)?.disks.find(({ target }) => target === plan.disk) ?? null;
+  return {
+    ...info,
+    disk: diskOf(domain),
+    persistentSource: (persistent && diskOf(persistent)?.chain.at(-1)?.path) ?? null,
+    record: (domain || null)?.records.find((record) => record.disk === plan.disk) ?? null,
+  };
+}
+
+/** True when top has left the chain that the VM uses or will use: the merge is done but for the deletion. */
+export function topHasLeft(look: DiskLook, plan: MergePlan): boolean {
+  if (!look.disk) return false;
+  const chain = look.disk.chain.map((volume) => volume.path);
+  return !chain.includes(plan.top.path) && chain.includes(plan.base.path);
+}

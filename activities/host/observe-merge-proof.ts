@@ -1,0 +1,56 @@
+/** The proof before deletion: success is the chain, in all its views, and nobody has the volumes open. */
+import { activityInfo } from '@temporalio/activity';
+import type { JobInput, MergeProof } from '../../workflows/contract.ts';
+import { hold, retry } from '../../workflows/failures.ts';
+import type { Volume } from '../../workflows/schemas.ts';
+import { observeFile } from '../adapters/files.ts';
+import { isUnlocked } from '../adapters/qemu-img.ts';
+import type { HostDeps } from './deps.ts';
+import { assertUnshared } from './merge-guards.ts';
+import { observeChain, type Chain } from './observe-chain.ts';
+
+/** Attempts before a doubt becomes a Hold: libvirtd may still be writing what QEMU has done. */
+const PATIENCE = 15;
+
+/**
+ * Proves that the committed volumes are out of the chain and unused.
+ * @throws Retry while something may still settle, Hold when it does not.
+ */
+export async function observeMergeProof(deps: HostDeps, input: JobInput): Promise<MergeProof> {
+  const { plan } = input;
+  const chain = await observeChain(deps, { vm: plan.vm, disk: plan.disk, host: plan.host });
+  const doubts = [...chain.disagreements, ...leftInChain(chain, plan.committed)];
+  const paths = chain.volumes.map((volume) => volume.path);
+  if (!paths.includes(plan.base.path)) doubts.push(`${plan.base.path} is not in the chain`);
+  for (const volume of plan.committed) doubts.push(...(await stillUsed(chain, volume)));
+  if (doubts.length > 0) throw unproven(input, doubts);
+  await assertUnshared(deps, plan, chain, plan.committed, plan.chainBefore);
+  return { chainAfter: paths, guest: chain.vm.state };
+}
+
+function leftInChain(chain: Chain, committed: readonly Volume[]): string[] {
+  return committed
+    .filter((gone) => chain.volumes.some((volume) => volume.identity === gone.identity))
+    .map((gone) => `${gone.path} is still in the chain`);
+}
+
+async function stillUsed(chain: Chain, volume: Volume): Promise<string[]> {
+  if (chain.openFiles?.some((file) => file.identity === volume.identity)) {
+    return [`QEMU still has ${volume.path} open`];
+  }
+  const facts = await observeFile(volume.path);
+  if (facts?.identity !== volume.identity) return [];
+  return (await isUnlocked(volume.path)) ? [] : [`some process still has ${volume.path} open`];
+}
+
+function unproven({ plan }: JobInput, doubts: string[]) {
+  const words = {
+    attempted: `proving the merge of ${plan.top.path} into ${plan.base.path}`,
+    now: `${doubts.join('; ')}; nothing was deleted`,
+  };
+  if (activityInfo().attempt < PATIENCE) {
+    return retry('still-open', { ...words, next: 'blockflow looks again in a moment' });
+  }
+  const next = `Compare with \`blockflow chain ${plan.vm} ${plan.disk}\`, then repeat the request`;
+  return hold('unproven', { ...words, next });
+}

@@ -1,0 +1,35 @@
+/** Waits that add nothing to the history, however long they last: one activity that beats until its condition holds. */
+import { Context } from '@temporalio/activity';
+import type { DiskRef } from '../../workflows/schemas.ts';
+import { observeSpace } from '../adapters/files.ts';
+import type { HostDeps } from './deps.ts';
+import { observeChain, toObservation } from './observe-chain.ts';
+
+const LOOK_EVERY_MS = 2000;
+
+async function until(condition: () => Promise<string | null>): Promise<void> {
+  const context = Context.current();
+  for (;;) {
+    const waitingFor = await condition();
+    if (waitingFor === null) return;
+    context.heartbeat({ phase: 'waiting', note: waitingFor });
+    await context.sleep(LOOK_EVERY_MS);
+  }
+}
+
+/** Waits until no block job runs on the disk. A foreign job is never ended by us. */
+export function awaitDiskIdle(deps: HostDeps, ref: DiskRef): Promise<void> {
+  return until(async () => {
+    const { job } = await toObservation(deps, await observeChain(deps, ref));
+    return job && `${job.type}: ${job.copiedBytes} of ${job.totalBytes} bytes`;
+  });
+}
+
+/** Waits until the file system of `path` has `neededBytes` free. */
+export function awaitSpace(input: { path: string; neededBytes: number }): Promise<void> {
+  return until(async () => {
+    const { freeBytes } = await observeSpace(input.path);
+    const missing = input.neededBytes - freeBytes;
+    return missing > 0 ? `${missing} bytes are missing on the file system of ${input.path}` : null;
+  });
+}

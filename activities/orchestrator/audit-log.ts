@@ -1,0 +1,58 @@
+/**
+ * The audit log: one file an event, named by its id, made complete before it gets its name. So an event is appended at
+ * most once, whoever repeats it, and needs no lock.
+ */
+import { mkdir, open, readFile, link, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { auditEvent, type AuditEvent } from '../../workflows/schemas.ts';
+import { listFolder, syncFolder } from '../adapters/files.ts';
+import type { Effect } from '../effect.ts';
+
+export interface AuditDeps {
+  effect: Effect;
+  /** Folder of the log. */
+  folder: string;
+}
+
+/** File names sort by time. */
+const fileName = (event: AuditEvent) => `${event.time.replaceAll(':', '')}_${event.id}.json`;
+
+/** Appends the event unless it is there. Durable when it returns. */
+export async function ensureEventRecorded(deps: AuditDeps, raw: AuditEvent): Promise<void> {
+  const event = auditEvent.parse(raw);
+  await mkdir(deps.folder, { recursive: true });
+  const target = join(deps.folder, fileName(event));
+  await deps.effect('audit.append-event', event.id, async () => {
+    const draft = `${target}.${process.pid}.new`;
+    const file = await open(draft, 'w');
+    try {
+      await file.writeFile(`${JSON.stringify(event)}\n`);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await link(draft, target).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error;
+    });
+    await unlink(draft);
+    await syncFolder(deps.folder);
+  });
+}
+
+/** The newest events that match, oldest first. */
+export async function observeEvents(
+  deps: AuditDeps,
+  filter: { vm?: string; disk?: string; limit: number },
+): Promise<AuditEvent[]> {
+  const names = (await listFolder(deps.folder)).filter((name) => name.endsWith('.json')).sort();
+  const found: AuditEvent[] = [];
+  for (const name of names.reverse()) {
+    if (found.length >= filter.limit) break;
+    const event = auditEvent.parse(JSON.parse(await readFile(join(deps.folder, name), 'utf8')));
+    const matches =
+      (filter.vm === undefined || event.vm === filter.vm) &&
+      (filter.disk === undefined || event.disk === filter.disk);
+    if (matches) found.unshift(event);
+  }
+  return found;
+}

@@ -1,0 +1,10 @@
+/** Local activities of the orchestrator: the audit log, and nothing else outside. */
+import type { OrchestratorActivities } from '../../workflows/contract.ts';
+import { ensureEventRecorded, observeEvents, type AuditDeps } from './audit-log.ts';
+
+export function createOrchestratorActivities(deps: AuditDeps): OrchestratorActivities {
+  return {
+    ensureEventRecorded: (event) => ensureEventRecorded(deps, event),
+    observeEvents: (filter) => observeEvents(deps, filter),
+  };
+}

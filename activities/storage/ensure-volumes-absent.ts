@@ -1,0 +1,82 @@
+/**
+ * Deletes volumes that left a chain: renamed into the pool's `.blockflow/`, which pools do not list, then unlinked there.
+ * A file that is not the planned one (another inode by that name) is never touched.
+ */
+import { basename, dirname, join } from 'node:path';
+import type { StorageActivities } from '../../workflows/contract.ts';
+import { bug, hold } from '../../workflows/failures.ts';
+import type { NamedVolume } from '../../workflows/schemas.ts';
+import { canonical, observeFile, removeEmptyFolder } from '../adapters/files.ts';
+import { renameDurably, unlinkDurably } from '../adapters/files.ts';
+import { isUnlocked } from '../adapters/qemu-img.ts';
+import { filePoolTypes, observePools, poolOf, type Pool } from '../adapters/pools.ts';
+import type { Libvirt } from '../adapters/virsh.ts';
+import type { Effect } from '../effect.ts';
+
+export interface StorageDeps {
+  libvirt: Libvirt;
+  effect: Effect;
+}
+
+type Input = Parameters<StorageActivities['ensureVolumesAbsent']>[0];
+
+export const QUARANTINE = '.blockflow';
+
+export async function ensureVolumesAbsent(
+  deps: StorageDeps,
+  { jobId, volumes }: Input,
+): ReturnType<StorageActivities['ensureVolumesAbsent']> {
+  const pools = await observePools(deps.libvirt);
+  const deleted: string[] = [];
+  let regainedBytes = 0;
+  for (const volume of volumes) {
+    const regained = await ensureVolumeAbsent(deps, pools, jobId, volume);
+    if (regained !== null) deleted.push(volume.path);
+    regainedBytes += regained ?? 0;
+  }
+  const folders = new Set(volumes.map((volume) => join(dirname(volume.path), QUARANTINE)));
+  for (const folder of folders) {
+    await deps.effect('storage.remove-quarantine', folder, () => removeEmptyFolder(folder));
+  }
+  for (const name of new Set(volumes.map((volume) => volume.pool))) {
+    await deps.libvirt.refreshPool(name);
+  }
+  return { deleted, regainedBytes };
+}
+
+/** @returns the bytes regained; null when another file has the name by now, which then stays. */
+async function ensureVolumeAbsent(
+  deps: StorageDeps,
+  pools: Pool[],
+  jobId: string,
+  volume: NamedVolume,
+): Promise<number | null> {
+  const pool = poolOf(pools, await canonical(volume.path));
+  if (!pool || pool.name !== volume.pool || !filePoolTypes.includes(pool.type)) {
+    throw bug(`${volume.path} was to be deleted, but is not directly inside pool ${volume.pool}`);
+  }
+  const tomb = join(dirname(volume.path), QUARANTINE, `${jobId}-${basename(volume.path)}`);
+  const [named, buried] = await Promise.all([observeFile(volume.path), observeFile(tomb)]);
+  if (named && named.identity !== volume.identity && !buried) return null;
+  if (named?.identity === volume.identity) {
+    if (!(await isUnlocked(volume.path))) throw inUse(volume);
+    await deps.effect('storage.quarantine-volume', volume.path, () =>
+      renameDurably(volume.path, tomb),
+    );
+  }
+  const quarantined = await observeFile(tomb);
+  if (!quarantined) return 0;
+  if (quarantined.identity !== volume.identity) {
+    throw bug(`${tomb} is not the file that was planned (${volume.identity})`);
+  }
+  await deps.effect('storage.unlink-volume', tomb, () => unlinkDurably(tomb));
+  return quarantined.allocatedBytes;
+}
+
+function inUse(volume: NamedVolume) {
+  return hold('unproven', {
+    attempted: `deleting ${volume.path}`,
+    now: 'some process has opened it since it was proven unused; it is kept',
+    next: 'Find the process with `fuser`, then repeat the request',
+  });
+}

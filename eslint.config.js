@@ -1,0 +1,66 @@
+import { builtinModules } from 'node:module';
+import { defineConfig } from 'eslint/config';
+import tseslint from 'typescript-eslint';
+
+const outsideTheSandbox = [
+  ...builtinModules,
+  'execa',
+  '@temporalio/activity',
+  '@temporalio/client',
+  '@temporalio/envconfig',
+  '@temporalio/testing',
+  '@temporalio/worker',
+].map((name) => ({ name, message: 'Workflow code is replayed: no Node, no outside.' }));
+
+const zod = {
+  group: ['zod', 'zod/**'],
+  message: 'zod in a workflow bundle costs memory in every cached workflow.',
+};
+
+/** Paths that workflow code may take types from, but no code. */
+const typesOnly = (group, message) => ({ group, message, allowTypeImports: true });
+const nodeModules = { group: ['node:*'], message: 'Workflow code is replayed: no Node.' };
+const activities = typesOnly(['**/activities/**'], 'Workflows proxy activities: import type.');
+const schemas = typesOnly(['**/schemas.ts'], 'zod stays outside the bundle: import type.');
+
+const restrict = (paths, patterns) => ({
+  '@typescript-eslint/no-restricted-imports': ['error', { paths, patterns }],
+});
+
+export default defineConfig(
+  { ignores: ['dist/', 'coverage/', 'node_modules/'] },
+  { linterOptions: { reportUnusedDisableDirectives: 'error' } },
+  ...tseslint.configs.recommendedTypeChecked,
+  {
+    languageOptions: {
+      parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname },
+    },
+    rules: {
+      '@typescript-eslint/no-floating-promises': 'error',
+      'no-warning-comments': ['error', { terms: ['todo', 'fixme', 'xxx'], location: 'anywhere' }],
+      'no-restricted-syntax': [
+        'error',
+        { selector: 'ExportDefaultDeclaration', message: 'Name it: no default exports.' },
+        {
+          selector: 'ExportSpecifier[exported.name="default"]',
+          message: 'Name it: no default exports.',
+        },
+      ],
+    },
+  },
+  {
+    files: ['workflows/**'],
+    rules: restrict(outsideTheSandbox, [nodeModules, zod, activities, schemas]),
+  },
+  {
+    files: ['workflows/schemas.ts'],
+    rules: restrict(outsideTheSandbox, [nodeModules, activities]),
+  },
+  {
+    // A mock's method handed to expect() is a value, not a lost `this`.
+    files: ['test/**/*.ts'],
+    rules: { '@typescript-eslint/unbound-method': 'off' },
+  },
+  { files: ['**/*.js', '**/*.mjs'], extends: [tseslint.configs.disableTypeChecked] },
+  { files: ['*.config.js'], rules: { 'no-restricted-syntax': 'off' } },
+);

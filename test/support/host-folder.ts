@@ -1,0 +1,91 @@
+/**
+ * The folder of a private host, and what may be found of it after its owner was killed.
+ * Its name says who owns it: <pid>-<start time of that pid>-<name>-<random>.
+ */
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { cp, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+
+import {
+  argumentsOf, isAlive, killAndWait, mountSourcesOf, otherPids, programOf, startTimeOf,
+} from './processes.ts';
+
+/** Where hosts live unless told otherwise. Short: a socket path has at most 107 bytes. */
+export const DEFAULT_HOSTS_FOLDER = '/tmp/blockflow-test';
+
+const PROGRAMS_OF_A_HOST = /^(perl|libvirtd|virtlogd|dnsmasq|qemu-system-.*)$/;
+
+/** Makes the empty folder of a new host, owned by this process, and returns its path. */
+export async function makeHostFolder(parent: string, name: string): Promise<string> {
+  const owner = `${process.pid}-${startTimeOf(process.pid)}`;
+  const root = join(parent, `${owner}-${name}-${randomBytes(4).toString('hex')}`);
+  const folders = ['run', 'lib', 'cache', 'log', 'etc', 'pools'];
+  await mkdir(root, { recursive: true });
+  await Promise.all(folders.map((folder) => mkdir(join(root, folder))));
+  await cp('/etc/libvirt', join(root, 'etc'), { recursive: true });
+  await writeFile(join(root, 'etc/qemu.conf'), QEMU_CONF);
+  await writeFile(join(root, 'etc/libvirtd.conf'), LIBVIRTD_CONF);
+  // libvirt wants to write into /dev/kvm before it probes it. Mode 000 does not stop root, only
+  // the read-only mount of this file over /dev/kvm does.
+  await writeFile(join(root, 'no-kvm'), '', { mode: 0o000 });
+  return root;
+}
+
+/**
+ * Removes what killed runs left below `parent`: hosts whose owner is gone. Only processes that
+ * belong to such a host are ended. Returns the folders removed. Safe to run in parallel.
+ */
+export async function reapStaleHosts(parent = DEFAULT_HOSTS_FOLDER): Promise<string[]> {
+  if (!existsSync(parent)) return [];
+  const stale = (await readdir(parent))
+    .filter((folder) => {
+      const [, pid, startTime] = /^(\d+)-(\d+)-/.exec(folder) ?? [];
+      return pid !== undefined && !isAlive(Number(pid), Number(startTime));
+    })
+    .map((folder) => join(parent, folder));
+  for (const root of stale) await removeHost(root);
+  return stale;
+}
+
+/** Ends every process of the host and removes its folder. Its mounts go with its processes. */
+export async function removeHost(root: string): Promise<void> {
+  // A libvirtd that is just starting a QEMU may add one: look until nothing is left.
+  for (let pids = processesOf(root); pids.length > 0; pids = processesOf(root)) {
+    await Promise.all(pids.map((pid) => killAndWait(pid)));
+  }
+  await rm(root, { recursive: true, force: true, maxRetries: 5 });
+}
+
+/**
+ * Pids of the daemons and QEMUs of a host: those that see its `run` folder as /run/libvirt. A
+ * QEMU does not name its host on its command line, and may name another one's shared pool.
+ */
+export function processesOf(root: string): number[] {
+  const mounted = `/${basename(root)}/run`;
+  return otherPids().filter((pid) => {
+    const program = programOf(pid);
+    if (!PROGRAMS_OF_A_HOST.test(program)) return false;
+    // The first process names the folder, and exists for a moment before the mounts do.
+    if (program === 'perl') return argumentsOf(pid).includes(join(root, 'init.fifo'));
+    return mountSourcesOf(pid).some((source) => source.endsWith(mounted));
+  });
+}
+
+const QEMU_CONF = `
+namespaces = []
+cgroup_controllers = []
+user = "root"
+group = "root"
+dynamic_ownership = 0
+remember_owner = 0
+security_driver = "none"
+# QEMU opens serial files and its log itself, so that no virtlogd is needed (it would also
+# rotate a serial file away at 2 MiB).
+stdio_handler = "file"
+`;
+
+const LIBVIRTD_CONF = `
+auth_unix_ro = "none"
+auth_unix_rw = "none"
+`;

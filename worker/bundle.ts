@@ -1,0 +1,43 @@
+/** Where the orchestrator's workflow code comes from: a bundle made once for each version of the source. */
+import { createHash } from 'node:crypto';
+import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { extname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { bundleWorkflowCode, type WorkerOptions } from '@temporalio/worker';
+
+const extension = extname(fileURLToPath(import.meta.url));
+const folder = fileURLToPath(new URL('../workflows/', import.meta.url));
+export const workflowsPath = join(folder, `index${extension}`);
+
+/** Bundling takes seconds, a start with a cached bundle does not. The name holds a hash of every source file. */
+export async function workflowSource(
+  cacheDir: string,
+): Promise<Pick<WorkerOptions, 'workflowBundle'>> {
+  const codePath = join(cacheDir, `workflows-${await sourceHash()}.js`);
+  const cached = await readFile(codePath, 'utf8').catch(() => null);
+  if (cached !== null) return { workflowBundle: { code: cached } };
+  const { code } = await bundleWorkflowCode({ workflowsPath, logger: quiet });
+  await mkdir(cacheDir, { recursive: true });
+  const draft = `${codePath}.${process.pid}`;
+  await writeFile(draft, code);
+  await rename(draft, codePath);
+  return { workflowBundle: { code } };
+}
+
+const silent = () => undefined;
+const quiet = {
+  log: silent,
+  trace: silent,
+  debug: silent,
+  info: silent,
+  warn: silent,
+  error: (message: string) => process.stderr.write(`${message}\n`),
+};
+
+async function sourceHash(): Promise<string> {
+  const hash = createHash('sha256');
+  for (const name of (await readdir(folder)).sort()) {
+    if (name.endsWith(extension)) hash.update(name).update(await readFile(join(folder, name)));
+  }
+  return hash.update(process.version).digest('hex').slice(0, 16);
+}

@@ -1,0 +1,34 @@
+/** Where blockflow keeps things, and how a worker finds its Temporal, its libvirt and its name. */
+import { homedir, hostname } from 'node:os';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { hostName } from '../workflows/schemas.ts';
+
+const root = process.getuid?.() === 0;
+const env = (name: string) => process.env[name] || undefined;
+
+/** State that must survive a reboot: audit log, embedded server's database. XDG base directory specification. */
+export const stateDir = () =>
+  env('BLOCKFLOW_STATE_DIR') ??
+  join(env('XDG_STATE_HOME') ?? join(homedir(), '.local', 'state'), 'blockflow');
+
+/** Small files of running commands; they may die with the host. */
+export const runtimeDir = () =>
+  env('BLOCKFLOW_RUNTIME_DIR') ??
+  (root ? '/run/blockflow' : join(env('XDG_RUNTIME_DIR') ?? join(stateDir(), 'run'), 'blockflow'));
+
+export const defaultHost = () => env('BLOCKFLOW_HOST') ?? hostname();
+export const defaultLibvirtUri = () =>
+  env('BLOCKFLOW_CONNECT') ?? env('LIBVIRT_DEFAULT_URI') ?? 'qemu:///system';
+
+export const workerConfig = z.object({
+  host: hostName.default(defaultHost),
+  libvirtUri: z.string().default(defaultLibvirtUri),
+  stateDir: z.string().default(stateDir),
+  runtimeDir: z.string().default(runtimeDir),
+  /** Address of the Prometheus endpoint, for example 127.0.0.1:9464; none by default. */
+  metricsAddress: z.string().optional(),
+  /** Pools that an SPM agent serves; all active ones by default. */
+  pools: z.array(z.string()).optional(),
+});
+export type WorkerConfig = z.infer<typeof workerConfig>;

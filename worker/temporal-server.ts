@@ -1,0 +1,102 @@
+/** The embedded Temporal server: the dev server with its throttle removed and its database durable (FACTS.md 2). */
+import { mkdir } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { Connection } from '@temporalio/client';
+import { searchAttributes } from '../workflows/contract.ts';
+import { findTemporalBinary } from './temporal-binary.ts';
+
+export interface TemporalServer {
+  address: string;
+  uiUrl: string;
+  pid: number;
+  /** Resolves when the server process ends, whoever ended it. */
+  ended: Promise<void>;
+  stop(): Promise<void>;
+}
+
+export interface ServerOptions {
+  stateDir: string;
+  /** 0 picks a free port. */
+  port?: number;
+  uiPort?: number;
+}
+
+/** Starts the server on a database in `stateDir` and waits until it answers. */
+export async function startTemporalServer(options: ServerOptions): Promise<TemporalServer> {
+  const binary = await findTemporalBinary();
+  if (!binary) throw new Error('no Temporal server binary found: run `node setup.mjs`');
+  await mkdir(options.stateDir, { recursive: true });
+  const port = options.port || (await freePort());
+  const uiPort = options.uiPort || (await freePort());
+  const child = execa(binary, serverArguments(join(options.stateDir, 'temporal.db'), port, uiPort), {
+    stdin: 'ignore',
+    stdout: 'ignore',
+    stderr: 'pipe',
+    reject: false,
+    cleanup: true,
+  });
+  const ended = child.then(() => undefined);
+  const address = `127.0.0.1:${port}`;
+  await Promise.race([untilAnswers(address), child.then(({ stderr }) => notStarted(stderr))]);
+  return {
+    address,
+    uiUrl: `http://127.0.0.1:${uiPort}`,
+    pid: child.pid ?? 0,
+    ended,
+    async stop() {
+      child.kill('SIGTERM');
+      await ended;
+    },
+  };
+}
+
+function serverArguments(database: string, port: number, uiPort: number): string[] {
+  const option = (name: string, values: readonly string[]) =>
+    values.flatMap((value) => [`--${name}`, value]);
+  return [
+    ...['server', 'start-dev', '--ip', '127.0.0.1', '--log-level', 'error'],
+    ...['--port', String(port), '--ui-port', String(uiPort), '--db-filename', database],
+    ...option('dynamic-config-value', [
+      'history.transferProcessorMaxPollRPS=2000',
+      'history.timerProcessorMaxPollRPS=2000',
+      'frontend.enableUpdateWorkflowExecution=true',
+    ]),
+    ...option('sqlite-pragma', ['journal_mode=WAL', 'synchronous=2']),
+    ...option(
+      'search-attribute',
+      Object.values(searchAttributes).map(({ name }) => `${name}=Keyword`),
+    ),
+  ];
+}
+
+function notStarted(stderr: string): never {
+  throw new Error(`the Temporal server ended while it started: ${stderr.trim().slice(-500)}`);
+}
+
+async function untilAnswers(address: string): Promise<void> {
+  const deadline = Date.now() + 60_000;
+  for (;;) {
+    try {
+      const connection = await Connection.connect({ address, connectTimeout: 1000 });
+      await connection.workflowService.describeNamespace({ namespace: 'default' });
+      await connection.close();
+      return;
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
+      await new Promise((done) => setTimeout(done, 100));
+    }
+  }
+}
+
+/** A port that was free a moment ago. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer().once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => resolve(port));
+    });
+  });
+}

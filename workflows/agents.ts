@@ -1,0 +1,78 @@
+/** How workflows reach the agents: one way to call an activity, which also notices that an agent is away. */
+import {
+  ActivityCancellationType,
+  ActivityFailure,
+  proxyActivities,
+  proxyLocalActivities,
+  TimeoutFailure,
+  type ActivityOptions,
+} from '@temporalio/workflow';
+import { TimeoutType } from '@temporalio/common';
+import { hostQueue, spmQueue } from './contract.ts';
+import type { HostActivities, OrchestratorActivities, StorageActivities } from './contract.ts';
+
+/** An agent that has not taken a task for this long is called away; the task then waits for it without a limit. */
+const AWAY_AFTER = '10 seconds';
+
+const options: ActivityOptions = {
+  // Agents beat every second while they work, so a dead one is noticed long before any work could be over.
+  heartbeatTimeout: '6 seconds',
+  startToCloseTimeout: '3650 days',
+  // The default is TRY_CANCEL, which would close the workflow while an activity still runs.
+  cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+  retry: { initialInterval: '200 milliseconds', backoffCoefficient: 1.6, maximumInterval: '5 seconds' },
+};
+
+type Activities<T> = { [K in keyof T]: (input: never) => Promise<unknown> };
+
+/** Calls one activity by name with its one argument; `summary` is what the Web UI shows for it. */
+export type Call<T extends Activities<T>> = <K extends keyof T & string>(
+  name: K,
+  input: Parameters<T[K]>[0],
+  summary: string,
+) => Promise<Awaited<ReturnType<T[K]>>>;
+
+/** Told when an agent is found away, and (with null) when it answered again. */
+export type AwayListener = (who: string | null) => void;
+
+function connect<T extends Activities<T>>(queue: string, away: AwayListener): Call<T> {
+  const at = (more: ActivityOptions) =>
+    proxyActivities<Record<string, (input: unknown) => Promise<unknown>>>({
+      ...options,
+      taskQueue: queue,
+      ...more,
+    });
+  const prompt = at({ scheduleToStartTimeout: AWAY_AFTER });
+  const patient = at({});
+  const call = async (name: string, input: unknown, summary: string) => {
+    try {
+      return await prompt[name]?.executeWithOptions({ summary }, [input]);
+    } catch (error) {
+      if (!isAway(error)) throw error;
+      away(`the agent of ${queue} does not answer`);
+    }
+    const result = await patient[name]?.executeWithOptions({ summary }, [input]);
+    away(null);
+    return result;
+  };
+  return call as Call<T>;
+}
+
+function isAway(error: unknown): boolean {
+  return (
+    error instanceof ActivityFailure &&
+    error.cause instanceof TimeoutFailure &&
+    error.cause.timeoutType === TimeoutType.SCHEDULE_TO_START
+  );
+}
+
+export const hostAgent = (host: string, away: AwayListener): Call<HostActivities> =>
+  connect<HostActivities & Activities<HostActivities>>(hostQueue(host), away);
+
+export const spmAgent = (pool: string, away: AwayListener): Call<StorageActivities> =>
+  connect<StorageActivities & Activities<StorageActivities>>(spmQueue(pool), away);
+
+/** The audit log is the orchestrator's own; a local activity costs one event of history. */
+export const auditLog = proxyLocalActivities<OrchestratorActivities>({
+  startToCloseTimeout: '30 seconds',
+});

@@ -1,0 +1,80 @@
+/** Messages to a running merge: its bandwidth, and the decision between pivot and keep. */
+import { CancellationScope, condition, isCancellation, setHandler } from '@temporalio/workflow';
+import { bandwidthUpdate, decideUpdate, type JobInput } from './contract.ts';
+import { mebibytes } from './details.ts';
+import type { Operation } from './operation.ts';
+
+export interface Decision {
+  chosen: 'pivot' | 'keep' | null;
+}
+
+/** Registers the updates. A refused update leaves no trace in the history. */
+export function acceptMessages(op: Operation): Decision {
+  const decision: Decision = { chosen: null };
+  setHandler(
+    decideUpdate,
+    (choice) => {
+      decision.chosen = choice;
+      return choice === 'pivot' ? 'the VM will be pivoted to base' : 'the overlay will be kept';
+    },
+    {
+      description: 'pivot or keep: ends the wait of --wait-for-decision',
+      validator: (choice) => {
+        if (choice !== 'pivot' && choice !== 'keep') throw new Error('say pivot or keep');
+        if (op.status.phase === 'waiting for a decision') return;
+        throw new Error(`${op.id} is not waiting for a decision: it is ${op.status.phase}`);
+      },
+    },
+  );
+  setHandler(bandwidthUpdate, (bytesPerSecond) => setBandwidth(op, bytesPerSecond), {
+    description: 'Limit of the running copy in bytes per second, 0 for none',
+    validator: (bytesPerSecond) => {
+      if (!Number.isSafeInteger(bytesPerSecond) || bytesPerSecond < 0) {
+        throw new Error(`${String(bytesPerSecond)} is not a number of bytes per second`);
+      }
+      if (op.status.mode === 'cold' && op.status.phase === 'copying') {
+        throw new Error('the limit of an offline commit cannot be changed while it runs');
+      }
+    },
+  });
+  return decision;
+}
+
+async function setBandwidth(op: Operation, bandwidthBytesPerSecond: number): Promise<string> {
+  op.enter(op.status.phase, { bandwidthBytesPerSecond });
+  const words =
+    bandwidthBytesPerSecond === 0 ? 'no limit' : `${mebibytes(bandwidthBytesPerSecond)}/s`;
+  if (op.status.phase !== 'copying') return `${words}, from the next copy on`;
+  const { vm, disk, host } = op.input;
+  const input = { vm, disk, host, bandwidthBytesPerSecond };
+  const job = await op.host('ensureBandwidth', input, `limit the copy to ${words}`);
+  return job ? words : `${words}; no job runs at the moment`;
+}
+
+/** What to do at READY. While a person thinks, the VM is still watched. */
+export async function decide(
+  op: Operation,
+  job: JobInput,
+  decision: Decision,
+): Promise<'pivot' | 'keep' | 'look again'> {
+  if (op.input.keepOverlay) return 'keep';
+  if (!op.input.waitForDecision) return 'pivot';
+  op.enter('waiting for a decision', {
+    note: `READY: both layers hold the same; say \`blockflow decide ${op.id} pivot|keep\``,
+  });
+  const watching = new CancellationScope();
+  const watch = watching.run(() =>
+    op.host(
+      'awaitCommitReady',
+      { ...job, until: 'end', tellConvergence: false },
+      'watch the READY job while a person decides',
+    ),
+  );
+  await Promise.race([condition(() => decision.chosen !== null), watch]);
+  watching.cancel();
+  await watch.catch((error: unknown) => {
+    if (!isCancellation(error)) throw error;
+  });
+  op.enter('copying', { note: null });
+  return decision.chosen ?? 'look again';
+}

@@ -1,0 +1,90 @@
+/**
+ * The closed set of failures, named by what happens next. Every message says what was attempted, on what, what is true
+ * now and what to do next. Nobody matches on message text: `type` and `details[0].code` are the contract.
+ */
+import { ApplicationFailure } from '@temporalio/common';
+
+/** Refused: nothing was done. Retry: not yet, the same request can finish it. Hold: a person must choose. */
+export type FailureType = 'Refused' | 'Retry' | 'LeaseLost' | 'NoSpace' | 'Hold' | 'Bug';
+
+/** Why a request is refused: a closed set, each with a test of that name. */
+export type RefusalCode =
+  | 'invalid-request'
+  | 'unknown-vm'
+  | 'unknown-disk'
+  | 'unknown-snapshot'
+  | 'volume-not-in-chain'
+  | 'reversed'
+  | 'nothing-to-merge'
+  | 'shared-base'
+  | 'volume-in-use'
+  | 'outside-pools'
+  | 'unsupported-format'
+  | 'unsupported-pool'
+  | 'read-only-disk'
+  | 'transient-disk'
+  | 'foreign-job'
+  | 'not-enough-space'
+  | 'internal-snapshots'
+  | 'other-operation';
+export type HoldCode = 'divergent-chain' | 'unproven' | 'identity-changed';
+export type RetryCode =
+  | 'vm-stopped'
+  | 'vm-started'
+  | 'job-lost'
+  | 'still-open'
+  | 'libvirt-away'
+  | 'command-failed';
+export type FailureCode = RefusalCode | HoldCode | RetryCode | 'no-space' | 'lease-lost' | 'bug';
+
+export interface FailureDetails {
+  code: FailureCode;
+  /** What was tried, and on what. */
+  attempted: string;
+  /** What is true now. */
+  now: string;
+  /** What the reader can do next. */
+  next: string;
+}
+
+function failure(type: FailureType, details: FailureDetails, cause?: unknown): ApplicationFailure {
+  return ApplicationFailure.create({
+    message: `${details.attempted}: ${details.now}. ${details.next}`,
+    type,
+    nonRetryable: type !== 'Retry' && type !== 'NoSpace',
+    details: [details],
+    ...(cause instanceof Error ? { cause } : {}),
+  });
+}
+
+type Words = Omit<FailureDetails, 'code'>;
+
+/** Nothing was done, and asking again changes nothing until the named thing is changed. */
+export const refused = (code: RefusalCode, words: Words) => failure('Refused', { code, ...words });
+/** Not yet: the activity's retry policy, or the same request again, can finish the work. */
+export const retry = (code: RetryCode, words: Words, cause?: unknown) =>
+  failure('Retry', { code, ...words }, cause);
+/** Unsafe to choose: nothing more is touched until a person has looked. */
+export const hold = (code: HoldCode, words: Words) => failure('Hold', { code, ...words });
+/** Waits: there is no space, and there may be later. */
+export const noSpace = (words: Words) => failure('NoSpace', { code: 'no-space', ...words });
+/** An assertion of ours is false. The activity fails, never the guest. */
+export const bug = (now: string) =>
+  failure('Bug', {
+    code: 'bug',
+    attempted: 'checking an assertion',
+    now,
+    next: 'Please report this with the workflow history; nothing was touched after it',
+  });
+
+/** The details of the first of our failures in a chain of causes, or null. */
+export function failureDetails(
+  error: unknown,
+): { type: FailureType; details: FailureDetails } | null {
+  for (let e = error; e instanceof Error; e = e.cause) {
+    if (e instanceof ApplicationFailure && e.details?.[0] && e.type) {
+      return { type: e.type as FailureType, details: e.details[0] as FailureDetails };
+    }
+  }
+  return null;
+}

@@ -1,0 +1,26 @@
+/** Short workflows that only look: a client has no rights on hosts, so it asks their agents through Temporal. */
+import { auditLog, hostAgent } from './agents.ts';
+import type { AuditEvent, ChainObservation, DiskRef } from './schemas.ts';
+import type { LiveMergeInput, PlanOutcome } from './schemas.ts';
+
+const nobody = () => undefined;
+
+/** getVolumeChain: the chain in its four views, and where they disagree. */
+export function ObserveChain(ref: DiskRef): Promise<ChainObservation> {
+  return hostAgent(ref.host, nobody)('observeChain', ref, `observe ${ref.vm}/${ref.disk}`);
+}
+
+/** `--dry-run`: the plan that a merge would follow, or its refusal; nothing is touched. */
+export function PlanMerge(input: LiveMergeInput): Promise<PlanOutcome> {
+  const summary = `plan a merge of ${input.vm}/${input.disk}`;
+  return hostAgent(input.host, nobody)('observeMergePlan', input, summary);
+}
+
+/** The audit log, oldest first. */
+export function ObserveEvents(filter: {
+  vm?: string;
+  disk?: string;
+  limit: number;
+}): Promise<AuditEvent[]> {
+  return auditLog.observeEvents(filter);
+}
