@@ -22,20 +22,13 @@ export const effectNames = [
 ] as const;
 export type EffectName = (typeof effectNames)[number];
 
-/** Observers of the door: logging in production, faults in tests. A throw in `before` means: never started. */
-export interface EffectHook {
-  before?(name: EffectName, target: string): Promise<void> | void;
-  after?(name: EffectName, target: string): Promise<void> | void;
-}
-
 export type Effect = <T>(name: EffectName, target: string, fn: () => Promise<T>) => Promise<T>;
 
-/** Opens a door whose effects pass the hooks in order. */
+/** Stands in the door around every effect: logging in production, faults in tests. */
+export type EffectHook = Effect;
+
+/** Opens a door whose effects pass through the hooks, the first one outermost. */
 export function createEffect(hooks: readonly EffectHook[]): Effect {
-  return async (name, target, fn) => {
-    for (const hook of hooks) await hook.before?.(name, target);
-    const result = await fn();
-    for (const hook of hooks) await hook.after?.(name, target);
-    return result;
-  };
+  return (name, target, fn) =>
+    hooks.reduceRight<typeof fn>((inner, hook) => () => hook(name, target, inner), fn)();
 }

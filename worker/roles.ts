@@ -38,9 +38,11 @@ export function startRole(name: RoleName, context: RoleContext): Promise<Role> {
   return { orchestrator: startOrchestrator, host: startHostAgent, spm: startSpmAgent }[name](context);
 }
 
-const logged: EffectHook = {
-  before: (name, target) => activityLog.info('effect begins', { effect: name, target }),
-  after: (name, target) => activityLog.info('effect is done', { effect: name, target }),
+const logged: EffectHook = async (name, target, run) => {
+  activityLog.info('effect begins', { effect: name, target });
+  const result = await run();
+  activityLog.info('effect is done', { effect: name, target });
+  return result;
 };
 const door = (context: RoleContext) => createEffect([logged, ...(context.hooks ?? [])]);
 

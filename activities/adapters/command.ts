@@ -8,15 +8,27 @@ export class CommandError extends Error {
   readonly stderr: string;
   readonly stdout: string;
 
-  constructor(command: string, cause: ExecaError) {
-    const stderr = String(cause.stderr ?? '').trim().slice(-2000);
-    const reason = stderr || cause.shortMessage;
-    super(`\`${command}\` failed: ${reason}`, { cause });
+  constructor(command: string, words: { stderr: string; stdout: string; exitCode?: number }) {
+    super(`\`${command}\` failed: ${words.stderr}`);
     this.name = 'CommandError';
     this.command = command;
-    this.exitCode = cause.exitCode;
-    this.stderr = stderr;
-    this.stdout = String(cause.stdout ?? '');
+    this.exitCode = words.exitCode;
+    this.stderr = words.stderr;
+    this.stdout = words.stdout;
+  }
+
+  /** A command of a session, whose output and errors are one text. */
+  static of(command: string, text: string): CommandError {
+    return new CommandError(command, { stderr: text.trim().slice(-2000), stdout: text });
+  }
+
+  static from(command: string, error: ExecaError): CommandError {
+    const { exitCode } = error;
+    return new CommandError(command, {
+      stderr: String(error.stderr ?? '').trim().slice(-2000) || error.shortMessage,
+      stdout: String(error.stdout ?? ''),
+      ...(exitCode === undefined ? {} : { exitCode }),
+    });
   }
 }
 
@@ -46,7 +58,7 @@ export async function run(
     return result.stdout;
   } catch (error) {
     if (options.signal?.aborted) throw options.signal.reason;
-    if (error instanceof ExecaError) throw new CommandError([file, ...args].join(' '), error);
+    if (error instanceof ExecaError) throw CommandError.from([file, ...args].join(' '), error);
     throw error;
   }
 }

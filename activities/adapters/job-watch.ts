@@ -5,15 +5,18 @@
 import { EventEmitter } from 'node:events';
 import { createInterface } from 'node:readline';
 import { execa } from 'execa';
-import type { BlockJob, GuestState } from '../../workflows/schemas.ts';
+import type { GuestState } from '../../workflows/schemas.ts';
+import type { JobReading } from './virsh-jobs.ts';
 import type { Libvirt } from './virsh.ts';
 
 export type JobEvent =
   | { kind: 'block-job'; vm: string; disk: string; status: string }
   | { kind: 'lifecycle'; vm: string; detail: string }
   /** The safety net's reading; also the first answer after (re)connecting. */
+  /** libvirtd did not answer the safety net's question. */
+  | { kind: 'silence'; uuid: string; disk: string; reason: string }
   | { kind: 'sample'; uuid: string; disk: string; state: GuestState; job: JobSample | null };
-export type JobSample = Omit<BlockJob, 'ready'>;
+export type JobSample = JobReading;
 
 interface Watched {
   uuid: string;
@@ -49,7 +52,7 @@ export function createJobWatch(libvirt: Libvirt, tickMs = 1000): JobWatch {
     subscribe(disk, listener) {
       const own = (event: JobEvent) => {
         const mine =
-          event.kind === 'sample'
+          event.kind === 'sample' || event.kind === 'silence'
             ? event.uuid === disk.uuid && event.disk === disk.disk
             : event.vm === disk.vm && (event.kind === 'lifecycle' || event.disk === disk.disk);
         if (mine) listener(event);
@@ -70,8 +73,9 @@ export function createJobWatch(libvirt: Libvirt, tickMs = 1000): JobWatch {
 }
 
 async function sample(libvirt: Libvirt, disks: Watched[], emit: (event: JobEvent) => void) {
-  const answers = await libvirt.blockJobs(disks).catch(() => []);
+  const answers = await libvirt.blockJobs(disks).catch((error: unknown) => String(error));
   disks.forEach(({ uuid, disk }, i) => {
+    if (typeof answers === 'string') return emit({ kind: 'silence', uuid, disk, reason: answers });
     const answer = answers[i];
     if (answer) emit({ kind: 'sample', uuid, disk, ...answer });
   });

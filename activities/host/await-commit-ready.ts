@@ -38,6 +38,8 @@ export function awaitCommitReady(deps: HostDeps, input: Input): Promise<ReadyOut
     const onEvent = (event: JobEvent) => {
       if (event.kind === 'sample') {
         onSample(event);
+      } else if (event.kind === 'silence') {
+        context.heartbeat({ phase: 'waiting for libvirtd', note: event.reason });
       } else if (event.kind === 'lifecycle') {
         if (/^(Stopped|Shutdown|Crashed)/.test(event.detail)) look(null);
       } else if (event.status === 'ready') {

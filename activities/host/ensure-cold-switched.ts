@@ -51,7 +51,7 @@ async function switchHeader(deps: HostDeps, { plan, keepRelative }: Input): Prom
 
 async function switchXml(deps: HostDeps, { plan }: Input): Promise<void> {
   const active = plan.overlay ? (plan.chainBefore.at(-1) ?? plan.base) : plan.base;
-  const xml = await deps.libvirt.domainXml(plan.vmUuid, 'inactive');
+  const xml = await deps.libvirt.inactiveXml(plan.vmUuid);
   const wanted = switchDiskSource(diskElement(xml, plan.disk), active.path, active.format);
   if (wanted === null) return;
   await withXmlFile(wanted, (file) =>

@@ -26,7 +26,7 @@ export async function ensureCommitStarted(
   const args = commitArguments(input, look.disk as XmlDisk);
   try {
     await deps.effect('libvirt.start-commit', operationId(plan), () =>
-      deps.libvirt.commit(plan.vmUuid, plan.disk, args),
+      deps.libvirt.startCommit(plan.vmUuid, plan.disk, args),
     );
   } catch (error) {
     return startFailed(input, error);

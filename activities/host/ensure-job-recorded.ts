@@ -45,8 +45,13 @@ export async function ensureJobForgotten(deps: HostDeps, { plan, jobId }: JobInp
   const { vmUuid, disk } = plan;
   const info = await deps.libvirt.domainInfo(vmUuid);
   await deps.effect('libvirt.forget-job', operationId(plan), async () => {
-    if (info.state !== 'off') await deps.libvirt.removeRecord(vmUuid, disk, '--live');
-    if (info.persistent) await deps.libvirt.removeRecord(vmUuid, disk, '--config');
+    const live = info.state === 'off' ? [] : ['--live'];
+    const config = info.persistent ? ['--config'] : [];
+    // virsh removes neither when one of the two is not there, so what it leaves is removed one by one.
+    if (await deps.libvirt.removeRecord(vmUuid, disk, [...live, ...config])) return;
+    for (const scope of [...live, ...config]) {
+      await deps.libvirt.removeRecord(vmUuid, disk, [scope]);
+    }
   });
   await removePivotReport(pivotFile(deps, plan));
   await removeColdCommit(coldCommitState(deps.runtimeDir, jobId));

@@ -95,11 +95,12 @@ async function observeDomain(deps: HostDeps, ref: DiskRef) {
   }
   const info = await libvirt.domainInfo(uuid);
   const [live, persistentDomain] = await Promise.all([
-    info.state === 'off' ? null : libvirt.domainXml(uuid, 'live').then(parseDomain),
-    info.persistent ? libvirt.domainXml(uuid, 'inactive').then(parseDomain) : null,
+    info.state === 'off' ? null : libvirt.currentXml(uuid).then((xml) => xml && parseDomain(xml)),
+    info.persistent ? libvirt.inactiveXml(uuid).then(parseDomain) : null,
   ]);
   const { state, stateReason, persistent } = info;
-  return { identity: { vm: { name: ref.vm, uuid, state, stateReason, persistent } }, live, persistentDomain };
+  const vm = { name: ref.vm, uuid, state, stateReason, persistent };
+  return { identity: { vm }, live: live || null, persistentDomain };
 }
 
 /** Walks the headers from the active layer down; paths as libvirt and the headers spell them, base-most first. */

@@ -17,7 +17,7 @@ export async function lookAtDisk(deps: HostDeps, plan: MergePlan): Promise<DiskL
   const [info, live, persistent] = await Promise.all([
     libvirt.domainInfo(plan.vmUuid),
     libvirt.currentXml(plan.vmUuid).then((xml) => xml && parseDomain(xml)),
-    plan.persistent ? libvirt.domainXml(plan.vmUuid, 'inactive').then(parseDomain) : null,
+    plan.persistent ? libvirt.inactiveXml(plan.vmUuid).then(parseDomain) : null,
   ]);
   const domain = info.state === 'off' && persistent ? persistent : live;
   const diskOf = (d: typeof domain) => (d || null)?.disks.find(({ target }) => target === plan.disk) ?? null;
