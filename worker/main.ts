@@ -2,6 +2,7 @@
 import { connectWorker, createLog, installRuntime } from './runtime.ts';
 import { startRole, type Role, type RoleContext, type RoleName } from './roles.ts';
 import type { WorkerConfig } from './config.ts';
+import { temporalConfig } from './temporal-config.ts';
 
 /** Runs one role until SIGTERM or SIGINT. SIGKILL loses nothing: everything is observed again. */
 export async function runRole(
@@ -11,7 +12,9 @@ export async function runRole(
 ): Promise<void> {
   const log = createLog(name);
   installRuntime(log, config.metricsAddress);
-  const { connection, namespace } = await connectWorker(log);
+  const { connection, namespace } = await connectWorker(log, () =>
+    temporalConfig(config.stateDir),
+  );
   const role = await startRole(name, { config, connection, namespace, log, hooks });
   log.info({ host: config.host, libvirt: config.libvirtUri }, `${name} is ready`);
   stopOnSignal([role], log);

@@ -1,8 +1,8 @@
 /** One Temporal runtime a process: structured logs with workflow and activity ids, and Prometheus metrics. */
 import { DefaultLogger, makeTelemetryFilterString, NativeConnection, Runtime } from '@temporalio/worker';
-import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { pino, type Logger } from 'pino';
 import pretty from 'pino-pretty';
+import type { TemporalConfig } from './temporal-config.ts';
 
 /** JSON lines on standard error; readable ones when a person looks at a terminal. */
 export function createLog(role: string): Logger {
@@ -34,19 +34,22 @@ export function installRuntime(log: Logger, metricsAddress?: string): void {
   });
 }
 
-/** Connects as the standard environment configuration says (TEMPORAL_ADDRESS, profiles, TLS); waits for the server. */
-export async function connectWorker(log: Logger): Promise<{
-  connection: NativeConnection;
-  namespace: string;
-}> {
-  const { connectionOptions, namespace = 'default' } = loadClientConnectConfig();
-  for (let told = false; ; told = true) {
+/**
+ * Waits for the server and connects to it.
+ * @param find asked before each attempt: `blockflow up` may write its address while a worker waits.
+ */
+export async function connectWorker(
+  log: Logger,
+  find: () => TemporalConfig,
+): Promise<{ connection: NativeConnection; namespace: string }> {
+  for (let told = ''; ; ) {
+    const { connectionOptions, namespace } = find();
+    const { address } = connectionOptions;
     try {
-      const connection = await NativeConnection.connect(connectionOptions);
-      return { connection, namespace };
+      return { connection: await NativeConnection.connect(connectionOptions), namespace };
     } catch (error) {
-      const address = connectionOptions.address ?? 'localhost:7233';
-      if (!told) log.warn({ error: String(error) }, `waiting for the Temporal server at ${address}`);
+      if (told !== address) log.warn({ error: String(error) }, `waiting for Temporal at ${address}`);
+      told = address;
       await new Promise((done) => setTimeout(done, 1000));
     }
   }

@@ -21,7 +21,11 @@ export interface ServerOptions {
   /** 0 picks a free port. */
   port?: number;
   uiPort?: number;
+  /** In a process group of its own: a ^C in the terminal of `up` must not end it before the workers. */
+  ownGroup?: boolean;
 }
+
+export const databaseIn = (stateDir: string) => join(stateDir, 'temporal.db');
 
 /** Starts the server on a database in `stateDir` and waits until it answers. */
 export async function startTemporalServer(options: ServerOptions): Promise<TemporalServer> {
@@ -30,12 +34,13 @@ export async function startTemporalServer(options: ServerOptions): Promise<Tempo
   await mkdir(options.stateDir, { recursive: true });
   const port = options.port || (await freePort());
   const uiPort = options.uiPort || (await freePort());
-  const child = execa(binary, serverArguments(join(options.stateDir, 'temporal.db'), port, uiPort), {
+  const child = execa(binary, serverArguments(databaseIn(options.stateDir), port, uiPort), {
     stdin: 'ignore',
     stdout: 'ignore',
     stderr: 'pipe',
     reject: false,
     cleanup: true,
+    detached: options.ownGroup ?? false,
   });
   const ended = child.then(() => undefined);
   const address = `127.0.0.1:${port}`;

@@ -1,0 +1,13 @@
+/** One role as its own process, as `blockflow worker ROLE` runs it, plus the faults that a test planned for it. */
+import { workerConfig } from '../../worker/config.ts';
+import { runRole } from '../../worker/main.ts';
+import { roleNames, type RoleName } from '../../worker/roles.ts';
+import { faultHook, type Fault } from './faults.ts';
+
+const [name, config = '{}', faults = '[]', trace] = process.argv.slice(2);
+if (!roleNames.includes(name as RoleName)) throw new Error(`no role ${String(name)}`);
+const planned = JSON.parse(faults) as Fault[];
+await runRole(name as RoleName, workerConfig.parse(JSON.parse(config)), [
+  faultHook(planned, trace),
+]);
+process.exit(0);

@@ -1,0 +1,154 @@
+/** The whole of blockflow for a test: a private host, a Temporal server, and the three roles as real processes. */
+import { mkdirSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { execa } from 'execa';
+import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
+import { roleNames, type RoleName } from '../../worker/roles.ts';
+import { startTemporalServer, type TemporalServer } from '../../worker/temporal-server.ts';
+import { operationId, ORCHESTRATOR_QUEUE, searchAttributes } from '../../workflows/contract.ts';
+import { liveMergeInput, type LiveMergeRequest } from '../../workflows/schemas.ts';
+import type { LiveMergeResult } from '../../workflows/schemas.ts';
+import type { Fault } from './faults.ts';
+import { startPrivateHost, type PrivateHost } from './private-host.ts';
+import { waitUntil } from './wait-until.ts';
+
+export const HOST = 'h1';
+const roleScript = fileURLToPath(new URL('role-process.ts', import.meta.url));
+
+type MergeOperation = WorkflowHandle<(input: unknown) => Promise<LiveMergeResult>>;
+
+export interface System {
+  host: PrivateHost;
+  client: Client;
+  temporal: TemporalServer;
+  stateDir: string;
+  runtimeDir: string;
+  /** One line for each effect that any role let through its door, in order. */
+  trace: string;
+  startRole(name: RoleName, faults?: readonly Fault[]): Promise<void>;
+  /** SIGKILL by default; returns when the process is gone. */
+  killRole(name: RoleName, signal?: NodeJS.Signals): Promise<void>;
+  /** Resolves when the role's process has ended, for example by a planned fault. */
+  roleEnded(name: RoleName): Promise<void>;
+  signalRole(name: RoleName, signal: NodeJS.Signals): void;
+  killTemporal(): Promise<void>;
+  startTemporal(): Promise<void>;
+  /** Starts a LiveMerge on this host as the client library does. */
+  merge(request: Omit<LiveMergeRequest, 'host'>): Promise<MergeOperation>;
+  effects(): Promise<string[]>;
+  close(): Promise<void>;
+}
+
+export interface SystemOptions {
+  roles?: readonly RoleName[];
+  faults?: Partial<Record<RoleName, readonly Fault[]>>;
+}
+
+/** Starts everything and returns when every role has said that it is ready. */
+export async function startSystem(options: SystemOptions = {}): Promise<System> {
+  const host = await startPrivateHost();
+  const stateDir = join(host.root, 'state');
+  const runtimeDir = join(host.root, 'runtime');
+  mkdirSync(stateDir, { recursive: true });
+  let temporal = await startTemporalServer({ stateDir });
+  const connection = await Connection.connect({ address: temporal.address });
+  const client = new Client({ connection });
+  const processes = new Map<RoleName, RoleProcess>();
+  const config = { host: HOST, libvirtUri: host.uri, stateDir, runtimeDir };
+  const trace = join(host.root, 'effects');
+
+  const system: System = {
+    host,
+    client,
+    get temporal() {
+      return temporal;
+    },
+    stateDir,
+    runtimeDir,
+    trace,
+    async startRole(name, faults = []) {
+      const args = [name, JSON.stringify(config), JSON.stringify(faults), trace];
+      const log = join(host.root, `${name}.log`);
+      processes.set(name, await startRoleProcess(args, log, temporal.address));
+    },
+    async killRole(name, signal = 'SIGKILL') {
+      processes.get(name)?.kill(signal);
+      await processes.get(name)?.ended;
+    },
+    roleEnded: async (name) => processes.get(name)?.ended,
+    signalRole: (name, signal) => processes.get(name)?.kill(signal),
+    async killTemporal() {
+      process.kill(temporal.pid, 'SIGKILL');
+      await temporal.ended;
+    },
+    async startTemporal() {
+      const [port, uiPort] = [temporal.address, temporal.uiUrl].map((a) => Number(a.split(':').at(-1)));
+      temporal = await startTemporalServer({ stateDir, port: port ?? 0, uiPort: uiPort ?? 0 });
+    },
+    merge: (request) => startMerge(client, { ...request, host: HOST }),
+    effects: async () =>
+      (await readFile(trace, 'utf8').catch(() => '')).split('\n').filter(Boolean),
+    async close() {
+      await Promise.all([...processes.keys()].map((name) => system.killRole(name)));
+      await connection.close();
+      await temporal.stop();
+      await host.close();
+    },
+  };
+  const roles = options.roles ?? roleNames;
+  await Promise.all(roles.map((name) => system.startRole(name, options.faults?.[name])));
+  return system;
+}
+
+/** Starts a LiveMerge as the client library does. */
+export function startMerge(client: Client, request: LiveMergeRequest): Promise<MergeOperation> {
+  const input = liveMergeInput.parse(request);
+  return client.workflow.start<(input: unknown) => Promise<LiveMergeResult>>('LiveMerge', {
+    workflowId: operationId(input),
+    taskQueue: ORCHESTRATOR_QUEUE,
+    args: [input],
+    typedSearchAttributes: [
+      { key: searchAttributes.vm, value: input.vm },
+      { key: searchAttributes.disk, value: input.disk },
+      { key: searchAttributes.host, value: input.host },
+      { key: searchAttributes.operation, value: 'LiveMerge' },
+    ],
+  });
+}
+
+interface RoleProcess {
+  kill(signal: NodeJS.Signals): void;
+  ended: Promise<void>;
+}
+
+async function startRoleProcess(
+  args: string[],
+  logFile: string,
+  address: string,
+): Promise<RoleProcess> {
+  const before = (await readFile(logFile, 'utf8').catch(() => '')).length;
+  const output = { file: logFile, append: true } as const;
+  const child = execa(
+    process.execPath,
+    ['--disable-warning=ExperimentalWarning', roleScript, ...args],
+    {
+      env: { TEMPORAL_ADDRESS: address, NODE_OPTIONS: '' },
+      stdin: 'ignore',
+      stdout: output,
+      stderr: output,
+      buffer: false,
+      reject: false,
+      cleanup: true,
+    },
+  );
+  let over = false;
+  const ended = child.then(() => void (over = true));
+  await waitUntil(`${args[0]} to be ready (see ${logFile})`, async () => {
+    const text = (await readFile(logFile, 'utf8').catch(() => '')).slice(before);
+    if (over) throw new Error(`${args[0]} ended while it started: ${text.slice(-2000)}`);
+    return text.includes(`${args[0]} is ready`);
+  });
+  return { kill: (signal) => void child.kill(signal), ended };
+}
