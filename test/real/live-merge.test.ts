@@ -21,7 +21,7 @@ describe('LiveMerge of the active layer', () => {
       warnings: [],
     });
     expect(result.stallMs).toBeGreaterThan(0);
-    expect(await scene.files()).toEqual(['base.qcow2']);
+    expect(await scene.files()).toEqual(['web1.qcow2']);
     await guest.waitForAcks(guest.disk.parameters.slots);
     expect(await system.host.virsh('dumpxml', 'web1')).not.toContain('urn:blockflow');
     expect(await scene.verifyAfterCrash()).toBeGreaterThan(100);
@@ -37,7 +37,7 @@ describe('LiveMerge of the active layer', () => {
     await system.startRole('host');
     await merge.executeUpdate('bandwidth', { args: [0] });
     expect(await merge.result()).toMatchObject({ outcome: 'merged' });
-    expect(await scene.files()).toEqual(['base.qcow2']);
+    expect(await scene.files()).toEqual(['web1.qcow2']);
     await scene.verifyAfterCrash();
   });
 });

@@ -14,7 +14,7 @@ export interface Scene {
   pool: string;
   /** Paths of the chain, base-most first. */
   chain: string[];
-  /** Names in the pool's folder, sorted. */
+  /** Names of this guest's files in the pool's folder, sorted; `.blockflow` too when it is there. */
   files(): Promise<string[]>;
   /** Stops the VM by SIGKILL of QEMU and checks every acknowledged write through the chain that it would boot. */
   verifyAfterCrash(): Promise<number>;
@@ -22,6 +22,8 @@ export interface Scene {
 }
 
 export interface SceneOptions extends SystemOptions {
+  /** A system of `startSharedSystem`, for tests that kill none of its processes; else the scene has its own. */
+  system?: System;
   /** Snapshots taken while the guest runs, default 1; each layer gets guest writes over every slot. */
   layers?: number;
   /** Gives libvirt snapshots these names; without names none has metadata. */
@@ -33,38 +35,50 @@ export interface SceneOptions extends SystemOptions {
 
 export const POOL = 'images';
 
-/** Starts the system and a guest `web1`, takes the snapshots, and lets the guest write into each layer. */
-export async function startScene(options: SceneOptions = {}): Promise<Scene> {
+/** A system with a pool, for several scenes. */
+export async function startSharedSystem(options: SystemOptions = {}): Promise<System> {
   const system = await startSystem({ ...options, roles: [] });
-  const { host } = system;
-  const pool = await host.definePool(POOL);
+  await system.host.definePool(POOL);
   // The SPM agent serves the pools that it finds, so it starts when there is one.
   const roles = options.roles ?? (['orchestrator', 'host', 'spm'] as const);
-  const started = Promise.all(roles.map((r) => system.startRole(r, options.faults?.[r])));
+  await Promise.all(roles.map((role) => system.startRole(role, options.faults?.[role])));
+  return system;
+}
+
+/** Starts a guest, takes the snapshots, and lets the guest write over every slot of each layer. */
+export async function startScene(options: SceneOptions = {}): Promise<Scene> {
+  const system = options.system ?? (await startSharedSystem(options));
+  const { host } = system;
+  const pool = join(host.pools, POOL);
+  const vm = options.vm ?? 'web1';
   const format = options.format ?? 'qcow2';
-  const base = join(pool, `base.${format}`);
+  const base = join(pool, `${vm}.${format}`);
   const disk = await createGuestDisk(base, { format, ...options.guest });
-  const guest = await defineGuest(host, { name: options.vm ?? 'web1', disk });
+  const guest = await defineGuest(host, { name: vm, disk });
   await guest.start();
   const chain = [base];
   for (let layer = 1; layer <= (options.layers ?? 1); layer++) {
     // At least one write a slot in each layer, so that a rollback of it cannot stay unseen.
     await guest.waitForAcks(disk.parameters.slots + 1, 60_000);
-    const file = join(pool, `snap${layer}.qcow2`);
+    const file = join(pool, `${vm}-snap${layer}.qcow2`);
     const name = options.snapshotNames?.[layer - 1];
-    await takeExternalSnapshot(host, guest.name, { file, ...(name ? { name } : {}) });
+    await takeExternalSnapshot(host, vm, { file, ...(name ? { name } : {}) });
     chain.push(file);
   }
   await guest.waitForAcks(disk.parameters.slots + 1, 60_000);
-  await started;
+  const ours = (name: string) => name.startsWith(`${vm}.`) || name.startsWith(`${vm}-`);
   return {
     system,
     guest,
     pool,
     chain,
-    files: async () => (await readdir(pool)).sort(),
+    files: async () =>
+      (await readdir(pool)).filter((name) => ours(name) || name === '.blockflow').sort(),
     verifyAfterCrash: () => verifyAfterCrash(guest),
-    close: () => system.close(),
+    close: async () => {
+      if (!options.system) return system.close();
+      await host.virsh('destroy', vm).catch(() => undefined);
+    },
   };
 }
 
