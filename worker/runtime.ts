@@ -16,10 +16,8 @@ export function createLog(role: string): Logger {
 /** Installs the runtime. Call it once, before any connection. */
 export function installRuntime(log: Logger, metricsAddress?: string): void {
   const logger = new DefaultLogger('INFO', ({ level, message, meta }) => {
-    const { sdkComponent, taskQueue, workflowId, runId, activityType, attempt, error } = meta ?? {};
-    const fields = { sdkComponent, taskQueue, workflowId, runId, activityType, attempt, error };
     const at = level.toLowerCase() as 'trace' | 'debug' | 'info' | 'warn' | 'error';
-    log[at]({ ...fields, ...meta }, message);
+    log[at]({ ...meta }, message);
   });
   Runtime.install({
     logger,

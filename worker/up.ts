@@ -12,7 +12,7 @@ export interface UpOptions {
   port?: number | undefined;
   uiPort?: number | undefined;
   /** Told once, when everything is ready. `uiUrl` is null for a server that is not ours. */
-  ready(facts: { address: string; uiUrl: string | null; host: string }): void;
+  ready: (facts: { address: string; uiUrl: string | null; host: string }) => void;
 }
 
 /** The state folder has its `up` already. */

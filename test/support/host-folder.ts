@@ -15,6 +15,8 @@ import {
 export const DEFAULT_HOSTS_FOLDER = '/tmp/blockflow-test';
 
 const PROGRAMS_OF_A_HOST = /^(perl|libvirtd|virtlogd|dnsmasq|qemu-system-.*)$/;
+/** Blockflow's own processes on it; they see no private mounts, but name the host's state folder. */
+const PROGRAMS_OF_BLOCKFLOW = /^(node|temporal)$/;
 
 /** Makes the empty folder of a new host, owned by this process, and returns its path. */
 export async function makeHostFolder(parent: string, name: string): Promise<string> {
@@ -60,16 +62,22 @@ export async function removeHost(root: string): Promise<void> {
 /**
  * Pids of the daemons and QEMUs of a host: those that see its `run` folder as /run/libvirt. A
  * QEMU does not name its host on its command line, and may name another one's shared pool.
+ * Also the Temporal server and the roles that keep their state in it.
  */
 export function processesOf(root: string): number[] {
   const mounted = `/${basename(root)}/run`;
   return otherPids().filter((pid) => {
     const program = programOf(pid);
+    if (PROGRAMS_OF_BLOCKFLOW.test(program)) return namesState(pid, root);
     if (!PROGRAMS_OF_A_HOST.test(program)) return false;
     // The first process names the folder, and exists for a moment before the mounts do.
     if (program === 'perl') return argumentsOf(pid).includes(join(root, 'init.fifo'));
     return mountSourcesOf(pid).some((source) => source.endsWith(mounted));
   });
+}
+
+function namesState(pid: number, root: string): boolean {
+  return argumentsOf(pid).some((argument) => argument.includes(join(root, 'state')));
 }
 
 const QEMU_CONF = `

@@ -10,17 +10,20 @@ export interface ExternalSnapshot {
   readonly disk?: string;
   /** The new active layer; libvirt creates it. */
   readonly file: string;
+  /** `file` is there already, with a delta and the right backing file (`createOverlay`). */
+  readonly reuse?: boolean;
   /** With a name libvirt keeps metadata of the snapshot, without one it does not. */
   readonly name?: string;
 }
 
 /** Takes a disk-only snapshot of a running or shut off VM: `file` becomes the active layer. */
 export async function takeExternalSnapshot(
-  host: PrivateHost, vm: string, { disk = 'vda', file, name }: ExternalSnapshot,
+  host: PrivateHost, vm: string, { disk = 'vda', file, name, reuse }: ExternalSnapshot,
 ): Promise<void> {
   await host.virsh(
     'snapshot-create-as', vm, ...(name === undefined ? ['--no-metadata'] : ['--name', name]),
-    '--disk-only', '--atomic', '--diskspec', `${disk},snapshot=external,file=${file}`,
+    '--disk-only', '--atomic', ...(reuse ? ['--reuse-external'] : []),
+    '--diskspec', `${disk},snapshot=external,file=${file}`,
   );
 }
 

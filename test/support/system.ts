@@ -30,9 +30,13 @@ export interface System {
   startRole(name: RoleName, faults?: readonly Fault[]): Promise<void>;
   /** SIGKILL by default; returns when the process is gone. */
   killRole(name: RoleName, signal?: NodeJS.Signals): Promise<void>;
+  /** Pid of the role's last process. */
+  rolePid(name: RoleName): number | undefined;
   /** Resolves when the role's process has ended, for example by a planned fault. */
   roleEnded(name: RoleName): Promise<void>;
   signalRole(name: RoleName, signal: NodeJS.Signals): void;
+  /** Process id of a running role. */
+  rolePid(name: RoleName): number;
   killTemporal(): Promise<void>;
   startTemporal(): Promise<void>;
   /** Starts a LiveMerge on this host as the client library does. */
@@ -42,13 +46,15 @@ export interface System {
 }
 
 export interface SystemOptions {
+  /** Goes into the name of the host's folder. */
+  name?: string;
   roles?: readonly RoleName[];
   faults?: Partial<Record<RoleName, readonly Fault[]>>;
 }
 
 /** Starts everything and returns when every role has said that it is ready. */
 export async function startSystem(options: SystemOptions = {}): Promise<System> {
-  const host = await startPrivateHost();
+  const host = await startPrivateHost(options.name === undefined ? {} : { name: options.name });
   const stateDir = join(host.root, 'state');
   const runtimeDir = join(host.root, 'runtime');
   mkdirSync(stateDir, { recursive: true });
@@ -77,8 +83,10 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
       processes.get(name)?.kill(signal);
       await processes.get(name)?.ended;
     },
+    rolePid: (name) => processes.get(name)?.pid,
     roleEnded: async (name) => processes.get(name)?.ended,
     signalRole: (name, signal) => processes.get(name)?.kill(signal),
+    rolePid: (name) => processes.get(name)?.pid ?? 0,
     async killTemporal() {
       process.kill(temporal.pid, 'SIGKILL');
       await temporal.ended;
@@ -119,6 +127,8 @@ export function startMerge(client: Client, request: LiveMergeRequest): Promise<M
 }
 
 interface RoleProcess {
+  pid: number | undefined;
+  pid: number;
   kill(signal: NodeJS.Signals): void;
   ended: Promise<void>;
 }
@@ -150,5 +160,5 @@ async function startRoleProcess(
     if (over) throw new Error(`${args[0]} ended while it started: ${text.slice(-2000)}`);
     return text.includes(`${args[0]} is ready`);
   });
-  return { kill: (signal) => void child.kill(signal), ended };
+  return { pid: child.pid ?? 0, kill: (signal) => void child.kill(signal), ended };
 }

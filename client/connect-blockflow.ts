@@ -1,0 +1,62 @@
+import type { AuditEvent, ChainObservation, PlanOutcome } from '../workflows/schemas.ts';
+import { observeChain, observeEvents, planMerge } from './ask-agents.ts';
+import type { DiskName, EventFilter } from './ask-agents.ts';
+import { listOperations, type ListFilter, type OperationSummary } from './list-operations.ts';
+import { createOperation, noOperation, type Operation } from './operation.ts';
+import { call, isNotFound, openSession, type ConnectOptions, type Session } from './session.ts';
+import { startMerge, type MergeRequest } from './start-merge.ts';
+
+/** A client of blockflow. Every method throws BlockflowError; `close` it at the end. */
+export interface Blockflow {
+  /** Address of the Temporal server. */
+  readonly address: string;
+  /** Host that is meant when a request names none. */
+  readonly host: string;
+  /** Starts a merge, or attaches to the same request that runs already. */
+  merge(request: MergeRequest): Promise<Operation>;
+  /** The running operation on a disk, or the last one. */
+  operation(vm: string, disk: string): Promise<Operation>;
+  /** Operations, the newest first. */
+  list(filter?: ListFilter): Promise<OperationSummary[]>;
+  /** The chain of a disk in its four views, and where they disagree. */
+  chain(disk: DiskName): Promise<ChainObservation>;
+  /** What a merge would do; nothing is touched. */
+  plan(request: MergeRequest): Promise<PlanOutcome>;
+  /** The audit log, oldest first. */
+  events(filter?: EventFilter): Promise<AuditEvent[]>;
+  close(): Promise<void>;
+}
+
+/**
+ * Connects as `options` say, else as the standard Temporal environment does (TEMPORAL_ADDRESS, profiles, TLS), else to the
+ * `blockflow up` of this machine.
+ * @throws BlockflowError `temporal-away` when no server answers within 5 s.
+ */
+export async function connectBlockflow(options: ConnectOptions = {}): Promise<Blockflow> {
+  const session = await openSession(options);
+  return {
+    address: session.address,
+    host: session.host,
+    merge: (request) => startMerge(session, request),
+    operation: (vm, disk) => findOperation(session, `${vm}/${disk}`),
+    list: (filter) => listOperations(session, filter),
+    chain: (disk) => observeChain(session, disk),
+    plan: (request) => planMerge(session, request),
+    events: (filter = {}) => observeEvents(session, filter),
+    close: () => session.connection.close(),
+  };
+}
+
+const FIND_MS = 5000;
+
+async function findOperation(session: Session, id: string): Promise<Operation> {
+  const { workflow } = session.client;
+  try {
+    const { runId } = await call(session, `looking for an operation on ${id}`, FIND_MS, () =>
+      workflow.getHandle(id).describe(),
+    );
+    return createOperation(session, workflow.getHandle(id, runId), { runId, attached: true });
+  } catch (error) {
+    throw isNotFound(error) ? noOperation(id) : error;
+  }
+}

@@ -1,0 +1,36 @@
+/** Follows an operation until it ends or the person at the terminal has seen enough. */
+import type { LiveMergeResult } from '../workflows/schemas.ts';
+import type { Operation } from './operation.ts';
+import type { Screen } from './screen.ts';
+import { openDisplay } from './show-progress.ts';
+
+/** What a shell reports for a command that ^C ended. */
+export const INTERRUPTED = 130;
+
+/**
+ * @param quiet shows nothing, for `--json`
+ * @returns null when SIGINT ended the following: the operation itself goes on.
+ * @throws BlockflowError when the operation did not succeed
+ */
+export async function followOnScreen(
+  screen: Screen,
+  operation: Operation,
+  quiet = false,
+): Promise<LiveMergeResult | null> {
+  const stop = new AbortController();
+  const leave = () => stop.abort();
+  process.once('SIGINT', leave);
+  const display = quiet ? null : await openDisplay(screen, operation.id);
+  try {
+    for await (const view of operation.progress({ signal: stop.signal })) {
+      if (view.state === 'running') display?.show(view);
+    }
+    if (!stop.signal.aborted) return await operation.result();
+  } finally {
+    display?.stop();
+    process.removeListener('SIGINT', leave);
+  }
+  const { id } = operation;
+  screen.tell(`${id} goes on. Follow it: blockflow status --follow ${id}. End it: blockflow cancel ${id}`);
+  return null;
+}

@@ -1,0 +1,52 @@
+import { BlockflowError } from './client-failure.ts';
+import type { FollowOptions } from './operation.ts';
+import type { OperationView } from './operation-view.ts';
+
+const EVERY_MS = 500;
+
+/**
+ * Yields a view at once and then at intervals, and a last one when the operation has ended.
+ * @param end settles with the operation; how it ended is not looked at here.
+ */
+export async function* followOperation(
+  look: () => Promise<OperationView>,
+  end: Promise<unknown>,
+  address: string,
+  { everyMs = EVERY_MS, signal }: FollowOptions,
+): AsyncGenerator<OperationView> {
+  let ended = false;
+  const mark = () => void (ended = true);
+  const over = end.then(mark, mark);
+  let last: OperationView | null = null;
+  let awaySince: string | null = null;
+  while (!signal?.aborted) {
+    const wasEnded = ended;
+    try {
+      last = await look();
+      awaySince = null;
+      yield last;
+    } catch (error) {
+      if (!isServerAway(error)) throw error;
+      awaySince ??= new Date().toISOString();
+      const trouble = `the Temporal server at ${address} does not answer (since ${awaySince})`;
+      if (last) yield { ...last, troubles: [trouble] };
+    }
+    if (wasEnded || (last && last.state !== 'running')) return;
+    await Promise.race([over, pause(everyMs, signal)]);
+  }
+}
+
+const isServerAway = (error: unknown) =>
+  error instanceof BlockflowError && error.details.code === 'temporal-away';
+
+function pause(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal?.addEventListener('abort', done);
+  });
+}

@@ -1,0 +1,50 @@
+/**
+ * `npm run bench`: figures of LiveMerge, paired in one run because machines are noisy. Prints a markdown table; with
+ * `--write` also puts it into TESTING.md. `--only NAME` runs one part, `--quick` fewer repeats.
+ */
+import { readFile, writeFile } from 'node:fs/promises';
+import { cpus } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { againstVirsh } from './against-virsh.ts';
+import { historyLength } from './history-length.ts';
+import { fourLayers } from './four-layers.ts';
+import { latencies } from './latencies.ts';
+import type { Row } from './figures.ts';
+import { table } from './figures.ts';
+import { waitingOperations } from './waiting-operations.ts';
+
+const parts: Record<string, (quick: boolean) => Promise<Row[]>> = {
+  'against-virsh': againstVirsh,
+  latencies,
+  'history-length': historyLength,
+  'four-layers': fourLayers,
+  'waiting-operations': waitingOperations,
+};
+
+const args = process.argv.slice(2);
+const quick = args.includes('--quick');
+const only = args.includes('--only') ? args[args.indexOf('--only') + 1] : undefined;
+const rows: Row[] = [];
+for (const [name, part] of Object.entries(parts)) {
+  if (only !== undefined && only !== name) continue;
+  process.stderr.write(`bench: ${name} ...\n`);
+  rows.push(...(await part(quick)));
+}
+const text = [
+  `${cpus().length} cores (${cpus()[0]?.model ?? 'unknown'}), Node ${process.version}, ${new Date()
+    .toISOString()
+    .slice(0, 10)}${quick ? ', quick run' : ''}`,
+  '',
+  table(rows),
+].join('\n');
+process.stdout.write(`${text}\n`);
+if (args.includes('--write')) await writeIntoTesting(text);
+process.exit(0);
+
+async function writeIntoTesting(figures: string): Promise<void> {
+  const file = fileURLToPath(new URL('../../TESTING.md', import.meta.url));
+  const old = await readFile(file, 'utf8');
+  const marked = /(<!-- bench:begin -->\n)[\s\S]*(<!-- bench:end -->)/;
+  if (!marked.test(old)) throw new Error('TESTING.md has no bench markers');
+  await writeFile(file, old.replace(marked, (_, a: string, b: string) => `${a}${figures}\n${b}`));
+}

@@ -1,0 +1,26 @@
+/** Rows of the table and the statistics in them. */
+
+export interface Row {
+  what: string;
+  measured: string;
+  goal: string;
+  met: boolean | null;
+}
+
+/** Nearest-rank percentile; with few values the 99th is the largest. */
+export function percentile(values: readonly number[], p: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const rank = Math.max(1, Math.ceil((p / 100) * sorted.length));
+  return sorted[rank - 1] ?? Number.NaN;
+}
+
+export const median = (values: readonly number[]) => percentile(values, 50);
+export const ms = (value: number) => `${Math.round(value)} ms`;
+
+export function table(rows: readonly Row[]): string {
+  const lines = rows.map(({ what, measured, goal, met }) => {
+    const verdict = met === null ? '' : met ? 'met' : '**missed**';
+    return `| ${what} | ${measured} | ${goal} | ${verdict} |`;
+  });
+  return ['| what | measured | goal | |', '|---|---|---|---|', ...lines].join('\n');
+}
