@@ -99,7 +99,7 @@ async function pendingActivities(session: Session, description: WorkflowExecutio
 }
 
 /** PENDING_ACTIVITY_STATE_SCHEDULED: no agent has taken it. */
-const SCHEDULED: number = 1;
+const SCHEDULED = 1;
 
 function troubleOf(activity: RawActivity): string | null {
   const attempt = activity.attempt ?? 1;
@@ -107,7 +107,7 @@ function troubleOf(activity: RawActivity): string | null {
   if (attempt <= 1) return null;
   const failure = activity.lastFailure;
   if (failure?.timeoutFailureInfo) {
-    const where = activity.state === SCHEDULED ? 'waits for it' : 'runs again';
+    const where = Number(activity.state) === SCHEDULED ? 'waits for it' : 'runs again';
     return `the agent stopped answering during ${name}; attempt ${attempt} ${where}`;
   }
   return `${name} is tried again (attempt ${attempt}): ${failure?.message ?? 'no reason told'}`;

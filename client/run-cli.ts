@@ -2,7 +2,14 @@
 import { Command, CommanderError } from 'commander';
 import { exitCodes, usage } from './client-failure.ts';
 import { printJson, type Context, type DefineCommand } from './commands/command.ts';
+import { defineCancel } from './commands/cancel.ts';
+import { defineChain } from './commands/chain.ts';
+import { defineCompletion } from './commands/completion.ts';
+import { defineEvents } from './commands/events.ts';
+import { defineList } from './commands/list.ts';
 import { defineMerge } from './commands/merge.ts';
+import { defineStatus } from './commands/status.ts';
+import { defineBandwidth, defineDecide } from './commands/steer.ts';
 import { defineUp } from './commands/up.ts';
 import { defineWorker } from './commands/worker.ts';
 import { failureDocument, failureLines } from './render/failure.ts';
@@ -10,8 +17,16 @@ import type { Screen } from './screen.ts';
 
 const commands: readonly DefineCommand[] = [
   defineMerge,
+  defineStatus,
+  defineList,
+  defineChain,
+  defineCancel,
+  defineBandwidth,
+  defineDecide,
+  defineEvents,
   defineUp,
   defineWorker,
+  defineCompletion,
 ];
 
 export async function runCli(args: readonly string[], screen: Screen): Promise<number> {

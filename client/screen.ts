@@ -11,7 +11,7 @@ export interface Screen {
   /** A line about the answer, on standard error. */
   tell(line: string): void;
   /** Colours on a terminal, without NO_COLOR; plain text elsewhere. */
-  paint(style: Style, text: string): string;
+  paint: (style: Style, text: string) => string;
 }
 
 export function processScreen(): Screen {

@@ -27,8 +27,8 @@ export function defineMerge(program: Command, context: Context): void {
     .command('merge')
     .summary('commit a snapshot into its base and delete its volume')
     .description(
-      'Commits the volumes from top down into base, takes them out of the chain, proves it, and deletes them;\n' +
-        'while the VM runs or while it is down. Names and defaults are those of `virsh blockcommit`.',
+      'Commits the volumes from top down into base, takes them out of the chain, proves it, and ' +
+        'deletes them; while the VM runs or while it is down. Names and defaults are those of `virsh blockcommit`.',
     )
     .argument('<VM>', 'as `virsh list --all` names it; VM/DISK names the disk too')
     .argument('[DISK]', 'target such as vda')
@@ -99,10 +99,11 @@ async function merge(
 async function requestOf(first: string, second: string | undefined, options: Options) {
   const { parseDisk } = await import('../disk-argument.ts');
   const { parseRate } = await import('../rate.ts');
-  const { bandwidth, dryRun: _dryRun, detach: _detach, json: _json, ...same } = options;
-  const limit =
-    bandwidth === undefined ? {} : { bandwidthBytesPerSecond: parseRate(bandwidth) };
-  return { ...parseDisk(first, second), ...same, ...limit } satisfies MergeRequest;
+  const { bandwidth, dryRun, detach, json, ...request } = options;
+  // These three are the command's own affair.
+  void [dryRun, detach, json];
+  const limit = bandwidth === undefined ? {} : { bandwidthBytesPerSecond: parseRate(bandwidth) };
+  return { ...parseDisk(first, second), ...request, ...limit } satisfies MergeRequest;
 }
 
 async function dryRun(

@@ -8,7 +8,7 @@ export function planLines(outcome: PlanOutcome, keepOverlay: boolean): string[] 
     case 'done':
       return [`Nothing to do: ${outcome.reason}`];
     case 'busy':
-      return [`The disk is busy: ${outcome.reason}. A merge would ${'wait or be refused (--if-busy)'}.`];
+      return [`The disk is busy: ${outcome.reason}. A merge waits or is refused (--if-busy).`];
     case 'no-space': {
       const missing = sizeWords(outcome.neededBytes - outcome.freeBytes);
       const { path } = outcome;

@@ -30,8 +30,6 @@ export interface System {
   startRole(name: RoleName, faults?: readonly Fault[]): Promise<void>;
   /** SIGKILL by default; returns when the process is gone. */
   killRole(name: RoleName, signal?: NodeJS.Signals): Promise<void>;
-  /** Pid of the role's last process. */
-  rolePid(name: RoleName): number | undefined;
   /** Resolves when the role's process has ended, for example by a planned fault. */
   roleEnded(name: RoleName): Promise<void>;
   signalRole(name: RoleName, signal: NodeJS.Signals): void;
@@ -83,7 +81,6 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
       processes.get(name)?.kill(signal);
       await processes.get(name)?.ended;
     },
-    rolePid: (name) => processes.get(name)?.pid,
     roleEnded: async (name) => processes.get(name)?.ended,
     signalRole: (name, signal) => processes.get(name)?.kill(signal),
     rolePid: (name) => processes.get(name)?.pid ?? 0,
@@ -127,7 +124,6 @@ export function startMerge(client: Client, request: LiveMergeRequest): Promise<M
 }
 
 interface RoleProcess {
-  pid: number | undefined;
   pid: number;
   kill(signal: NodeJS.Signals): void;
   ended: Promise<void>;

@@ -1,0 +1,77 @@
+import type { Command } from 'commander';
+import type { Blockflow } from '../connect-blockflow.ts';
+import type { Operation } from '../operation.ts';
+import type { Screen } from '../screen.ts';
+import { HOST_OPTION, JSON_OPTION, printJson, withBlockflow, type Context } from './command.ts';
+
+interface Options {
+  follow?: true;
+  json?: true;
+  host?: string;
+}
+
+export function defineStatus(program: Command, context: Context): void {
+  program
+    .command('status')
+    .summary('what an operation is doing, since when, and what a cancel would mean')
+    .description(
+      'Shows the running operation on a disk or the last one; those of a VM; or all that run. ' +
+        'Asks the orchestrator, and where it does not answer tells what the Temporal server knows.',
+    )
+    .argument('[VM]', 'VM, or VM/DISK')
+    .argument('[DISK]')
+    .option('--follow', 'follow the operation to its end; ^C ends only the following')
+    .option(...HOST_OPTION)
+    .option(...JSON_OPTION)
+    .action((vm: string | undefined, disk: string | undefined, options: Options) =>
+      context.run(() => status(context.screen, vm, disk, options)),
+    );
+}
+
+async function status(
+  screen: Screen,
+  first: string | undefined,
+  second: string | undefined,
+  options: Options,
+): Promise<number> {
+  const { parseDisk, parseVmOrDisk } = await import('../disk-argument.ts');
+  const named = first === undefined ? {} : parseVmOrDisk(first, second);
+  return withBlockflow(options, async (blockflow) => {
+    if (options.follow) {
+      const { vm, disk } = parseDisk(first ?? '', second);
+      return follow(screen, await blockflow.operation(vm, disk), options);
+    }
+    const operations = await find(blockflow, named);
+    const views = await Promise.all(operations.map((operation) => operation.status()));
+    if (options.json) {
+      printJson(screen, { operations: views, exitCode: 0 });
+    } else if (views.length === 0) {
+      screen.print(first ? `No operation runs on ${first}.` : 'No operation runs.');
+    } else {
+      const { operationLines } = await import('../render/operation.ts');
+      for (const view of views) {
+        for (const line of operationLines(view, screen.paint)) screen.print(line);
+      }
+    }
+    return 0;
+  });
+}
+
+async function find(
+  blockflow: Blockflow,
+  { vm, disk }: { vm?: string; disk?: string },
+): Promise<Operation[]> {
+  if (vm !== undefined && disk !== undefined) return [await blockflow.operation(vm, disk)];
+  const listed = await blockflow.list({ ...(vm === undefined ? {} : { vm }), state: 'running' });
+  return Promise.all(listed.map((found) => blockflow.operation(found.vm, found.disk)));
+}
+
+async function follow(screen: Screen, operation: Operation, options: Options): Promise<number> {
+  const { followOnScreen, INTERRUPTED } = await import('../follow-on-screen.ts');
+  const result = await followOnScreen(screen, operation, options.json);
+  if (!result) return INTERRUPTED;
+  const { resultLines } = await import('../render/merge-result.ts');
+  if (options.json) printJson(screen, { ...result, id: operation.id, exitCode: 0 });
+  else for (const line of resultLines(result, screen.paint)) screen.print(line);
+  return 0;
+}

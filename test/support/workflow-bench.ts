@@ -1,0 +1,172 @@
+/** A real Temporal server and orchestrators in this process, with agents whose host is simulated. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Context } from '@temporalio/activity';
+import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
+import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import { createEffect } from '../../activities/effect.ts';
+import { observeEvents } from '../../activities/orchestrator/audit-log.ts';
+import { createOrchestratorActivities } from '../../activities/orchestrator/index.ts';
+import { workflowSource } from '../../worker/bundle.ts';
+import { startTemporalServer } from '../../worker/temporal-server.ts';
+import { hostQueue, operationId, spmQueue } from '../../workflows/contract.ts';
+import { statusQuery, type OperationStatus } from '../../workflows/contract.ts';
+import { liveMergeInput, type AuditEvent, type LiveMergeRequest } from '../../workflows/schemas.ts';
+import type { LiveMergeResult } from '../../workflows/schemas.ts';
+import { simulated, unknownVm, type AgentActivities } from './simulated-host.ts';
+import { POOL, SimulatedVm } from './simulated-vm.ts';
+import { waitUntil } from './wait-until.ts';
+
+/** Every workflow test runs under both: with 0, each task replays the whole history. */
+export const CACHES = [
+  { cache: 'with its cache', maxCachedWorkflows: 100 },
+  { cache: 'without a cache', maxCachedWorkflows: 0 },
+] as const;
+export type Cache = (typeof CACHES)[number];
+
+export interface Gate {
+  /** Resolves when the activity has begun; it then stays there until `open`. */
+  reached: Promise<void>;
+  open(): void;
+}
+
+export type MergeHandle = WorkflowHandle<(input: unknown) => Promise<LiveMergeResult>>;
+
+export interface Bench {
+  client: Client;
+  /** A VM with a name of its own on host h1 (another host has agents only when they are started). */
+  addVm(layers?: number): SimulatedVm;
+  /** Holds the next run of this activity for this VM. */
+  gate(vm: SimulatedVm, activity: keyof AgentActivities): Gate;
+  merge(vm: SimulatedVm, cache: Cache, request?: Partial<LiveMergeRequest>): Promise<MergeHandle>;
+  status(handle: MergeHandle): Promise<OperationStatus>;
+  untilPhase(handle: MergeHandle, phase: OperationStatus['phase']): Promise<OperationStatus>;
+  events(vm: SimulatedVm): Promise<AuditEvent[]>;
+  startHostAgent(host: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Call once in a test file. */
+export async function startBench(): Promise<Bench> {
+  quiet();
+  const stateDir = await mkdtemp(join(tmpdir(), 'blockflow-bench-'));
+  const temporal = await startTemporalServer({ stateDir });
+  const connection = await NativeConnection.connect({ address: temporal.address });
+  const client = new Client({ connection: await Connection.connect({ address: temporal.address }) });
+  const folder = join(stateDir, 'events');
+  const vms = new Map<string, SimulatedVm>();
+  const gates = new Map<string, Gate & { pass(): Promise<void> }>();
+  const activities = agentActivities(vms, gates);
+  const running: { worker: Worker; done: Promise<void> }[] = [];
+  const serve = async (options: Partial<Parameters<typeof Worker.create>[0]>) => {
+    const taskQueue = options.taskQueue ?? '';
+    const beats = { maxHeartbeatThrottleInterval: 50, defaultHeartbeatThrottleInterval: 50 };
+    const worker = await Worker.create({ connection, ...beats, ...options, taskQueue });
+    running.push({ worker, done: worker.run() });
+  };
+  const source = await workflowSource(join(tmpdir(), 'blockflow-test', 'bundles'));
+  const audit = createOrchestratorActivities({ effect: createEffect([]), folder });
+  for (const { cache, maxCachedWorkflows } of CACHES) {
+    await serve({ taskQueue: cache, ...source, maxCachedWorkflows, activities: audit });
+  }
+  const startHostAgent = (host: string) => serve({ taskQueue: hostQueue(host), activities });
+  await startHostAgent('h1');
+  await serve({ taskQueue: spmQueue(POOL), activities });
+
+  const bench: Bench = {
+    client,
+    addVm(layers = 1) {
+      const vm = new SimulatedVm(`vm${vms.size + 1}`, layers);
+      vms.set(vm.name, vm);
+      return vm;
+    },
+    gate(vm, activity) {
+      const gate = createGate();
+      gates.set(`${vm.name} ${activity}`, gate);
+      return gate;
+    },
+    merge(vm, { cache }, request = {}) {
+      const input = liveMergeInput.parse({ vm: vm.name, disk: 'vda', host: 'h1', ...request });
+      const workflowId = operationId(input);
+      return client.workflow.start('LiveMerge', { workflowId, taskQueue: cache, args: [input] });
+    },
+    status: (handle) => handle.query(statusQuery),
+    untilPhase: (handle, phase) =>
+      waitUntil(`phase ${phase}`, async () => {
+        const status = await bench.status(handle);
+        return status.phase === phase && status;
+      }),
+    events: (vm) => observeEvents({ effect: createEffect([]), folder }, { vm: vm.name, limit: 99 }),
+    startHostAgent,
+    async close() {
+      for (const { worker } of running) worker.shutdown();
+      await Promise.all(running.map(({ done }) => done));
+      await client.connection.close();
+      await connection.close();
+      await temporal.stop();
+      await rm(stateDir, { recursive: true });
+    },
+  };
+  return bench;
+}
+
+function quiet(): void {
+  const filter = { core: 'ERROR', other: 'ERROR' } as const;
+  Runtime.install({
+    logger: new DefaultLogger('ERROR'),
+    telemetryOptions: { logging: { filter } },
+    shutdownSignals: [],
+  });
+}
+
+function createGate() {
+  let reach: () => void = () => undefined;
+  let open: () => void = () => undefined;
+  const reached = new Promise<void>((resolve) => (reach = resolve));
+  const opened = new Promise<void>((resolve) => (open = resolve));
+  const pass = async () => {
+    reach();
+    await opened;
+  };
+  return { reached, open, pass };
+}
+
+/** The simulated activities with what real ones have around them: the VM is found, beats are sent. */
+function agentActivities(
+  vms: ReadonlyMap<string, SimulatedVm>,
+  gates: Map<string, { pass(): Promise<void> }>,
+): AgentActivities {
+  const wrapped = Object.entries(simulated).map(([name, implementation]) => {
+    const activity = async (input: never) => {
+      const vm = vms.get(vmNamed(input));
+      if (!vm) throw unknownVm(vmNamed(input));
+      vm.calls.push(name);
+      const context = Context.current();
+      const timer = setInterval(() => context.heartbeat(), 20);
+      const gate = gates.get(`${vm.name} ${name}`);
+      gates.delete(`${vm.name} ${name}`);
+      try {
+        await gate?.pass();
+        return await implementation(vm, input);
+      } finally {
+        clearInterval(timer);
+      }
+    };
+    return [name, activity];
+  });
+  return Object.fromEntries(wrapped) as AgentActivities;
+}
+
+interface AnyInput {
+  vm?: string;
+  plan?: { vm: string };
+  path?: string;
+  volumes?: { path: string }[];
+}
+
+/** Volumes are named after their VM, so that a path tells whose it is. */
+function vmNamed({ vm, plan, path, volumes }: AnyInput): string {
+  const file = path ?? volumes?.[0]?.path ?? '';
+  return vm ?? plan?.vm ?? /([^/]*)\.layer\d+$/.exec(file)?.[1] ?? '';
+}
