@@ -2,12 +2,13 @@
 import {
   ActivityCancellationType,
   ActivityFailure,
+  CancelledFailure,
   proxyActivities,
   proxyLocalActivities,
   TimeoutFailure,
   type ActivityOptions,
 } from '@temporalio/workflow';
-import { TimeoutType } from '@temporalio/common';
+import { RetryState, TimeoutType } from '@temporalio/common';
 import { hostQueue, spmQueue } from './contract.ts';
 import type { HostActivities, OrchestratorActivities, StorageActivities } from './contract.ts';
 
@@ -45,18 +46,26 @@ function connect<T extends Activities<T>>(queue: string, away: AwayListener): Ca
   const prompt = at({ scheduleToStartTimeout: AWAY_AFTER });
   const patient = at({});
   const call = async (name: string, input: unknown, summary: string) => {
-    try {
-      return await prompt[name]?.executeWithOptions({ summary }, [input]);
-    } catch (error) {
-      if (!isAway(error)) throw error;
+    for (;;) {
+      try {
+        return await prompt[name]?.executeWithOptions({ summary }, [input]);
+      } catch (error) {
+        if (isCancelUnheard(error)) throw new CancelledFailure(`cancelled: ${summary}`, [], error);
+        if (!isAway(error)) throw error;
+      }
       away(`the agent of ${queue} does not answer`);
+      // The call itself may last for hours, and its start is no event: this one tells when the agent is back.
+      const waiting = { summary: `wait for the agent of ${queue}` };
+      await patient['observePresence']?.executeWithOptions(waiting, [{}]);
+      away(null);
     }
-    const result = await patient[name]?.executeWithOptions({ summary }, [input]);
-    away(null);
-    return result;
   };
   return call as Call<T>;
 }
+
+/** A cancelled activity whose agent died is not tried again: the server reports how its last attempt ended. */
+const isCancelUnheard = (error: unknown): error is ActivityFailure =>
+  error instanceof ActivityFailure && error.retryState === RetryState.CANCEL_REQUESTED;
 
 function isAway(error: unknown): boolean {
   return (

@@ -98,8 +98,13 @@ export interface MergeProof {
   guest: 'running' | 'paused' | 'off';
 }
 
+/** Returns at once: who gets an answer knows that the agent is there. */
+interface Present {
+  observePresence(): Promise<void>;
+}
+
 /** Activities of the host agent. `observe` reads, `ensure` makes a state true, `await` waits. */
-export interface HostActivities {
+export interface HostActivities extends Present {
   observeChain(ref: DiskRef): Promise<ChainObservation>;
   observeMergePlan(input: LiveMergeInput): Promise<PlanOutcome>;
   awaitDiskIdle(ref: DiskRef): Promise<void>;
@@ -132,7 +137,7 @@ export interface HostActivities {
 }
 
 /** Activities of the SPM agent of a pool. */
-export interface StorageActivities {
+export interface StorageActivities extends Present {
   ensureVolumesAbsent(input: {
     jobId: string;
     volumes: NamedVolume[];

@@ -41,7 +41,8 @@ export function acceptMessages(op: Operation): Decision {
 }
 
 async function setBandwidth(op: Operation, bandwidthBytesPerSecond: number): Promise<string> {
-  op.enter(op.status.phase, { bandwidthBytesPerSecond });
+  // With another limit it may converge.
+  op.enter(op.status.phase, { bandwidthBytesPerSecond, note: null });
   const words =
     bandwidthBytesPerSecond === 0 ? 'no limit' : `${mebibytes(bandwidthBytesPerSecond)}/s`;
   if (op.status.phase !== 'copying') return `${words}, from the next copy on`;

@@ -22,14 +22,14 @@
  * Terminate: the next request finds the record and the job, and goes on from there.
  * Invariants: I1 (5), I3 (6, 8), I6 (every step observes first), I8, I9, I10, I12 (5), I17 (6).
  */
-import { CancellationScope, uuid4 } from '@temporalio/workflow';
+import { CancellationScope, isCancellation, uuid4 } from '@temporalio/workflow';
 import type { JobInput } from './contract.ts';
 import { acceptMessages, decide, type Decision } from './decision.ts';
 import { alreadyDone, commitRefused, finishKept, finishMerge, jobLost } from './merge-ending.ts';
 import { recordFailure, vmStopped } from './merge-ending.ts';
 import { planMerge } from './merge-planning.ts';
-import { openOperation, passPointOfNoReturn, returnBeforePoint, showInList } from './operation.ts';
-import type { Operation } from './operation.ts';
+import { openOperation, passPointOfNoReturn, refuseLateCancel } from './operation.ts';
+import { returnBeforePoint, showInList, type Operation } from './operation.ts';
 import { requestWords } from './request-words.ts';
 import type { LiveMergeInput, LiveMergeResult, MergePlan } from './schemas.ts';
 
@@ -44,7 +44,9 @@ export async function LiveMerge(input: LiveMergeInput): Promise<LiveMergeResult>
   const op = openOperation(input, uuid4());
   try {
     await op.record('started', requestWords(input));
-    return await merge(op);
+    const result = await merge(op);
+    await op.refusal;
+    return result;
   } catch (error) {
     await CancellationScope.nonCancellable(() => recordFailure(op, error));
     throw error;
@@ -201,8 +203,12 @@ async function untilPointOfNoReturn(
       op.enter('cancelling');
       const job: JobInput = { plan, jobId: op.jobId };
       const { outcome } = await op.host('ensureCommitAborted', job, 'end the job, prove the chain');
-      // The cancel came when the chain had already switched: the rest is completed.
-      if (outcome === 'merged') return SWITCHED;
+      if (outcome === 'merged') {
+        // The cancel came when the chain had already switched: the rest is completed.
+        passPointOfNoReturn(op);
+        if (isCancellation(error)) refuseLateCancel(op);
+        return SWITCHED;
+      }
       await op.host('ensureJobForgotten', job, 'remove the record of the job');
       throw error;
     });

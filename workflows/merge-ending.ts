@@ -3,7 +3,7 @@ import { isCancellation } from '@temporalio/workflow';
 import type { JobInput } from './contract.ts';
 import { mebibytes } from './details.ts';
 import { failureDetails, retry } from './failures.ts';
-import { passPointOfNoReturn, showInList, type Operation } from './operation.ts';
+import { passPointOfNoReturn, REFUSED, showInList, type Operation } from './operation.ts';
 import type { LiveMergeResult, MergePlan } from './schemas.ts';
 
 interface Switched {
@@ -39,7 +39,7 @@ export async function finishMerge(
     regainedBytes,
     stallMs: switched.stallMs,
     readyToPivotMs: switched.readyToPivotMs,
-    warnings: kept(plan, deleted),
+    warnings: [...kept(plan, deleted), ...(op.refusal ? [REFUSED] : [])],
   };
   await end(op, 'merged', result);
   return result;

@@ -1,6 +1,7 @@
 /** What a running operation knows of itself and tells: status query, details, search attributes, audit events. */
 import {
   CancellationScope,
+  CancelledFailure,
   setCurrentDetails,
   setHandler,
   upsertSearchAttributes,
@@ -18,6 +19,8 @@ export interface Operation {
   id: string;
   jobId: string;
   status: OperationStatus;
+  /** Settled once the refusal of a cancel is in the audit log; null while no cancel was refused. */
+  refusal: Promise<void> | null;
   host: Call<HostActivities>;
   spm(pool: string): Call<StorageActivities>;
   /** Enters a phase; `changes` are the other facts that changed with it. */
@@ -28,6 +31,7 @@ export interface Operation {
 
 const BEFORE = 'the job is ended, the chain stays as it is, nothing is left behind';
 const AFTER = 'refused: the switch has been requested, so the merge is completed';
+export const REFUSED = `cancel ${AFTER}`;
 
 export function openOperation(input: LiveMergeInput, jobId: string): Operation {
   const status: OperationStatus = {
@@ -58,6 +62,7 @@ export function openOperation(input: LiveMergeInput, jobId: string): Operation {
     id: operationId(input),
     jobId,
     status,
+    refusal: null,
     host: hostAgent(input.host, away),
     spm: (pool) => spmAgent(pool, away),
     enter(phase, changes = {}) {
@@ -69,14 +74,25 @@ export function openOperation(input: LiveMergeInput, jobId: string): Operation {
   setHandler(statusQuery, () => status, {
     description: 'Phase, chain, and what happens if one cancels now',
   });
-  watchForLateCancel(op);
+  CancellationScope.current().cancelRequested.catch(() => refuseLateCancel(op));
   tell({});
   return op;
 }
 
-/** From here on the operation only goes forward: a cancel is refused, with the reason. */
+/**
+ * From here on the operation only goes forward: a cancel is refused, with the reason.
+ * @throws CancelledFailure when a cancel came while its activity was ending well, so that nobody has heard it yet
+ */
 export function passPointOfNoReturn(op: Operation): void {
+  if (CancellationScope.current().consideredCancelled) throw new CancelledFailure('cancelled in time');
   op.enter(op.status.phase, { cancel: { possible: false, meaning: AFTER } });
+}
+
+/** Refuses a cancel that came, unless it is still followed. Told in the details, the warnings and the audit log. */
+export function refuseLateCancel(op: Operation): void {
+  if (op.status.cancel.possible || op.refusal) return;
+  op.enter(op.status.phase, { note: REFUSED });
+  op.refusal = CancellationScope.nonCancellable(() => op.record('cancel-refused', AFTER));
 }
 
 /** Undoes `passPointOfNoReturn` when the chain shows that the switch did not happen. */
@@ -90,14 +106,6 @@ export function showInList(op: Operation, outcome?: string): void {
     { key: searchAttributes.phase, value: op.status.phase },
     ...(outcome ? [{ key: searchAttributes.outcome, value: outcome }] : []),
   ]);
-}
-
-function watchForLateCancel(op: Operation): void {
-  CancellationScope.current().cancelRequested.catch(async () => {
-    if (op.status.cancel.possible) return;
-    op.enter(op.status.phase, { note: `cancel ${AFTER}` });
-    await CancellationScope.nonCancellable(() => op.record('cancel-refused', AFTER));
-  });
 }
 
 function eventOf(op: Operation, kind: AuditEvent['kind'], reason: string, after: string[]): AuditEvent {

@@ -2,14 +2,16 @@
  * Reads the backing name of a qcow2 header without opening the image as QEMU would: one read of its first bytes, so that
  * a whole pool can be searched for other children of a volume. Format: docs/interop/qcow2.txt of QEMU.
  */
-import { open } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 
 const MAGIC = 0x514649fb;
 
 /** Absolute backing path of a qcow2 file, null when the file is something else or has no backing file. */
 export async function backingOf(path: string): Promise<string | null> {
-  const file = await open(path, 'r').catch(() => null);
+  // Opening a pipe would wait for its writer.
+  const facts = await stat(path).catch(() => null);
+  const file = facts?.isFile() ? await open(path, 'r').catch(() => null) : null;
   if (!file) return null;
   try {
     const header = Buffer.alloc(20);

@@ -7,7 +7,7 @@ import { CommandError } from '../adapters/command.ts';
 import type { XmlDisk } from '../adapters/domain-xml.ts';
 import { awaitPivotScript } from '../adapters/safe-pivot.ts';
 import type { HostDeps } from './deps.ts';
-import { giveBackGuest, pivotFile } from './give-back-guest.ts';
+import { lookAndGiveBack, pivotFile } from './give-back-guest.ts';
 import { lookAtDisk, topHasLeft } from './observe-disk.ts';
 
 type StartInput = Parameters<HostActivities['ensureCommitStarted']>[0];
@@ -99,8 +99,7 @@ export async function ensureCommitAborted(
   if (job && look.record?.jobId === jobId) {
     await deps.effect('libvirt.abort-job', operationId(plan), () => abortQuietly(deps, plan));
   }
-  const after = await lookAtDisk(deps, plan);
-  await giveBackGuest(deps, plan, after);
+  const after = await lookAndGiveBack(deps, plan);
   return { outcome: topHasLeft(after, plan) ? 'merged' : 'unchanged' };
 }
 

@@ -5,8 +5,8 @@ import { operationId } from '../../workflows/contract.ts';
 import { coldCommitState, removeColdCommit } from '../adapters/cold-commit.ts';
 import { removePivotReport } from '../adapters/safe-pivot.ts';
 import type { HostDeps } from './deps.ts';
-import { giveBackGuest, pivotFile } from './give-back-guest.ts';
-import { lookAtDisk } from './observe-disk.ts';
+import { lookAndGiveBack, pivotFile } from './give-back-guest.ts';
+import type { DomainInfo } from '../adapters/virsh.ts';
 
 export function recordOf({ plan, jobId }: JobInput, phase: JobRecord['phase']): JobRecord {
   return {
@@ -21,20 +21,24 @@ export function recordOf({ plan, jobId }: JobInput, phase: JobRecord['phase']): 
   };
 }
 
+/** The XMLs that a domain has; none when it is gone. */
+const scopesOf = ({ state, persistent }: DomainInfo) => [
+  ...(state === 'off' ? [] : ['--live']),
+  ...(persistent ? ['--config'] : []),
+];
+
 /** Writes the record into the live and the persistent XML, before anything else changes. */
 export async function ensureJobRecorded(
   deps: HostDeps,
   input: Parameters<HostActivities['ensureJobRecorded']>[0],
 ): Promise<void> {
   const { plan } = input;
-  const look = await lookAtDisk(deps, plan);
-  await giveBackGuest(deps, plan, look);
+  const look = await lookAndGiveBack(deps, plan);
   const record = recordOf(input, input.phase);
   if (JSON.stringify(look.record) === JSON.stringify(record)) return;
-  const scopes = [
-    ...(look.state === 'off' ? [] : ['--live']),
-    ...(look.persistent ? ['--config'] : []),
-  ];
+  const scopes = scopesOf(look);
+  // A transient domain that stopped is gone; the next step says so.
+  if (scopes.length === 0) return;
   await deps.effect('libvirt.record-job', operationId(plan), () =>
     deps.libvirt.setRecord(plan.vmUuid, record, scopes),
   );
@@ -43,13 +47,11 @@ export async function ensureJobRecorded(
 /** Removes the record, and the agent's own small files of the job. A domain that is gone has no record. */
 export async function ensureJobForgotten(deps: HostDeps, { plan, jobId }: JobInput): Promise<void> {
   const { vmUuid, disk } = plan;
-  const info = await deps.libvirt.domainInfo(vmUuid);
+  const scopes = scopesOf(await deps.libvirt.domainInfo(vmUuid));
   await deps.effect('libvirt.forget-job', operationId(plan), async () => {
-    const live = info.state === 'off' ? [] : ['--live'];
-    const config = info.persistent ? ['--config'] : [];
     // virsh removes neither when one of the two is not there, so what it leaves is removed one by one.
-    if (await deps.libvirt.removeRecord(vmUuid, disk, [...live, ...config])) return;
-    for (const scope of [...live, ...config]) {
+    if (scopes.length === 0 || (await deps.libvirt.removeRecord(vmUuid, disk, scopes))) return;
+    for (const scope of scopes) {
       await deps.libvirt.removeRecord(vmUuid, disk, [scope]);
     }
   });

@@ -1,11 +1,11 @@
 /** The point of no return of an active merge: QEMU switches to base while the guest is suspended. */
 import { operationId, type HostActivities, type JobInput } from '../../workflows/contract.ts';
 import { buildRecord } from '../adapters/domain-xml.ts';
-import { awaitPivotScript, readPivotReport, safePivot } from '../adapters/safe-pivot.ts';
+import { readPivotReport, safePivot } from '../adapters/safe-pivot.ts';
 import type { HostDeps } from './deps.ts';
 import { recordOf } from './ensure-job-recorded.ts';
-import { giveBackGuest, pivotFile } from './give-back-guest.ts';
-import { lookAtDisk, topHasLeft, type DiskLook } from './observe-disk.ts';
+import { lookAndGiveBack, pivotFile } from './give-back-guest.ts';
+import { topHasLeft, type DiskLook } from './observe-disk.ts';
 
 type Outcome = Awaited<ReturnType<HostActivities['ensurePivoted']>>;
 
@@ -15,8 +15,7 @@ type Outcome = Awaited<ReturnType<HostActivities['ensurePivoted']>>;
  */
 export async function ensurePivoted(deps: HostDeps, input: JobInput): Promise<Outcome> {
   const { plan } = input;
-  await awaitPivotScript(pivotFile(deps, plan));
-  const before = await lookAtDisk(deps, plan);
+  const before = await lookAndGiveBack(deps, plan);
   const early = await outcomeOf(deps, input, before);
   if (early) return early;
   if (!before.disk?.mirror?.ready) {
@@ -34,7 +33,7 @@ export async function ensurePivoted(deps: HostDeps, input: JobInput): Promise<Ou
       resultFile: pivotFile(deps, plan),
     }),
   );
-  const after = await lookAtDisk(deps, plan);
+  const after = await lookAndGiveBack(deps, plan);
   const late = await outcomeOf(deps, input, after);
   return late ?? { outcome: 'not-pivoted', reason: report?.pivot ?? 'the pivot script died' };
 }
@@ -45,7 +44,6 @@ async function outcomeOf(
   { plan }: JobInput,
   look: DiskLook,
 ): Promise<Outcome | null> {
-  await giveBackGuest(deps, plan, look);
   if (topHasLeft(look, plan)) {
     const report = await readPivotReport(pivotFile(deps, plan));
     const { stallMs = null, issuedAtMs = null } = report ?? {};

@@ -3,25 +3,28 @@ import { activityInfo } from '@temporalio/activity';
 import { operationId } from '../../workflows/contract.ts';
 import { retry } from '../../workflows/failures.ts';
 import type { MergePlan } from '../../workflows/schemas.ts';
-import { pivotResultFile, readPivotReport } from '../adapters/safe-pivot.ts';
+import { awaitPivotScript, pivotResultFile, readPivotReport } from '../adapters/safe-pivot.ts';
 import type { HostDeps } from './deps.ts';
-import type { DiskLook } from './observe-disk.ts';
+import { lookAtDisk, type DiskLook } from './observe-disk.ts';
 
 export const pivotFile = (deps: HostDeps, ref: { vmUuid: string; disk: string }) =>
   pivotResultFile(deps.runtimeDir, ref);
 
+/** Looks at the disk once no pivot holds its guest: a script that runs is waited for, a dead one's guest resumed. */
+export async function lookAndGiveBack(deps: HostDeps, plan: MergePlan): Promise<DiskLook> {
+  await awaitPivotScript(pivotFile(deps, plan));
+  const look = await lookAtDisk(deps, plan);
+  return (await giveBackGuest(deps, plan, look)) ? lookAtDisk(deps, plan) : look;
+}
+
 /**
  * Resumes the guest when the report of the last pivot says that the guest was running before and was not resumed.
- * Call it only when no pivot script runs (`awaitPivotScript`).
+ * @returns true when it did
  */
-export async function giveBackGuest(
-  deps: HostDeps,
-  plan: MergePlan,
-  look: DiskLook,
-): Promise<void> {
-  if (look.state !== 'paused') return;
+async function giveBackGuest(deps: HostDeps, plan: MergePlan, look: DiskLook): Promise<boolean> {
+  if (look.state !== 'paused') return false;
   const report = await readPivotReport(pivotFile(deps, plan));
-  if (!report || report.guest !== 'running' || report.resumed) return;
+  if (!report || report.guest !== 'running' || report.resumed) return false;
   // H1: while the two XMLs differ, a resumed guest's writes could be lost by QEMU's death. libvirtd mends that when it
   // reconnects; a difference that stays is somebody's redefinition, and no reason to keep the guest paused.
   const agree = !look.persistent || look.persistentSource === look.disk?.chain.at(-1)?.path;
@@ -35,4 +38,5 @@ export async function giveBackGuest(
   await deps.effect('libvirt.resume-guest', operationId(plan), async () => {
     await deps.libvirt.resume(plan.vmUuid);
   });
+  return true;
 }

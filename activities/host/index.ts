@@ -17,6 +17,7 @@ import { awaitDiskIdle, awaitSpace } from './waits.ts';
 
 export function createHostActivities(deps: HostDeps): HostActivities {
   return {
+    observePresence: () => Promise.resolve(),
     observeChain: beating(async (ref) => toObservation(deps, await observeChain(deps, ref))),
     observeMergePlan: beating((input) => observeMergePlan(deps, input)),
     awaitDiskIdle: (ref) => awaitDiskIdle(deps, ref),

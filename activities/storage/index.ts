@@ -4,5 +4,8 @@ import { beating } from '../beating.ts';
 import { ensureVolumesAbsent, type StorageDeps } from './ensure-volumes-absent.ts';
 
 export function createStorageActivities(deps: StorageDeps): StorageActivities {
-  return { ensureVolumesAbsent: beating((input) => ensureVolumesAbsent(deps, input)) };
+  return {
+    observePresence: () => Promise.resolve(),
+    ensureVolumesAbsent: beating((input) => ensureVolumesAbsent(deps, input)),
+  };
 }

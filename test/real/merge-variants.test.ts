@@ -20,7 +20,7 @@ const start = async (options: SceneOptions) =>
 
 describe('which layers are merged', () => {
   it('commits a layer inside the chain, whose job ends by itself', async () => {
-    const { chain, guest, verifyAfterCrash, pool } = await start({ vm: 'inner', layers: 3 });
+    const { chain, guest, verifyAfterCrash } = await start({ vm: 'inner', layers: 3 });
     const top = chain[2] as string;
     const base = chain[1] as string;
     const result = await merged(system, { vm: 'inner', disk: 'vda', top, base });
@@ -39,7 +39,6 @@ describe('which layers are merged', () => {
       'inner-snap1.qcow2',
       'inner-snap3.qcow2',
     ]);
-    expect(pool).toBe(`${system.host.pools}/images`);
     await verifyAfterCrash();
   });
 
@@ -89,7 +88,7 @@ describe('which layers are merged', () => {
     const { chain, verifyAfterCrash } = await start({ vm: 'index', layers: 2 });
     const xml = await system.host.virsh('dumpxml', 'index');
     const at = xml.indexOf('index-snap1.qcow2');
-    const index = /index='(\d+)'/.exec(xml.slice(xml.lastIndexOf('<source', at)))?.[1];
+    const index = /index='(\d+)'/.exec(xml.slice(xml.lastIndexOf('<backingStore', at)))?.[1];
     const result = await merged(system, { vm: 'index', disk: 'vda', base: `vda[${index}]` });
     expect(result).toMatchObject({ mode: 'active', chainAfter: chain.slice(0, 2) });
     await verifyAfterCrash();

@@ -1,0 +1,31 @@
+/** What the demo says: one line a step with the seconds since its start, and the facts at the end. */
+import { processScreen, type Screen } from '../../client/screen.ts';
+
+export interface Story {
+  readonly screen: Screen;
+  /** A step, with the elapsed seconds in front. */
+  step(text: string): void;
+  /** More about the step above it. */
+  more(text: string): void;
+  /** A heading of the report. */
+  heading(text: string): void;
+  /** A fact of the report: what, and the figure. */
+  fact(what: string, figure: string): void;
+  seconds(): number;
+}
+
+export function openStory(screen: Screen = processScreen()): Story {
+  const start = performance.now();
+  const seconds = () => (performance.now() - start) / 1000;
+  return {
+    screen,
+    seconds,
+    step(text) {
+      const at = `${seconds().toFixed(1).padStart(5)} s`;
+      screen.print(`${screen.paint('dim', at)}  ${text}`);
+    },
+    more: (text) => screen.print(`         ${screen.paint('dim', text)}`),
+    heading: (text) => screen.print(`\n${screen.paint('bold', text)}`),
+    fact: (what, figure) => screen.print(`  ${what.padEnd(24)} ${figure}`),
+  };
+}
