@@ -5,6 +5,7 @@ import { printJson, type Context, type DefineCommand } from './commands/command.
 import { defineCancel } from './commands/cancel.ts';
 import { defineChain } from './commands/chain.ts';
 import { defineCompletion } from './commands/completion.ts';
+import { defineDoctor } from './commands/doctor.ts';
 import { defineEvents } from './commands/events.ts';
 import { defineList } from './commands/list.ts';
 import { defineMerge } from './commands/merge.ts';
@@ -24,6 +25,7 @@ const commands: readonly DefineCommand[] = [
   defineBandwidth,
   defineDecide,
   defineEvents,
+  defineDoctor,
   defineUp,
   defineWorker,
   defineCompletion,

@@ -83,7 +83,10 @@ async function startHostAgent(context: RoleContext): Promise<Role> {
     // Waiting operations hold a slot each; the work itself is QEMU's.
     maxConcurrentActivityTaskExecutions: 500,
   });
-  return run('host', [worker], () => watch.close());
+  return run('host', [worker], () => {
+    watch.close();
+    libvirt.close();
+  });
 }
 
 const POOLS_EVERY_MS = 5000;
@@ -121,6 +124,7 @@ async function startSpmAgent(context: RoleContext): Promise<Role> {
     async stop() {
       clearInterval(timer);
       await Promise.all([...served.values()].map((role) => role.stop()));
+      libvirt.close();
       ended();
     },
   };

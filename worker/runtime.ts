@@ -10,7 +10,14 @@ export function createLog(role: string): Logger {
   const stream = process.stderr.isTTY
     ? pretty({ destination: 2, ignore: 'pid,hostname' })
     : pino.destination(2);
-  return pino({ level, base: { role, pid: process.pid } }, stream);
+  const options = {
+    level,
+    base: { role, pid: process.pid },
+    serializers: { error: pino.stdSerializers.errWithCause },
+    // Long, and of no use to anybody but the SDK.
+    redact: { paths: ['taskToken'], remove: true },
+  };
+  return pino(options, stream);
 }
 
 /** Installs the runtime. Call it once, before any connection. */

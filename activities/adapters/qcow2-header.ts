@@ -7,7 +7,7 @@ import { dirname, resolve } from 'node:path';
 
 const MAGIC = 0x514649fb;
 
-/** Absolute backing path of a qcow2 file, null when the file is something else or has no backing file. */
+/** Absolute backing path of a qcow2 file, null when it is something else or has no local backing file. */
 export async function backingOf(path: string): Promise<string | null> {
   // Opening a pipe would wait for its writer.
   const facts = await stat(path).catch(() => null);
@@ -23,8 +23,33 @@ export async function backingOf(path: string): Promise<string | null> {
     if (offset === 0 || length === 0 || length > 1023) return null;
     const name = Buffer.alloc(length);
     const read = await file.read(name, 0, length, offset);
-    return resolve(dirname(path), name.toString('utf8', 0, read.bytesRead));
+    return localFile(dirname(path), name.toString('utf8', 0, read.bytesRead));
   } finally {
     await file.close();
   }
+}
+
+/** The local file that a backing name means: a path, `file:PATH`, or `json:{...}` with a file name in it. */
+export function localFile(folder: string, name: string): string | null {
+  if (name.startsWith('json:')) {
+    const found = fileNameIn(name.slice('json:'.length));
+    return found === null ? null : resolve(folder, found);
+  }
+  const path = name.replace(/^file:/, '');
+  // As QEMU's path_has_protocol: a colon before the first slash.
+  return /^[^/]*:/.test(path) ? null : resolve(folder, path);
+}
+
+function fileNameIn(json: string): string | null {
+  let found: string | null = null;
+  const note = (key: string, value: unknown) => {
+    if (/(^|\.)filename$/.test(key) && typeof value === 'string') found ??= value;
+    return value;
+  };
+  try {
+    JSON.parse(json, note);
+  } catch {
+    return null;
+  }
+  return found;
 }

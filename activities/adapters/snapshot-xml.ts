@@ -50,43 +50,66 @@ export function parseSnapshot(xml: string): Snapshot {
   };
 }
 
-/** True when any element of the document names one of the files. */
-export function namesAny(snapshot: Snapshot, files: ReadonlySet<string>): boolean {
-  let found = false;
-  visitSources(snapshot.root, (file) => {
-    found ||= files.has(file);
-    return file;
+/** Every file that an element of the document names as a source. */
+export function sourcesOf(snapshot: Snapshot): string[] {
+  const found: string[] = [];
+  visit(snapshot.root, (node) => {
+    const file = 'source' in node ? node[':@']?.['@file'] : undefined;
+    if (file !== undefined) found.push(file);
   });
   return found;
 }
 
 /**
- * The document after `committed` files were merged into `base`: the disk's own restore point is gone where its overlay
- * was committed (the element becomes `snapshot='no'`), and every other mention of a committed file becomes the base.
+ * The document after the files of `gone` were merged into `base`: the disk's own restore point is gone where its overlay
+ * was committed (the element becomes `snapshot='no'`), and the VM's disks have the shorter chain.
  */
 export function rewriteSnapshot(
   snapshot: Snapshot,
-  committed: ReadonlySet<string>,
-  base: string,
+  gone: ReadonlySet<string>,
+  base: { path: string; format: string },
 ): string {
   for (const disk of snapshot.disks) {
-    if (disk.source !== null && committed.has(disk.source)) {
+    if (disk.source !== null && gone.has(disk.source)) {
       disk.node['disk'] = [];
       disk.node[':@'] = { '@name': disk.name, '@snapshot': 'no' };
     }
   }
-  visitSources(snapshot.root, (file) => (committed.has(file) ? base : file));
+  visit(snapshot.root, (node) => {
+    if ('disk' in node) shorten(node['disk'] as Ordered[], gone, base);
+  });
   return String(builder.build(snapshot.root));
 }
 
-function visitSources(nodes: Ordered[], change: (file: string) => string): void {
+/** Takes the gone files out of the chain that begins with this layer (the children of a disk or a backing store). */
+function shorten(layer: Ordered[], gone: ReadonlySet<string>, base: { path: string; format: string }) {
+  const source = children(layer, 'source')[0];
+  const below = children(layer, 'backingStore')[0];
+  const lower = inside(below, 'backingStore');
+  const file = source?.[':@']?.['@file'];
+  if (!source || file === undefined) return;
+  if (!gone.has(file)) return shorten(lower, gone, base);
+  const explicit = children(lower, 'source')[0]?.[':@']?.['@file'];
+  const format = children(lower, 'format')[0]?.[':@']?.['@type'];
+  source[':@'] = { ...source[':@'], '@file': explicit ?? base.path };
+  setFormat(layer, explicit === undefined ? base.format : (format ?? base.format));
+  if (below && explicit !== undefined) below['backingStore'] = inside(nested(lower), 'backingStore');
+  if (explicit !== undefined) shorten(layer, gone, base);
+}
+
+const nested = (layer: Ordered[]) => children(layer, 'backingStore')[0];
+
+function setFormat(layer: Ordered[], format: string): void {
+  for (const node of [...children(layer, 'driver'), ...children(layer, 'format')]) {
+    node[':@'] = { ...node[':@'], '@type': format };
+  }
+}
+
+function visit(nodes: Ordered[], see: (node: Ordered) => void): void {
   for (const node of nodes) {
-    const attributes = node[':@'];
-    if ('source' in node && attributes?.['@file']) {
-      attributes['@file'] = change(attributes['@file']);
-    }
+    see(node);
     for (const value of Object.values(node)) {
-      if (Array.isArray(value)) visitSources(value as Ordered[], change);
+      if (Array.isArray(value)) visit(value as Ordered[], see);
     }
   }
 }

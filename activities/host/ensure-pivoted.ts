@@ -18,7 +18,8 @@ export async function ensurePivoted(deps: HostDeps, input: JobInput): Promise<Ou
   const before = await lookAndGiveBack(deps, plan);
   const early = await outcomeOf(deps, input, before);
   if (early) return early;
-  if (!before.disk?.mirror?.ready) {
+  const mirror = before.disk?.mirror;
+  if (!mirror?.ready) {
     return { outcome: 'not-pivoted', reason: 'the job is not READY (any more)' };
   }
   const report = await deps.effect('libvirt.pivot', operationId(plan), () =>
@@ -26,7 +27,8 @@ export async function ensurePivoted(deps: HostDeps, input: JobInput): Promise<Ou
       uri: deps.libvirt.uri,
       uuid: plan.vmUuid,
       disk: plan.disk,
-      base: plan.base.path,
+      // As libvirt spells it: the plan's path has its links resolved.
+      base: mirror.path,
       guest: before.state === 'paused' ? 'paused' : 'running',
       persistent: before.persistent,
       record: buildRecord(recordOf(input, 'pivot')).trim().replaceAll("'", '&apos;'),

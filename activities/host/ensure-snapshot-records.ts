@@ -1,7 +1,8 @@
 /** libvirt's snapshot metadata follows the merge: gone restore points leave the list, other mentions become the base. */
 import { operationId, type HostActivities } from '../../workflows/contract.ts';
 import type { SnapshotChange } from '../../workflows/schemas.ts';
-import { parseSnapshot, rewriteSnapshot } from '../adapters/snapshot-xml.ts';
+import { canonical } from '../adapters/files.ts';
+import { parseSnapshot, rewriteSnapshot, sourcesOf, type Snapshot } from '../adapters/snapshot-xml.ts';
 import { withXmlFile } from '../adapters/xml-file.ts';
 import type { HostDeps } from './deps.ts';
 
@@ -23,12 +24,24 @@ async function deleteRecord(deps: HostDeps, { plan }: Input, change: SnapshotCha
 }
 
 async function redefine(deps: HostDeps, { plan }: Input, change: SnapshotChange) {
-  const committed = new Set(plan.committed.map((volume) => volume.path));
   const snapshot = parseSnapshot(await deps.libvirt.snapshotXml(plan.vmUuid, change.name));
-  const xml = rewriteSnapshot(snapshot, committed, plan.base.path);
+  const gone = await spellingsOf([snapshot], plan.committed.map((volume) => volume.path));
+  const xml = rewriteSnapshot(snapshot, gone, plan.base);
   await withXmlFile(xml, (file) =>
     deps.effect('libvirt.redefine-snapshot', `${operationId(plan)} ${change.name}`, () =>
       deps.libvirt.redefineSnapshot(plan.vmUuid, file),
     ),
   );
+}
+
+/** The names that the snapshots use for these files: libvirt spells a file as its user did, perhaps by a link. */
+export async function spellingsOf(
+  snapshots: readonly Snapshot[],
+  paths: readonly string[],
+): Promise<Set<string>> {
+  const found = new Set(paths);
+  for (const source of snapshots.flatMap(sourcesOf)) {
+    if (paths.includes(await canonical(source))) found.add(source);
+  }
+  return found;
 }

@@ -3,7 +3,8 @@ import { activityInfo } from '@temporalio/activity';
 import { operationId } from '../../workflows/contract.ts';
 import { retry } from '../../workflows/failures.ts';
 import type { MergePlan } from '../../workflows/schemas.ts';
-import { awaitPivotScript, pivotResultFile, readPivotReport } from '../adapters/safe-pivot.ts';
+import { awaitPivotScript, pivotResultFile } from '../adapters/safe-pivot.ts';
+import { readPivotReport, removePivotReport } from '../adapters/safe-pivot.ts';
 import type { HostDeps } from './deps.ts';
 import { lookAtDisk, type DiskLook } from './observe-disk.ts';
 
@@ -38,5 +39,7 @@ async function giveBackGuest(deps: HostDeps, plan: MergePlan, look: DiskLook): P
   await deps.effect('libvirt.resume-guest', operationId(plan), async () => {
     await deps.libvirt.resume(plan.vmUuid);
   });
+  // From now on it is the user who paused a guest that is paused.
+  await removePivotReport(pivotFile(deps, plan));
   return true;
 }

@@ -1,7 +1,7 @@
-/** Which volumes a request means: pure, so that every combination can be tested. Defaults are virsh blockcommit's. */
+/** Which volumes a request means: pure, so that every combination is tested. Defaults are virsh blockcommit's. */
 import { basename } from 'node:path';
 import { refused } from '../../workflows/failures.ts';
-import type { LiveMergeInput, Volume } from '../../workflows/schemas.ts';
+import type { GuestState, LiveMergeInput, Volume } from '../../workflows/schemas.ts';
 
 export interface Selection {
   top: Volume;
@@ -15,7 +15,7 @@ export interface Selection {
 /**
  * Chooses top and base from a chain (base-most first).
  * @param snapshotLayer path of the overlay that `--snapshot` names, when it was given.
- * @returns null when the chain is one volume and the request names none: the work is already done.
+ * @returns null when nothing lies above the base and the request names no top: the work is already done.
  * @throws Refused: volume-not-in-chain, reversed, nothing-to-merge.
  */
 export function selectVolumes(
@@ -29,6 +29,7 @@ export function selectVolumes(
   const shallow = input.shallow || snapshotLayer !== undefined;
   const baseAt =
     input.base === undefined ? (shallow ? topAt - 1 : 0) : find(input, chain, input.base);
+  if (topName === undefined && topAt === baseAt) return null;
   if (topAt === 0 || topAt === baseAt) throw nothing(input, chain[topAt] as Volume);
   if (baseAt > topAt) throw reversed(input, chain[topAt] as Volume, chain[baseAt] as Volume);
   return {
@@ -37,6 +38,40 @@ export function selectVolumes(
     committed: chain.slice(baseAt + 1, topAt + 1),
     overlay: chain[topAt + 1] ?? null,
   };
+}
+
+/** @throws Refused `invalid-request` for options that contradict each other, or that this disk cannot follow. */
+export function assertPossible(input: LiveMergeInput, selected: Selection, guest: GuestState): void {
+  const why = contradiction(input) ?? impossibility(input, selected, guest);
+  if (why === null) return;
+  throw refused('invalid-request', {
+    attempted: `merging ${selected.top.path} into ${selected.base.path} of ${input.vm}/${input.disk}`,
+    now: `${why}; nothing was done`,
+    next: 'See `blockflow merge --help`, and leave one of the options out',
+  });
+}
+
+function contradiction(input: LiveMergeInput): string | null {
+  const named = input.top !== undefined || input.base !== undefined || input.shallow;
+  if (input.snapshot !== undefined && named) {
+    return 'a snapshot names its layer, so --top, --base and --shallow cannot be given with it';
+  }
+  if (input.base !== undefined && input.shallow) return '--base and --shallow both name the base';
+  if (input.waitForDecision && input.onVmStop === 'continue') {
+    return '--on-vm-stop continue would take the decision that --wait-for-decision waits for';
+  }
+  return null;
+}
+
+function impossibility(
+  { keepOverlay, waitForDecision }: LiveMergeInput,
+  { overlay }: Selection,
+  guest: GuestState,
+): string | null {
+  const option = keepOverlay ? '--keep-overlay' : waitForDecision ? '--wait-for-decision' : null;
+  if (option && overlay) return `${option} is for the active layer: an inner job ends by itself`;
+  const offline = waitForDecision && guest === 'off';
+  return offline ? '--wait-for-decision needs a running VM: an offline commit has no READY' : null;
 }
 
 function find(input: LiveMergeInput, chain: readonly Volume[], name: string): number {

@@ -8,10 +8,11 @@ import { readHeader, type ImageHeader } from '../adapters/qemu-img.ts';
 import { hold, refused } from '../../workflows/failures.ts';
 import type { ChainObservation, DiskRef, Volume } from '../../workflows/schemas.ts';
 import type { HostDeps } from './deps.ts';
+import { resolveLinks } from './observe-disk.ts';
 
 /** The observation plus what only the host needs to know. */
 export interface Chain extends ChainObservation {
-  /** The disk as the running domain (or the persistent one, when it is down) describes it. */
+  /** The disk as the running domain (or the persistent one, when it is down) describes it, links resolved. */
   xmlDisk: XmlDisk;
   live: XmlDomain | null;
   persistentDomain: XmlDomain | null;
@@ -27,11 +28,12 @@ export interface Chain extends ChainObservation {
 export async function observeChain(deps: HostDeps, ref: DiskRef): Promise<Chain> {
   const domain = await observeDomain(deps, ref);
   const source = domain.live ?? domain.persistentDomain;
-  const xmlDisk = source?.disks.find((disk) => disk.target === ref.disk);
-  if (!source || !xmlDisk) throw unknownDisk(ref, source?.disks.map((d) => d.target) ?? []);
-  assertFileBacked(ref, xmlDisk);
-  const [headers, pools, open] = await Promise.all([
-    readHeaderChain(ref, xmlDisk),
+  const spelled = source?.disks.find((disk) => disk.target === ref.disk);
+  if (!source || !spelled) throw unknownDisk(ref, source?.disks.map((d) => d.target) ?? []);
+  assertFileBacked(ref, spelled);
+  const [xmlDisk, headers, pools, open] = await Promise.all([
+    resolveLinks(spelled),
+    readHeaderChain(ref, spelled),
     observePools(deps.libvirt),
     domain.live ? observeOpenFiles(source.uuid) : null,
   ]);
@@ -39,10 +41,11 @@ export async function observeChain(deps: HostDeps, ref: DiskRef): Promise<Chain>
     [...headers].map(([path, header]) => toVolume(path, header, xmlDisk, pools)),
   );
   const persistentDisk = domain.persistentDomain?.disks.find((d) => d.target === ref.disk);
+  const paths = (disk: XmlDisk) => disk.chain.map((layer) => layer.path);
   const views = {
-    live: domain.live && (await canonicalChain(xmlDisk)),
-    persistent: persistentDisk ? await canonicalChain(persistentDisk) : null,
-    headers: await Promise.all(volumes.map((volume) => canonical(volume.path))),
+    live: domain.live && paths(xmlDisk),
+    persistent: persistentDisk ? paths(await resolveLinks(persistentDisk)) : null,
+    headers: volumes.map((volume) => volume.path),
     open: open && openPaths(volumes, open),
   };
   return {
@@ -103,7 +106,10 @@ async function observeDomain(deps: HostDeps, ref: DiskRef) {
   return { identity: { vm }, live: live || null, persistentDomain };
 }
 
-/** Walks the headers from the active layer down; paths as libvirt and the headers spell them, base-most first. */
+/**
+ * Walks the headers from the active layer down. Paths with links resolved, base-most first; but a relative name counts
+ * from the folder of the name that QEMU was given, as in QEMU.
+ */
 async function readHeaderChain(ref: DiskRef, disk: XmlDisk): Promise<Map<string, ImageHeader>> {
   // The XML names the layers that are probably there: reading them at once saves one process start a layer.
   const early = new Map<string, Promise<ImageHeader>>();
@@ -118,10 +124,11 @@ async function readHeaderChain(ref: DiskRef, disk: XmlDisk): Promise<Map<string,
     const { path, format } = next;
     const header = await (early.get(`${format} ${path}`) ?? readHeader(path, format));
     if (header.externalDataFile) throw unsupported(ref, path, 'it keeps its data in an external file');
-    found.unshift([path, header]);
-    seen.add(path);
+    const real = await canonical(path);
+    if (seen.has(real)) throw unsupported(ref, path, 'its backing files form a loop');
+    seen.add(real);
+    found.unshift([real, header]);
     next = layerBelow(ref, path, header);
-    if (next && seen.has(next.path)) throw unsupported(ref, path, 'its backing files form a loop');
   }
   return new Map(found);
 }
@@ -172,12 +179,10 @@ async function toVolume(
     identity: facts.identity,
     virtualSizeBytes: header.virtualSizeBytes,
     allocatedBytes: facts.allocatedBytes,
-    pool: poolOf(pools, await canonical(path))?.name ?? null,
+    pool: poolOf(pools, path)?.name ?? null,
     internalSnapshots: header.internalSnapshots,
   };
 }
-
-const canonicalChain = (disk: XmlDisk) => Promise.all(disk.chain.map((v) => canonical(v.path)));
 
 const openPaths = (volumes: Volume[], open: OpenFile[]) =>
   volumes.filter((v) => open.some((file) => file.identity === v.identity)).map((v) => v.path);

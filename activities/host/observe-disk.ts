@@ -1,5 +1,6 @@
 /** The short look at one disk that every effect takes before and after itself: state, chain and job by libvirt alone. */
-import { parseDomain, type XmlDisk } from '../adapters/domain-xml.ts';
+import { parseDomain, type XmlDisk, type XmlDomain } from '../adapters/domain-xml.ts';
+import { canonical } from '../adapters/files.ts';
 import type { DomainInfo } from '../adapters/virsh.ts';
 import type { JobRecord, MergePlan } from '../../workflows/schemas.ts';
 import type { HostDeps } from './deps.ts';
@@ -20,13 +21,25 @@ export async function lookAtDisk(deps: HostDeps, plan: MergePlan): Promise<DiskL
     plan.persistent ? libvirt.inactiveXml(plan.vmUuid).then(parseDomain) : null,
   ]);
   const domain = info.state === 'off' && persistent ? persistent : live;
-  const diskOf = (d: typeof domain) => (d || null)?.disks.find(({ target }) => target === plan.disk) ?? null;
+  const diskOf = async (d: XmlDomain | null) => {
+    const disk = d?.disks.find(({ target }) => target === plan.disk);
+    return disk ? resolveLinks(disk) : null;
+  };
   return {
     ...info,
-    disk: diskOf(domain),
-    persistentSource: (persistent && diskOf(persistent)?.chain.at(-1)?.path) ?? null,
+    disk: await diskOf(domain || null),
+    persistentSource: (await diskOf(persistent))?.chain.at(-1)?.path ?? null,
     record: (domain || null)?.records.find((record) => record.disk === plan.disk) ?? null,
   };
+}
+
+/**
+ * The disk with every path of its chain resolved: an inner commit leaves resolved names where links were before.
+ * The mirror keeps libvirt's own spelling.
+ */
+export async function resolveLinks(disk: XmlDisk): Promise<XmlDisk> {
+  const resolved = disk.chain.map(async (v) => ({ ...v, path: await canonical(v.path) }));
+  return { ...disk, chain: await Promise.all(resolved) };
 }
 
 /** True when top has left the chain that the VM uses or will use: the merge is done but for the deletion. */

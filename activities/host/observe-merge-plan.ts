@@ -1,16 +1,18 @@
 /** Plans a merge: observes the chain, refuses early, measures space, and finds what an earlier run left behind. */
-import { observeFile, observeSpace } from '../adapters/files.ts';
+import { canonical, observeFile, observeSpace } from '../adapters/files.ts';
 import { measure } from '../adapters/qemu-img.ts';
-import { namesAny, parseSnapshot, type Snapshot } from '../adapters/snapshot-xml.ts';
+import { parseSnapshot, sourcesOf, type Snapshot } from '../adapters/snapshot-xml.ts';
 import { refused } from '../../workflows/failures.ts';
 import { liveMergeInput, type BlockJob, type JobRecord } from '../../workflows/schemas.ts';
 import type { LiveMergeInput, MergePlan, PlanOutcome } from '../../workflows/schemas.ts';
 import type { SnapshotChange, Volume } from '../../workflows/schemas.ts';
 import type { HostDeps } from './deps.ts';
 import { assertAgreement, assertInPools, assertNoInternalSnapshots } from './merge-guards.ts';
-import { assertUnshared, assertWritable } from './merge-guards.ts';
-import { selectVolumes, type Selection } from './merge-selection.ts';
+import { assertWritable } from './merge-guards.ts';
+import { assertPossible, selectVolumes, type Selection } from './merge-selection.ts';
+import { assertUnshared } from './merge-sharing.ts';
 import { observeChain, toObservation, type Chain } from './observe-chain.ts';
+import { spellingsOf } from './ensure-snapshot-records.ts';
 
 /**
  * Observes and decides; has no effect.
@@ -21,19 +23,23 @@ export async function observeMergePlan(deps: HostDeps, raw: LiveMergeInput): Pro
   const chain = await observeChain(deps, input);
   assertWritable(input, chain);
   const { job } = await toObservation(deps, chain);
-  const finished = !job && chain.record && (await leftOver(chain, chain.record));
+  const snapshots = await observeSnapshots(deps, chain);
+  const finished = !job && chain.record && (await leftOver(chain, chain.record, snapshots));
   if (finished) return { kind: 'plan', plan: finished };
 
-  const snapshots = await observeSnapshots(deps, chain);
-  const selection = selectVolumes(input, chain.volumes, snapshotLayer(input, snapshots));
+  const named = await resolveNames(input);
+  const layer = await snapshotLayer(input, snapshots);
+  const selection = selectVolumes(named, chain.volumes, layer);
   if (!selection) {
-    const reason = 'the disk is a single volume: there is nothing left to merge';
+    const active = chain.volumes.at(-1)?.path ?? '';
+    const reason = `${active} is the active layer: there is nothing above it to merge`;
     return { kind: 'done', chain: chain.volumes, reason };
   }
-  if (job && !isOurs(chain, selection)) return busy(input, job);
+  assertPossible(input, selection, chain.vm.state);
+  if (job && !(await isOurs(chain, selection))) return busy(input, job);
   assertAgreement(input, chain);
   const { base, committed, overlay } = selection;
-  await assertInPools(input, chain, [base, ...committed, ...(overlay ? [overlay] : [])]);
+  assertInPools(input, chain, [base, ...committed, ...(overlay ? [overlay] : [])]);
   assertNoInternalSnapshots(input, selection);
   await assertUnshared(deps, input, chain, [base, ...committed], chain.volumes);
   const plan = await toPlan(input, chain, selection, snapshots, job !== null);
@@ -41,11 +47,18 @@ export async function observeMergePlan(deps: HostDeps, raw: LiveMergeInput): Pro
   return { kind: 'plan', plan };
 }
 
+/** Paths as the chain spells them: with links resolved. */
+async function resolveNames(input: LiveMergeInput): Promise<LiveMergeInput> {
+  const resolve = async (name?: string) => (name?.startsWith('/') ? await canonical(name) : name);
+  const [top, base] = await Promise.all([resolve(input.top), resolve(input.base)]);
+  return { ...input, ...(top ? { top } : {}), ...(base ? { base } : {}) };
+}
+
 /** True when the running job is the one that our record on this disk announces, and the one asked for. */
-function isOurs(chain: Chain, { top, base }: Selection): boolean {
+async function isOurs(chain: Chain, { top, base }: Selection): Promise<boolean> {
   const { record, xmlDisk } = chain;
   if (!record || record.top !== top.path || record.base !== base.path) return false;
-  return record.mode === 'inner' || xmlDisk.mirror?.path === base.path;
+  return record.mode === 'inner' || (await canonical(xmlDisk.mirror?.path ?? '')) === base.path;
 }
 
 function busy(input: LiveMergeInput, job: BlockJob): PlanOutcome {
@@ -56,7 +69,11 @@ function busy(input: LiveMergeInput, job: BlockJob): PlanOutcome {
 }
 
 /** An earlier run's merge that is done but for the deletion: its record is there, its top is not in the chain. */
-async function leftOver(chain: Chain, record: JobRecord): Promise<MergePlan | null> {
+async function leftOver(
+  chain: Chain,
+  record: JobRecord,
+  snapshots: Snapshot[],
+): Promise<MergePlan | null> {
   if (chain.volumes.some((volume) => volume.path === record.top)) return null;
   const base = chain.volumes.find((volume) => volume.path === record.base);
   if (!base) return null;
@@ -76,7 +93,7 @@ async function leftOver(chain: Chain, record: JobRecord): Promise<MergePlan | nu
     overlay: null,
     committed,
     deletes: record.deletes,
-    snapshots: [],
+    snapshots: await snapshotChanges(chain.disk, snapshots, committed),
     spaceNeededBytes: 0,
     spaceFreeBytes: 0,
   };
@@ -106,11 +123,14 @@ async function observeSnapshots(deps: HostDeps, chain: Chain): Promise<Snapshot[
 }
 
 /** The overlay that came with an external snapshot: committing it down deletes that snapshot's layer. */
-function snapshotLayer(input: LiveMergeInput, snapshots: Snapshot[]): string | undefined {
+async function snapshotLayer(
+  input: LiveMergeInput,
+  snapshots: Snapshot[],
+): Promise<string | undefined> {
   if (input.snapshot === undefined) return undefined;
   const snapshot = snapshots.find(({ name }) => name === input.snapshot);
   const disk = snapshot?.disks.find(({ name }) => name === input.disk);
-  if (disk?.kind === 'external' && disk.source) return disk.source;
+  if (disk?.kind === 'external' && disk.source) return canonical(disk.source);
   throw refused('unknown-snapshot', {
     attempted: `finding external snapshot ${input.snapshot} of ${input.vm}/${input.disk}`,
     now: snapshot
@@ -149,7 +169,7 @@ async function toPlan(
     deletes: keep
       ? []
       : committed.map(({ path, pool, identity }) => ({ path, pool: pool ?? '', identity })),
-    snapshots: keep ? [] : snapshotChanges(input.disk, snapshots, committed),
+    snapshots: keep ? [] : await snapshotChanges(input.disk, snapshots, committed),
     spaceNeededBytes,
     spaceFreeBytes: freeBytes,
   };
@@ -170,14 +190,19 @@ async function spaceNeeded(
   return Math.min(upperBound, Math.max(0, whole - base.allocatedBytes));
 }
 
-function snapshotChanges(disk: string, snapshots: Snapshot[], committed: Volume[]) {
-  const gone = new Set(committed.map((volume) => volume.path));
+/** What libvirt's snapshots must become: without a disk left to restore they go, else they name the base. */
+async function snapshotChanges(
+  disk: string,
+  snapshots: Snapshot[],
+  committed: Volume[],
+): Promise<SnapshotChange[]> {
+  const gone = await spellingsOf(snapshots, committed.map((volume) => volume.path));
   return snapshots.flatMap((snapshot): SnapshotChange[] => {
     const { name, disks } = snapshot;
     const remains = disks.some((d) => d.kind !== 'no' && !(d.source && gone.has(d.source)));
     const lost = disks.some((d) => d.name === disk && d.source !== null && gone.has(d.source));
     if (lost && !remains) return [{ name, action: 'delete' }];
-    return namesAny(snapshot, gone) ? [{ name, action: 'redefine' }] : [];
+    return sourcesOf(snapshot).some((file) => gone.has(file)) ? [{ name, action: 'redefine' }] : [];
   });
 }
 

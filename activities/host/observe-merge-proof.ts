@@ -6,7 +6,7 @@ import type { Volume } from '../../workflows/schemas.ts';
 import { observeFile } from '../adapters/files.ts';
 import { isUnlocked } from '../adapters/qemu-img.ts';
 import type { HostDeps } from './deps.ts';
-import { assertUnshared } from './merge-guards.ts';
+import { assertUnshared } from './merge-sharing.ts';
 import { observeChain, type Chain } from './observe-chain.ts';
 
 /** Attempts before a doubt becomes a Hold: libvirtd may still be writing what QEMU has done. */

@@ -14,8 +14,10 @@ export interface AuditDeps {
   folder: string;
 }
 
-/** File names sort by time. */
-const fileName = (event: AuditEvent) => `${event.time.replaceAll(':', '')}_${event.id}.json`;
+/**
+ * The id alone: an event that is repeated after a lost workflow task comes with a later time, and is still the same one.
+ */
+const fileName = (event: AuditEvent) => `${event.id}.json`;
 
 /** Appends the event unless it is there. Durable when it returns. */
 export async function ensureEventRecorded(deps: AuditDeps, raw: AuditEvent): Promise<void> {
@@ -44,15 +46,14 @@ export async function observeEvents(
   deps: AuditDeps,
   filter: { vm?: string; disk?: string; limit: number },
 ): Promise<AuditEvent[]> {
-  const names = (await listFolder(deps.folder)).filter((name) => name.endsWith('.json')).sort();
-  const found: AuditEvent[] = [];
-  for (const name of names.reverse()) {
-    if (found.length >= filter.limit) break;
+  const names = (await listFolder(deps.folder)).filter((name) => name.endsWith('.json'));
+  const events: AuditEvent[] = [];
+  for (const name of names) {
     const event = auditEvent.parse(JSON.parse(await readFile(join(deps.folder, name), 'utf8')));
     const matches =
       (filter.vm === undefined || event.vm === filter.vm) &&
       (filter.disk === undefined || event.disk === filter.disk);
-    if (matches) found.unshift(event);
+    if (matches) events.push(event);
   }
-  return found;
+  return events.sort((a, b) => a.time.localeCompare(b.time)).slice(-filter.limit);
 }

@@ -20,7 +20,7 @@ export async function followAndKill(
   stage: Stage,
   operation: Operation,
 ): Promise<Followed> {
-  const display = await openDisplay(story.screen, operation.id);
+  const display = await openDisplay({ ...story.screen, print: story.more }, operation.id);
   const say = (text: string) => {
     display.stop();
     story.step(text);

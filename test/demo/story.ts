@@ -1,5 +1,6 @@
 /** What the demo says: one line a step with the seconds since its start, and the facts at the end. */
-import { processScreen, type Screen } from '../../client/screen.ts';
+import { styleText } from 'node:util';
+import type { Screen } from '../../client/screen.ts';
 
 export interface Story {
   readonly screen: Screen;
@@ -14,7 +15,15 @@ export interface Story {
   seconds(): number;
 }
 
-export function openStory(screen: Screen = processScreen()): Story {
+/** @param unread called when nobody reads standard output any more (`npm run demo | head`). */
+export function openStory(unread: () => void): Story {
+  process.stdout.on('error', unread);
+  const screen: Screen = {
+    isTerminal: process.stdout.isTTY === true,
+    print: (line) => void process.stdout.write(`${line}\n`),
+    tell: (line) => void process.stderr.write(`${line}\n`),
+    paint: (style, text) => styleText(style, text, { stream: process.stdout }),
+  };
   const start = performance.now();
   const seconds = () => (performance.now() - start) / 1000;
   return {

@@ -7,7 +7,8 @@ export const fault = z.object({
   effect: z.enum(effectNames),
   /**
    * `fail-before`: never started. `fail-after`: done, then reported as failed. `twice`: done two times.
-   * `kill-before`, `kill-after`: this process dies by SIGKILL. `hang-before`, `hang-after`: it stops there for ever.
+   * `kill-before`, `kill-after`: this process dies by SIGKILL. `hang-before`, `hang-after`: it waits there for ever.
+   * `stop-before`, `stop-after`: SIGSTOP, until the test sends SIGCONT.
    */
   action: z.enum([
     'fail-before',
@@ -17,6 +18,8 @@ export const fault = z.object({
     'kill-after',
     'hang-before',
     'hang-after',
+    'stop-before',
+    'stop-after',
   ]),
   /** Which passing of the effect in this process, 1 for the first. */
   occurrence: z.number().default(1),
@@ -27,6 +30,11 @@ const never = () => new Promise<never>(() => undefined);
 const kill = () => {
   process.kill(process.pid, 'SIGKILL');
   return never();
+};
+/** SIGSTOP takes effect before the process runs on; the timer only lets the signal be delivered first. */
+const stop = async () => {
+  process.kill(process.pid, 'SIGSTOP');
+  await new Promise((done) => setTimeout(done, 1));
 };
 
 /** @param trace file that gets one line for each passing of the door: `<effect> <target>`. */
@@ -41,10 +49,12 @@ export function faultHook(faults: readonly Fault[], trace?: string): EffectHook 
     if (due === 'fail-before') throw new Error(`fault: ${name} was not started`);
     if (due === 'kill-before') return kill();
     if (due === 'hang-before') return never();
+    if (due === 'stop-before') await stop();
     if (due === 'twice') await run();
     const result = await run();
     if (due === 'fail-after') throw new Error(`fault: ${name} was done, and reported as failed`);
     if (due === 'kill-after') return kill();
+    if (due === 'stop-after') await stop();
     if (due === 'hang-after') return never();
     return result;
   };

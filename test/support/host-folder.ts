@@ -50,6 +50,13 @@ export async function reapStaleHosts(parent = DEFAULT_HOSTS_FOLDER): Promise<str
   return stale;
 }
 
+/** Removes the hosts of this process, also those that are just being started. */
+export async function removeOwnHosts(parent = DEFAULT_HOSTS_FOLDER): Promise<void> {
+  const owner = `${process.pid}-${startTimeOf(process.pid)}-`;
+  const folders = existsSync(parent) ? await readdir(parent) : [];
+  for (const folder of folders) if (folder.startsWith(owner)) await removeHost(join(parent, folder));
+}
+
 /** Ends every process of the host and removes its folder. Its mounts go with its processes. */
 export async function removeHost(root: string): Promise<void> {
   // A libvirtd that is just starting a QEMU may add one: look until nothing is left.

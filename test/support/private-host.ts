@@ -73,6 +73,11 @@ export class PrivateHost {
     return pid;
   }
 
+  libvirtdRuns(): boolean {
+    const pid = readPid(join(this.root, 'libvirtd.pid'));
+    return pid !== undefined && isAlive(pid) && programOf(pid) === 'libvirtd';
+  }
+
   /** SIGKILL to libvirtd, nothing else; returns when it is gone. Guests go on running. */
   async killLibvirtd(): Promise<void> {
     await killAndWait(this.libvirtdPid());

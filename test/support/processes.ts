@@ -18,6 +18,12 @@ export function isAlive(pid: number, startTime = startTimeOf(pid)): boolean {
   return startTime !== undefined && startTimeOf(pid) === startTime;
 }
 
+/** True while the process is stopped by a signal. */
+export function isPaused(pid: number): boolean {
+  const stat = read(`/proc/${pid}/stat`) ?? '';
+  return stat.slice(stat.lastIndexOf(')') + 2).startsWith('T');
+}
+
 /** File name of the program, '' when it cannot be told. */
 export function programOf(pid: number): string {
   return basename(link(`/proc/${pid}/exe`) ?? '').replace(/ \(deleted\)$/, '');

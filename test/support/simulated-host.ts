@@ -91,6 +91,7 @@ function observation(vm: SimulatedVm, { disk, host }: DiskRef) {
 }
 
 export const simulated: Implementations = {
+  observePresence: () => Promise.resolve(),
   observeChain: async (vm, ref) => observation(vm, ref),
   observeMergePlan: async (vm, input) => planOf(vm, input),
   awaitDiskIdle: (vm) => until(vm, () => (vm.job ? null : undefined)),

@@ -12,6 +12,7 @@ import { liveMergeInput, type LiveMergeRequest } from '../../workflows/schemas.t
 import type { LiveMergeResult } from '../../workflows/schemas.ts';
 import type { Fault } from './faults.ts';
 import { startPrivateHost, type PrivateHost } from './private-host.ts';
+import { isPaused } from './processes.ts';
 import { waitUntil } from './wait-until.ts';
 
 export const HOST = 'h1';
@@ -33,10 +34,14 @@ export interface System {
   /** Resolves when the role's process has ended, for example by a planned fault. */
   roleEnded(name: RoleName): Promise<void>;
   signalRole(name: RoleName, signal: NodeJS.Signals): void;
+  /** Resolves when a planned fault has stopped the role's process; `signalRole(name, 'SIGCONT')` lets it go on. */
+  roleStopped(name: RoleName): Promise<void>;
   /** Process id of a running role. */
   rolePid(name: RoleName): number;
   killTemporal(): Promise<void>;
   startTemporal(): Promise<void>;
+  /** Starts again what was killed, and roles with planned faults anew: the next test finds a whole system. */
+  revive(): Promise<void>;
   /** Starts a LiveMerge on this host as the client library does. */
   merge(request: Omit<LiveMergeRequest, 'host'>): Promise<MergeOperation>;
   effects(): Promise<string[]>;
@@ -59,7 +64,8 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   let temporal = await startTemporalServer({ stateDir });
   const connection = await Connection.connect({ address: temporal.address });
   const client = new Client({ connection });
-  const processes = new Map<RoleName, RoleProcess>();
+  const processes = new Map<RoleName, RoleProcess & { faulty: boolean }>();
+  let temporalRuns = true;
   const config = { host: HOST, libvirtUri: host.uri, stateDir, runtimeDir };
   const trace = join(host.root, 'effects');
 
@@ -75,22 +81,35 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
     async startRole(name, faults = []) {
       const args = [name, JSON.stringify(config), JSON.stringify(faults), trace];
       const log = join(host.root, `${name}.log`);
-      processes.set(name, await startRoleProcess(args, log, temporal.address));
+      const faulty = faults.length > 0;
+      processes.set(name, { faulty, ...(await startRoleProcess(args, log, temporal.address)) });
     },
     async killRole(name, signal = 'SIGKILL') {
       processes.get(name)?.kill(signal);
       await processes.get(name)?.ended;
     },
     roleEnded: async (name) => processes.get(name)?.ended,
+    roleStopped: (name) => isStopped(system.rolePid(name), name),
     signalRole: (name, signal) => processes.get(name)?.kill(signal),
     rolePid: (name) => processes.get(name)?.pid ?? 0,
     async killTemporal() {
       process.kill(temporal.pid, 'SIGKILL');
       await temporal.ended;
+      temporalRuns = false;
     },
     async startTemporal() {
       const [port, uiPort] = [temporal.address, temporal.uiUrl].map((a) => Number(a.split(':').at(-1)));
       temporal = await startTemporalServer({ stateDir, port: port ?? 0, uiPort: uiPort ?? 0 });
+      temporalRuns = true;
+    },
+    async revive() {
+      if (!temporalRuns) await system.startTemporal();
+      if (!host.libvirtdRuns()) await host.startLibvirtd();
+      for (const [name, role] of processes) {
+        if (!role.isOver() && !role.faulty) continue;
+        await system.killRole(name);
+        await system.startRole(name);
+      }
     },
     merge: (request) => startMerge(client, { ...request, host: HOST }),
     effects: async () =>
@@ -123,9 +142,14 @@ export function startMerge(client: Client, request: LiveMergeRequest): Promise<M
   });
 }
 
+async function isStopped(pid: number, name: string): Promise<void> {
+  await waitUntil(`${name} to stop at its fault`, () => isPaused(pid), { timeoutMs: 60_000 });
+}
+
 interface RoleProcess {
   pid: number;
   kill(signal: NodeJS.Signals): void;
+  isOver(): boolean;
   ended: Promise<void>;
 }
 
@@ -156,5 +180,10 @@ async function startRoleProcess(
     if (over) throw new Error(`${args[0]} ended while it started: ${text.slice(-2000)}`);
     return text.includes(`${args[0]} is ready`);
   });
-  return { pid: child.pid ?? 0, kill: (signal) => void child.kill(signal), ended };
+  return {
+    pid: child.pid ?? 0,
+    kill: (signal) => void child.kill(signal),
+    isOver: () => over,
+    ended,
+  };
 }

@@ -1,0 +1,92 @@
+import { hostQueue, ORCHESTRATOR_QUEUE, spmQueue } from '../../workflows/contract.ts';
+import { stateDir } from '../../worker/config.ts';
+import { temporalConfig } from '../../worker/temporal-config.ts';
+import { pollersOf } from '../agents.ts';
+import { missingSearchAttributes, registerCommand } from '../search-attributes.ts';
+import { call, openSession, type Session } from '../session.ts';
+import { checker, wordsOf, type Check } from './check.ts';
+
+const temporal = checker('temporal');
+const agents = checker('agents');
+
+/** Temporal, its namespace, and the agents that should poll. @param pools names that an SPM agent should serve. */
+export async function checkTemporal(host: string | undefined, pools: string[]): Promise<Check[]> {
+  let session: Session;
+  try {
+    session = await openSession(host === undefined ? {} : { host });
+  } catch (error) {
+    const mend = 'start `blockflow up`, or set TEMPORAL_ADDRESS to your server';
+    const { address } = temporalConfig(stateDir()).connectionOptions;
+    const found = `no Temporal server answers at ${address}: ${wordsOf((error as Error).cause)}`;
+    return [temporal.fails(found, mend)];
+  }
+  try {
+    const served = await checkNamespace(session);
+    if (served.some(({ state }) => state === 'fails')) return served;
+    return [...served, await checkAttributes(session), ...(await checkAgents(session, pools))];
+  } finally {
+    await session.connection.close();
+  }
+}
+
+async function checkNamespace(session: Session): Promise<Check[]> {
+  const { connection, namespace, address } = session;
+  const { source } = temporalConfig(stateDir());
+  try {
+    await call(session, 'describing the namespace', 5000, () =>
+      connection.workflowService.describeNamespace({ namespace }),
+    );
+  } catch (error) {
+    const mend = `temporal operator namespace create --namespace ${namespace} --address ${address}`;
+    return [temporal.fails(`namespace ${namespace} at ${address}: ${wordsOf(error)}`, mend)];
+  }
+  const found = temporal.ok(`Temporal at ${address} (${source}), namespace ${namespace}`);
+  if (source === 'blockflow up') return [found];
+  const hint = temporal.hint(
+    'a dev server (`temporal server start-dev`) runs only about ten activities a second as it comes',
+    'start it with --dynamic-config-value history.transferProcessorMaxPollRPS=2000, ' +
+      'and the same for history.timerProcessorMaxPollRPS',
+  );
+  return [found, hint];
+}
+
+async function checkAttributes(session: Session): Promise<Check> {
+  try {
+    const missing = await missingSearchAttributes(session);
+    if (missing.length === 0) return temporal.ok('search attributes are registered');
+    const found = `search attributes are not registered: ${missing.join(', ')}`;
+    return temporal.fails(found, registerCommand(session.namespace, missing));
+  } catch (error) {
+    const mend = 'ask the administrator of the Temporal server';
+    return temporal.hint(`search attributes cannot be listed: ${wordsOf(error)}`, mend);
+  }
+}
+
+async function checkAgents(session: Session, pools: string[]): Promise<Check[]> {
+  const { host } = session;
+  return Promise.all([
+    checkAgent(session, ORCHESTRATOR_QUEUE, 'workflow', 'orchestrator', 'orchestrator'),
+    checkAgent(session, hostQueue(host), 'activity', `agent of host ${host}`, `host --host ${host}`),
+    ...pools.map((pool) =>
+      checkAgent(session, spmQueue(pool), 'activity', `SPM agent of pool ${pool}`, 'spm'),
+    ),
+  ]);
+}
+
+/** A poll lasts up to a minute, so an agent that lives was seen since then. */
+const SEEN_WITHIN_MS = 90_000;
+
+async function checkAgent(
+  session: Session,
+  queue: string,
+  kind: 'workflow' | 'activity',
+  name: string,
+  role: string,
+): Promise<Check> {
+  const mend = `start \`blockflow up\` or \`blockflow worker ${role}\``;
+  const [latest] = await pollersOf(session, queue, kind);
+  if (!latest) return agents.fails(`no ${name} polls queue ${queue}`, mend);
+  const seconds = Math.round((Date.now() - latest.lastPoll.getTime()) / 1000);
+  const words = `${name}: ${latest.identity}, seen ${seconds} s ago`;
+  return seconds * 1000 > SEEN_WITHIN_MS ? agents.fails(words, mend) : agents.ok(words);
+}

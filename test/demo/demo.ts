@@ -1,0 +1,129 @@
+/**
+ * `npm run demo`: merges a snapshot under a writing guest on real libvirt, QEMU and Temporal, kills the host agent half
+ * way, and proves that nothing was lost. Exit code 0 only when every promise holds.
+ */
+import { parseArgs } from 'node:util';
+import { connectBlockflow, type Blockflow } from '../../client/index.ts';
+import { reapStaleHosts, removeOwnHosts } from '../support/host-folder.ts';
+import { HOST } from '../support/system.ts';
+import { watchAcks } from './ack-watch.ts';
+import { followAndKill } from './follow.ts';
+import { pageOf, prove, type Evidence } from './proof.ts';
+import { DISK, setStage, SNAPSHOT, takeSnapshot, VM, type Stage } from './stage.ts';
+import { stopDemos } from './stop.ts';
+import { openStory, type Story } from './story.ts';
+
+const HELP = `Usage: npm run demo [-- --keep | --stop | --help]
+  --keep  leave everything running afterwards for a look around, until Ctrl-C
+  --stop  end the demos that run or were left on this machine, and clean up after them
+`;
+/** Slow enough to watch: without it the copy takes a second. */
+const BANDWIDTH_BYTES_PER_SECOND = 24 * 2 ** 20;
+
+async function demo(story: Story, keep: boolean, over: Promise<never>): Promise<void> {
+  story.step('blockflow demo: a snapshot is merged while its VM runs and writes. No step is simulated.');
+  const stage = await setStage(story);
+  const atSnapshot = stage.guest.acknowledged();
+  await takeSnapshot(story, stage);
+  await startRoles(story, stage);
+  const { temporal, stateDir } = stage.system;
+  const blockflow = await connectBlockflow({ address: temporal.address, host: HOST, stateDir });
+  const { runId, evidence } = await merge(story, stage, blockflow, atSnapshot);
+  await prove(story, stage, evidence);
+  story.fact('Web UI', pageOf(stage, runId));
+  if (keep) await stayUp(story, stage, blockflow, over);
+  else story.fact('', '(gone with this demo; `npm run demo -- --keep` leaves it all running)');
+  await blockflow.close();
+}
+
+async function startRoles(story: Story, { system }: Stage): Promise<void> {
+  const roles = ['orchestrator', 'host', 'spm'] as const;
+  await Promise.all(roles.map((role) => system.startRole(role)));
+  const [orchestrator, host, spm] = roles.map((role) => system.rolePid(role));
+  story.step(
+    `Three processes are up: orchestrator (pid ${orchestrator}), host agent (${host}), SPM agent (${spm}).`,
+  );
+}
+
+async function merge(story: Story, stage: Stage, blockflow: Blockflow, atSnapshot: number) {
+  const { guest } = stage;
+  const watch = watchAcks(guest.serial.path);
+  const before = await blockflow.chain({ vm: VM, disk: DISK });
+  await guest.waitForAcks(guest.disk.parameters.slots);
+  const atMerge = guest.acknowledged();
+  watch.enter('during');
+  const operation = await blockflow.merge({
+    vm: VM,
+    disk: DISK,
+    snapshot: SNAPSHOT,
+    bandwidthBytesPerSecond: BANDWIDTH_BYTES_PER_SECOND,
+  });
+  story.step(`Merging: blockflow merge ${VM} ${DISK} --snapshot ${SNAPSHOT} --bandwidth 24M`);
+  story.more(pageOf(stage, operation.runId));
+  const followed = await followAndKill(story, stage, operation);
+  const atEnd = guest.acknowledged();
+  watch.enter('after');
+  story.step(`Merged: ${followed.result.summary}.`);
+  await guest.waitForAcks(guest.disk.parameters.slots);
+  const after = await blockflow.chain({ vm: VM, disk: DISK });
+  const gapsMs = await watch.stop();
+  const counts = { atSnapshot, atMerge, atEnd };
+  const evidence: Evidence = { followed, before, after, counts, gapsMs };
+  return { runId: operation.runId, evidence };
+}
+
+async function stayUp(
+  story: Story,
+  { system, guest }: Stage,
+  blockflow: Blockflow,
+  over: Promise<never>,
+): Promise<void> {
+  await guest.start();
+  story.heading(`Everything stays up, ${VM} runs again. Look around:`);
+  story.fact('operations', `${system.temporal.uiUrl}/namespaces/default/workflows`);
+  story.fact('libvirt', `virsh -c '${system.host.uri}'`);
+  story.fact('Temporal', `export TEMPORAL_ADDRESS=${blockflow.address} BLOCKFLOW_HOST=${HOST}`);
+  story.fact('images, logs', system.host.root);
+  story.fact('to end it', 'Ctrl-C here, or `npm run demo -- --stop`');
+  await over;
+}
+
+/** Rejects with the name of the signal that ends the demo. */
+function untilSignal(): { over: Promise<never>; end: (why: string) => void } {
+  let end: (why: string) => void = () => undefined;
+  const over = new Promise<never>((_, reject) => (end = (why) => reject(new Interrupted(why))));
+  over.catch(() => undefined);
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => end(signal));
+  return { over, end };
+}
+
+class Interrupted extends Error {}
+
+async function main(): Promise<number> {
+  const flag = { type: 'boolean' } as const;
+  const { values } = parseArgs({ options: { keep: flag, stop: flag, help: flag } });
+  if (values.help) {
+    process.stdout.write(HELP);
+    return 0;
+  }
+  if (values.stop) return stopDemos();
+  const { over, end } = untilSignal();
+  const story = openStory(() => end('nobody reads on'));
+  const interrupted = (error: unknown) => error instanceof Interrupted;
+  try {
+    await reapStaleHosts();
+    await Promise.race([demo(story, values.keep === true, over), over]);
+    return 0;
+  } catch (error) {
+    if (interrupted(error)) story.step(`${words(error)}: cleaning up.`);
+    else story.screen.tell(`\nThe demo failed after ${story.seconds().toFixed(1)} s: ${words(error)}`);
+    return interrupted(error) && values.keep ? 0 : 1;
+  } finally {
+    await removeOwnHosts();
+    story.step('Everything of the demo is gone from this machine again.');
+  }
+}
+
+const words = (error: unknown) => (error instanceof Error ? error.message : String(error));
+
+process.exit(await main());
