@@ -21,7 +21,7 @@ const zod = {
 const typesOnly = (group, message) => ({ group, message, allowTypeImports: true });
 const nodeModules = { group: ['node:*'], message: 'Workflow code is replayed: no Node.' };
 const activities = typesOnly(['**/activities/**'], 'Workflows proxy activities: import type.');
-const schemas = typesOnly(['**/schemas.ts'], 'zod stays outside the bundle: import type.');
+const schemas = typesOnly(['**/*schemas.ts'], 'zod stays outside the bundle: import type.');
 
 const restrict = (paths, patterns) => ({
   '@typescript-eslint/no-restricted-imports': ['error', { paths, patterns }],
@@ -53,7 +53,7 @@ export default defineConfig(
     rules: restrict(outsideTheSandbox, [nodeModules, zod, activities, schemas]),
   },
   {
-    files: ['workflows/schemas.ts'],
+    files: ['workflows/*schemas.ts'],
     rules: restrict(outsideTheSandbox, [nodeModules, activities]),
   },
   {

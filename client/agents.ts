@@ -32,6 +32,13 @@ export async function pollersOf(
     .sort((a, b) => b.lastPoll.getTime() - a.lastPoll.getTime());
 }
 
+/** A poll lasts up to a minute, so an agent that lives was seen since then. */
+const SEEN_WITHIN_MS = 90_000;
+
+/** True when the latest of these pollers may well be there still. */
+export const isAlive = ([latest]: readonly Poller[], nowMs = Date.now()) =>
+  latest !== undefined && nowMs - latest.lastPoll.getTime() <= SEEN_WITHIN_MS;
+
 /** When somebody last polled the queue; null when nobody did for minutes. */
 export async function lastPoll(session: Session, queue: string, kind: keyof typeof KIND) {
   return (await pollersOf(session, queue, kind))[0]?.lastPoll ?? null;

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { hostQueue, ORCHESTRATOR_QUEUE } from '../workflows/contract.ts';
 import { auditEvent, chainObservation, diskRef, planOutcome } from '../workflows/schemas.ts';
 import type { AuditEvent, ChainObservation, PlanOutcome } from '../workflows/schemas.ts';
-import { pollersOf } from './agents.ts';
+import { isAlive, pollersOf } from './agents.ts';
 import { BlockflowError, usage } from './client-failure.ts';
 import { call, isAway, type Session } from './session.ts';
 import { completeRequest, type MergeRequest } from './start-merge.ts';
@@ -22,7 +22,7 @@ export interface EventFilter {
   limit?: number;
 }
 
-const ANSWER_MS = 30_000;
+const ANSWER_MS = 20_000;
 
 export async function observeChain(session: Session, name: DiskName): Promise<ChainObservation> {
   const parsed = diskRef.safeParse({ host: session.host, ...name });
@@ -79,7 +79,7 @@ async function ask(
   }
 }
 
-/** Nobody waits 30 s for an agent that has not been seen for minutes, or never. */
+/** Nobody waits for an agent that has not been seen for a while, or never. */
 async function assertServed(session: Session, attempted: string, host: string | null) {
   const queues = [
     { queue: ORCHESTRATOR_QUEUE, kind: 'workflow', who: 'no orchestrator' },
@@ -88,7 +88,7 @@ async function assertServed(session: Session, attempted: string, host: string | 
       : ([{ queue: hostQueue(host), kind: 'activity', who: `no agent of host ${host}` }] as const)),
   ] as const;
   for (const { queue, kind, who } of queues) {
-    if ((await pollersOf(session, queue, kind)).length > 0) continue;
+    if (isAlive(await pollersOf(session, queue, kind))) continue;
     const code = kind === 'workflow' ? 'orchestrator-away' : 'agent-away';
     const now = `${who} is connected to Temporal at ${session.address}`;
     throw new BlockflowError('Away', { code, attempted, now, next: AGENTS });

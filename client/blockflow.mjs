@@ -5,9 +5,7 @@
  */
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import * as nodeModule from 'node:module';
-import { constants, homedir } from 'node:os';
-import { join } from 'node:path';
+import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
 const pathOf = (name) => fileURLToPath(new URL(name, import.meta.url));
@@ -17,8 +15,6 @@ const ownNode = pathOf('../node_modules/node/bin/node');
 if (major > 22 || (major === 22 && minor >= 18)) {
   dieWithLauncher();
   hideExperimentalWarnings();
-  // Halves the start. Not in the usual shared folder: what lies there is run, and others may write it.
-  nodeModule.enableCompileCache(join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'blockflow/node'));
   await import(existsSync(pathOf('cli.ts')) ? './cli.ts' : '../dist/client/cli.js');
 } else if (existsSync(ownNode)) {
   runWith(ownNode);

@@ -14,8 +14,8 @@ export interface Blockflow {
   readonly host: string;
   /** Starts a merge, or attaches to the same request that runs already. */
   merge(request: MergeRequest): Promise<Operation>;
-  /** The running operation on a disk, or the last one. */
-  operation(vm: string, disk: string): Promise<Operation>;
+  /** The running operation on a disk, or the last one; with a run id of `list`, that one. */
+  operation(vm: string, disk: string, runId?: string): Promise<Operation>;
   /** Operations, the newest first. */
   list(filter?: ListFilter): Promise<OperationSummary[]>;
   /** The chain of a disk in its four views, and where they disagree. */
@@ -38,7 +38,7 @@ export async function connectBlockflow(options: ConnectOptions = {}): Promise<Bl
     address: session.address,
     host: session.host,
     merge: (request) => startMerge(session, request),
-    operation: (vm, disk) => findOperation(session, `${vm}/${disk}`),
+    operation: (vm, disk, runId) => findOperation(session, `${vm}/${disk}`, runId),
     list: (filter) => listOperations(session, filter),
     chain: (disk) => observeChain(session, disk),
     plan: (request) => planMerge(session, request),
@@ -49,11 +49,11 @@ export async function connectBlockflow(options: ConnectOptions = {}): Promise<Bl
 
 const FIND_MS = 5000;
 
-async function findOperation(session: Session, id: string): Promise<Operation> {
+async function findOperation(session: Session, id: string, run?: string): Promise<Operation> {
   const { workflow } = session.client;
   try {
     const { runId } = await call(session, `looking for an operation on ${id}`, FIND_MS, () =>
-      workflow.getHandle(id).describe(),
+      workflow.getHandle(id, run).describe(),
     );
     return createOperation(session, workflow.getHandle(id, runId), { runId, attached: true });
   } catch (error) {

@@ -6,6 +6,7 @@ import { openDisplay } from './show-progress.ts';
 
 /** What a shell reports for a command that ^C ended. */
 export const INTERRUPTED = 130;
+const LEAVING = ['SIGINT', 'SIGTERM'] as const;
 
 /**
  * @param quiet shows nothing, for `--json`
@@ -19,16 +20,16 @@ export async function followOnScreen(
 ): Promise<LiveMergeResult | null> {
   const stop = new AbortController();
   const leave = () => stop.abort();
-  process.once('SIGINT', leave);
+  for (const signal of LEAVING) process.once(signal, leave);
   const display = quiet ? null : await openDisplay(screen, operation.id);
   try {
     for await (const view of operation.progress({ signal: stop.signal })) {
-      if (view.state === 'running') display?.show(view);
+      if (view.state === 'running' && view.status?.phase !== 'finished') display?.show(view);
     }
     if (!stop.signal.aborted) return await operation.result();
   } finally {
     display?.stop();
-    process.removeListener('SIGINT', leave);
+    for (const signal of LEAVING) process.removeListener(signal, leave);
   }
   const { id } = operation;
   screen.tell(`${id} goes on. Follow it: blockflow status --follow ${id}. End it: blockflow cancel ${id}`);

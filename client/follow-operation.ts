@@ -1,6 +1,7 @@
 import { BlockflowError } from './client-failure.ts';
 import type { FollowOptions } from './operation.ts';
 import type { OperationView } from './operation-view.ts';
+import { timeWords } from './render/sizes.ts';
 
 const EVERY_MS = 500;
 
@@ -27,7 +28,7 @@ export async function* followOperation(
       yield last;
     } catch (error) {
       if (!isServerAway(error)) throw error;
-      awaySince ??= new Date().toISOString();
+      awaySince ??= timeWords(new Date().toISOString());
       const trouble = `the Temporal server at ${address} does not answer (since ${awaySince})`;
       if (last) yield { ...last, troubles: [trouble] };
     }

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { ORCHESTRATOR_QUEUE, statusQuery } from '../workflows/contract.ts';
 import type { OperationStatus, Progress } from '../workflows/contract.ts';
 import { lastPoll } from './agents.ts';
+import { timeWords } from './render/sizes.ts';
 import { call, type Session } from './session.ts';
 
 export type OperationState = 'running' | 'done' | 'failed' | 'cancelled' | 'terminated';
@@ -62,7 +63,7 @@ async function queryStatus(
     return { status, trouble: null };
   } catch {
     const seen = await lastPoll(session, ORCHESTRATOR_QUEUE, 'workflow').catch(() => null);
-    const since = seen ? `last heard of at ${seen.toISOString()}` : 'not seen for minutes';
+    const since = seen ? `last seen ${timeWords(seen.toISOString())}` : 'not seen for minutes';
     return { status: null, trouble: `the orchestrator does not answer (${since})` };
   }
 }

@@ -102,7 +102,7 @@ async function endOrphans(database: string, log: Logger): Promise<void> {
     const ours = args[1] === 'server' && args[args.indexOf('--db-filename') + 1] === database;
     if (!ours) continue;
     const pid = Number(name);
-    log.warn({ pid }, 'ending the Temporal server that an earlier `blockflow up` left behind');
+    log.warn({ server: pid }, 'ending the Temporal server that an earlier `blockflow up` left behind');
     await endProcess(pid);
   }
 }

@@ -22,13 +22,13 @@
  * Terminate: the next request finds the record and the job, and goes on from there.
  * Invariants: I1 (5), I3 (6, 8), I6 (every step observes first), I8, I9, I10, I12 (5), I17 (6).
  */
-import { CancellationScope, isCancellation, uuid4 } from '@temporalio/workflow';
+import { CancellationScope, uuid4 } from '@temporalio/workflow';
 import type { JobInput } from './contract.ts';
 import { acceptMessages, decide, type Decision } from './decision.ts';
 import { alreadyDone, commitRefused, finishKept, finishMerge, jobLost } from './merge-ending.ts';
-import { recordFailure, vmStopped } from './merge-ending.ts';
+import { giveUp, recordFailure, vmStopped } from './merge-ending.ts';
 import { planMerge } from './merge-planning.ts';
-import { openOperation, passPointOfNoReturn, refuseLateCancel } from './operation.ts';
+import { goForwardOnly, openOperation, passPointOfNoReturn } from './operation.ts';
 import { returnBeforePoint, showInList, type Operation } from './operation.ts';
 import { requestWords } from './request-words.ts';
 import type { LiveMergeInput, LiveMergeResult, MergePlan } from './schemas.ts';
@@ -55,13 +55,16 @@ export async function LiveMerge(input: LiveMergeInput): Promise<LiveMergeResult>
 
 async function merge(op: Operation): Promise<LiveMergeResult> {
   const decision = acceptMessages(op);
+  let earlier: MergePlan | null = null;
   for (let lost = 0; ; ) {
-    const planned = await planMerge(op); //                                                       1
+    const planned = await planMerge(op).catch((e: unknown) => giveUp(op, earlier, e)); //         1
     if (planned.kind === 'done') return alreadyDone(op, planned);
     const { plan, waited } = planned;
+    earlier = plan;
     const attempt = await untilPointOfNoReturn(op, plan, () => switchChain(op, plan, decision)); // 2-5
     switch (attempt.end) {
       case 'switched':
+        goForwardOnly(op);
         return forwardOnly(() => finishMerge(op, plan, attempt)); //                              6-9
       case 'kept':
         return forwardOnly(() => finishKept(op, plan));
@@ -71,7 +74,7 @@ async function merge(op: Operation): Promise<LiveMergeResult> {
         break;
       case 'plan again':
         lost = waited ? 1 : lost + 1;
-        if (lost > ATTEMPTS) throw jobLost(op, plan, attempt.note);
+        if (lost > ATTEMPTS) return giveUp(op, plan, jobLost(op, plan, attempt.note));
         op.enter('planning', { note: attempt.note });
     }
   }
@@ -203,12 +206,8 @@ async function untilPointOfNoReturn(
       op.enter('cancelling');
       const job: JobInput = { plan, jobId: op.jobId };
       const { outcome } = await op.host('ensureCommitAborted', job, 'end the job, prove the chain');
-      if (outcome === 'merged') {
-        // The cancel came when the chain had already switched: the rest is completed.
-        passPointOfNoReturn(op);
-        if (isCancellation(error)) refuseLateCancel(op);
-        return SWITCHED;
-      }
+      // The cancel came when the chain had already switched: the rest is completed.
+      if (outcome === 'merged') return SWITCHED;
       await op.host('ensureJobForgotten', job, 'remove the record of the job');
       throw error;
     });

@@ -1,5 +1,5 @@
 /** Steps 6 to 9 of a merge, and every other way one ends. */
-import { isCancellation } from '@temporalio/workflow';
+import { CancellationScope, isCancellation } from '@temporalio/workflow';
 import type { JobInput } from './contract.ts';
 import { mebibytes } from './details.ts';
 import { failureDetails, retry } from './failures.ts';
@@ -155,6 +155,16 @@ export async function vmStopped(op: Operation, plan: MergePlan, reason: string) 
     now: `the VM stopped (${reason}) and QEMU's job with it; the chain is unchanged, no flushed write is lost`,
     next: 'Repeat the request: it works with the VM down or running; start the VM as usual',
   });
+}
+
+/** Fails between two attempts: the record of the one before, if there was one, does not stay. */
+export async function giveUp(op: Operation, plan: MergePlan | null, error: unknown): Promise<never> {
+  if (plan) {
+    const job: JobInput = { plan, jobId: op.jobId };
+    const forget = () => op.host('ensureJobForgotten', job, 'remove the record of the job');
+    await CancellationScope.nonCancellable(forget);
+  }
+  throw error;
 }
 
 export function jobLost(op: Operation, plan: MergePlan, reason: string) {

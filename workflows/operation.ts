@@ -95,6 +95,12 @@ export function refuseLateCancel(op: Operation): void {
   op.refusal = CancellationScope.nonCancellable(() => op.record('cancel-refused', AFTER));
 }
 
+/** The chain has switched. A cancel that came while it did so, and that no activity heard, is refused now. */
+export function goForwardOnly(op: Operation): void {
+  op.enter(op.status.phase, { cancel: { possible: false, meaning: AFTER } });
+  if (CancellationScope.current().consideredCancelled) refuseLateCancel(op);
+}
+
 /** Undoes `passPointOfNoReturn` when the chain shows that the switch did not happen. */
 export function returnBeforePoint(op: Operation, note: string): void {
   op.enter(op.status.phase, { cancel: { possible: true, meaning: BEFORE }, note });

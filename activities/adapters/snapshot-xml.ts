@@ -113,3 +113,13 @@ function visit(nodes: Ordered[], see: (node: Ordered) => void): void {
     }
   }
 }
+
+/** The document after files were moved: every source that `renamed` knows has its new name. */
+export function renameSources(snapshot: Snapshot, renamed: ReadonlyMap<string, string>): string {
+  visit(snapshot.root, (node) => {
+    const attributes = node[':@'];
+    const file = 'source' in node ? attributes?.['@file'] : undefined;
+    if (attributes && file !== undefined) attributes['@file'] = renamed.get(file) ?? file;
+  });
+  return String(builder.build(snapshot.root));
+}

@@ -110,7 +110,7 @@ async function observeDomain(deps: HostDeps, ref: DiskRef) {
  * Walks the headers from the active layer down. Paths with links resolved, base-most first; but a relative name counts
  * from the folder of the name that QEMU was given, as in QEMU.
  */
-async function readHeaderChain(ref: DiskRef, disk: XmlDisk): Promise<Map<string, ImageHeader>> {
+export async function readHeaderChain(ref: DiskRef, disk: XmlDisk): Promise<Map<string, ImageHeader>> {
   // The XML names the layers that are probably there: reading them at once saves one process start a layer.
   const early = new Map<string, Promise<ImageHeader>>();
   for (const { path, format } of disk.chain) {
@@ -164,7 +164,7 @@ async function observeOpenFiles(uuid: string): Promise<OpenFile[] | null> {
   return pid === null ? null : openFiles(pid);
 }
 
-async function toVolume(
+export async function toVolume(
   path: string,
   header: ImageHeader,
   disk: XmlDisk,

@@ -1,7 +1,7 @@
 import { hostQueue, ORCHESTRATOR_QUEUE, spmQueue } from '../../workflows/contract.ts';
 import { stateDir } from '../../worker/config.ts';
 import { temporalConfig } from '../../worker/temporal-config.ts';
-import { pollersOf } from '../agents.ts';
+import { isAlive, pollersOf } from '../agents.ts';
 import { missingSearchAttributes, registerCommand } from '../search-attributes.ts';
 import { call, openSession, type Session } from '../session.ts';
 import { checker, wordsOf, type Check } from './check.ts';
@@ -73,9 +73,6 @@ async function checkAgents(session: Session, pools: string[]): Promise<Check[]> 
   ]);
 }
 
-/** A poll lasts up to a minute, so an agent that lives was seen since then. */
-const SEEN_WITHIN_MS = 90_000;
-
 async function checkAgent(
   session: Session,
   queue: string,
@@ -84,9 +81,10 @@ async function checkAgent(
   role: string,
 ): Promise<Check> {
   const mend = `start \`blockflow up\` or \`blockflow worker ${role}\``;
-  const [latest] = await pollersOf(session, queue, kind);
+  const pollers = await pollersOf(session, queue, kind);
+  const [latest] = pollers;
   if (!latest) return agents.fails(`no ${name} polls queue ${queue}`, mend);
   const seconds = Math.round((Date.now() - latest.lastPoll.getTime()) / 1000);
   const words = `${name}: ${latest.identity}, seen ${seconds} s ago`;
-  return seconds * 1000 > SEEN_WITHIN_MS ? agents.fails(words, mend) : agents.ok(words);
+  return isAlive(pollers) ? agents.ok(words) : agents.fails(words, mend);
 }

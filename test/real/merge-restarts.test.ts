@@ -1,9 +1,11 @@
 /** Any process of ours, libvirtd and Temporal die at any time: the operation continues when they are back. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import type { Fault } from '../support/faults.ts';
 import { expectMerged, SLOW, untilCopying, untilStatus } from '../support/merge-proofs.ts';
 import { startScene, startSharedSystem, type Scene } from '../support/merge-scene.ts';
+import { argumentsOf, otherPids } from '../support/processes.ts';
 import type { System } from '../support/system.ts';
-import type { Fault } from '../support/faults.ts';
+import { waitUntil } from '../support/wait-until.ts';
 
 let system: System;
 let scene: Scene;
@@ -79,4 +81,83 @@ describe('A merge goes on to its end', () => {
       await expectMerged(scene, merge);
     },
   );
+
+  it.each(['the orchestrator', 'libvirtd', 'the Temporal server'] as const)(
+    'when %s is killed before and after the pivot, and during the deletion',
+    async (name) => {
+      await sceneOf();
+      await system.killRole('host');
+      await system.killRole('spm');
+      await system.startRole('host', [
+        { effect: 'libvirt.pivot', action: 'stop-before' },
+        { effect: 'libvirt.pivot', action: 'stop-after' },
+      ]);
+      await system.startRole('spm', [
+        { effect: 'storage.quarantine-volume', action: 'stop-before' },
+        { effect: 'storage.unlink-volume', action: 'stop-after' },
+      ]);
+      const merge = await system.merge(disk());
+      for (const role of ['host', 'host', 'spm', 'spm'] as const) {
+        await system.roleStopped(role);
+        await victims[name].kill();
+        system.signalRole(role, 'SIGCONT');
+        await victims[name].start();
+      }
+      await expectMerged(scene, merge);
+    },
+  );
 });
+
+describe('The status of a merge', () => {
+  it('says that the host agent is away, and that it is back while the copy goes on', async () => {
+    await sceneOf();
+    const merge = await system.merge({ ...disk(), bandwidthBytesPerSecond: SLOW });
+    await untilCopying(scene);
+    await system.killRole('host');
+    const { away } = await untilStatus(merge, 'an agent that is away', (s) => s.away !== null);
+    expect(away).toMatch(/host-h1 does not answer \(since \d{4}-/);
+    await system.startRole('host');
+    const back = await untilStatus(merge, 'an agent that is back', (s) => s.away === null);
+    expect(back.phase).toBe('copying');
+    await merge.executeUpdate('bandwidth', { args: [0] });
+    await expectMerged(scene, merge);
+  });
+});
+
+describe('SIGTERM', () => {
+  it('ends each role cleanly while a merge copies, and the merge goes on', async () => {
+    await sceneOf();
+    const merge = await system.merge({ ...disk(), bandwidthBytesPerSecond: SLOW });
+    await untilCopying(scene);
+    for (const role of ['host', 'spm', 'orchestrator'] as const) {
+      system.signalRole(role, 'SIGTERM');
+      expect(await system.roleEnded(role)).toEqual({ exitCode: 0, signal: undefined });
+      if (role === 'host') expect(eventProcesses(system)).toEqual([]);
+      await system.startRole(role);
+    }
+    await merge.executeUpdate('bandwidth', { args: [0] });
+    await expectMerged(scene, merge);
+  });
+});
+
+describe('The events of libvirt', () => {
+  it('are heard again after libvirtd was killed, so READY is noticed at once', async () => {
+    await sceneOf();
+    const merge = await system.merge({ ...disk(), bandwidthBytesPerSecond: SLOW });
+    await untilCopying(scene);
+    const before = eventProcesses(system);
+    await system.host.killLibvirtd();
+    await system.host.startLibvirtd();
+    await waitUntil('another virsh event', () =>
+      eventProcesses(system).some((pid) => !before.includes(pid)),
+    );
+    await merge.executeUpdate('bandwidth', { args: [0] });
+    await expectMerged(scene, merge);
+  });
+});
+
+const eventProcesses = ({ host }: System) =>
+  otherPids().filter((pid) => {
+    const words = argumentsOf(pid);
+    return words.includes(host.uri) && words.includes('event');
+  });

@@ -1,5 +1,5 @@
 /** Faults at the door of effects, for one role's process. Test builds only: production registers no such hook. */
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { z } from 'zod';
 import { effectNames, type EffectHook } from '../../activities/effect.ts';
 
@@ -37,15 +37,34 @@ const stop = async () => {
   await new Promise((done) => setTimeout(done, 1));
 };
 
+const armedFile = (trace: string) => `${trace}.armed`;
+
+/** Plans a fault for the next passing of its effect, in whichever running role that happens. */
+export function armFault(trace: string, planned: Pick<Fault, 'effect' | 'action'>): void {
+  writeFileSync(armedFile(trace), JSON.stringify(planned));
+}
+
+/** False once the armed fault has struck. */
+export const isArmed = (trace: string) => existsSync(armedFile(trace));
+
+function takeArmed(trace: string | undefined, effect: string): Fault['action'] | undefined {
+  if (!trace || !isArmed(trace)) return undefined;
+  const armed = fault.parse(JSON.parse(readFileSync(armedFile(trace), 'utf8')));
+  if (armed.effect !== effect) return undefined;
+  rmSync(armedFile(trace));
+  return armed.action;
+}
+
 /** @param trace file that gets one line for each passing of the door: `<effect> <target>`. */
-export function faultHook(faults: readonly Fault[], trace?: string): EffectHook {
-  const planned = faults.map((f) => fault.parse(f));
+export function faultHook(given: readonly Fault[], trace?: string): EffectHook {
+  const faults = given.map((f) => fault.parse(f));
   const passed = new Map<string, number>();
   return async (name, target, run) => {
     const count = (passed.get(name) ?? 0) + 1;
     passed.set(name, count);
     if (trace) appendFileSync(trace, `${name} ${target}\n`);
-    const due = planned.find((f) => f.effect === name && f.occurrence === count)?.action;
+    const planned = faults.find((f) => f.effect === name && f.occurrence === count);
+    const due = planned?.action ?? takeArmed(trace, name);
     if (due === 'fail-before') throw new Error(`fault: ${name} was not started`);
     if (due === 'kill-before') return kill();
     if (due === 'hang-before') return never();

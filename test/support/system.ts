@@ -32,7 +32,7 @@ export interface System {
   /** SIGKILL by default; returns when the process is gone. */
   killRole(name: RoleName, signal?: NodeJS.Signals): Promise<void>;
   /** Resolves when the role's process has ended, for example by a planned fault. */
-  roleEnded(name: RoleName): Promise<void>;
+  roleEnded(name: RoleName): Promise<RoleEnd | undefined>;
   signalRole(name: RoleName, signal: NodeJS.Signals): void;
   /** Resolves when a planned fault has stopped the role's process; `signalRole(name, 'SIGCONT')` lets it go on. */
   roleStopped(name: RoleName): Promise<void>;
@@ -146,11 +146,16 @@ async function isStopped(pid: number, name: string): Promise<void> {
   await waitUntil(`${name} to stop at its fault`, () => isPaused(pid), { timeoutMs: 60_000 });
 }
 
+interface RoleEnd {
+  exitCode: number | undefined;
+  signal: string | undefined;
+}
+
 interface RoleProcess {
   pid: number;
   kill(signal: NodeJS.Signals): void;
   isOver(): boolean;
-  ended: Promise<void>;
+  ended: Promise<RoleEnd>;
 }
 
 async function startRoleProcess(
@@ -174,12 +179,18 @@ async function startRoleProcess(
     },
   );
   let over = false;
-  const ended = child.then(() => void (over = true));
-  await waitUntil(`${args[0]} to be ready (see ${logFile})`, async () => {
+  const ended = child.then(({ exitCode, signal }) => {
+    over = true;
+    return { exitCode, signal };
+  });
+  const isReady = async () => {
     const text = (await readFile(logFile, 'utf8').catch(() => '')).slice(before);
     if (over) throw new Error(`${args[0]} ended while it started: ${text.slice(-2000)}`);
     return text.includes(`${args[0]} is ready`);
-  });
+  };
+  const what = `${args[0]} to be ready (see ${logFile})`;
+  // The first orchestrator of a version bundles its workflows, on a machine that may be busy.
+  await waitUntil(what, isReady, { timeoutMs: 60_000 });
   return {
     pid: child.pid ?? 0,
     kill: (signal) => void child.kill(signal),

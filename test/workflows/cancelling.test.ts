@@ -5,6 +5,7 @@ import { WorkflowFailedError } from '@temporalio/client';
 import type { LiveMergeRequest } from '../../workflows/schemas.ts';
 import type { AgentActivities } from '../support/simulated-host.ts';
 import type { SimulatedVm } from '../support/simulated-vm.ts';
+import { waitUntil } from '../support/wait-until.ts';
 import { CACHES, startBench, type Bench } from '../support/workflow-bench.ts';
 
 let bench: Bench;
@@ -23,6 +24,8 @@ interface Step {
 const off = (vm: SimulatedVm) => vm.stop('shut off (destroyed)');
 const busy = (vm: SimulatedVm) => vm.startForeignJob();
 const full = (vm: SimulatedVm) => void (vm.freeBytes = 0);
+/** Slow, as an inner job ends by itself; the name of top is put in. */
+const INNER = { top: 'layer1', bandwidthBytesPerSecond: 1 };
 const wait = { ifBusy: 'wait' } as const;
 
 /** Every activity of a merge, by what a cancel does while it runs. `observeChain` is of no merge. */
@@ -33,13 +36,14 @@ const undone: readonly Step[] = [
   { activity: 'ensureJobRecorded', scene: 'a running VM' },
   { activity: 'ensureCommitStarted', scene: 'a running VM' },
   { activity: 'awaitCommitReady', scene: 'a running VM' },
-  { activity: 'awaitCommitReady', scene: 'an inner layer', request: { top: 'TOP' } },
+  { activity: 'awaitCommitReady', scene: 'an inner layer', request: INNER },
   { activity: 'ensureJobRecorded', scene: 'a VM that is down', prepare: off },
   { activity: 'ensureColdCommitted', scene: 'a VM that is down', prepare: off },
 ];
 const snapshot = (vm: SimulatedVm) => void (vm.snapshots = [{ name: 's', action: 'delete' }]);
 const completed: readonly Step[] = [
   { activity: 'ensurePivoted', scene: 'a running VM' },
+  { activity: 'awaitCommitReady', scene: 'an inner job that ends', request: { top: 'layer1' } },
   { activity: 'observeMergeProof', scene: 'a running VM' },
   { activity: 'ensureSnapshotRecords', scene: 'a snapshot', prepare: snapshot },
   { activity: 'ensureVolumesAbsent', scene: 'a running VM' },
@@ -47,17 +51,23 @@ const completed: readonly Step[] = [
   { activity: 'ensureColdSwitched', scene: 'a VM that is down', prepare: off },
 ];
 
+const ends = (vm: SimulatedVm) => {
+  vm.advance();
+  return vm.job === null;
+};
+
 /** Cancels while the activity runs, lets it end well, and returns how the merge ended. */
 async function cancelAt(step: Step, cache: (typeof CACHES)[number]) {
   const vm = bench.addVm(2);
   step.prepare?.(vm);
-  const request = step.request?.top ? { top: vm.path(1) } : (step.request ?? {});
+  const request = { ...step.request, ...(step.request?.top ? { top: vm.path(1) } : {}) };
   const gate = bench.gate(vm, step.activity);
   const handle = await bench.merge(vm, cache, request);
   await gate.reached;
   await handle.cancel();
   // A query is answered after what came before it, so the workflow has heard the cancel.
   await bench.status(handle);
+  if (step.scene === 'an inner job that ends') await waitUntil('its end', () => ends(vm));
   gate.open();
   const ended = await handle.result().catch((error: unknown) => error);
   return { vm, ended, handle, kinds: (await bench.events(vm)).map(({ kind }) => kind) };
@@ -90,6 +100,20 @@ describe.each(CACHES)('A cancel, $cache,', (cache) => {
     const step = { activity: 'ensureCommitAborted', scene: '', request: { keepOverlay: true } };
     const { ended, vm } = await cancelAt(step as Step, cache);
     expect(ended).toMatchObject({ outcome: 'kept' });
+    expect(vm).toMatchObject({ record: null, job: null });
+  });
+
+  it('between two attempts leaves no record of the first', async () => {
+    const vm = bench.addVm();
+    Object.assign(vm, { jobsToLose: 1, copyMs: 500 });
+    const handle = await bench.merge(vm, cache);
+    await waitUntil('the job', () => vm.job !== null);
+    const gate = bench.gate(vm, 'observeMergePlan');
+    await gate.reached;
+    await handle.cancel();
+    await bench.status(handle);
+    gate.open();
+    await expect(handle.result()).rejects.toBeInstanceOf(WorkflowFailedError);
     expect(vm).toMatchObject({ record: null, job: null });
   });
 

@@ -1,0 +1,131 @@
+/**
+ * One qemu-storage-daemon a job holds an image and copies its volumes. It outlives the agent, is found again by its
+ * socket, and is started at most once, because a lock that it inherits decides (moving-images.md 3). A service manager
+ * that ends a unit's processes with it (systemd: KillMode=control-group) would end the daemon; the copy then starts anew.
+ */
+import { mkdir, readFile, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { execa } from 'execa';
+import { z } from 'zod';
+import { CommandError, run } from './command.ts';
+import { qmp, QmpError, type QmpCommand } from './qmp.ts';
+
+/** Prefix of the state files of a job; short, because a socket's path has at most 107 bytes. */
+export const copierState = (runtimeDir: string, jobId: string) =>
+  join(runtimeDir, `copy-${jobId.replaceAll('-', '').slice(0, 16)}`);
+
+/** A monitor serves one client at a time; the second is there for when a stopped process keeps the first. */
+const sockets = (state: string) => [`${state}.s1`, `${state}.s2`];
+
+export type CopierStart = { running: true } | { running: false; reason: string };
+
+/**
+ * Starts the daemon with a hold on each file, unless it runs. The hold is QEMU's own image lock: nobody else may open the
+ * file for writing or resize it. blkdebug takes it for any format and needs no parent node (moving-images.md 1).
+ */
+export async function startCopier(state: string, files: readonly string[]): Promise<CopierStart> {
+  await mkdir(dirname(state), { recursive: true });
+  const monitors = sockets(state).flatMap((path, i) => [
+    '--chardev',
+    `socket,id=c${i},path=${path.replaceAll(',', ',,')},server=on,wait=off`,
+    '--monitor',
+    `chardev=c${i}`,
+  ]);
+  const holds = files.flatMap((filename, i) => [
+    ...blockdev({ driver: 'file', 'node-name': `file${i}`, filename, 'read-only': true }),
+    ...blockdev({
+      driver: 'blkdebug',
+      'node-name': `hold${i}`,
+      image: `file${i}`,
+      'read-only': true,
+      'take-child-perms': ['consistent-read'],
+      'unshare-child-perms': ['write', 'resize'],
+    }),
+  ]);
+  const daemon = ['qemu-storage-daemon', '--daemonize', '--pidfile', `${state}.pid`];
+  try {
+    await run('flock', ['-n', '-F', '-E', '75', `${state}.lock`, ...daemon, ...monitors, ...holds]);
+  } catch (error) {
+    if (!(error instanceof CommandError)) throw error;
+    // Without the lock a second daemon would take the socket away from the first.
+    if (error.exitCode !== 75) return { running: false, reason: error.stderr };
+  }
+  return { running: true };
+}
+
+const blockdev = (options: Record<string, unknown>) => ['--blockdev', JSON.stringify(options)];
+
+/** Gives commands to the job's daemon; null when none runs. */
+export async function askCopier(
+  state: string,
+  commands: readonly QmpCommand[],
+): Promise<unknown[] | null> {
+  const [first = '', second = ''] = sockets(state);
+  try {
+    return await qmp(first, commands);
+  } catch (error) {
+    if (error instanceof QmpError) throw error;
+    return qmp(second, commands);
+  }
+}
+
+export const copierRuns = async (state: string) => (await askCopier(state, [])) !== null;
+
+/** Ends the daemon with its jobs and holds, and forgets its files. */
+export async function stopCopier(state: string): Promise<void> {
+  await askCopier(state, [{ execute: 'quit' }]).catch(() => null);
+  const free = ['-w', '5', `${state}.lock`, 'true'];
+  const ended = await execa('flock', free, { stdio: 'ignore', reject: false });
+  if (ended.exitCode !== 0) {
+    await killCopier(state);
+    await execa('flock', [`${state}.lock`, 'true'], { stdio: 'ignore', reject: false });
+  }
+  const names = ['s1', 's2', 'pid', 'lock'];
+  await Promise.all(names.map((name) => rm(`${state}.${name}`, { force: true })));
+}
+
+async function killCopier(state: string): Promise<void> {
+  const pid = Number(await readFile(`${state}.pid`, 'utf8').catch(() => '0'));
+  const cmdline = await readFile(`/proc/${pid}/cmdline`, 'latin1').catch(() => '');
+  if (pid > 0 && cmdline.includes(`${state}.pid`)) process.kill(pid, 'SIGKILL');
+}
+
+const jobList = z.array(
+  z.object({
+    id: z.string(),
+    status: z.string(),
+    'current-progress': z.number(),
+    'total-progress': z.number(),
+    error: z.string().optional(),
+  }),
+);
+const blockJobList = z.array(z.object({ device: z.string(), 'io-status': z.string() }));
+
+export interface CopyJob {
+  /** QEMU's word: running, paused, ready, concluded, ... */
+  status: string;
+  copiedBytes: number;
+  totalBytes: number;
+  /** True while the job waits for space on the target. */
+  noSpace: boolean;
+  error: string | null;
+}
+
+/** The copy job of one volume; null when the daemon has none, or does not run. */
+export async function observeCopy(state: string, id: string): Promise<CopyJob | null> {
+  const answers = await askCopier(state, [
+    { execute: 'query-jobs' },
+    { execute: 'query-block-jobs' },
+  ]);
+  if (!answers) return null;
+  const job = jobList.parse(answers[0]).find((found) => found.id === id);
+  if (!job) return null;
+  const block = blockJobList.parse(answers[1]).find((found) => found.device === id);
+  return {
+    status: job.status,
+    copiedBytes: job['current-progress'],
+    totalBytes: job['total-progress'],
+    noSpace: block?.['io-status'] === 'nospace',
+    error: job.error ?? null,
+  };
+}

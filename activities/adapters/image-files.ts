@@ -1,0 +1,156 @@
+/** The files of a copy under way: in `POOL/.blockflow/<job>/`, which pools do not list, on the pool's file system. */
+import { constants } from 'node:fs';
+import { copyFile, link, mkdir, open, rename, rm, truncate, writeFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { listFolder, syncFolder } from './files.ts';
+
+const RESERVED = '.blockflow';
+export const reservationFolder = (poolFolder: string, jobId: string) =>
+  join(poolFolder, RESERVED, jobId);
+
+/**
+ * A volume's file by how far its copy is: `part` may be incomplete, `copied` is complete and flushed, `ready` is what
+ * gets the final name. A rename leads from one to the next, so that the file's name is the durable record.
+ */
+export type Stage = 'part' | 'copied' | 'ready';
+export const stagedFile = (poolFolder: string, jobId: string, name: string, stage: Stage) =>
+  join(reservationFolder(poolFolder, jobId), `${name}.${stage}`);
+
+const MANIFEST = 'job.json';
+
+/** Makes the folder with what says whose it is. Durable when it returns. */
+export async function writeReservation(folder: string, text: string): Promise<void> {
+  await mkdir(folder, { recursive: true, mode: 0o711 });
+  const draft = join(folder, `${MANIFEST}.new`);
+  await writeFile(draft, text, { mode: 0o600, flush: true });
+  await rename(draft, join(folder, MANIFEST));
+  await syncFolder(folder);
+  await syncFolder(dirname(folder));
+  await syncFolder(dirname(dirname(folder)));
+}
+
+/** The texts of the reservations in a pool. */
+export async function readReservations(poolFolder: string): Promise<string[]> {
+  const jobs = await listFolder(join(poolFolder, RESERVED));
+  const texts = jobs.map((job) =>
+    readFile(join(poolFolder, RESERVED, job, MANIFEST), 'utf8').catch(() => null),
+  );
+  return (await Promise.all(texts)).filter((text) => text !== null);
+}
+
+/** An empty file that only its owner reads, unless it is there. */
+export async function createFile(path: string): Promise<void> {
+  const file = await open(path, 'a', 0o600);
+  await file.close();
+}
+
+/** Removes a reservation's folder with everything in it. */
+export async function removeReservation(folder: string): Promise<void> {
+  await rm(folder, { recursive: true, force: true });
+  await syncFolder(dirname(folder)).catch(() => undefined);
+}
+
+/**
+ * Shares the data of `source` with `target`, at once and without space, where the file system can (xfs, btrfs).
+ * @returns false where it cannot
+ */
+export async function reflink(source: string, target: string): Promise<boolean> {
+  try {
+    await copyFile(source, target, constants.COPYFILE_FICLONE_FORCE);
+    return true;
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? '';
+    if (['ENOTSUP', 'EOPNOTSUPP', 'EXDEV', 'EINVAL', 'ENOSYS', 'ENOTTY'].includes(code)) return false;
+    throw error;
+  }
+}
+
+/** Empties the file and gives it this length, all holes. */
+export async function resetFile(path: string, sizeBytes: number): Promise<void> {
+  await truncate(path, 0);
+  await truncate(path, sizeBytes);
+}
+
+/**
+ * Makes a copied file whole and durable: the rest after `copiedBytes`, the exact length, the source's owner and mode.
+ * QEMU rounds lengths up to 512 bytes, and a qcow2 file may end anywhere.
+ */
+export async function completeCopy(
+  source: string,
+  target: string,
+  lengths: { copiedBytes: number; sizeBytes: number },
+): Promise<void> {
+  const tail = await readTail(source, lengths.copiedBytes, lengths.sizeBytes);
+  const file = await open(target, 'r+');
+  try {
+    await writeAll(file, tail, lengths.copiedBytes);
+    await file.truncate(lengths.sizeBytes);
+    const { uid, gid, mode } = await stat(source);
+    await file.chmod(mode & 0o777);
+    // Only root may give a file away; anybody else's copy is his own, as his source is.
+    await file.chown(uid, gid).catch(() => undefined);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+async function readTail(path: string, from: number, to: number): Promise<Buffer> {
+  const tail = Buffer.alloc(to - from);
+  const file = await open(path, 'r');
+  try {
+    const { bytesRead } = await file.read(tail, 0, tail.length, from);
+    if (bytesRead !== tail.length) throw new Error(`${path} is shorter than ${to} bytes`);
+    return tail;
+  } finally {
+    await file.close();
+  }
+}
+
+type Handle = Awaited<ReturnType<typeof open>>;
+
+/** Near the end of a file system's space a write is short and returns no error: every count is checked. */
+async function writeAll(file: Handle, bytes: Buffer, position: number): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    const { bytesWritten } = await file.write(bytes, done, bytes.length - done, position + done);
+    if (bytesWritten === 0) throw new Error('the file system takes no more bytes');
+    done += bytesWritten;
+  }
+}
+
+/**
+ * Gives a file one more name, durably. `link` decides: it never replaces a file (`mv -n` returns 0 on a clash).
+ * @returns false when the name is taken
+ */
+export async function linkDurably(from: string, to: string): Promise<boolean> {
+  try {
+    await link(from, to);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  }
+  await syncFolder(dirname(to));
+  return true;
+}
+
+const WIPE_PIECE = Buffer.alloc(1024 * 1024);
+
+/** Writes zeros over the extents and flushes them: a hole never held data, and zero ranges would overwrite nothing. */
+export async function overwrite(
+  path: string,
+  extents: readonly { start: number; length: number }[],
+): Promise<void> {
+  const file = await open(path, 'r+');
+  try {
+    for (const { start, length } of extents) {
+      for (let done = 0; done < length; done += WIPE_PIECE.length) {
+        const piece = WIPE_PIECE.subarray(0, Math.min(WIPE_PIECE.length, length - done));
+        await writeAll(file, piece, start + done);
+      }
+    }
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}

@@ -1,0 +1,38 @@
+/**
+ * libvirt's own folders. It fsyncs a changed XML file and renames it, but not the folder (libvirt 9.0): whoever deletes
+ * something because of that change has to flush the folder first.
+ */
+import { readFile, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { run } from './command.ts';
+import { syncFolder } from './files.ts';
+
+const DAEMONS = new Set(['libvirtd', 'virtqemud']);
+/** As the daemon sees them: system daemons, and those of an ordinary user's session. */
+const SYSTEM = { domains: 'etc/libvirt/qemu', snapshots: 'var/lib/libvirt/qemu/snapshot' };
+
+/** Makes the persistent XML and the snapshot metadata of a VM durable. */
+export async function syncRecords(vm: { name: string; uuid: string }): Promise<void> {
+  const folders = (await Promise.all((await daemonRoots()).map((root) => foldersOf(root, vm)))).flat();
+  // Out of reach (another user's daemon, a session's folders): then everything is flushed.
+  if (folders.length === 0) await run('sync', []);
+  for (const folder of folders) await syncFolder(folder);
+}
+
+/** A daemon may see other folders under these names than this process does. */
+async function daemonRoots(): Promise<string[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const names = await Promise.all(
+    pids.map((pid) => readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '')),
+  );
+  return pids.filter((_, i) => DAEMONS.has(names[i]?.trim() ?? '')).map((pid) => `/proc/${pid}/root`);
+}
+
+async function foldersOf(root: string, vm: { name: string; uuid: string }): Promise<string[]> {
+  const domains = join(root, SYSTEM.domains);
+  const xml = await readFile(join(domains, `${vm.name}.xml`), 'utf8').catch(() => '');
+  if (!xml.includes(`<uuid>${vm.uuid}</uuid>`)) return [];
+  const snapshots = join(root, SYSTEM.snapshots, vm.name);
+  const hasSnapshots = await readdir(snapshots).then(() => true, () => false);
+  return hasSnapshots ? [domains, snapshots] : [domains];
+}

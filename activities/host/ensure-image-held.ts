@@ -1,0 +1,55 @@
+/** Holds an image while it is copied: by QEMU's own locks nobody can write to it meanwhile, `virsh start` neither. */
+import type { HoldOutcome, ImageHostActivities, ImageJob } from '../../workflows/move-contract.ts';
+import { setCopySpeed } from '../adapters/copy-job.ts';
+import { observeFile } from '../adapters/files.ts';
+import { copierRuns, copierState, startCopier, stopCopier } from '../adapters/image-copier.ts';
+import type { HostDeps } from './deps.ts';
+
+export const stateOf = (deps: HostDeps, jobId: string) => copierState(deps.runtimeDir, jobId);
+
+/**
+ * Takes the hold unless it is there, and only then trusts what was planned: inode, size and modification time of each
+ * volume. A host that died in between has lost the hold, and somebody may have written.
+ */
+export async function ensureImageHeld(
+  deps: HostDeps,
+  { plan, jobId }: ImageJob,
+): Promise<HoldOutcome> {
+  const state = stateOf(deps, jobId);
+  if (!(await copierRuns(state))) {
+    const files = plan.volumes.map((volume) => volume.path);
+    const started = await deps.effect('image.hold', files.at(-1) ?? '', () =>
+      startCopier(state, files),
+    );
+    if (!started.running) return { outcome: 'in-use', reason: started.reason };
+  }
+  for (const { path, identity, sizeBytes, modifiedNs } of plan.volumes) {
+    const facts = await observeFile(path);
+    const same = facts?.identity === identity && facts.sizeBytes === sizeBytes;
+    if (same && facts.modifiedNs === modifiedNs) continue;
+    return { outcome: 'changed', reason: `${path} was ${facts ? 'written' : 'removed'} meanwhile` };
+  }
+  return { outcome: 'held' };
+}
+
+/** Lets go: ends the daemon, and with it the hold and any copy that runs. */
+export async function ensureImageReleased(
+  deps: HostDeps,
+  { jobId }: { jobId: string },
+): Promise<void> {
+  await deps.effect('image.release', jobId, () => stopCopier(stateOf(deps, jobId)));
+}
+
+/** Sets the limit of the volume that is being copied; false when none is. */
+export async function ensureCopyBandwidth(
+  deps: HostDeps,
+  { jobId, bandwidthBytesPerSecond }: Parameters<ImageHostActivities['ensureCopyBandwidth']>[0],
+): Promise<boolean> {
+  const state = stateOf(deps, jobId);
+  return deps.effect('image.set-copy-bandwidth', jobId, () =>
+    setCopySpeed(state, COPY_ID, bandwidthBytesPerSecond),
+  );
+}
+
+/** One volume is copied at a time, so one name is enough. */
+export const COPY_ID = 'copy';

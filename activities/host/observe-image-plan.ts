@@ -1,0 +1,158 @@
+/** Plans a move or a copy of an image: observes, refuses early, names the copies, finds what an earlier run left. */
+import { basename, extname, join, resolve } from 'node:path';
+import { copyImageInput, moveImageInput, reservation } from '../../workflows/image-schemas.ts';
+import type { ImagePlan, ImagePlanOutcome, ImageVolume } from '../../workflows/image-schemas.ts';
+import type { Reservation } from '../../workflows/image-schemas.ts';
+import { imageId, type PlanRequest } from '../../workflows/move-contract.ts';
+import { observeFile, observeSpace } from '../adapters/files.ts';
+import { readReservations, stagedFile } from '../adapters/image-files.ts';
+import type { HostDeps } from './deps.ts';
+import { assertNamesFree, assertQuiet, assertUnreferenced, tooSmall } from './image-guards.ts';
+import { snapshotsNaming } from './image-references.ts';
+import { findPool, observeImage, type Image } from './observe-image.ts';
+
+type Target = ImagePlan['to'];
+
+/**
+ * Observes and decides; has no effect.
+ * @throws Refused or Hold as the guards say.
+ */
+export async function observeImagePlan(
+  deps: HostDeps,
+  raw: PlanRequest,
+): Promise<ImagePlanOutcome> {
+  const request = parseRequest(raw);
+  const image = await observeImage(deps, request.image);
+  const { name: pool, folder } = findPool(request.image, image.pools, request.to);
+  const to = { pool, folder };
+  const earlier = await earlierRuns(to, imageId(request.image));
+  if (request.operation === 'MoveImage') {
+    const finished = earlier.find(({ plan }) => isSwitched(image, plan));
+    if (finished) return { kind: 'plan', plan: switchedBefore(finished, earlier) };
+    if (image.volumes.every((volume) => volume.pool === pool)) return alreadyThere(image, pool);
+  }
+  assertQuiet(request, image);
+  if (request.operation === 'MoveImage') await assertUnreferenced(deps, request, image);
+  const plan = await toPlan(deps, request, image, to, earlier);
+  await assertNamesFree(request, plan);
+  const { totalBytes } = await observeSpace(to.folder);
+  if (plan.spaceNeededBytes > totalBytes) throw tooSmall(request, plan, totalBytes);
+  if (plan.spaceNeededBytes <= plan.spaceFreeBytes) return { kind: 'plan', plan };
+  const { spaceNeededBytes: neededBytes, spaceFreeBytes: freeBytes } = plan;
+  return { kind: 'no-space', path: to.folder, neededBytes, freeBytes };
+}
+
+function parseRequest({ operation, ...input }: PlanRequest): PlanRequest {
+  return operation === 'MoveImage'
+    ? { operation, ...moveImageInput.parse(input) }
+    : { operation, ...copyImageInput.parse(input) };
+}
+
+/** The reservations that earlier, terminated runs of this very workflow left in the target pool. */
+async function earlierRuns(to: Target, workflow: string): Promise<Reservation[]> {
+  const found = (await readReservations(to.folder)).map((text) => {
+    const parsed = reservation.safeParse(parseJson(text));
+    return parsed.success ? parsed.data : null;
+  });
+  return found.filter((run) => run?.workflow === workflow && run.plan.to.pool === to.pool) as Reservation[];
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+/** True when the image is where that run's plan wanted it: its record was switched. */
+function isSwitched(image: Image, plan: ImagePlan): boolean {
+  const wanted = plan.volumes.map((volume) => join(plan.to.folder, volume.name));
+  return image.volumes.map((volume) => volume.path).join('\n') === wanted.join('\n');
+}
+
+function switchedBefore({ plan, jobId }: Reservation, all: readonly Reservation[]): ImagePlan {
+  const leftovers = all.map((run) => run.jobId).filter((id) => id !== jobId);
+  return { ...plan, adopted: jobId, leftovers, switched: true };
+}
+
+function alreadyThere(image: Image, pool: string): ImagePlanOutcome {
+  const chain = image.volumes.map((volume) => volume.path);
+  return { kind: 'done', chain, reason: `every volume of it is in pool ${pool}` };
+}
+
+async function toPlan(
+  deps: HostDeps,
+  request: PlanRequest,
+  image: Image,
+  to: Target,
+  earlier: readonly Reservation[],
+): Promise<ImagePlan> {
+  const volumes = toVolumes(request, image, to);
+  const same = earlier.find(({ plan }) => fingerprint(plan.volumes) === fingerprint(volumes));
+  const adopted = same?.jobId ?? null;
+  const files = new Set(volumes.map((volume) => volume.identity));
+  const { chain } = image;
+  const moves = request.operation === 'MoveImage';
+  const vm = chain && moves ? { name: chain.vm.name, uuid: chain.vm.uuid, disk: chain.disk } : null;
+  const { freeBytes } = await observeSpace(to.folder);
+  const sum = (part: (volume: ImageVolume) => number) => volumes.reduce((all, v) => all + part(v), 0);
+  const there = adopted === null ? 0 : await copiedBefore(to, adopted, volumes);
+  return {
+    host: deps.host,
+    vm,
+    to,
+    volumes,
+    snapshots: vm ? await snapshotsNaming(deps, vm.uuid, files) : [],
+    totalBytes: sum((volume) => volume.sizeBytes),
+    spaceNeededBytes: Math.max(0, sum((volume) => volume.allocatedBytes) - there),
+    spaceFreeBytes: freeBytes,
+    adopted,
+    leftovers: earlier.map((run) => run.jobId).filter((id) => id !== adopted),
+    switched: false,
+  };
+}
+
+/** Equal for the same files, unwritten since, with the same names to be. */
+const fingerprint = (volumes: readonly ImageVolume[]) =>
+  JSON.stringify(volumes.map((v) => [v.identity, v.sizeBytes, v.modifiedNs, v.name, v.rebase]));
+
+async function copiedBefore(to: Target, jobId: string, volumes: readonly ImageVolume[]) {
+  const stages = ['part', 'copied', 'ready'] as const;
+  const files = volumes.flatMap(({ name }) =>
+    stages.map((stage) => observeFile(stagedFile(to.folder, jobId, name, stage))),
+  );
+  return (await Promise.all(files)).reduce((all, file) => all + (file?.allocatedBytes ?? 0), 0);
+}
+
+function toVolumes(request: PlanRequest, image: Image, to: Target): ImageVolume[] {
+  const names = image.volumes.map((volume, i) => nameOf(request, image, volume.path, i));
+  return image.volumes.map((volume, i) => {
+    const { path, pool, format, identity, sizeBytes, allocatedBytes, modifiedNs } = volume;
+    const name = names[i] as string;
+    const facts = { path, pool, format, identity, sizeBytes, allocatedBytes, modifiedNs, name };
+    const below = image.volumes[i - 1];
+    const { backingName } = volume.header;
+    if (!below || backingName === null) return { ...facts, rebase: null };
+    const wanted = headerName(backingName, to.folder, names[i - 1] as string);
+    const rebase = wanted === backingName ? null : { name: wanted, format: below.format };
+    return { ...facts, rebase };
+  });
+}
+
+/** A relative name stays relative, and stays as it is where it leads to the right copy. */
+function headerName(before: string, folder: string, below: string): string {
+  const isRelative = !before.startsWith('/') && !before.startsWith('file:');
+  if (!isRelative) return join(folder, below);
+  return resolve(folder, before) === join(folder, below) ? before : below;
+}
+
+/** A named copy is NAME for the active layer and NAME.1, NAME.2, ... from the base up, each with its format. */
+function nameOf(request: PlanRequest, image: Image, path: string, at: number): string {
+  const given = request.operation === 'CopyImage' ? request.name : undefined;
+  if (given === undefined) return basename(path);
+  const active = at === image.volumes.length - 1;
+  const ending = extname(path) || `.${image.volumes[at]?.format ?? 'raw'}`;
+  const stem = given.endsWith(ending) ? given.slice(0, -ending.length) : given;
+  return active ? `${stem}${ending}` : `${stem}.${at + 1}${ending}`;
+}

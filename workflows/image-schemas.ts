@@ -1,0 +1,149 @@
+/** The shapes of MoveImage, CopyImage and RemoveImage that cross a process boundary, as zod schemas. */
+import { z } from 'zod';
+import { diskTarget, fileIdentity, hostName, imageFormat, sizeBytes, uuid } from './schemas.ts';
+import { vmName, volumePath } from './schemas.ts';
+
+/** A libvirt pool's name. */
+export const poolName = z
+  .string()
+  .min(1)
+  .max(255)
+  .regex(/^[^-/\p{Cc}][^/\p{Cc}]*$/u, 'is not a pool name as `virsh pool-list` prints it');
+/** A file directly inside a pool's folder; hidden names are blockflow's own. */
+export const fileName = z
+  .string()
+  .max(200)
+  .regex(/^[^-./\p{Cc}][^/\p{Cc}]*$/u, 'is not a file name');
+
+/** A VM's disk, or an image that belongs to no VM: named by its active layer. */
+export const imageRef = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('disk'), vm: vmName, disk: diskTarget }),
+  z.strictObject({
+    kind: z.literal('volume'),
+    pool: poolName,
+    volume: fileName,
+    /** Never probed: a guest can write any header into a raw image. */
+    format: imageFormat,
+  }),
+]);
+
+const transfer = {
+  host: hostName,
+  image: imageRef,
+  to: poolName,
+  /** 0 is no limit. */
+  bandwidthBytesPerSecond: sizeBytes.default(0),
+  verify: z.enum(['full', 'none']).default('full'),
+  requestedBy: z.string().default('unknown'),
+};
+export const moveImageInput = z.strictObject({ ...transfer, wipe: z.boolean().default(false) });
+export const copyImageInput = z.strictObject({ ...transfer, name: fileName.optional() });
+
+const namedVolume = z.strictObject({
+  path: volumePath,
+  pool: z.string(),
+  identity: fileIdentity,
+});
+
+export const removeImageInput = z.strictObject({
+  host: hostName,
+  pool: poolName,
+  volume: fileName,
+  format: imageFormat,
+  wipe: z.boolean().default(false),
+  /** The volumes that a move left behind, whose record it has switched; null: the chain of `volume`. */
+  left: z.strictObject({ jobId: uuid, volumes: z.array(namedVolume) }).nullable().default(null),
+  requestedBy: z.string().default('unknown'),
+});
+
+/** One volume of the image: where it is, what it was when it was planned, and what it becomes. */
+export const imageVolume = z.strictObject({
+  path: volumePath,
+  pool: z.string(),
+  format: imageFormat,
+  identity: fileIdentity,
+  sizeBytes,
+  allocatedBytes: sizeBytes,
+  /** Every write changes it; a start that writes nothing does not. */
+  modifiedNs: z.string().regex(/^\d+$/),
+  /** File name in the target pool. */
+  name: z.string(),
+  /** Backing name for the header of the copy, null where the copy's header is right as it is. */
+  rebase: z.strictObject({ name: z.string(), format: imageFormat }).nullable(),
+});
+
+export const imagePlan = z.strictObject({
+  host: hostName,
+  /** Whose record is switched; null for a copy and for an image of no VM. */
+  vm: z.strictObject({ name: vmName, uuid, disk: diskTarget }).nullable(),
+  to: z.strictObject({ pool: poolName, folder: volumePath }),
+  /** Base-most first. */
+  volumes: z.array(imageVolume).min(1),
+  /** libvirt's snapshots whose metadata must follow, parents first. */
+  snapshots: z.array(z.string()),
+  totalBytes: sizeBytes,
+  spaceNeededBytes: sizeBytes,
+  spaceFreeBytes: sizeBytes,
+  /** What an earlier run reserved, which this one goes on with. */
+  adopted: uuid.nullable(),
+  /** Reservations of earlier runs that are of no use any more. */
+  leftovers: z.array(uuid),
+  /** True when the record names the copies already, and only the source's deletion remains. */
+  switched: z.boolean(),
+});
+
+export const imagePlanOutcome = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('plan'), plan: imagePlan }),
+  z.strictObject({ kind: z.literal('done'), chain: z.array(volumePath), reason: z.string() }),
+  z.strictObject({
+    kind: z.literal('no-space'),
+    path: volumePath,
+    neededBytes: sizeBytes,
+    freeBytes: sizeBytes,
+  }),
+]);
+
+/** `.blockflow/<job>/job.json` in the target pool: whose reservation it is, for the next run after a terminate. */
+export const reservation = z.strictObject({
+  jobId: uuid,
+  workflow: z.string(),
+  plan: imagePlan,
+});
+
+export const removalPlan = z.strictObject({ volumes: z.array(namedVolume), totalBytes: sizeBytes });
+
+export const transferResult = z.strictObject({
+  outcome: z.enum(['moved', 'copied', 'already-done']),
+  summary: z.string(),
+  jobId: uuid.nullable(),
+  chainBefore: z.array(volumePath),
+  chainAfter: z.array(volumePath),
+  copiedBytes: sizeBytes,
+  verified: z.boolean(),
+  /** Workflow that deletes the source; null for a copy. */
+  removal: z.string().nullable(),
+  warnings: z.array(z.string()),
+});
+
+export const removeImageResult = z.strictObject({
+  outcome: z.literal('removed'),
+  summary: z.string(),
+  deleted: z.array(volumePath),
+  regainedBytes: sizeBytes,
+  wiped: z.boolean(),
+});
+
+export type ImageRef = z.infer<typeof imageRef>;
+export type MoveImageInput = z.infer<typeof moveImageInput>;
+export type MoveImageRequest = z.input<typeof moveImageInput>;
+export type CopyImageInput = z.infer<typeof copyImageInput>;
+export type CopyImageRequest = z.input<typeof copyImageInput>;
+export type RemoveImageInput = z.infer<typeof removeImageInput>;
+export type RemoveImageRequest = z.input<typeof removeImageInput>;
+export type ImageVolume = z.infer<typeof imageVolume>;
+export type ImagePlan = z.infer<typeof imagePlan>;
+export type ImagePlanOutcome = z.infer<typeof imagePlanOutcome>;
+export type Reservation = z.infer<typeof reservation>;
+export type RemovalPlan = z.infer<typeof removalPlan>;
+export type TransferResult = z.infer<typeof transferResult>;
+export type RemoveImageResult = z.infer<typeof removeImageResult>;

@@ -1,0 +1,67 @@
+/** The contract of MoveImage, CopyImage and RemoveImage: ids, activities, outcomes. Effect-free. */
+import { operationId } from './contract.ts';
+import type { CopyImageInput, ImagePlan, ImagePlanOutcome, ImageRef } from './image-schemas.ts';
+import type { MoveImageInput, RemovalPlan, RemoveImageInput, Reservation } from './image-schemas.ts';
+import type { NamedVolume } from './schemas.ts';
+
+/** The workflow id is the image, and its lock: a VM's disk excludes a merge of it. */
+export const imageId = (image: ImageRef) =>
+  image.kind === 'disk' ? operationId(image) : `${image.pool}/${image.volume}`;
+
+/** What a failure names: which part of the operation it was that failed. */
+export type ImagePart = 'plan' | 'copy' | 'verify' | 'switch' | 'delete source' | 'delete target';
+
+/** What the plan is for: a copy touches no record, and may be of a shared image. */
+export type PlanRequest =
+  | ({ operation: 'MoveImage' } & MoveImageInput)
+  | ({ operation: 'CopyImage' } & CopyImageInput);
+
+export interface ImageJob {
+  plan: ImagePlan;
+  jobId: string;
+}
+/** One volume of the image, by its place in the plan. */
+export interface VolumeJob extends ImageJob {
+  at: number;
+}
+
+/** `changed`: somebody wrote to the source since it was planned, so that it must be planned again. */
+export type HoldOutcome =
+  | { outcome: 'held' }
+  | { outcome: 'changed'; reason: string }
+  | { outcome: 'in-use'; reason: string };
+
+export type CopyOutcome =
+  | { outcome: 'copied'; by: 'mirror' | 'reflink' | 'earlier run' }
+  | Exclude<HoldOutcome, { outcome: 'held' }>
+  | { outcome: 'failed'; reason: string };
+
+/** Activities of the host agent on images. */
+export interface ImageHostActivities {
+  observeImagePlan(request: PlanRequest): Promise<ImagePlanOutcome>;
+  ensureImageHeld(job: ImageJob): Promise<HoldOutcome>;
+  ensureVolumeCopied(
+    job: VolumeJob & { bandwidthBytesPerSecond: number; verify: 'full' | 'none' },
+  ): Promise<CopyOutcome>;
+  ensureVolumeVerified(job: VolumeJob): Promise<{ same: boolean; reason: string }>;
+  ensureBackingNames(job: ImageJob): Promise<void>;
+  ensureCopyBandwidth(input: { jobId: string; bandwidthBytesPerSecond: number }): Promise<boolean>;
+  ensureRecordSwitched(
+    job: ImageJob,
+  ): Promise<{ outcome: 'switched' } | { outcome: 'not-switched'; reason: string }>;
+  ensureImageReleased(input: { jobId: string }): Promise<void>;
+  observeRemovalPlan(input: RemoveImageInput): Promise<RemovalPlan>;
+}
+
+/** Activities of the SPM agent of a pool on images. */
+export interface ImageStorageActivities {
+  ensureImageReserved(input: Reservation): Promise<void>;
+  ensureImageNamed(job: ImageJob): Promise<{ outcome: 'named' } | { outcome: 'taken'; path: string }>;
+  /** `targets`: the copies stay under their final names, or go too. */
+  ensureReservationAbsent(input: {
+    pool: string;
+    jobId: string;
+    targets: 'keep' | 'delete';
+  }): Promise<{ deleted: string[] }>;
+  ensureVolumesWiped(input: { jobId: string; volumes: NamedVolume[] }): Promise<void>;
+}
