@@ -15,6 +15,15 @@ export const effectNames = [
   'libvirt.switch-disk-source',
   'qemu-img.commit',
   'qemu-img.rebase',
+  'storage.quarantine-volume',
+  'storage.unlink-volume',
+  'storage.remove-quarantine',
+  'audit.append-event',
+] as const;
+export type EffectName = (typeof effectNames)[number];
+
+/** The effects of moving, copying and removing images, besides those they share with a merge. */
+export const imageEffectNames = [
   'image.hold',
   'image.reflink',
   'image.start-copy',
@@ -29,14 +38,14 @@ export const effectNames = [
   'storage.unlink-copy',
   'storage.remove-reservation',
   'storage.wipe-volume',
-  'storage.quarantine-volume',
-  'storage.unlink-volume',
-  'storage.remove-quarantine',
-  'audit.append-event',
 ] as const;
-export type EffectName = (typeof effectNames)[number];
+export type ImageEffectName = (typeof imageEffectNames)[number];
 
-export type Effect = <T>(name: EffectName, target: string, fn: () => Promise<T>) => Promise<T>;
+export type Effect = <T>(
+  name: EffectName | ImageEffectName,
+  target: string,
+  fn: () => Promise<T>,
+) => Promise<T>;
 
 /** Stands in the door around every effect: logging in production, faults in tests. */
 export type EffectHook = Effect;

@@ -23,12 +23,26 @@ export async function runRole(
   log.info(`${name} has stopped`);
 }
 
-/** SIGTERM and SIGINT stop the roles cleanly, once. */
+/** SIGTERM and SIGINT stop the roles cleanly; a second one ends the process at once. */
 export function stopOnSignal(roles: Role[], log: { info(message: string): void }): void {
+  const stop = stopSignal();
+  stop.addEventListener('abort', () => {
+    log.info(`${String(stop.reason)}: stopping`);
+    for (const role of roles) void role.stop();
+  });
+}
+
+/**
+ * Aborts at the first SIGTERM or SIGINT. The listeners stay: execa's own (signal-exit) ends the process at once when it
+ * finds no other, and a `once` listener is gone before that one looks.
+ */
+export function stopSignal(): AbortSignal {
+  const controller = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    process.once(signal, () => {
-      log.info(`${signal}: stopping`);
-      for (const role of roles) void role.stop();
+    process.on(signal, () => {
+      if (controller.signal.aborted) process.exit(1);
+      controller.abort(signal);
     });
   }
+  return controller.signal;
 }

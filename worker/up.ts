@@ -1,5 +1,6 @@
 /** `blockflow up`: the three roles in one process, with an embedded Temporal server; the form for a single host. */
 import type { WorkerConfig } from './config.ts';
+import { stopSignal } from './main.ts';
 import { startRole, roleNames, type Role } from './roles.ts';
 import { connectWorker, createLog, installRuntime } from './runtime.ts';
 import { keepTemporalServer, type KeptServer } from './server-keeper.ts';
@@ -87,14 +88,6 @@ async function runRoles(
     await Promise.allSettled(roles.map((role) => role.stop()));
     await connection.close();
   }
-}
-
-function stopSignal(): AbortSignal {
-  const controller = new AbortController();
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    process.once(signal, () => controller.abort());
-  }
-  return controller.signal;
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

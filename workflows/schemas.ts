@@ -57,7 +57,7 @@ export const blockJob = z.strictObject({
   ready: z.boolean(),
 });
 
-const namedVolume = z.strictObject({
+export const namedVolume = z.strictObject({
   path: volumePath,
   pool: z.string(),
   identity: fileIdentity,

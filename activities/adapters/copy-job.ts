@@ -99,10 +99,10 @@ export async function dismissCopy(state: string, id: string): Promise<void> {
   await removeNodes(state, id);
 }
 
-/** Sets the limit of a running job; false when it does not run. */
-export async function setCopySpeed(state: string, id: string, speed: number): Promise<boolean> {
+/** Sets the limit of a running job. */
+export async function setCopySpeed(state: string, id: string, speed: number): Promise<void> {
   const limit = { execute: 'block-job-set-speed', arguments: { device: id, speed } };
-  return ((await askCopier(state, [limit]).catch(ignoreRefusal)) ?? null) !== null;
+  await askCopier(state, [limit]).catch(ignoreRefusal);
 }
 
 /** Refused because it is so already: the caller observes again. */

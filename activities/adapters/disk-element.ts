@@ -27,26 +27,31 @@ export function diskElement(domainXml: string, target: string): Ordered {
 
 const child = (disk: Ordered, tag: string) => (disk['disk'] as Ordered[]).find((n) => tag in n);
 
+/** What the element names as the active layer. */
+export function diskSource(disk: Ordered): { path: string; format: string } {
+  return {
+    path: child(disk, 'source')?.[':@']?.['@file'] ?? '',
+    format: child(disk, 'driver')?.[':@']?.['@type'] ?? 'raw',
+  };
+}
+
 /**
  * The element with another source. The format is written out, because an element without `<driver type>` silently
  * becomes raw, and an explicit `<backingStore>` is dropped, because it would beat the header.
  * @returns null when the element is so already.
  */
 export function switchDiskSource(disk: Ordered, path: string, format: string): string | null {
-  const source = child(disk, 'source');
-  const driver = child(disk, 'driver');
-  const explicit = child(disk, 'backingStore');
-  if (source?.[':@']?.['@file'] === path && driver?.[':@']?.['@type'] === format && !explicit) {
-    return null;
-  }
-  const kept = (disk['disk'] as Ordered[]).filter(
-    (n) => !('backingStore' in n) && !('source' in n) && !('driver' in n),
-  );
-  const attributes = { '@name': 'qemu', ...driver?.[':@'], '@type': format };
+  const source = child(disk, 'source')?.[':@'] ?? {};
+  const driver = child(disk, 'driver')?.[':@'] ?? {};
+  const isSo = source['@file'] === path && driver['@type'] === format;
+  if (isSo && !child(disk, 'backingStore')) return null;
+  const nodes = disk['disk'] as Ordered[];
+  const replaced = ['driver', 'source', 'backingStore'];
+  const kept = nodes.filter((n) => !replaced.some((tag) => tag in n));
   const changed: Ordered = {
     disk: [
-      { driver: [], ':@': attributes },
-      { source: [], ':@': { '@file': path } },
+      { driver: [], ':@': { '@name': 'qemu', ...driver, '@type': format } },
+      { source: inside(nodes, 'source'), ':@': { ...source, '@file': path } },
       ...kept,
     ],
     ...(disk[':@'] ? { ':@': disk[':@'] } : {}),

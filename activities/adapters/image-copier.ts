@@ -129,3 +129,10 @@ export async function observeCopy(state: string, id: string): Promise<CopyJob | 
     error: job.error ?? null,
   };
 }
+
+/** The copy jobs that still read or write. */
+export async function runningCopies(state: string): Promise<string[]> {
+  const answers = await askCopier(state, [{ execute: 'query-jobs' }]);
+  const jobs = answers ? jobList.parse(answers[0]) : [];
+  return jobs.filter(({ status }) => status !== 'concluded').map(({ id }) => id);
+}

@@ -1,4 +1,5 @@
 /** Every qemu-img and qemu-io command of blockflow. Formats are always given, never probed (FACTS: CVE-2026-24708). */
+import { execa } from 'execa';
 import { z } from 'zod';
 import { CommandError, run } from './command.ts';
 
@@ -55,6 +56,28 @@ export async function isUnlocked(path: string): Promise<boolean> {
   } catch (error) {
     if (error instanceof CommandError && /Failed to get .* lock/.test(error.stderr)) return false;
     throw error;
+  }
+}
+
+/**
+ * Runs `use` while QEMU's image locks keep every VM from starting with the image: qemu-io has it open for writing, as
+ * raw, so that nothing in it changes. The hold ends with us, because qemu-io ends with its input.
+ * @returns null when somebody else has the image open.
+ */
+export async function whileHeld<T>(path: string, use: () => Promise<T>): Promise<T | null> {
+  const options = { env: { LC_ALL: 'C' }, stdin: 'pipe', reject: false } as const;
+  const holder = execa('qemu-io', ['-f', 'raw', path], options);
+  const prompt = new Promise<'held'>((resolve) => holder.stdout.once('data', () => resolve('held')));
+  const first = await Promise.race([prompt, holder]);
+  if (first !== 'held') {
+    if (/Failed to get .* lock/.test(first.stderr)) return null;
+    throw CommandError.of(`qemu-io -f raw ${path}`, first.stderr);
+  }
+  try {
+    return await use();
+  } finally {
+    holder.stdin.end();
+    await holder;
   }
 }
 

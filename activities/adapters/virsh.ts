@@ -60,8 +60,9 @@ function domainCommands(virsh: VirshConnection) {
         return vm ? [{ ...vm, xml }] : [];
       });
     },
+    /** `--current`: when the VM runs by now, libvirt refuses another source, and nothing changes. */
     updateDiskConfig: (uuid: string, xmlFile: string) =>
-      virsh.run('update-device', uuid, xmlFile, '--config'),
+      virsh.run('update-device', uuid, xmlFile, '--current'),
     resume: (uuid: string) => virsh.run('resume', uuid),
     version: () => virsh.run('version', '--daemon'),
   };

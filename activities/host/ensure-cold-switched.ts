@@ -1,8 +1,8 @@
 /** The point of no return of a cold merge: the one record that names top names base instead. */
 import { dirname, relative } from 'node:path';
 import { operationId, type ColdOutcome, type HostActivities } from '../../workflows/contract.ts';
-import { diskElement, switchDiskSource } from '../adapters/disk-element.ts';
-import { readHeader, rebaseUnsafe } from '../adapters/qemu-img.ts';
+import { diskElement, diskSource, switchDiskSource } from '../adapters/disk-element.ts';
+import { readHeader, rebaseUnsafe, whileHeld } from '../adapters/qemu-img.ts';
 import { withXmlFile } from '../adapters/xml-file.ts';
 import type { HostDeps } from './deps.ts';
 import { topModified } from './ensure-cold-committed.ts';
@@ -17,13 +17,15 @@ type Input = Parameters<HostActivities['ensureColdSwitched']>[0];
  */
 export async function ensureColdSwitched(deps: HostDeps, input: Input): Promise<ColdOutcome> {
   const { plan } = input;
-  const stale = await staleness(deps, input);
-  if (stale) return stale;
-  if (plan.overlay) await switchHeader(deps, input);
-  await switchXml(deps, input);
-  const staleAfter = await staleness(deps, input);
-  if (staleAfter) return staleAfter;
-  return { outcome: 'committed', topModifiedNs: input.topModifiedNs };
+  // Between the check and the switch nobody may start the VM, write to top and stop it again.
+  const outcome = await whileHeld(plan.top.path, async () => {
+    const stale = await staleness(deps, input);
+    if (stale) return stale;
+    if (plan.overlay) await switchHeader(deps, input);
+    await switchXml(deps, input);
+    return { outcome: 'committed', topModifiedNs: input.topModifiedNs } as const;
+  });
+  return outcome ?? { outcome: 'vm-started', reason: `some process has ${plan.top.path} open` };
 }
 
 async function staleness(deps: HostDeps, { plan, topModifiedNs }: Input) {
@@ -50,9 +52,10 @@ async function switchHeader(deps: HostDeps, { plan, keepRelative }: Input): Prom
 }
 
 async function switchXml(deps: HostDeps, { plan }: Input): Promise<void> {
-  const active = plan.overlay ? (plan.chainBefore.at(-1) ?? plan.base) : plan.base;
   const xml = await deps.libvirt.inactiveXml(plan.vmUuid);
-  const wanted = switchDiskSource(diskElement(xml, plan.disk), active.path, active.format);
+  const element = diskElement(xml, plan.disk);
+  const { path, format } = plan.overlay ? diskSource(element) : plan.base;
+  const wanted = switchDiskSource(element, path, format);
   if (wanted === null) return;
   await withXmlFile(wanted, (file) =>
     deps.effect('libvirt.switch-disk-source', operationId(plan), () =>

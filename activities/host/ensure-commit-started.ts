@@ -3,6 +3,7 @@ import { activityInfo } from '@temporalio/activity';
 import { operationId, type HostActivities, type JobInput } from '../../workflows/contract.ts';
 import { retry } from '../../workflows/failures.ts';
 import type { BlockJob } from '../../workflows/schemas.ts';
+import { coldCommitState, stopColdCommit } from '../adapters/cold-commit.ts';
 import { CommandError } from '../adapters/command.ts';
 import type { XmlDisk } from '../adapters/domain-xml.ts';
 import { awaitPivotScript } from '../adapters/safe-pivot.ts';
@@ -94,6 +95,8 @@ export async function ensureCommitAborted(
   { plan, jobId }: JobInput,
 ): ReturnType<HostActivities['ensureCommitAborted']> {
   await awaitPivotScript(pivotFile(deps, plan));
+  // An offline commit that an earlier life of the agent started goes on by itself, whoever cancels.
+  if (plan.mode === 'cold') await stopColdCommit(coldCommitState(deps.runtimeDir, jobId));
   const look = await lookAtDisk(deps, plan);
   const job = look.state === 'off' ? null : await deps.libvirt.blockJob(plan.vmUuid, plan.disk);
   if (job && look.record?.jobId === jobId) {

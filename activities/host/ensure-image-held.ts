@@ -2,7 +2,8 @@
 import type { HoldOutcome, ImageHostActivities, ImageJob } from '../../workflows/move-contract.ts';
 import { setCopySpeed } from '../adapters/copy-job.ts';
 import { observeFile } from '../adapters/files.ts';
-import { copierRuns, copierState, startCopier, stopCopier } from '../adapters/image-copier.ts';
+import { copierRuns, copierState, runningCopies } from '../adapters/image-copier.ts';
+import { startCopier, stopCopier } from '../adapters/image-copier.ts';
 import type { HostDeps } from './deps.ts';
 
 export const stateOf = (deps: HostDeps, jobId: string) => copierState(deps.runtimeDir, jobId);
@@ -46,10 +47,11 @@ export async function ensureCopyBandwidth(
   { jobId, bandwidthBytesPerSecond }: Parameters<ImageHostActivities['ensureCopyBandwidth']>[0],
 ): Promise<boolean> {
   const state = stateOf(deps, jobId);
-  return deps.effect('image.set-copy-bandwidth', jobId, () =>
-    setCopySpeed(state, COPY_ID, bandwidthBytesPerSecond),
-  );
+  const running = await runningCopies(state);
+  for (const id of running) {
+    await deps.effect('image.set-copy-bandwidth', `${jobId} ${id}`, () =>
+      setCopySpeed(state, id, bandwidthBytesPerSecond),
+    );
+  }
+  return running.length > 0;
 }
-
-/** One volume is copied at a time, so one name is enough. */
-export const COPY_ID = 'copy';

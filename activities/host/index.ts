@@ -1,6 +1,8 @@
 /** Activities of the host agent: they run on the VM's hypervisor, with the right to its libvirt socket. */
 import type { HostActivities } from '../../workflows/contract.ts';
+import type { ImageHostActivities } from '../../workflows/move-contract.ts';
 import { beating } from '../beating.ts';
+import { hostSchemas, parsing } from '../schemas.ts';
 import { awaitCommitReady } from './await-commit-ready.ts';
 import { ensureColdCommitted } from './ensure-cold-committed.ts';
 import { ensureColdSwitched } from './ensure-cold-switched.ts';
@@ -10,12 +12,20 @@ import { ensureCommitStarted } from './ensure-commit-started.ts';
 import { ensureJobForgotten, ensureJobRecorded } from './ensure-job-recorded.ts';
 import { ensurePivoted } from './ensure-pivoted.ts';
 import { ensureSnapshotRecords } from './ensure-snapshot-records.ts';
+import { createImageHostActivities } from './image-activities.ts';
 import { observeChain, toObservation } from './observe-chain.ts';
 import { observeMergePlan } from './observe-merge-plan.ts';
 import { observeMergeProof } from './observe-merge-proof.ts';
 import { awaitDiskIdle, awaitSpace } from './waits.ts';
 
-export function createHostActivities(deps: HostDeps): HostActivities {
+export function createHostActivities(deps: HostDeps): HostActivities & ImageHostActivities {
+  return {
+    ...createImageHostActivities(deps),
+    ...parsing<HostActivities>(hostSchemas, mergeActivities(deps)),
+  };
+}
+
+function mergeActivities(deps: HostDeps): HostActivities {
   return {
     observePresence: () => Promise.resolve(),
     observeChain: beating(async (ref) => toObservation(deps, await observeChain(deps, ref))),

@@ -1,11 +1,19 @@
 /** Activities of the SPM agent: the only place that deletes volumes. */
 import type { StorageActivities } from '../../workflows/contract.ts';
+import type { ImageStorageActivities } from '../../workflows/move-contract.ts';
 import { beating } from '../beating.ts';
+import { parsing, storageSchemas } from '../schemas.ts';
 import { ensureVolumesAbsent, type StorageDeps } from './ensure-volumes-absent.ts';
+import { createImageStorageActivities } from './image-activities.ts';
 
-export function createStorageActivities(deps: StorageDeps): StorageActivities {
+export function createStorageActivities(
+  deps: StorageDeps,
+): StorageActivities & ImageStorageActivities {
   return {
-    observePresence: () => Promise.resolve(),
-    ensureVolumesAbsent: beating((input) => ensureVolumesAbsent(deps, input)),
+    ...createImageStorageActivities(deps),
+    ...parsing<StorageActivities>(storageSchemas, {
+      observePresence: () => Promise.resolve(),
+      ensureVolumesAbsent: beating((input) => ensureVolumesAbsent(deps, input)),
+    }),
   };
 }

@@ -17,15 +17,14 @@ const HELP = `Usage: npm run demo [-- --keep | --stop | --help]
   --keep  leave everything running afterwards for a look around, until Ctrl-C
   --stop  end the demos that run or were left on this machine, and clean up after them
 `;
-/** Slow enough to watch: without it the copy takes a second. */
-const BANDWIDTH_BYTES_PER_SECOND = 24 * 2 ** 20;
+/** Slow enough to watch, and to see an agent come back: without it the copy takes a second. */
+const BANDWIDTH_BYTES_PER_SECOND = 20 * 2 ** 20;
 
 async function demo(story: Story, keep: boolean, over: Promise<never>): Promise<void> {
   story.step('blockflow demo: a snapshot is merged while its VM runs and writes. No step is simulated.');
   const stage = await setStage(story);
   const atSnapshot = stage.guest.acknowledged();
   await takeSnapshot(story, stage);
-  await startRoles(story, stage);
   const { temporal, stateDir } = stage.system;
   const blockflow = await connectBlockflow({ address: temporal.address, host: HOST, stateDir });
   const { runId, evidence } = await merge(story, stage, blockflow, atSnapshot);
@@ -34,15 +33,6 @@ async function demo(story: Story, keep: boolean, over: Promise<never>): Promise<
   if (keep) await stayUp(story, stage, blockflow, over);
   else story.fact('', '(gone with this demo; `npm run demo -- --keep` leaves it all running)');
   await blockflow.close();
-}
-
-async function startRoles(story: Story, { system }: Stage): Promise<void> {
-  const roles = ['orchestrator', 'host', 'spm'] as const;
-  await Promise.all(roles.map((role) => system.startRole(role)));
-  const [orchestrator, host, spm] = roles.map((role) => system.rolePid(role));
-  story.step(
-    `Three processes are up: orchestrator (pid ${orchestrator}), host agent (${host}), SPM agent (${spm}).`,
-  );
 }
 
 async function merge(story: Story, stage: Stage, blockflow: Blockflow, atSnapshot: number) {
@@ -58,7 +48,7 @@ async function merge(story: Story, stage: Stage, blockflow: Blockflow, atSnapsho
     snapshot: SNAPSHOT,
     bandwidthBytesPerSecond: BANDWIDTH_BYTES_PER_SECOND,
   });
-  story.step(`Merging: blockflow merge ${VM} ${DISK} --snapshot ${SNAPSHOT} --bandwidth 24M`);
+  story.step(`Merging: blockflow merge ${VM} ${DISK} --snapshot ${SNAPSHOT} --bandwidth 20M`);
   story.more(pageOf(stage, operation.runId));
   const followed = await followAndKill(story, stage, operation);
   const atEnd = guest.acknowledged();

@@ -22,14 +22,33 @@ export interface Stage {
   deltaOffsetBytes: number;
 }
 
-/** A VM that writes into its base. The layer of the snapshot is made, with its delta, but not in use yet. */
+/** All processes, and a VM that writes into its base. The layer of the snapshot is made, with its delta, but not in use yet. */
 export async function setStage(story: Story): Promise<Stage> {
   const system = await startSystem({ roles: [], name: 'demo' });
   const { host, temporal } = system;
   story.step(`A private libvirt host is up (its own libvirtd; yours is not touched), and a Temporal server.`);
   story.more(`virsh -c '${host.uri}'`);
   story.more(`Temporal ${temporal.address}, Web UI ${temporal.uiUrl}`);
+  // The SPM agent serves the pools that it finds, so it starts when there is one.
   const pool = await host.definePool('images');
+  const [stage] = await Promise.all([startGuest(system, pool), startRoles(system)]);
+  story.step(`VM ${VM} runs (QEMU ${host.qemuPid(VM)}). It stamps and writes sectors all the time,`);
+  story.more('and says on its serial port which of them its disk has acknowledged.');
+  const [orchestrator, agent, spm] = ROLES.map((role) => system.rolePid(role));
+  story.step(
+    `Three processes are up: orchestrator (pid ${orchestrator}), host agent (${agent}), SPM agent (${spm}).`,
+  );
+  return stage;
+}
+
+const ROLES = ['orchestrator', 'host', 'spm'] as const;
+
+async function startRoles(system: System): Promise<void> {
+  await Promise.all(ROLES.map((role) => system.startRole(role)));
+}
+
+async function startGuest(system: System, pool: string): Promise<Stage> {
+  const { host } = system;
   const chain = [join(pool, `${VM}.qcow2`), join(pool, `${VM}-${SNAPSHOT}.qcow2`)] as const;
   const disk = await createGuestDisk(chain[0], { format: 'qcow2', virtualSizeBytes: 2 ** 30 });
   const deltaOffsetBytes = regionEndBytes(disk.parameters);
@@ -38,8 +57,6 @@ export async function setStage(story: Story): Promise<Stage> {
   const guest = await defineGuest(host, { name: VM, disk });
   await guest.start();
   await guest.waitForAcks(disk.parameters.slots);
-  story.step(`VM ${VM} runs (QEMU ${host.qemuPid(VM)}). It stamps and writes sectors all the time,`);
-  story.more('and says on its serial port which of them its disk has acknowledged.');
   return { system, guest, chain, deltaOffsetBytes };
 }
 

@@ -15,7 +15,7 @@ afterEach(async () => {
   await scene?.close();
   scene = undefined;
 });
-afterAll(() => system.close());
+afterAll(() => system?.close());
 
 const start = async (options: SceneOptions) =>
   (scene = await startScene({ system, guest: SMALL, ...options }));

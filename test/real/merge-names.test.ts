@@ -16,7 +16,7 @@ afterEach(async () => {
   await scene?.close();
   scene = undefined;
 });
-afterAll(() => system.close());
+afterAll(() => system?.close());
 
 const start = async (options: SceneOptions) =>
   (scene = await startScene({ system, guest: SMALL, layers: 0, ...options }));
@@ -102,7 +102,7 @@ describe('names of a VM', () => {
   });
 
   it('merges a VM whose name has spaces and quotes', async () => {
-    const vm = `two words, it's "quoted" & 7`;
+    const vm = `it's "two" words & 7`;
     const here = await start({ vm, layers: 1 });
     const result = await merged(system, { vm, disk: 'vda' });
     expect(result).toMatchObject({ mode: 'active', chainAfter: here.chain.slice(0, 1) });

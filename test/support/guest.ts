@@ -19,11 +19,15 @@ export interface GuestDomain {
   readonly moreDevices?: string;
 }
 
+/** Text as XML carries it, between tags and in quotes. */
+const text = (raw: string) =>
+  raw.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll("'", '&apos;');
+
 /** Domain XML of a guest: TCG, no network, vda with cache=writethrough. */
 export function guestDomainXml(domain: GuestDomain): string {
   const uuid = domain.uuid === undefined ? '' : `<uuid>${domain.uuid}</uuid>`;
   return `<domain type='qemu'>
-  <name>${domain.name}</name>${uuid}
+  <name>${text(domain.name)}</name>${uuid}
   <memory unit='MiB'>${domain.memoryMiB ?? 32}</memory>
   <vcpu>1</vcpu>
   <os><type arch='x86_64' machine='pc'>hvm</type><boot dev='hd'/></os>
@@ -33,12 +37,12 @@ export function guestDomainXml(domain: GuestDomain): string {
     <emulator>/usr/bin/qemu-system-x86_64</emulator>
     <disk type='file' device='disk'>
       <driver name='qemu' type='${domain.format}' cache='writethrough' discard='unmap'/>
-      <source file='${domain.diskPath}'/>
+      <source file='${text(domain.diskPath)}'/>
       <target dev='vda' bus='virtio'/>
     </disk>
     <controller type='usb' model='none'/>
     <serial type='file'>
-      <source path='${domain.serialPath}' append='on'/>
+      <source path='${text(domain.serialPath)}' append='on'/>
       <target port='0'/>
     </serial>
     <memballoon model='none'/>

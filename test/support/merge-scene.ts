@@ -30,7 +30,7 @@ export interface SceneOptions extends SystemOptions {
   snapshotNames?: readonly string[];
   vm?: string;
   format?: 'qcow2' | 'raw';
-  guest?: Partial<GuestParameters>;
+  guest?: Partial<GuestParameters> & { virtualSizeBytes?: number };
 }
 
 export const POOL = 'images';
@@ -38,11 +38,16 @@ export const POOL = 'images';
 /** A system with a pool, for several scenes. */
 export async function startSharedSystem(options: SystemOptions = {}): Promise<System> {
   const system = await startSystem({ ...options, roles: [] });
-  await system.host.definePool(POOL);
-  // The SPM agent serves the pools that it finds, so it starts when there is one.
-  const roles = options.roles ?? (['orchestrator', 'host', 'spm'] as const);
-  await Promise.all(roles.map((role) => system.startRole(role, options.faults?.[role])));
-  return system;
+  try {
+    await system.host.definePool(POOL);
+    // The SPM agent serves the pools that it finds, so it starts when there is one.
+    const roles = options.roles ?? (['orchestrator', 'host', 'spm'] as const);
+    await Promise.all(roles.map((role) => system.startRole(role, options.faults?.[role])));
+    return system;
+  } catch (error) {
+    await system.close();
+    throw error;
+  }
 }
 
 /** Starts a guest, takes the snapshots, and lets the guest write over every slot of each layer. */

@@ -1,0 +1,127 @@
+/** The point of no return of a move: libvirt's record of the VM and of its snapshots names the copies. */
+import { join } from 'node:path';
+import { operationId } from '../../workflows/contract.ts';
+import { hold, retry } from '../../workflows/failures.ts';
+import type { ImagePlan } from '../../workflows/image-schemas.ts';
+import type { ImageHostActivities, ImageJob } from '../../workflows/move-contract.ts';
+import { diskElement, switchDiskSource } from '../adapters/disk-element.ts';
+import { parseDomain } from '../adapters/domain-xml.ts';
+import { canonical } from '../adapters/files.ts';
+import { syncRecords } from '../adapters/libvirt-folders.ts';
+import { parseSnapshot, renameSources, sourcesOf } from '../adapters/snapshot-xml.ts';
+import { withXmlFile } from '../adapters/xml-file.ts';
+import type { HostDeps } from './deps.ts';
+import { ensureImageHeld } from './ensure-image-held.ts';
+
+type Vm = NonNullable<ImagePlan['vm']>;
+type Outcome = Awaited<ReturnType<ImageHostActivities['ensureRecordSwitched']>>;
+
+/**
+ * One change of the disk's persistent element decides: before it the source is the truth, after it only the copies. The
+ * snapshots' metadata follows, and all is flushed and read back. An image of no VM has no record.
+ */
+export async function ensureRecordSwitched(deps: HostDeps, job: ImageJob): Promise<Outcome> {
+  const { vm } = job.plan;
+  if (!vm) return { outcome: 'switched' };
+  const before = await whereRecordIs(deps, job.plan, vm);
+  if (before === 'elsewhere') throw elsewhere(job.plan, vm);
+  if (before === 'source') {
+    const obstacle = await obstacleTo(deps, job, vm);
+    if (obstacle !== null) return { outcome: 'not-switched', reason: obstacle };
+    await switchXml(deps, job.plan, vm);
+  }
+  // libvirt does not flush its folder: without this a power cut could bring the source's name back.
+  await syncRecords(vm);
+  for (const name of job.plan.snapshots) await redefine(deps, job.plan, vm, name);
+  if (job.plan.snapshots.length > 0) await syncRecords(vm);
+  await assertSwitched(deps, job.plan, vm);
+  return { outcome: 'switched' };
+}
+
+const targetOf = ({ to }: ImagePlan, { name }: { name: string }) => join(to.folder, name);
+
+async function whereRecordIs(
+  deps: HostDeps,
+  plan: ImagePlan,
+  vm: Vm,
+): Promise<'source' | 'target' | 'elsewhere'> {
+  const { persistent } = await deps.libvirt.domainInfo(vm.uuid);
+  if (!persistent) return 'elsewhere';
+  const domain = parseDomain(await deps.libvirt.inactiveXml(vm.uuid));
+  const disk = domain.disks.find(({ target }) => target === vm.disk);
+  const active = disk?.chain.at(-1)?.path;
+  const top = plan.volumes.at(-1);
+  if (active === undefined || !top) return 'elsewhere';
+  const path = await canonical(active);
+  if (path === targetOf(plan, top)) return 'target';
+  return path === top.path ? 'source' : 'elsewhere';
+}
+
+/** The last look before: still off, still held, still what was copied. */
+async function obstacleTo(deps: HostDeps, job: ImageJob, vm: Vm): Promise<string | null> {
+  const held = await ensureImageHeld(deps, job);
+  if (held.outcome !== 'held') return held.reason;
+  const { state } = await deps.libvirt.domainInfo(vm.uuid);
+  return state === 'off' ? null : `VM ${vm.name} is ${state}`;
+}
+
+async function switchXml(deps: HostDeps, plan: ImagePlan, vm: Vm): Promise<void> {
+  const top = plan.volumes.at(-1);
+  if (!top) return;
+  const element = diskElement(await deps.libvirt.inactiveXml(vm.uuid), vm.disk);
+  const wanted = switchDiskSource(element, targetOf(plan, top), top.format);
+  if (wanted === null) return;
+  await withXmlFile(wanted, (file) =>
+    deps.effect('libvirt.switch-disk-source', operationId({ vm: vm.name, disk: vm.disk }), () =>
+      deps.libvirt.updateDiskConfig(vm.uuid, file),
+    ),
+  );
+}
+
+/** The names a snapshot uses for moved files, as it spells them, with their new ones. */
+async function renamedIn(plan: ImagePlan, xml: string): Promise<Map<string, string>> {
+  const renamed = new Map<string, string>();
+  for (const source of sourcesOf(parseSnapshot(xml))) {
+    const path = await canonical(source);
+    const volume = plan.volumes.find((candidate) => candidate.path === path);
+    if (volume) renamed.set(source, targetOf(plan, volume));
+  }
+  return renamed;
+}
+
+/** Also an internal snapshot's: reverting to it with stale metadata would silently bring the source's name back. */
+async function redefine(deps: HostDeps, plan: ImagePlan, vm: Vm, name: string): Promise<void> {
+  if (!(await deps.libvirt.snapshotNames(vm.uuid)).includes(name)) return;
+  const xml = await deps.libvirt.snapshotXml(vm.uuid, name);
+  const renamed = await renamedIn(plan, xml);
+  if (renamed.size === 0) return;
+  const target = `${operationId({ vm: vm.name, disk: vm.disk })} ${name}`;
+  await withXmlFile(renameSources(parseSnapshot(xml), renamed), (file) =>
+    deps.effect('libvirt.redefine-snapshot', target, () =>
+      deps.libvirt.redefineSnapshot(vm.uuid, file),
+    ),
+  );
+}
+
+async function assertSwitched(deps: HostDeps, plan: ImagePlan, vm: Vm): Promise<void> {
+  const stale: string[] = [];
+  for (const name of await deps.libvirt.snapshotNames(vm.uuid)) {
+    const xml = await deps.libvirt.snapshotXml(vm.uuid, name);
+    if ((await renamedIn(plan, xml)).size > 0) stale.push(`snapshot ${name}`);
+  }
+  if ((await whereRecordIs(deps, plan, vm)) !== 'target') stale.push('the persistent XML');
+  if (stale.length === 0) return;
+  throw retry('command-failed', {
+    attempted: `switching the record of ${vm.name}/${vm.disk}`,
+    now: `${stale.join(', ')} still names the source, which is kept`,
+    next: 'blockflow tries again; see `virsh snapshot-list` and `virsh domblklist --inactive`',
+  });
+}
+
+function elsewhere(plan: ImagePlan, vm: Vm) {
+  return hold('divergent-chain', {
+    attempted: `switching the record of ${vm.name}/${vm.disk}`,
+    now: `it names neither ${plan.volumes.at(-1)?.path} nor its copy (any more); both are kept`,
+    next: `Compare with \`virsh domblklist ${vm.name} --inactive\`, mend it, and repeat the request`,
+  });
+}

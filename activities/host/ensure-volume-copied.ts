@@ -1,0 +1,136 @@
+/** Copies one volume's container to its reserved name, byte for byte, and makes the copy durable. */
+import { Context } from '@temporalio/activity';
+import type { CopyOutcome, ImageHostActivities } from '../../workflows/move-contract.ts';
+import type { ImageVolume } from '../../workflows/image-schemas.ts';
+import { COPY_UNIT, dismissCopy, endCopy, resumeCopy, startCopy } from '../adapters/copy-job.ts';
+import { observeFile, observeSpace, renameDurably } from '../adapters/files.ts';
+import { observeCopy, type CopyJob } from '../adapters/image-copier.ts';
+import { completeCopy, reflink, resetFile, stagedFile } from '../adapters/image-files.ts';
+import { QmpError } from '../adapters/qmp.ts';
+import type { HostDeps } from './deps.ts';
+import { ensureImageHeld, stateOf } from './ensure-image-held.ts';
+import { createProgress } from './progress.ts';
+
+type Input = Parameters<ImageHostActivities['ensureVolumeCopied']>[0];
+
+/** Short at first, so that a small image does not wait for a look. */
+const FIRST_LOOK_MS = 2;
+const LOOK_EVERY_MS = 500;
+
+/** What one volume's copy is about. */
+interface Copying {
+  input: Input;
+  volume: ImageVolume;
+  /** Name of the job in the daemon; one for each volume, since an ended one may still be there. */
+  id: string;
+  state: string;
+  part: string;
+  done: string;
+}
+
+/**
+ * Starts the copy, or finds the one that an earlier life of the agent started, and follows it to its end. A file that
+ * has the next stage's name is complete, whoever made it.
+ */
+export async function ensureVolumeCopied(deps: HostDeps, input: Input): Promise<CopyOutcome> {
+  const { plan, jobId, at } = input;
+  const volume = plan.volumes[at] as ImageVolume;
+  const staged = (stage: 'part' | 'copied' | 'ready') =>
+    stagedFile(plan.to.folder, jobId, volume.name, stage);
+  const copying: Copying = {
+    ...{ input, volume, id: `copy-${at}`, state: stateOf(deps, jobId), part: staged('part') },
+    done: staged(input.verify === 'full' ? 'copied' : 'ready'),
+  };
+  // The hold proves that the copy is one of what the source is now, also when an earlier run made it.
+  const held = await ensureImageHeld(deps, input);
+  if (held.outcome !== 'held') return held;
+  if ((await observeFile(staged('copied'))) || (await observeFile(staged('ready')))) {
+    await dismissCopy(copying.state, copying.id);
+    return { outcome: 'copied', by: 'earlier run' };
+  }
+  const running = await observeCopy(copying.state, copying.id);
+  if (!running) {
+    const shared = await deps.effect('image.reflink', copying.part, () =>
+      reflink(volume.path, copying.part),
+    );
+    if (shared) {
+      await complete(deps, copying, staged('ready'), volume.sizeBytes);
+      return { outcome: 'copied', by: 'reflink' };
+    }
+    const refusal = await start(deps, copying);
+    if (refusal) return refusal;
+  }
+  const error = await follow(deps, copying);
+  if (error === null) await complete(deps, copying, copying.done, mirrored(volume));
+  await dismissCopy(copying.state, copying.id);
+  return error === null
+    ? { outcome: 'copied', by: 'mirror' }
+    : { outcome: 'failed', reason: `QEMU ended the copy of ${volume.path}: ${error}` };
+}
+
+/** What the mirror copies; the rest, less than a unit, is written by hand. */
+const mirrored = ({ sizeBytes }: ImageVolume) => sizeBytes - (sizeBytes % COPY_UNIT);
+
+async function start(deps: HostDeps, copying: Copying): Promise<CopyOutcome | null> {
+  const { volume, part, id, state } = copying;
+  const bytes = mirrored(volume);
+  if (bytes === 0) return null;
+  const { bandwidthBytesPerSecond } = copying.input;
+  try {
+    await deps.effect('image.start-copy', part, async () => {
+      // Emptying the target of a copy that runs would lose what it has copied.
+      if (await observeCopy(state, id)) return;
+      await resetFile(part, bytes);
+      const request = { id, source: volume.path, target: part, bytes, bandwidthBytesPerSecond };
+      await startCopy(state, request);
+    });
+    return null;
+  } catch (error) {
+    if (!(error instanceof QmpError)) throw error;
+    return { outcome: 'failed', reason: `QEMU refuses to copy ${volume.path}: ${error.message}` };
+  }
+}
+
+/** Beats until the copy has ended. @returns null when it is complete and flushed, else QEMU's words. */
+async function follow(deps: HostDeps, copying: Copying): Promise<string | null> {
+  const { volume, state, id } = copying;
+  if (mirrored(volume) === 0) return null;
+  const context = Context.current();
+  const progress = createProgress('copying');
+  const { plan, at } = copying.input;
+  const before = plan.volumes.slice(0, at).reduce((sum, v) => sum + v.sizeBytes, 0);
+  for (let wait = FIRST_LOOK_MS; ; wait = Math.min(wait * 2, LOOK_EVERY_MS)) {
+    const job = await observeCopy(state, id);
+    if (!job) throw new Error(`the daemon that copies ${volume.path} died; it is started again`);
+    if (job.status === 'concluded') return job.error;
+    const copiedBytes = Math.min(plan.totalBytes, before + job.copiedBytes);
+    const now = progress.add({ atMs: Date.now(), copiedBytes, totalBytes: plan.totalBytes });
+    context.heartbeat({ ...now, volume: volume.path, note: await advance(deps, copying, job) });
+    await context.sleep(wait);
+  }
+}
+
+/** READY is ended, a pause for lack of space is, too, once there is some. @returns what it waits for. */
+async function advance(deps: HostDeps, copying: Copying, job: CopyJob): Promise<string | null> {
+  const { state, id, part, input } = copying;
+  if (job.status === 'ready') {
+    await deps.effect('image.end-copy', part, () => endCopy(state, id));
+  } else if (job.noSpace) {
+    const { freeBytes } = await observeSpace(input.plan.to.folder);
+    if (freeBytes > 0) await deps.effect('image.resume-copy', part, () => resumeCopy(state, id));
+    return `waiting for space in pool ${input.plan.to.pool}: ${freeBytes} bytes are free`;
+  }
+  return null;
+}
+
+async function complete(
+  deps: HostDeps,
+  { volume, part }: Copying,
+  name: string,
+  copiedBytes: number,
+): Promise<void> {
+  await deps.effect('image.complete-copy', part, async () => {
+    await completeCopy(volume.path, part, { copiedBytes, sizeBytes: volume.sizeBytes });
+    await renameDurably(part, name);
+  });
+}

@@ -1,0 +1,38 @@
+/** Proves a copy before the source may go, and gives its header the names of its own chain. */
+import { Context } from '@temporalio/activity';
+import type { ImageHostActivities, ImageJob, VolumeJob } from '../../workflows/move-contract.ts';
+import type { ImageVolume } from '../../workflows/image-schemas.ts';
+import { observeFile, renameDurably } from '../adapters/files.ts';
+import { sameBytes } from '../adapters/image-compare.ts';
+import { stagedFile } from '../adapters/image-files.ts';
+import { readHeader, rebaseUnsafe } from '../adapters/qemu-img.ts';
+import type { HostDeps } from './deps.ts';
+
+/** Compares the containers before any header is changed. A copy that passed has its next name, so it passes once. */
+export async function ensureVolumeVerified(
+  deps: HostDeps,
+  { plan, jobId, at }: VolumeJob,
+): ReturnType<ImageHostActivities['ensureVolumeVerified']> {
+  const volume = plan.volumes[at] as ImageVolume;
+  const staged = (stage: 'copied' | 'ready') =>
+    stagedFile(plan.to.folder, jobId, volume.name, stage);
+  if (await observeFile(staged('ready'))) return { same: true, reason: 'verified before' };
+  const { cancellationSignal } = Context.current();
+  if (!(await sameBytes(volume.path, staged('copied'), cancellationSignal))) {
+    return { same: false, reason: `the copy of ${volume.path} differs from it` };
+  }
+  await deps.effect('image.pass-verification', staged('copied'), () =>
+    renameDurably(staged('copied'), staged('ready')),
+  );
+  return { same: true, reason: 'compared' };
+}
+
+/** The chain of the copies refers only to the copies. The names may not exist yet. */
+export async function ensureBackingNames(deps: HostDeps, { plan, jobId }: ImageJob): Promise<void> {
+  for (const { name, format, rebase } of plan.volumes) {
+    if (!rebase) continue;
+    const file = stagedFile(plan.to.folder, jobId, name, 'ready');
+    if ((await readHeader(file, format)).backingName === rebase.name) continue;
+    await deps.effect('qemu-img.rebase', file, () => rebaseUnsafe(file, format, rebase));
+  }
+}

@@ -1,0 +1,24 @@
+/** Activities of the host agent on whole images. */
+import type { ImageHostActivities } from '../../workflows/move-contract.ts';
+import { beating } from '../beating.ts';
+import type { HostDeps } from './deps.ts';
+import { ensureCopyBandwidth, ensureImageHeld, ensureImageReleased } from './ensure-image-held.ts';
+import { ensureRecordSwitched } from './ensure-record-switched.ts';
+import { ensureVolumeCopied } from './ensure-volume-copied.ts';
+import { ensureBackingNames, ensureVolumeVerified } from './ensure-volume-verified.ts';
+import { observeImagePlan } from './observe-image-plan.ts';
+import { observeRemovalPlan } from './observe-removal-plan.ts';
+
+export function createImageHostActivities(deps: HostDeps): ImageHostActivities {
+  return {
+    observeImagePlan: beating((request) => observeImagePlan(deps, request)),
+    ensureImageHeld: beating((job) => ensureImageHeld(deps, job)),
+    ensureVolumeCopied: (job) => ensureVolumeCopied(deps, job),
+    ensureVolumeVerified: beating((job) => ensureVolumeVerified(deps, job)),
+    ensureBackingNames: beating((job) => ensureBackingNames(deps, job)),
+    ensureCopyBandwidth: beating((input) => ensureCopyBandwidth(deps, input)),
+    ensureRecordSwitched: beating((job) => ensureRecordSwitched(deps, job)),
+    ensureImageReleased: beating((input) => ensureImageReleased(deps, input)),
+    observeRemovalPlan: beating((input) => observeRemovalPlan(deps, input)),
+  };
+}

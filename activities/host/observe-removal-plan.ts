@@ -1,0 +1,70 @@
+/** Plans the removal of an image: proves that nothing refers to it any more (I3), and refuses otherwise. */
+import { activityInfo } from '@temporalio/activity';
+import { refusedImage } from '../../workflows/image-failures.ts';
+import { removeImageInput } from '../../workflows/image-schemas.ts';
+import type { RemovalPlan, RemoveImageInput } from '../../workflows/image-schemas.ts';
+import { retry } from '../../workflows/failures.ts';
+import type { NamedVolume } from '../../workflows/schemas.ts';
+import { observeFile } from '../adapters/files.ts';
+import { observePools } from '../adapters/pools.ts';
+import { isUnlocked } from '../adapters/qemu-img.ts';
+import type { HostDeps } from './deps.ts';
+import { codeOf } from './image-guards.ts';
+import { observeReferences } from './image-references.ts';
+import { observeImage } from './observe-image.ts';
+
+/** Attempts before a doubt about what a move left becomes a failure: its hold may just be ending. */
+const PATIENCE = 15;
+
+export async function observeRemovalPlan(
+  deps: HostDeps,
+  raw: RemoveImageInput,
+): Promise<RemovalPlan> {
+  const input = removeImageInput.parse(raw);
+  const volumes = input.left ? await stillThere(input.left.volumes) : await wholeImage(deps, input);
+  const obstacle = await obstacleTo(deps, volumes);
+  if (obstacle && input.left && activityInfo().attempt < PATIENCE) {
+    const next = 'blockflow looks again in a moment';
+    throw retry('still-open', { attempted: attempt(input), now: obstacle.now, next });
+  }
+  if (obstacle) {
+    throw refusedImage(obstacle.code, {
+      attempted: attempt(input),
+      now: `${obstacle.now}; nothing was deleted`,
+      next: 'Remove that use first, then repeat the request',
+    });
+  }
+  const facts = await Promise.all(volumes.map((volume) => observeFile(volume.path)));
+  const totalBytes = facts.reduce((sum, file) => sum + (file?.allocatedBytes ?? 0), 0);
+  return { volumes, totalBytes };
+}
+
+const attempt = ({ pool, volume }: RemoveImageInput) => `removing image ${pool}/${volume}`;
+
+/** A name that another file has by now is not ours to look at. */
+async function stillThere(volumes: readonly NamedVolume[]): Promise<NamedVolume[]> {
+  const facts = await Promise.all(volumes.map((volume) => observeFile(volume.path)));
+  return volumes.filter((volume, i) => facts[i]?.identity === volume.identity);
+}
+
+async function wholeImage(deps: HostDeps, input: RemoveImageInput): Promise<NamedVolume[]> {
+  const { pool, volume, format } = input;
+  const image = await observeImage(deps, { kind: 'volume', pool, volume, format });
+  return image.volumes.map(({ path, pool: at, identity }) => ({ path, pool: at, identity }));
+}
+
+async function obstacleTo(deps: HostDeps, volumes: readonly NamedVolume[]) {
+  const [reference] = await observeReferences(deps, {
+    files: new Set(volumes.map((volume) => volume.identity)),
+    pools: await observePools(deps.libvirt),
+    owner: null,
+  });
+  if (reference) {
+    return { code: codeOf(reference), now: `${reference.path} is used by ${reference.by}` };
+  }
+  for (const { path } of volumes) {
+    if (await isUnlocked(path)) continue;
+    return { code: 'volume-in-use' as const, now: `some process has ${path} open` };
+  }
+  return null;
+}

@@ -1,0 +1,83 @@
+/** The copies of an image in their pool: reserved out of sight, then named; or removed, when they are not wanted. */
+import { basename, dirname, join } from 'node:path';
+import { refusedImage } from '../../workflows/image-failures.ts';
+import type { Reservation } from '../../workflows/image-schemas.ts';
+import type { ImageJob, ImageStorageActivities } from '../../workflows/move-contract.ts';
+import { bug } from '../../workflows/failures.ts';
+import { listFolder, observeFile, removeEmptyFolder, unlinkDurably } from '../adapters/files.ts';
+import { createFile, linkDurably, removeReservation } from '../adapters/image-files.ts';
+import { reservationFolder, stagedFile, writeReservation } from '../adapters/image-files.ts';
+import { filePoolTypes, observePools } from '../adapters/pools.ts';
+import type { StorageDeps } from './ensure-volumes-absent.ts';
+
+/** Empty targets in `.blockflow/<job>/`, with a note of whose they are. */
+export async function ensureImageReserved(deps: StorageDeps, input: Reservation): Promise<void> {
+  const { plan, jobId } = input;
+  const poolFolder = await folderOf(deps, plan.to.pool);
+  if (poolFolder !== plan.to.folder) throw bug(`pool ${plan.to.pool} is not at ${plan.to.folder}`);
+  const folder = reservationFolder(poolFolder, jobId);
+  await deps.effect('storage.reserve-image', folder, async () => {
+    await writeReservation(folder, JSON.stringify(input));
+    for (const { name } of plan.volumes) {
+      const staged = (['copied', 'ready'] as const).map((stage) =>
+        observeFile(stagedFile(poolFolder, jobId, name, stage)),
+      );
+      const isFurther = (await Promise.all(staged)).some((file) => file !== null);
+      if (!isFurther) await createFile(stagedFile(poolFolder, jobId, name, 'part'));
+    }
+  });
+}
+
+/** Gives each copy its final name. The reserved names stay: they tell later which files are the copies. */
+export async function ensureImageNamed(
+  deps: StorageDeps,
+  { plan, jobId }: ImageJob,
+): ReturnType<ImageStorageActivities['ensureImageNamed']> {
+  for (const { name } of plan.volumes) {
+    const reserved = stagedFile(plan.to.folder, jobId, name, 'ready');
+    const path = join(plan.to.folder, name);
+    const [ready, named] = await Promise.all([observeFile(reserved), observeFile(path)]);
+    if (!ready) throw bug(`${reserved} was to be named ${path}, but does not exist`);
+    if (named?.identity === ready.identity) continue;
+    const done = await deps.effect('storage.name-volume', path, () => linkDurably(reserved, path));
+    if (done) continue;
+    // The same link twice is no clash: only another file's name is taken.
+    if ((await observeFile(path))?.identity !== ready.identity) return { outcome: 'taken', path };
+  }
+  await deps.libvirt.refreshPool(plan.to.pool);
+  return { outcome: 'named' };
+}
+
+/** Ends a reservation. With `delete` the copies go too, under whatever names they have: both names are one file. */
+export async function ensureReservationAbsent(
+  deps: StorageDeps,
+  { pool, jobId, targets }: Parameters<ImageStorageActivities['ensureReservationAbsent']>[0],
+): ReturnType<ImageStorageActivities['ensureReservationAbsent']> {
+  const poolFolder = await folderOf(deps, pool);
+  const folder = reservationFolder(poolFolder, jobId);
+  const deleted: string[] = [];
+  const ready = (await listFolder(folder)).filter((name) => name.endsWith('.ready'));
+  for (const file of targets === 'delete' ? ready : []) {
+    const path = join(poolFolder, basename(file, '.ready'));
+    const [reserved, named] = await Promise.all([observeFile(join(folder, file)), observeFile(path)]);
+    if (!named || named.identity !== reserved?.identity) continue;
+    await deps.effect('storage.unlink-copy', path, () => unlinkDurably(path));
+    deleted.push(path);
+  }
+  await deps.effect('storage.remove-reservation', folder, async () => {
+    await removeReservation(folder);
+    await removeEmptyFolder(dirname(folder));
+  });
+  await deps.libvirt.refreshPool(pool);
+  return { deleted };
+}
+
+async function folderOf(deps: StorageDeps, name: string): Promise<string> {
+  const pool = (await observePools(deps.libvirt)).find((candidate) => candidate.name === name);
+  if (pool?.folder && filePoolTypes.includes(pool.type)) return pool.folder;
+  throw refusedImage('unknown-pool', {
+    attempted: `using pool ${name}`,
+    now: pool ? `it is of type ${pool.type}` : 'no active pool has this name (any more)',
+    next: `Start it with \`virsh pool-start ${name}\``,
+  });
+}

@@ -1,0 +1,170 @@
+/**
+ * Records a history of each ending and each restart from real merges on a private host: `npm run record-histories`.
+ * With names of recordings as arguments only those. Needs root, about three minutes.
+ */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { hostname } from 'node:os';
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Client, Connection } from '@temporalio/client';
+import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
+import { statusQuery, type Phase } from '../../workflows/contract.ts';
+import type { RoleName } from '../../worker/roles.ts';
+import { addLayer } from '../support/layers.ts';
+import { startScene, startSharedSystem, type Scene } from '../support/merge-scene.ts';
+import { HOST, startMerge, type System } from '../support/system.ts';
+import { waitUntil } from '../support/wait-until.ts';
+import { historiesFolder, payloadTexts, recordings } from './recorded.ts';
+import { recordingNames, type RecordingName } from './recorded.ts';
+
+const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+type Handle = Awaited<ReturnType<typeof startMerge>>;
+interface Stage {
+  system: System;
+  client: Client;
+  scene: Scene;
+  vm: string;
+  merge(request?: object): Promise<Handle>;
+}
+
+const inPhase = (handle: Handle, phase: Phase) =>
+  waitUntil(
+    `phase ${phase}`,
+    async () => (await handle.query(statusQuery).catch(() => null))?.phase === phase,
+    { timeoutMs: 60_000 },
+  );
+const virsh = ({ system, vm }: Stage, command: string) => system.host.virsh(command, vm);
+
+/** A merge that copies slowly while something happens to it, and then as fast as it can. */
+async function meanwhile(stage: Stage, happens: () => Promise<void>): Promise<Handle> {
+  await addLayer(stage.scene);
+  const handle = await stage.merge({ bandwidthBytesPerSecond: 65536 });
+  await inPhase(handle, 'copying');
+  await happens();
+  await handle.executeUpdate('bandwidth', { args: [0] });
+  return handle;
+}
+
+const restart = (role: RoleName) => (stage: Stage) =>
+  meanwhile(stage, async () => {
+    await stage.system.killRole(role);
+    await stage.system.startRole(role);
+  });
+
+async function afterCrash(stage: Stage, request: object): Promise<Handle> {
+  await addLayer(stage.scene);
+  const handle = await stage.merge({ bandwidthBytesPerSecond: 65536, ...request });
+  await inPhase(handle, 'copying');
+  await stage.scene.guest.kill();
+  return handle;
+}
+
+async function decided(stage: Stage): Promise<Handle> {
+  await addLayer(stage.scene);
+  const handle = await stage.merge({ waitForDecision: true });
+  await inPhase(handle, 'waiting for a decision');
+  await handle.executeUpdate('decide', { args: ['pivot'] });
+  return handle;
+}
+
+/** Without its SPM agent a merge stays where nothing is undone any more. */
+async function whileDeleting(stage: Stage, happens: (handle: Handle) => Promise<unknown>) {
+  await addLayer(stage.scene);
+  await stage.system.killRole('spm');
+  const handle = await stage.merge();
+  await inPhase(handle, 'deleting');
+  await happens(handle);
+  await stage.system.startRole('spm');
+  return handle;
+}
+
+const run: Record<RecordingName, (stage: Stage) => Promise<Handle>> = {
+  merged: async (stage) => (await addLayer(stage.scene), stage.merge()),
+  async inner(stage) {
+    const top = await addLayer(stage.scene);
+    await addLayer(stage.scene);
+    return stage.merge({ top });
+  },
+  async cold(stage) {
+    await addLayer(stage.scene);
+    await virsh(stage, 'destroy');
+    return stage.merge();
+  },
+  async snapshot(stage) {
+    await addLayer(stage.scene, 'before-upgrade');
+    return stage.merge({ snapshot: 'before-upgrade' });
+  },
+  kept: async (stage) => (await addLayer(stage.scene), stage.merge({ keepOverlay: true })),
+  decided,
+  async cancelled(stage) {
+    await addLayer(stage.scene);
+    const handle = await stage.merge({ bandwidthBytesPerSecond: 65536 });
+    await inPhase(handle, 'copying');
+    await handle.cancel();
+    return handle;
+  },
+  'cancel-refused': (stage) => whileDeleting(stage, (handle) => handle.cancel()),
+  'vm-crashed': (stage) => afterCrash(stage, {}),
+  'vm-crashed-continued': (stage) => afterCrash(stage, { onVmStop: 'continue' }),
+  refused: (stage) => stage.merge({ top: 'no-such-volume.qcow2' }),
+  'already-done': (stage) => stage.merge(),
+  'restart-of-orchestrator': restart('orchestrator'),
+  'restart-of-host-agent': restart('host'),
+  'restart-of-spm-agent': (stage) => whileDeleting(stage, () => Promise.resolve()),
+  'restart-of-libvirtd': (stage) =>
+    meanwhile(stage, async () => {
+      await stage.system.host.killLibvirtd();
+      await stage.system.host.startLibvirtd();
+    }),
+  'restart-of-temporal': (stage) =>
+    meanwhile(stage, async () => {
+      await stage.system.killTemporal();
+      await stage.system.startTemporal();
+    }),
+};
+
+async function record(name: RecordingName, system: System, client: Client): Promise<void> {
+  const vm = name.replaceAll('-', '');
+  const scene = await startScene({ system, vm, layers: 0, guest: { slots: 16 } });
+  const merge = (request = {}) => startMerge(client, { vm, disk: 'vda', host: HOST, ...request });
+  const handle = await run[name]({ system, client, scene, vm, merge });
+  const ended = await handle.result().catch((error: unknown) => String(error));
+  const history = historyToJSON(await handle.fetchHistory());
+  // Stack traces name the folder of the source.
+  const text = history.replaceAll(`file://${root}/`, '').replaceAll(`${root}/`, '');
+  for (const told of [text, ...payloadTexts(text)]) {
+    const found = [root, hostname()].filter((secret) => told.includes(secret));
+    if (found.length > 0) throw new Error(`the history of ${name} names ${found.join(', ')}`);
+  }
+  writeFileSync(`${historiesFolder}${name}.json`, `${text}\n`);
+  console.log(`${name}: ${typeof ended === 'string' ? ended : ended.summary}`);
+  await scene.close();
+}
+
+const manifest = createRequire(import.meta.url).resolve('@temporalio/worker/package.json');
+const sdk = (JSON.parse(readFileSync(manifest, 'utf8')) as { version: string }).version;
+const readMe = () => `# Recorded histories
+
+Made by \`npm run record-histories\` from real merges on a private host, with Temporal's TypeScript SDK ${sdk} on
+Node ${process.version}. Nothing is stripped; the folder of the source is taken out of stack traces. They are replayed
+against the current workflow code by \`test/replay/replay.test.ts\`. Never edit one: record it again.
+
+${recordingNames.map((name) => `- \`${name}.json\`: ends as ${JSON.stringify(recordings[name])}`).join('\n')}
+`;
+
+const wanted = process.argv.slice(2) as RecordingName[];
+const system = await startSharedSystem({ name: 'record' });
+try {
+  mkdirSync(historiesFolder, { recursive: true });
+  const connection = await Connection.connect({ address: system.temporal.address });
+  const client = new Client({ connection, identity: `recorder@${HOST}` });
+  for (const name of wanted.length > 0 ? wanted : recordingNames) {
+    await record(name, system, client);
+  }
+  writeFileSync(`${historiesFolder}README.md`, readMe());
+  await connection.close();
+} finally {
+  await system.close();
+}
+process.exit(0);

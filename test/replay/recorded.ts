@@ -1,0 +1,74 @@
+/** The recorded histories: what each is of, and how it must have ended. */
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+/** How a recorded operation ended: its result's outcome and mode, or its failure. */
+export type Ending =
+  | { outcome: 'merged' | 'kept' | 'already-done'; mode: 'active' | 'inner' | 'cold' | null }
+  | { type: 'Refused' | 'Retry'; code: string }
+  | { cancelled: true };
+
+const merged = { outcome: 'merged', mode: 'active' } as const;
+
+export const recordings = {
+  merged,
+  inner: { outcome: 'merged', mode: 'inner' },
+  cold: { outcome: 'merged', mode: 'cold' },
+  snapshot: merged,
+  kept: { outcome: 'kept', mode: 'active' },
+  decided: merged,
+  cancelled: { cancelled: true },
+  'cancel-refused': merged,
+  'vm-crashed': { type: 'Retry', code: 'vm-stopped' },
+  'vm-crashed-continued': { outcome: 'merged', mode: 'cold' },
+  refused: { type: 'Refused', code: 'volume-not-in-chain' },
+  'already-done': { outcome: 'already-done', mode: null },
+  'restart-of-orchestrator': merged,
+  'restart-of-host-agent': merged,
+  'restart-of-spm-agent': merged,
+  'restart-of-libvirtd': merged,
+  'restart-of-temporal': merged,
+} as const satisfies Record<string, Ending>;
+export type RecordingName = keyof typeof recordings;
+export const recordingNames = Object.keys(recordings) as RecordingName[];
+
+export const historiesFolder = fileURLToPath(new URL('histories/', import.meta.url));
+
+interface Payloads {
+  payloads?: { metadata?: { encoding?: string }; data?: string }[];
+}
+/** An event as its JSON has it; only what the tests read. */
+export interface RecordedEvent {
+  eventId: string;
+  workflowExecutionStartedEventAttributes?: { input: Payloads };
+  workflowExecutionCompletedEventAttributes?: { result: Payloads };
+  workflowExecutionFailedEventAttributes?: { failure: RecordedFailure };
+  workflowExecutionCanceledEventAttributes?: object;
+  activityTaskScheduledEventAttributes?: { activityType: { name: string }; input: Payloads };
+  activityTaskCompletedEventAttributes?: { scheduledEventId: string; result?: Payloads };
+}
+export interface RecordedFailure {
+  cause?: RecordedFailure;
+  applicationFailureInfo?: { type: string; details?: Payloads };
+}
+export interface RecordedHistory {
+  events: RecordedEvent[];
+}
+
+export const recordedText = (name: RecordingName) =>
+  readFileSync(`${historiesFolder}${name}.json`, 'utf8');
+
+/** The values that a list of payloads carries. */
+export function decode(list: Payloads | undefined): unknown[] {
+  return (list?.payloads ?? []).map(({ data }) => {
+    const text = Buffer.from(data ?? '', 'base64').toString('utf8');
+    return text === '' ? undefined : (JSON.parse(text) as unknown);
+  });
+}
+
+/** Every payload of a history as text: where names of machines could hide. */
+export function payloadTexts(json: string): string[] {
+  return [...json.matchAll(/"data": ?"([A-Za-z0-9+/=]*)"/g)].map((match) =>
+    Buffer.from(match[1] ?? '', 'base64').toString('utf8'),
+  );
+}

@@ -1,0 +1,85 @@
+/** Headless Chromium that reads the Web UI as a person does: all text that is visible, frames included. */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import puppeteer, { type Browser, type Page } from 'puppeteer-core';
+import { waitUntil } from '../support/wait-until.ts';
+
+const FLAGS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+/** A page under load, on a machine with other tests. */
+const PATIENCE_MS = 45_000;
+
+export interface WebUi {
+  /** Opens a page and waits until it shows all of these texts; returns all that it shows. */
+  expect(path: string, ...texts: string[]): Promise<string>;
+  /** Waits until the open page shows all of these texts. */
+  shows(...texts: string[]): Promise<string>;
+  /** Clicks the visible button (or menu item) with this label, once there is one. */
+  click(label: string): Promise<void>;
+  readonly page: Page;
+  close(): Promise<void>;
+}
+
+/** @param folder gets the browser's own data, and a screenshot of each page that lacked something. */
+export async function openWebUi(uiUrl: string, folder: string): Promise<WebUi> {
+  const shots = join(folder, 'screenshots');
+  mkdirSync(shots, { recursive: true });
+  const browser: Browser = await puppeteer.launch({
+    executablePath: process.env['CHROMIUM_PATH'] ?? '/usr/bin/chromium',
+    args: FLAGS,
+    userDataDir: join(folder, 'chromium'),
+    timeout: PATIENCE_MS,
+    protocolTimeout: PATIENCE_MS,
+  });
+  const page = await browser.newPage();
+  await page.setViewport({ width: 1400, height: 1000 });
+  let count = 0;
+  const ui: WebUi = {
+    page,
+    async expect(path, ...texts) {
+      await page.goto(`${uiUrl}/namespaces/default/${path}`, {
+        waitUntil: 'domcontentloaded',
+        timeout: PATIENCE_MS,
+      });
+      return ui.shows(...texts);
+    },
+    async shows(...texts) {
+      let text = '';
+      const missing = () => texts.filter((wanted) => !text.includes(wanted));
+      const look = async () => {
+        text = await visibleText(page);
+        return missing().length === 0;
+      };
+      try {
+        await waitUntil('the texts', look, { timeoutMs: PATIENCE_MS, intervalMs: 100 });
+        return text;
+      } catch (cause) {
+        const shot = join(shots, `${(count += 1)}.png`) as `${string}.png`;
+        await page.screenshot({ path: shot, fullPage: true });
+        const what = missing().map((wanted) => JSON.stringify(wanted)).join(', ');
+        throw new Error(`${page.url()} does not show ${what} (${shot}), but:\n${text}`, { cause });
+      }
+    },
+    async click(label) {
+      const target = `::-p-xpath(//*[self::button or @role="menuitem"][contains(., "${label}")])`;
+      await page.locator(target).setTimeout(PATIENCE_MS).click();
+    },
+    close: () => browser.close(),
+  };
+  return ui;
+}
+
+async function visibleText(page: Page): Promise<string> {
+  const texts = page.frames().map((frame) =>
+    // A frame may be replaced while it is read.
+    frame.evaluate('document.body.innerText').catch(() => ''),
+  );
+  return (await Promise.all(texts)).join('\n');
+}
