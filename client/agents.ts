@@ -10,7 +10,9 @@ export interface Poller {
 const KIND = { workflow: 1, activity: 2 } as const;
 const TIMEOUT_MS = 3000;
 
-/** Pollers of the last five minutes, the latest first; an agent that was killed is still among them. */
+/**
+ * Pollers of the last five minutes, the latest first; an agent that was killed is still among them.
+ */
 export async function pollersOf(
   session: Session,
   queue: string,

@@ -1,4 +1,6 @@
-/** Questions that only a host's agent or the orchestrator can answer, asked through short workflows. */
+/**
+ * Questions that only a host's agent or the orchestrator can answer, asked through short workflows.
+ */
 import { randomUUID } from 'node:crypto';
 import { hostQueue, ORCHESTRATOR_QUEUE } from '../workflows/contract.ts';
 import { auditEvent, chainObservation, diskRef, planOutcome } from '../workflows/schemas.ts';

@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 /**
- * Starts the command line with a Node that can run it: this one, or the Node 22 of this package. In a clone the source
- * runs as it is, by type stripping; installed, what `npm run build` made of it. Plain JavaScript without dependencies.
+ * Starts the command line with a Node that can run it: this one, or the Node 22 of this package. In
+ * a clone the source runs as it is, by type stripping; installed, what `npm run build` made of it.
+ * Plain JavaScript without dependencies.
  */
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';

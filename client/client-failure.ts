@@ -1,4 +1,7 @@
-/** How a client tells a failure: what was tried, what is true now, what to do next. Light: no Temporal code. */
+/**
+ * How a client tells a failure: what was tried, what is true now, what to do next. Light: no
+ * Temporal code.
+ */
 import type { FailureCode, FailureType } from '../workflows/failures.ts';
 
 /** Types that only a client meets, besides those of the workflows. */
@@ -25,7 +28,10 @@ export interface ClientFailureDetails {
   next: string;
 }
 
-/** Every error of the client library. `type` and `details.code` are the contract, the message is for people. */
+/**
+ * Every error of the client library. `type` and `details.code` are the contract, the message is for
+ * people.
+ */
 export class BlockflowError extends Error {
   override readonly name = 'BlockflowError';
   readonly type: ClientFailureType;

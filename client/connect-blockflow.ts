@@ -28,8 +28,8 @@ export interface Blockflow {
 }
 
 /**
- * Connects as `options` say, else as the standard Temporal environment does (TEMPORAL_ADDRESS, profiles, TLS), else to the
- * `blockflow up` of this machine.
+ * Connects as `options` say, else as the standard Temporal environment does (TEMPORAL_ADDRESS,
+ * profiles, TLS), else to the `blockflow up` of this machine.
  * @throws BlockflowError `temporal-away` when no server answers within 5 s.
  */
 export async function connectBlockflow(options: ConnectOptions = {}): Promise<Blockflow> {

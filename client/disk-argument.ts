@@ -11,7 +11,11 @@ export interface DiskArgument {
 export function parseDisk(first: string, second?: string): DiskArgument {
   const { vm, disk } = parseVmOrDisk(first, second);
   if (disk === undefined) {
-    throw wrong([first], `no disk is named`, `Say ${vm}/vda or ${vm} vda; see \`virsh domblklist ${vm}\``);
+    throw wrong(
+      [first],
+      `no disk is named`,
+      `Say ${vm}/vda or ${vm} vda; see \`virsh domblklist ${vm}\``,
+    );
   }
   return { vm, disk };
 }

@@ -32,6 +32,8 @@ export async function followOnScreen(
     for (const signal of LEAVING) process.removeListener(signal, leave);
   }
   const { id } = operation;
-  screen.tell(`${id} goes on. Follow it: blockflow status --follow ${id}. End it: blockflow cancel ${id}`);
+  screen.tell(
+    `${id} goes on. Follow it: blockflow status --follow ${id}. End it: blockflow cancel ${id}`,
+  );
   return null;
 }

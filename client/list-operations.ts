@@ -65,7 +65,9 @@ export async function listOperations(
 
 const quoted = (text: string) => `"${text.replaceAll(/["\\]/g, '\\$&')}"`;
 
-/** By workflow id where there is one, so that operations without search attributes are found too. */
+/**
+ * By workflow id where there is one, so that operations without search attributes are found too.
+ */
 function queryOf({ vm, disk, state, since }: ListFilter): string {
   const prefix = vm === undefined ? null : quoted(`${vm}/`);
   return [

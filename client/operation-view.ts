@@ -1,4 +1,7 @@
-/** What can be seen of an operation from outside: its own status joined with the heartbeats of its activities. */
+/**
+ * What can be seen of an operation from outside: its own status joined with the heartbeats of its
+ * activities.
+ */
 import type { WorkflowExecutionDescription, WorkflowHandle } from '@temporalio/client';
 import { decodeArrayFromPayloads } from '@temporalio/common/lib/internal-non-workflow/index.js';
 import { z } from 'zod';
@@ -47,7 +50,9 @@ export async function viewOperation(
     endedAt: description.closeTime?.toISOString() ?? null,
     status,
     progress: activities.find((activity) => activity.progress)?.progress ?? null,
-    troubles: [trouble, ...activities.map((activity) => activity.trouble)].filter((t) => t !== null),
+    troubles: [trouble, ...activities.map((activity) => activity.trouble)].filter(
+      (t) => t !== null,
+    ),
   };
 }
 

@@ -1,5 +1,8 @@
 /** The handle of an operation: look at it, follow it, wait for its end, change it, cancel it. */
-import { WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError } from '@temporalio/client';
+import {
+  WorkflowUpdateFailedError,
+  WorkflowUpdateRPCTimeoutOrCancelledError,
+} from '@temporalio/client';
 import type { WorkflowHandle } from '@temporalio/client';
 import { bandwidthUpdate, decideUpdate } from '../workflows/contract.ts';
 import { liveMergeResult, type LiveMergeResult } from '../workflows/schemas.ts';
@@ -27,9 +30,14 @@ export interface Operation {
   readonly attached: boolean;
   /** One look. @throws BlockflowError `temporal-away`. */
   status(): Promise<OperationView>;
-  /** Waits for the end, also across restarts of the server. @throws BlockflowError when it did not succeed. */
+  /**
+   * Waits for the end, also across restarts of the server.
+   * @throws BlockflowError when it did not succeed.
+   */
   result(): Promise<LiveMergeResult>;
-  /** Looks again and again until the operation ends; a server that is away is a trouble in the view. */
+  /**
+   * Looks again and again until the operation ends; a server that is away is a trouble in the view.
+   */
   progress(options?: FollowOptions): AsyncIterable<OperationView>;
   /** `progress` for a listener, then `result`. */
   follow(listener: ProgressListener, options?: FollowOptions): Promise<LiveMergeResult>;

@@ -3,7 +3,8 @@ import { usage } from './client-failure.ts';
 const FACTORS: Record<string, number> = { B: 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 };
 
 /**
- * Bytes per second of a RATE: MiB/s as in virsh, or with a unit (`512K`, `200M`, `1.5G`, `10MiB/s`); 0 is no limit.
+ * Bytes per second of a RATE: MiB/s as in virsh, or with a unit (`512K`, `200M`, `1.5G`,
+ * `10MiB/s`); 0 is no limit.
  * @throws BlockflowError Usage
  */
 export function parseRate(text: string): number {

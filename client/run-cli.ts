@@ -1,4 +1,6 @@
-/** Parses a command line, runs the command, and turns however it ends into words and an exit code. */
+/**
+ * Parses a command line, runs the command, and turns however it ends into words and an exit code.
+ */
 import { Command, CommanderError } from 'commander';
 import { exitCodes, usage } from './client-failure.ts';
 import { printJson, type Context, type DefineCommand } from './commands/command.ts';
@@ -48,7 +50,9 @@ export async function runCli(args: readonly string[], screen: Screen): Promise<n
 export function createProgram(context: Context): Command {
   const { screen } = context;
   const program = new Command('blockflow')
-    .description('Durable block jobs of libvirt VMs: merge snapshots while the VM runs, whatever dies.')
+    .description(
+      'Durable block jobs of libvirt VMs: merge snapshots while the VM runs, whatever dies.',
+    )
     .enablePositionalOptions()
     .showHelpAfterError(false)
     .exitOverride()

@@ -1,4 +1,7 @@
-/** The attributes by which operations are listed must be known to the namespace before one is started. */
+/**
+ * The attributes by which operations are listed must be known to the namespace before one is
+ * started.
+ */
 import { searchAttributes } from '../workflows/contract.ts';
 import { BlockflowError } from './client-failure.ts';
 import { call, type Session } from './session.ts';

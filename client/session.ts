@@ -1,4 +1,7 @@
-/** The connection of a client, and the way all its calls go: with a deadline, and with errors that say what to do. */
+/**
+ * The connection of a client, and the way all its calls go: with a deadline, and with errors that
+ * say what to do.
+ */
 import { Client, Connection, isGrpcServiceError, ServiceError } from '@temporalio/client';
 import { WorkflowNotFoundError } from '@temporalio/client';
 import { stateDir as usualStateDir } from '../worker/config.ts';
@@ -8,10 +11,16 @@ import { defaultHost } from '../worker/config.ts';
 import { BlockflowError } from './client-failure.ts';
 
 export interface ConnectOptions {
-  /** Address of the Temporal server, `host:port`; else TEMPORAL_ADDRESS, a profile, or the running `blockflow up`. */
+  /**
+   * Address of the Temporal server, `host:port`; else TEMPORAL_ADDRESS, a profile, or the running
+   * `blockflow up`.
+   */
   address?: string;
   namespace?: string;
-  /** Host of the VMs when a request names none; else BLOCKFLOW_HOST, that of `blockflow up`, or this machine's name. */
+  /**
+   * Host of the VMs when a request names none; else BLOCKFLOW_HOST, that of `blockflow up`, or this
+   * machine's name.
+   */
   host?: string;
   /** Folder in which `blockflow up` keeps its state. */
   stateDir?: string;
@@ -47,7 +56,10 @@ export async function openSession(options: ConnectOptions = {}): Promise<Session
   }
 }
 
-/** Makes a call with a deadline in milliseconds; a server that does not answer becomes a BlockflowError. */
+/**
+ * Makes a call with a deadline in milliseconds; a server that does not answer becomes a
+ * BlockflowError.
+ */
 export async function call<T>(
   session: Session,
   attempted: string,

@@ -2,7 +2,11 @@
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import { operationId, ORCHESTRATOR_QUEUE, searchAttributes } from '../workflows/contract.ts';
 import { requestWords } from '../workflows/request-words.ts';
-import { liveMergeInput, type LiveMergeInput, type LiveMergeRequest } from '../workflows/schemas.ts';
+import {
+  liveMergeInput,
+  type LiveMergeInput,
+  type LiveMergeRequest,
+} from '../workflows/schemas.ts';
 import { z } from 'zod';
 import { BlockflowError, usage } from './client-failure.ts';
 import { createOperation, type Operation } from './operation.ts';
@@ -23,7 +27,10 @@ export function completeRequest(session: Session, request: MergeRequest): LiveMe
   const whole = { host: session.host, requestedBy: requester(), ...request };
   const parsed = liveMergeInput.safeParse(whole);
   if (parsed.success) return parsed.data;
-  const now = z.prettifyError(parsed.error).replaceAll('✖ ', '').replaceAll(/\n\s*→ /g, ' ');
+  const now = z
+    .prettifyError(parsed.error)
+    .replaceAll('✖ ', '')
+    .replaceAll(/\n\s*→ /g, ' ');
   throw usage(`merging ${request.vm}/${request.disk}`, now, 'See `blockflow merge --help`');
 }
 
@@ -79,8 +86,8 @@ function start({ client }: Session, input: LiveMergeInput) {
 }
 
 /**
- * Equal keys are the same request. The limit is not part of it, it can be changed while the merge runs; nor is who asks, or
- * what to do with a busy disk, which is over once the merge runs.
+ * Equal keys are the same request. The limit is not part of it, it can be changed while the merge
+ * runs; nor is who asks, or what to do with a busy disk, which is over once the merge runs.
  */
 export function requestKey(input: LiveMergeInput): string {
   const { host, onVmStop, waitForDecision } = input;
@@ -121,7 +128,10 @@ async function otherOperation(session: Session, input: LiveMergeInput, summary?:
 function oneLine(text: string): string {
   const bytes = Buffer.from(text);
   if (bytes.length <= 200) return text;
-  return `${bytes.subarray(0, 196).toString('utf8').replace(/\uFFFD$/, '')}…`;
+  return `${bytes
+    .subarray(0, 196)
+    .toString('utf8')
+    .replace(/\uFFFD$/, '')}…`;
 }
 
 function detailsOf(input: LiveMergeInput): string {
@@ -132,7 +142,10 @@ function detailsOf(input: LiveMergeInput): string {
     ['Asked by', input.requestedBy],
     ['Asked at', new Date().toISOString()],
     ['Limit', limit === 0 ? 'none' : `${limit} bytes/s`],
-    ['When the VM stops', input.onVmStop === 'fail' ? 'fails, the chain unchanged' : 'goes on cold'],
+    [
+      'When the VM stops',
+      input.onVmStop === 'fail' ? 'fails, the chain unchanged' : 'goes on cold',
+    ],
     ['To cancel', `\`blockflow cancel ${operationId(input)}\`, or Request Cancellation here`],
     ['Never terminate', 'a terminated merge leaves its job; the same request again adopts it'],
   ];

@@ -1,4 +1,7 @@
-/** Where the orchestrator's workflow code comes from: a bundle made once for each version of the source. */
+/**
+ * Where the orchestrator's workflow code comes from: a bundle made once for each version of the
+ * source.
+ */
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { extname, join } from 'node:path';
@@ -9,7 +12,10 @@ const extension = extname(fileURLToPath(import.meta.url));
 const folder = fileURLToPath(new URL('../workflows/', import.meta.url));
 export const workflowsPath = join(folder, `index${extension}`);
 
-/** Bundling takes seconds, a start with a cached bundle does not. The name holds a hash of every source file. */
+/**
+ * Bundling takes seconds, a start with a cached bundle does not. The name holds a hash of every
+ * source file.
+ */
 export async function workflowSource(
   cacheDir: string,
 ): Promise<Pick<WorkerOptions, 'workflowBundle'>> {

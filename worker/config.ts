@@ -7,7 +7,10 @@ import { hostName } from '../workflows/schemas.ts';
 const root = process.getuid?.() === 0;
 const env = (name: string) => process.env[name] || undefined;
 
-/** State that must survive a reboot: audit log, embedded server's database. XDG base directory specification. */
+/**
+ * State that must survive a reboot: audit log, embedded server's database. XDG base directory
+ * specification.
+ */
 export const stateDir = () =>
   env('BLOCKFLOW_STATE_DIR') ??
   join(env('XDG_STATE_HOME') ?? join(homedir(), '.local', 'state'), 'blockflow');

@@ -12,9 +12,7 @@ export async function runRole(
 ): Promise<void> {
   const log = createLog(name);
   installRuntime(log, config.metricsAddress);
-  const { connection, namespace } = await connectWorker(log, () =>
-    temporalConfig(config.stateDir),
-  );
+  const { connection, namespace } = await connectWorker(log, () => temporalConfig(config.stateDir));
   const role = await startRole(name, { config, connection, namespace, log, hooks });
   log.info({ host: config.host, libvirt: config.libvirtUri }, `${name} is ready`);
   stopOnSignal([role], log);
@@ -33,8 +31,8 @@ export function stopOnSignal(roles: Role[], log: { info(message: string): void }
 }
 
 /**
- * Aborts at the first SIGTERM or SIGINT. The listeners stay: execa's own (signal-exit) ends the process at once when it
- * finds no other, and a `once` listener is gone before that one looks.
+ * Aborts at the first SIGTERM or SIGINT. The listeners stay: execa's own (signal-exit) ends the
+ * process at once when it finds no other, and a `once` listener is gone before that one looks.
  */
 export function stopSignal(): AbortSignal {
   const controller = new AbortController();

@@ -1,5 +1,13 @@
-/** One Temporal runtime a process: structured logs with workflow and activity ids, and Prometheus metrics. */
-import { DefaultLogger, makeTelemetryFilterString, NativeConnection, Runtime } from '@temporalio/worker';
+/**
+ * One Temporal runtime a process: structured logs with workflow and activity ids, and Prometheus
+ * metrics.
+ */
+import {
+  DefaultLogger,
+  makeTelemetryFilterString,
+  NativeConnection,
+  Runtime,
+} from '@temporalio/worker';
 import { pino, type Logger } from 'pino';
 import pretty from 'pino-pretty';
 import type { TemporalConfig } from './temporal-config.ts';
@@ -47,13 +55,14 @@ export async function connectWorker(
   log: Logger,
   find: () => TemporalConfig,
 ): Promise<{ connection: NativeConnection; namespace: string }> {
-  for (let told = ''; ; ) {
+  for (let told = ''; ;) {
     const { connectionOptions, namespace } = find();
     const { address } = connectionOptions;
     try {
       return { connection: await NativeConnection.connect(connectionOptions), namespace };
     } catch (error) {
-      if (told !== address) log.warn({ error: String(error) }, `waiting for Temporal at ${address}`);
+      if (told !== address)
+        log.warn({ error: String(error) }, `waiting for Temporal at ${address}`);
       told = address;
       await new Promise((done) => setTimeout(done, 1000));
     }

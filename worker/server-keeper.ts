@@ -20,7 +20,9 @@ export interface KeeperOptions {
   log: Logger;
 }
 
-/** Starts the server, after ending one that a killed `up` left behind, and restarts it when it dies. */
+/**
+ * Starts the server, after ending one that a killed `up` left behind, and restarts it when it dies.
+ */
 export async function keepTemporalServer(options: KeeperOptions): Promise<KeptServer> {
   const { stateDir, log } = options;
   await endOrphans(databaseIn(stateDir), log);
@@ -91,8 +93,8 @@ function isFree(port: number): Promise<boolean> {
 }
 
 /**
- * Ends servers on our database. The caller holds the lock of the folder, so they belong to nobody; they are known by their
- * command line, because an `up` killed early has recorded nothing.
+ * Ends servers on our database. The caller holds the lock of the folder, so they belong to nobody;
+ * they are known by their command line, because an `up` killed early has recorded nothing.
  */
 async function endOrphans(database: string, log: Logger): Promise<void> {
   for (const name of await readdir('/proc')) {
@@ -102,7 +104,10 @@ async function endOrphans(database: string, log: Logger): Promise<void> {
     const ours = args[1] === 'server' && args[args.indexOf('--db-filename') + 1] === database;
     if (!ours) continue;
     const pid = Number(name);
-    log.warn({ server: pid }, 'ending the Temporal server that an earlier `blockflow up` left behind');
+    log.warn(
+      { server: pid },
+      'ending the Temporal server that an earlier `blockflow up` left behind',
+    );
     await endProcess(pid);
   }
 }

@@ -1,4 +1,7 @@
-/** Which Temporal server is meant: the standard environment configuration, else the `up` of this machine. */
+/**
+ * Which Temporal server is meant: the standard environment configuration, else the `up` of this
+ * machine.
+ */
 import { loadClientConnectConfig, type ClientConnectConfig } from '@temporalio/envconfig';
 import { readUpFile } from './up-file.ts';
 
@@ -14,7 +17,11 @@ export function temporalConfig(stateDir: string): TemporalConfig {
   const { connectionOptions, namespace = 'default' } = loadClientConnectConfig();
   const { address } = connectionOptions;
   if (address !== undefined) {
-    return { connectionOptions: { ...connectionOptions, address }, namespace, source: 'environment' };
+    return {
+      connectionOptions: { ...connectionOptions, address },
+      namespace,
+      source: 'environment',
+    };
   }
   const up = readUpFile(stateDir)?.temporal;
   return {

@@ -1,4 +1,7 @@
-/** The embedded Temporal server: the dev server with its throttle removed and its database durable (FACTS.md 2). */
+/**
+ * The embedded Temporal server: the dev server with its throttle removed and its database durable
+ * (FACTS.md 2).
+ */
 import { mkdir } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -21,7 +24,9 @@ export interface ServerOptions {
   /** 0 picks a free port. */
   port?: number;
   uiPort?: number;
-  /** In a process group of its own: a ^C in the terminal of `up` must not end it before the workers. */
+  /**
+   * In a process group of its own: a ^C in the terminal of `up` must not end it before the workers.
+   */
   ownGroup?: boolean;
 }
 

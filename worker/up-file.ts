@@ -1,4 +1,6 @@
-/** `up.json`: where the `blockflow up` of this machine is reached; clients on the machine read it. */
+/**
+ * `up.json`: where the `blockflow up` of this machine is reached; clients on the machine read it.
+ */
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';

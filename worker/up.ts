@@ -1,4 +1,8 @@
-/** `blockflow up`: the three roles in one process, with an embedded Temporal server; the form for a single host. */
+/**
+ * `blockflow up`: the three roles in one process, with an embedded Temporal server; the form for a
+ * single host.
+ */
+import type { Logger } from 'pino';
 import type { WorkerConfig } from './config.ts';
 import { stopSignal } from './main.ts';
 import { startRole, roleNames, type Role } from './roles.ts';
@@ -46,7 +50,8 @@ export async function runUp(options: UpOptions): Promise<void> {
   let server: KeptServer | null = null;
   try {
     if (own) server = await keepTemporalServer({ ...options, stateDir: config.stateDir, log });
-    await runRoles(options, server, server ? at(environment, server.address) : environment, stop);
+    const temporal = server ? at(environment, server.address) : environment;
+    await runRoles({ ...options, log }, server, temporal, stop);
   } finally {
     removeUpFile(config.stateDir);
     await server?.stop();
@@ -61,12 +66,11 @@ const at = (config: TemporalConfig, address: string): TemporalConfig => ({
 });
 
 async function runRoles(
-  { config, ready }: UpOptions,
+  { config, ready, log }: UpOptions & { log: Logger },
   server: KeptServer | null,
   temporal: TemporalConfig,
   stop: AbortSignal,
 ): Promise<void> {
-  const log = createLog('up');
   const { connection, namespace } = await connectWorker(log, () => temporal);
   const context = { config, connection, namespace, log };
   const roles: Role[] = [];

@@ -84,4 +84,5 @@ export const spmAgent = (pool: string, away: AwayListener): Call<StorageActiviti
 /** The audit log is the orchestrator's own; a local activity costs one event of history. */
 export const auditLog = proxyLocalActivities<OrchestratorActivities>({
   startToCloseTimeout: '30 seconds',
+  summary: 'write the audit log',
 });

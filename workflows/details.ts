@@ -2,38 +2,47 @@
 import type { OperationStatus } from './contract.ts';
 
 const cell = (text: string) => text.replaceAll('|', '\\|').replaceAll('\n', ' ');
-const name = (path: string) => path.slice(path.lastIndexOf('/') + 1);
+const time = (iso: string) => `${iso.slice(0, 10)} ${iso.slice(11, 19)} UTC`;
+
+/** What a person calls a volume: its file's name. */
+export const fileName = (path: string) => path.slice(path.lastIndexOf('/') + 1);
+export const volumeCount = (count: number) => (count === 1 ? '1 volume' : `${count} volumes`);
 
 /** A markdown table; the live percentage is in the heartbeat of the pending activity. */
 export function detailsOf(status: OperationStatus): string {
-  const chain = (paths: string[]) => paths.map((path) => `\`${name(path)}\``).join(' ← ');
-  const rows: [string, string][] = [
-    ['Phase', `**${status.phase}** since ${status.since}`],
-    ...(status.away ? [['Away', status.away] as [string, string]] : []),
-    ...(status.note ? [['Note', status.note] as [string, string]] : []),
+  const chain = (paths: string[]) => paths.map((path) => `\`${fileName(path)}\``).join(' ← ');
+  const { phase, since, cancel, vm, disk } = status;
+  const row = (key: string, value: string | null) => (value ? [[key, value] as const] : []);
+  const rows = [
+    ...row('Phase', `**${phase}** since ${time(since)}`),
+    ...row('Away', status.away),
+    ...row(phase === 'finished' ? 'Result' : 'Note', status.note),
+    ...row('Progress', phase === 'copying' ? progress(vm, disk) : null),
+    ...row('Cancel now', cancel.possible ? `possible: ${cancel.meaning}` : cancel.meaning),
     ...(status.mode
-      ? ([
-          ['Mode', `${status.mode}, ${mebibytes(status.committedBytes)} to commit`],
-          ['Chain before', chain(status.chainBefore)],
-          ['Chain after', chain(status.chainTarget)],
-          ['Job', `\`${status.jobId ?? ''}\`, limit ${limit(status.bandwidthBytesPerSecond)}`],
-        ] as [string, string][])
+      ? [
+          ...row('Chain before', chain(status.chainBefore)),
+          ...row('Chain wanted', chain(status.chainTarget)),
+          ...row('Mode', `${status.mode}, ${mebibytes(status.committedBytes)} to commit`),
+          ...row('Limit', limit(status.bandwidthBytesPerSecond)),
+          ...row('Job', `\`${status.jobId ?? ''}\``),
+        ]
       : []),
-    ['Progress', progress(status)],
-    ['Cancel now', status.cancel.meaning],
-    ['Host', status.host],
   ];
   const lines = rows.map(([key, value]) => `| ${key} | ${cell(value)} |`);
-  return [`| ${status.vm}/${status.disk} | ${status.operation} |`, '|---|---|', ...lines].join('\n');
+  const title = `| ${vm}/${disk} | ${status.operation} on host ${status.host} |`;
+  return [title, '|---|---|', ...lines].join('\n');
 }
 
-function progress(status: OperationStatus): string {
-  if (status.phase === 'copying') return 'live in the heartbeat of the pending activity: percent, rate';
-  return status.phase === 'finished' ? 'ended' : status.phase;
-}
+/** The figures change too often for the history of a workflow. */
+const progress = (vm: string, disk: string) =>
+  `percent and rate are on the page Pending Activities, and in \`blockflow status ${vm}/${disk}\``;
 
 /** Bytes as MiB with one decimal. */
 export const mebibytes = (bytes: number) => `${(bytes / 1048576).toFixed(1)} MiB`;
 
-const limit = (bytesPerSecond: number) =>
-  bytesPerSecond === 0 ? 'none' : `${mebibytes(bytesPerSecond)}/s`;
+function limit(bytesPerSecond: number): string {
+  if (bytesPerSecond === 0) return 'none';
+  const small = bytesPerSecond < 1048576;
+  return small ? `${(bytesPerSecond / 1024).toFixed(1)} KiB/s` : `${mebibytes(bytesPerSecond)}/s`;
+}

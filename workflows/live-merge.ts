@@ -25,6 +25,7 @@
 import { CancellationScope, uuid4 } from '@temporalio/workflow';
 import type { JobInput } from './contract.ts';
 import { acceptMessages, decide, type Decision } from './decision.ts';
+import { fileName, volumeCount } from './details.ts';
 import { alreadyDone, commitRefused, finishKept, finishMerge, jobLost } from './merge-ending.ts';
 import { giveUp, recordFailure, vmStopped } from './merge-ending.ts';
 import { planMerge } from './merge-planning.ts';
@@ -127,7 +128,7 @@ async function startCommit(op: Operation, job: JobInput): Promise<Attempt | { en
       bandwidthBytesPerSecond: op.status.bandwidthBytesPerSecond,
       keepRelative: op.input.keepRelative,
     },
-    `commit ${plan.committed.length} volume(s) into ${plan.base.path}`,
+    `commit ${volumeCount(plan.committed.length)} into ${fileName(plan.base.path)}`,
   );
   if (started.outcome === 'started') return { end: 'started' };
   if (started.outcome === 'vm-stopped') return { end: 'vm stopped', reason: started.reason };
@@ -138,7 +139,7 @@ async function startCommit(op: Operation, job: JobInput): Promise<Attempt | { en
 /** 4: adds nothing to the history while it waits. */
 async function awaitReady(op: Operation, job: JobInput): Promise<Attempt | Ready> {
   for (let tellConvergence = true; ; tellConvergence = false) {
-    const summary = `copy into ${job.plan.base.path} until both hold the same`;
+    const summary = `copy into ${fileName(job.plan.base.path)} until both hold the same`;
     const input = { ...job, until: 'ready' as const, tellConvergence };
     const seen = await op.host('awaitCommitReady', input, summary);
     if (seen.outcome === 'ready') return { end: 'ready', readyAtMs: seen.readyAtMs };
@@ -158,7 +159,7 @@ interface Ready {
 async function pivot(op: Operation, job: JobInput, readyAtMs: number | null) {
   passPointOfNoReturn(op);
   op.enter('pivoting');
-  const summary = `pivot ${op.id} to ${job.plan.base.path}: suspend, pivot, verify, resume`;
+  const summary = `pivot to ${fileName(job.plan.base.path)}: suspend, pivot, verify, resume`;
   const done = await forwardOnly(() => op.host('ensurePivoted', job, summary));
   if (done.outcome === 'pivoted') {
     const { stallMs, pivotIssuedAtMs: issuedAtMs } = done;
@@ -177,7 +178,7 @@ async function coldMerge(op: Operation, plan: MergePlan): Promise<Attempt> {
   op.enter('copying');
   showInList(op);
   const limit = { bandwidthBytesPerSecond: op.status.bandwidthBytesPerSecond };
-  const summary = `commit ${plan.committed.length} volume(s) into ${plan.base.path}, offline`;
+  const summary = `commit ${volumeCount(plan.committed.length)} into ${fileName(plan.base.path)}, offline`;
   const committed = await op.host('ensureColdCommitted', { ...job, ...limit }, summary);
   if (committed.outcome !== 'committed') return { end: 'plan again', note: committed.reason };
   if (op.input.keepOverlay) return { end: 'kept' };
@@ -186,7 +187,7 @@ async function coldMerge(op: Operation, plan: MergePlan): Promise<Attempt> {
   const { topModifiedNs } = committed;
   const switching = { ...job, topModifiedNs, keepRelative: op.input.keepRelative };
   const switched = await forwardOnly(() =>
-    op.host('ensureColdSwitched', switching, `switch the record to ${plan.base.path}`),
+    op.host('ensureColdSwitched', switching, `switch the record to ${fileName(plan.base.path)}`),
   );
   if (switched.outcome === 'committed') return SWITCHED;
   returnBeforePoint(op, switched.reason);

@@ -1,7 +1,7 @@
 /** Steps 6 to 9 of a merge, and every other way one ends. */
 import { CancellationScope, isCancellation } from '@temporalio/workflow';
 import type { JobInput } from './contract.ts';
-import { mebibytes } from './details.ts';
+import { fileName, mebibytes, volumeCount } from './details.ts';
 import { failureDetails, retry } from './failures.ts';
 import { passPointOfNoReturn, REFUSED, showInList, type Operation } from './operation.ts';
 import type { LiveMergeResult, MergePlan } from './schemas.ts';
@@ -31,9 +31,9 @@ export async function finishMerge(
   const result: LiveMergeResult = {
     ...reportOf(op, plan),
     outcome: 'merged',
-    summary: `merged ${op.id} (${plan.mode}): ${plan.committed.length} volume(s) committed into ${
-      plan.base.path
-    }, ${mebibytes(regainedBytes)} regained`,
+    summary: `merged ${op.id} (${plan.mode}): ${volumeCount(plan.committed.length)} committed into ${fileName(
+      plan.base.path,
+    )}, ${mebibytes(regainedBytes)} regained`,
     chainAfter: proof.chainAfter,
     deleted,
     regainedBytes,
@@ -52,7 +52,7 @@ async function deleteVolumes(op: Operation, plan: MergePlan) {
   for (const pool of new Set(plan.deletes.map((volume) => volume.pool))) {
     const volumes = plan.deletes.filter((volume) => volume.pool === pool);
     const input = { jobId: op.jobId, volumes };
-    const summary = `delete ${volumes.length} volume(s) of pool ${pool}`;
+    const summary = `delete ${volumeCount(volumes.length)} of pool ${pool}`;
     const done = await op.spm(pool)('ensureVolumesAbsent', input, summary);
     deleted.push(...done.deleted);
     regainedBytes += done.regainedBytes;
@@ -74,7 +74,7 @@ export async function finishKept(op: Operation, plan: MergePlan): Promise<LiveMe
   const result: LiveMergeResult = {
     ...reportOf(op, plan),
     outcome: 'kept',
-    summary: `kept the overlay of ${op.id}: ${plan.base.path} is complete, the chain is unchanged`,
+    summary: `kept the overlay of ${op.id}: ${fileName(plan.base.path)} is complete, the chain is unchanged`,
     chainAfter: plan.chainBefore.map((volume) => volume.path),
   };
   await end(op, 'kept', result);

@@ -1,5 +1,6 @@
 /** The contract of MoveImage, CopyImage and RemoveImage: ids, activities, outcomes. Effect-free. */
-import { operationId } from './contract.ts';
+import { defineQuery } from '@temporalio/workflow';
+import { operationId, type OperationStatus, type Phase } from './contract.ts';
 import type { CopyImageInput, ImagePlan, ImagePlanOutcome, ImageRef } from './image-schemas.ts';
 import type { MoveImageInput, RemovalPlan, RemoveImageInput, Reservation } from './image-schemas.ts';
 import type { NamedVolume } from './schemas.ts';
@@ -65,3 +66,14 @@ export interface ImageStorageActivities {
   }): Promise<{ deleted: string[] }>;
   ensureVolumesWiped(input: { jobId: string; volumes: NamedVolume[] }): Promise<void>;
 }
+
+export type ImageOperationName = 'MoveImage' | 'CopyImage' | 'RemoveImage';
+export type ImagePhase = Phase | 'reserving' | 'verifying' | 'naming' | 'switching' | 'wiping';
+
+/** Answer of the `status` query: that of a merge, with an image's phases. */
+export interface ImageStatus extends Omit<OperationStatus, 'operation' | 'phase' | 'mode'> {
+  operation: ImageOperationName;
+  phase: ImagePhase;
+  mode: null;
+}
+export const imageStatusQuery = defineQuery<ImageStatus>('status');

@@ -192,6 +192,9 @@ export const auditEvent = z.strictObject({
   kind: z.enum([
     'started',
     'merged',
+    'moved',
+    'copied',
+    'removed',
     'kept',
     'already-done',
     'cancelled',

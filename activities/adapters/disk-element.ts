@@ -7,6 +7,7 @@ const options = {
   preserveOrder: true,
   parseTagValue: false,
   parseAttributeValue: false,
+  trimValues: false,
 } as const;
 const parser = new XMLParser(options);
 const builder = new XMLBuilder({ ...options, suppressEmptyNode: true });

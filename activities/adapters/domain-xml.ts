@@ -8,6 +8,8 @@ const parser = new XMLParser({
   attributeNamePrefix: '@',
   parseAttributeValue: false,
   parseTagValue: false,
+  // A name may end in a blank.
+  trimValues: false,
   isArray: (name) => arrays.has(name),
 });
 const builder = new XMLBuilder({

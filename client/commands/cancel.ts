@@ -36,7 +36,8 @@ async function cancel(screen: Screen, operation: Operation, options: Options): P
   if (state !== 'running') throw tooLate(id, `it is over already (${state})`);
   if (status && !status.cancel.possible) throw tooLate(id, status.cancel.meaning);
   await operation.cancel();
-  if (!options.json) for (const trouble of troubles) screen.tell(`${id}: ${trouble}; it cancels later`);
+  if (!options.json)
+    for (const trouble of troubles) screen.tell(`${id}: ${trouble}; it cancels later`);
   const { followOnScreen, INTERRUPTED } = await import('../follow-on-screen.ts');
   try {
     const result = await followOnScreen(screen, operation, options.json);
@@ -45,7 +46,8 @@ async function cancel(screen: Screen, operation: Operation, options: Options): P
   } catch (error) {
     if (!(error instanceof BlockflowError) || error.type !== 'Cancelled') throw error;
     if (options.json) printJson(screen, { outcome: 'cancelled', id, exitCode: exitCodes.done });
-    else screen.print(`${id} is cancelled: the job is ended, the chain unchanged, nothing is left.`);
+    else
+      screen.print(`${id} is cancelled: the job is ended, the chain unchanged, nothing is left.`);
     return exitCodes.done;
   }
 }

@@ -18,7 +18,9 @@ export async function withBlockflow<T>(
   body: (blockflow: Blockflow) => Promise<T>,
 ): Promise<T> {
   const { connectBlockflow } = await import('../connect-blockflow.ts');
-  const blockflow = await connectBlockflow(options.host === undefined ? {} : { host: options.host });
+  const blockflow = await connectBlockflow(
+    options.host === undefined ? {} : { host: options.host },
+  );
   try {
     return await body(blockflow);
   } finally {

@@ -38,7 +38,8 @@ async function list(
   return withBlockflow({}, async (blockflow) => {
     const operations = await blockflow.list(filter);
     if (options.json) printJson(screen, { operations, exitCode: 0 });
-    else await show(screen, operations, options.running ? 'No operation runs.' : 'No operations yet.');
+    else
+      await show(screen, operations, options.running ? 'No operation runs.' : 'No operations yet.');
     return 0;
   });
 }
@@ -53,7 +54,9 @@ async function show(screen: Screen, operations: OperationSummary[], none: string
     host,
     outcome ?? (state === 'running' ? phase || state : state),
     timeWords(at.startedAt),
-    durationWords((Date.parse(at.endedAt ?? new Date().toISOString()) - Date.parse(at.startedAt)) / 1000),
+    durationWords(
+      (Date.parse(at.endedAt ?? new Date().toISOString()) - Date.parse(at.startedAt)) / 1000,
+    ),
   ]);
   const heading = ['DISK', 'OPERATION', 'HOST', 'STATE', 'STARTED', 'TOOK'];
   const [first, ...lines] = columns([heading, ...rows]);

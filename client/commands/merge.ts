@@ -32,15 +32,23 @@ export function defineMerge(program: Command, context: Context): void {
     )
     .argument('<VM>', 'as `virsh list --all` names it; VM/DISK names the disk too')
     .argument('[DISK]', 'target such as vda')
-    .option('--top <volume>', 'path, name in its pool, or index such as vda[2] (default: active layer)')
+    .option(
+      '--top <volume>',
+      'path, name in its pool, or index such as vda[2] (default: active layer)',
+    )
     .option('--base <volume>', 'likewise (default: the bottom of the chain)')
     .addOption(new Option('--shallow', 'base is the next volume below top').conflicts('base'))
     .addOption(
-      new Option('--snapshot <name>', 'delete the layer of this external snapshot of libvirt')
-        .conflicts(['top', 'base', 'shallow']),
+      new Option(
+        '--snapshot <name>',
+        'delete the layer of this external snapshot of libvirt',
+      ).conflicts(['top', 'base', 'shallow']),
     )
     .option('--bandwidth <rate>', 'limit: MiB/s, or with a unit (512K, 200M, 1G)')
-    .option('--keep-overlay', 'at READY end the job without a pivot: base is complete, the chain stays')
+    .option(
+      '--keep-overlay',
+      'at READY end the job without a pivot: base is complete, the chain stays',
+    )
     .option('--keep-relative', 'keep relative backing file names')
     .option('--keep-volumes', 'do not delete the committed volumes')
     .addOption(
@@ -82,7 +90,8 @@ async function merge(
     const { id, runId, attached } = operation;
     if (options.detach) {
       if (options.json) printJson(screen, { outcome: 'started', id, runId, attached });
-      else screen.print(`${id} ${attached ? 'runs already' : 'has started'}: blockflow status ${id}`);
+      else
+        screen.print(`${id} ${attached ? 'runs already' : 'has started'}: blockflow status ${id}`);
       return 0;
     }
     if (attached && !options.json) screen.tell(`${id}: this merge runs already, following it`);

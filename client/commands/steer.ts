@@ -13,7 +13,9 @@ export function defineBandwidth(program: Command, context: Context): void {
   program
     .command('bandwidth')
     .summary('change the limit of a running copy')
-    .description('Sets the limit of the running copy: MiB/s, or with a unit (512K, 200M, 1G); 0 is none.')
+    .description(
+      'Sets the limit of the running copy: MiB/s, or with a unit (512K, 200M, 1G); 0 is none.',
+    )
     .argument('<VM>', 'VM, or VM/DISK')
     .argument('<DISK|RATE>')
     .argument('[RATE]')
@@ -61,7 +63,8 @@ async function steer(
   return withBlockflow({}, async (blockflow) => {
     const operation = await blockflow.operation(ref.vm, ref.disk);
     const answer = await send(operation, third ?? second);
-    if (options.json) printJson(screen, { outcome: 'accepted', id: operation.id, answer, exitCode: 0 });
+    if (options.json)
+      printJson(screen, { outcome: 'accepted', id: operation.id, answer, exitCode: 0 });
     else screen.print(`${operation.id}: ${answer}`);
     return 0;
   });

@@ -45,7 +45,9 @@ export async function poolsToServe(uri: string): Promise<string[]> {
 function checkPools(pools: readonly Pool[]): Check {
   const usable = pools.filter(({ type }) => filePoolTypes.includes(type));
   if (usable.length > 0) {
-    return storage.ok(`pools: ${usable.map(({ name, folder }) => `${name} (${folder})`).join(', ')}`);
+    return storage.ok(
+      `pools: ${usable.map(({ name, folder }) => `${name} (${folder})`).join(', ')}`,
+    );
   }
   const mend = 'virsh pool-create-as images dir --target /var/lib/libvirt/images';
   return storage.fails('no active storage pool of files: nothing may be changed', mend);
@@ -63,7 +65,9 @@ async function checkDisks(libvirt: Libvirt, pools: readonly Pool[]): Promise<Che
   let count = 0;
   for (const domain of domains.values()) {
     wrong.push(...(await checkQemu(domain)));
-    for (const disk of domain.disks.filter(({ device, chain }) => device === 'disk' && chain.length)) {
+    for (const disk of domain.disks.filter(
+      ({ device, chain }) => device === 'disk' && chain.length,
+    )) {
       count += 1;
       for (const { path } of disk.chain) {
         wrong.push(...(await checkRights(`${domain.name}/${disk.target}`, path)));

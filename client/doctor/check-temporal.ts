@@ -9,7 +9,10 @@ import { checker, wordsOf, type Check } from './check.ts';
 const temporal = checker('temporal');
 const agents = checker('agents');
 
-/** Temporal, its namespace, and the agents that should poll. @param pools names that an SPM agent should serve. */
+/**
+ * Temporal, its namespace, and the agents that should poll.
+ * @param pools names that an SPM agent should serve.
+ */
 export async function checkTemporal(host: string | undefined, pools: string[]): Promise<Check[]> {
   let session: Session;
   try {
@@ -66,7 +69,13 @@ async function checkAgents(session: Session, pools: string[]): Promise<Check[]> 
   const { host } = session;
   return Promise.all([
     checkAgent(session, ORCHESTRATOR_QUEUE, 'workflow', 'orchestrator', 'orchestrator'),
-    checkAgent(session, hostQueue(host), 'activity', `agent of host ${host}`, `host --host ${host}`),
+    checkAgent(
+      session,
+      hostQueue(host),
+      'activity',
+      `agent of host ${host}`,
+      `host --host ${host}`,
+    ),
     ...pools.map((pool) =>
       checkAgent(session, spmQueue(pool), 'activity', `SPM agent of pool ${pool}`, 'spm'),
     ),

@@ -3,7 +3,8 @@
  *
  *   node client/examples/merge-all.ts web1/vda web1/vdb db1/vda
  *
- * The Temporal server is found as by the command line (TEMPORAL_ADDRESS, or the running `blockflow up`).
+ * The Temporal server is found as by the command line (TEMPORAL_ADDRESS, or the running `blockflow
+ * up`).
  */
 import { BlockflowError, connectBlockflow } from '../index.ts';
 

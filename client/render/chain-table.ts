@@ -1,4 +1,6 @@
-/** The chain of a disk for a person: volumes, views, where they differ, and whose job runs. Pure. */
+/**
+ * The chain of a disk for a person: volumes, views, where they differ, and whose job runs. Pure.
+ */
 import { basename } from 'node:path';
 import type { ChainObservation } from '../../workflows/schemas.ts';
 import type { Screen } from '../screen.ts';
@@ -39,7 +41,9 @@ function volumeTable({ volumes, views, disk }: ChainObservation, paint: Screen['
   const [first = '', ...lines] = columns([heading, ...rows], new Set([3, 4]));
   const internal = volumes
     .filter((volume) => volume.internalSnapshots.length > 0)
-    .map((v) => `  ${basename(v.path)} holds internal snapshots: ${v.internalSnapshots.join(', ')}`);
+    .map(
+      (v) => `  ${basename(v.path)} holds internal snapshots: ${v.internalSnapshots.join(', ')}`,
+    );
   return [paint('bold', first), ...lines, ...internal];
 }
 

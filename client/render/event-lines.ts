@@ -13,7 +13,9 @@ const STYLES: Partial<Record<AuditEvent['kind'], Style>> = {
   refused: 'red',
 };
 
-/** One event of the audit log: when, what, on which disk, by whom, why, and how the chain changed. */
+/**
+ * One event of the audit log: when, what, on which disk, by whom, why, and how the chain changed.
+ */
 export function eventLines(event: AuditEvent, paint: Screen['paint']): string[] {
   const { time, kind, vm, disk, host, who, reason, before, after } = event;
   const style = STYLES[kind];

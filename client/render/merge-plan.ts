@@ -35,9 +35,13 @@ function planRows(plan: MergePlan, keepOverlay: boolean): string[] {
     `  after     ${chainWords(after)}`,
     `  space     ${sizeWords(plan.spaceNeededBytes)} needed, ${sizeWords(plan.spaceFreeBytes)} free`,
     ...deletes.map(({ path, pool }) => `  delete    ${path} (pool ${pool})`),
-    ...snapshots.map(({ name, action }) => `  snapshot  ${name}: libvirt's record is ${FOLLOW[action]}`),
+    ...snapshots.map(
+      ({ name, action }) => `  snapshot  ${name}: libvirt's record is ${FOLLOW[action]}`,
+    ),
     ...(plan.adopted ? [`  adopts    job ${plan.adopted.jobId} of an earlier run`] : []),
-    ...(plan.alreadyMerged ? ['  merged    the chain is merged already, only deletion remains'] : []),
+    ...(plan.alreadyMerged
+      ? ['  merged    the chain is merged already, only deletion remains']
+      : []),
     '  steps',
     ...stepsOf(plan, keepOverlay).map((step, i) => `    ${i + 1}. ${step}`),
   ];

@@ -27,7 +27,9 @@ export function phaseOf(view: OperationView): string {
 export function notesOf(view: OperationView): string[] {
   if (view.state !== 'running') return [];
   const { status, progress, troubles } = view;
-  return [status?.away, status?.note ?? progress?.note, ...troubles].filter((note) => !!note) as string[];
+  return [status?.away, status?.note ?? progress?.note, ...troubles].filter(
+    (note) => !!note,
+  ) as string[];
 }
 
 export function copyWords(progress: Progress): string {

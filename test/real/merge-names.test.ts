@@ -86,7 +86,7 @@ describe('names in a chain', () => {
 
 describe('names of a VM', () => {
   it('merges a VM whose name is the number of another running VM', async () => {
-    const { virsh } = { virsh: system.host.virsh.bind(system.host) };
+    const virsh = (...args: string[]) => system.host.virsh(...args);
     const before = await start({ vm: 'counted' });
     const id = Number(await virsh('domid', 'counted'));
     await before.close();
@@ -107,6 +107,7 @@ describe('names of a VM', () => {
     const result = await merged(system, { vm, disk: 'vda' });
     expect(result).toMatchObject({ mode: 'active', chainAfter: here.chain.slice(0, 1) });
     await expectLeftClean(here, [`${vm}.qcow2`]);
+    await system.host.virsh('destroy', vm);
     await here.verifyAfterCrash();
   });
 });

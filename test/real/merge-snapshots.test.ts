@@ -23,7 +23,7 @@ const NAMES = ['first', 'second', 'third one'];
 
 /** What libvirt tells of a VM's snapshots: name and parent of each, and the current one. */
 async function snapshotTree(vm: string) {
-  const { virsh } = { virsh: (...args: string[]) => system.host.virsh('-q', ...args) };
+  const virsh = (...args: string[]) => system.host.virsh('-q', ...args);
   const names = (await virsh('snapshot-list', vm, '--name')).split('\n').filter(Boolean);
   const parents = names.map(async (name) => {
     const xml = await virsh('snapshot-dumpxml', vm, '--snapshotname', name);

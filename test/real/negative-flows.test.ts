@@ -1,4 +1,5 @@
 /** The three negative flows of LiveMerge's first description (seed 000), by their names. */
+import { basename } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { WorkflowFailedError } from '@temporalio/client';
 import { failureDetails } from '../../workflows/failures.ts';
@@ -21,7 +22,7 @@ afterEach(async () => {
 afterAll(() => system.close());
 
 /** A merge that copies, slowly enough to be caught at it. */
-async function copyingMerge(more: { onVmStop?: 'continue' } = {}) {
+async function copyingMerge(more: { onVmStop?: 'continue'; bandwidthBytesPerSecond?: number } = {}) {
   scene = await startScene({ system, vm: `web${++count}`, snapshotNames: ['s1'] });
   const request = { vm: scene.guest.name, disk: 'vda', bandwidthBytesPerSecond: SLOW, ...more };
   const merge = await system.merge(request);
@@ -65,6 +66,8 @@ describe('Negative flow (VM crashes during live merge)', () => {
   it.each([
     ['QEMU is killed', () => scene.guest.kill(), 'crashed'],
     ['the VM is destroyed', () => system.host.virsh('destroy', scene.guest.name), 'destroyed'],
+    // The test guest has no ACPI; a QEMU that is asked to end looks to libvirt as a guest that shut itself down.
+    ['the guest shuts down', () => process.kill(system.host.qemuPid(scene.guest.name)), 'shutdown'],
   ] as const)('%s: it fails with the reason, the snapshot remains', async (_, stop, reason) => {
     const merge = await copyingMerge();
     await stop();
@@ -72,7 +75,7 @@ describe('Negative flow (VM crashes during live merge)', () => {
     await expectStopped(merge, reason);
     expect((await system.host.virsh('snapshot-list', scene.guest.name, '--name')).trim()).toBe('s1');
     expect((await activeLayer(scene.guest)).path).toBe(scene.chain.at(-1));
-    expect(await scene.files()).toEqual(scene.chain.map((path) => path.slice(scene.pool.length + 1)).sort());
+    expect(await scene.files()).toEqual(scene.chain.map((path) => basename(path)).sort());
     const xml = await system.host.virsh('dumpxml', scene.guest.name, '--inactive');
     expect(xml).not.toContain('urn:blockflow');
     await scene.verifyAfterCrash();
@@ -100,10 +103,10 @@ describe('Negative flow (VM crashes during live merge)', () => {
     ['crashes', () => scene.guest.kill()],
     ['is destroyed', () => system.host.virsh('destroy', scene.guest.name)],
   ] as const)('with --on-vm-stop continue it goes on cold when the VM %s', async (_, stop) => {
-    const merge = await copyingMerge({ onVmStop: 'continue' });
+    // The limit of the live copy holds for the offline one too, which cannot be changed while it runs.
+    const merge = await copyingMerge({ onVmStop: 'continue', bandwidthBytesPerSecond: 8 * SLOW });
     await stop();
     await shutDown();
-    // The limit of the live copy would hold for the offline one too, which cannot be changed while it runs.
     expect(await expectMerged(scene, merge, 'shut off')).toMatchObject({ mode: 'cold' });
   });
 });

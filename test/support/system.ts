@@ -52,6 +52,8 @@ export interface SystemOptions {
   /** Goes into the name of the host's folder. */
   name?: string;
   roles?: readonly RoleName[];
+  /** Makes the folder, below the host's, that comes first on the PATH of the roles. */
+  pathFolder?: (root: string) => string;
   faults?: Partial<Record<RoleName, readonly Fault[]>>;
 }
 
@@ -68,6 +70,8 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   let temporalRuns = true;
   const config = { host: HOST, libvirtUri: host.uri, stateDir, runtimeDir };
   const trace = join(host.root, 'effects');
+  const first = options.pathFolder?.(host.root);
+  const path = first === undefined ? {} : { PATH: `${first}:${process.env['PATH']}` };
 
   const system: System = {
     host,
@@ -82,7 +86,8 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
       const args = [name, JSON.stringify(config), JSON.stringify(faults), trace];
       const log = join(host.root, `${name}.log`);
       const faulty = faults.length > 0;
-      processes.set(name, { faulty, ...(await startRoleProcess(args, log, temporal.address)) });
+      const env = { TEMPORAL_ADDRESS: temporal.address, NODE_OPTIONS: '', ...path };
+      processes.set(name, { faulty, ...(await startRoleProcess(args, log, env)) });
     },
     async killRole(name, signal = 'SIGKILL') {
       processes.get(name)?.kill(signal);
@@ -161,7 +166,7 @@ interface RoleProcess {
 async function startRoleProcess(
   args: string[],
   logFile: string,
-  address: string,
+  env: Record<string, string>,
 ): Promise<RoleProcess> {
   const before = (await readFile(logFile, 'utf8').catch(() => '')).length;
   const output = { file: logFile, append: true } as const;
@@ -169,7 +174,7 @@ async function startRoleProcess(
     process.execPath,
     ['--disable-warning=ExperimentalWarning', roleScript, ...args],
     {
-      env: { TEMPORAL_ADDRESS: address, NODE_OPTIONS: '' },
+      env,
       stdin: 'ignore',
       stdout: output,
       stderr: output,

@@ -1,0 +1,135 @@
+/** Recorded histories against the code of today: the same commands, the same shapes, the same endings. */
+import { readdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import { bundleWorkflowCode, DefaultLogger, Runtime, Worker } from '@temporalio/worker';
+import { DeterminismViolationError } from '@temporalio/workflow';
+import type { z } from 'zod';
+import { hostSchemas, storageSchemas } from '../../activities/schemas.ts';
+import { workflowSource } from '../../worker/bundle.ts';
+import { liveMergeInput, liveMergeResult } from '../../workflows/schemas.ts';
+import { decode, historiesFolder, payloadTexts, recordedText, recordings } from './recorded.ts';
+import { recordingNames, type Ending, type RecordedFailure } from './recorded.ts';
+import type { RecordedHistory, RecordingName } from './recorded.ts';
+
+const logger = new DefaultLogger('ERROR', () => undefined);
+beforeAll(() => {
+  const filter = 'off';
+  Runtime.install({ logger, telemetryOptions: { logging: { filter, forward: {} } } });
+});
+
+const historyOf = (name: RecordingName) => JSON.parse(recordedText(name)) as RecordedHistory;
+const attributes = <K extends keyof RecordedHistory['events'][number]>(
+  { events }: RecordedHistory,
+  key: K,
+) => events.flatMap((event) => (event[key] === undefined ? [] : [event[key]]));
+
+type Options = Parameters<typeof Worker.runReplayHistories>[0];
+/** The errors of replaying every recording, by its name. */
+async function replayAll(options: Options): Promise<Record<string, unknown>> {
+  const histories = recordingNames.map((workflowId) => ({
+    workflowId,
+    history: historyOf(workflowId),
+  }));
+  const errors: Record<string, unknown> = {};
+  for await (const { workflowId, error } of Worker.runReplayHistories(options, histories)) {
+    if (error) errors[workflowId] = error;
+  }
+  return errors;
+}
+
+describe('The recorded histories', () => {
+  it('are those that the recorder makes, one for every outcome of a result', () => {
+    const files = readdirSync(historiesFolder).filter((file) => file.endsWith('.json'));
+    expect(files.sort()).toEqual(recordingNames.map((name) => `${name}.json`).sort());
+    const endings = Object.values<Ending>(recordings);
+    const outcomes = new Set(endings.flatMap((e) => ('outcome' in e ? [e.outcome] : [])));
+    expect([...outcomes].sort()).toEqual([...liveMergeResult.shape.outcome.options].sort());
+  });
+
+  it('replay against the code of today', async () => {
+    const source = await workflowSource(join(tmpdir(), 'blockflow-test', 'bundles'));
+    expect(await replayAll(source)).toEqual({});
+  });
+
+  it('do not replay against a workflow with one activity more', async () => {
+    const workflowsPath = fileURLToPath(new URL('broken/index.ts', import.meta.url));
+    const workflowBundle = await bundleWorkflowCode({ workflowsPath, logger });
+    const errors = await replayAll({ workflowBundle });
+    expect(Object.keys(errors).sort()).toEqual([...recordingNames].sort());
+    for (const error of Object.values(errors)) {
+      expect(error).toBeInstanceOf(DeterminismViolationError);
+    }
+  });
+});
+
+const schemas: Record<string, { input: z.ZodType; result: z.ZodType }> = {
+  ...hostSchemas,
+  ...storageSchemas,
+};
+
+describe.each(recordingNames)('The history of %s', (name) => {
+  const history = historyOf(name);
+
+  it('began with a request, and its activities have arguments, of the schemas', () => {
+    const [started] = attributes(history, 'workflowExecutionStartedEventAttributes');
+    expect(decode(started?.input).map((input) => liveMergeInput.parse(input))).toHaveLength(1);
+    for (const { activityType, input } of attributes(
+      history,
+      'activityTaskScheduledEventAttributes',
+    )) {
+      const [value = {}] = decode(input);
+      const { error } = schemas[activityType.name]?.input.safeParse(value) ?? { error: 'none' };
+      expect([activityType.name, error]).toEqual([activityType.name, undefined]);
+    }
+  });
+
+  it('has results of the schemas', () => {
+    const types = new Map(
+      history.events.map((event) => [
+        event.eventId,
+        event.activityTaskScheduledEventAttributes?.activityType.name ?? '',
+      ]),
+    );
+    for (const done of attributes(history, 'activityTaskCompletedEventAttributes')) {
+      const type = types.get(done.scheduledEventId) ?? '';
+      const { error } = schemas[type]?.result.safeParse(decode(done.result)[0]) ?? { error: 'none' };
+      expect([type, error]).toEqual([type, undefined]);
+    }
+  });
+
+  it('ended as it should', () => {
+    expect(endingOf(history)).toEqual(recordings[name]);
+  });
+
+  it('names no machine but the private host', () => {
+    const text = recordedText(name);
+    for (const told of [text, ...payloadTexts(text)]) {
+      const foreign = told.match(/@(?!h1\b)[a-z][\w.-]*|file:\/\/\/\S*|\/(?:root|home)\/\S*/g) ?? [];
+      expect(foreign.filter((found) => !found.startsWith('@temporalio'))).toEqual([]);
+    }
+    const identities = [...text.matchAll(/"identity": ?"([^"]*)"/g)].map((match) => match[1]);
+    expect(identities.filter((identity) => !/^\w+@h1(:\d+)?$/.test(identity ?? ''))).toEqual([]);
+  });
+});
+
+function endingOf(history: RecordedHistory): Ending | null {
+  const [completed] = attributes(history, 'workflowExecutionCompletedEventAttributes');
+  const [failed] = attributes(history, 'workflowExecutionFailedEventAttributes');
+  const [cancelled] = attributes(history, 'workflowExecutionCanceledEventAttributes');
+  if (completed) {
+    const { outcome, mode } = liveMergeResult.parse(decode(completed.result)[0]);
+    return { outcome, mode };
+  }
+  if (failed) return ours(failed.failure);
+  return cancelled ? { cancelled: true } : null;
+}
+
+/** The first of our failures in the chain of causes. */
+function ours({ applicationFailureInfo: info, cause }: RecordedFailure): Ending | null {
+  if (!info) return cause ? ours(cause) : null;
+  const [details] = decode(info.details) as [{ code: string }];
+  return { type: info.type as 'Refused', code: details.code };
+}

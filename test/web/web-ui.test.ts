@@ -1,0 +1,149 @@
+/** What a person at night finds in the Web UI: during a merge, after it, and after one that failed. */
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { connectBlockflow, type Blockflow, type Operation } from '../../client/index.ts';
+import { startScene, startSharedSystem, type Scene } from '../support/merge-scene.ts';
+import { HOST, type System } from '../support/system.ts';
+import { openWebUi, type WebUi } from './browser.ts';
+
+const SLOW_BYTES_PER_SECOND = 65536;
+let system: System;
+let blockflow: Blockflow;
+let ui: WebUi;
+let running: Scene;
+let stopping: Scene;
+let held: Operation;
+let doomed: Operation;
+
+beforeAll(async () => {
+  system = await startSharedSystem({ name: 'web' });
+  const { temporal, stateDir, host } = system;
+  // The guest writes into two clusters a round, so that a slow copy becomes READY in the end.
+  const guest = { slots: 16, writesPerSecond: 40 };
+  [ui, blockflow, running, stopping] = await Promise.all([
+    openWebUi(temporal.uiUrl, host.root),
+    connectBlockflow({ address: temporal.address, host: HOST, stateDir }),
+    startScene({ system, vm: 'web1', guest }),
+    startScene({ system, vm: 'web2', guest }),
+  ]);
+  const slow = { disk: 'vda', bandwidthBytesPerSecond: SLOW_BYTES_PER_SECOND };
+  held = await blockflow.merge({ vm: 'web1', ...slow });
+  doomed = await blockflow.merge({ vm: 'web2', ...slow });
+  for await (const { status } of held.progress()) if (status?.phase === 'copying') break;
+}, 180_000);
+
+afterAll(async () => {
+  await ui?.close();
+  await blockflow?.close();
+  await system?.close();
+});
+
+const pageOf = ({ id, runId }: Operation, page: string) =>
+  `workflows/${encodeURIComponent(id)}/${runId}/${page}`;
+const listWhere = (query: string) => `workflows?query=${encodeURIComponent(query)}`;
+
+describe('the Web UI during a merge', () => {
+  it('lists it by its disk, type, and search attributes', async () => {
+    const query = 'BlockflowVm="web1" AND BlockflowDisk="vda" AND BlockflowPhase="copying"';
+    await ui.expect(listWhere(query), 'web1/vda', 'LiveMerge', '1 Running');
+    await ui.expect(
+      pageOf(held, 'search-attributes'),
+      '"BlockflowVm": "web1"',
+      '"BlockflowDisk": "vda"',
+      '"BlockflowHost": "h1"',
+      '"BlockflowOperation": "LiveMerge"',
+      '"BlockflowPhase": "copying"',
+    );
+  });
+
+  it('tells in one line and two tables what it is, what it does, and what a cancel means', async () => {
+    const text = await ui.expect(
+      pageOf(held, 'user-metadata'),
+      'merge web1 vda on h1',
+      'blockflow cancel web1/vda',
+      'LiveMerge on host h1',
+      'copying since',
+      'web1.qcow2 ← web1-snap1.qcow2',
+      'percent and rate are on the page Pending Activities',
+      'possible: the job is ended, the chain stays as it is, nothing is left behind',
+    );
+    // A table that did not become one still has its bars.
+    expect(text).not.toContain('|---|');
+    expect(text).toMatch(/Chain wanted\s+web1\.qcow2\n/);
+    expect(text).toMatch(/Limit\s+64\.0 KiB\/s/);
+  });
+
+  it('shows its steps in words, and the progress of the one that runs', async () => {
+    await ui.expect(
+      pageOf(held, 'timeline'),
+      'plan the merge of web1/vda',
+      'record the job in the domain',
+      'commit 1 volume into web1.qcow2',
+      'copy into web1.qcow2 until both hold the same',
+    );
+    await ui.expect(pageOf(held, 'pending-activities'), 'awaitCommitReady', '"percent":', '"rateBytes');
+  });
+
+  it('answers the described status query', async () => {
+    await ui.expect(pageOf(held, 'query'), 'Query Type', 'Run Query');
+    await ui.page.locator('#query-select').setTimeout(30_000).click();
+    await ui.shows('Phase, chain, and what happens if one cancels now');
+    await ui.page.keyboard.press('Escape');
+    await ui.click('Run Query');
+    await ui.shows('"phase": "copying"', '"committedBytes":');
+  });
+
+  it('offers the described updates', async () => {
+    await ui.expect(pageOf(held, 'timeline'), 'More Actions');
+    await ui.click('More Actions');
+    await ui.click('Send an Update');
+    await ui.page.locator('#update-select').setTimeout(30_000).click();
+    await ui.shows(
+      'bandwidth\nLimit of the running copy in bytes per second, 0 for none',
+      'decide\npivot or keep: ends the wait of --wait-for-decision',
+    );
+  });
+});
+
+describe('the Web UI after a merge', () => {
+  it('shows what was reached, and that it is over', async () => {
+    await held.setBandwidth(0);
+    const { summary } = await held.result();
+    await ui.expect(pageOf(held, 'user-metadata'), summary, 'finished since', 'it is over');
+    await ui.expect(
+      pageOf(held, 'timeline'),
+      'Completed',
+      '"outcome": "merged"',
+      'pivot to web1.qcow2: suspend, pivot, verify, resume',
+      'prove the chain in all views, unused',
+      'delete 1 volume of pool images',
+    );
+    await ui.expect(listWhere('BlockflowOutcome="merged"'), 'web1/vda', 'Completed');
+    expect(await running.files()).not.toContain('web1-snap1.qcow2');
+  });
+});
+
+describe('the Web UI after a failure', () => {
+  it('says that the VM stopped, what is true now, and what to do', async () => {
+    await stopping.guest.kill();
+    const error = await doomed.result().then(
+      () => new Error('it did not fail'),
+      (failure: Error) => failure,
+    );
+    expect(error.message).toContain('the VM stopped');
+    await ui.expect(pageOf(doomed, 'timeline'), 'Failed', 'the VM stopped', 'Repeat the request');
+    await ui.expect(
+      pageOf(doomed, 'user-metadata'),
+      'finished since',
+      'the chain is unchanged, no flushed write is lost',
+    );
+    await ui.expect(listWhere('BlockflowOutcome="failed"'), 'web2/vda', 'Failed');
+  });
+
+  it('says why a request was refused', async () => {
+    const refused = await blockflow.merge({ vm: 'nobody', disk: 'vda' });
+    await expect(refused.result()).rejects.toThrow();
+    await ui.expect(pageOf(refused, 'timeline'), 'Failed', 'Refused', 'nobody');
+    await ui.expect(pageOf(refused, 'user-metadata'), 'finished since', 'Result');
+    await ui.expect(listWhere('BlockflowOutcome="refused"'), 'nobody/vda');
+  });
+});

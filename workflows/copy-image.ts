@@ -1,0 +1,86 @@
+/**
+ * CopyImage: copies an image with all its volumes to a pool; no record is touched, and the copy's chain refers only to the
+ * copy. Also of a shared image (a template).
+ *
+ *   planning ─ reserving ─ copying ─ verifying ─ naming ─ finished
+ *      └─ waiting for space
+ *
+ * Steps 1 to 5 are those of MoveImage (see there for what is durable). Then the hold and the reservation are gone.
+ *
+ * Cancel: until the copies have their names they go, and the source is exactly what it was; then it is refused.
+ * Invariants: I6, I9, I10, I14, I15, I17.
+ */
+import { CancellationScope, uuid4 } from '@temporalio/workflow';
+import { mebibytes } from './details.ts';
+import { retry } from './failures.ts';
+import { discard, planTransfer, untilNamed } from './image-copying.ts';
+import { openImageOperation, passPointOfNoReturn, runImageOperation } from './image-operation.ts';
+import type { ImageOperation } from './image-operation.ts';
+import type { CopyImageInput, ImagePlan, TransferResult } from './image-schemas.ts';
+import { imageId } from './move-contract.ts';
+
+const BEFORE = 'the copies are removed, the source stays exactly as it is';
+const AFTER = 'refused: the copy is there';
+
+export async function CopyImage(input: CopyImageInput): Promise<TransferResult> {
+  const name = input.name === undefined ? '' : ` --name ${input.name}`;
+  const op = openImageOperation({
+    ...{ operation: 'CopyImage', image: input.image, host: input.host, jobId: uuid4() },
+    ...{ bandwidthBytesPerSecond: input.bandwidthBytesPerSecond, requestedBy: input.requestedBy },
+    words: `copy ${imageId(input.image)} --to ${input.to}${name}`,
+    cancel: { before: BEFORE, after: AFTER },
+  });
+  const after = (result: TransferResult) => result.chainAfter;
+  return runImageOperation(op, { kind: 'copied', after, body: () => copy(op, input) });
+}
+
+const ATTEMPTS = 3;
+
+async function copy(op: ImageOperation, input: CopyImageInput): Promise<TransferResult> {
+  for (let attempt = 1; ; attempt++) {
+    const planned = await planTransfer(op, { operation: 'CopyImage', ...input });
+    if (planned.kind === 'done') throw new Error('a copy is never done before it was made');
+    const { plan } = planned;
+    const again = await untilNamed(op, plan, input);
+    if (again === null) {
+      passPointOfNoReturn(op, AFTER);
+      return CancellationScope.nonCancellable(() => finishCopy(op, plan, input));
+    }
+    await CancellationScope.nonCancellable(() => discard(op, plan, op.jobId));
+    if (attempt === ATTEMPTS) {
+      throw retry('command-failed', {
+        attempted: `copying ${op.id}`,
+        now: `it was changed each time between plan and copy (${again})`,
+        next: 'Keep the VM down and its disk unwritten, then repeat the request',
+      });
+    }
+    op.jobId = uuid4();
+    op.enter('planning', { note: again });
+  }
+}
+
+async function finishCopy(
+  op: ImageOperation,
+  plan: ImagePlan,
+  input: CopyImageInput,
+): Promise<TransferResult> {
+  const { jobId } = op;
+  const { pool } = plan.to;
+  await op.host('ensureImageReleased', { jobId }, 'let go of the source and the copies');
+  const tidy = { pool, jobId, targets: 'keep' as const };
+  await op.spm(pool)('ensureReservationAbsent', tidy, `remove the reservation in pool ${pool}`);
+  const chainAfter = plan.volumes.map((volume) => `${plan.to.folder}/${volume.name}`);
+  return {
+    outcome: 'copied',
+    summary: `copied ${op.id} to ${chainAfter.at(-1)}: ${plan.volumes.length} volume(s), ${mebibytes(
+      plan.totalBytes,
+    )}`,
+    jobId,
+    chainBefore: plan.volumes.map((volume) => volume.path),
+    chainAfter,
+    copiedBytes: plan.totalBytes,
+    verified: input.verify === 'full',
+    removal: null,
+    warnings: [],
+  };
+}

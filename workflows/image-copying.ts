@@ -1,0 +1,155 @@
+/** Steps 1 to 5 of a move and of a copy: plan, reserve, hold, copy, verify, name. All of it can be undone. */
+import { CancellationScope } from '@temporalio/workflow';
+import { mebibytes } from './details.ts';
+import { retry } from './failures.ts';
+import { refusedImage } from './image-failures.ts';
+import type { ImageOperation } from './image-operation.ts';
+import type { ImagePlan, ImagePlanOutcome } from './image-schemas.ts';
+import type { ImageJob, PlanRequest } from './move-contract.ts';
+
+export type Planned = Exclude<ImagePlanOutcome, { kind: 'no-space' }>;
+
+/** 1: waits for space in the target pool; removes what earlier runs of it left to nobody's use. */
+export async function planTransfer(op: ImageOperation, request: PlanRequest): Promise<Planned> {
+  for (;;) {
+    const summary = `plan ${op.words}`;
+    const outcome = await op.host('observeImagePlan', request, summary);
+    if (outcome.kind === 'done') return outcome;
+    if (outcome.kind === 'plan') {
+      await adopt(op, outcome.plan);
+      return outcome;
+    }
+    const { path, neededBytes, freeBytes } = outcome;
+    const missing = mebibytes(neededBytes - freeBytes);
+    op.enter('waiting for space', { note: `${missing} are missing in ${path}; nothing was done` });
+    await op.host('awaitSpace', { path, neededBytes }, `wait for ${missing} of space`);
+    op.enter('planning', { note: null });
+  }
+}
+
+async function adopt(op: ImageOperation, plan: ImagePlan): Promise<void> {
+  if (plan.adopted) op.jobId = plan.adopted;
+  op.enter(op.status.phase, {
+    jobId: op.jobId,
+    chainBefore: plan.volumes.map((volume) => volume.path),
+    chainTarget: plan.volumes.map((volume) => `${plan.to.folder}/${volume.name}`),
+    committedBytes: plan.totalBytes,
+    ...(plan.adopted ? { note: 'adopted what an earlier run of blockflow left' } : {}),
+  });
+  for (const jobId of plan.leftovers) await discard(op, plan, jobId);
+}
+
+interface Options {
+  verify: 'full' | 'none';
+}
+
+/**
+ * 2 to 5. Whatever ends it early, a cancel too, the copies go and the source is as it was.
+ * @returns why it must be planned again; null when the copies have their final names
+ */
+export async function untilNamed(
+  op: ImageOperation,
+  plan: ImagePlan,
+  options: Options,
+): Promise<string | null> {
+  const job: ImageJob = { plan, jobId: op.jobId };
+  return undoOnFailure(op, plan, async () => {
+    op.truth = 'the source is untouched, its copies were removed';
+    const again = await copyAll(op, job, options);
+    if (again !== null) return again;
+    if (options.verify === 'full') await verifyAll(op, job);
+    await nameCopies(op, job);
+    return null;
+  });
+}
+
+async function copyAll(op: ImageOperation, job: ImageJob, options: Options): Promise<string | null> {
+  const { plan, jobId } = job;
+  op.enter('reserving');
+  const reservation = { jobId, workflow: op.id, plan };
+  const summary = `reserve ${plan.volumes.length} volume(s) in pool ${plan.to.pool}`;
+  await op.spm(plan.to.pool)('ensureImageReserved', reservation, summary); //                       2
+  const held = await op.host('ensureImageHeld', job, 'hold the source: nobody can write to it'); // 3
+  if (held.outcome === 'changed') return held.reason;
+  if (held.outcome === 'in-use') throw inUse(op, held.reason);
+  op.enter('copying');
+  for (const [at, volume] of plan.volumes.entries()) {
+    const limit = { bandwidthBytesPerSecond: op.status.bandwidthBytesPerSecond };
+    const copy = { ...job, at, ...limit, verify: options.verify };
+    const words = `copy ${volume.path}, ${mebibytes(volume.sizeBytes)}`;
+    const copied = await op.host('ensureVolumeCopied', copy, words); //                             3
+    if (copied.outcome === 'changed') return copied.reason;
+    if (copied.outcome === 'in-use') throw inUse(op, copied.reason);
+    if (copied.outcome === 'failed') throw copyFailed(op, copied.reason);
+  }
+  return null;
+}
+
+async function verifyAll(op: ImageOperation, job: ImageJob): Promise<void> {
+  op.enter('verifying');
+  for (const [at, volume] of job.plan.volumes.entries()) {
+    const summary = `compare ${volume.path} with its copy`;
+    const { same, reason } = await op.host('ensureVolumeVerified', { ...job, at }, summary); //      4
+    if (!same) throw copyFailed(op, reason);
+  }
+}
+
+async function nameCopies(op: ImageOperation, job: ImageJob): Promise<void> {
+  const { plan } = job;
+  op.enter('naming');
+  if (plan.volumes.some((volume) => volume.rebase)) {
+    await op.host('ensureBackingNames', job, 'let the copies refer to the copies only');
+  }
+  const named = await op.spm(plan.to.pool)('ensureImageNamed', job, 'give the copies their names'); // 5
+  if (named.outcome === 'named') return;
+  throw refusedImage('name-taken', {
+    attempted: `naming the copies of ${op.id}`,
+    now: `${named.path} was made by somebody else meanwhile`,
+    next: 'Rename or remove that file, or choose another pool, and repeat the request',
+  });
+}
+
+/** The scope that can be undone. */
+export async function undoOnFailure<T>(
+  op: ImageOperation,
+  plan: ImagePlan,
+  body: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await body();
+  } catch (error) {
+    const { part } = op;
+    await CancellationScope.nonCancellable(async () => {
+      op.enter('cancelling');
+      await discard(op, plan, op.jobId).catch((failed: unknown) => {
+        op.truth = `the source is untouched, but its copies could not be removed: ${String(failed)}`;
+      });
+    });
+    op.part = part;
+    throw error;
+  }
+}
+
+/** Ends a job's daemon, and with it copy and hold; then its copies go, under whatever name. */
+export async function discard(op: ImageOperation, plan: ImagePlan, jobId: string): Promise<void> {
+  await op.host('ensureImageReleased', { jobId }, 'end the copy, let go of the source');
+  const { pool } = plan.to;
+  const summary = `remove the copies from pool ${pool}`;
+  await op.spm(pool)('ensureReservationAbsent', { pool, jobId, targets: 'delete' }, summary);
+}
+
+function inUse(op: ImageOperation, reason: string) {
+  return refusedImage('volume-in-use', {
+    attempted: `holding ${op.id} while it is copied`,
+    now: `QEMU refuses: ${reason}`,
+    next: 'Somebody writes to it, perhaps a VM that was just started; stop it and repeat the request',
+  });
+}
+
+function copyFailed(op: ImageOperation, reason: string) {
+  return retry('command-failed', {
+    attempted: `copying ${op.id}`,
+    now: reason,
+    next: 'Look at the disks of both pools, then repeat the request',
+  });
+}

@@ -1,0 +1,166 @@
+/**
+ * MoveImage: copies an image with all its volumes to another pool, switches the VM's record to the copies, and leaves the
+ * source's deletion to a workflow of its own, for which it does not wait.
+ *
+ *   planning ─ reserving ─ copying ─ verifying ─ naming ─ switching ─ finished
+ *      └─ waiting for space                                   └── RemoveImage of the source, on its own
+ *
+ * Steps, and what is durable when each is done:
+ *  1. plan     nothing outside; the plan is in the history. Refuses early.
+ *  2. reserve  empty targets in the target pool's `.blockflow/<job>/`, with a note of whose they are.
+ *  3. copy     one daemon holds all volumes by QEMU's own locks and copies one after the other; each is flushed, and its
+ *              name says how far it is. The daemon outlives the agent.
+ *  4. verify   nothing; each copy was compared with its source, byte for byte, before any header is changed.
+ *  5. name     the copies have their final names; reserved names tell that they are ours.
+ *  6. switch   POINT OF NO RETURN. The VM's persistent XML names the copies, its snapshots' metadata follows, all flushed
+ *              and read back, still held. A crash in between: the XML decides, and the rest is made to follow it.
+ *  7. release  the hold is gone: the VM may start, from the copies.
+ *  8. delete   RemoveImage of the source has been started; then the reservation is gone. Then the report.
+ *
+ * Cancel: before 6 the copies go and the source is exactly what it was; after it, it is refused and the move completed.
+ * Terminate: the next request finds the reservation and goes on from there.
+ * Invariants: I3 (RemoveImage proves), I6 (every step observes first), I8, I9, I10, I14 (3, 4), I15 (1, 3), I17.
+ */
+import {
+  CancellationScope,
+  ChildWorkflowCancellationType,
+  ParentClosePolicy,
+  startChild,
+  uuid4,
+} from '@temporalio/workflow';
+import { searchAttributes } from './contract.ts';
+import { mebibytes } from './details.ts';
+import { retry } from './failures.ts';
+import { discard, planTransfer, undoOnFailure, untilNamed } from './image-copying.ts';
+import { openImageOperation, passPointOfNoReturn, runImageOperation } from './image-operation.ts';
+import type { ImageOperation } from './image-operation.ts';
+import type { ImagePlan, MoveImageInput, TransferResult } from './image-schemas.ts';
+import { imageId, type ImageJob } from './move-contract.ts';
+
+const BEFORE = 'the copies are removed, the source stays exactly as it is';
+const AFTER = 'refused: the record names the copies, so the move is completed';
+
+export async function MoveImage(input: MoveImageInput): Promise<TransferResult> {
+  const op = openImageOperation({
+    ...{ operation: 'MoveImage', image: input.image, host: input.host, jobId: uuid4() },
+    ...{ bandwidthBytesPerSecond: input.bandwidthBytesPerSecond, requestedBy: input.requestedBy },
+    words: `move ${imageId(input.image)} --to ${input.to}`,
+    cancel: { before: BEFORE, after: AFTER },
+  });
+  const after = (result: TransferResult) => result.chainAfter;
+  return runImageOperation(op, { kind: 'moved', after, body: () => move(op, input) });
+}
+
+/** Times that somebody may write to the source between plan and hold, before the operation gives up. */
+const ATTEMPTS = 3;
+
+async function move(op: ImageOperation, input: MoveImageInput): Promise<TransferResult> {
+  for (let attempt = 1; ; attempt++) {
+    const planned = await planTransfer(op, { operation: 'MoveImage', ...input }); //               1
+    if (planned.kind === 'done') return alreadyThere(op, planned);
+    const { plan } = planned;
+    if (plan.switched) return forwardOnly(() => finishMove(op, plan, input));
+    const again = (await untilNamed(op, plan, input)) ?? (await switchRecord(op, plan)); //       2-6
+    if (again === null) return forwardOnly(() => finishMove(op, plan, input)); //                 7-8
+    await forwardOnly(() => discard(op, plan, op.jobId));
+    if (attempt === ATTEMPTS) throw unquiet(op, again);
+    op.jobId = uuid4();
+    op.enter('planning', { note: again });
+  }
+}
+
+/** 6: @returns why it did not happen; null when it did */
+function switchRecord(op: ImageOperation, plan: ImagePlan): Promise<string | null> {
+  return undoOnFailure(op, plan, async () => {
+    op.enter('switching');
+    passPointOfNoReturn(op, AFTER);
+    op.truth = 'source and copies are both kept: `blockflow chain` says which the record names';
+    const job: ImageJob = { plan, jobId: op.jobId };
+    const summary = `switch the record of ${op.id} to pool ${plan.to.pool}`;
+    const done = await forwardOnly(() => op.host('ensureRecordSwitched', job, summary));
+    if (done.outcome === 'switched') return null;
+    op.enter('switching', { cancel: { possible: true, meaning: BEFORE } });
+    return done.reason;
+  });
+}
+
+/** 7 and 8. */
+async function finishMove(
+  op: ImageOperation,
+  plan: ImagePlan,
+  input: MoveImageInput,
+): Promise<TransferResult> {
+  const { jobId } = op;
+  op.enter('deleting', { cancel: { possible: false, meaning: AFTER } });
+  op.part = 'delete source';
+  // The rest of a switch that a terminated run began: its snapshots may still name the source.
+  if (plan.switched) await op.host('ensureRecordSwitched', { plan, jobId }, 'complete the switch');
+  await op.host('ensureImageReleased', { jobId }, 'let go of the source and the copies'); //         7
+  const removal = await startRemoval(op, plan, input); //                                            8
+  const { pool } = plan.to;
+  const tidy = { pool, jobId, targets: 'keep' as const };
+  await op.spm(pool)('ensureReservationAbsent', tidy, `remove the reservation in pool ${pool}`);
+  return {
+    outcome: 'moved',
+    summary: `moved ${op.id} to pool ${pool}: ${plan.volumes.length} volume(s), ${mebibytes(
+      plan.totalBytes,
+    )}; ${removal.id} deletes the source`,
+    jobId,
+    chainBefore: plan.volumes.map((volume) => volume.path),
+    chainAfter: plan.volumes.map((volume) => `${plan.to.folder}/${volume.name}`),
+    copiedBytes: plan.totalBytes,
+    verified: input.verify === 'full',
+    removal: removal.id,
+    warnings: removal.warning ? [removal.warning] : [],
+  };
+}
+
+/** The source's deletion, which never fails the move. */
+async function startRemoval(op: ImageOperation, plan: ImagePlan, input: MoveImageInput) {
+  const top = plan.volumes.at(-1) as ImagePlan['volumes'][number];
+  const volume = top.path.slice(top.path.lastIndexOf('/') + 1);
+  const id = `${top.pool}/${volume}`;
+  const volumes = plan.volumes.map(({ path, pool, identity }) => ({ path, pool, identity }));
+  const { host, wipe, requestedBy } = input;
+  const left = { jobId: op.jobId, volumes };
+  const removal = { host, pool: top.pool, volume, format: top.format, wipe, left, requestedBy };
+  try {
+    await startChild('RemoveImage', {
+      workflowId: id,
+      args: [removal],
+      parentClosePolicy: ParentClosePolicy.ABANDON,
+      cancellationType: ChildWorkflowCancellationType.ABANDON,
+      typedSearchAttributes: [
+        { key: searchAttributes.vm, value: top.pool },
+        { key: searchAttributes.disk, value: volume },
+        { key: searchAttributes.host, value: host },
+        { key: searchAttributes.operation, value: 'RemoveImage' },
+      ],
+    });
+    return { id, warning: null };
+  } catch (error) {
+    return { id, warning: `the deletion of the source was not started: ${String(error)}` };
+  }
+}
+
+function alreadyThere(
+  op: ImageOperation,
+  { chain, reason }: { chain: string[]; reason: string },
+): TransferResult {
+  return {
+    ...{ outcome: 'already-done', summary: `${op.id}: already done, ${reason}`, jobId: null },
+    ...{ chainBefore: chain, chainAfter: chain, copiedBytes: 0, verified: false },
+    ...{ removal: null, warnings: [] },
+  };
+}
+
+function unquiet(op: ImageOperation, reason: string) {
+  return retry('command-failed', {
+    attempted: `moving ${op.id}`,
+    now: `it was changed each time between plan and copy (${reason})`,
+    next: 'Keep the VM down and its disk unwritten, then repeat the request',
+  });
+}
+
+/** The scope that is always completed. */
+const forwardOnly = <T>(body: () => Promise<T>) => CancellationScope.nonCancellable(body);

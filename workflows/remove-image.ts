@@ -1,0 +1,74 @@
+/**
+ * RemoveImage: deletes an image with all its volumes from storage; no record is touched. Refused while anything refers to
+ * it. A move starts it for the source that it leaves behind, and does not wait for it.
+ *
+ *   planning ─ [wiping] ─ deleting ─ finished
+ *
+ * Steps, and what is durable when each is done:
+ *  1. plan    nothing; proven that no domain, snapshot or other chain names a volume and nobody has one open (I3).
+ *  2. wipe    POINT OF NO RETURN with `--wipe`: the volumes are out of sight, and overwritten.
+ *  3. delete  POINT OF NO RETURN: the volumes are gone, by the SPM agents of their pools.
+ *
+ * Cancel: before the point of no return the image is untouched; after it, it is refused and the removal completed.
+ * Invariants: I3 (1 and, by identity and lock, each deletion), I6, I8, I9, I16, I17.
+ */
+import { CancellationScope, uuid4 } from '@temporalio/workflow';
+import { mebibytes } from './details.ts';
+import { openImageOperation, passPointOfNoReturn, runImageOperation } from './image-operation.ts';
+import type { ImageOperation } from './image-operation.ts';
+import type { RemovalPlan, RemoveImageInput, RemoveImageResult } from './image-schemas.ts';
+import { imageId } from './move-contract.ts';
+
+const BEFORE = 'the image stays as it is';
+const AFTER = 'refused: the deletion has begun, so it is completed';
+
+export async function RemoveImage(input: RemoveImageInput): Promise<RemoveImageResult> {
+  const { pool, volume, format, host, requestedBy, left } = input;
+  const image = { kind: 'volume', pool, volume, format } as const;
+  const op = openImageOperation({
+    ...{ operation: 'RemoveImage', image, host, jobId: left?.jobId ?? uuid4(), requestedBy },
+    bandwidthBytesPerSecond: 0,
+    words: `rm ${imageId(image)}${input.wipe ? ' --wipe' : ''}`,
+    cancel: { before: BEFORE, after: AFTER },
+  });
+  const body = () => remove(op, input);
+  return runImageOperation(op, { kind: 'removed', after: () => [], body });
+}
+
+async function remove(op: ImageOperation, input: RemoveImageInput): Promise<RemoveImageResult> {
+  const summary = `prove that nothing refers to ${op.id}`;
+  const plan = await op.host('observeRemovalPlan', input, summary); //                              1
+  op.enter('planning', {
+    jobId: op.jobId,
+    chainBefore: plan.volumes.map((volume) => volume.path),
+    committedBytes: plan.totalBytes,
+  });
+  passPointOfNoReturn(op, AFTER);
+  return CancellationScope.nonCancellable(() => removeVolumes(op, plan, input.wipe));
+}
+
+async function removeVolumes(
+  op: ImageOperation,
+  { volumes }: RemovalPlan,
+  wipe: boolean,
+): Promise<RemoveImageResult> {
+  op.part = 'delete source';
+  op.truth = 'some of its volumes may be gone already';
+  const deleted: string[] = [];
+  let regainedBytes = 0;
+  for (const pool of new Set(volumes.map((volume) => volume.pool))) {
+    const input = { jobId: op.jobId, volumes: volumes.filter((volume) => volume.pool === pool) };
+    if (wipe) {
+      op.enter('wiping');
+      const words = `overwrite ${input.volumes.length} volume(s) of pool ${pool}`;
+      await op.spm(pool)('ensureVolumesWiped', input, words); //                                    2
+    }
+    op.enter('deleting');
+    const words = `delete ${input.volumes.length} volume(s) of pool ${pool}`;
+    const done = await op.spm(pool)('ensureVolumesAbsent', input, words); //                        3
+    deleted.push(...done.deleted);
+    regainedBytes += done.regainedBytes;
+  }
+  const summary = `removed ${op.id}: ${deleted.length} volume(s), ${mebibytes(regainedBytes)} regained`;
+  return { outcome: 'removed', summary, deleted, regainedBytes, wiped: wipe };
+}
