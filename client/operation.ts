@@ -112,7 +112,7 @@ async function update(session: Session, attempted: string, send: () => Promise<s
     }
     if (isNotFound(error)) throw overAlready(attempted);
     if (isAway(error) || error instanceof WorkflowUpdateRPCTimeoutOrCancelledError) {
-      const now = `the orchestrator or the host's agent did not answer in ${UPDATE_MS / 1000} s; it may still take effect`;
+      const now = `nobody answered in ${UPDATE_MS / 1000} s; it may still take effect`;
       const details = { code: 'orchestrator-away', attempted, now, next: AGENTS } as const;
       throw new BlockflowError('Away', details, error);
     }

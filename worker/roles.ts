@@ -67,6 +67,8 @@ async function startOrchestrator(context: RoleContext): Promise<Role> {
     taskQueue: ORCHESTRATOR_QUEUE,
     ...(await workflowSource(context.config.stateDir)),
     activities: createOrchestratorActivities({ effect: door(context), folder }),
+    // After a SIGKILL this is how long a workflow waits for the dead worker's cache; the default is 10 s.
+    stickyQueueScheduleToStartTimeout: '2 seconds',
   });
   return run('orchestrator', [worker]);
 }

@@ -71,19 +71,24 @@ async function runRoles(
   temporal: TemporalConfig,
   stop: AbortSignal,
 ): Promise<void> {
-  const { connection, namespace } = await connectWorker(log, () => temporal);
+  const { host, libvirtUri, stateDir } = config;
+  // Clients of this machine find the server from now on, also while the roles still start.
+  writeUpFile(stateDir, {
+    host,
+    libvirtUri,
+    temporal: server && { address: server.address, uiUrl: server.uiUrl },
+  });
+  // A server that is not ours may stay away for long; who waits for it can still be stopped.
+  const connecting = connectWorker(log, () => temporal);
+  const connected = await Promise.race([connecting, aborted(stop)]);
+  if (!connected) return;
+  const { connection, namespace } = connected;
   const context = { config, connection, namespace, log };
   const roles: Role[] = [];
   try {
     for (const name of roleNames) {
       if (!stop.aborted) roles.push(await startRole(name, context));
     }
-    const { host, libvirtUri, stateDir } = config;
-    writeUpFile(stateDir, {
-      host,
-      libvirtUri,
-      temporal: server && { address: server.address, uiUrl: server.uiUrl },
-    });
     const uiUrl = server?.uiUrl ?? null;
     if (!stop.aborted) ready({ address: temporal.connectionOptions.address, uiUrl, host });
     await Promise.race([aborted(stop), ...roles.map((role) => role.done)]);

@@ -3,6 +3,7 @@ import { CancellationScope, condition, isCancellation, setHandler } from '@tempo
 import { bandwidthUpdate, decideUpdate, type JobInput } from './contract.ts';
 import { mebibytes } from './details.ts';
 import type { Operation } from './operation.ts';
+import type { BlockJob } from './schemas.ts';
 
 export interface Decision {
   chosen: 'pivot' | 'keep' | null;
@@ -46,10 +47,16 @@ async function setBandwidth(op: Operation, bandwidthBytesPerSecond: number): Pro
   const words =
     bandwidthBytesPerSecond === 0 ? 'no limit' : `${mebibytes(bandwidthBytesPerSecond)}/s`;
   if (op.status.phase !== 'copying') return `${words}, from the next copy on`;
+  return (await limitJob(op)) ? words : `${words}; no job runs at the moment`;
+}
+
+/** Gives the running job the limit that the operation has. */
+export function limitJob(op: Operation): Promise<BlockJob | null> {
   const { vm, disk, host } = op.input;
+  const { bandwidthBytesPerSecond } = op.status;
+  const words = bandwidthBytesPerSecond === 0 ? 'no limit' : mebibytes(bandwidthBytesPerSecond);
   const input = { vm, disk, host, bandwidthBytesPerSecond };
-  const job = await op.host('ensureBandwidth', input, `limit the copy to ${words}`);
-  return job ? words : `${words}; no job runs at the moment`;
+  return op.host('ensureBandwidth', input, `limit the copy to ${words}`);
 }
 
 /** What to do at READY. While a person thinks, the VM is still watched. */

@@ -24,7 +24,7 @@
  */
 import { CancellationScope, uuid4 } from '@temporalio/workflow';
 import type { JobInput } from './contract.ts';
-import { acceptMessages, decide, type Decision } from './decision.ts';
+import { acceptMessages, decide, limitJob, type Decision } from './decision.ts';
 import { fileName, volumeCount } from './details.ts';
 import { alreadyDone, commitRefused, finishKept, finishMerge, jobLost } from './merge-ending.ts';
 import { giveUp, recordFailure, vmStopped } from './merge-ending.ts';
@@ -121,16 +121,19 @@ async function startCommit(op: Operation, job: JobInput): Promise<Attempt | { en
   op.enter('copying');
   showInList(op);
   const { plan } = job;
+  const { bandwidthBytesPerSecond } = op.status;
+  const { keepRelative } = op.input;
   const started = await op.host(
     'ensureCommitStarted',
-    {
-      ...job,
-      bandwidthBytesPerSecond: op.status.bandwidthBytesPerSecond,
-      keepRelative: op.input.keepRelative,
-    },
+    { ...job, bandwidthBytesPerSecond, keepRelative },
     `commit ${volumeCount(plan.committed.length)} into ${fileName(plan.base.path)}`,
   );
-  if (started.outcome === 'started') return { end: 'started' };
+  if (started.outcome === 'started') {
+    // A limit that was set while the job was being started found no job; an adopted job has an earlier run's limit.
+    const limited = op.status.bandwidthBytesPerSecond === bandwidthBytesPerSecond;
+    if (plan.adopted || !limited) await limitJob(op);
+    return { end: 'started' };
+  }
   if (started.outcome === 'vm-stopped') return { end: 'vm stopped', reason: started.reason };
   if (started.outcome === 'failed') throw commitRefused(op, plan, started.reason);
   return SWITCHED;

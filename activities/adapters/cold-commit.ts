@@ -1,4 +1,6 @@
-/** An offline commit that outlives the agent: started once, followed and found again by its files. */
+/**
+ * An offline commit that outlives the agent: started once, followed and found again by its files.
+ */
 import { mkdir, open, readFile, readdir, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,7 +13,8 @@ export const coldCommitState = (runtimeDir: string, jobId: string) =>
   join(runtimeDir, `commit-${jobId}`);
 
 /**
- * Starts `qemu-img` with `args` unless it runs already (a lock decides), and resolves when that run has ended.
+ * Starts `qemu-img` with `args` unless it runs already (a lock decides), and resolves when that run
+ * has ended.
  * @returns its exit code, or null when it was killed or another run's end was waited for.
  */
 export async function runColdCommit(state: string, args: readonly string[]): Promise<void> {
@@ -24,7 +27,9 @@ export async function runColdCommit(state: string, args: readonly string[]): Pro
 }
 
 /** How the last run ended: null while it runs, or when it was killed. */
-export async function coldCommitExit(state: string): Promise<{ code: number; error: string } | null> {
+export async function coldCommitExit(
+  state: string,
+): Promise<{ code: number; error: string } | null> {
   const code = await readFile(`${state}.exit`, 'utf8').catch(() => null);
   if (code === null) return null;
   const error = await readFile(`${state}.error`, 'utf8').catch(() => '');
@@ -46,7 +51,9 @@ export async function coldCommitPercent(state: string): Promise<number> {
   }
 }
 
-/** Ends a run. Safe at any time: the top stays complete, and the same commit can run again (H11). */
+/**
+ * Ends a run. Safe at any time: the top stays complete, and the same commit can run again (H11).
+ */
 export async function stopColdCommit(state: string): Promise<void> {
   const pid = Number(await readFile(`${state}.pid`, 'utf8').catch(() => '0'));
   const cmdline = await readFile(`/proc/${pid}/cmdline`, 'latin1').catch(() => '');

@@ -37,8 +37,9 @@ export function diskSource(disk: Ordered): { path: string; format: string } {
 }
 
 /**
- * The element with another source. The format is written out, because an element without `<driver type>` silently
- * becomes raw, and an explicit `<backingStore>` is dropped, because it would beat the header.
+ * The element with another source. The format is written out, because an element without `<driver
+ * type>` silently becomes raw, and an explicit `<backingStore>` is dropped, because it would beat
+ * the header.
  * @returns null when the element is so already.
  */
 export function switchDiskSource(disk: Ordered, path: string, format: string): string | null {

@@ -1,4 +1,7 @@
-/** Reads what blockflow needs from a libvirt domain's XML. Nothing past this file sees raw XML of a domain. */
+/**
+ * Reads what blockflow needs from a libvirt domain's XML. Nothing past this file sees raw XML of a
+ * domain.
+ */
 import { XMLBuilder, XMLParser } from 'fast-xml-parser';
 import { jobRecord, type JobRecord } from '../../workflows/schemas.ts';
 

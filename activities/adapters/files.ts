@@ -1,5 +1,6 @@
 /** Files and file systems: one function per system call that blockflow needs. */
-import { mkdir, open, readdir, realpath, rename, rmdir, stat, statfs, unlink } from 'node:fs/promises';
+import { mkdir, open, readdir, realpath, rename, rmdir } from 'node:fs/promises';
+import { stat, statfs, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 export interface FileFacts {
@@ -31,8 +32,12 @@ export async function observeFile(path: string): Promise<FileFacts | null> {
 /** Path with every link resolved; the path itself when it does not exist. */
 export const canonical = (path: string) => realpath(path).catch(() => path);
 
-/** Free and total bytes of the file system that holds `path`, as an unprivileged writer sees them. */
-export async function observeSpace(path: string): Promise<{ freeBytes: number; totalBytes: number }> {
+/**
+ * Free and total bytes of the file system that holds `path`, as an unprivileged writer sees them.
+ */
+export async function observeSpace(
+  path: string,
+): Promise<{ freeBytes: number; totalBytes: number }> {
   const fs = await statfs(path);
   return { freeBytes: fs.bavail * fs.bsize, totalBytes: fs.blocks * fs.bsize };
 }

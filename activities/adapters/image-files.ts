@@ -56,8 +56,11 @@ export async function removeReservation(folder: string): Promise<void> {
  * @returns false where it cannot
  */
 export async function reflink(source: string, target: string): Promise<boolean> {
+  // Under a name of its own: libuv unlinks the target of a clone that fails.
+  const clone = `${target}.clone`;
   try {
-    await copyFile(source, target, constants.COPYFILE_FICLONE_FORCE);
+    await copyFile(source, clone, constants.COPYFILE_FICLONE_FORCE);
+    await rename(clone, target);
     return true;
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? '';

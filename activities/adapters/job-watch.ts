@@ -1,6 +1,7 @@
 /**
- * Watches block jobs for all operations of an agent: one `virsh event` process for what happens, one batched question a
- * tick for progress and as a safety net, since events are never replayed (FACTS.md 3).
+ * Watches block jobs for all operations of an agent: one `virsh event` process for what happens,
+ * one batched question a tick for progress and as a safety net, since events are never replayed
+ * (FACTS.md 3).
  */
 import { EventEmitter } from 'node:events';
 import { createInterface } from 'node:readline';
@@ -81,7 +82,9 @@ async function sample(libvirt: Libvirt, disks: Watched[], emit: (event: JobEvent
   });
 }
 
-/** One `virsh event` for the agent's life; it ends with libvirtd, and is started again until closed. */
+/**
+ * One `virsh event` for the agent's life; it ends with libvirtd, and is started again until closed.
+ */
 function followEvents(uri: string, emit: (event: JobEvent) => void): () => void {
   const stop = new AbortController();
   const loop = async () => {
@@ -108,7 +111,7 @@ function followEvents(uri: string, emit: (event: JobEvent) => void): () => void 
 
 /** Parses a line of `virsh event`, null for events that say nothing about block jobs. */
 export function parseEvent(line: string): JobEvent | null {
-  const match = /^event '([a-z0-9-]+)' for domain '(.*?)': (.*)$/.exec(line);
+  const match = /^event '([a-z0-9-]+)' for domain '(.*)': (.*)$/.exec(line);
   if (!match) return null;
   const [, name, vm, text] = match as unknown as [string, string, string, string];
   if (name === 'lifecycle') return { kind: 'lifecycle', vm, detail: text };

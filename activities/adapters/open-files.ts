@@ -1,4 +1,7 @@
-/** What a QEMU process has open, read from /proc: the untainted proof (a QMP query would taint the domain for life). */
+/**
+ * What a QEMU process has open, read from /proc: the untainted proof (a QMP query would taint the
+ * domain for life).
+ */
 import { readFile, readdir, stat } from 'node:fs/promises';
 
 export interface OpenFile {

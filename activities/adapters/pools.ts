@@ -43,7 +43,9 @@ export async function observePools(libvirt: Libvirt): Promise<Pool[]> {
   );
 }
 
-/** The pool whose folder holds `path` directly (a pool lists no subfolders), null when none does. */
+/**
+ * The pool whose folder holds `path` directly (a pool lists no subfolders), null when none does.
+ */
 export function poolOf(pools: readonly Pool[], canonicalPath: string): Pool | null {
   const folder = canonicalPath.slice(0, canonicalPath.lastIndexOf('/')) || '/';
   return pools.find((p) => p.folder === folder) ?? null;

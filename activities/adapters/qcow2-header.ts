@@ -1,13 +1,17 @@
 /**
- * Reads the backing name of a qcow2 header without opening the image as QEMU would: one read of its first bytes, so that
- * a whole pool can be searched for other children of a volume. Format: docs/interop/qcow2.txt of QEMU.
+ * Reads the backing name of a qcow2 header without opening the image as QEMU would: one read of its
+ * first bytes, so that a whole pool can be searched for other children of a volume. Format:
+ * docs/interop/qcow2.txt of QEMU.
  */
 import { open, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 
 const MAGIC = 0x514649fb;
 
-/** Absolute backing path of a qcow2 file, null when it is something else or has no local backing file. */
+/**
+ * Absolute backing path of a qcow2 file, null when it is something else or has no local backing
+ * file.
+ */
 export async function backingOf(path: string): Promise<string | null> {
   // Opening a pipe would wait for its writer.
   const facts = await stat(path).catch(() => null);
@@ -29,7 +33,10 @@ export async function backingOf(path: string): Promise<string | null> {
   }
 }
 
-/** The local file that a backing name means: a path, `file:PATH`, or `json:{...}` with a file name in it. */
+/**
+ * The local file that a backing name means: a path, `file:PATH`, or `json:{...}` with a file name
+ * in it.
+ */
 export function localFile(folder: string, name: string): string | null {
   if (name.startsWith('json:')) {
     const found = fileNameIn(name.slice('json:'.length));

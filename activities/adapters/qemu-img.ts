@@ -1,4 +1,7 @@
-/** Every qemu-img and qemu-io command of blockflow. Formats are always given, never probed (FACTS: CVE-2026-24708). */
+/**
+ * Every qemu-img and qemu-io command of blockflow. Formats are always given, never probed (FACTS:
+ * CVE-2026-24708).
+ */
 import { execa } from 'execa';
 import { z } from 'zod';
 import { CommandError, run } from './command.ts';
@@ -25,7 +28,9 @@ export interface ImageHeader {
   externalDataFile: string | null;
 }
 
-/** Reads one image's header, its backing file unopened by us; works while a VM has it open (`-U`). */
+/**
+ * Reads one image's header, its backing file unopened by us; works while a VM has it open (`-U`).
+ */
 export async function readHeader(path: string, format: 'qcow2' | 'raw'): Promise<ImageHeader> {
   const text = await run('qemu-img', ['info', '-U', '-f', format, '--output=json', path]);
   const header = info.parse(JSON.parse(text));
@@ -39,15 +44,17 @@ export async function readHeader(path: string, format: 'qcow2' | 'raw'): Promise
   };
 }
 
-/** Upper bound of the bytes that the chain through `path` needs in `format` (`qemu-img measure`). */
+/**
+ * Upper bound of the bytes that the chain through `path` needs in `format` (`qemu-img measure`).
+ */
 export async function measure(path: string, format: string, target: string): Promise<number> {
   const args = ['measure', '-U', '--output=json', '-f', format, '-O', target, path];
   return z.object({ required: z.number() }).parse(JSON.parse(await run('qemu-img', args))).required;
 }
 
 /**
- * True when no process anywhere has the image open, by QEMU's own locks, also across hosts on shared file systems.
- * Opened as raw, so that its backing file stays closed; nothing is written.
+ * True when no process anywhere has the image open, by QEMU's own locks, also across hosts on
+ * shared file systems. Opened as raw, so that its backing file stays closed; nothing is written.
  */
 export async function isUnlocked(path: string): Promise<boolean> {
   try {
@@ -60,14 +67,17 @@ export async function isUnlocked(path: string): Promise<boolean> {
 }
 
 /**
- * Runs `use` while QEMU's image locks keep every VM from starting with the image: qemu-io has it open for writing, as
- * raw, so that nothing in it changes. The hold ends with us, because qemu-io ends with its input.
+ * Runs `use` while QEMU's image locks keep every VM from starting with the image: qemu-io has it
+ * open for writing, as raw, so that nothing in it changes. The hold ends with us, because qemu-io
+ * ends with its input.
  * @returns null when somebody else has the image open.
  */
 export async function whileHeld<T>(path: string, use: () => Promise<T>): Promise<T | null> {
   const options = { env: { LC_ALL: 'C' }, stdin: 'pipe', reject: false } as const;
   const holder = execa('qemu-io', ['-f', 'raw', path], options);
-  const prompt = new Promise<'held'>((resolve) => holder.stdout.once('data', () => resolve('held')));
+  const prompt = new Promise<'held'>((resolve) => {
+    holder.stdout.once('data', () => resolve('held'));
+  });
   const first = await Promise.race([prompt, holder]);
   if (first !== 'held') {
     if (/Failed to get .* lock/.test(first.stderr)) return null;
@@ -87,5 +97,6 @@ export async function rebaseUnsafe(
   format: string,
   backing: { name: string; format: string },
 ): Promise<void> {
-  await run('qemu-img', ['rebase', '-u', '-f', format, '-b', backing.name, '-F', backing.format, path]);
+  const { name, format: below } = backing;
+  await run('qemu-img', ['rebase', '-u', '-f', format, '-b', name, '-F', below, path]);
 }

@@ -1,6 +1,5 @@
 /** Speaks QMP to a daemon over its unix socket: one short connection for each question, so that nobody keeps it. */
 import { createConnection } from 'node:net';
-import { createInterface } from 'node:readline';
 import { z } from 'zod';
 
 export interface QmpCommand {
@@ -56,7 +55,7 @@ export function qmp(socket: string, commands: readonly QmpCommand[]): Promise<un
     });
     // The daemon ended: `quit` is answered by this alone at times.
     connection.on('close', () => end(() => resolve(null)));
-    createInterface({ input: connection }).on('line', (line) => {
+    const hear = (line: string) => {
       const heard = message.parse(JSON.parse(line));
       if ('event' in heard) return;
       if ('error' in heard) {
@@ -64,6 +63,12 @@ export function qmp(socket: string, commands: readonly QmpCommand[]): Promise<un
       }
       if ('return' in heard) answers.push(heard.return);
       next();
+    };
+    let text = '';
+    connection.setEncoding('utf8').on('data', (more: string) => {
+      const lines = (text + more).split('\n');
+      text = lines.pop() ?? '';
+      lines.forEach(hear);
     });
   });
 }

@@ -1,4 +1,6 @@
-/** libvirt's snapshot metadata: which files a snapshot names, and the same document after a merge. */
+/**
+ * libvirt's snapshot metadata: which files a snapshot names, and the same document after a merge.
+ */
 import { XMLBuilder, XMLParser } from 'fast-xml-parser';
 
 const options = {
@@ -37,9 +39,9 @@ export interface Snapshot {
 export function parseSnapshot(xml: string): Snapshot {
   const root = parser.parse(xml) as Ordered[];
   const body = inside(children(root, 'domainsnapshot')[0], 'domainsnapshot');
-  const text = inside(children(body, 'name')[0], 'name')[0];
+  const text = inside(children(body, 'name')[0], 'name')[0]?.['#text'];
   return {
-    name: String(text?.['#text'] ?? ''),
+    name: typeof text === 'string' ? text : '',
     disks: children(inside(children(body, 'disks')[0], 'disks'), 'disk').map((node) => ({
       name: node[':@']?.['@name'] ?? '',
       kind: node[':@']?.['@snapshot'] ?? 'no',
@@ -61,8 +63,9 @@ export function sourcesOf(snapshot: Snapshot): string[] {
 }
 
 /**
- * The document after the files of `gone` were merged into `base`: the disk's own restore point is gone where its overlay
- * was committed (the element becomes `snapshot='no'`), and the VM's disks have the shorter chain.
+ * The document after the files of `gone` were merged into `base`: the disk's own restore point is
+ * gone where its overlay was committed (the element becomes `snapshot='no'`), and the VM's disks
+ * have the shorter chain.
  */
 export function rewriteSnapshot(
   snapshot: Snapshot,
@@ -81,23 +84,29 @@ export function rewriteSnapshot(
   return String(builder.build(snapshot.root));
 }
 
-/** Takes the gone files out of the chain that begins with this layer (the children of a disk or a backing store). */
-function shorten(layer: Ordered[], gone: ReadonlySet<string>, base: { path: string; format: string }) {
+/**
+ * Takes the gone files out of the chain that begins with this layer (the children of a disk or a
+ * backing store).
+ */
+function shorten(
+  layer: Ordered[],
+  gone: ReadonlySet<string>,
+  base: { path: string; format: string },
+): void {
   const source = children(layer, 'source')[0];
   const below = children(layer, 'backingStore')[0];
   const lower = inside(below, 'backingStore');
   const file = source?.[':@']?.['@file'];
   if (!source || file === undefined) return;
   if (!gone.has(file)) return shorten(lower, gone, base);
-  const explicit = children(lower, 'source')[0]?.[':@']?.['@file'];
-  const format = children(lower, 'format')[0]?.[':@']?.['@type'];
-  source[':@'] = { ...source[':@'], '@file': explicit ?? base.path };
-  setFormat(layer, explicit === undefined ? base.format : (format ?? base.format));
-  if (below && explicit !== undefined) below['backingStore'] = inside(nested(lower), 'backingStore');
-  if (explicit !== undefined) shorten(layer, gone, base);
+  const written = children(lower, 'source')[0]?.[':@']?.['@file'];
+  source[':@'] = { ...source[':@'], '@file': written ?? base.path };
+  if (!below || written === undefined) return setFormat(layer, base.format);
+  // The layer takes the place of the one below it, whose own backing store it gets.
+  setFormat(layer, children(lower, 'format')[0]?.[':@']?.['@type'] ?? base.format);
+  layer.splice(layer.indexOf(below), 1, ...children(lower, 'backingStore'));
+  shorten(layer, gone, base);
 }
-
-const nested = (layer: Ordered[]) => children(layer, 'backingStore')[0];
 
 function setFormat(layer: Ordered[], format: string): void {
   for (const node of [...children(layer, 'driver'), ...children(layer, 'format')]) {

@@ -4,7 +4,9 @@ import { CommandError } from './command.ts';
 import { buildRecord } from './domain-xml.ts';
 import type { VirshConnection } from './virsh-connection.ts';
 
-/** One metadata element a disk, so that two operations of one VM never rewrite each other's record. */
+/**
+ * One metadata element a disk, so that two operations of one VM never rewrite each other's record.
+ */
 export const recordUri = (disk: string) => `urn:blockflow:job:${disk}`;
 
 export function recordCommands(virsh: VirshConnection) {

@@ -1,4 +1,7 @@
-/** Every virsh command of blockflow, one function each. No policy: callers decide what an answer means. */
+/**
+ * Every virsh command of blockflow, one function each. No policy: callers decide what an answer
+ * means.
+ */
 import type { GuestState } from '../../workflows/schemas.ts';
 import { connectVirsh, nullIfNoDomain, type VirshConnection } from './virsh-connection.ts';
 import { jobCommands } from './virsh-jobs.ts';
@@ -11,7 +14,9 @@ export interface DomainInfo {
   persistent: boolean;
 }
 
-/** One libvirt connection, by URI. Domains are named by UUID except where a name is being looked up. */
+/**
+ * One libvirt connection, by URI. Domains are named by UUID except where a name is being looked up.
+ */
 export function createLibvirt(uri: string) {
   const virsh = connectVirsh(uri);
   return {
@@ -46,7 +51,9 @@ function domainCommands(virsh: VirshConnection) {
       const persistent = /^Persistent:\s+yes$/m.test(text);
       return { state: guestStateOf(stateReason), stateReason, persistent };
     },
-    /** Live XML of a running domain (persistent when it is down), null when there is no such domain. */
+    /**
+     * Live XML of a running domain (persistent when it is down), null when there is no such domain.
+     */
     currentXml: (uuid: string) => virsh.ask(`dumpxml ${uuid}`).catch(nullIfNoDomain),
     inactiveXml: (uuid: string) => virsh.ask(`dumpxml ${uuid} --inactive`),
     /** XML documents of every domain, live and persistent. */
@@ -60,7 +67,9 @@ function domainCommands(virsh: VirshConnection) {
         return vm ? [{ ...vm, xml }] : [];
       });
     },
-    /** `--current`: when the VM runs by now, libvirt refuses another source, and nothing changes. */
+    /**
+     * `--current`: when the VM runs by now, libvirt refuses another source, and nothing changes.
+     */
     updateDiskConfig: (uuid: string, xmlFile: string) =>
       virsh.run('update-device', uuid, xmlFile, '--current'),
     resume: (uuid: string) => virsh.run('resume', uuid),
@@ -80,7 +89,10 @@ function poolCommands(virsh: VirshConnection) {
   };
 }
 
-/** From `domstate`'s words. A guest in power-management suspend runs no code, so it counts as paused. */
+/**
+ * From `domstate`'s words. A guest in power-management suspend runs no code, so it counts as
+ * paused.
+ */
 export function guestStateOf(domstate: string): GuestState {
   if (/^(running|idle|no state)/.test(domstate)) return 'running';
   if (/^(paused|pmsuspended)/.test(domstate)) return 'paused';

@@ -1,4 +1,7 @@
-/** The merge of a VM that is down: an offline commit, with QEMU's image locks keeping the VM from starting meanwhile. */
+/**
+ * The merge of a VM that is down: an offline commit, with QEMU's image locks keeping the VM from
+ * starting meanwhile.
+ */
 import { Context } from '@temporalio/activity';
 import { operationId, type ColdOutcome, type HostActivities } from '../../workflows/contract.ts';
 import type { MergePlan } from '../../workflows/schemas.ts';
@@ -13,8 +16,9 @@ type Input = Parameters<HostActivities['ensureColdCommitted']>[0];
 const LOOK_EVERY_MS = 500;
 
 /**
- * Commits top into base with `qemu-img commit -d`, so that top stays the whole truth until the record is switched.
- * A run that an earlier life of the agent started is followed, not started twice.
+ * Commits top into base with `qemu-img commit -d`, so that top stays the whole truth until the
+ * record is switched. A run that an earlier life of the agent started is followed, not started
+ * twice.
  */
 export async function ensureColdCommitted(deps: HostDeps, input: Input): Promise<ColdOutcome> {
   const { plan, jobId } = input;
@@ -32,16 +36,23 @@ export async function ensureColdCommitted(deps: HostDeps, input: Input): Promise
   return { outcome: 'failed', reason };
 }
 
-/** Changes when anybody writes to top: a VM that starts and stops between commit and switch is found out by it. */
+/**
+ * Changes when anybody writes to top: a VM that starts and stops between commit and switch is found
+ * out by it.
+ */
 export const topModified = async (plan: MergePlan) =>
   (await observeFile(plan.top.path))?.modifiedNs ?? '';
 
 function commitArguments({ plan, bandwidthBytesPerSecond: rate }: Input): string[] {
   const limit = rate > 0 ? ['-r', String(rate)] : [];
-  return ['commit', '-p', '-d', ...limit, '-f', plan.top.format, '-b', plan.base.path, plan.top.path];
+  const { top, base } = plan;
+  return ['commit', '-p', '-d', ...limit, '-f', top.format, '-b', base.path, top.path];
 }
 
-/** Beats with the progress until the run ends; a cancel ends the run, whose base then is only partly newer. */
+/**
+ * Beats with the progress until the run ends; a cancel ends the run, whose base then is only partly
+ * newer.
+ */
 async function follow(state: string, plan: MergePlan, running: Promise<void>): Promise<void> {
   const context = Context.current();
   const progress = createProgress('copying');

@@ -11,9 +11,11 @@ import { lookAtDisk } from './observe-disk.ts';
 type Input = Parameters<HostActivities['ensureColdSwitched']>[0];
 
 /**
- * For the active layer the persistent XML is switched to base; for an inner one the overlay's header is, and an explicit
- * chain in the XML is dropped, since it beats the header (moving-images.md 6).
- * @returns `vm-started` when the VM ran since the commit: top may be newer than base then, and is kept.
+ * For the active layer the persistent XML is switched to base; for an inner one the overlay's
+ * header is, and an explicit chain in the XML is dropped, since it beats the header
+ * (moving-images.md 6).
+ * @returns `vm-started` when the VM ran since the commit: top may be newer than base then, and is
+ * kept.
  */
 export async function ensureColdSwitched(deps: HostDeps, input: Input): Promise<ColdOutcome> {
   const { plan } = input;

@@ -1,8 +1,12 @@
-/** libvirt's snapshot metadata follows the merge: gone restore points leave the list, other mentions become the base. */
+/**
+ * libvirt's snapshot metadata follows the merge: gone restore points leave the list, other mentions
+ * become the base.
+ */
 import { operationId, type HostActivities } from '../../workflows/contract.ts';
 import type { SnapshotChange } from '../../workflows/schemas.ts';
 import { canonical } from '../adapters/files.ts';
-import { parseSnapshot, rewriteSnapshot, sourcesOf, type Snapshot } from '../adapters/snapshot-xml.ts';
+import { parseSnapshot, rewriteSnapshot, sourcesOf } from '../adapters/snapshot-xml.ts';
+import type { Snapshot } from '../adapters/snapshot-xml.ts';
 import { withXmlFile } from '../adapters/xml-file.ts';
 import type { HostDeps } from './deps.ts';
 
@@ -34,7 +38,10 @@ async function redefine(deps: HostDeps, { plan }: Input, change: SnapshotChange)
   );
 }
 
-/** The names that the snapshots use for these files: libvirt spells a file as its user did, perhaps by a link. */
+/**
+ * The names that the snapshots use for these files: libvirt spells a file as its user did, perhaps
+ * by a link.
+ */
 export async function spellingsOf(
   snapshots: readonly Snapshot[],
   paths: readonly string[],

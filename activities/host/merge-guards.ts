@@ -1,11 +1,14 @@
-/** What must hold before a merge may start. Each guard either returns or refuses with the reason and a next step. */
+/**
+ * What must hold before a merge may start. Each guard either returns or refuses with the reason and
+ * a next step.
+ */
 import { filePoolTypes, poolOf } from '../adapters/pools.ts';
 import { hold, refused } from '../../workflows/failures.ts';
 import type { LiveMergeInput, Volume } from '../../workflows/schemas.ts';
 import type { Selection } from './merge-selection.ts';
 import type { Chain } from './observe-chain.ts';
 
-const attempt = (input: { vm: string; disk: string }) => `planning a merge of ${input.vm}/${input.disk}`;
+const attempt = ({ vm, disk }: { vm: string; disk: string }) => `planning a merge of ${vm}/${disk}`;
 
 export function assertWritable(input: LiveMergeInput, chain: Chain): void {
   if (chain.readOnly) {
@@ -30,7 +33,7 @@ export function assertAgreement(input: LiveMergeInput, chain: Chain): void {
   throw hold('divergent-chain', {
     attempted: attempt(input),
     now: `the views of the chain differ, nothing was touched: ${chain.disagreements.join('; ')}`,
-    next: `Compare with \`blockflow chain ${input.vm} ${input.disk}\` and mend the wrong view first`,
+    next: `Compare with \`blockflow chain ${input.vm} ${input.disk}\`, mend the wrong view first`,
   });
 }
 

@@ -1,4 +1,7 @@
-/** Which volumes a request means: pure, so that every combination is tested. Defaults are virsh blockcommit's. */
+/**
+ * Which volumes a request means: pure, so that every combination is tested. Defaults are virsh
+ * blockcommit's.
+ */
 import { basename } from 'node:path';
 import { refused } from '../../workflows/failures.ts';
 import type { GuestState, LiveMergeInput, Volume } from '../../workflows/schemas.ts';
@@ -15,7 +18,8 @@ export interface Selection {
 /**
  * Chooses top and base from a chain (base-most first).
  * @param snapshotLayer path of the overlay that `--snapshot` names, when it was given.
- * @returns null when nothing lies above the base and the request names no top: the work is already done.
+ * @returns null when nothing lies above the base and the request names no top: the work is already
+ * done.
  * @throws Refused: volume-not-in-chain, reversed, nothing-to-merge.
  */
 export function selectVolumes(
@@ -40,12 +44,20 @@ export function selectVolumes(
   };
 }
 
-/** @throws Refused `invalid-request` for options that contradict each other, or that this disk cannot follow. */
-export function assertPossible(input: LiveMergeInput, selected: Selection, guest: GuestState): void {
+/**
+ * @throws Refused `invalid-request` for options that contradict each other, or that this disk
+ * cannot follow.
+ */
+export function assertPossible(
+  input: LiveMergeInput,
+  selected: Selection,
+  guest: GuestState,
+): void {
+  const { top, base } = selected;
   const why = contradiction(input) ?? impossibility(input, selected, guest);
   if (why === null) return;
   throw refused('invalid-request', {
-    attempted: `merging ${selected.top.path} into ${selected.base.path} of ${input.vm}/${input.disk}`,
+    attempted: `merging ${top.path} into ${base.path} of ${input.vm}/${input.disk}`,
     now: `${why}; nothing was done`,
     next: 'See `blockflow merge --help`, and leave one of the options out',
   });
@@ -86,8 +98,8 @@ function find(input: LiveMergeInput, chain: readonly Volume[], name: string): nu
   if (found.length === 1) return found[0] as number;
   throw refused('volume-not-in-chain', {
     attempted: `finding volume ${name} in the chain of ${input.vm}/${input.disk}`,
-    now: `${found.length === 0 ? 'it is not there' : 'the name fits several volumes'}; the chain is ${
-      chain.map(label).join(' <- ')
+    now: `${found.length === 0 ? 'it is not there' : 'the name fits several volumes'}; ${
+      `the chain is ${chain.map(label).join(' <- ')}`
     }`,
     next: 'Name it by path, by name in its pool, or by index such as vda[2]',
   });

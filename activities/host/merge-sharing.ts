@@ -1,4 +1,7 @@
-/** No volume that a merge changes or deletes may have a child outside its chain, nor another user (I2). */
+/**
+ * No volume that a merge changes or deletes may have a child outside its chain, nor another user
+ * (I2).
+ */
 import { join } from 'node:path';
 import { refused } from '../../workflows/failures.ts';
 import type { Volume } from '../../workflows/schemas.ts';
@@ -55,7 +58,7 @@ async function assertNoOtherChild(
       throw refused('shared-base', {
         attempted: attempt(request),
         now: `${backing} is also the backing file of ${child}, whose data a merge would change`,
-        next: 'Merge only volumes above the one that both share (--base), or delete the other chain',
+        next: 'Merge only volumes above what both share (--base), or delete the other chain',
       });
     }
   }
@@ -80,7 +83,10 @@ async function assertNoOtherUser(
   }
 }
 
-/** The first file below one of `named` that is touched: a VM that is down names its active layer only. */
+/**
+ * The first file below one of `named` that is touched: a VM that is down names its active layer
+ * only.
+ */
 async function firstUse(named: readonly string[], touched: Identities): Promise<string | null> {
   for (const source of named) {
     const seen = new Set<string>();

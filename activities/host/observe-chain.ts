@@ -1,18 +1,24 @@
-/** getVolumeChain: the chain of a disk in its four views, in one answer that says where they disagree. */
+/**
+ * getVolumeChain: the chain of a disk in its four views, in one answer that says where they
+ * disagree.
+ */
 import { dirname, resolve } from 'node:path';
 import { parseDomain, type XmlDisk, type XmlDomain } from '../adapters/domain-xml.ts';
 import { canonical, observeFile } from '../adapters/files.ts';
 import { findQemu, openFiles, type OpenFile } from '../adapters/open-files.ts';
 import { observePools, poolOf, type Pool } from '../adapters/pools.ts';
 import { readHeader, type ImageHeader } from '../adapters/qemu-img.ts';
-import { hold, refused } from '../../workflows/failures.ts';
+import { refused } from '../../workflows/failures.ts';
 import type { ChainObservation, DiskRef, Volume } from '../../workflows/schemas.ts';
 import type { HostDeps } from './deps.ts';
 import { resolveLinks } from './observe-disk.ts';
 
 /** The observation plus what only the host needs to know. */
 export interface Chain extends ChainObservation {
-  /** The disk as the running domain (or the persistent one, when it is down) describes it, links resolved. */
+  /**
+   * The disk as the running domain (or the persistent one, when it is down) describes it, links
+   * resolved.
+   */
   xmlDisk: XmlDisk;
   live: XmlDomain | null;
   persistentDomain: XmlDomain | null;
@@ -107,11 +113,15 @@ async function observeDomain(deps: HostDeps, ref: DiskRef) {
 }
 
 /**
- * Walks the headers from the active layer down. Paths with links resolved, base-most first; but a relative name counts
- * from the folder of the name that QEMU was given, as in QEMU.
+ * Walks the headers from the active layer down. Paths with links resolved, base-most first; but a
+ * relative name counts from the folder of the name that QEMU was given, as in QEMU.
  */
-export async function readHeaderChain(ref: DiskRef, disk: XmlDisk): Promise<Map<string, ImageHeader>> {
-  // The XML names the layers that are probably there: reading them at once saves one process start a layer.
+export async function readHeaderChain(
+  ref: DiskRef,
+  disk: XmlDisk,
+): Promise<Map<string, ImageHeader>> {
+  // The XML names the layers that are probably there: reading them at once saves one process start
+  // a layer.
   const early = new Map<string, Promise<ImageHeader>>();
   for (const { path, format } of disk.chain) {
     if (isFormat(format)) early.set(`${format} ${path}`, readHeader(path, format));
@@ -123,7 +133,7 @@ export async function readHeaderChain(ref: DiskRef, disk: XmlDisk): Promise<Map<
   while (next) {
     const { path, format } = next;
     const header = await (early.get(`${format} ${path}`) ?? readHeader(path, format));
-    if (header.externalDataFile) throw unsupported(ref, path, 'it keeps its data in an external file');
+    if (header.externalDataFile) throw unsupported(ref, path, 'its data is in an external file');
     const real = await canonical(path);
     if (seen.has(real)) throw unsupported(ref, path, 'its backing files form a loop');
     seen.add(real);
@@ -203,8 +213,9 @@ function disagreements(
   // A persistent XML may name the active layer alone: its chain is then what the headers say.
   const kept = views.persistent;
   const expected = live ?? headers;
-  if (kept && kept.at(-1) !== expected.at(-1)) {
-    found.push(`the persistent XML starts ${kept.at(-1)}, the running domain uses ${expected.at(-1)}`);
+  const [starts, uses] = [kept?.at(-1), expected.at(-1)];
+  if (kept && starts !== uses) {
+    found.push(`the persistent XML starts ${starts}, the running domain uses ${uses}`);
   } else if (kept && kept.length > 1 && kept.join() !== expected.join()) {
     found.push(`the persistent XML has ${show(kept)}, in use is ${show(expected)}`);
   } else if (persistent && !kept) {

@@ -1,4 +1,7 @@
-/** The short look at one disk that every effect takes before and after itself: state, chain and job by libvirt alone. */
+/**
+ * The short look at one disk that every effect takes before and after itself: state, chain and job
+ * by libvirt alone.
+ */
 import { parseDomain, type XmlDisk, type XmlDomain } from '../adapters/domain-xml.ts';
 import { canonical } from '../adapters/files.ts';
 import type { DomainInfo } from '../adapters/virsh.ts';
@@ -6,7 +9,10 @@ import type { JobRecord, MergePlan } from '../../workflows/schemas.ts';
 import type { HostDeps } from './deps.ts';
 
 export interface DiskLook extends DomainInfo {
-  /** As the running domain describes it, or the persistent one when it is down; null when it is gone. */
+  /**
+   * As the running domain describes it, or the persistent one when it is down; null when it is
+   * gone.
+   */
   disk: XmlDisk | null;
   /** Active source that the persistent XML names; null for a transient domain. */
   persistentSource: string | null;
@@ -34,15 +40,18 @@ export async function lookAtDisk(deps: HostDeps, plan: MergePlan): Promise<DiskL
 }
 
 /**
- * The disk with every path of its chain resolved: an inner commit leaves resolved names where links were before.
- * The mirror keeps libvirt's own spelling.
+ * The disk with every path of its chain resolved: an inner commit leaves resolved names where links
+ * were before. The mirror keeps libvirt's own spelling.
  */
 export async function resolveLinks(disk: XmlDisk): Promise<XmlDisk> {
   const resolved = disk.chain.map(async (v) => ({ ...v, path: await canonical(v.path) }));
   return { ...disk, chain: await Promise.all(resolved) };
 }
 
-/** True when top has left the chain that the VM uses or will use: the merge is done but for the deletion. */
+/**
+ * True when top has left the chain that the VM uses or will use: the merge is done but for the
+ * deletion.
+ */
 export function topHasLeft(look: DiskLook, plan: MergePlan): boolean {
   if (!look.disk) return false;
   const chain = look.disk.chain.map((volume) => volume.path);

@@ -1,4 +1,7 @@
-/** Plans a merge: observes the chain, refuses early, measures space, and finds what an earlier run left behind. */
+/**
+ * Plans a merge: observes the chain, refuses early, measures space, and finds what an earlier run
+ * left behind.
+ */
 import { canonical, observeFile, observeSpace } from '../adapters/files.ts';
 import { measure } from '../adapters/qemu-img.ts';
 import { parseSnapshot, sourcesOf, type Snapshot } from '../adapters/snapshot-xml.ts';
@@ -54,7 +57,10 @@ async function resolveNames(input: LiveMergeInput): Promise<LiveMergeInput> {
   return { ...input, ...(top ? { top } : {}), ...(base ? { base } : {}) };
 }
 
-/** True when the running job is the one that our record on this disk announces, and the one asked for. */
+/**
+ * True when the running job is the one that our record on this disk announces, and the one asked
+ * for.
+ */
 async function isOurs(chain: Chain, { top, base }: Selection): Promise<boolean> {
   const { record, xmlDisk } = chain;
   if (!record || record.top !== top.path || record.base !== base.path) return false;
@@ -68,7 +74,10 @@ function busy(input: LiveMergeInput, job: BlockJob): PlanOutcome {
   return { kind: 'busy', job, reason };
 }
 
-/** An earlier run's merge that is done but for the deletion: its record is there, its top is not in the chain. */
+/**
+ * An earlier run's merge that is done but for the deletion: its record is there, its top is not in
+ * the chain.
+ */
 async function leftOver(
   chain: Chain,
   record: JobRecord,
@@ -122,7 +131,10 @@ async function observeSnapshots(deps: HostDeps, chain: Chain): Promise<Snapshot[
   );
 }
 
-/** The overlay that came with an external snapshot: committing it down deletes that snapshot's layer. */
+/**
+ * The overlay that came with an external snapshot: committing it down deletes that snapshot's
+ * layer.
+ */
 async function snapshotLayer(
   input: LiveMergeInput,
   snapshots: Snapshot[],
@@ -176,8 +188,9 @@ async function toPlan(
 }
 
 /**
- * Bytes that base's file system must still give. The sum of what the layers hold is an upper bound; only where it does
- * not fit is the result measured (which QEMU refuses while a commit job runs: "consistent read" lock).
+ * Bytes that base's file system must still give. The sum of what the layers hold is an upper bound;
+ * only where it does not fit is the result measured (which QEMU refuses while a commit job runs:
+ * "consistent read" lock).
  */
 async function spaceNeeded(
   chain: Chain,
@@ -190,7 +203,10 @@ async function spaceNeeded(
   return Math.min(upperBound, Math.max(0, whole - base.allocatedBytes));
 }
 
-/** What libvirt's snapshots must become: without a disk left to restore they go, else they name the base. */
+/**
+ * What libvirt's snapshots must become: without a disk left to restore they go, else they name the
+ * base.
+ */
 async function snapshotChanges(
   disk: string,
   snapshots: Snapshot[],

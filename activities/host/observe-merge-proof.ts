@@ -1,4 +1,7 @@
-/** The proof before deletion: success is the chain, in all its views, and nobody has the volumes open. */
+/**
+ * The proof before deletion: success is the chain, in all its views, and nobody has the volumes
+ * open.
+ */
 import { activityInfo } from '@temporalio/activity';
 import type { JobInput, MergeProof } from '../../workflows/contract.ts';
 import { hold, retry } from '../../workflows/failures.ts';

@@ -7,7 +7,10 @@ interface Sample {
   totalBytes: number;
 }
 
-/** Seconds that are looked back: long enough to smooth QEMU's 16 MiB bursts (H7), short enough to follow a change. */
+/**
+ * Seconds that are looked back: long enough to smooth QEMU's 16 MiB bursts (H7), short enough to
+ * follow a change.
+ */
 const WINDOW_MS = 10_000;
 
 /** Follows one copy. QEMU's `total` grows while the guest writes, so percent may go back (H6). */

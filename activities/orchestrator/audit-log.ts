@@ -2,6 +2,7 @@
  * The audit log: one file an event, named by its id, made complete before it gets its name. So an event is appended at
  * most once, whoever repeats it, and needs no lock.
  */
+import { randomUUID } from 'node:crypto';
 import { mkdir, open, readFile, link, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { auditEvent, type AuditEvent } from '../../workflows/schemas.ts';
@@ -25,7 +26,7 @@ export async function ensureEventRecorded(deps: AuditDeps, raw: AuditEvent): Pro
   await mkdir(deps.folder, { recursive: true });
   const target = join(deps.folder, fileName(event));
   await deps.effect('audit.append-event', event.id, async () => {
-    const draft = `${target}.${process.pid}.new`;
+    const draft = `${target}.${randomUUID()}.new`;
     const file = await open(draft, 'w');
     try {
       await file.writeFile(`${JSON.stringify(event)}\n`);

@@ -13,8 +13,8 @@ export function defineCancel(program: Command, context: Context): void {
     .command('cancel')
     .summary('end an operation; the chain stays as it is')
     .description(
-      'Ends the job of an operation and waits until the chain is proven unchanged. After the pivot has ' +
-        'been requested it is refused (exit code 3), and the operation completes.',
+      'Ends the job of an operation and waits until the chain is proven unchanged. After the ' +
+        'pivot has been requested it is refused (exit code 3), and the operation completes.',
     )
     .argument('<VM>', 'VM, or VM/DISK')
     .argument('[DISK]')

@@ -13,8 +13,8 @@ export function defineChain(program: Command, context: Context): void {
     .command('chain')
     .summary('the volumes of a disk in four views, and where they disagree')
     .description(
-      'Shows what the running domain, the persistent XML, the headers on storage and QEMU itself say. ' +
-        'Exit code 4 when they disagree.',
+      'Shows what the running domain, the persistent XML, the headers on storage and QEMU itself ' +
+        'say. Exit code 4 when they disagree.',
     )
     .argument('<VM>', 'VM, or VM/DISK')
     .argument('[DISK]')

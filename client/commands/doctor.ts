@@ -16,8 +16,8 @@ export function defineDoctor(program: Command, context: Context): void {
     .command('doctor')
     .summary('check libvirt, storage, rights, tools, Temporal and agents')
     .description(
-      'Checks everything that an operation on this machine needs, and says how to mend what fails. ' +
-        'Changes nothing. Exit code 4 when something fails.',
+      'Checks everything that an operation on this machine needs, and says how to mend what ' +
+        'fails. Changes nothing. Exit code 4 when something fails.',
     )
     .option(...CONNECT_OPTION)
     .option(...HOST_OPTION)

@@ -28,7 +28,8 @@ export function defineMerge(program: Command, context: Context): void {
     .summary('commit a snapshot into its base and delete its volume')
     .description(
       'Commits the volumes from top down into base, takes them out of the chain, proves it, and ' +
-        'deletes them; while the VM runs or while it is down. Names and defaults are those of `virsh blockcommit`.',
+        'deletes them; while the VM runs or while it is down. Names and defaults are those ' +
+        'of `virsh blockcommit`.',
     )
     .argument('<VM>', 'as `virsh list --all` names it; VM/DISK names the disk too')
     .argument('[DISK]', 'target such as vda')
@@ -73,8 +74,8 @@ export function defineMerge(program: Command, context: Context): void {
 }
 
 const MORE = `
-The merge runs in the orchestrator: closing the terminal or ^C (exit code 130) does not end it. The same
-command again follows it; \`blockflow cancel VM DISK\` ends it.
+The merge runs in the orchestrator: closing the terminal or ^C (exit code 130) does not end it.
+The same command again follows it; \`blockflow cancel VM DISK\` ends it.
 
 Exit codes: 0 done or already done, 2 usage, 3 refused (nothing was done), 4 failed, 5 cancelled.`;
 

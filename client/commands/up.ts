@@ -15,8 +15,9 @@ export function defineUp(program: Command, context: Context): void {
     .command('up')
     .summary('run everything for one host, with an embedded Temporal server')
     .description(
-      'Runs orchestrator, host agent and SPM agent, and a Temporal server of their own whose state is in ' +
-        '$XDG_STATE_HOME/blockflow; with TEMPORAL_ADDRESS or a profile, that server instead. Until SIGTERM or ^C.',
+      'Runs orchestrator, host agent and SPM agent, and a Temporal server of their own whose ' +
+        'state is in $XDG_STATE_HOME/blockflow; with TEMPORAL_ADDRESS or a profile, that server ' +
+        'instead. Until SIGTERM or ^C.',
     )
     .option(...CONNECT_OPTION)
     .option(...OWN_HOST_OPTION)

@@ -30,7 +30,8 @@ export function defineWorker(program: Command, context: Context): void {
     .summary('run one role of blockflow: orchestrator, host agent or SPM agent')
     .description(
       'Runs one role until SIGTERM. Temporal is found by the standard environment configuration ' +
-        '(TEMPORAL_ADDRESS, profiles, TLS). SIGKILL loses nothing: what runs goes on at the next start.',
+        '(TEMPORAL_ADDRESS, profiles, TLS). SIGKILL loses nothing: what runs goes on at the ' +
+        'next start.',
     )
     .addArgument(new Argument('<role>').choices(['orchestrator', 'host', 'spm']))
     .option(...CONNECT_OPTION)

@@ -20,7 +20,7 @@ export async function checkLibvirt(uri: string): Promise<Check[]> {
     const pools = await observePools(libvirt);
     return [reached, checkPools(pools), ...(await checkDisks(libvirt, pools))];
   } catch (error) {
-    const mend = `try \`virsh -c '${uri}' list\`; is libvirtd running, are you root or in group libvirt?`;
+    const mend = `try \`virsh -c '${uri}' list\`; is libvirtd running, are you in group libvirt?`;
     return [libvirtCheck.fails(`libvirt at ${uri} cannot be used: ${reasonOf(error)}`, mend)];
   } finally {
     libvirt.close();

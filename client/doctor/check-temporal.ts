@@ -46,7 +46,7 @@ async function checkNamespace(session: Session): Promise<Check[]> {
   const found = temporal.ok(`Temporal at ${address} (${source}), namespace ${namespace}`);
   if (source === 'blockflow up') return [found];
   const hint = temporal.hint(
-    'a dev server (`temporal server start-dev`) runs only about ten activities a second as it comes',
+    'a dev server (`temporal server start-dev`) as it comes runs only ten activities a second',
     'start it with --dynamic-config-value history.transferProcessorMaxPollRPS=2000, ' +
       'and the same for history.timerProcessorMaxPollRPS',
   );

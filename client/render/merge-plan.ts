@@ -33,7 +33,7 @@ function planRows(plan: MergePlan, keepOverlay: boolean): string[] {
     `  commit    ${committed.length} volume(s), ${sizeWords(bytes)}, into ${base.path}`,
     `  before    ${chainWords(before)}`,
     `  after     ${chainWords(after)}`,
-    `  space     ${sizeWords(plan.spaceNeededBytes)} needed, ${sizeWords(plan.spaceFreeBytes)} free`,
+    `  space     ${space(plan)}`,
     ...deletes.map(({ path, pool }) => `  delete    ${path} (pool ${pool})`),
     ...snapshots.map(
       ({ name, action }) => `  snapshot  ${name}: libvirt's record is ${FOLLOW[action]}`,
@@ -46,6 +46,9 @@ function planRows(plan: MergePlan, keepOverlay: boolean): string[] {
     ...stepsOf(plan, keepOverlay).map((step, i) => `    ${i + 1}. ${step}`),
   ];
 }
+
+const space = ({ spaceNeededBytes, spaceFreeBytes }: MergePlan) =>
+  `${sizeWords(spaceNeededBytes)} needed, ${sizeWords(spaceFreeBytes)} free`;
 
 const MODES = {
   active: 'the VM runs, top is its active layer',

@@ -9,7 +9,10 @@ import type { System } from '../support/system.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
 const MiB = 2 ** 20;
-/** Slow enough for a test to act while the commit runs; QEMU lets 16 MiB pass before it begins to count. */
+/**
+ * Slow enough for a test to act while the commit runs; QEMU lets 16 MiB pass before it begins to
+ * count.
+ */
 const SLOW = { bandwidthBytesPerSecond: 4 * MiB };
 
 let system: System;

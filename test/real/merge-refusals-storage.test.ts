@@ -63,7 +63,7 @@ describe('a merge refused for what else uses the volumes', () => {
     expect(await refuse('used', 'volume-in-use')).toContain('VM user');
   });
 
-  it('refuses with volume-in-use when a VM has a layer over base outside of the pools', async () => {
+  it('refuses with volume-in-use when a VM has a layer over base in no pool', async () => {
     const [base, top] = await createChain('lent');
     await defineShutOff(system.host, 'lent', diskXml(top));
     const layer = await createImage(join(system.host.root, 'layer.qcow2'), { below: base });
@@ -169,7 +169,10 @@ async function createWithData(data: string): Promise<string> {
   return createImage(inPool('with-data.qcow2'), { options: `data_file=${data}` });
 }
 
-/** What QEMU before 6.1 made without `-F`: the header extension with the backing format becomes an unknown one. */
+/**
+ * What QEMU before 6.1 made without `-F`: the header extension with the backing format becomes an
+ * unknown one.
+ */
 async function hideBackingFormat(path: string): Promise<void> {
   const image = await readFile(path);
   image.writeUInt32BE(0x12345678, image.indexOf(Buffer.from('e2792aca', 'hex')));

@@ -1,8 +1,13 @@
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { expectLeftClean, merged, SMALL } from '../support/merge-checks.ts';
+import { bothXml, expectLeftClean, merged, SMALL } from '../support/merge-checks.ts';
 import { startScene, startSharedSystem, type Scene } from '../support/merge-scene.ts';
 import type { SceneOptions } from '../support/merge-scene.ts';
+import { expectNoLoss, verifyGuestData } from '../support/oracle.ts';
+import { createImage } from '../support/shut-off-vm.ts';
+import { takeExternalSnapshot } from '../support/snapshots.ts';
 import type { System } from '../support/system.ts';
+import { waitUntil } from '../support/wait-until.ts';
 
 let system: System;
 let scene: Scene | undefined;
@@ -103,5 +108,74 @@ describe('which layers are merged', () => {
     await guest.waitForAcks(20);
     await expectLeftClean(scene as Scene, ['raw.raw']);
     await verifyAfterCrash();
+  });
+});
+
+describe('what else a merge may meet', () => {
+  it('follows a new limit while the job runs', async () => {
+    const { verifyAfterCrash } = await start({ vm: 'limited' });
+    const limit = (bytes: number) =>
+      waitUntil(`a limit of ${bytes}`, async () => {
+        const job = await system.host.virsh('blockjob', 'limited', 'vda', '--raw', '--bytes');
+        return job.includes(`bandwidth=${bytes}`);
+      });
+    const request = { vm: 'limited', disk: 'vda', bandwidthBytesPerSecond: 65536 };
+    const merge = await system.merge(request);
+    await limit(65536);
+    const bandwidth = (bytes: number) => merge.executeUpdate('bandwidth', { args: [bytes] });
+    expect(await bandwidth(131072)).toBe('0.1 MiB/s');
+    await limit(131072);
+    expect(await bandwidth(0)).toBe('no limit');
+    expect(await merge.result()).toMatchObject({ outcome: 'merged' });
+    await expectLeftClean(scene as Scene, ['limited.qcow2']);
+    await verifyAfterCrash();
+  });
+
+  it('merges a VM that has no persistent XML', async () => {
+    const { chain, guest, files } = await start({ vm: 'transient' });
+    await system.host.virsh('undefine', 'transient');
+    const result = await merged(system, { vm: 'transient', disk: 'vda' });
+    expect(result).toMatchObject({ mode: 'active', chainAfter: chain.slice(0, 1) });
+    await guest.waitForAcks(20);
+    expect(await files()).toEqual(['transient.qcow2']);
+    expect((await bothXml(system, 'transient')).join()).not.toContain('urn:blockflow');
+    await guest.kill();
+    const report = await verifyGuestData({
+      imagePath: chain[0] as string,
+      format: 'qcow2',
+      acknowledged: guest.acknowledged(),
+      parameters: guest.disk.parameters,
+    });
+    expectNoLoss(report, guest.serial);
+  });
+
+  it('merges two disks of a VM at the same time, with a record for each', async () => {
+    const here = await start({ vm: 'both', layers: 0 });
+    const data = await createImage(join(here.pool, 'both-data.qcow2'));
+    const options = ['--targetbus', 'virtio', '--driver', 'qemu', '--subdriver', 'qcow2'];
+    await system.host.virsh('attach-disk', 'both', data, 'vdb', ...options, '--live', '--config');
+    for (const disk of ['vda', 'vdb']) {
+      const file = join(here.pool, `both-${disk}.qcow2`);
+      await takeExternalSnapshot(system.host, 'both', { disk, file });
+    }
+    await here.guest.waitForAcks(20);
+    const decided = await Promise.all(
+      ['vda', 'vdb'].map((disk) => system.merge({ vm: 'both', disk, waitForDecision: true })),
+    );
+    for (const merge of decided) {
+      await waitUntil('a merge to wait for a decision', async () => {
+        const { phase } = await merge.query<{ phase: string }, []>('status');
+        return phase === 'waiting for a decision';
+      });
+    }
+    for (const xml of await bothXml(system, 'both')) {
+      for (const disk of ['vda', 'vdb']) expect(xml).toContain(`urn:blockflow:job:${disk}`);
+    }
+    await Promise.all(decided.map((merge) => merge.executeUpdate('decide', { args: ['pivot'] })));
+    const results = await Promise.all(decided.map((merge) => merge.result()));
+    expect(results).toMatchObject([{ outcome: 'merged' }, { outcome: 'merged' }]);
+    await here.guest.waitForAcks(20);
+    await expectLeftClean(here, ['both.qcow2', 'both-data.qcow2']);
+    await here.verifyAfterCrash();
   });
 });

@@ -63,12 +63,12 @@ describe('Negative flow (vdsm restart during live merge)', () => {
 });
 
 describe('Negative flow (VM crashes during live merge)', () => {
-  it.each([
+  it.each<[string, () => Promise<unknown>, string]>([
     ['QEMU is killed', () => scene.guest.kill(), 'crashed'],
     ['the VM is destroyed', () => system.host.virsh('destroy', scene.guest.name), 'destroyed'],
     // The test guest has no ACPI; a QEMU that is asked to end looks to libvirt as a guest that shut itself down.
-    ['the guest shuts down', () => process.kill(system.host.qemuPid(scene.guest.name)), 'shutdown'],
-  ] as const)('%s: it fails with the reason, the snapshot remains', async (_, stop, reason) => {
+    ['the guest shuts down', async () => process.kill(system.host.qemuPid(scene.guest.name)), 'shutdown'],
+  ])('%s: it fails with the reason, the snapshot remains', async (_, stop, reason) => {
     const merge = await copyingMerge();
     await stop();
     await shutDown();
@@ -99,10 +99,10 @@ describe('Negative flow (VM crashes during live merge)', () => {
     expect(await expectMerged(scene, await again())).toMatchObject({ mode: 'active' });
   });
 
-  it.each([
+  it.each<[string, () => Promise<unknown>]>([
     ['crashes', () => scene.guest.kill()],
     ['is destroyed', () => system.host.virsh('destroy', scene.guest.name)],
-  ] as const)('with --on-vm-stop continue it goes on cold when the VM %s', async (_, stop) => {
+  ])('with --on-vm-stop continue it goes on cold when the VM %s', async (_, stop) => {
     // The limit of the live copy holds for the offline one too, which cannot be changed while it runs.
     const merge = await copyingMerge({ onVmStop: 'continue', bandwidthBytesPerSecond: 8 * SLOW });
     await stop();

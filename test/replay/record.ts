@@ -36,11 +36,18 @@ const inPhase = (handle: Handle, phase: Phase) =>
   );
 const virsh = ({ system, vm }: Stage, command: string) => system.host.virsh(command, vm);
 
+/** A merge whose job runs, and will for a while. */
+async function copying(stage: Stage, request: object = {}): Promise<Handle> {
+  const handle = await stage.merge({ bandwidthBytesPerSecond: 65536, ...request });
+  const job = () => stage.system.host.virsh('blockjob', stage.vm, 'vda');
+  await waitUntil('the job', async () => !(await job()).includes('No current block job'));
+  return handle;
+}
+
 /** A merge that copies slowly while something happens to it, and then as fast as it can. */
 async function meanwhile(stage: Stage, happens: () => Promise<void>): Promise<Handle> {
   await addLayer(stage.scene);
-  const handle = await stage.merge({ bandwidthBytesPerSecond: 65536 });
-  await inPhase(handle, 'copying');
+  const handle = await copying(stage);
   await happens();
   await handle.executeUpdate('bandwidth', { args: [0] });
   return handle;
@@ -54,8 +61,7 @@ const restart = (role: RoleName) => (stage: Stage) =>
 
 async function afterCrash(stage: Stage, request: object): Promise<Handle> {
   await addLayer(stage.scene);
-  const handle = await stage.merge({ bandwidthBytesPerSecond: 65536, ...request });
-  await inPhase(handle, 'copying');
+  const handle = await copying(stage, request);
   await stage.scene.guest.kill();
   return handle;
 }
@@ -99,8 +105,7 @@ const run: Record<RecordingName, (stage: Stage) => Promise<Handle>> = {
   decided,
   async cancelled(stage) {
     await addLayer(stage.scene);
-    const handle = await stage.merge({ bandwidthBytesPerSecond: 65536 });
-    await inPhase(handle, 'copying');
+    const handle = await copying(stage);
     await handle.cancel();
     return handle;
   },

@@ -76,6 +76,8 @@ export function processesOf(root: string): number[] {
   return otherPids().filter((pid) => {
     const program = programOf(pid);
     if (PROGRAMS_OF_BLOCKFLOW.test(program)) return namesState(pid, root);
+    // A copy of an image, which outlives its agent; its pid file is in the host's runtime folder.
+    if (program === 'qemu-storage-daemon') return argumentsOf(pid).some((a) => a.startsWith(root));
     if (!PROGRAMS_OF_A_HOST.test(program)) return false;
     // The first process names the folder, and exists for a moment before the mounts do.
     if (program === 'perl') return argumentsOf(pid).includes(join(root, 'init.fifo'));

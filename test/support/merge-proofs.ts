@@ -98,3 +98,11 @@ export async function auditEvents({ system, guest }: Scene): Promise<AuditEvent[
     .filter((event) => event.vm === guest.name)
     .sort((a, b) => a.time.localeCompare(b.time));
 }
+
+/** What the pending activity says in its heartbeat; empty before its first word. */
+export async function heartbeatNote(merge: Merge): Promise<string> {
+  const { raw } = await merge.describe();
+  const payload = raw.pendingActivities?.[0]?.heartbeatDetails?.payloads?.[0];
+  const details = payload?.data ? (JSON.parse(Buffer.from(payload.data).toString()) as unknown) : {};
+  return (details as { note?: string | null }).note ?? '';
+}

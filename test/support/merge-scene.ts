@@ -1,6 +1,6 @@
 /** A running guest with layers, in a pool of a whole system: what most tests of a merge begin with. */
 import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { createGuestDisk } from './guest-disk.ts';
 import type { GuestParameters } from './guest-sector.ts';
 import { defineGuest, type Guest } from './guest.ts';
@@ -71,19 +71,27 @@ export async function startScene(options: SceneOptions = {}): Promise<Scene> {
     chain.push(file);
   }
   await guest.waitForAcks(disk.parameters.slots + 1, 60_000);
-  const ours = (name: string) => name.startsWith(`${vm}.`) || name.startsWith(`${vm}-`);
+  const scene = asScene(system, guest, chain);
+  return options.system ? scene : { ...scene, close: () => system.close() };
+}
+
+/** A running guest of a shared system, as a scene. */
+export function asScene(system: System, guest: Guest, chain: string[]): Scene {
+  const pool = join(system.host.pools, POOL);
+  const folders = [...new Set(chain.map((path) => dirname(path)))];
+  const ours = ({ name: vm }: Guest) => (name: string) =>
+    name.startsWith(`${vm}.`) || name.startsWith(`${vm}-`) || name === '.blockflow';
   return {
     system,
     guest,
     pool,
     chain,
-    files: async () =>
-      (await readdir(pool)).filter((name) => ours(name) || name === '.blockflow').sort(),
-    verifyAfterCrash: () => verifyAfterCrash(guest),
-    close: async () => {
-      if (!options.system) return system.close();
-      await host.virsh('destroy', vm).catch(() => undefined);
+    files: async () => {
+      const names = await Promise.all(folders.map((folder) => readdir(folder)));
+      return names.flat().filter(ours(guest)).sort();
     },
+    verifyAfterCrash: () => verifyAfterCrash(guest),
+    close: async () => void (await system.host.virsh('destroy', guest.name).catch(() => undefined)),
   };
 }
 
@@ -107,5 +115,6 @@ export async function activeLayer(guest: Guest): Promise<{ path: string; format:
   const xml = await guest.host.virsh('dumpxml', guest.name, '--inactive');
   const disk = xml.slice(xml.indexOf('<disk'), xml.indexOf('</disk>'));
   const path = /<source file='([^']*)'/.exec(disk)?.[1] ?? '';
-  return { path, format: disk.includes("type='raw'") ? 'raw' : 'qcow2' };
+  // The backing store's format stands in the element too.
+  return { path, format: /<driver [^>]*type='raw'/.test(disk) ? 'raw' : 'qcow2' };
 }

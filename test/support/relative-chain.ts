@@ -4,8 +4,8 @@ import { execa } from 'execa';
 import type { PrivateHost } from './private-host.ts';
 
 /**
- * Makes `file` the active layer of a running VM's vda. `below` goes into its header as it is written here, relative to
- * the folder of `file`.
+ * Makes `file` the active layer of a running VM's vda. `below` goes into its header as it is
+ * written here, relative to the folder of `file`.
  */
 export async function addLayer(
   host: PrivateHost,

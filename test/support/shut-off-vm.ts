@@ -5,7 +5,10 @@ import { execa } from 'execa';
 import { guestDomainXml } from './guest.ts';
 import type { PrivateHost } from './private-host.ts';
 
-/** Makes an image of 8 MiB; over `below` when it is given. Options are those of `qemu-img create -o`. */
+/**
+ * Makes an image of 8 MiB; over `below` when it is given. Options are those of `qemu-img create
+ * -o`.
+ */
 export async function createImage(
   path: string,
   more: { format?: string; below?: string; belowFormat?: string; options?: string } = {},
@@ -19,7 +22,8 @@ export async function createImage(
 }
 
 /** A `<disk>` of a file as vdb; `inside` is more XML in it. */
-export const diskXml = (path: string, format = 'qcow2', inside = '') => `<disk type='file' device='disk'>
+export const diskXml = (path: string, format = 'qcow2', inside = '') => `
+<disk type='file' device='disk'>
   <driver name='qemu' type='${format}'/><source file='${path}'/>
   <target dev='vdb' bus='virtio'/>${inside}
 </disk>`;

@@ -112,7 +112,7 @@ const chain = chainObservation.parse({
   record: null,
 });
 
-test('a chain is a table from base to active, with its views, their differences and the job', () => {
+test('a chain is a table from base to active, with views, differences and the job', () => {
   const lines = chainLines(chain, plain);
   expect(lines).toContain('web1/vda on h1: running (booted), persistent');
   expect(lines).toContain(

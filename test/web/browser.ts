@@ -21,9 +21,8 @@ export interface WebUi {
   expect(path: string, ...texts: string[]): Promise<string>;
   /** Waits until the open page shows all of these texts. */
   shows(...texts: string[]): Promise<string>;
-  /** Clicks the visible button (or menu item) with this label, once there is one. */
-  click(label: string): Promise<void>;
-  readonly page: Page;
+  /** Clicks the visible button (or menu item, or what the selector names) with this label, once there is one. */
+  click(label: string, selector?: string): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -67,9 +66,16 @@ export async function openWebUi(uiUrl: string, folder: string): Promise<WebUi> {
         throw new Error(`${page.url()} does not show ${what} (${shot}), but:\n${text}`, { cause });
       }
     },
-    async click(label) {
-      const target = `::-p-xpath(//*[self::button or @role="menuitem"][contains(., "${label}")])`;
-      await page.locator(target).setTimeout(PATIENCE_MS).click();
+    async click(label, selector = 'button, [role=menuitem]') {
+      // The pages hold hidden twins of most buttons, and puppeteer's own click takes the first.
+      const click = `(() => {
+        const all = [...document.querySelectorAll(${JSON.stringify(selector)})];
+        const one = all.find((e) => e.checkVisibility() && e.innerText.includes(${JSON.stringify(label)}));
+        one?.click();
+        return one !== undefined;
+      })()`;
+      const look = async () => (await page.evaluate(click)) === true;
+      await waitUntil(`a visible "${label}" (${selector})`, look, { timeoutMs: PATIENCE_MS });
     },
     close: () => browser.close(),
   };

@@ -96,6 +96,16 @@ describe.each(CACHES)('LiveMerge, $cache,', (cache) => {
     expect(vm.effects).toContain('limit');
   });
 
+  it('gives a limit to a job that was just being started when the limit came', async () => {
+    const vm = bench.addVm();
+    const starting = bench.gate(vm, 'ensureCommitStarted');
+    const handle = await bench.merge(vm, cache, SLOW);
+    await starting.reached;
+    expect(await handle.executeUpdate(bandwidthUpdate, { args: [0] })).toContain('no job runs');
+    starting.open();
+    expect(await handle.result()).toMatchObject({ outcome: 'merged' });
+  });
+
   it.each(['pivot', 'keep'] as const)('waits at READY for a decision: %s', async (choice) => {
     const vm = bench.addVm();
     const handle = await bench.merge(vm, cache, { waitForDecision: true });

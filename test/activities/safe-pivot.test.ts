@@ -1,0 +1,105 @@
+/** The pivot's script against a `virsh` that writes down what it is told. */
+import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { safePivot, type PivotRequest } from '../../activities/adapters/safe-pivot.ts';
+
+const PATH = process.env['PATH'];
+const UUID = '11111111-2222-4333-8444-555555555555';
+let root: string;
+
+/** Answers as virsh does in a session: each command is echoed, then its output. */
+const STUB = `#!/bin/bash
+cd "$(dirname "$0")"
+answer() {
+  echo "$1" >>log
+  case $1 in
+    suspend*) echo paused >state ;;
+    resume*) echo running >state ;;
+    blockjob*) cat pivot; grep -q error pivot || echo /images/base.qcow2 >source ;;
+    domblklist*) echo " vda      $(cat source)" ;;
+    domstate*) cat state ;;
+  esac
+}
+if (($# > 3)); then answer "\${*:4}"; exit; fi
+while IFS= read -r line; do echo "virsh # $line"; answer "$line"; done
+`;
+
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'blockflow-pivot-'));
+  const bin = join(root, 'bin');
+  await mkdir(bin);
+  await writeFile(join(bin, 'virsh'), STUB);
+  await chmod(join(bin, 'virsh'), 0o755);
+  await set({ state: 'running', source: '/images/top.qcow2', pivot: '' });
+  process.env['PATH'] = `${bin}:${PATH}`;
+});
+afterEach(async () => {
+  process.env['PATH'] = PATH;
+  await rm(root, { recursive: true });
+});
+
+async function set(files: Record<string, string>): Promise<void> {
+  for (const [name, text] of Object.entries(files)) {
+    await writeFile(join(root, 'bin', name), text && `${text}\n`);
+  }
+}
+const read = async (name: string) => (await readFile(join(root, 'bin', name), 'utf8')).trim();
+const commands = async () =>
+  (await read('log')).split('\n').filter((line) => !line.startsWith('echo'));
+
+const pivot = (changes: Partial<PivotRequest> = {}) =>
+  safePivot({
+    ...{ uri: 'test:///x', uuid: UUID, disk: 'vda', base: '/images/base.qcow2' },
+    ...{ guest: 'running', persistent: true, record: '<job/>' },
+    resultFile: join(root, 'run/pivot'),
+    ...changes,
+  });
+
+describe('The safe pivot', () => {
+  it('announces, suspends, pivots, verifies the persistent XML, resumes', async () => {
+    const report = await pivot();
+    expect(await commands()).toEqual([
+      `metadata ${UUID} --uri urn:blockflow:job:vda --key blockflow --set '<job/>' --live --config`,
+      `suspend ${UUID}`,
+      `blockjob ${UUID} vda --pivot`,
+      `domblklist ${UUID} --inactive`,
+      `resume ${UUID}`,
+    ]);
+    expect(report).toMatchObject({ pivot: 'done', guest: 'running', resumed: true });
+    expect(report?.stallMs).toBeGreaterThanOrEqual(0);
+    expect(await read('state')).toBe('running');
+  });
+
+  it('resumes the guest when QEMU refuses the pivot, and tells the words', async () => {
+    await set({ pivot: 'error: block copy still active' });
+    const report = await pivot();
+    expect(report?.pivot).toContain('failed');
+    expect(report?.pivot).toContain('still active');
+    expect(report?.resumed).toBe(true);
+    expect(await read('state')).toBe('running');
+  });
+
+  it('leaves a guest paused that the user had paused', async () => {
+    await set({ state: 'paused' });
+    const report = await pivot({ guest: 'paused' });
+    expect(report).toMatchObject({ pivot: 'done', guest: 'paused', stallMs: 0 });
+    expect((await commands()).some((line) => /^(suspend|resume)/.test(line))).toBe(false);
+    expect(await read('state')).toBe('paused');
+  });
+
+  it('looks at no persistent XML of a transient domain', async () => {
+    await pivot({ persistent: false });
+    expect((await commands())[0]).not.toContain('--config');
+    expect((await commands()).some((line) => line.startsWith('domblklist'))).toBe(false);
+    expect(await read('state')).toBe('running');
+  });
+
+  it('lets two pivots of one disk run one after the other', async () => {
+    await Promise.all([pivot(), pivot()]);
+    const seen = (await commands()).map((line) => line.split(' ')[0]);
+    const one = ['metadata', 'suspend', 'blockjob', 'domblklist', 'resume'];
+    expect(seen).toEqual([...one, ...one]);
+  });
+});
