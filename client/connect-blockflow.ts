@@ -2,12 +2,14 @@ import type { AuditEvent, ChainObservation, PlanOutcome } from '../workflows/sch
 import { observeChain, observeEvents, planMerge } from './ask-agents.ts';
 import type { DiskName, EventFilter } from './ask-agents.ts';
 import { listOperations, type ListFilter, type OperationSummary } from './list-operations.ts';
-import { createOperation, noOperation, type Operation } from './operation.ts';
+import { imageMethods, type ImageMethods } from './start-image.ts';
+import { noOperation, openOperation, type Operation, type OperationResult } from './operation.ts';
+import { resultSchemaOf } from './result-schema.ts';
 import { call, isNotFound, openSession, type ConnectOptions, type Session } from './session.ts';
 import { startMerge, type MergeRequest } from './start-merge.ts';
 
 /** A client of blockflow. Every method throws BlockflowError; `close` it at the end. */
-export interface Blockflow {
+export interface Blockflow extends ImageMethods {
   /** Address of the Temporal server. */
   readonly address: string;
   /** Host that is meant when a request names none. */
@@ -15,7 +17,7 @@ export interface Blockflow {
   /** Starts a merge, or attaches to the same request that runs already. */
   merge(request: MergeRequest): Promise<Operation>;
   /** The running operation on a disk, or the last one; with a run id of `list`, that one. */
-  operation(vm: string, disk: string, runId?: string): Promise<Operation>;
+  operation(vm: string, disk: string, runId?: string): Promise<Operation<OperationResult>>;
   /** Operations, the newest first. */
   list(filter?: ListFilter): Promise<OperationSummary[]>;
   /** The chain of a disk in its four views, and where they disagree. */
@@ -37,6 +39,7 @@ export async function connectBlockflow(options: ConnectOptions = {}): Promise<Bl
   return {
     address: session.address,
     host: session.host,
+    ...imageMethods(session),
     merge: (request) => startMerge(session, request),
     operation: (vm, disk, runId) => findOperation(session, `${vm}/${disk}`, runId),
     list: (filter) => listOperations(session, filter),
@@ -49,13 +52,18 @@ export async function connectBlockflow(options: ConnectOptions = {}): Promise<Bl
 
 const FIND_MS = 5000;
 
-async function findOperation(session: Session, id: string, run?: string): Promise<Operation> {
+async function findOperation(
+  session: Session,
+  id: string,
+  run?: string,
+): Promise<Operation<OperationResult>> {
   const { workflow } = session.client;
   try {
-    const { runId } = await call(session, `looking for an operation on ${id}`, FIND_MS, () =>
+    const { runId, type } = await call(session, `looking for an operation on ${id}`, FIND_MS, () =>
       workflow.getHandle(id, run).describe(),
     );
-    return createOperation(session, workflow.getHandle(id, runId), { runId, attached: true });
+    const facts = { runId, attached: true };
+    return openOperation(session, workflow.getHandle(id, runId), facts, resultSchemaOf(type));
   } catch (error) {
     throw isNotFound(error) ? noOperation(id) : error;
   }

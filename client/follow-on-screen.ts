@@ -1,6 +1,5 @@
 /** Follows an operation until it ends or the person at the terminal has seen enough. */
-import type { LiveMergeResult } from '../workflows/schemas.ts';
-import type { Operation } from './operation.ts';
+import type { Operation, OperationResult } from './operation.ts';
 import type { Screen } from './screen.ts';
 import { openDisplay } from './show-progress.ts';
 
@@ -13,11 +12,11 @@ const LEAVING = ['SIGINT', 'SIGTERM'] as const;
  * @returns null when SIGINT ended the following: the operation itself goes on.
  * @throws BlockflowError when the operation did not succeed
  */
-export async function followOnScreen(
+export async function followOnScreen<R extends OperationResult>(
   screen: Screen,
-  operation: Operation,
+  operation: Operation<R>,
   quiet = false,
-): Promise<LiveMergeResult | null> {
+): Promise<R | null> {
   const stop = new AbortController();
   const leave = () => stop.abort();
   for (const signal of LEAVING) process.once(signal, leave);

@@ -6,7 +6,21 @@ export type {
   ClientFailureDetails,
   ClientFailureType,
 } from './client-failure.ts';
-export type { FollowOptions, Operation, ProgressListener } from './operation.ts';
+export type {
+  FollowOptions,
+  Operation,
+  OperationResult,
+  ProgressListener,
+} from './operation.ts';
+export type { CopyRequest, MoveRequest, RemoveRequest } from './start-image.ts';
+export type {
+  ImagePlan,
+  ImagePlanOutcome,
+  ImageRef,
+  RemovalPlan,
+  RemoveImageResult,
+  TransferResult,
+} from '../workflows/image-schemas.ts';
 export type { OperationState, OperationView } from './operation-view.ts';
 export type { ListFilter, OperationSummary } from './list-operations.ts';
 export type { DiskName, EventFilter } from './ask-agents.ts';

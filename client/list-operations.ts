@@ -71,7 +71,7 @@ const quoted = (text: string) => `"${text.replaceAll(/["\\]/g, '\\$&')}"`;
 function queryOf({ vm, disk, state, since }: ListFilter): string {
   const prefix = vm === undefined ? null : quoted(`${vm}/`);
   return [
-    'WorkflowType = "LiveMerge"',
+    'WorkflowType IN ("LiveMerge", "MoveImage", "CopyImage", "RemoveImage")',
     ...(vm !== undefined && disk !== undefined ? [`WorkflowId = ${quoted(`${vm}/${disk}`)}`] : []),
     ...(prefix !== null && disk === undefined ? [`WorkflowId STARTS_WITH ${prefix}`] : []),
     ...(state === 'running' ? ['ExecutionStatus = "Running"'] : []),

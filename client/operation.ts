@@ -5,6 +5,7 @@ import {
 } from '@temporalio/client';
 import type { WorkflowHandle } from '@temporalio/client';
 import { bandwidthUpdate, decideUpdate } from '../workflows/contract.ts';
+import type { RemoveImageResult, TransferResult } from '../workflows/image-schemas.ts';
 import { liveMergeResult, type LiveMergeResult } from '../workflows/schemas.ts';
 import { BlockflowError } from './client-failure.ts';
 import { followOperation } from './follow-operation.ts';
@@ -22,7 +23,10 @@ export interface FollowOptions {
   signal?: AbortSignal;
 }
 
-export interface Operation {
+/** How an operation of any kind has ended. */
+export type OperationResult = LiveMergeResult | TransferResult | RemoveImageResult;
+
+export interface Operation<R extends OperationResult = LiveMergeResult> {
   /** `VM/DISK`, also the id of the workflow. */
   readonly id: string;
   readonly runId: string;
@@ -34,13 +38,13 @@ export interface Operation {
    * Waits for the end, also across restarts of the server.
    * @throws BlockflowError when it did not succeed.
    */
-  result(): Promise<LiveMergeResult>;
+  result(): Promise<R>;
   /**
    * Looks again and again until the operation ends; a server that is away is a trouble in the view.
    */
   progress(options?: FollowOptions): AsyncIterable<OperationView>;
   /** `progress` for a listener, then `result`. */
-  follow(listener: ProgressListener, options?: FollowOptions): Promise<LiveMergeResult>;
+  follow(listener: ProgressListener, options?: FollowOptions): Promise<R>;
   /** Asks for a cancel; follow it to see whether it came in time. */
   cancel(): Promise<void>;
   /** Limit of the running copy in bytes per second, 0 for none; returns the new limit in words. */
@@ -53,17 +57,27 @@ const CALL_MS = 5000;
 const UPDATE_MS = 15_000;
 const RETRY_MS = 1000;
 
-export function createOperation(
+interface Facts {
+  runId: string;
+  attached: boolean;
+}
+
+export const createOperation = (session: Session, handle: WorkflowHandle, facts: Facts): Operation =>
+  openOperation(session, handle, facts, liveMergeResult);
+
+/** @param schema of the result, which differs by the kind of the operation. */
+export function openOperation<R extends OperationResult>(
   session: Session,
   handle: WorkflowHandle,
-  facts: { runId: string; attached: boolean },
-): Operation {
+  facts: Facts,
+  schema: ResultSchema<R>,
+): Operation<R> {
   const id = handle.workflowId;
-  const operation: Operation = {
+  const operation: Operation<R> = {
     id,
     ...facts,
     status: () => viewOperation(session, handle).catch((error: unknown) => rethrow(id, error)),
-    result: () => waitForEnd(session, handle),
+    result: () => waitForEnd(handle, schema),
     progress: (options = {}) =>
       followOperation(() => operation.status(), operation.result(), session.address, options),
     async follow(listener, options) {
@@ -88,11 +102,15 @@ export function createOperation(
   return operation;
 }
 
-async function waitForEnd(session: Session, handle: WorkflowHandle): Promise<LiveMergeResult> {
-  const attempted = `merging ${handle.workflowId}`;
+interface ResultSchema<R> {
+  parse(value: unknown): R;
+}
+
+async function waitForEnd<R>(handle: WorkflowHandle, schema: ResultSchema<R>): Promise<R> {
+  const attempted = `following ${handle.workflowId}`;
   for (;;) {
     try {
-      return liveMergeResult.parse(await handle.result());
+      return schema.parse(await handle.result());
     } catch (error) {
       if (isNotFound(error)) throw noOperation(handle.workflowId);
       if (!isAway(error)) throw toBlockflowError(error, attempted);

@@ -9,6 +9,7 @@ import { defineChain } from './commands/chain.ts';
 import { defineCompletion } from './commands/completion.ts';
 import { defineDoctor } from './commands/doctor.ts';
 import { defineEvents } from './commands/events.ts';
+import { defineCopy, defineMove, defineRm } from './commands/images.ts';
 import { defineList } from './commands/list.ts';
 import { defineMerge } from './commands/merge.ts';
 import { defineStatus } from './commands/status.ts';
@@ -20,6 +21,9 @@ import type { Screen } from './screen.ts';
 
 const commands: readonly DefineCommand[] = [
   defineMerge,
+  defineMove,
+  defineCopy,
+  defineRm,
   defineStatus,
   defineList,
   defineChain,

@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import { join } from 'node:path';
 import { createJobWatch } from '../activities/adapters/job-watch.ts';
 import { filePoolTypes, observePools } from '../activities/adapters/pools.ts';
+import { createPivots } from '../activities/adapters/safe-pivot.ts';
 import { createLibvirt } from '../activities/adapters/virsh.ts';
 import { createEffect, type EffectHook } from '../activities/effect.ts';
 import { createHostActivities } from '../activities/host/index.ts';
@@ -77,7 +78,8 @@ async function startHostAgent(context: RoleContext): Promise<Role> {
   const { host, libvirtUri, runtimeDir } = context.config;
   const libvirt = createLibvirt(libvirtUri);
   const watch = createJobWatch(libvirt);
-  const deps = { host, libvirt, watch, effect: door(context), runtimeDir };
+  const pivots = createPivots(libvirtUri);
+  const deps = { host, libvirt, watch, pivots, effect: door(context), runtimeDir };
   const worker = await Worker.create({
     ...common(context, 'host'),
     taskQueue: hostQueue(host),
@@ -87,6 +89,7 @@ async function startHostAgent(context: RoleContext): Promise<Role> {
   });
   return run('host', [worker], () => {
     watch.close();
+    pivots.close();
     libvirt.close();
   });
 }

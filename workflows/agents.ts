@@ -16,8 +16,8 @@ import type { HostActivities, OrchestratorActivities, StorageActivities } from '
 const AWAY_AFTER = '10 seconds';
 
 const options: ActivityOptions = {
-  // Agents beat every second while they work, so a dead one is noticed long before any work could be over.
-  heartbeatTimeout: '6 seconds',
+  // Agents beat every second (every 4 s with 100 operations), so a dead one is noticed long before its work could be over.
+  heartbeatTimeout: '10 seconds',
   startToCloseTimeout: '3650 days',
   // The default is TRY_CANCEL, which would close the workflow while an activity still runs.
   cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,

@@ -100,7 +100,6 @@ export function openImageOperation(opening: Opening): ImageOperation {
       tell({ phase, since, ...changes });
     },
     async record(kind, reason, after = []) {
-      if (op.image.kind === 'volume') return;
       await auditLog.ensureEventRecorded(eventOf(op, kind, reason, after));
     },
   };

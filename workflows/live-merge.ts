@@ -70,7 +70,9 @@ async function merge(op: Operation): Promise<LiveMergeResult> {
       case 'kept':
         return forwardOnly(() => finishKept(op, plan));
       case 'vm stopped':
-        if (op.input.onVmStop === 'fail') throw await vmStopped(op, plan, attempt.reason);
+        if (op.input.onVmStop === 'fail') {
+          throw await forwardOnly(() => vmStopped(op, plan, attempt.reason));
+        }
         op.enter('planning', { note: `the VM stopped (${attempt.reason}); going on cold` });
         break;
       case 'plan again':

@@ -119,7 +119,8 @@ async function finishMove(
 async function startRemoval(op: ImageOperation, plan: ImagePlan, input: MoveImageInput) {
   const top = plan.volumes.at(-1) as ImagePlan['volumes'][number];
   const volume = top.path.slice(top.path.lastIndexOf('/') + 1);
-  const id = `${top.pool}/${volume}`;
+  // Not the image's own id: a move of an image of no VM has that itself.
+  const id = `${top.pool}/${volume}/removal`;
   const volumes = plan.volumes.map(({ path, pool, identity }) => ({ path, pool, identity }));
   const { host, wipe, requestedBy } = input;
   const left = { jobId: op.jobId, volumes };

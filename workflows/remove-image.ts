@@ -3,6 +3,7 @@
  * it. A move starts it for the source that it leaves behind, and does not wait for it.
  *
  *   planning ─ [wiping] ─ deleting ─ finished
+ *      └─ waiting for the disk: only what a move left, while somebody still uses it
  *
  * Steps, and what is durable when each is done:
  *  1. plan    nothing; proven that no domain, snapshot or other chain names a volume and nobody has one open (I3).
@@ -12,8 +13,9 @@
  * Cancel: before the point of no return the image is untouched; after it, it is refused and the removal completed.
  * Invariants: I3 (1 and, by identity and lock, each deletion), I6, I8, I9, I16, I17.
  */
-import { CancellationScope, uuid4 } from '@temporalio/workflow';
+import { CancellationScope, isCancellation, sleep, uuid4 } from '@temporalio/workflow';
 import { mebibytes } from './details.ts';
+import { failureDetails } from './failures.ts';
 import { openImageOperation, passPointOfNoReturn, runImageOperation } from './image-operation.ts';
 import type { ImageOperation } from './image-operation.ts';
 import type { RemovalPlan, RemoveImageInput, RemoveImageResult } from './image-schemas.ts';
@@ -35,7 +37,30 @@ export async function RemoveImage(input: RemoveImageInput): Promise<RemoveImageR
   return runImageOperation(op, { kind: 'removed', after: () => [], body });
 }
 
+const AGAIN_AFTER = '1 minute';
+
+/** What a move left is waited for: nobody would repeat a request that he did not make. */
 async function remove(op: ImageOperation, input: RemoveImageInput): Promise<RemoveImageResult> {
+  for (;;) {
+    try {
+      return await removeOnce(op, input);
+    } catch (error) {
+      const failure = failureDetails(error);
+      const waits = failure?.type === 'Refused' || failure?.type === 'Hold';
+      if (!input.left || !waits || isCancellation(error)) throw error;
+      const { now } = failure.details;
+      await op.record('failed', `delete source: ${now}; tried again every minute`);
+      op.enter('waiting for the disk', {
+        note: now,
+        cancel: { possible: true, meaning: 'the volumes that are there stay' },
+      });
+      await sleep(AGAIN_AFTER);
+      op.enter('planning', { note: null });
+    }
+  }
+}
+
+async function removeOnce(op: ImageOperation, input: RemoveImageInput): Promise<RemoveImageResult> {
   const summary = `prove that nothing refers to ${op.id}`;
   const plan = await op.host('observeRemovalPlan', input, summary); //                              1
   op.enter('planning', {

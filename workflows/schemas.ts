@@ -187,7 +187,8 @@ export const auditEvent = z.strictObject({
   operation: z.string(),
   workflowId: z.string(),
   vm: vmName,
-  disk: diskTarget,
+  /** A volume's name, in the pool that stands for the VM, for an image of no VM. */
+  disk: z.string().min(1).max(255),
   host: hostName,
   kind: z.enum([
     'started',

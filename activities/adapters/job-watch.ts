@@ -31,8 +31,13 @@ export interface JobWatch {
   close(): void;
 }
 
-/** @param tickMs Time between two questions for progress while somebody listens. */
-export function createJobWatch(libvirt: Libvirt, tickMs = 1000): JobWatch {
+/**
+ * Time between two questions for progress: each second for a few disks, less often for many, so that
+ * 100 waiting operations cost the agent as little as one does; always shorter than the heartbeat time-out.
+ */
+const tickMs = (disks: number) => Math.min(4000, 1000 + 30 * disks);
+
+export function createJobWatch(libvirt: Libvirt): JobWatch {
   const events = new EventEmitter().setMaxListeners(0);
   const watched = new Set<Watched>();
   let closed = false;
@@ -44,7 +49,7 @@ export function createJobWatch(libvirt: Libvirt, tickMs = 1000): JobWatch {
     ticking = true;
     while (watched.size > 0 && !closed) {
       await sample(libvirt, [...watched], (event) => events.emit('event', event));
-      await new Promise((done) => setTimeout(done, tickMs).unref());
+      await new Promise((done) => setTimeout(done, tickMs(watched.size)).unref());
     }
     ticking = false;
   };

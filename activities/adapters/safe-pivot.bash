@@ -1,10 +1,12 @@
 # Safe pivot: suspend, pivot, verify the persistent XML, resume; in one virsh session, in a session of its own, so that
 # it runs to its end when the agent that started it dies. Resumes in every case: the guest never stays paused (I12).
-# usage: safe-pivot.bash URI UUID DISK BASE GUEST PERSISTENT RECORD RESULT
+# usage: safe-pivot.bash URI, then on standard input one line each, when the pivot is due (no line: nothing is done):
+#   UUID, DISK, BASE
 #   GUEST       running | paused: the state to give back      PERSISTENT  yes | no
 #   RECORD      metadata element announcing the pivot         RESULT      file for the report
+# It connects before it reads, so that a process that waits with its connection open loses no time at READY.
 trap '' PIPE HUP
-uri=$1 uuid=$2 disk=$3 base=$4 guest=$5 persistent=$6 record=$7 result=$8
+uri=$1
 export LC_ALL=C
 pivot=unknown resumed=no
 
@@ -25,6 +27,12 @@ ask() {
   return 1
 } 2>/dev/null
 
+for name in uuid disk base guest persistent record result; do
+  IFS= read -r "$name" || exit 0
+done
+# Scripts of one disk never overlap: a second one waits for the first.
+exec 9>"$result.lock"
+flock 9
 scopes=--live
 [[ $persistent == yes ]] && scopes+=' --config'
 report

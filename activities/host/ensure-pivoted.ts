@@ -1,7 +1,7 @@
 /** The point of no return of an active merge: QEMU switches to base while the guest is suspended. */
 import { operationId, type HostActivities, type JobInput } from '../../workflows/contract.ts';
 import { buildRecord } from '../adapters/domain-xml.ts';
-import { readPivotReport, safePivot } from '../adapters/safe-pivot.ts';
+import { readPivotReport } from '../adapters/safe-pivot.ts';
 import type { HostDeps } from './deps.ts';
 import { recordOf } from './ensure-job-recorded.ts';
 import { lookAndGiveBack, pivotFile } from './give-back-guest.ts';
@@ -23,8 +23,7 @@ export async function ensurePivoted(deps: HostDeps, input: JobInput): Promise<Ou
     return { outcome: 'not-pivoted', reason: 'the job is not READY (any more)' };
   }
   const report = await deps.effect('libvirt.pivot', operationId(plan), () =>
-    safePivot({
-      uri: deps.libvirt.uri,
+    deps.pivots.run({
       uuid: plan.vmUuid,
       disk: plan.disk,
       // As libvirt spells it: the plan's path has its links resolved.

@@ -11,6 +11,7 @@ import { readHeader, type ImageHeader } from '../adapters/qemu-img.ts';
 import { refused } from '../../workflows/failures.ts';
 import type { ChainObservation, DiskRef, Volume } from '../../workflows/schemas.ts';
 import type { HostDeps } from './deps.ts';
+import { disagreements } from './disagreements.ts';
 import { resolveLinks } from './observe-disk.ts';
 
 /** The observation plus what only the host needs to know. */
@@ -196,39 +197,6 @@ export async function toVolume(
 
 const openPaths = (volumes: Volume[], open: OpenFile[]) =>
   volumes.filter((v) => open.some((file) => file.identity === v.identity)).map((v) => v.path);
-
-/** Says in sentences where the views differ; empty when they agree. */
-function disagreements(
-  views: ChainObservation['views'],
-  persistent: boolean,
-  open: OpenFile[] | null,
-  volumes: Volume[],
-): string[] {
-  const found: string[] = [];
-  const { live, headers } = views;
-  const show = (paths: readonly string[]) => paths.join(' <- ');
-  if (live && live.join() !== headers.join()) {
-    found.push(`the running domain has ${show(live)}, the headers on storage ${show(headers)}`);
-  }
-  // A persistent XML may name the active layer alone: its chain is then what the headers say.
-  const kept = views.persistent;
-  const expected = live ?? headers;
-  const [starts, uses] = [kept?.at(-1), expected.at(-1)];
-  if (kept && starts !== uses) {
-    found.push(`the persistent XML starts ${starts}, the running domain uses ${uses}`);
-  } else if (kept && kept.length > 1 && kept.join() !== expected.join()) {
-    found.push(`the persistent XML has ${show(kept)}, in use is ${show(expected)}`);
-  } else if (persistent && !kept) {
-    found.push('the persistent XML has no such disk');
-  }
-  if (live && !open) found.push('libvirt calls the VM running, but no QEMU process of it exists');
-  for (const volume of open ? volumes : []) {
-    if (!open?.some((file) => file.identity === volume.identity)) {
-      found.push(`QEMU does not have ${volume.path} open`);
-    }
-  }
-  return found;
-}
 
 function unknownDisk(ref: DiskRef, targets: string[]) {
   return refused('unknown-disk', {

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { BlockflowError, exitCodes } from '../client-failure.ts';
-import type { Operation } from '../operation.ts';
+import type { Operation, OperationResult } from '../operation.ts';
 import type { Screen } from '../screen.ts';
 import { JSON_OPTION, printJson, withBlockflow, type Context } from './command.ts';
 
@@ -21,8 +21,8 @@ export function defineCancel(program: Command, context: Context): void {
     .option(...JSON_OPTION)
     .action((vm: string, disk: string | undefined, options: Options) =>
       context.run(async () => {
-        const { parseDisk } = await import('../disk-argument.ts');
-        const ref = parseDisk(vm, disk);
+        const { parseOperation } = await import('../image-argument.ts');
+        const ref = parseOperation(vm, disk);
         return withBlockflow({}, async (blockflow) =>
           cancel(context.screen, await blockflow.operation(ref.vm, ref.disk), options),
         );
@@ -30,7 +30,11 @@ export function defineCancel(program: Command, context: Context): void {
     );
 }
 
-async function cancel(screen: Screen, operation: Operation, options: Options): Promise<number> {
+async function cancel(
+  screen: Screen,
+  operation: Operation<OperationResult>,
+  options: Options,
+): Promise<number> {
   const { id } = operation;
   const { state, status, troubles } = await operation.status();
   if (state !== 'running') throw tooLate(id, `it is over already (${state})`);

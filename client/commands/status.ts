@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { Blockflow } from '../connect-blockflow.ts';
-import type { Operation } from '../operation.ts';
+import type { Operation, OperationResult } from '../operation.ts';
 import type { Screen } from '../screen.ts';
 import { HOST_OPTION, JSON_OPTION, printJson, withBlockflow, type Context } from './command.ts';
 
@@ -34,11 +34,11 @@ async function status(
   second: string | undefined,
   options: Options,
 ): Promise<number> {
-  const { parseDisk, parseVmOrDisk } = await import('../disk-argument.ts');
-  const named = first === undefined ? {} : parseVmOrDisk(first, second);
+  const { parseOperation, parseVmOrOperation } = await import('../image-argument.ts');
+  const named = first === undefined ? {} : parseVmOrOperation(first, second);
   return withBlockflow(options, async (blockflow) => {
     if (options.follow) {
-      const { vm, disk } = parseDisk(first ?? '', second);
+      const { vm, disk } = parseOperation(first ?? '', second);
       return follow(screen, await blockflow.operation(vm, disk), options);
     }
     const operations = await find(blockflow, named);
@@ -60,18 +60,22 @@ async function status(
 async function find(
   blockflow: Blockflow,
   { vm, disk }: { vm?: string; disk?: string },
-): Promise<Operation[]> {
+): Promise<Operation<OperationResult>[]> {
   if (vm !== undefined && disk !== undefined) return [await blockflow.operation(vm, disk)];
   const listed = await blockflow.list({ ...(vm === undefined ? {} : { vm }), state: 'running' });
   return Promise.all(listed.map((found) => blockflow.operation(found.vm, found.disk)));
 }
 
-async function follow(screen: Screen, operation: Operation, options: Options): Promise<number> {
+async function follow(
+  screen: Screen,
+  operation: Operation<OperationResult>,
+  options: Options,
+): Promise<number> {
   const { followOnScreen, INTERRUPTED } = await import('../follow-on-screen.ts');
   const result = await followOnScreen(screen, operation, options.json);
   if (!result) return INTERRUPTED;
-  const { resultLines } = await import('../render/merge-result.ts');
+  const { endLines } = await import('../render/image-result.ts');
   if (options.json) printJson(screen, { ...result, id: operation.id, exitCode: 0 });
-  else for (const line of resultLines(result, screen.paint)) screen.print(line);
+  else for (const line of endLines(result, screen.paint)) screen.print(line);
   return 0;
 }

@@ -3,7 +3,7 @@ import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { safePivot, type PivotRequest } from '../../activities/adapters/safe-pivot.ts';
+import { createPivots, type PivotRequest } from '../../activities/adapters/safe-pivot.ts';
 
 const PATH = process.env['PATH'];
 const UUID = '11111111-2222-4333-8444-555555555555';
@@ -49,13 +49,17 @@ const read = async (name: string) => (await readFile(join(root, 'bin', name), 'u
 const commands = async () =>
   (await read('log')).split('\n').filter((line) => !line.startsWith('echo'));
 
-const pivot = (changes: Partial<PivotRequest> = {}) =>
-  safePivot({
-    ...{ uri: 'test:///x', uuid: UUID, disk: 'vda', base: '/images/base.qcow2' },
+const pivot = async (changes: Partial<PivotRequest> = {}) => {
+  const pivots = createPivots('test:///x');
+  const report = await pivots.run({
+    ...{ uuid: UUID, disk: 'vda', base: '/images/base.qcow2' },
     ...{ guest: 'running', persistent: true, record: '<job/>' },
     resultFile: join(root, 'run/pivot'),
     ...changes,
   });
+  pivots.close();
+  return report;
+};
 
 describe('The safe pivot', () => {
   it('announces, suspends, pivots, verifies the persistent XML, resumes', async () => {

@@ -1,4 +1,4 @@
-/** Cancel before and after the point of no return, and a workflow that is terminated from outside. */
+/** Cancel before and after the point of no return; a workflow that is terminated from outside. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { WorkflowFailedError } from '@temporalio/client';
 import { CancelledFailure } from '@temporalio/common';

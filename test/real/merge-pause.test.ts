@@ -1,4 +1,4 @@
-/** Around the pivot the guest is suspended for a moment: whoever dies then, it runs on, and no write is lost. */
+/** The guest is suspended around the pivot: whoever dies then, it runs on, and no write is lost. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { failureDetails } from '../../workflows/failures.ts';
 import { killPivotScript, makeHeldVirsh, type HeldVirsh } from '../support/held-virsh.ts';
@@ -61,7 +61,9 @@ describe('A guest that the user paused', () => {
   });
 });
 
-describe.each(Object.keys(MOMENTS) as (keyof typeof MOMENTS)[])('While it is suspended %s', (at) => {
+const moments = Object.keys(MOMENTS) as (keyof typeof MOMENTS)[];
+
+describe.each(moments)('While it is suspended %s', (at) => {
   it('the host agent is killed: the script goes on alone and gives the guest back', async () => {
     const merge = await standsAt(at);
     await system.killRole('host');
@@ -101,7 +103,7 @@ describe.each(Object.keys(MOMENTS) as (keyof typeof MOMENTS)[])('While it is sus
 });
 
 describe('QEMU is killed', () => {
-  it('while the guest is suspended before the pivot: it boots, and the same request finishes', async () => {
+  it('while the guest is suspended before the pivot: it boots, a repeat finishes', async () => {
     const merge = await standsAt('before the pivot');
     await scene.guest.kill();
     virsh.release();

@@ -1,4 +1,4 @@
-/** Any process of ours, libvirtd and Temporal die at any time: the operation continues when they are back. */
+/** Our processes, libvirtd and Temporal die at any time: the merge goes on when they are back. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Fault } from '../support/faults.ts';
 import { expectMerged, SLOW, untilCopying, untilStatus } from '../support/merge-proofs.ts';

@@ -1,4 +1,4 @@
-/** A base on a small file system: the operation waits for space, in words, and goes on by itself. */
+/** A base on a small file system: the operation waits for space and goes on by itself. */
 import { mkdtemp, rm, statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,7 +8,8 @@ import { createGuestDisk } from '../support/guest-disk.ts';
 import { defineGuest } from '../support/guest.ts';
 import { expectMerged, heartbeatNote, untilCopying } from '../support/merge-proofs.ts';
 import { untilPhase, untilStatus } from '../support/merge-proofs.ts';
-import { asScene, POOL, startScene, startSharedSystem, type Scene } from '../support/merge-scene.ts';
+import { asScene, POOL, startScene, startSharedSystem } from '../support/merge-scene.ts';
+import type { Scene } from '../support/merge-scene.ts';
 import { createOverlay, growOverlay } from '../support/snapshots.ts';
 import type { System } from '../support/system.ts';
 import { waitUntil } from '../support/wait-until.ts';
@@ -46,7 +47,7 @@ const fillTo = async (bytes: number) =>
   execa('fallocate', ['--length', `${(await freeBytes()) - bytes}`, filler()]);
 const makeRoom = () => rm(filler());
 
-/** A guest whose base lies on the small file system, and whose overlay holds 8 MiB that the base lacks. */
+/** A guest whose base is on the small file system; its overlay holds 8 MiB that the base lacks. */
 async function sceneOnSmall(): Promise<void> {
   const name = `small${++count}`;
   const { host } = system;
@@ -68,7 +69,7 @@ describe('Too little space for the base', () => {
     await fillTo(MIB);
     const merge = await system.merge({ vm: scene.guest.name, disk: 'vda' });
     const { note } = await untilPhase(merge, 'waiting for space');
-    expect(note).toMatch(/^\d+\.\d MiB are missing on the file system of .*; the VM runs on untouched$/);
+    expect(note).toMatch(/^\d+\.\d MiB are missing on the file system of .*; the VM runs on/);
     await waitUntil('the missing bytes in the heartbeat', async () =>
       /^\d+ bytes are missing on the file system of /.test(await heartbeatNote(merge)),
     );
@@ -77,7 +78,7 @@ describe('Too little space for the base', () => {
     await expectMerged(scene, merge);
   });
 
-  it('in the middle of the copy: the VM runs on untouched, and it goes on when there is room', async () => {
+  it('in the middle of the copy: the VM runs on, and it goes on when there is room', async () => {
     await sceneOnSmall();
     const merge = await system.merge({
       vm: scene.guest.name,
@@ -99,7 +100,8 @@ describe('A copy that is slower than the guest writes', () => {
   it('says that it does not converge, goes on, and ends when the limit is raised', async () => {
     scene = await startScene({ system, vm: `web${++count}` });
     const bandwidthBytesPerSecond = MIB / 8;
-    const merge = await system.merge({ vm: scene.guest.name, disk: 'vda', bandwidthBytesPerSecond });
+    const disk = { vm: scene.guest.name, disk: 'vda' };
+    const merge = await system.merge({ ...disk, bandwidthBytesPerSecond });
     const words = /not converging: the guest writes faster than the limit of 131072 bytes\/s/;
     await untilStatus(merge, 'a word on convergence', ({ note }) => words.test(note ?? ''));
     await waitUntil('the same word in the heartbeat', async () =>

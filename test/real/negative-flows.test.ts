@@ -3,6 +3,7 @@ import { basename } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { WorkflowFailedError } from '@temporalio/client';
 import { failureDetails } from '../../workflows/failures.ts';
+import type { LiveMergeRequest } from '../../workflows/schemas.ts';
 import { auditEvents, expectMerged, SLOW, untilCopying } from '../support/merge-proofs.ts';
 import { activeLayer, startScene, startSharedSystem, type Scene } from '../support/merge-scene.ts';
 import type { System } from '../support/system.ts';
@@ -22,7 +23,7 @@ afterEach(async () => {
 afterAll(() => system.close());
 
 /** A merge that copies, slowly enough to be caught at it. */
-async function copyingMerge(more: { onVmStop?: 'continue'; bandwidthBytesPerSecond?: number } = {}) {
+async function copyingMerge(more: Partial<LiveMergeRequest> = {}) {
   scene = await startScene({ system, vm: `web${++count}`, snapshotNames: ['s1'] });
   const request = { vm: scene.guest.name, disk: 'vda', bandwidthBytesPerSecond: SLOW, ...more };
   const merge = await system.merge(request);
@@ -30,6 +31,11 @@ async function copyingMerge(more: { onVmStop?: 'continue'; bandwidthBytesPerSeco
   return merge;
 }
 const again = () => system.merge({ vm: scene.guest.name, disk: 'vda' });
+
+const destroy = () => system.host.virsh('destroy', scene.guest.name);
+const endQemu = () => process.kill(system.host.qemuPid(scene.guest.name), 'SIGTERM');
+const snapshots = async () =>
+  (await system.host.virsh('snapshot-list', scene.guest.name, '--name')).trim();
 
 async function shutDown(): Promise<void> {
   const { name } = scene.guest;
@@ -46,7 +52,7 @@ describe('Negative flow (engine restart during live merge)', () => {
     await system.startRole('orchestrator');
     await merge.executeUpdate('bandwidth', { args: [0] });
     await expectMerged(scene, merge);
-    expect((await system.host.virsh('snapshot-list', scene.guest.name, '--name')).trim()).toBe('');
+    expect(await snapshots()).toBe('');
   });
 });
 
@@ -58,22 +64,22 @@ describe('Negative flow (vdsm restart during live merge)', () => {
     await system.startRole('host');
     await merge.executeUpdate('bandwidth', { args: [0] });
     await expectMerged(scene, merge);
-    expect((await system.host.virsh('snapshot-list', scene.guest.name, '--name')).trim()).toBe('');
+    expect(await snapshots()).toBe('');
   });
 });
 
 describe('Negative flow (VM crashes during live merge)', () => {
-  it.each<[string, () => Promise<unknown>, string]>([
+  it.each<[string, () => unknown, string]>([
     ['QEMU is killed', () => scene.guest.kill(), 'crashed'],
-    ['the VM is destroyed', () => system.host.virsh('destroy', scene.guest.name), 'destroyed'],
-    // The test guest has no ACPI; a QEMU that is asked to end looks to libvirt as a guest that shut itself down.
-    ['the guest shuts down', async () => process.kill(system.host.qemuPid(scene.guest.name)), 'shutdown'],
+    ['the VM is destroyed', () => destroy(), 'destroyed'],
+    // The test guest has no ACPI; to libvirt a QEMU that got SIGTERM is a guest that shut down.
+    ['the guest shuts down', () => endQemu(), 'shutdown'],
   ])('%s: it fails with the reason, the snapshot remains', async (_, stop, reason) => {
     const merge = await copyingMerge();
     await stop();
     await shutDown();
     await expectStopped(merge, reason);
-    expect((await system.host.virsh('snapshot-list', scene.guest.name, '--name')).trim()).toBe('s1');
+    expect(await snapshots()).toBe('s1');
     expect((await activeLayer(scene.guest)).path).toBe(scene.chain.at(-1));
     expect(await scene.files()).toEqual(scene.chain.map((path) => basename(path)).sort());
     const xml = await system.host.virsh('dumpxml', scene.guest.name, '--inactive');
@@ -87,7 +93,7 @@ describe('Negative flow (VM crashes during live merge)', () => {
     await expectStopped(merge, 'crashed');
     const repeated = await again();
     expect(await expectMerged(scene, repeated, 'shut off')).toMatchObject({ mode: 'cold' });
-    expect((await system.host.virsh('snapshot-list', scene.guest.name, '--name')).trim()).toBe('');
+    expect(await snapshots()).toBe('');
   });
 
   it('the VM boots with every write, and the same request again finishes the work live', async () => {
@@ -99,9 +105,9 @@ describe('Negative flow (VM crashes during live merge)', () => {
     expect(await expectMerged(scene, await again())).toMatchObject({ mode: 'active' });
   });
 
-  it.each<[string, () => Promise<unknown>]>([
+  it.each<[string, () => unknown]>([
     ['crashes', () => scene.guest.kill()],
-    ['is destroyed', () => system.host.virsh('destroy', scene.guest.name)],
+    ['is destroyed', () => destroy()],
   ])('with --on-vm-stop continue it goes on cold when the VM %s', async (_, stop) => {
     // The limit of the live copy holds for the offline one too, which cannot be changed while it runs.
     const merge = await copyingMerge({ onVmStop: 'continue', bandwidthBytesPerSecond: 8 * SLOW });

@@ -1,4 +1,4 @@
-/** Stops the pivot script before one of its commands, so that a test can kill somebody at exactly that moment. */
+/** Stops the pivot script before one of its commands: a test kills somebody at exactly that moment. */
 import { existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';

@@ -1,4 +1,4 @@
-/** What a merge must have left behind, whatever happened to it on its way; and waits for where it is. */
+/** What a merge must have left behind, whatever happened on its way; and where it is. */
 import { readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { expect } from '@jest/globals';
@@ -44,7 +44,7 @@ async function hasJob(system: Scene['system'], vm: string): Promise<boolean> {
   return (await system.host.virsh('blockjob', vm, 'vda', '--raw')).includes('type=');
 }
 
-/** Ends well: one volume, nothing left behind, the guest as it was, every acknowledged write on the disk. */
+/** Ends well: one volume, nothing left behind, the guest as it was, every acknowledged write. */
 export async function expectMerged(
   scene: Scene,
   merge: Merge,
@@ -58,7 +58,7 @@ export async function expectMerged(
   return result;
 }
 
-/** Ends without effect: the chain and its files are what they were, and every acknowledged write is there. */
+/** Ends without effect: chain and files are what they were, every acknowledged write is there. */
 export async function expectUnchanged(
   scene: Scene,
   guest: 'running' | 'paused' | 'shut off' = 'running',

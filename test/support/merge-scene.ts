@@ -114,7 +114,15 @@ async function verifyAfterCrash(guest: Guest): Promise<number> {
 export async function activeLayer(guest: Guest): Promise<{ path: string; format: 'qcow2' | 'raw' }> {
   const xml = await guest.host.virsh('dumpxml', guest.name, '--inactive');
   const disk = xml.slice(xml.indexOf('<disk'), xml.indexOf('</disk>'));
-  const path = /<source file='([^']*)'/.exec(disk)?.[1] ?? '';
+  const path = unescape(/<source file='([^']*)'/.exec(disk)?.[1] ?? '');
   // The backing store's format stands in the element too.
   return { path, format: /<driver [^>]*type='raw'/.test(disk) ? 'raw' : 'qcow2' };
 }
+
+const unescape = (text: string) =>
+  text
+    .replaceAll('&apos;', "'")
+    .replaceAll('&quot;', '"')
+    .replaceAll('&lt;', '<')
+    .replaceAll('&gt;', '>')
+    .replaceAll('&amp;', '&');

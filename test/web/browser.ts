@@ -41,7 +41,6 @@ export async function openWebUi(uiUrl: string, folder: string): Promise<WebUi> {
   await page.setViewport({ width: 1400, height: 1000 });
   let count = 0;
   const ui: WebUi = {
-    page,
     async expect(path, ...texts) {
       await page.goto(`${uiUrl}/namespaces/default/${path}`, {
         waitUntil: 'domcontentloaded',

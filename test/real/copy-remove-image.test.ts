@@ -1,0 +1,128 @@
+import { execa } from 'execa';
+import { link, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { failureDetails } from '../../workflows/failures.ts';
+import { SMALL } from '../support/merge-checks.ts';
+import { POOL } from '../support/merge-scene.ts';
+import { contents, copiers, defineOff, digests, diskOf } from '../support/move-scene.ts';
+import { inVault, listed, recordOf, startCopy, startMove } from '../support/move-scene.ts';
+import { startMoveSystem, startOffScene, startRemoval, VAULT } from '../support/move-scene.ts';
+import { backingName } from '../support/relative-chain.ts';
+import type { System } from '../support/system.ts';
+import { waitUntil } from '../support/wait-until.ts';
+
+let system: System;
+beforeAll(async () => {
+  system = await startMoveSystem({ name: 'copies' });
+});
+afterAll(() => system.close());
+
+const images = () => join(system.host.pools, POOL);
+const create = (...args: string[]) => execa('qemu-img', ['create', '-q', '-f', 'qcow2', ...args]);
+const remove = async (volume: string, wipe = false) =>
+  startRemoval(system, { pool: POOL, volume, format: 'qcow2', wipe });
+async function refusal(volume: string): Promise<string | undefined> {
+  const error = await (await remove(volume)).result().then(() => undefined, (e: unknown) => e);
+  return failureDetails(error)?.details.code;
+}
+
+describe('CopyImage', () => {
+  it('leaves source and record untouched, and names each volume of the copy', async () => {
+    const scene = await startOffScene(system, { vm: 'src', guest: SMALL });
+    const { chain } = scene;
+    const [bytes, data] = [await digests(chain), await contents(chain)];
+    const facts = await Promise.all(chain.map((file) => stat(file)));
+    const xml = await system.host.virsh('dumpxml', 'src', '--inactive');
+    const snapshot = await system.host.virsh('snapshot-dumpxml', 'src', 's1');
+    const copy = await startCopy(system, { image: diskOf('src'), to: VAULT, name: 'clone' });
+    const result = await copy.result();
+    const names = ['clone.1.qcow2', 'clone.2.qcow2', 'clone.qcow2'];
+    const copies = names.map((name) => inVault(system, name));
+    expect(result).toMatchObject({ outcome: 'copied', chainAfter: copies, removal: null });
+    expect(await digests(chain)).toEqual(bytes);
+    expect((await Promise.all(chain.map((file) => stat(file)))).map((s) => s.mtimeMs)).toEqual(
+      facts.map((s) => s.mtimeMs),
+    );
+    expect(await system.host.virsh('dumpxml', 'src', '--inactive')).toBe(xml);
+    expect(await system.host.virsh('snapshot-dumpxml', 'src', 's1')).toBe(snapshot);
+    expect(await contents(copies)).toEqual(data);
+    expect(await backingName(copies[2] as string)).toBe(copies[1]);
+    expect(await backingName(copies[1] as string)).toBe(copies[0]);
+    expect(await listed(inVault(system, ''))).toEqual(names);
+    expect(await copiers(system)).toEqual([]);
+  });
+
+  it('copies within one pool under another name', async () => {
+    await create(join(images(), 'one.qcow2'), '1M');
+    const image = { kind: 'volume', pool: POOL, volume: 'one.qcow2', format: 'qcow2' } as const;
+    const copy = await startCopy(system, { image, to: POOL, name: 'two' });
+    expect(await copy.result()).toMatchObject({ chainAfter: [join(images(), 'two.qcow2')] });
+    expect(await listed(images())).toEqual(expect.arrayContaining(['one.qcow2', 'two.qcow2']));
+  });
+});
+
+describe('RemoveImage', () => {
+  it('is refused while a domain, a snapshot, another chain or a process refers to it', async () => {
+    await defineOff(system, 'user');
+    expect(await refusal('user.qcow2')).toBe('volume-in-use');
+    const base = join(images(), 'base.qcow2');
+    await create(base, '1M');
+    await create('-F', 'qcow2', '-b', base, join(images(), 'over.qcow2'));
+    expect(await refusal('base.qcow2')).toBe('shared-base');
+    const reader = execa('qemu-io', ['-r', '-f', 'qcow2', join(images(), 'over.qcow2')], {
+      stdin: 'pipe',
+      reject: false,
+    });
+    await new Promise((done) => setTimeout(done, 2000));
+    expect(await refusal('over.qcow2')).toBe('volume-in-use');
+    reader.kill();
+    await reader;
+    await startOffScene(system, { vm: 'kept', layers: 1, guest: SMALL });
+    await system.host.virsh('detach-disk', 'kept', 'vda', '--config');
+    expect(await refusal('kept-snap1.qcow2')).toBe('volume-in-use');
+    expect(await listed(images())).toEqual(
+      expect.arrayContaining(['base.qcow2', 'kept-snap1.qcow2', 'over.qcow2', 'user.qcow2']),
+    );
+  });
+
+  it('removes a chain that nobody refers to', async () => {
+    const base = join(images(), 'old.qcow2');
+    await create(base, '1M');
+    await create('-F', 'qcow2', '-b', base, join(images(), 'old-1.qcow2'));
+    const removed = await (await remove('old-1.qcow2')).result();
+    expect(removed).toMatchObject({ outcome: 'removed', deleted: [base, join(images(), 'old-1.qcow2')] });
+    expect(await listed(images())).not.toContain('old.qcow2');
+    expect(await listed(images())).not.toContain('.blockflow');
+  });
+
+  it('overwrites what was written before it deletes with --wipe', async () => {
+    const file = join(images(), 'wiped.qcow2');
+    await create(file, '64M');
+    await execa('qemu-io', ['-f', 'qcow2', '-c', 'write -P 0x5a 1M 3M', file]);
+    const other = join(system.host.root, 'link-to-wiped');
+    await link(file, other);
+    const before = await stat(other);
+    expect(await (await remove('wiped.qcow2', true)).result()).toMatchObject({ wiped: true });
+    const bytes = await readFile(other);
+    expect(bytes.length).toBe(before.size);
+    expect(bytes.every((byte) => byte === 0)).toBe(true);
+    // Holes stay holes: a wipe takes no space.
+    expect((await stat(other)).blocks).toBe(before.blocks);
+  });
+
+  it('keeps trying to delete what a move left, and the move does not wait for it', async () => {
+    const file = await defineOff(system, 'slowly');
+    const move = await startMove(system, { image: diskOf('slowly') });
+    const reader = execa('qemu-io', ['-r', '-f', 'raw', file], { stdin: 'pipe', reject: false });
+    const result = await move.result();
+    expect(result).toMatchObject({ outcome: 'moved' });
+    expect(await recordOf(system, 'slowly')).toBe(inVault(system, file));
+    const removal = system.client.workflow.getHandle(result.removal ?? '');
+    await waitUntil('an attempt', async () => (await removal.describe()).historyLength > 5);
+    expect(await listed(images())).toContain('slowly.qcow2');
+    reader.kill();
+    await reader;
+    expect(await removal.result()).toMatchObject({ outcome: 'removed', deleted: [file] });
+  });
+});

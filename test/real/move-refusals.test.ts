@@ -1,0 +1,120 @@
+import { execa } from 'execa';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { failureDetails } from '../../workflows/failures.ts';
+import type { ImageRef } from '../../workflows/image-schemas.ts';
+import { POOL } from '../support/merge-scene.ts';
+import { copiers, defineOff, diskOf, expectNothingLeft } from '../support/move-scene.ts';
+import { inVault, recordOf, startCopy, startMove, startMoveSystem } from '../support/move-scene.ts';
+import { VAULT } from '../support/move-scene.ts';
+import type { System } from '../support/system.ts';
+
+let system: System;
+beforeAll(async () => {
+  system = await startMoveSystem({ name: 'refuse' });
+});
+afterAll(() => system.close());
+
+const images = () => join(system.host.pools, POOL);
+const volume = (name: string): ImageRef => ({ kind: 'volume', pool: POOL, volume: name, format: 'qcow2' });
+const create = (...args: string[]) => execa('qemu-img', ['create', '-q', '-f', 'qcow2', ...args]);
+
+/** The code of the refusal, after which everything is as it was. */
+async function refusal(image: ImageRef, to = VAULT): Promise<string | undefined> {
+  const move = await startMove(system, { image, to });
+  const error = await move.result().then(
+    () => undefined,
+    (failed: unknown) => failed,
+  );
+  const failure = failureDetails(error);
+  expect(failure?.type).toBe('Refused');
+  expect(await copiers(system)).toEqual([]);
+  return failure?.details.code;
+}
+
+describe('a move is refused', () => {
+  it('vm-running: while the VM runs, with a hint', async () => {
+    const file = await defineOff(system, 'running');
+    await system.host.virsh('start', 'running');
+    expect(await refusal(diskOf('running'))).toBe('vm-running');
+    await system.host.virsh('destroy', 'running');
+    await expectNothingLeft(system, ['running.qcow2']);
+    expect(await recordOf(system, 'running')).toBe(file);
+  });
+
+  it('shared-base: while another chain stands on it, which a copy may', async () => {
+    const base = join(images(), 'template.qcow2');
+    await create(base, '1M');
+    await create('-F', 'qcow2', '-b', base, join(images(), 'child.qcow2'));
+    expect(await refusal(volume('template.qcow2'))).toBe('shared-base');
+    const copy = await startCopy(system, { image: volume('template.qcow2'), to: VAULT });
+    expect(await copy.result()).toMatchObject({ outcome: 'copied' });
+    await rm(inVault(system, base));
+  });
+
+  it('volume-in-use: while a VM names it, when asked for as an image of no VM', async () => {
+    await defineOff(system, 'owner');
+    expect(await refusal(volume('owner.qcow2'))).toBe('volume-in-use');
+    await expectNothingLeft(system, ['owner.qcow2']);
+  });
+
+  it('volume-in-use: while some process writes to it', async () => {
+    const file = join(images(), 'written.qcow2');
+    await create(file, '1M');
+    const writer = execa('qemu-io', ['-f', 'qcow2', file], { stdin: 'pipe', reject: false });
+    await new Promise((done) => setTimeout(done, 2000));
+    expect(await refusal(volume('written.qcow2'))).toBe('volume-in-use');
+    writer.kill();
+    await writer;
+    await expectNothingLeft(system, ['written.qcow2']);
+  });
+
+  it('unsupported-format: with an external data file', async () => {
+    const file = join(images(), 'outer.qcow2');
+    await create('-o', `data_file=${file}.data`, file, '1M');
+    expect(await refusal(volume('outer.qcow2'))).toBe('unsupported-format');
+  });
+
+  it('name-taken: when the target has a file of that name, which stays', async () => {
+    await create(join(images(), 'taken.qcow2'), '1M');
+    await writeFile(inVault(system, 'taken.qcow2'), 'not ours');
+    expect(await refusal(volume('taken.qcow2'))).toBe('name-taken');
+    await rm(inVault(system, 'taken.qcow2'));
+    await expectNothingLeft(system, ['taken.qcow2']);
+  });
+
+  it('unknown-pool, unknown-volume, unknown-vm, unknown-disk', async () => {
+    await create(join(images(), 'some.qcow2'), '1M');
+    expect(await refusal(volume('some.qcow2'), 'nowhere')).toBe('unknown-pool');
+    expect(await refusal(volume('none.qcow2'))).toBe('unknown-volume');
+    expect(await refusal(diskOf('nobody'))).toBe('unknown-vm');
+    await defineOff(system, 'onedisk');
+    expect(await refusal({ ...diskOf('onedisk'), disk: 'vdz' })).toBe('unknown-disk');
+  });
+
+  it('unsupported-pool: a pool whose volumes are no files', async () => {
+    const description = `<pool type='gluster'><name>gluster</name><source><host name='127.0.0.1'/>
+      <name>volume</name><dir path='/'/></source></pool>`;
+    const file = join(system.host.root, 'gluster.xml');
+    await writeFile(file, description);
+    const defined = await system.host.virsh('pool-define', file).then(() => true, () => false);
+    // Not active, so it is no pool of ours either way; a type that cannot be active here.
+    expect(await refusal(volume('some.qcow2'), 'gluster')).toBe('unknown-pool');
+    if (defined) await system.host.virsh('pool-undefine', 'gluster');
+  });
+
+  it('outside-pools: a layer below lies in no pool', async () => {
+    const outside = join(system.host.root, 'outside');
+    await mkdir(outside);
+    await create(join(outside, 'base.qcow2'), '1M');
+    await create('-F', 'qcow2', '-b', join(outside, 'base.qcow2'), join(images(), 'above.qcow2'));
+    expect(await refusal(volume('above.qcow2'))).toBe('outside-pools');
+  });
+
+  it('is already done when every volume is in the target pool', async () => {
+    await create(join(images(), 'there.qcow2'), '1M');
+    const move = await startMove(system, { image: volume('there.qcow2'), to: POOL });
+    expect(await move.result()).toMatchObject({ outcome: 'already-done', removal: null });
+  });
+});
