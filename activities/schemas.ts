@@ -1,12 +1,15 @@
-/** Inputs and results of every activity of a merge as schemas: agents parse with them, replay tests too. */
+/**
+ * Inputs and results of every activity of a merge as schemas: agents parse with them, replay tests
+ * too.
+ */
 import { z } from 'zod';
 import type { HostActivities, OrchestratorActivities } from '../workflows/contract.ts';
 import type { StorageActivities } from '../workflows/contract.ts';
 import { bug } from '../workflows/failures.ts';
-import { auditEvent, blockJob, chainObservation, diskRef, guestState } from '../workflows/schemas.ts';
-import { diskTarget, jobRecord, liveMergeInput, mergePlan, namedVolume } from '../workflows/schemas.ts';
-import { planOutcome, sizeBytes, snapshotChange, uuid } from '../workflows/schemas.ts';
-import { vmName, volumePath } from '../workflows/schemas.ts';
+import { auditEvent, blockJob, chainObservation, diskRef } from '../workflows/schemas.ts';
+import { diskTarget, guestState, jobRecord, liveMergeInput } from '../workflows/schemas.ts';
+import { mergePlan, namedVolume, planOutcome, sizeBytes } from '../workflows/schemas.ts';
+import { snapshotChange, uuid, vmName, volumePath } from '../workflows/schemas.ts';
 
 type Schemas<T> = {
   [K in keyof T]: T[K] extends (...args: infer I) => Promise<infer O>
@@ -111,7 +114,10 @@ export const orchestratorSchemas = {
   },
 } satisfies { [K in keyof OrchestratorActivities]: unknown };
 
-/** The activities, each behind its input's schema. What does not fit is an error of ours, and nothing is touched. */
+/**
+ * The activities, each behind its input's schema. What does not fit is an error of ours, and
+ * nothing is touched.
+ */
 export function parsing<T extends object>(
   schemas: Record<keyof T, { input: z.ZodType }>,
   activities: T,

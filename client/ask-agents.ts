@@ -52,14 +52,14 @@ export async function observeEvents(session: Session, filter: EventFilter): Prom
   return auditEvent.array().parse(await ask(session, asked, 'ObserveEvents', whole));
 }
 
-interface Question {
+export interface Question {
   question: string;
   id: string;
   /** Host whose agent answers, null for the orchestrator alone. */
   host: string | null;
 }
 
-async function ask(
+export async function ask(
   session: Session,
   { question, id, host }: Question,
   type: string,

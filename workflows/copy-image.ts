@@ -17,17 +17,16 @@ import { discard, planTransfer, untilNamed } from './image-copying.ts';
 import { openImageOperation, passPointOfNoReturn, runImageOperation } from './image-operation.ts';
 import type { ImageOperation } from './image-operation.ts';
 import type { CopyImageInput, ImagePlan, TransferResult } from './image-schemas.ts';
-import { imageId } from './move-contract.ts';
+import { copyWords } from './image-words.ts';
 
 const BEFORE = 'the copies are removed, the source stays exactly as it is';
 const AFTER = 'refused: the copy is there';
 
 export async function CopyImage(input: CopyImageInput): Promise<TransferResult> {
-  const name = input.name === undefined ? '' : ` --name ${input.name}`;
   const op = openImageOperation({
     ...{ operation: 'CopyImage', image: input.image, host: input.host, jobId: uuid4() },
     ...{ bandwidthBytesPerSecond: input.bandwidthBytesPerSecond, requestedBy: input.requestedBy },
-    words: `copy ${imageId(input.image)} --to ${input.to}${name}`,
+    words: copyWords(input),
     cancel: { before: BEFORE, after: AFTER },
   });
   const after = (result: TransferResult) => result.chainAfter;

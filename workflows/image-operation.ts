@@ -92,8 +92,8 @@ export function openImageOperation(opening: Opening): ImageOperation {
   const op: ImageOperation = {
     ...{ id: imageId(image), image, jobId: opening.jobId, status, words: opening.words },
     ...{ requestedBy: opening.requestedBy, part: 'plan', truth: 'nothing was done', refusal: null },
-    host: hostAgent(host, away) as unknown as HostCall,
-    spm: (pool) => spmAgent(pool, away) as unknown as StorageCall,
+    host: hostAgent(host, away),
+    spm: (pool) => spmAgent(pool, away),
     enter(phase, changes = {}) {
       op.part = PARTS[phase] ?? op.part;
       const since = phase === status.phase ? status.since : new Date().toISOString();

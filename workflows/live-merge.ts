@@ -114,7 +114,7 @@ async function liveMerge(op: Operation, plan: MergePlan, decision: Decision): Pr
     const pivoted = await pivot(op, job, ready.readyAtMs); //                                        5
     if (pivoted) return pivoted;
   }
-  throw jobLost(op, plan, 'QEMU refused the pivot 20 times');
+  throw jobLost(op, plan, `20 times ${op.status.note}`);
 }
 
 const READY_BEFORE: Ready = { end: 'ready', readyAtMs: null };

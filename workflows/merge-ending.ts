@@ -23,7 +23,7 @@ export async function finishMerge(
   const proof = await op.host('observeMergeProof', job, 'prove the chain in all views, unused'); // 6
   if (plan.snapshots.length > 0) {
     const changes = plan.snapshots;
-    const summary = `let ${changes.length} snapshot record(s) of libvirt follow`;
+    const summary = 'let the snapshots of libvirt follow';
     await op.host('ensureSnapshotRecords', { ...job, changes }, summary); //                       7
   }
   const { deleted, regainedBytes } = await deleteVolumes(op, plan); //                             8

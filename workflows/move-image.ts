@@ -35,7 +35,8 @@ import { discard, planTransfer, undoOnFailure, untilNamed } from './image-copyin
 import { openImageOperation, passPointOfNoReturn, runImageOperation } from './image-operation.ts';
 import type { ImageOperation } from './image-operation.ts';
 import type { ImagePlan, MoveImageInput, TransferResult } from './image-schemas.ts';
-import { imageId, type ImageJob } from './move-contract.ts';
+import { moveWords } from './image-words.ts';
+import type { ImageJob } from './move-contract.ts';
 
 const BEFORE = 'the copies are removed, the source stays exactly as it is';
 const AFTER = 'refused: the record names the copies, so the move is completed';
@@ -44,7 +45,7 @@ export async function MoveImage(input: MoveImageInput): Promise<TransferResult> 
   const op = openImageOperation({
     ...{ operation: 'MoveImage', image: input.image, host: input.host, jobId: uuid4() },
     ...{ bandwidthBytesPerSecond: input.bandwidthBytesPerSecond, requestedBy: input.requestedBy },
-    words: `move ${imageId(input.image)} --to ${input.to}`,
+    words: moveWords(input),
     cancel: { before: BEFORE, after: AFTER },
   });
   const after = (result: TransferResult) => result.chainAfter;

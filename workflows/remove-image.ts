@@ -19,7 +19,7 @@ import { failureDetails } from './failures.ts';
 import { openImageOperation, passPointOfNoReturn, runImageOperation } from './image-operation.ts';
 import type { ImageOperation } from './image-operation.ts';
 import type { RemovalPlan, RemoveImageInput, RemoveImageResult } from './image-schemas.ts';
-import { imageId } from './move-contract.ts';
+import { removeWords } from './image-words.ts';
 
 const BEFORE = 'the image stays as it is';
 const AFTER = 'refused: the deletion has begun, so it is completed';
@@ -30,7 +30,7 @@ export async function RemoveImage(input: RemoveImageInput): Promise<RemoveImageR
   const op = openImageOperation({
     ...{ operation: 'RemoveImage', image, host, jobId: left?.jobId ?? uuid4(), requestedBy },
     bandwidthBytesPerSecond: 0,
-    words: `rm ${imageId(image)}${input.wipe ? ' --wipe' : ''}`,
+    words: removeWords(input),
     cancel: { before: BEFORE, after: AFTER },
   });
   const body = () => remove(op, input);

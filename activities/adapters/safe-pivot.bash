@@ -36,10 +36,12 @@ flock 9
 scopes=--live
 [[ $persistent == yes ]] && scopes+=' --config'
 report
-ask "metadata $uuid --uri urn:blockflow:job:$disk --key blockflow --set '$record' $scopes" || exit 1
+ask "metadata $uuid --uri urn:blockflow:job:$disk --key blockflow --set '$record' $scopes" || { resumed=yes; report; exit 1; }
 issued=$EPOCHREALTIME
-[[ $guest == running ]] && ask "suspend $uuid"
-if ask "blockjob $uuid $disk --pivot"; then
+# Without the suspension the pivot would not be safe.
+if [[ $guest == running ]] && ask "suspend $uuid" && [[ $reply == *error:* ]]; then
+  pivot="failed ${reply//$'\n'/ }"
+elif ask "blockjob $uuid $disk --pivot"; then
   [[ $reply == *error:* ]] && pivot="failed ${reply//$'\n'/ }" || pivot=done
 fi
 # Resume only once the persistent XML names the base, or the pivot did not happen: see H1 in DESIGN.md.

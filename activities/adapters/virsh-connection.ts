@@ -9,6 +9,8 @@ export interface VirshConnection {
   ask(line: string): Promise<string>;
   /** Any command, as an argument array. */
   run(...args: string[]): Promise<string>;
+  /** A command that reads `input` as its file /dev/stdin: a file of ours could outlive us. */
+  feed(input: string, ...args: string[]): Promise<string>;
   close(): void;
 }
 
@@ -23,6 +25,11 @@ export function connectVirsh(uri: string): VirshConnection {
     uri,
     ask: (line) => sessions.ask(line).catch(orAway),
     run: (...args) => run('virsh', ['-q', '-c', uri, ...args]).catch(orAway),
+    feed: (input, ...args) => {
+      // Node's pipes are sockets, which cannot be opened as /dev/stdin; the shell line is fixed.
+      const piped = ['-c', 'cat | "$@"', 'sh', 'virsh', '-q', '-c', uri, ...args];
+      return run('sh', piped, { input }).catch(orAway);
+    },
     close: () => sessions.close(),
   };
 }

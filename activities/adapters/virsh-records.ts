@@ -32,8 +32,8 @@ export function recordCommands(virsh: VirshConnection) {
     },
     snapshotXml: (uuid: string, name: string) =>
       virsh.run('snapshot-dumpxml', uuid, '--snapshotname', name, '--security-info'),
-    redefineSnapshot: (uuid: string, xmlFile: string) =>
-      virsh.run('snapshot-create', uuid, '--xmlfile', xmlFile, '--redefine'),
+    redefineSnapshot: (uuid: string, xml: string) =>
+      virsh.feed(xml, 'snapshot-create', uuid, '--xmlfile', '/dev/stdin', '--redefine'),
     deleteSnapshotRecord: (uuid: string, name: string) =>
       virsh.run('snapshot-delete', uuid, '--snapshotname', name, '--metadata'),
   };

@@ -70,8 +70,8 @@ function domainCommands(virsh: VirshConnection) {
     /**
      * `--current`: when the VM runs by now, libvirt refuses another source, and nothing changes.
      */
-    updateDiskConfig: (uuid: string, xmlFile: string) =>
-      virsh.run('update-device', uuid, xmlFile, '--current'),
+    updateDiskConfig: (uuid: string, diskXml: string) =>
+      virsh.feed(diskXml, 'update-device', uuid, '/dev/stdin', '--current'),
     resume: (uuid: string) => virsh.run('resume', uuid),
     version: () => virsh.run('version', '--daemon'),
   };

@@ -3,7 +3,6 @@ import { dirname, relative } from 'node:path';
 import { operationId, type ColdOutcome, type HostActivities } from '../../workflows/contract.ts';
 import { diskElement, diskSource, switchDiskSource } from '../adapters/disk-element.ts';
 import { readHeader, rebaseUnsafe, whileHeld } from '../adapters/qemu-img.ts';
-import { withXmlFile } from '../adapters/xml-file.ts';
 import type { HostDeps } from './deps.ts';
 import { topModified } from './ensure-cold-committed.ts';
 import { lookAtDisk } from './observe-disk.ts';
@@ -59,9 +58,7 @@ async function switchXml(deps: HostDeps, { plan }: Input): Promise<void> {
   const { path, format } = plan.overlay ? diskSource(element) : plan.base;
   const wanted = switchDiskSource(element, path, format);
   if (wanted === null) return;
-  await withXmlFile(wanted, (file) =>
-    deps.effect('libvirt.switch-disk-source', operationId(plan), () =>
-      deps.libvirt.updateDiskConfig(plan.vmUuid, file),
-    ),
+  await deps.effect('libvirt.switch-disk-source', operationId(plan), () =>
+    deps.libvirt.updateDiskConfig(plan.vmUuid, wanted),
   );
 }

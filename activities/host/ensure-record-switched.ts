@@ -9,7 +9,6 @@ import { parseDomain } from '../adapters/domain-xml.ts';
 import { canonical } from '../adapters/files.ts';
 import { syncRecords } from '../adapters/libvirt-folders.ts';
 import { parseSnapshot, renameSources, sourcesOf } from '../adapters/snapshot-xml.ts';
-import { withXmlFile } from '../adapters/xml-file.ts';
 import type { HostDeps } from './deps.ts';
 import { ensureImageHeld } from './ensure-image-held.ts';
 
@@ -71,10 +70,8 @@ async function switchXml(deps: HostDeps, plan: ImagePlan, vm: Vm): Promise<void>
   const element = diskElement(await deps.libvirt.inactiveXml(vm.uuid), vm.disk);
   const wanted = switchDiskSource(element, targetOf(plan, top), top.format);
   if (wanted === null) return;
-  await withXmlFile(wanted, (file) =>
-    deps.effect('libvirt.switch-disk-source', operationId({ vm: vm.name, disk: vm.disk }), () =>
-      deps.libvirt.updateDiskConfig(vm.uuid, file),
-    ),
+  await deps.effect('libvirt.switch-disk-source', operationId({ vm: vm.name, disk: vm.disk }), () =>
+    deps.libvirt.updateDiskConfig(vm.uuid, wanted),
   );
 }
 
@@ -96,10 +93,8 @@ async function redefine(deps: HostDeps, plan: ImagePlan, vm: Vm, name: string): 
   const renamed = await renamedIn(plan, xml);
   if (renamed.size === 0) return;
   const target = `${operationId({ vm: vm.name, disk: vm.disk })} ${name}`;
-  await withXmlFile(renameSources(parseSnapshot(xml), renamed), (file) =>
-    deps.effect('libvirt.redefine-snapshot', target, () =>
-      deps.libvirt.redefineSnapshot(vm.uuid, file),
-    ),
+  await deps.effect('libvirt.redefine-snapshot', target, () =>
+    deps.libvirt.redefineSnapshot(vm.uuid, renameSources(parseSnapshot(xml), renamed)),
   );
 }
 

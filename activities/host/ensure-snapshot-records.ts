@@ -7,7 +7,6 @@ import type { SnapshotChange } from '../../workflows/schemas.ts';
 import { canonical } from '../adapters/files.ts';
 import { parseSnapshot, rewriteSnapshot, sourcesOf } from '../adapters/snapshot-xml.ts';
 import type { Snapshot } from '../adapters/snapshot-xml.ts';
-import { withXmlFile } from '../adapters/xml-file.ts';
 import type { HostDeps } from './deps.ts';
 
 type Input = Parameters<HostActivities['ensureSnapshotRecords']>[0];
@@ -31,10 +30,8 @@ async function redefine(deps: HostDeps, { plan }: Input, change: SnapshotChange)
   const snapshot = parseSnapshot(await deps.libvirt.snapshotXml(plan.vmUuid, change.name));
   const gone = await spellingsOf([snapshot], plan.committed.map((volume) => volume.path));
   const xml = rewriteSnapshot(snapshot, gone, plan.base);
-  await withXmlFile(xml, (file) =>
-    deps.effect('libvirt.redefine-snapshot', `${operationId(plan)} ${change.name}`, () =>
-      deps.libvirt.redefineSnapshot(plan.vmUuid, file),
-    ),
+  await deps.effect('libvirt.redefine-snapshot', `${operationId(plan)} ${change.name}`, () =>
+    deps.libvirt.redefineSnapshot(plan.vmUuid, xml),
   );
 }
 

@@ -16,6 +16,8 @@ type Input = Parameters<ImageHostActivities['ensureVolumeCopied']>[0];
 /** Short at first, so that a small image does not wait for a look. */
 const FIRST_LOOK_MS = 2;
 const LOOK_EVERY_MS = 500;
+/** With less free than this a resumed copy would only pause again. */
+const WORTH_RESUMING_BYTES = 4 * 2 ** 20;
 
 /** What one volume's copy is about. */
 interface Copying {
@@ -117,7 +119,10 @@ async function advance(deps: HostDeps, copying: Copying, job: CopyJob): Promise<
     await deps.effect('image.end-copy', part, () => endCopy(state, id));
   } else if (job.noSpace) {
     const { freeBytes } = await observeSpace(input.plan.to.folder);
-    if (freeBytes > 0) await deps.effect('image.resume-copy', part, () => resumeCopy(state, id));
+    const left = job.totalBytes - job.copiedBytes;
+    if (freeBytes >= Math.min(left, WORTH_RESUMING_BYTES)) {
+      await deps.effect('image.resume-copy', part, () => resumeCopy(state, id));
+    }
     return `waiting for space in pool ${input.plan.to.pool}: ${freeBytes} bytes are free`;
   }
   return null;

@@ -1,7 +1,7 @@
 /** Messages to a running operation: its limit, and the decision between pivot and keep. */
 import type { Command } from 'commander';
 import { usage } from '../client-failure.ts';
-import type { Operation } from '../operation.ts';
+import type { Operation, OperationResult } from '../operation.ts';
 import type { Screen } from '../screen.ts';
 import { JSON_OPTION, printJson, withBlockflow, type Context } from './command.ts';
 
@@ -53,13 +53,13 @@ async function steer(
   screen: Screen,
   [vm, second, third, options]: [string, string, string | undefined, Options],
   what: string,
-  send: (operation: Operation, word: string) => Promise<string>,
+  send: (operation: Operation<OperationResult>, word: string) => Promise<string>,
 ): Promise<number> {
-  const { parseDisk } = await import('../disk-argument.ts');
+  const { parseOperation } = await import('../image-argument.ts');
   if (third === undefined && !vm.includes('/')) {
     throw usage(`reading "${vm} ${second}"`, `disk or ${what} is missing`, `Say VM DISK ${what}`);
   }
-  const ref = parseDisk(vm, third === undefined ? undefined : second);
+  const ref = parseOperation(vm, third === undefined ? undefined : second);
   return withBlockflow({}, async (blockflow) => {
     const operation = await blockflow.operation(ref.vm, ref.disk);
     const answer = await send(operation, third ?? second);

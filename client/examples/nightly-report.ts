@@ -20,7 +20,8 @@ const ended = await Promise.all(
     .filter(({ outcome }) => outcome === 'merged')
     .map(async ({ vm, disk, runId }) => (await blockflow.operation(vm, disk, runId)).result()),
 );
-const regainedBytes = ended.reduce((sum, result) => sum + result.regainedBytes, 0);
+const regained = ended.map((result) => ('regainedBytes' in result ? result.regainedBytes : 0));
+const regainedBytes = regained.reduce((sum, bytes) => sum + bytes, 0);
 console.log(`${(regainedBytes / 2 ** 20).toFixed(1)} MiB regained`);
 
 const events = await blockflow.events();

@@ -18,7 +18,8 @@ const HALF: JobSample = { ...half, bandwidthBytesPerSecond: 0 };
 const FULL: JobSample = { ...HALF, copiedBytes: 100 };
 
 const source = (path: string) => `<source file='${path}' index='1'/>`;
-const below = `<backingStore type='file'><format type='qcow2'/>${source('/images/base')}</backingStore>`;
+const bottom = `<format type='qcow2'/>${source('/images/base')}`;
+const below = `<backingStore type='file'>${bottom}</backingStore>`;
 const domain = (disk: string) =>
   `<domain><name>web1</name><uuid>${VM.vmUuid}</uuid><devices><disk type='file' device='disk'>
   <driver type='qcow2'/>${disk}<target dev='vda'/></disk></devices></domain>`;
@@ -53,7 +54,8 @@ function watched(until: 'ready' | 'end' = 'ready') {
   const beats: { note?: string | null }[] = [];
   environment.on('heartbeat', (details: object | undefined) => beats.push(details ?? {}));
   const input = { plan, jobId: VM.vmUuid, until, tellConvergence: true };
-  const outcome = environment.run(() => awaitCommitReady(deps, input)) as Promise<ReadyOutcome>;
+  const look = () => awaitCommitReady(deps, input);
+  const outcome = environment.run<[], ReadyOutcome, () => Promise<ReadyOutcome>>(look);
   outcome.catch(() => undefined);
   const { vmUuid: uuid, vm, disk } = VM;
   return {

@@ -18,7 +18,7 @@ const HELP = `Usage: npm run demo [-- --keep | --stop | --help]
   --stop  end the demos that run or were left on this machine, and clean up after them
 `;
 /** Slow enough to watch, and to see an agent come back: without it the copy takes a second. */
-const BANDWIDTH_BYTES_PER_SECOND = 20 * 2 ** 20;
+const BANDWIDTH_BYTES_PER_SECOND = 16 * 2 ** 20;
 
 async function demo(story: Story, keep: boolean, over: Promise<never>): Promise<void> {
   story.step('blockflow demo: a snapshot is merged while its VM runs and writes. No step is simulated.');
@@ -48,7 +48,7 @@ async function merge(story: Story, stage: Stage, blockflow: Blockflow, atSnapsho
     snapshot: SNAPSHOT,
     bandwidthBytesPerSecond: BANDWIDTH_BYTES_PER_SECOND,
   });
-  story.step(`Merging: blockflow merge ${VM} ${DISK} --snapshot ${SNAPSHOT} --bandwidth 20M`);
+  story.step(`Merging: blockflow merge ${VM} ${DISK} --snapshot ${SNAPSHOT} --bandwidth 16M`);
   story.more(pageOf(stage, operation.runId));
   const followed = await followAndKill(story, stage, operation);
   const atEnd = guest.acknowledged();

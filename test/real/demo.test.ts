@@ -3,8 +3,8 @@ import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
-import { DEFAULT_HOSTS_FOLDER } from '../support/host-folder.ts';
-import { startTimeOf } from '../support/processes.ts';
+import { DEFAULT_HOSTS_FOLDER, reapStaleHosts } from '../support/host-folder.ts';
+import { argumentsOf, otherPids, startTimeOf } from '../support/processes.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
 const script = fileURLToPath(new URL('../demo/demo.ts', import.meta.url));
@@ -28,6 +28,12 @@ function run() {
 
 /** Folders of this demo's host that are still there. */
 const leftovers = () => readdirSync(DEFAULT_HOSTS_FOLDER).filter((name) => name.startsWith(owner));
+
+/** Programs whose command lines name this demo's host. */
+const survivors = () =>
+  otherPids()
+    .map((pid) => argumentsOf(pid).join(' '))
+    .filter((line) => line.includes(owner));
 
 afterEach(async () => {
   demo?.kill('SIGTERM');
@@ -68,4 +74,22 @@ describe('npm run demo', () => {
     expect(all).toContain('SIGINT: cleaning up');
     expect(leftovers()).toEqual([]);
   }, 120_000);
+
+  it('is reaped by a later start when it was killed: host, Temporal, roles', async () => {
+    const started = run();
+    const all = () => survivors().join('\n');
+    const programs = ['libvirtd', 'temporal.db', 'orchestrator', 'qemu-system'];
+    await waitUntil(
+      () => `${programs.join()} to run, but only\n${all()}`,
+      () => programs.every((program) => all().includes(program)),
+      { timeoutMs: 100_000, intervalMs: 200 },
+    );
+    started.kill('SIGKILL');
+    await started;
+    expect(survivors()).not.toEqual([]);
+    await reapStaleHosts();
+    expect(leftovers()).toEqual([]);
+    // The sessions of virsh end by themselves when their libvirtd is gone.
+    await waitUntil(() => `nothing to be left of\n${all()}`, () => survivors().length === 0);
+  }, 150_000);
 });

@@ -1,6 +1,7 @@
 /**
- * Properties of all effects, from the registry: done twice, done and then reported as failed, failed before it started.
- * Whatever strikes, the merge ends as it would have, and leaves nothing.
+ * Properties of all effects, from the registry: done twice, done and then reported as failed,
+ * failed before it started. Whatever strikes, the merge ends as it would have, and leaves
+ * nothing.
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

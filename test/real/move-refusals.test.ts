@@ -2,6 +2,7 @@ import { execa } from 'execa';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { findPool } from '../../activities/host/observe-image.ts';
 import { failureDetails } from '../../workflows/failures.ts';
 import type { ImageRef } from '../../workflows/image-schemas.ts';
 import { POOL } from '../support/merge-scene.ts';
@@ -93,15 +94,10 @@ describe('a move is refused', () => {
     expect(await refusal({ ...diskOf('onedisk'), disk: 'vdz' })).toBe('unknown-disk');
   });
 
-  it('unsupported-pool: a pool whose volumes are no files', async () => {
-    const description = `<pool type='gluster'><name>gluster</name><source><host name='127.0.0.1'/>
-      <name>volume</name><dir path='/'/></source></pool>`;
-    const file = join(system.host.root, 'gluster.xml');
-    await writeFile(file, description);
-    const defined = await system.host.virsh('pool-define', file).then(() => true, () => false);
-    // Not active, so it is no pool of ours either way; a type that cannot be active here.
-    expect(await refusal(volume('some.qcow2'), 'gluster')).toBe('unknown-pool');
-    if (defined) await system.host.virsh('pool-undefine', 'gluster');
+  it('unsupported-pool: a pool whose volumes are no files', () => {
+    const lvm = { name: 'lvm', type: 'logical', folder: '/dev/lvm' };
+    const find = () => findPool(volume('some.qcow2'), [lvm], 'lvm');
+    expect(find).toThrow(/pool lvm .* it is of type logical/);
   });
 
   it('outside-pools: a layer below lies in no pool', async () => {

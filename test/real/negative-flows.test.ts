@@ -45,7 +45,7 @@ async function shutDown(): Promise<void> {
 }
 
 describe('Negative flow (engine restart during live merge)', () => {
-  it('the orchestrator is killed: the snapshot and its volume are gone when it is back', async () => {
+  it('the orchestrator is killed: snapshot and volume are gone when it is back', async () => {
     const merge = await copyingMerge();
     await system.killRole('orchestrator');
     await scene.guest.waitForAcks(50);
@@ -57,7 +57,7 @@ describe('Negative flow (engine restart during live merge)', () => {
 });
 
 describe('Negative flow (vdsm restart during live merge)', () => {
-  it('the host agent is killed: the snapshot and its volume are gone when it is back', async () => {
+  it('the host agent is killed: snapshot and volume are gone when it is back', async () => {
     const merge = await copyingMerge();
     await system.killRole('host');
     await scene.guest.waitForAcks(50);
@@ -96,7 +96,7 @@ describe('Negative flow (VM crashes during live merge)', () => {
     expect(await snapshots()).toBe('');
   });
 
-  it('the VM boots with every write, and the same request again finishes the work live', async () => {
+  it('the VM boots with every write, and the same request finishes the work live', async () => {
     const merge = await copyingMerge();
     await scene.guest.kill();
     await expectStopped(merge, 'crashed');
@@ -109,7 +109,7 @@ describe('Negative flow (VM crashes during live merge)', () => {
     ['crashes', () => scene.guest.kill()],
     ['is destroyed', () => destroy()],
   ])('with --on-vm-stop continue it goes on cold when the VM %s', async (_, stop) => {
-    // The limit of the live copy holds for the offline one too, which cannot be changed while it runs.
+    // The limit holds for the offline copy too, and cannot be changed while that runs.
     const merge = await copyingMerge({ onVmStop: 'continue', bandwidthBytesPerSecond: 8 * SLOW });
     await stop();
     await shutDown();

@@ -1,6 +1,7 @@
 /**
- * Records a history of each ending and each restart from real merges on a private host: `npm run record-histories`.
- * With names of recordings as arguments only those. Needs root, about three minutes.
+ * Records a history of each ending and each restart from real merges on a private host: `npm run
+ * record-histories`. With names of recordings as arguments only those. Needs root, about three
+ * minutes.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -149,13 +150,16 @@ async function record(name: RecordingName, system: System, client: Client): Prom
 
 const manifest = createRequire(import.meta.url).resolve('@temporalio/worker/package.json');
 const sdk = (JSON.parse(readFileSync(manifest, 'utf8')) as { version: string }).version;
+const lineOf = (name: RecordingName) =>
+  `- \`${name}.json\`: ends as ${JSON.stringify(recordings[name])}`;
 const readMe = () => `# Recorded histories
 
-Made by \`npm run record-histories\` from real merges on a private host, with Temporal's TypeScript SDK ${sdk} on
-Node ${process.version}. Nothing is stripped; the folder of the source is taken out of stack traces. They are replayed
-against the current workflow code by \`test/replay/replay.test.ts\`. Never edit one: record it again.
+Made by \`npm run record-histories\` from real merges on a private host, with Temporal's
+TypeScript SDK ${sdk} on Node ${process.version}. Nothing is stripped; the folder of the source is
+taken out of stack traces. They are replayed against the current workflow code by
+\`test/replay/replay.test.ts\`. Never edit one: record it again.
 
-${recordingNames.map((name) => `- \`${name}.json\`: ends as ${JSON.stringify(recordings[name])}`).join('\n')}
+${recordingNames.map(lineOf).join('\n')}
 `;
 
 const wanted = process.argv.slice(2) as RecordingName[];

@@ -1,4 +1,7 @@
-/** Recorded histories against the code of today: the same commands, the same shapes, the same endings. */
+/**
+ * Recorded histories against the code of today: the same commands, the same shapes, the same
+ * endings.
+ */
 import { readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -95,7 +98,8 @@ describe.each(recordingNames)('The history of %s', (name) => {
     );
     for (const done of attributes(history, 'activityTaskCompletedEventAttributes')) {
       const type = types.get(done.scheduledEventId) ?? '';
-      const { error } = schemas[type]?.result.safeParse(decode(done.result)[0]) ?? { error: 'none' };
+      const [value] = decode(done.result);
+      const { error } = schemas[type]?.result.safeParse(value) ?? { error: 'none' };
       expect([type, error]).toEqual([type, undefined]);
     }
   });
@@ -107,7 +111,8 @@ describe.each(recordingNames)('The history of %s', (name) => {
   it('names no machine but the private host', () => {
     const text = recordedText(name);
     for (const told of [text, ...payloadTexts(text)]) {
-      const foreign = told.match(/@(?!h1\b)[a-z][\w.-]*|file:\/\/\/\S*|\/(?:root|home)\/\S*/g) ?? [];
+      const names = /@(?!h1\b)[a-z][\w.-]*|file:\/\/\/\S*|\/(?:root|home)\/\S*/g;
+      const foreign = told.match(names) ?? [];
       expect(foreign.filter((found) => !found.startsWith('@temporalio'))).toEqual([]);
     }
     const identities = [...text.matchAll(/"identity": ?"([^"]*)"/g)].map((match) => match[1]);

@@ -1,14 +1,18 @@
-/** Faults at the door of effects, for one role's process. Test builds only: production registers no such hook. */
+/**
+ * Faults at the door of effects, for one role's process. Test builds only: production registers no
+ * such hook.
+ */
 import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { z } from 'zod';
-import { effectNames, type EffectHook } from '../../activities/effect.ts';
+import { effectNames, imageEffectNames, type EffectHook } from '../../activities/effect.ts';
 
 export const fault = z.object({
-  effect: z.enum(effectNames),
+  effect: z.enum([...effectNames, ...imageEffectNames]),
   /**
-   * `fail-before`: never started. `fail-after`: done, then reported as failed. `twice`: done two times.
-   * `kill-before`, `kill-after`: this process dies by SIGKILL. `hang-before`, `hang-after`: it waits there for ever.
-   * `stop-before`, `stop-after`: SIGSTOP, until the test sends SIGCONT.
+   * `fail-before`: never started. `fail-after`: done, then reported as failed. `twice`: done two
+   * times. `kill-before`, `kill-after`: this process dies by SIGKILL. `hang-before`,
+   * `hang-after`: it waits there for ever. `stop-before`, `stop-after`: SIGSTOP, until the test
+   * sends SIGCONT.
    */
   action: z.enum([
     'fail-before',
@@ -31,7 +35,10 @@ const kill = () => {
   process.kill(process.pid, 'SIGKILL');
   return never();
 };
-/** SIGSTOP takes effect before the process runs on; the timer only lets the signal be delivered first. */
+/**
+ * SIGSTOP takes effect before the process runs on; the timer only lets the signal be delivered
+ * first.
+ */
 const stop = async () => {
   process.kill(process.pid, 'SIGSTOP');
   await new Promise((done) => setTimeout(done, 1));

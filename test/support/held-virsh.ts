@@ -1,8 +1,8 @@
-/** Stops the pivot script before one of its commands: a test kills somebody at exactly that moment. */
+/** Stops the pivot script before one of its commands: a test kills somebody at that moment. */
 import { existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { argumentsOf, killAndWait, otherPids, programOf } from './processes.ts';
+import { argumentsOf, killAndWait, openPathsOf, otherPids } from './processes.ts';
 import { waitUntil } from './wait-until.ts';
 
 const script = fileURLToPath(new URL('held-virsh.bash', import.meta.url));
@@ -37,12 +37,13 @@ export function makeHeldVirsh(root: string): HeldVirsh {
   };
 }
 
-/** SIGKILL to every process of the pivot script of a VM: flock, bash and virsh are one process group. */
+/** SIGKILL to every process of a VM's pivot script: bash and virsh are one process group. */
 export async function killPivotScript(uuid: string): Promise<void> {
-  const leader = otherPids().find((pid) => {
-    const words = argumentsOf(pid);
-    return programOf(pid) === 'flock' && words.includes(uuid) && words.length > 4;
-  });
+  const leader = otherPids().find(
+    (pid) =>
+      argumentsOf(pid)[1]?.endsWith('safe-pivot.bash') &&
+      openPathsOf(pid).some((path) => path.endsWith(`pivot-${uuid}-vda.lock`)),
+  );
   if (leader === undefined) throw new Error(`no pivot script runs for ${uuid}`);
   process.kill(-leader, 'SIGKILL');
   await killAndWait(leader);

@@ -16,7 +16,7 @@ export const DEFAULT_HOSTS_FOLDER = '/tmp/blockflow-test';
 
 const PROGRAMS_OF_A_HOST = /^(perl|libvirtd|virtlogd|dnsmasq|qemu-system-.*)$/;
 /** Blockflow's own processes on it; they see no private mounts, but name the host's state folder. */
-const PROGRAMS_OF_BLOCKFLOW = /^(node|temporal)$/;
+const PROGRAMS_OF_BLOCKFLOW = /^(node|temporal.*)$/;
 
 /** Makes the empty folder of a new host, owned by this process, and returns its path. */
 export async function makeHostFolder(parent: string, name: string): Promise<string> {

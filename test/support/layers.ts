@@ -5,7 +5,10 @@ import { takeExternalSnapshot } from './snapshots.ts';
 
 let layers = 0;
 
-/** Takes a snapshot of the running guest, and lets it write over every slot. Returns the new layer's path. */
+/**
+ * Takes a snapshot of the running guest, and lets it write over every slot. Returns the new
+ * layer's path.
+ */
 export async function addLayer({ guest, pool }: Scene, name?: string): Promise<string> {
   const file = join(pool, `${guest.name}-layer${++layers}.qcow2`);
   await takeExternalSnapshot(guest.host, guest.name, { file, ...(name ? { name } : {}) });

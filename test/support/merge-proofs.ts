@@ -103,6 +103,6 @@ export async function auditEvents({ system, guest }: Scene): Promise<AuditEvent[
 export async function heartbeatNote(merge: Merge): Promise<string> {
   const { raw } = await merge.describe();
   const payload = raw.pendingActivities?.[0]?.heartbeatDetails?.payloads?.[0];
-  const details = payload?.data ? (JSON.parse(Buffer.from(payload.data).toString()) as unknown) : {};
-  return (details as { note?: string | null }).note ?? '';
+  const text = Buffer.from(payload?.data ?? []).toString() || '{}';
+  return (JSON.parse(text) as { note?: string | null }).note ?? '';
 }

@@ -65,7 +65,7 @@ function start<T>(client: Client, type: string, workflowId: string, input: unkno
 
 export const startMove = (
   { client }: System,
-  request: Omit<MoveImageRequest, 'host' | 'to'>,
+  request: Omit<MoveImageRequest, 'host' | 'to'> & { to?: string },
 ): Promise<Handle<TransferResult>> => {
   const input = moveImageInput.parse({ host: HOST, to: VAULT, ...request });
   return start(client, 'MoveImage', imageId(input.image), input);

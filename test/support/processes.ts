@@ -34,6 +34,16 @@ export function argumentsOf(pid: number): string[] {
   return (read(`/proc/${pid}/cmdline`) ?? '').split('\0').slice(0, -1);
 }
 
+/** Paths of what the process has open, [] when it is gone. */
+export function openPathsOf(pid: number): string[] {
+  try {
+    const folder = `/proc/${pid}/fd`;
+    return readdirSync(folder).map((fd) => link(`${folder}/${fd}`) ?? '');
+  } catch {
+    return [];
+  }
+}
+
 /** Folders, as paths in their file systems, that the process sees mounted somewhere. */
 export function mountSourcesOf(pid: number): string[] {
   const mounts = (read(`/proc/${pid}/mountinfo`) ?? '').split('\n');

@@ -1,4 +1,4 @@
-/** Speaks to the QEMU of a VM whose libvirtd is dead, as libvirtd would have done a moment later. */
+/** Speaks to the QEMU of a VM whose libvirtd is dead, as that would have done a moment later. */
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { connect } from 'node:net';
@@ -19,7 +19,8 @@ export async function pivotWithoutLibvirtd(host: PrivateHost, vm: string): Promi
   const folder = readdirSync(folders).find((name) => new RegExp(`^domain-\\d+-${vm}$`).test(name));
   const socket = connect(join(folders, folder ?? '', 'monitor.sock'));
   await once(socket, 'connect');
-  const say = (execute: string, more = {}) => socket.write(`${JSON.stringify({ execute, ...more })}\n`);
+  const say = (execute: string, more = {}) =>
+    socket.write(`${JSON.stringify({ execute, ...more })}\n`);
   say('qmp_capabilities');
   say('query-block-jobs');
   for await (const line of createInterface({ input: socket })) {

@@ -1,14 +1,18 @@
-/** The agents' activities over VMs in memory: same contract, same answers as the real ones give, no outside. */
+/**
+ * The agents' activities over VMs in memory: same contract, same answers as the real ones give, no
+ * outside.
+ */
 import { Context } from '@temporalio/activity';
 import { selectVolumes } from '../../activities/host/merge-selection.ts';
 import { recordOf } from '../../activities/host/ensure-job-recorded.ts';
 import type { HostActivities, JobInput, StorageActivities } from '../../workflows/contract.ts';
 import { bug, hold, refused } from '../../workflows/failures.ts';
-import type { DiskRef, LiveMergeInput, MergePlan, PlanOutcome } from '../../workflows/schemas.ts';
+import type { DiskRef, LiveMergeInput, MergePlan } from '../../workflows/schemas.ts';
+import type { PlanOutcome, Volume } from '../../workflows/schemas.ts';
 import type { SimulatedVm } from './simulated-vm.ts';
 
 export type AgentActivities = HostActivities & StorageActivities;
-type Implementation<I, O> = (vm: SimulatedVm, input: I) => Promise<O>;
+type Implementation<I, O> = (vm: SimulatedVm, input: I) => O | Promise<O>;
 type Implementations = {
   [K in keyof AgentActivities]: Implementation<
     Parameters<AgentActivities[K]>[0],
@@ -20,7 +24,9 @@ const TICK_MS = 5;
 const sleep = () => Context.current().sleep(TICK_MS);
 const topHasLeft = (vm: SimulatedVm, plan: MergePlan) => !vm.paths().includes(plan.top.path);
 
-/** Waits, beating, until `look` gives an answer; a cancel ends the wait, as in the real activities. */
+/**
+ * Waits, beating, until `look` gives an answer; a cancel ends the wait, as in the real activities.
+ */
 async function until<T>(vm: SimulatedVm, look: () => T | null): Promise<T> {
   for (;;) {
     vm.advance();
@@ -59,12 +65,14 @@ function planOf(vm: SimulatedVm, input: LiveMergeInput): PlanOutcome {
       mode: vm.state === 'off' ? 'cold' : overlay ? 'inner' : 'active',
       ...{ adopted: record, alreadyMerged: false, chainBefore: chain },
       ...{ top, base, overlay, committed },
-      deletes: kept ? [] : committed.map(({ path, identity }) => ({ path, identity, pool: 'images' })),
+      deletes: kept ? [] : committed.map(named),
       snapshots: kept ? [] : vm.snapshots,
       ...{ spaceNeededBytes: neededBytes, spaceFreeBytes: freeBytes },
     },
   };
 }
+
+const named = ({ path, identity }: Volume) => ({ path, identity, pool: 'images' });
 
 /** What an earlier run switched and did not delete. */
 function leftOver(vm: SimulatedVm, input: LiveMergeInput): PlanOutcome {
@@ -92,16 +100,16 @@ function observation(vm: SimulatedVm, { disk, host }: DiskRef) {
 
 export const simulated: Implementations = {
   observePresence: () => Promise.resolve(),
-  observeChain: async (vm, ref) => observation(vm, ref),
-  observeMergePlan: async (vm, input) => planOf(vm, input),
+  observeChain: (vm, ref) => observation(vm, ref),
+  observeMergePlan: (vm, input) => planOf(vm, input),
   awaitDiskIdle: (vm) => until(vm, () => (vm.job ? null : undefined)),
   awaitSpace: (vm, { neededBytes }) =>
     until(vm, () => (vm.freeBytes < neededBytes ? null : undefined)),
-  async ensureJobRecorded(vm, input) {
+  ensureJobRecorded(vm, input) {
     vm.record = recordOf(input, input.phase);
     vm.effects.push('record');
   },
-  async ensureCommitStarted(vm, { plan, bandwidthBytesPerSecond }) {
+  ensureCommitStarted(vm, { plan, bandwidthBytesPerSecond }) {
     vm.advance();
     if (topHasLeft(vm, plan)) return { outcome: 'finished', reason: 'top has left the chain' };
     if (vm.state === 'off') return { outcome: 'vm-stopped', reason: vm.stateReason };
@@ -112,7 +120,7 @@ export const simulated: Implementations = {
     }
     return { outcome: 'started', reason: 'started' };
   },
-  async ensureBandwidth(vm, { bandwidthBytesPerSecond }) {
+  ensureBandwidth(vm, { bandwidthBytesPerSecond }) {
     vm.advance();
     if (!vm.job) return null;
     vm.job.limit = bandwidthBytesPerSecond;
@@ -130,8 +138,8 @@ export const simulated: Implementations = {
       const slow = vm.diverges && tellConvergence;
       return slow ? { outcome: 'not-converging', note: 'not converging: it writes faster' } : null;
     }),
-  ensureCommitAborted: async (vm, { plan, jobId }) => abort(vm, { plan, jobId }),
-  async ensurePivoted(vm, { plan }) {
+  ensureCommitAborted: (vm, { plan, jobId }) => abort(vm, { plan, jobId }),
+  ensurePivoted(vm, { plan }) {
     vm.advance();
     if (!topHasLeft(vm, plan)) {
       if (vm.state === 'off') return { outcome: 'vm-stopped', reason: vm.stateReason };
@@ -150,28 +158,28 @@ export const simulated: Implementations = {
       return Date.now() - from < vm.copyMs ? null : { outcome: 'committed', topModifiedNs: '1' };
     });
   },
-  async ensureColdSwitched(vm, { plan }) {
+  ensureColdSwitched(vm, { plan }) {
     if (vm.state !== 'off') return { outcome: 'vm-started', reason: vm.stateReason };
     if (!topHasLeft(vm, plan)) vm.switchChain(plan.top.path, plan.base.path);
     vm.effects.push('cold-switch');
     return { outcome: 'committed', topModifiedNs: '1' };
   },
-  async observeMergeProof(vm, { plan }) {
+  observeMergeProof(vm, { plan }) {
     if (!topHasLeft(vm, plan)) {
       throw hold('unproven', { attempted: 'proving', now: 'top is there', next: 'Look' });
     }
     vm.effects.push('prove');
     return { chainAfter: vm.paths(), guest: vm.state };
   },
-  async ensureSnapshotRecords(vm) {
+  ensureSnapshotRecords(vm) {
     vm.snapshots = [];
     vm.effects.push('snapshot-records');
   },
-  async ensureJobForgotten(vm) {
+  ensureJobForgotten(vm) {
     vm.record = null;
     vm.effects.push('forget');
   },
-  async ensureVolumesAbsent(vm, { volumes }) {
+  ensureVolumesAbsent(vm, { volumes }) {
     const paths = volumes.map(({ path }) => path);
     const used = paths.filter((path) => vm.paths().includes(path));
     if (used.length > 0) throw bug(`${used.join(', ')} was to be deleted and is in the chain`);
@@ -190,4 +198,4 @@ function abort(vm: SimulatedVm, { plan, jobId }: JobInput) {
 
 /** For a name that no simulated VM has. */
 export const unknownVm = (name: string) =>
-  refused('unknown-vm', { attempted: `finding ${name}`, now: 'no such VM', next: 'virsh list --all' });
+  refused('unknown-vm', { attempted: `finding ${name}`, now: 'no such VM', next: 'virsh list' });

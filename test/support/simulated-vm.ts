@@ -1,6 +1,7 @@
 /**
- * A VM in memory with libvirt's and QEMU's measured semantics (FACTS.md 3), for tests of workflows. Jobs go on by the
- * clock, whether an agent looks or not; one that ends says nothing of why.
+ * A VM in memory with libvirt's and QEMU's measured semantics (FACTS.md 3), for tests of
+ * workflows. Jobs go on by the clock, whether an agent looks or not; one that ends says nothing
+ * of why.
  */
 import { randomUUID } from 'node:crypto';
 import type { GuestState, JobRecord, SnapshotChange } from '../../workflows/schemas.ts';

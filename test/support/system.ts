@@ -34,13 +34,13 @@ export interface System {
   /** Resolves when the role's process has ended, for example by a planned fault. */
   roleEnded(name: RoleName): Promise<RoleEnd | undefined>;
   signalRole(name: RoleName, signal: NodeJS.Signals): void;
-  /** Resolves when a planned fault has stopped the role's process; `signalRole(name, 'SIGCONT')` lets it go on. */
+  /** Resolves when a planned fault has stopped the role; `signalRole(name, 'SIGCONT')` ends that. */
   roleStopped(name: RoleName): Promise<void>;
   /** Process id of a running role. */
   rolePid(name: RoleName): number;
   killTemporal(): Promise<void>;
   startTemporal(): Promise<void>;
-  /** Starts again what was killed, and roles with planned faults anew: the next test finds a whole system. */
+  /** Starts again what was killed, and roles with planned faults: the next test finds all whole. */
   revive(): Promise<void>;
   /** Starts a LiveMerge on this host as the client library does. */
   merge(request: Omit<LiveMergeRequest, 'host'>): Promise<MergeOperation>;

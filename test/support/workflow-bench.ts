@@ -1,10 +1,13 @@
-/** A real Temporal server and orchestrators in this process, with agents whose host is simulated. */
+/**
+ * A real Temporal server and orchestrators in this process, with agents whose host is simulated.
+ */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Context } from '@temporalio/activity';
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import type { WorkerOptions } from '@temporalio/worker';
 import { createEffect } from '../../activities/effect.ts';
 import { observeEvents } from '../../activities/orchestrator/audit-log.ts';
 import { createOrchestratorActivities } from '../../activities/orchestrator/index.ts';
@@ -35,7 +38,9 @@ export type MergeHandle = WorkflowHandle<(input: unknown) => Promise<LiveMergeRe
 
 export interface Bench {
   client: Client;
-  /** A VM with a name of its own on host h1 (another host has agents only when they are started). */
+  /**
+   * A VM with a name of its own on host h1 (another host has agents only when they are started).
+   */
   addVm(layers?: number): SimulatedVm;
   /** Holds the next run of this activity for this VM. */
   gate(vm: SimulatedVm, activity: keyof AgentActivities): Gate;
@@ -52,19 +57,14 @@ export async function startBench(): Promise<Bench> {
   quiet();
   const stateDir = await mkdtemp(join(tmpdir(), 'blockflow-bench-'));
   const temporal = await startTemporalServer({ stateDir });
-  const connection = await NativeConnection.connect({ address: temporal.address });
-  const client = new Client({ connection: await Connection.connect({ address: temporal.address }) });
+  const { address } = temporal;
+  const connection = await NativeConnection.connect({ address });
+  const client = new Client({ connection: await Connection.connect({ address }) });
   const folder = join(stateDir, 'events');
   const vms = new Map<string, SimulatedVm>();
   const gates = new Map<string, Gate & { pass(): Promise<void> }>();
   const activities = agentActivities(vms, gates);
-  const running: { worker: Worker; done: Promise<void> }[] = [];
-  const serve = async (options: Partial<Parameters<typeof Worker.create>[0]>) => {
-    const taskQueue = options.taskQueue ?? '';
-    const beats = { maxHeartbeatThrottleInterval: 50, defaultHeartbeatThrottleInterval: 50 };
-    const worker = await Worker.create({ connection, ...beats, ...options, taskQueue });
-    running.push({ worker, done: worker.run() });
-  };
+  const { serve, stop } = createWorkers(connection);
   const source = await workflowSource(join(tmpdir(), 'blockflow-test', 'bundles'));
   const audit = createOrchestratorActivities({ effect: createEffect([]), folder });
   for (const { cache, maxCachedWorkflows } of CACHES) {
@@ -100,8 +100,7 @@ export async function startBench(): Promise<Bench> {
     events: (vm) => observeEvents({ effect: createEffect([]), folder }, { vm: vm.name, limit: 99 }),
     startHostAgent,
     async close() {
-      for (const { worker } of running) worker.shutdown();
-      await Promise.all(running.map(({ done }) => done));
+      await stop();
       await client.connection.close();
       await connection.close();
       await temporal.stop();
@@ -109,6 +108,21 @@ export async function startBench(): Promise<Bench> {
     },
   };
   return bench;
+}
+
+function createWorkers(connection: NativeConnection) {
+  const running: { worker: Worker; done: Promise<void> }[] = [];
+  return {
+    async serve(options: WorkerOptions) {
+      const beats = { maxHeartbeatThrottleInterval: 50, defaultHeartbeatThrottleInterval: 50 };
+      const worker = await Worker.create({ connection, ...beats, ...options });
+      running.push({ worker, done: worker.run() });
+    },
+    async stop() {
+      for (const { worker } of running) worker.shutdown();
+      await Promise.all(running.map(({ done }) => done));
+    },
+  };
 }
 
 function quiet(): void {
@@ -132,7 +146,9 @@ function createGate() {
   return { reached, open, pass };
 }
 
-/** The simulated activities with what real ones have around them: the VM is found, beats are sent. */
+/**
+ * The simulated activities with what real ones have around them: the VM is found, beats are sent.
+ */
 function agentActivities(
   vms: ReadonlyMap<string, SimulatedVm>,
   gates: Map<string, { pass(): Promise<void> }>,

@@ -28,7 +28,9 @@ const full = (vm: SimulatedVm) => void (vm.freeBytes = 0);
 const INNER = { top: 'layer1', bandwidthBytesPerSecond: 1 };
 const wait = { ifBusy: 'wait' } as const;
 
-/** Every activity of a merge, by what a cancel does while it runs. `observeChain` is of no merge. */
+/**
+ * Every activity of a merge, by what a cancel does while it runs. `observeChain` is of no merge.
+ */
 const undone: readonly Step[] = [
   { activity: 'observeMergePlan', scene: 'a running VM' },
   { activity: 'awaitDiskIdle', scene: 'a foreign job', prepare: busy, request: wait },

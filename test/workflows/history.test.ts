@@ -1,4 +1,7 @@
-/** What a merge writes into its history and into the audit log, and that neither grows with its length. */
+/**
+ * What a merge writes into its history and into the audit log, and that neither grows with its
+ * length.
+ */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { temporal } from '@temporalio/proto';
 import { CACHES, startBench, type Bench, type MergeHandle } from '../support/workflow-bench.ts';
@@ -37,7 +40,8 @@ describe.each(CACHES)('The history of a LiveMerge, $cache,', (cache) => {
   it('names every activity in words that the Web UI shows', async () => {
     const handle = await bench.merge(bench.addVm(), cache);
     await handle.result();
-    const scheduled = (await eventsOf(handle)).filter((e) => e.activityTaskScheduledEventAttributes);
+    const events = await eventsOf(handle);
+    const scheduled = events.filter((event) => event.activityTaskScheduledEventAttributes);
     expect(scheduled.length).toBeGreaterThan(5);
     const mute = scheduled.filter((event) => !event.userMetadata?.summary?.data?.length);
     expect(mute).toEqual([]);

@@ -28,7 +28,7 @@ describe.each(CACHES)('LiveMerge, $cache,', (cache) => {
     expect((await bench.events(vm)).map(({ kind }) => kind)).toEqual(['started', 'merged']);
   });
 
-  it('merges several layers below the top: the job ends by itself, nothing is pivoted', async () => {
+  it('merges several layers below the top, whose job ends by itself without a pivot', async () => {
     const vm = bench.addVm(3);
     const top = vm.path(2);
     const handle = await bench.merge(vm, cache, { top });

@@ -47,7 +47,7 @@ describe.each(CACHES)('LiveMerge, $cache,', (cache) => {
     expect(await handle.result()).toMatchObject({ outcome: 'merged' });
   });
 
-  it('fails with a clear reason when the VM stops, and the same request finishes cold', async () => {
+  it('fails with a reason when the VM stops, and the same request finishes cold', async () => {
     const vm = bench.addVm();
     const handle = await bench.merge(vm, cache, SLOW);
     await waitUntil('the job', () => vm.job !== null);

@@ -1,4 +1,6 @@
-/** LiveMerge with one activity more than the histories have: replaying them against it must fail. */
+/**
+ * LiveMerge with one activity more than the histories have: replaying them against it must fail.
+ */
 import { hostAgent } from '../../../workflows/agents.ts';
 import { LiveMerge as Recorded } from '../../../workflows/live-merge.ts';
 import type { LiveMergeInput, LiveMergeResult } from '../../../workflows/schemas.ts';

@@ -1,0 +1,82 @@
+import { execa } from 'execa';
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { startSharedSystem } from '../support/merge-scene.ts';
+import { copiers, defineOff, digests, diskOf, removalOf, startMove } from '../support/move-scene.ts';
+import { untilMove } from '../support/move-scene.ts';
+import type { System } from '../support/system.ts';
+import { waitUntil } from '../support/wait-until.ts';
+
+const TIGHT = 'tight';
+const MIB = 2 ** 20;
+let system: System;
+let folder: string;
+
+/** A pool on a file system of 64 MiB. */
+beforeAll(async () => {
+  system = await startSharedSystem({ name: 'space' });
+  folder = join(system.host.pools, TIGHT);
+  await mkdir(folder);
+  const disk = join(system.host.root, 'tight.ext4');
+  await execa('truncate', ['-s', '64M', disk]);
+  await execa('mkfs.ext4', ['-q', '-m', '0', disk]);
+  await execa('mount', ['-o', 'loop', disk, folder]);
+  await rm(join(folder, 'lost+found'), { recursive: true });
+  await system.host.definePool(TIGHT, folder);
+});
+afterAll(async () => {
+  await execa('umount', ['-l', folder], { reject: false });
+  await system.close();
+});
+
+const filler = () => join(folder, 'filler');
+/** Leaves `freeBytes` on the file system of the pool, or less while something is copied to it. */
+async function fill(freeBytes: number): Promise<void> {
+  const { stdout } = await execa('stat', ['-f', '-c', '%a %S', folder]);
+  const [blocks = 0, size = 0] = stdout.split(' ').map(Number);
+  const length = `${blocks * size - freeBytes}`;
+  await execa('fallocate', ['-l', length, filler()], { reject: false });
+}
+
+describe('a move into a pool without space', () => {
+  it('waits before it has begun, says what is missing, and goes on', async () => {
+    await fill(10 * MIB);
+    const file = await defineOff(system, 'early', { bytes: 24 * MIB });
+    const before = await digests([file]);
+    const move = await startMove(system, { image: diskOf('early'), to: TIGHT });
+    const { note } = await untilMove(move, 'to wait', ({ phase }) => phase === 'waiting for space');
+    expect(note).toMatch(/MiB are missing/);
+    expect(await copiers(system)).toEqual([]);
+    await rm(filler());
+    const result = await move.result();
+    await removalOf(system, result);
+    const target = join(folder, 'early.qcow2');
+    expect(await digests([target])).toEqual(before);
+    await rm(target);
+  });
+
+  it('waits in the middle of a copy, and goes on where it was', async () => {
+    const file = await defineOff(system, 'middle', { bytes: 24 * MIB });
+    const before = await digests([file]);
+    const limit = { bandwidthBytesPerSecond: 4 * MIB };
+    const move = await startMove(system, { image: diskOf('middle'), to: TIGHT, ...limit });
+    await waitUntil('the copy', async () => (await copiers(system)).length > 0);
+    await fill(2 * MIB);
+    const paused = async () => {
+      const { raw } = await move.describe();
+      const beats = (raw.pendingActivities ?? []).flatMap((a) => a.heartbeatDetails?.payloads ?? []);
+      return beats.some(({ data }) => Buffer.from(data ?? []).includes('waiting for space'));
+    };
+    await waitUntil('the pause', paused, { timeoutMs: 60_000 });
+    await rm(filler());
+    const result = await move.result();
+    expect(result).toMatchObject({ outcome: 'moved', verified: true });
+    await removalOf(system, result);
+    expect(await digests([join(folder, 'middle.qcow2')])).toEqual(before);
+    const effects = await system.effects();
+    const starts = effects.filter((line) => /^image.start-copy .*middle/.test(line));
+    expect(starts).toHaveLength(1);
+    expect(effects.some((line) => line.startsWith('image.resume-copy'))).toBe(true);
+  });
+});

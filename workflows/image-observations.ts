@@ -1,0 +1,18 @@
+/** Short workflows that only look: the plans behind `--dry-run`. */
+import { hostAgent, type Call } from './agents.ts';
+import type { ImagePlanOutcome, RemovalPlan, RemoveImageInput } from './image-schemas.ts';
+import { imageId, type ImageHostActivities, type PlanRequest } from './move-contract.ts';
+
+const agentOf = (host: string): Call<ImageHostActivities> =>
+  hostAgent(host, () => undefined);
+
+/** The plan that a move or a copy would follow, or its refusal. */
+export function PlanImage(request: PlanRequest): Promise<ImagePlanOutcome> {
+  return agentOf(request.host)('observeImagePlan', request, `plan ${imageId(request.image)}`);
+}
+
+/** What `rm` would delete, or why it would not. */
+export function PlanRemoval(input: RemoveImageInput): Promise<RemovalPlan> {
+  const summary = `plan the removal of ${input.pool}/${input.volume}`;
+  return agentOf(input.host)('observeRemovalPlan', input, summary);
+}
