@@ -1,6 +1,7 @@
 /** Files and file systems: one function per system call that blockflow needs. */
-import { mkdir, open, readdir, realpath, rename, rmdir } from 'node:fs/promises';
-import { stat, statfs, unlink } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { link, mkdir, open, readdir, readFile, realpath, rename } from 'node:fs/promises';
+import { rmdir, stat, statfs, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 export interface FileFacts {
@@ -78,3 +79,23 @@ export async function removeEmptyFolder(path: string): Promise<boolean> {
 
 /** Names in a folder, empty when it does not exist. */
 export const listFolder = async (path: string) => (await readdir(path).catch(nullIfMissing)) ?? [];
+
+export const readText = (path: string) => readFile(path, 'utf8');
+
+/** Writes a file that is complete and durable once it has its name; a file that has the name already stays. */
+export async function writeOnce(path: string, text: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  const draft = `${path}.${randomUUID()}.new`;
+  const file = await open(draft, 'w');
+  try {
+    await file.writeFile(text);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await link(draft, path).catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  });
+  await unlink(draft);
+  await syncFolder(dirname(path));
+}

@@ -2,11 +2,9 @@
  * The audit log: one file an event, named by its id, made complete before it gets its name. So an event is appended at
  * most once, whoever repeats it, and needs no lock.
  */
-import { randomUUID } from 'node:crypto';
-import { mkdir, open, readFile, link, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { auditEvent, type AuditEvent } from '../../workflows/schemas.ts';
-import { listFolder, syncFolder } from '../adapters/files.ts';
+import { listFolder, readText, writeOnce } from '../adapters/files.ts';
 import type { Effect } from '../effect.ts';
 
 export interface AuditDeps {
@@ -23,23 +21,10 @@ const fileName = (event: AuditEvent) => `${event.id}.json`;
 /** Appends the event unless it is there. Durable when it returns. */
 export async function ensureEventRecorded(deps: AuditDeps, raw: AuditEvent): Promise<void> {
   const event = auditEvent.parse(raw);
-  await mkdir(deps.folder, { recursive: true });
   const target = join(deps.folder, fileName(event));
-  await deps.effect('audit.append-event', event.id, async () => {
-    const draft = `${target}.${randomUUID()}.new`;
-    const file = await open(draft, 'w');
-    try {
-      await file.writeFile(`${JSON.stringify(event)}\n`);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await link(draft, target).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EEXIST') throw error;
-    });
-    await unlink(draft);
-    await syncFolder(deps.folder);
-  });
+  await deps.effect('audit.append-event', event.id, () =>
+    writeOnce(target, `${JSON.stringify(event)}\n`),
+  );
 }
 
 /** The newest events that match, oldest first. */
@@ -50,7 +35,7 @@ export async function observeEvents(
   const names = (await listFolder(deps.folder)).filter((name) => name.endsWith('.json'));
   const events: AuditEvent[] = [];
   for (const name of names) {
-    const event = auditEvent.parse(JSON.parse(await readFile(join(deps.folder, name), 'utf8')));
+    const event = auditEvent.parse(JSON.parse(await readText(join(deps.folder, name))));
     const matches =
       (filter.vm === undefined || event.vm === filter.vm) &&
       (filter.disk === undefined || event.disk === filter.disk);

@@ -1,6 +1,7 @@
 /**
- * `npm run demo`: merges a snapshot under a writing guest on real libvirt, QEMU and Temporal, kills the host agent half
- * way, and proves that nothing was lost. Exit code 0 only when every promise holds.
+ * `npm run demo`: merges a snapshot under a writing guest on real libvirt, QEMU and Temporal,
+ * kills the host agent half way, and proves that nothing was lost. Exit code 0 only when every
+ * promise holds.
  */
 import { parseArgs } from 'node:util';
 import { connectBlockflow, type Blockflow } from '../../client/index.ts';
@@ -21,7 +22,8 @@ const HELP = `Usage: npm run demo [-- --keep | --stop | --help]
 const BANDWIDTH_BYTES_PER_SECOND = 16 * 2 ** 20;
 
 async function demo(story: Story, keep: boolean, over: Promise<never>): Promise<void> {
-  story.step('blockflow demo: a snapshot is merged while its VM runs and writes. No step is simulated.');
+  story.step('blockflow demo: a snapshot is merged while its VM runs and writes.');
+  story.more('No step is simulated.');
   const stage = await setStage(story);
   const atSnapshot = stage.guest.acknowledged();
   await takeSnapshot(story, stage);
@@ -83,7 +85,8 @@ function untilSignal(): { over: Promise<never>; end: (why: string) => void } {
   let end: (why: string) => void = () => undefined;
   const over = new Promise<never>((_, reject) => (end = (why) => reject(new Interrupted(why))));
   over.catch(() => undefined);
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => end(signal));
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+  for (const signal of signals) process.on(signal, () => end(signal));
   return { over, end };
 }
 
@@ -106,7 +109,7 @@ async function main(): Promise<number> {
     return 0;
   } catch (error) {
     if (interrupted(error)) story.step(`${words(error)}: cleaning up.`);
-    else story.screen.tell(`\nThe demo failed after ${story.seconds().toFixed(1)} s: ${words(error)}`);
+    else story.fail(words(error));
     return interrupted(error) && values.keep ? 0 : 1;
   } finally {
     await removeOwnHosts();

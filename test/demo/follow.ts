@@ -54,7 +54,8 @@ function createVictim({ system }: Stage, say: (text: string) => void) {
     async look(view: OperationView): Promise<OperationView> {
       const { progress, status } = view;
       if (facts.killed === null) {
-        if (!progress || progress.percent < HALF_WAY_PERCENT || view.state !== 'running') return view;
+        const early = !progress || progress.percent < HALF_WAY_PERCENT;
+        if (early || view.state !== 'running') return view;
         copiedAtKill = progress.copiedBytes;
         victim.back = kill(progress.percent);
         return view;
@@ -74,7 +75,7 @@ function createVictim({ system }: Stage, say: (text: string) => void) {
     await system.killRole('host');
     Object.assign(facts, { killed: pid, killedAtPercent: percent });
     say(`Half way, at ${percent} %: the host agent (pid ${pid}) is killed with SIGKILL.`);
-    say('QEMU goes on copying by itself; until an agent is back, libvirt is asked for the figures:');
+    say('QEMU goes on copying; until an agent is back, libvirt itself is asked for the figures:');
     await system.startRole('host');
     facts.restarted = system.rolePid('host');
     say(`The host agent is started again (pid ${facts.restarted}).`);

@@ -39,7 +39,8 @@ export async function prove(story: Story, stage: Stage, evidence: Evidence): Pro
     after.volumes.map((volume) => volume.path).join() === base,
     `the chain is ${pathsOf(after)} after the merge, not ${base} alone`,
   );
-  demand(after.disagreements.length === 0, `the chain's views differ: ${after.disagreements.join('; ')}`);
+  const { disagreements } = after;
+  demand(disagreements.length === 0, `the chain's views differ: ${disagreements.join('; ')}`);
   demand(await isAbsent(overlay), `${overlay} is still there`);
   demand((await snapshots(stage)) === '', 'libvirt still lists the snapshot');
   demand(result.stallMs !== null, 'the pause of the guest was not measured');
@@ -79,7 +80,8 @@ function tell(
   story.fact('chain before', pathsOf(before));
   story.fact('chain after', pathsOf(after));
   story.fact('', '(base first; live XML, saved XML, image headers and QEMU agree)');
-  story.fact('host agent', `pid ${killed} killed at ${killedAtPercent} %, pid ${restarted} went on`);
+  const agent = `pid ${killed} killed at ${killedAtPercent} %, pid ${restarted} went on`;
+  story.fact('host agent', agent);
   story.fact(
     'writes acknowledged',
     `${data.acknowledged}: ${atSnapshot} before the snapshot, ${atMerge - atSnapshot} on it, ` +
@@ -87,10 +89,12 @@ function tell(
   );
   story.fact(
     'writes lost',
-    `${data.lost.length}: each of the ${data.verified} places holds the last write acknowledged for it`,
+    `${data.lost.length}: each of the ${data.verified} places holds the last write ` +
+      'acknowledged for it',
   );
-  story.fact('', `and the guest, reading back as it went, never found an older one`);
-  story.fact('snapshot data', `all ${sizeWords(DELTA_BYTES)} are in ${chainWords(result.chainAfter)}`);
+  story.fact('', 'and the guest, reading back as it went, never found an older one');
+  const all = `all ${sizeWords(DELTA_BYTES)} are in ${chainWords(result.chainAfter)}`;
+  story.fact('snapshot data', all);
   story.fact('regained', `${sizeWords(result.regainedBytes)}, the snapshot's file is deleted`);
   story.fact('guest paused by pivot', `${ms(result.stallMs)}, as the agent measured it`);
   story.fact(
@@ -119,5 +123,7 @@ async function snapshots({ system }: Stage): Promise<string> {
 }
 
 /** Address of the workflow's page. */
-export const pageOf = ({ system }: Stage, runId: string) =>
-  `${system.temporal.uiUrl}/namespaces/default/workflows/${encodeURIComponent(`${VM}/${DISK}`)}/${runId}`;
+export function pageOf({ system }: Stage, runId: string): string {
+  const id = encodeURIComponent(`${VM}/${DISK}`);
+  return `${system.temporal.uiUrl}/namespaces/default/workflows/${id}/${runId}`;
+}

@@ -12,7 +12,8 @@ export interface Story {
   heading(text: string): void;
   /** A fact of the report: what, and the figure. */
   fact(what: string, figure: string): void;
-  seconds(): number;
+  /** Why the demo ends without its promises, on standard error. */
+  fail(why: string): void;
 }
 
 /** @param unread called when nobody reads standard output any more (`npm run demo | head`). */
@@ -28,13 +29,13 @@ export function openStory(unread: () => void): Story {
   const seconds = () => (performance.now() - start) / 1000;
   return {
     screen,
-    seconds,
     step(text) {
       const at = `${seconds().toFixed(1).padStart(5)} s`;
       screen.print(`${screen.paint('dim', at)}  ${text}`);
     },
     more: (text) => screen.print(`         ${screen.paint('dim', text)}`),
     heading: (text) => screen.print(`\n${screen.paint('bold', text)}`),
+    fail: (why) => screen.tell(`\nThe demo failed after ${seconds().toFixed(1)} s: ${why}`),
     fact: (what, figure) => screen.print(`  ${what.padEnd(24)} ${figure}`),
   };
 }

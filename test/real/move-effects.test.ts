@@ -54,7 +54,7 @@ const effects = [
   'storage.remove-reservation',
   'storage.wipe-volume',
 ] as const satisfies Fault['effect'][];
-const actions = ['kill-before', 'kill-after', 'twice', 'fail-after'] as const;
+const actions = ['kill-after', 'twice'] as const;
 
 describe.each(effects)('%s', (effect) => {
   it.each(actions)('%s: the move ends once, with the same data', async (action) => {
