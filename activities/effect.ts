@@ -1,6 +1,7 @@
 /**
- * The one door: every change to the outside world goes through `effect(name, target, fn)`. The list of names is the list
- * of crash tests and of rows in DESIGN.md's table, so a new effect is tested without touching a test.
+ * The one door: every change to the outside world goes through `effect(name, target, fn)`. The list
+ * of names is the list of crash tests and of rows in DESIGN.md's table, so a new effect is tested
+ * without touching a test.
  */
 export const effectNames = [
   'libvirt.record-job',

@@ -1,4 +1,6 @@
-/** What names an image on a command line: VM DISK, VM/DISK, or POOL/VOLUME for an image of no VM. */
+/**
+ * What names an image on a command line: VM DISK, VM/DISK, or POOL/VOLUME for an image of no VM.
+ */
 import { fileName, poolName, type ImageRef } from '../workflows/image-schemas.ts';
 import { diskTarget } from '../workflows/schemas.ts';
 import { usage } from './client-failure.ts';
@@ -21,7 +23,11 @@ export function parseVolume(name: string, format?: SourceFormat) {
   const [pool, volume] = [name.slice(0, Math.max(0, slash)), name.slice(slash + 1)];
   const attempted = `reading ${JSON.stringify(name)}`;
   if (!poolName.safeParse(pool).success || !fileName.safeParse(volume).success) {
-    throw usage(attempted, 'it does not name a volume', 'Say POOL/VOLUME; see `virsh vol-list POOL`');
+    throw usage(
+      attempted,
+      'it does not name a volume',
+      'Say POOL/VOLUME; see `virsh vol-list POOL`',
+    );
   }
   const known = format ?? FORMATS[volume.slice(volume.lastIndexOf('.') + 1)];
   if (known) return { pool, volume, format: known };

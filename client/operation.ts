@@ -62,8 +62,11 @@ interface Facts {
   attached: boolean;
 }
 
-export const createOperation = (session: Session, handle: WorkflowHandle, facts: Facts): Operation =>
-  openOperation(session, handle, facts, liveMergeResult);
+export const createOperation = (
+  session: Session,
+  handle: WorkflowHandle,
+  facts: Facts,
+): Operation => openOperation(session, handle, facts, liveMergeResult);
 
 /** @param schema of the result, which differs by the kind of the operation. */
 export function openOperation<R extends OperationResult>(

@@ -1,10 +1,16 @@
-/** Starts moves, copies and removals of images, or attaches to the same request that runs already. */
+/**
+ * Starts moves, copies and removals of images, or attaches to the same request that runs already.
+ */
 import { z } from 'zod';
 import { copyImageInput, moveImageInput, removeImageInput } from '../workflows/image-schemas.ts';
 import { imagePlanOutcome, removalPlan } from '../workflows/image-schemas.ts';
 import { removeImageResult, transferResult } from '../workflows/image-schemas.ts';
 import type { CopyImageRequest, ImagePlanOutcome } from '../workflows/image-schemas.ts';
-import type { MoveImageRequest, RemovalPlan, RemoveImageRequest } from '../workflows/image-schemas.ts';
+import type {
+  MoveImageRequest,
+  RemovalPlan,
+  RemoveImageRequest,
+} from '../workflows/image-schemas.ts';
 import type { RemoveImageResult, TransferResult } from '../workflows/image-schemas.ts';
 import { copyWords, moveWords, removeWords } from '../workflows/image-words.ts';
 import { imageId } from '../workflows/move-contract.ts';
@@ -79,7 +85,10 @@ export function imageMethods(session: Session): ImageMethods {
 function parse<S extends z.ZodType>(schema: S, request: object, command: string): z.output<S> {
   const parsed = schema.safeParse(request);
   if (parsed.success) return parsed.data;
-  const now = z.prettifyError(parsed.error).replaceAll('✖ ', '').replaceAll(/\n\s*→ /g, ' ');
+  const now = z
+    .prettifyError(parsed.error)
+    .replaceAll('✖ ', '')
+    .replaceAll(/\n\s*→ /g, ' ');
   throw usage(`blockflow ${command}`, now, `See \`blockflow ${command} --help\``);
 }
 
@@ -98,7 +107,11 @@ async function begin<R extends OperationResult>(
   const { host } = input;
   const slash = id.indexOf('/');
   const [vm, disk] = [id.slice(0, slash), id.slice(slash + 1)];
-  const rows = [`| Request | \`${words}\` |`, `| Host | ${host} |`, `| Asked by | ${input.requestedBy} |`];
+  const rows = [
+    `| Request | \`${words}\` |`,
+    `| Host | ${host} |`,
+    `| Asked by | ${input.requestedBy} |`,
+  ];
   const { handle, ...facts } = await startOperation(session, {
     ...{ type, id, input, words, vm, disk, host },
     key: JSON.stringify({ request: words, host }),

@@ -1,4 +1,7 @@
-/** Starts a workflow under the name of its disk or image, or attaches to the same request that runs already. */
+/**
+ * Starts a workflow under the name of its disk or image, or attaches to the same request that runs
+ * already.
+ */
 import { WorkflowExecutionAlreadyStartedError, type WorkflowHandle } from '@temporalio/client';
 import { ORCHESTRATOR_QUEUE, searchAttributes } from '../workflows/contract.ts';
 import { BlockflowError } from './client-failure.ts';

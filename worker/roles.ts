@@ -36,7 +36,9 @@ export const roleNames = ['orchestrator', 'host', 'spm'] as const;
 export type RoleName = (typeof roleNames)[number];
 
 export function startRole(name: RoleName, context: RoleContext): Promise<Role> {
-  return { orchestrator: startOrchestrator, host: startHostAgent, spm: startSpmAgent }[name](context);
+  return { orchestrator: startOrchestrator, host: startHostAgent, spm: startSpmAgent }[name](
+    context,
+  );
 }
 
 const logged: EffectHook = async (name, target, run) => {
@@ -68,7 +70,8 @@ async function startOrchestrator(context: RoleContext): Promise<Role> {
     taskQueue: ORCHESTRATOR_QUEUE,
     ...(await workflowSource(context.config.stateDir)),
     activities: createOrchestratorActivities({ effect: door(context), folder }),
-    // After a SIGKILL this is how long a workflow waits for the dead worker's cache; the default is 10 s.
+    // After a SIGKILL this is how long a workflow waits for the dead worker's cache; the default is
+    // 10 s.
     stickyQueueScheduleToStartTimeout: '2 seconds',
   });
   return run('orchestrator', [worker]);

@@ -1,4 +1,7 @@
-/** How workflows reach the agents: one way to call an activity, which also notices that an agent is away. */
+/**
+ * How workflows reach the agents: one way to call an activity, which also notices that an agent is
+ * away.
+ */
 import {
   ActivityCancellationType,
   ActivityFailure,
@@ -12,16 +15,24 @@ import { RetryState, TimeoutType } from '@temporalio/common';
 import { hostQueue, spmQueue } from './contract.ts';
 import type { HostActivities, OrchestratorActivities, StorageActivities } from './contract.ts';
 
-/** An agent that has not taken a task for this long is called away; the task then waits for it without a limit. */
+/**
+ * An agent that has not taken a task for this long is called away; the task then waits for it
+ * without a limit.
+ */
 const AWAY_AFTER = '10 seconds';
 
 const options: ActivityOptions = {
-  // Agents beat every second (every 4 s with 100 operations), so a dead one is noticed long before its work could be over.
+  // Agents beat every second (every 4 s with 100 operations), so a dead one is noticed long before
+  // its work could be over.
   heartbeatTimeout: '10 seconds',
   startToCloseTimeout: '3650 days',
   // The default is TRY_CANCEL, which would close the workflow while an activity still runs.
   cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-  retry: { initialInterval: '200 milliseconds', backoffCoefficient: 1.6, maximumInterval: '5 seconds' },
+  retry: {
+    initialInterval: '200 milliseconds',
+    backoffCoefficient: 1.6,
+    maximumInterval: '5 seconds',
+  },
 };
 
 type Activities<T> = { [K in keyof T]: (input: never) => Promise<unknown> };
@@ -54,7 +65,8 @@ function connect<T extends Activities<T>>(queue: string, away: AwayListener): Ca
         if (!isAway(error)) throw error;
       }
       away(`the agent of ${queue} does not answer`);
-      // The call itself may last for hours, and its start is no event: this one tells when the agent is back.
+      // The call itself may last for hours, and its start is no event: this one tells when the
+      // agent is back.
       const waiting = { summary: `wait for the agent of ${queue}` };
       await patient['observePresence']?.executeWithOptions(waiting, [{}]);
       away(null);
@@ -63,7 +75,10 @@ function connect<T extends Activities<T>>(queue: string, away: AwayListener): Ca
   return call as Call<T>;
 }
 
-/** A cancelled activity whose agent died is not tried again: the server reports how its last attempt ended. */
+/**
+ * A cancelled activity whose agent died is not tried again: the server reports how its last attempt
+ * ended.
+ */
 const isCancelUnheard = (error: unknown): error is ActivityFailure =>
   error instanceof ActivityFailure && error.retryState === RetryState.CANCEL_REQUESTED;
 

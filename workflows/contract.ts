@@ -1,6 +1,6 @@
 /**
- * The contract of the operations: names, ids, queues, queries, updates. Effect-free, imported by client, workers and
- * tests; it is the public API together with the schemas.
+ * The contract of the operations: names, ids, queues, queries, updates. Effect-free, imported by
+ * client, workers and tests; it is the public API together with the schemas.
  */
 import { defineQuery, defineUpdate } from '@temporalio/workflow';
 import { defineSearchAttributeKey } from '@temporalio/common';
@@ -58,7 +58,9 @@ export interface OperationStatus {
 }
 
 export const statusQuery = defineQuery<OperationStatus>('status');
-/** Changes the limit of a running job, bytes per second, 0 for none. Returns the new limit in words. */
+/**
+ * Changes the limit of a running job, bytes per second, 0 for none. Returns the new limit in words.
+ */
 export const bandwidthUpdate = defineUpdate<string, [number]>('bandwidth');
 /** Ends the wait of `--wait-for-decision`. */
 export const decideUpdate = defineUpdate<string, ['pivot' | 'keep']>('decide');
@@ -87,7 +89,10 @@ export type ReadyOutcome =
   | { outcome: 'not-converging'; note: string };
 
 export type ColdOutcome =
-  /** `topModifiedNs` is top's modification time when the commit ended, the proof that nobody wrote since. */
+  /**
+   * `topModifiedNs` is top's modification time when the commit ended, the proof that nobody wrote
+   * since.
+   */
   | { outcome: 'committed'; topModifiedNs: string }
   | { outcome: 'vm-started'; reason: string }
   | { outcome: 'failed'; reason: string };

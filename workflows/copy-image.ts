@@ -1,14 +1,15 @@
 /**
- * CopyImage: copies an image with all its volumes to a pool; no record is touched, and the copy's chain refers only to the
- * copy. Also of a shared image (a template).
+ * CopyImage: copies an image with all its volumes to a pool; no record is touched, and the copy's
+ * chain refers only to the copy. Also of a shared image (a template).
  *
  *   planning ─ reserving ─ copying ─ verifying ─ naming ─ finished
  *      └─ waiting for space
  *
- * Steps 1 to 5 are those of MoveImage (see there for what is durable). Then the hold and the reservation are gone.
+ * Steps 1 to 5 are those of MoveImage (see there for what is durable). Then the hold and the
+ * reservation are gone.
  *
- * Cancel: until the copies have their names they go, and the source is exactly what it was; then it is refused.
- * Invariants: I6, I9, I10, I14, I15, I17.
+ * Cancel: until the copies have their names they go, and the source is exactly what it was; then it
+ * is refused. Invariants: I6, I9, I10, I14, I15, I17.
  */
 import { CancellationScope, uuid4 } from '@temporalio/workflow';
 import { mebibytes } from './details.ts';
@@ -69,11 +70,10 @@ async function finishCopy(
   const tidy = { pool, jobId, targets: 'keep' as const };
   await op.spm(pool)('ensureReservationAbsent', tidy, `remove the reservation in pool ${pool}`);
   const chainAfter = plan.volumes.map((volume) => `${plan.to.folder}/${volume.name}`);
+  const size = `${plan.volumes.length} volume(s), ${mebibytes(plan.totalBytes)}`;
   return {
     outcome: 'copied',
-    summary: `copied ${op.id} to ${chainAfter.at(-1)}: ${plan.volumes.length} volume(s), ${mebibytes(
-      plan.totalBytes,
-    )}`,
+    summary: `copied ${op.id} to ${chainAfter.at(-1)}: ${size}`,
     jobId,
     chainBefore: plan.volumes.map((volume) => volume.path),
     chainAfter,

@@ -1,4 +1,7 @@
-/** The page of an operation in the Web UI: what is it doing, since when, what happens if I cancel. Pure. */
+/**
+ * The page of an operation in the Web UI: what is it doing, since when, what happens if I cancel.
+ * Pure.
+ */
 import type { OperationStatus } from './contract.ts';
 
 const cell = (text: string) => text.replaceAll('|', '\\|').replaceAll('\n', ' ');

@@ -1,10 +1,14 @@
 /**
- * The closed set of failures, named by what happens next. Every message says what was attempted, on what, what is true
- * now and what to do next. Nobody matches on message text: `type` and `details[0].code` are the contract.
+ * The closed set of failures, named by what happens next. Every message says what was attempted, on
+ * what, what is true now and what to do next. Nobody matches on message text: `type` and
+ * `details[0].code` are the contract.
  */
 import { ApplicationFailure } from '@temporalio/common';
 
-/** Refused: nothing was done. Retry: not yet, the same request can finish it. Hold: a person must choose. */
+/**
+ * Refused: nothing was done. Retry: not yet, the same request can finish it. Hold: a person must
+ * choose.
+ */
 export type FailureType = 'Refused' | 'Retry' | 'LeaseLost' | 'NoSpace' | 'Hold' | 'Bug';
 
 /** Why a request is refused: a closed set, each with a test of that name. */
@@ -77,14 +81,23 @@ export const bug = (now: string) =>
     next: 'Please report this with the workflow history; nothing was touched after it',
   });
 
-/** The details of the first of our failures in a chain of causes, or null. */
+/** The first of our failures in a chain of causes, or null. */
+export function ownFailure(error: unknown): ApplicationFailure | null {
+  for (let e = error; e instanceof Error; e = e.cause) {
+    if (e instanceof ApplicationFailure && e.details?.[0] && e.type) return e;
+  }
+  return null;
+}
+
+/** Its details, or null. */
 export function failureDetails(
   error: unknown,
 ): { type: FailureType; details: FailureDetails } | null {
-  for (let e = error; e instanceof Error; e = e.cause) {
-    if (e instanceof ApplicationFailure && e.details?.[0] && e.type) {
-      return { type: e.type as FailureType, details: e.details[0] as FailureDetails };
+  const failure = ownFailure(error);
+  return (
+    failure && {
+      type: failure.type as FailureType,
+      details: failure.details?.[0] as FailureDetails,
     }
-  }
-  return null;
+  );
 }

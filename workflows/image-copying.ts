@@ -1,4 +1,7 @@
-/** Steps 1 to 5 of a move and of a copy: plan, reserve, hold, copy, verify, name. All of it can be undone. */
+/**
+ * Steps 1 to 5 of a move and of a copy: plan, reserve, hold, copy, verify, name. All of it can be
+ * undone.
+ */
 import { CancellationScope } from '@temporalio/workflow';
 import { mebibytes } from './details.ts';
 import { retry } from './failures.ts';
@@ -63,13 +66,17 @@ export async function untilNamed(
   });
 }
 
-async function copyAll(op: ImageOperation, job: ImageJob, options: Options): Promise<string | null> {
+async function copyAll(
+  op: ImageOperation,
+  job: ImageJob,
+  options: Options,
+): Promise<string | null> {
   const { plan, jobId } = job;
   op.enter('reserving');
   const reservation = { jobId, workflow: op.id, plan };
   const summary = `reserve ${plan.volumes.length} volume(s) in pool ${plan.to.pool}`;
-  await op.spm(plan.to.pool)('ensureImageReserved', reservation, summary); //                       2
-  const held = await op.host('ensureImageHeld', job, 'hold the source: nobody can write to it'); // 3
+  await op.spm(plan.to.pool)('ensureImageReserved', reservation, summary); // 2
+  const held = await op.host('ensureImageHeld', job, 'hold the source: nobody can write to it');
   if (held.outcome === 'changed') return held.reason;
   if (held.outcome === 'in-use') throw inUse(op, held.reason);
   op.enter('copying');
@@ -77,7 +84,7 @@ async function copyAll(op: ImageOperation, job: ImageJob, options: Options): Pro
     const limit = { bandwidthBytesPerSecond: op.status.bandwidthBytesPerSecond };
     const copy = { ...job, at, ...limit, verify: options.verify };
     const words = `copy ${volume.path}, ${mebibytes(volume.sizeBytes)}`;
-    const copied = await op.host('ensureVolumeCopied', copy, words); //                             3
+    const copied = await op.host('ensureVolumeCopied', copy, words); // 3
     if (copied.outcome === 'changed') return copied.reason;
     if (copied.outcome === 'in-use') throw inUse(op, copied.reason);
     if (copied.outcome === 'failed') throw copyFailed(op, copied.reason);
@@ -89,7 +96,7 @@ async function verifyAll(op: ImageOperation, job: ImageJob): Promise<void> {
   op.enter('verifying');
   for (const [at, volume] of job.plan.volumes.entries()) {
     const summary = `compare ${volume.path} with its copy`;
-    const { same, reason } = await op.host('ensureVolumeVerified', { ...job, at }, summary); //      4
+    const { same, reason } = await op.host('ensureVolumeVerified', { ...job, at }, summary); // 4
     if (!same) throw copyFailed(op, reason);
   }
 }
@@ -100,7 +107,7 @@ async function nameCopies(op: ImageOperation, job: ImageJob): Promise<void> {
   if (plan.volumes.some((volume) => volume.rebase)) {
     await op.host('ensureBackingNames', job, 'let the copies refer to the copies only');
   }
-  const named = await op.spm(plan.to.pool)('ensureImageNamed', job, 'give the copies their names'); // 5
+  const named = await op.spm(plan.to.pool)('ensureImageNamed', job, 'give the copies their names');
   if (named.outcome === 'named') return;
   throw refusedImage('name-taken', {
     attempted: `naming the copies of ${op.id}`,
@@ -122,7 +129,7 @@ export async function undoOnFailure<T>(
     await CancellationScope.nonCancellable(async () => {
       op.enter('cancelling');
       await discard(op, plan, op.jobId).catch((failed: unknown) => {
-        op.truth = `the source is untouched, but its copies could not be removed: ${String(failed)}`;
+        op.truth = `the source is untouched, its copies could not be removed: ${String(failed)}`;
       });
     });
     op.part = part;
@@ -142,7 +149,7 @@ function inUse(op: ImageOperation, reason: string) {
   return refusedImage('volume-in-use', {
     attempted: `holding ${op.id} while it is copied`,
     now: `QEMU refuses: ${reason}`,
-    next: 'Somebody writes to it, perhaps a VM that was just started; stop it and repeat the request',
+    next: 'Somebody writes to it, perhaps a VM that was just started; stop it and ask again',
   });
 }
 

@@ -15,10 +15,15 @@ export function imageDetails(status: ImageStatus): string {
     ['Volumes', status.chainBefore.length > 0 ? chain(status.chainBefore) : null],
     ['Copies', status.chainTarget.length > 0 ? chain(status.chainTarget) : null],
     ['Size', size > 0 ? mebibytes(size) : null],
-    ['Job', status.jobId && `\`${status.jobId}\`, limit ${limit ? `${mebibytes(limit)}/s` : 'none'}`],
+    [
+      'Job',
+      status.jobId && `\`${status.jobId}\`, limit ${limit ? `${mebibytes(limit)}/s` : 'none'}`,
+    ],
     ['Cancel now', status.cancel.meaning],
     ['Host', status.host],
   ];
   const lines = rows.flatMap(([key, value]) => (value ? [`| ${key} | ${cell(value)} |`] : []));
-  return [`| ${status.vm}/${status.disk} | ${status.operation} |`, '|---|---|', ...lines].join('\n');
+  return [`| ${status.vm}/${status.disk} | ${status.operation} |`, '|---|---|', ...lines].join(
+    '\n',
+  );
 }

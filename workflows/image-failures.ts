@@ -18,7 +18,10 @@ type Words = Omit<FailureDetails, 'code'>;
 export const refusedImage = (code: ImageRefusalCode, words: Words) =>
   refused(code as RefusalCode, words);
 
-/** The failure of one part: which, and what is true now that everything before it was undone or is kept. */
+/**
+ * The failure of one part: which, and what is true now that everything before it was undone or is
+ * kept.
+ */
 export function partFailure(part: ImagePart, cause: unknown, now: string): ApplicationFailure {
   const found = failureDetails(cause);
   const said = cause instanceof Error ? rootMessage(cause) : String(cause);

@@ -3,8 +3,10 @@ import { hostAgent, type Call } from './agents.ts';
 import type { ImagePlanOutcome, RemovalPlan, RemoveImageInput } from './image-schemas.ts';
 import { imageId, type ImageHostActivities, type PlanRequest } from './move-contract.ts';
 
-const agentOf = (host: string): Call<ImageHostActivities> =>
-  hostAgent(host, () => undefined);
+function agentOf(host: string): Call<ImageHostActivities> {
+  const agent: unknown = hostAgent(host, () => undefined);
+  return agent as Call<ImageHostActivities>;
+}
 
 /** The plan that a move or a copy would follow, or its refusal. */
 export function PlanImage(request: PlanRequest): Promise<ImagePlanOutcome> {

@@ -1,4 +1,7 @@
-/** What a running operation on an image knows of itself and tells: status, details, audit events, cancel. */
+/**
+ * What a running operation on an image knows of itself and tells: status, details, audit events,
+ * cancel.
+ */
 import {
   CancellationScope,
   CancelledFailure,
@@ -133,7 +136,8 @@ async function setBandwidth(op: ImageOperation, bandwidthBytesPerSecond: number)
  * @throws CancelledFailure when a cancel came that nobody has heard yet
  */
 export function passPointOfNoReturn(op: ImageOperation, meaning: string): void {
-  if (CancellationScope.current().consideredCancelled) throw new CancelledFailure('cancelled in time');
+  if (CancellationScope.current().consideredCancelled)
+    throw new CancelledFailure('cancelled in time');
   op.enter(op.status.phase, { cancel: { possible: false, meaning } });
 }
 
@@ -143,7 +147,10 @@ export function refuseLateCancel(op: ImageOperation, meaning: string): void {
   op.refusal = CancellationScope.nonCancellable(() => op.record('cancel-refused', meaning));
 }
 
-/** Runs an operation from its first audit event to its last; a failure tells which part failed and what is true. */
+/**
+ * Runs an operation from its first audit event to its last; a failure tells which part failed and
+ * what is true.
+ */
 export async function runImageOperation<T extends { summary: string; outcome: string }>(
   op: ImageOperation,
   success: { kind: AuditEvent['kind']; body: () => Promise<T>; after: (result: T) => string[] },
@@ -163,7 +170,8 @@ export async function runImageOperation<T extends { summary: string; outcome: st
 }
 
 async function recordFailure(op: ImageOperation, error: unknown): Promise<unknown> {
-  const told = isCancellation(error) || op.part === 'plan' ? error : partFailure(op.part, error, op.truth);
+  const told =
+    isCancellation(error) || op.part === 'plan' ? error : partFailure(op.part, error, op.truth);
   const details = failureDetails(told);
   const kind = isCancellation(error)
     ? 'cancelled'
@@ -187,7 +195,12 @@ function finish(op: ImageOperation, note: string, outcome: string): void {
   ]);
 }
 
-function eventOf(op: ImageOperation, kind: AuditEvent['kind'], reason: string, after: string[]): AuditEvent {
+function eventOf(
+  op: ImageOperation,
+  kind: AuditEvent['kind'],
+  reason: string,
+  after: string[],
+): AuditEvent {
   const { vm, disk, host, operation, chainBefore } = op.status;
   return {
     id: `${workflowInfo().runId}-${kind}`,

@@ -1,4 +1,6 @@
-/** The shapes of MoveImage, CopyImage and RemoveImage that cross a process boundary, as zod schemas. */
+/**
+ * The shapes of MoveImage, CopyImage and RemoveImage that cross a process boundary, as zod schemas.
+ */
 import { z } from 'zod';
 import { diskTarget, fileIdentity, hostName, imageFormat, sizeBytes, uuid } from './schemas.ts';
 import { vmName, volumePath } from './schemas.ts';
@@ -51,7 +53,9 @@ export const removeImageInput = z.strictObject({
   volume: fileName,
   format: imageFormat,
   wipe: z.boolean().default(false),
-  /** The volumes that a move left behind, whose record it has switched; null: the chain of `volume`. */
+  /**
+   * The volumes that a move left behind, whose record it has switched; null: the chain of `volume`.
+   */
   left: z.strictObject({ jobId: uuid, volumes: z.array(namedVolume) }).nullable().default(null),
   requestedBy: z.string().default('unknown'),
 });
@@ -103,7 +107,10 @@ export const imagePlanOutcome = z.discriminatedUnion('kind', [
   }),
 ]);
 
-/** `.blockflow/<job>/job.json` in the target pool: whose reservation it is, for the next run after a terminate. */
+/**
+ * `.blockflow/<job>/job.json` in the target pool: whose reservation it is, for the next run after a
+ * terminate.
+ */
 export const reservation = z.strictObject({
   jobId: uuid,
   workflow: z.string(),

@@ -1,4 +1,6 @@
-/** The requests on images in words, as one would type them; equal words are the same request. Pure. */
+/**
+ * The requests on images in words, as one would type them; equal words are the same request. Pure.
+ */
 import type { CopyImageInput, MoveImageInput, RemoveImageInput } from './image-schemas.ts';
 import { imageId } from './move-contract.ts';
 
@@ -7,7 +9,9 @@ const verification = (input: { verify: 'full' | 'none' }) =>
 const wiping = (input: { wipe: boolean }) => (input.wipe ? ['--wipe'] : []);
 
 export const moveWords = (input: MoveImageInput) =>
-  [`move ${imageId(input.image)} --to ${input.to}`, ...verification(input), ...wiping(input)].join(' ');
+  [`move ${imageId(input.image)} --to ${input.to}`, ...verification(input), ...wiping(input)].join(
+    ' ',
+  );
 
 export const copyWords = (input: CopyImageInput) =>
   [

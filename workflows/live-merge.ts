@@ -1,6 +1,6 @@
 /**
- * LiveMerge: commits the volumes above base, up to top, into base, takes them out of the chain, and deletes them; while
- * the VM runs or while it is down.
+ * LiveMerge: commits the volumes above base, up to top, into base, takes them out of the chain, and
+ * deletes them; while the VM runs or while it is down.
  *
  *   planning ─ copying ─ [waiting for a decision] ─ pivoting ─ proving ─ deleting ─ finished
  *      │          └── VM stops: failed, or planned again as cold (--on-vm-stop)
@@ -8,25 +8,31 @@
  *
  * Steps, and what is durable when each is done:
  *  1. plan     nothing outside; the plan is in the history. Refuses early.
- *  2. record   job id, top, base and the files to delete, in the domain's metadata: anybody sees whose job it is.
+ *  2. record   job id, top, base and the files to delete, in the domain's metadata: anybody sees
+ *              whose job it is.
  *  3. commit   QEMU's job runs (it survives every process of ours); cold: qemu-img runs.
- *  4. ready    base has what top has, and follows it (active), or the job ended by itself (inner), or qemu-img did (cold).
- *  5. switch   POINT OF NO RETURN. Active: guest suspended, pivot, persistent XML on disk, guest resumed. Inner: it is
- *              past when the chain shows it. Cold: the persistent XML, or the overlay's header, names base.
- *  6. prove    nothing; four views of the chain agree and nobody has the committed volumes open (I3).
+ *  4. ready    base has what top has, and follows it (active), or the job ended by itself (inner),
+ *              or qemu-img did (cold).
+ *  5. switch   POINT OF NO RETURN. Active: guest suspended, pivot, persistent XML on disk, guest
+ *              resumed. Inner: it is past when the chain shows it. Cold: the persistent XML, or the
+ *              overlay's header, names base.
+ *  6. prove    nothing; four views of the chain agree and nobody has the committed volumes open
+ *              (I3).
  *  7. follow   libvirt's snapshot metadata names no file that goes.
  *  8. delete   the committed volumes are gone, by the SPM agent of their pool.
  *  9. forget   the record is gone. Then the report.
  *
- * Cancel: before 5 the job is ended and the chain is what it was; after it, it is refused and the merge completed.
- * Terminate: the next request finds the record and the job, and goes on from there.
- * Invariants: I1 (5), I3 (6, 8), I6 (every step observes first), I8, I9, I10, I12 (5), I17 (6).
+ * Cancel: before 5 the job is ended and the chain is what it was; after it, it is refused and the
+ * merge completed. Terminate: the next request finds the record and the job, and goes on from
+ * there. Invariants: I1 (5), I3 (6, 8), I6 (every step observes first), I8, I9, I10, I12 (5), I17
+ * (6).
  */
 import { CancellationScope, uuid4 } from '@temporalio/workflow';
 import type { JobInput } from './contract.ts';
 import { acceptMessages, decide, limitJob, type Decision } from './decision.ts';
 import { fileName, volumeCount } from './details.ts';
 import { alreadyDone, commitRefused, finishKept, finishMerge, jobLost } from './merge-ending.ts';
+import { ownFailure } from './failures.ts';
 import { giveUp, recordFailure, vmStopped } from './merge-ending.ts';
 import { planMerge } from './merge-planning.ts';
 import { goForwardOnly, openOperation, passPointOfNoReturn } from './operation.ts';
@@ -50,23 +56,24 @@ export async function LiveMerge(input: LiveMergeInput): Promise<LiveMergeResult>
     return result;
   } catch (error) {
     await CancellationScope.nonCancellable(() => recordFailure(op, error));
-    throw error;
+    // The Web UI shows the first message of a chain: the reason, not "Activity task failed".
+    throw ownFailure(error) ?? error;
   }
 }
 
 async function merge(op: Operation): Promise<LiveMergeResult> {
   const decision = acceptMessages(op);
   let earlier: MergePlan | null = null;
-  for (let lost = 0; ; ) {
-    const planned = await planMerge(op).catch((e: unknown) => giveUp(op, earlier, e)); //         1
+  for (let lost = 0; ;) {
+    const planned = await planMerge(op).catch((e: unknown) => giveUp(op, earlier, e)); // 1
     if (planned.kind === 'done') return alreadyDone(op, planned);
     const { plan, waited } = planned;
     earlier = plan;
-    const attempt = await untilPointOfNoReturn(op, plan, () => switchChain(op, plan, decision)); // 2-5
+    const attempt = await untilPointOfNoReturn(op, plan, () => switchChain(op, plan, decision));
     switch (attempt.end) {
       case 'switched':
         goForwardOnly(op);
-        return forwardOnly(() => finishMerge(op, plan, attempt)); //                              6-9
+        return forwardOnly(() => finishMerge(op, plan, attempt)); // 6-9
       case 'kept':
         return forwardOnly(() => finishKept(op, plan));
       case 'vm stopped':
@@ -101,17 +108,17 @@ const SWITCHED = { end: 'switched', stallMs: null, readyToPivotMs: null } as con
 async function liveMerge(op: Operation, plan: MergePlan, decision: Decision): Promise<Attempt> {
   const job: JobInput = { plan, jobId: op.jobId };
   if (!plan.alreadyMerged) {
-    await op.host('ensureJobRecorded', { ...job, phase: 'commit' }, 'record the job in the domain'); // 2
-    const started = await startCommit(op, job); //                                                   3
+    await op.host('ensureJobRecorded', { ...job, phase: 'commit' }, 'record the job in the domain');
+    const started = await startCommit(op, job); // 3
     if (started.end !== 'started') return started;
   }
   for (let refusals = 0; refusals < 20; refusals++) {
-    const ready = plan.alreadyMerged ? READY_BEFORE : await awaitReady(op, job); //                  4
+    const ready = plan.alreadyMerged ? READY_BEFORE : await awaitReady(op, job); // 4
     if (ready.end !== 'ready') return ready;
     const choice = plan.alreadyMerged ? 'pivot' : await decide(op, job, decision);
     if (choice === 'keep') return { end: 'kept' };
     if (choice === 'look again') continue;
-    const pivoted = await pivot(op, job, ready.readyAtMs); //                                        5
+    const pivoted = await pivot(op, job, ready.readyAtMs); // 5
     if (pivoted) return pivoted;
   }
   throw jobLost(op, plan, `20 times ${op.status.note}`);
@@ -131,7 +138,8 @@ async function startCommit(op: Operation, job: JobInput): Promise<Attempt | { en
     `commit ${volumeCount(plan.committed.length)} into ${fileName(plan.base.path)}`,
   );
   if (started.outcome === 'started') {
-    // A limit that was set while the job was being started found no job; an adopted job has an earlier run's limit.
+    // A limit that was set while the job was being started found no job; an adopted job has an
+    // earlier run's limit.
     const limited = op.status.bandwidthBytesPerSecond === bandwidthBytesPerSecond;
     if (plan.adopted || !limited) await limitJob(op);
     return { end: 'started' };
@@ -173,7 +181,9 @@ async function pivot(op: Operation, job: JobInput, readyAtMs: number | null) {
     return { end: 'switched', stallMs, readyToPivotMs } as const;
   }
   returnBeforePoint(op, `the pivot did not happen: ${done.reason}`);
-  return done.outcome === 'vm-stopped' ? ({ end: 'vm stopped', reason: done.reason } as const) : null;
+  return done.outcome === 'vm-stopped'
+    ? ({ end: 'vm stopped', reason: done.reason } as const)
+    : null;
 }
 
 /** 2 to 5 while the VM is down. */
@@ -183,7 +193,7 @@ async function coldMerge(op: Operation, plan: MergePlan): Promise<Attempt> {
   op.enter('copying');
   showInList(op);
   const limit = { bandwidthBytesPerSecond: op.status.bandwidthBytesPerSecond };
-  const summary = `commit ${volumeCount(plan.committed.length)} into ${fileName(plan.base.path)}, offline`;
+  const summary = `commit ${volumeCount(plan.committed.length)} into ${fileName(plan.base.path)}`;
   const committed = await op.host('ensureColdCommitted', { ...job, ...limit }, summary);
   if (committed.outcome !== 'committed') return { end: 'plan again', note: committed.reason };
   if (op.input.keepOverlay) return { end: 'kept' };
@@ -199,7 +209,10 @@ async function coldMerge(op: Operation, plan: MergePlan): Promise<Attempt> {
   return { end: 'plan again', note: switched.reason };
 }
 
-/** The scope that can be undone: whatever ends it early, the job is ended and the chain proven unchanged. */
+/**
+ * The scope that can be undone: whatever ends it early, the job is ended and the chain proven
+ * unchanged.
+ */
 async function untilPointOfNoReturn(
   op: Operation,
   plan: MergePlan,

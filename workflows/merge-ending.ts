@@ -20,20 +20,20 @@ export async function finishMerge(
   const job: JobInput = { plan, jobId: op.jobId };
   passPointOfNoReturn(op);
   op.enter('proving');
-  const proof = await op.host('observeMergeProof', job, 'prove the chain in all views, unused'); // 6
+  const proof = await op.host('observeMergeProof', job, 'prove the chain in all views, unused');
   if (plan.snapshots.length > 0) {
     const changes = plan.snapshots;
     const summary = 'let the snapshots of libvirt follow';
-    await op.host('ensureSnapshotRecords', { ...job, changes }, summary); //                       7
+    await op.host('ensureSnapshotRecords', { ...job, changes }, summary); // 7
   }
-  const { deleted, regainedBytes } = await deleteVolumes(op, plan); //                             8
-  await op.host('ensureJobForgotten', job, 'remove the record of the job'); //                     9
+  const { deleted, regainedBytes } = await deleteVolumes(op, plan); // 8
+  await op.host('ensureJobForgotten', job, 'remove the record of the job'); // 9
+  const base = fileName(plan.base.path);
+  const committed = `${volumeCount(plan.committed.length)} committed into ${base}`;
   const result: LiveMergeResult = {
     ...reportOf(op, plan),
     outcome: 'merged',
-    summary: `merged ${op.id} (${plan.mode}): ${volumeCount(plan.committed.length)} committed into ${fileName(
-      plan.base.path,
-    )}, ${mebibytes(regainedBytes)} regained`,
+    summary: `merged ${op.id} (${plan.mode}): ${committed}, ${mebibytes(regainedBytes)} regained`,
     chainAfter: proof.chainAfter,
     deleted,
     regainedBytes,
@@ -66,15 +66,19 @@ function kept(plan: MergePlan, deleted: string[]): string[] {
     .map((volume) => `${volume.path} was not deleted: another file has this name by now`);
 }
 
-/** Two-phase commit without the second phase: the chain stays, base holds all that top held at this moment. */
+/**
+ * Two-phase commit without the second phase: the chain stays, base holds all that top held at this
+ * moment.
+ */
 export async function finishKept(op: Operation, plan: MergePlan): Promise<LiveMergeResult> {
   const job: JobInput = { plan, jobId: op.jobId };
+  const base = fileName(plan.base.path);
   await op.host('ensureCommitAborted', job, 'end the READY job without a pivot');
   await op.host('ensureJobForgotten', job, 'remove the record of the job');
   const result: LiveMergeResult = {
     ...reportOf(op, plan),
     outcome: 'kept',
-    summary: `kept the overlay of ${op.id}: ${fileName(plan.base.path)} is complete, the chain is unchanged`,
+    summary: `kept the overlay of ${op.id}: ${base} is complete, the chain is unchanged`,
     chainAfter: plan.chainBefore.map((volume) => volume.path),
   };
   await end(op, 'kept', result);
@@ -146,19 +150,26 @@ export async function recordFailure(op: Operation, error: unknown): Promise<void
   showInList(op, kind);
 }
 
-/** The VM stopped before the pivot: the snapshot remains, and the same request finishes the work later. */
+/**
+ * The VM stopped before the pivot: the snapshot remains, and the same request finishes the work
+ * later.
+ */
 export async function vmStopped(op: Operation, plan: MergePlan, reason: string) {
   const job: JobInput = { plan, jobId: op.jobId };
   await op.host('ensureJobForgotten', job, 'remove the record of the job');
   return retry('vm-stopped', {
     attempted: `merging ${plan.top.path} into ${plan.base.path} of ${op.id}`,
-    now: `the VM stopped (${reason}) and QEMU's job with it; the chain is unchanged, no flushed write is lost`,
+    now: `the VM stopped (${reason}) and QEMU's job with it; the chain is unchanged`,
     next: 'Repeat the request: it works with the VM down or running; start the VM as usual',
   });
 }
 
 /** Fails between two attempts: the record of the one before, if there was one, does not stay. */
-export async function giveUp(op: Operation, plan: MergePlan | null, error: unknown): Promise<never> {
+export async function giveUp(
+  op: Operation,
+  plan: MergePlan | null,
+  error: unknown,
+): Promise<never> {
   if (plan) {
     const job: JobInput = { plan, jobId: op.jobId };
     const forget = () => op.host('ensureJobForgotten', job, 'remove the record of the job');
@@ -171,7 +182,7 @@ export function jobLost(op: Operation, plan: MergePlan, reason: string) {
   return retry('job-lost', {
     attempted: `merging ${plan.top.path} into ${plan.base.path} of ${op.id}`,
     now: `the job ended several times without a result (${reason}); the chain is unchanged`,
-    next: `See /var/log/libvirt/qemu/${op.input.vm}.log on ${op.input.host}, then repeat the request`,
+    next: `See libvirt's log of ${op.input.vm} on ${op.input.host}, then repeat the request`,
   });
 }
 

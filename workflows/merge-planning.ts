@@ -1,4 +1,7 @@
-/** Step 1 of a merge: a plan, or the finding that there is nothing to do; waits for a busy disk and for space. */
+/**
+ * Step 1 of a merge: a plan, or the finding that there is nothing to do; waits for a busy disk and
+ * for space.
+ */
 import { auditLog } from './agents.ts';
 import { mebibytes } from './details.ts';
 import { failureDetails, refused } from './failures.ts';
@@ -41,7 +44,10 @@ async function waitForSpace(op: Operation, outcome: PlanOutcome & { kind: 'no-sp
   await op.host('awaitSpace', { path, neededBytes }, `wait for ${missing} of space`);
 }
 
-/** A volume that is not in the chain is no mistake when the audit log shows that this very request merged it. */
+/**
+ * A volume that is not in the chain is no mistake when the audit log shows that this very request
+ * merged it.
+ */
 async function planOrEvidence(op: Operation): Promise<PlanOutcome> {
   const { input } = op;
   try {

@@ -2,7 +2,12 @@
 import { defineQuery } from '@temporalio/workflow';
 import { operationId, type OperationStatus, type Phase } from './contract.ts';
 import type { CopyImageInput, ImagePlan, ImagePlanOutcome, ImageRef } from './image-schemas.ts';
-import type { MoveImageInput, RemovalPlan, RemoveImageInput, Reservation } from './image-schemas.ts';
+import type {
+  MoveImageInput,
+  RemovalPlan,
+  RemoveImageInput,
+  Reservation,
+} from './image-schemas.ts';
 import type { NamedVolume } from './schemas.ts';
 
 /** The workflow id is the image, and its lock: a VM's disk excludes a merge of it. */
@@ -14,8 +19,7 @@ export type ImagePart = 'plan' | 'copy' | 'verify' | 'switch' | 'delete source' 
 
 /** What the plan is for: a copy touches no record, and may be of a shared image. */
 export type PlanRequest =
-  | ({ operation: 'MoveImage' } & MoveImageInput)
-  | ({ operation: 'CopyImage' } & CopyImageInput);
+  ({ operation: 'MoveImage' } & MoveImageInput) | ({ operation: 'CopyImage' } & CopyImageInput);
 
 export interface ImageJob {
   plan: ImagePlan;
@@ -26,7 +30,9 @@ export interface VolumeJob extends ImageJob {
   at: number;
 }
 
-/** `changed`: somebody wrote to the source since it was planned, so that it must be planned again. */
+/**
+ * `changed`: somebody wrote to the source since it was planned, so that it must be planned again.
+ */
 export type HoldOutcome =
   | { outcome: 'held' }
   | { outcome: 'changed'; reason: string }
@@ -57,7 +63,9 @@ export interface ImageHostActivities {
 /** Activities of the SPM agent of a pool on images. */
 export interface ImageStorageActivities {
   ensureImageReserved(input: Reservation): Promise<void>;
-  ensureImageNamed(job: ImageJob): Promise<{ outcome: 'named' } | { outcome: 'taken'; path: string }>;
+  ensureImageNamed(
+    job: ImageJob,
+  ): Promise<{ outcome: 'named' } | { outcome: 'taken'; path: string }>;
   /** `targets`: the copies stay under their final names, or go too. */
   ensureReservationAbsent(input: {
     pool: string;

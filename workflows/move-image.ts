@@ -1,25 +1,30 @@
 /**
- * MoveImage: copies an image with all its volumes to another pool, switches the VM's record to the copies, and leaves the
- * source's deletion to a workflow of its own, for which it does not wait.
+ * MoveImage: copies an image with all its volumes to another pool, switches the VM's record to the
+ * copies, and leaves the source's deletion to a workflow of its own, for which it does not wait.
  *
  *   planning ─ reserving ─ copying ─ verifying ─ naming ─ switching ─ finished
- *      └─ waiting for space                                   └── RemoveImage of the source, on its own
+ *      └─ waiting for space                                   └── RemoveImage of the source
  *
  * Steps, and what is durable when each is done:
  *  1. plan     nothing outside; the plan is in the history. Refuses early.
- *  2. reserve  empty targets in the target pool's `.blockflow/<job>/`, with a note of whose they are.
- *  3. copy     one daemon holds all volumes by QEMU's own locks and copies one after the other; each is flushed, and its
- *              name says how far it is. The daemon outlives the agent.
- *  4. verify   nothing; each copy was compared with its source, byte for byte, before any header is changed.
+ *  2. reserve  empty targets in the target pool's `.blockflow/<job>/`, with a note of whose they
+ *              are.
+ *  3. copy     one daemon holds all volumes by QEMU's own locks and copies one after the other;
+ *              each is flushed, and its name says how far it is. The daemon outlives the agent.
+ *  4. verify   nothing; each copy was compared with its source, byte for byte, before any header is
+ *              changed.
  *  5. name     the copies have their final names; reserved names tell that they are ours.
- *  6. switch   POINT OF NO RETURN. The VM's persistent XML names the copies, its snapshots' metadata follows, all flushed
- *              and read back, still held. A crash in between: the XML decides, and the rest is made to follow it.
+ *  6. switch   POINT OF NO RETURN. The VM's persistent XML names the copies, its snapshots'
+ *              metadata follows, all flushed and read back, still held. A crash in between: the XML
+ *              decides, and the rest is made to follow it.
  *  7. release  the hold is gone: the VM may start, from the copies.
- *  8. delete   RemoveImage of the source has been started; then the reservation is gone. Then the report.
+ *  8. delete   RemoveImage of the source has been started; then the reservation is gone. Then the
+ *              report.
  *
- * Cancel: before 6 the copies go and the source is exactly what it was; after it, it is refused and the move completed.
- * Terminate: the next request finds the reservation and goes on from there.
- * Invariants: I3 (RemoveImage proves), I6 (every step observes first), I8, I9, I10, I14 (3, 4), I15 (1, 3), I17.
+ * Cancel: before 6 the copies go and the source is exactly what it was; after it, it is refused and
+ * the move completed. Terminate: the next request finds the reservation and goes on from there.
+ * Invariants: I3 (RemoveImage proves), I6 (every step observes first), I8, I9, I10, I14 (3, 4), I15
+ * (1, 3), I17.
  */
 import {
   CancellationScope,
@@ -52,17 +57,19 @@ export async function MoveImage(input: MoveImageInput): Promise<TransferResult> 
   return runImageOperation(op, { kind: 'moved', after, body: () => move(op, input) });
 }
 
-/** Times that somebody may write to the source between plan and hold, before the operation gives up. */
+/**
+ * Times that somebody may write to the source between plan and hold, before the operation gives up.
+ */
 const ATTEMPTS = 3;
 
 async function move(op: ImageOperation, input: MoveImageInput): Promise<TransferResult> {
   for (let attempt = 1; ; attempt++) {
-    const planned = await planTransfer(op, { operation: 'MoveImage', ...input }); //               1
+    const planned = await planTransfer(op, { operation: 'MoveImage', ...input }); // 1
     if (planned.kind === 'done') return alreadyThere(op, planned);
     const { plan } = planned;
     if (plan.switched) return forwardOnly(() => finishMove(op, plan, input));
-    const again = (await untilNamed(op, plan, input)) ?? (await switchRecord(op, plan)); //       2-6
-    if (again === null) return forwardOnly(() => finishMove(op, plan, input)); //                 7-8
+    const again = (await untilNamed(op, plan, input)) ?? (await switchRecord(op, plan)); // 2-6
+    if (again === null) return forwardOnly(() => finishMove(op, plan, input)); // 7-8
     await forwardOnly(() => discard(op, plan, op.jobId));
     if (attempt === ATTEMPTS) throw unquiet(op, again);
     op.jobId = uuid4();
@@ -96,8 +103,8 @@ async function finishMove(
   op.part = 'delete source';
   // The rest of a switch that a terminated run began: its snapshots may still name the source.
   if (plan.switched) await op.host('ensureRecordSwitched', { plan, jobId }, 'complete the switch');
-  await op.host('ensureImageReleased', { jobId }, 'let go of the source and the copies'); //         7
-  const removal = await startRemoval(op, plan, input); //                                            8
+  await op.host('ensureImageReleased', { jobId }, 'let go of the source and the copies'); // 7
+  const removal = await startRemoval(op, plan, input); // 8
   const { pool } = plan.to;
   const tidy = { pool, jobId, targets: 'keep' as const };
   await op.spm(pool)('ensureReservationAbsent', tidy, `remove the reservation in pool ${pool}`);

@@ -1,4 +1,7 @@
-/** Short workflows that only look: a client has no rights on hosts, so it asks their agents through Temporal. */
+/**
+ * Short workflows that only look: a client has no rights on hosts, so it asks their agents through
+ * Temporal.
+ */
 import { auditLog, hostAgent } from './agents.ts';
 import type { AuditEvent, ChainObservation, DiskRef } from './schemas.ts';
 import type { LiveMergeInput, PlanOutcome } from './schemas.ts';

@@ -1,4 +1,7 @@
-/** What a running operation knows of itself and tells: status query, details, search attributes, audit events. */
+/**
+ * What a running operation knows of itself and tells: status query, details, search attributes,
+ * audit events.
+ */
 import {
   CancellationScope,
   CancelledFailure,
@@ -69,7 +72,8 @@ export function openOperation(input: LiveMergeInput, jobId: string): Operation {
       const since = phase === status.phase ? status.since : new Date().toISOString();
       tell({ phase, since, ...changes });
     },
-    record: (kind, reason, after = []) => auditLog.ensureEventRecorded(eventOf(op, kind, reason, after)),
+    record: (kind, reason, after = []) =>
+      auditLog.ensureEventRecorded(eventOf(op, kind, reason, after)),
   };
   setHandler(statusQuery, () => status, {
     description: 'Phase, chain, and what happens if one cancels now',
@@ -81,21 +85,29 @@ export function openOperation(input: LiveMergeInput, jobId: string): Operation {
 
 /**
  * From here on the operation only goes forward: a cancel is refused, with the reason.
- * @throws CancelledFailure when a cancel came while its activity was ending well, so that nobody has heard it yet
+ * @throws CancelledFailure when a cancel came while its activity was ending well, so that nobody
+ * has heard it yet
  */
 export function passPointOfNoReturn(op: Operation): void {
-  if (CancellationScope.current().consideredCancelled) throw new CancelledFailure('cancelled in time');
+  if (CancellationScope.current().consideredCancelled)
+    throw new CancelledFailure('cancelled in time');
   op.enter(op.status.phase, { cancel: { possible: false, meaning: AFTER } });
 }
 
-/** Refuses a cancel that came, unless it is still followed. Told in the details, the warnings and the audit log. */
+/**
+ * Refuses a cancel that came, unless it is still followed. Told in the details, the warnings and
+ * the audit log.
+ */
 export function refuseLateCancel(op: Operation): void {
   if (op.status.cancel.possible || op.refusal) return;
   op.enter(op.status.phase, { note: REFUSED });
   op.refusal = CancellationScope.nonCancellable(() => op.record('cancel-refused', AFTER));
 }
 
-/** The chain has switched. A cancel that came while it did so, and that no activity heard, is refused now. */
+/**
+ * The chain has switched. A cancel that came while it did so, and that no activity heard, is
+ * refused now.
+ */
 export function goForwardOnly(op: Operation): void {
   op.enter(op.status.phase, { cancel: { possible: false, meaning: AFTER } });
   if (CancellationScope.current().consideredCancelled) refuseLateCancel(op);
@@ -114,7 +126,12 @@ export function showInList(op: Operation, outcome?: string): void {
   ]);
 }
 
-function eventOf(op: Operation, kind: AuditEvent['kind'], reason: string, after: string[]): AuditEvent {
+function eventOf(
+  op: Operation,
+  kind: AuditEvent['kind'],
+  reason: string,
+  after: string[],
+): AuditEvent {
   const { vm, disk, host, requestedBy } = op.input;
   return {
     id: `${workflowInfo().runId}-${kind}`,

@@ -1,17 +1,20 @@
 /**
- * RemoveImage: deletes an image with all its volumes from storage; no record is touched. Refused while anything refers to
- * it. A move starts it for the source that it leaves behind, and does not wait for it.
+ * RemoveImage: deletes an image with all its volumes from storage; no record is touched. Refused
+ * while anything refers to it. A move starts it for the source that it leaves behind, and does not
+ * wait for it.
  *
  *   planning ─ [wiping] ─ deleting ─ finished
  *      └─ waiting for the disk: only what a move left, while somebody still uses it
  *
  * Steps, and what is durable when each is done:
- *  1. plan    nothing; proven that no domain, snapshot or other chain names a volume and nobody has one open (I3).
+ *  1. plan    nothing; proven that no domain, snapshot or other chain names a volume and nobody has
+ *             one open (I3).
  *  2. wipe    POINT OF NO RETURN with `--wipe`: the volumes are out of sight, and overwritten.
  *  3. delete  POINT OF NO RETURN: the volumes are gone, by the SPM agents of their pools.
  *
- * Cancel: before the point of no return the image is untouched; after it, it is refused and the removal completed.
- * Invariants: I3 (1 and, by identity and lock, each deletion), I6, I8, I9, I16, I17.
+ * Cancel: before the point of no return the image is untouched; after it, it is refused and the
+ * removal completed. Invariants: I3 (1 and, by identity and lock, each deletion), I6, I8, I9, I16,
+ * I17.
  */
 import { CancellationScope, isCancellation, sleep, uuid4 } from '@temporalio/workflow';
 import { mebibytes } from './details.ts';
@@ -62,7 +65,7 @@ async function remove(op: ImageOperation, input: RemoveImageInput): Promise<Remo
 
 async function removeOnce(op: ImageOperation, input: RemoveImageInput): Promise<RemoveImageResult> {
   const summary = `prove that nothing refers to ${op.id}`;
-  const plan = await op.host('observeRemovalPlan', input, summary); //                              1
+  const plan = await op.host('observeRemovalPlan', input, summary); // 1
   op.enter('planning', {
     jobId: op.jobId,
     chainBefore: plan.volumes.map((volume) => volume.path),
@@ -86,14 +89,15 @@ async function removeVolumes(
     if (wipe) {
       op.enter('wiping');
       const words = `overwrite ${input.volumes.length} volume(s) of pool ${pool}`;
-      await op.spm(pool)('ensureVolumesWiped', input, words); //                                    2
+      await op.spm(pool)('ensureVolumesWiped', input, words); // 2
     }
     op.enter('deleting');
     const words = `delete ${input.volumes.length} volume(s) of pool ${pool}`;
-    const done = await op.spm(pool)('ensureVolumesAbsent', input, words); //                        3
+    const done = await op.spm(pool)('ensureVolumesAbsent', input, words); // 3
     deleted.push(...done.deleted);
     regainedBytes += done.regainedBytes;
   }
-  const summary = `removed ${op.id}: ${deleted.length} volume(s), ${mebibytes(regainedBytes)} regained`;
+  const count = `${deleted.length} volume(s), ${mebibytes(regainedBytes)} regained`;
+  const summary = `removed ${op.id}: ${count}`;
   return { outcome: 'removed', summary, deleted, regainedBytes, wiped: wipe };
 }

@@ -1,10 +1,14 @@
 /**
- * The shapes that cross a process boundary, as zod schemas. Client and activities parse with them; workflow code
- * imports the types only, because zod in a workflow bundle costs memory in every cached workflow.
+ * The shapes that cross a process boundary, as zod schemas. Client and activities parse with them;
+ * workflow code imports the types only, because zod in a workflow bundle costs memory in every
+ * cached workflow.
  */
 import { z } from 'zod';
 
-/** A libvirt domain name. libvirt forbids `/` and newlines in it; a leading `-` could become an option. */
+/**
+ * A libvirt domain name. libvirt forbids `/` and newlines in it; a leading `-` could become an
+ * option.
+ */
 export const vmName = z
   .string()
   .min(1)
@@ -28,7 +32,9 @@ export const volumeName = z
   .regex(/^[^-\p{Cc}][^\p{Cc}]*$/u, 'is not a volume name');
 export const hostName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$/, 'is not a host');
 export const sizeBytes = z.int().nonnegative();
-/** Identity of a file that a rename keeps and a new file of the same name does not: `device:inode`. */
+/**
+ * Identity of a file that a rename keeps and a new file of the same name does not: `device:inode`.
+ */
 export const fileIdentity = z.string().regex(/^\d+:\d+$/);
 export const imageFormat = z.enum(['raw', 'qcow2']);
 

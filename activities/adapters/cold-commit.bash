@@ -1,6 +1,7 @@
-# Runs one qemu-img commit in a session of its own, so that it goes on when the agent that started it dies.
-# usage: cold-commit.bash STATE QEMU-IMG-ARGUMENTS...
-#   STATE.progress  qemu-img's progress   STATE.error  its errors   STATE.exit  its exit code, written last
+# Runs one qemu-img commit in a session of its own, so that it goes on when the agent that started
+# it dies. usage: cold-commit.bash STATE QEMU-IMG-ARGUMENTS...
+#   STATE.progress  qemu-img's progress   STATE.error  its errors   STATE.exit  its exit code,
+#   written last
 trap '' PIPE HUP
 state=$1
 shift

@@ -1,7 +1,9 @@
 /** Runs one command of the outside world: an argument array in, text out, never a shell. */
 import { execa, ExecaError } from 'execa';
 
-/** A command that did not exit 0. `stderr` is the tool's own words, cut to what an error can carry. */
+/**
+ * A command that did not exit 0. `stderr` is the tool's own words, cut to what an error can carry.
+ */
 export class CommandError extends Error {
   readonly command: string;
   readonly exitCode: number | undefined;
@@ -58,7 +60,7 @@ export async function run(
     return result.stdout;
   } catch (error) {
     if (options.signal?.aborted) throw options.signal.reason;
-    if (error instanceof ExecaError) throw CommandError.from([file, ...args].join(' '), error);
+    if (error instanceof ExecaError) throw CommandError.from([file, ...args].join(' '), error as ExecaError);
     throw error;
   }
 }

@@ -3,8 +3,10 @@ import { askCopier } from './image-copier.ts';
 import { QmpError, type QmpCommand } from './qmp.ts';
 
 /**
- * O_DIRECT to the target wants lengths divisible by this; the rest of a container is written by `finishCopy`. A byte copy
- * keeps what `qemu-img convert` loses: internal snapshots, bitmaps, cluster layout (moving-images.md 2).
+ * O_DIRECT to the target wants lengths divisible by this; the rest of a container is written by
+ * `finishCopy`. A byte copy
+ * keeps what `qemu-img convert` loses: internal snapshots, bitmaps, cluster layout
+ * (moving-images.md 2).
  */
 export const COPY_UNIT = 4096;
 
@@ -17,7 +19,10 @@ export interface CopyRequest {
   bandwidthBytesPerSecond: number;
 }
 
-/** The fastest first (1.5 s for 4 GiB, where buffered io_uring takes 6 s); not every kernel or file system has each. */
+/**
+ * The fastest first (1.5 s for 4 GiB, where buffered io_uring takes 6 s); not every kernel or file
+ * system has each.
+ */
 const WAYS = [
   { aio: 'io_uring', direct: true },
   { aio: 'threads', direct: true },
@@ -42,7 +47,14 @@ function addNodes(request: CopyRequest, way: { aio: string; direct: boolean }): 
   const { id, source, target, bytes } = request;
   const file = { driver: 'file', filename: source, 'read-only': true, aio: way.aio };
   return [
-    add({ driver: 'raw', 'node-name': `from-${id}`, 'read-only': true, offset: 0, size: bytes, file }),
+    add({
+      driver: 'raw',
+      'node-name': `from-${id}`,
+      'read-only': true,
+      offset: 0,
+      size: bytes,
+      file,
+    }),
     add({
       driver: 'file',
       'node-name': `to-${id}`,
@@ -83,8 +95,8 @@ async function removeNodes(state: string, id: string): Promise<void> {
 }
 
 /**
- * Ends a job that is READY: target and source hold the same, and the target is flushed. Not `job-complete`, which would
- * put the target in the source's place in the daemon.
+ * Ends a job that is READY: target and source hold the same, and the target is flushed. Not
+ * `job-complete`, which would put the target in the source's place in the daemon.
  */
 export const endCopy = (state: string, id: string) => command(state, 'block-job-cancel', id);
 /** Goes on after a pause for lack of space. */

@@ -82,7 +82,10 @@ export const listFolder = async (path: string) => (await readdir(path).catch(nul
 
 export const readText = (path: string) => readFile(path, 'utf8');
 
-/** Writes a file that is complete and durable once it has its name; a file that has the name already stays. */
+/**
+ * Writes a file that is complete and durable once it has its name; a file that has the name already
+ * stays.
+ */
 export async function writeOnce(path: string, text: string): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
   const draft = `${path}.${randomUUID()}.new`;

@@ -1,7 +1,8 @@
 /**
- * One qemu-storage-daemon a job holds an image and copies its volumes. It outlives the agent, is found again by its
- * socket, and is started at most once, because a lock that it inherits decides (moving-images.md 3). A service manager
- * that ends a unit's processes with it (systemd: KillMode=control-group) would end the daemon; the copy then starts anew.
+ * One qemu-storage-daemon a job holds an image and copies its volumes. It outlives the agent, is
+ * found again by its socket, and is started at most once, because a lock that it inherits decides
+ * (moving-images.md 3). A service manager that ends a unit's processes with it (systemd:
+ * KillMode=control-group) would end the daemon; the copy then starts anew.
  */
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -14,14 +15,18 @@ import { qmp, QmpError, type QmpCommand } from './qmp.ts';
 export const copierState = (runtimeDir: string, jobId: string) =>
   join(runtimeDir, `copy-${jobId.replaceAll('-', '').slice(0, 16)}`);
 
-/** A monitor serves one client at a time; the second is there for when a stopped process keeps the first. */
+/**
+ * A monitor serves one client at a time; the second is there for when a stopped process keeps the
+ * first.
+ */
 const sockets = (state: string) => [`${state}.s1`, `${state}.s2`];
 
 export type CopierStart = { running: true } | { running: false; reason: string };
 
 /**
- * Starts the daemon with a hold on each file, unless it runs. The hold is QEMU's own image lock: nobody else may open the
- * file for writing or resize it. blkdebug takes it for any format and needs no parent node (moving-images.md 1).
+ * Starts the daemon with a hold on each file, unless it runs. The hold is QEMU's own image lock:
+ * nobody else may open the file for writing or resize it. blkdebug takes it for any format and
+ * needs no parent node (moving-images.md 1).
  */
 export async function startCopier(state: string, files: readonly string[]): Promise<CopierStart> {
   await mkdir(dirname(state), { recursive: true });

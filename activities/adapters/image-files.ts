@@ -1,4 +1,7 @@
-/** The files of a copy under way: in `POOL/.blockflow/<job>/`, which pools do not list, on the pool's file system. */
+/**
+ * The files of a copy under way: in `POOL/.blockflow/<job>/`, which pools do not list, on the
+ * pool's file system.
+ */
 import { constants } from 'node:fs';
 import { copyFile, link, mkdir, open, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { readFile, stat } from 'node:fs/promises';
@@ -10,8 +13,9 @@ export const reservationFolder = (poolFolder: string, jobId: string) =>
   join(poolFolder, RESERVED, jobId);
 
 /**
- * A volume's file by how far its copy is: `part` may be incomplete, `copied` is complete and flushed, `ready` is what
- * gets the final name. A rename leads from one to the next, so that the file's name is the durable record.
+ * A volume's file by how far its copy is: `part` may be incomplete, `copied` is complete and
+ * flushed, `ready` is what gets the final name. A rename leads from one to the next, so that the
+ * file's name is the durable record.
  */
 export type Stage = 'part' | 'copied' | 'ready';
 export const stagedFile = (poolFolder: string, jobId: string, name: string, stage: Stage) =>
@@ -52,7 +56,8 @@ export async function removeReservation(folder: string): Promise<void> {
 }
 
 /**
- * Shares the data of `source` with `target`, at once and without space, where the file system can (xfs, btrfs).
+ * Shares the data of `source` with `target`, at once and without space, where the file system can
+ * (xfs, btrfs).
  * @returns false where it cannot
  */
 export async function reflink(source: string, target: string): Promise<boolean> {
@@ -64,7 +69,8 @@ export async function reflink(source: string, target: string): Promise<boolean> 
     return true;
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? '';
-    if (['ENOTSUP', 'EOPNOTSUPP', 'EXDEV', 'EINVAL', 'ENOSYS', 'ENOTTY'].includes(code)) return false;
+    if (['ENOTSUP', 'EOPNOTSUPP', 'EXDEV', 'EINVAL', 'ENOSYS', 'ENOTTY'].includes(code))
+      return false;
     throw error;
   }
 }
@@ -76,7 +82,8 @@ export async function resetFile(path: string, sizeBytes: number): Promise<void> 
 }
 
 /**
- * Makes a copied file whole and durable: the rest after `copiedBytes`, the exact length, the source's owner and mode.
+ * Makes a copied file whole and durable: the rest after `copiedBytes`, the exact length, the
+ * source's owner and mode.
  * QEMU rounds lengths up to 512 bytes, and a qcow2 file may end anywhere.
  */
 export async function completeCopy(
@@ -113,9 +120,12 @@ async function readTail(path: string, from: number, to: number): Promise<Buffer>
 
 type Handle = Awaited<ReturnType<typeof open>>;
 
-/** Near the end of a file system's space a write is short and returns no error: every count is checked. */
+/**
+ * Near the end of a file system's space a write is short and returns no error: every count is
+ * checked.
+ */
 async function writeAll(file: Handle, bytes: Buffer, position: number): Promise<void> {
-  for (let done = 0; done < bytes.length; ) {
+  for (let done = 0; done < bytes.length;) {
     const { bytesWritten } = await file.write(bytes, done, bytes.length - done, position + done);
     if (bytesWritten === 0) throw new Error('the file system takes no more bytes');
     done += bytesWritten;
@@ -123,7 +133,8 @@ async function writeAll(file: Handle, bytes: Buffer, position: number): Promise<
 }
 
 /**
- * Gives a file one more name, durably. `link` decides: it never replaces a file (`mv -n` returns 0 on a clash).
+ * Gives a file one more name, durably. `link` decides: it never replaces a file (`mv -n` returns 0
+ * on a clash).
  * @returns false when the name is taken
  */
 export async function linkDurably(from: string, to: string): Promise<boolean> {
@@ -139,7 +150,10 @@ export async function linkDurably(from: string, to: string): Promise<boolean> {
 
 const WIPE_PIECE = Buffer.alloc(1024 * 1024);
 
-/** Writes zeros over the extents and flushes them: a hole never held data, and zero ranges would overwrite nothing. */
+/**
+ * Writes zeros over the extents and flushes them: a hole never held data, and zero ranges would
+ * overwrite nothing.
+ */
 export async function overwrite(
   path: string,
   extents: readonly { start: number; length: number }[],

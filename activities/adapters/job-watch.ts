@@ -32,8 +32,10 @@ export interface JobWatch {
 }
 
 /**
- * Time between two questions for progress: each second for a few disks, less often for many, so that
- * 100 waiting operations cost the agent as little as one does; always shorter than the heartbeat time-out.
+ * Time between two questions for progress: each second for a few disks, less often for many, so
+ * that
+ * 100 waiting operations cost the agent as little as one does; always shorter than the heartbeat
+ * time-out.
  */
 const tickMs = (disks: number) => Math.min(4000, 1000 + 30 * disks);
 

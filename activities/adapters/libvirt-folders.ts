@@ -1,6 +1,6 @@
 /**
- * libvirt's own folders. It fsyncs a changed XML file and renames it, but not the folder (libvirt 9.0): whoever deletes
- * something because of that change has to flush the folder first.
+ * libvirt's own folders. It fsyncs a changed XML file and renames it, but not the folder (libvirt
+ * 9.0): whoever deletes something because of that change has to flush the folder first.
  */
 import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -13,7 +13,9 @@ const SYSTEM = { domains: 'etc/libvirt/qemu', snapshots: 'var/lib/libvirt/qemu/s
 
 /** Makes the persistent XML and the snapshot metadata of a VM durable. */
 export async function syncRecords(vm: { name: string; uuid: string }): Promise<void> {
-  const folders = (await Promise.all((await daemonRoots()).map((root) => foldersOf(root, vm)))).flat();
+  const folders = (
+    await Promise.all((await daemonRoots()).map((root) => foldersOf(root, vm)))
+  ).flat();
   // Out of reach (another user's daemon, a session's folders): then everything is flushed.
   if (folders.length === 0) await run('sync', []);
   for (const folder of folders) await syncFolder(folder);
@@ -25,7 +27,9 @@ async function daemonRoots(): Promise<string[]> {
   const names = await Promise.all(
     pids.map((pid) => readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '')),
   );
-  return pids.filter((_, i) => DAEMONS.has(names[i]?.trim() ?? '')).map((pid) => `/proc/${pid}/root`);
+  return pids
+    .filter((_, i) => DAEMONS.has(names[i]?.trim() ?? ''))
+    .map((pid) => `/proc/${pid}/root`);
 }
 
 async function foldersOf(root: string, vm: { name: string; uuid: string }): Promise<string[]> {
@@ -33,6 +37,9 @@ async function foldersOf(root: string, vm: { name: string; uuid: string }): Prom
   const xml = await readFile(join(domains, `${vm.name}.xml`), 'utf8').catch(() => '');
   if (!xml.includes(`<uuid>${vm.uuid}</uuid>`)) return [];
   const snapshots = join(root, SYSTEM.snapshots, vm.name);
-  const hasSnapshots = await readdir(snapshots).then(() => true, () => false);
+  const hasSnapshots = await readdir(snapshots).then(
+    () => true,
+    () => false,
+  );
   return hasSnapshots ? [domains, snapshots] : [domains];
 }

@@ -1,4 +1,7 @@
-/** Speaks QMP to a daemon over its unix socket: one short connection for each question, so that nobody keeps it. */
+/**
+ * Speaks QMP to a daemon over its unix socket: one short connection for each question, so that
+ * nobody keeps it.
+ */
 import { createConnection } from 'node:net';
 import { z } from 'zod';
 
@@ -29,7 +32,8 @@ const message = z.union([
 /**
  * Gives the commands one after the other and returns their answers.
  * @returns null when nobody listens on the socket
- * @throws QmpError for the first command that is refused; Error when the daemon does not answer in time.
+ * @throws QmpError for the first command that is refused; Error when the daemon does not answer in
+ * time.
  */
 export function qmp(socket: string, commands: readonly QmpCommand[]): Promise<unknown[] | null> {
   const queue = [{ execute: 'qmp_capabilities' }, ...commands];

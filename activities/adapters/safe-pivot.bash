@@ -1,10 +1,11 @@
-# Safe pivot: suspend, pivot, verify the persistent XML, resume; in one virsh session, in a session of its own, so that
-# it runs to its end when the agent that started it dies. Resumes in every case: the guest never stays paused (I12).
-# usage: safe-pivot.bash URI, then on standard input one line each, when the pivot is due (no line: nothing is done):
-#   UUID, DISK, BASE
-#   GUEST       running | paused: the state to give back      PERSISTENT  yes | no
-#   RECORD      metadata element announcing the pivot         RESULT      file for the report
-# It connects before it reads, so that a process that waits with its connection open loses no time at READY.
+# Safe pivot: suspend, pivot, verify the persistent XML, resume; in one virsh session, in a session
+# of its own, so that it runs to its end when the agent that started it dies. Resumes in every case:
+# the guest never stays paused (I12).
+# usage: safe-pivot.bash URI, then on standard input one line each, when the pivot is due (no line:
+# nothing is done): UUID, DISK, BASE, PERSISTENT (yes or no), RECORD (metadata element that
+# announces the pivot), RESULT (file for the report), LOCK
+# It connects before it reads, so that a process that waits with its connection open loses no time
+# at READY.
 trap '' PIPE HUP
 uri=$1
 export LC_ALL=C
@@ -15,8 +16,9 @@ report() {
   mv "$result.new" "$result"
 }
 coproc session { exec virsh -q -c "$uri" 2>&1; }
-# Sends one command and leaves its answer in $reply; fails when virsh or libvirtd is gone. virsh echoes each command as
-# it reads it, so the echo of the marker comes right after the answer to the command before it.
+# Sends one command and leaves its answer in $reply; fails when virsh or libvirtd is gone. virsh
+# echoes each command as it reads it, so the echo of the marker comes right after the answer to the
+# command before it.
 ask() {
   printf '%s\necho @end@\n' "$1" >&"${session[1]}" || return 1
   reply=
@@ -27,16 +29,23 @@ ask() {
   return 1
 } 2>/dev/null
 
-for name in uuid disk base guest persistent record result; do
+for name in uuid disk base persistent record result lock; do
   IFS= read -r "$name" || exit 0
 done
-# Scripts of one disk never overlap: a second one waits for the first.
-exec 9>"$result.lock"
+# Pivots of one VM never overlap: the second would take the guest that the first suspended for one
+# that the user paused, and pivot after the first has resumed it.
+exec 9>"$lock"
 flock 9
+ask "domstate $uuid" || exit 1
+[[ $reply == *paused* || $reply == *pmsuspended* ]] && guest=paused || guest=running
 scopes=--live
 [[ $persistent == yes ]] && scopes+=' --config'
 report
-ask "metadata $uuid --uri urn:blockflow:job:$disk --key blockflow --set '$record' $scopes" || { resumed=yes; report; exit 1; }
+ask "metadata $uuid --uri urn:blockflow:job:$disk --key blockflow --set '$record' $scopes" || {
+  resumed=yes
+  report
+  exit 1
+}
 issued=$EPOCHREALTIME
 # Without the suspension the pivot would not be safe.
 if [[ $guest == running ]] && ask "suspend $uuid" && [[ $reply == *error:* ]]; then
@@ -44,7 +53,8 @@ if [[ $guest == running ]] && ask "suspend $uuid" && [[ $reply == *error:* ]]; t
 elif ask "blockjob $uuid $disk --pivot"; then
   [[ $reply == *error:* ]] && pivot="failed ${reply//$'\n'/ }" || pivot=done
 fi
-# Resume only once the persistent XML names the base, or the pivot did not happen: see H1 in DESIGN.md.
+# Resume only once the persistent XML names the base, or the pivot did not happen: see H1 in
+# DESIGN.md.
 verified=no
 if [[ $persistent == no || $pivot == failed* ]]; then verified=yes
 elif ask "domblklist $uuid --inactive" && [[ $reply == *" $disk "*" $base"$'\n'* ]]; then verified=yes
@@ -52,8 +62,9 @@ fi
 if [[ $guest != running ]]; then resumed=yes
 elif [[ $verified == yes ]] && ask "resume $uuid" && [[ $reply != *error:* ]]; then resumed=yes
 fi
-# libvirtd died in between: wait for it. When it is back it writes the XML of a pivot that QEMU has done meanwhile, so
-# resume once both XMLs name one file, and after 10 s of an answering libvirtd in any case.
+# libvirtd died in between: wait for it. When it is back it writes the XML of a pivot that QEMU has
+# done meanwhile, so resume once both XMLs name one file, and after 10 s of an answering libvirtd in
+# any case.
 source_of() { virsh -q -c "$uri" domblklist "$uuid" "$@" 2>/dev/null | grep "^ $disk "; }
 for ((try = 0, waited = 0; try < 18000; try++)); do
   [[ $resumed == no ]] || break

@@ -11,7 +11,6 @@ export interface PivotRequest {
   disk: string;
   /** Path that the persistent XML must name after the pivot. */
   base: string;
-  guest: 'running' | 'paused';
   persistent: boolean;
   /** Metadata element that announces the pivot, set before the guest is suspended. */
   record: string;
@@ -38,8 +37,9 @@ export interface Pivots {
 }
 
 /**
- * Runs pivots on one libvirt. One script waits with its connection open, since starting it would cost half of the time
- * between READY and the pivot. It ends with the agent while it waits, and outlives it once it was told what to do.
+ * Runs pivots on one libvirt. One script waits with its connection open, since starting it would
+ * cost half of the time between READY and the pivot. It ends with the agent while it waits, and
+ * outlives it once it was told what to do.
  */
 export function createPivots(uri: string): Pivots {
   let closed = false;
@@ -52,9 +52,9 @@ export function createPivots(uri: string): Pivots {
   return {
     async run(request) {
       await mkdir(dirname(request.resultFile), { recursive: true });
-      const { uuid, disk, base, guest, persistent, record, resultFile } = request;
-      const lines = [uuid, disk, base, guest, persistent ? 'yes' : 'no', record, resultFile];
-      await take().run(lines);
+      const { uuid, disk, base, persistent, record, resultFile } = request;
+      const lines = [uuid, disk, base, persistent ? 'yes' : 'no', record, resultFile];
+      await take().run([...lines, lock(resultFile)]);
       return readPivotReport(resultFile);
     },
     close() {
@@ -92,13 +92,14 @@ function startScript(uri: string): Script {
   return started;
 }
 
-/** Returns when no script of this disk runs any more (one that an agent's earlier life started). */
+/** Returns when no script of this VM runs any more (one that an agent's earlier life started). */
 export async function awaitPivotScript(resultFile: string): Promise<void> {
   if ((await readPivotReport(resultFile)) === null) return;
   await execa('flock', [lock(resultFile), 'true'], { stdio: 'ignore' });
 }
 
-const lock = (resultFile: string) => `${resultFile}.lock`;
+/** One for all disks of a VM; it stays, since another disk's script may hold it. */
+const lock = (resultFile: string) => resultFile.replace(/-[^-]+$/, '.lock');
 
 /** The report of the last pivot, null when none was begun. */
 export async function readPivotReport(resultFile: string): Promise<PivotReport | null> {
@@ -119,5 +120,4 @@ export async function readPivotReport(resultFile: string): Promise<PivotReport |
 /** Forgets a disk's report once its operation has ended. */
 export async function removePivotReport(resultFile: string): Promise<void> {
   await rm(resultFile, { force: true });
-  await rm(lock(resultFile), { force: true });
 }

@@ -14,7 +14,10 @@ export interface VirshConnection {
   close(): void;
 }
 
-/** Both ways throw CommandError with virsh's words, and Retry `libvirt-away` when libvirtd does not answer. */
+/**
+ * Both ways throw CommandError with virsh's words, and Retry `libvirt-away` when libvirtd does not
+ * answer.
+ */
 export function connectVirsh(uri: string): VirshConnection {
   const sessions = createVirshSessions(uri);
   const orAway = (error: unknown): never => {

@@ -3,7 +3,9 @@ import type { BlockJob, GuestState } from '../../workflows/schemas.ts';
 import { guestStateOf } from './virsh.ts';
 import type { VirshConnection } from './virsh-connection.ts';
 
-/** What libvirt says of a running job; whether it is READY only the domain XML and the event say. */
+/**
+ * What libvirt says of a running job; whether it is READY only the domain XML and the event say.
+ */
 export type JobReading = Omit<BlockJob, 'ready'>;
 
 export function jobCommands(virsh: VirshConnection) {

@@ -1,11 +1,14 @@
 /**
- * A virsh that stays open for questions: a command costs 1 ms in it, and 10 to 25 ms as a process of its own. Only words
- * of a fixed alphabet may be asked here, because virsh parses the line; everything else goes as an argument array.
+ * A virsh that stays open for questions: a command costs 1 ms in it, and 10 to 25 ms as a process
+ * of its own. Only words of a fixed alphabet may be asked here, because virsh parses the line;
+ * everything else goes as an argument array.
  */
 import { execa } from 'execa';
 import { CommandError } from './command.ts';
 
-/** UUIDs, targets, options, separators: nothing that virsh's parser could read as more than a word. */
+/**
+ * UUIDs, targets, options, separators: nothing that virsh's parser could read as more than a word.
+ */
 const SAFE = /^[A-Za-z0-9 ;:._[\]@-]+$/;
 const ANSWER_WITHIN_MS = 60_000;
 
@@ -17,7 +20,10 @@ interface Session {
   receive: (text: string | null) => void;
 }
 
-/** Asks questions of one libvirt; up to `size` at a time, each in a session that is kept for the next. */
+/**
+ * Asks questions of one libvirt; up to `size` at a time, each in a session that is kept for the
+ * next.
+ */
 export function createVirshSessions(uri: string, size = 4) {
   const sessions = new Set<Session>();
   const waiting: (() => void)[] = [];
@@ -52,7 +58,9 @@ export function createVirshSessions(uri: string, size = 4) {
   };
 }
 
-/** stderr goes into stdout, so that an error comes where its answer would; the shell line is fixed. */
+/**
+ * stderr goes into stdout, so that an error comes where its answer would; the shell line is fixed.
+ */
 function open(uri: string, sessions: Set<Session>): Session {
   const child = execa('sh', ['-c', 'exec virsh -q -c "$0" 2>&1', uri], {
     env: { LC_ALL: 'C' },
@@ -77,7 +85,10 @@ function open(uri: string, sessions: Set<Session>): Session {
   return session;
 }
 
-/** virsh echoes each command as it reads it: the echo of the marker comes right after the answer before it. */
+/**
+ * virsh echoes each command as it reads it: the echo of the marker comes right after the answer
+ * before it.
+ */
 function converse(session: Session, line: string): Promise<string> {
   return new Promise((resolve, reject) => {
     let text = '';

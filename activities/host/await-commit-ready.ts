@@ -1,4 +1,7 @@
-/** Waits until the job has done its part: READY for the active layer, gone with success for an inner one. */
+/**
+ * Waits until the job has done its part: READY for the active layer, gone with success for an inner
+ * one.
+ */
 import { Context } from '@temporalio/activity';
 import type { HostActivities, ReadyOutcome } from '../../workflows/contract.ts';
 import type { JobEvent, JobSample } from '../adapters/job-watch.ts';
@@ -9,7 +12,8 @@ import { createProgress } from './progress.ts';
 type Input = Parameters<HostActivities['awaitCommitReady']>[0];
 
 /**
- * Subscribes first, then reads, then waits for either: events are never replayed, and none comes for a dead QEMU.
+ * Subscribes first, then reads, then waits for either: events are never replayed, and none comes
+ * for a dead QEMU.
  * READY by event returns at once; every other answer is read from the chain.
  */
 export function awaitCommitReady(deps: HostDeps, input: Input): Promise<ReadyOutcome> {
@@ -33,7 +37,7 @@ export function awaitCommitReady(deps: HostDeps, input: Input): Promise<ReadyOut
         if (outcome) done(outcome);
       };
       const previous: Promise<void> = looking ?? Promise.resolve();
-      looking = previous.then(next).catch((error: unknown) => finish(() => reject(error as Error)));
+      looking = previous.then(next).catch((error: unknown) => finish(() => reject(toError(error))));
     };
     const onEvent = (event: JobEvent) => {
       if (event.kind === 'sample') {
@@ -55,7 +59,8 @@ export function awaitCommitReady(deps: HostDeps, input: Input): Promise<ReadyOut
       const diverges = progress.diverges();
       const note = diverges ? `not converging: ${divergence(job)}` : null;
       context.heartbeat({ ...now, note });
-      // libvirt reports copied == total only for a job in READY (qemu_driver.c), so this finds a missed event.
+      // libvirt reports copied == total only for a job in READY (qemu_driver.c), so this finds a
+      // missed event.
       if (until === 'ready' && job.copiedBytes === job.totalBytes) look(null);
       if (note && tellConvergence) done({ outcome: 'not-converging', note });
     };
@@ -63,15 +68,17 @@ export function awaitCommitReady(deps: HostDeps, input: Input): Promise<ReadyOut
       { uuid: plan.vmUuid, vm: plan.vm, disk: plan.disk },
       onEvent,
     );
-    context.cancelled.catch((reason: unknown) => finish(() => reject(reason as Error)));
+    context.cancelled.catch((reason: unknown) => finish(() => reject(toError(reason))));
     context.heartbeat();
     look(null);
   });
 }
 
+const toError = (e: unknown) => (e instanceof Error ? e : new Error(String(e)));
+
 const divergence = (job: JobSample) =>
   job.bandwidthBytesPerSecond > 0
-    ? `the guest writes faster than the limit of ${job.bandwidthBytesPerSecond} bytes/s lets the job copy`
+    ? `the guest writes faster than the limit allows (${job.bandwidthBytesPerSecond} bytes/s)`
     : 'the guest writes faster than the job can copy';
 
 /** @param vanished what was said of the job's end, null while nothing was said. */
@@ -83,7 +90,8 @@ async function lookOnce(
   const look = await lookAtDisk(deps, plan);
   if (topHasLeft(look, plan)) return { outcome: 'finished' };
   if (look.state === 'off') return { outcome: 'vm-stopped', reason: look.stateReason };
-  if (until === 'ready' && look.disk?.mirror?.ready) return { outcome: 'ready', readyAtMs: Date.now() };
+  if (until === 'ready' && look.disk?.mirror?.ready)
+    return { outcome: 'ready', readyAtMs: Date.now() };
   const job = await deps.libvirt.blockJob(plan.vmUuid, plan.disk);
   if (job) return null;
   // The job may have ended between the two readings: only a chain read after its end counts.

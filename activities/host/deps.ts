@@ -10,6 +10,9 @@ export interface HostDeps {
   watch: JobWatch;
   pivots: Pivots;
   effect: Effect;
-  /** Folder for the small files of running commands (progress, results); survives the agent, not the host. */
+  /**
+   * Folder for the small files of running commands (progress, results); survives the agent, not the
+   * host.
+   */
   runtimeDir: string;
 }

@@ -37,7 +37,8 @@ export async function ensureCommitStarted(
 
 function commitArguments(input: StartInput, disk: XmlDisk): string[] {
   const { plan, bandwidthBytesPerSecond, keepRelative } = input;
-  // By index in the running chain: a path could name another file by now, and would need escaping rules.
+  // By index in the running chain: a path could name another file by now, and would need escaping
+  // rules.
   const name = (path: string) => {
     const index = disk.chain.find((volume) => volume.path === path)?.index;
     return index === null || index === undefined ? path : `${plan.disk}[${index}]`;
@@ -53,7 +54,10 @@ function commitArguments(input: StartInput, disk: XmlDisk): string[] {
   ];
 }
 
-/** Attempts before libvirt's words become the result: some of its refusals pass by themselves (E12, E18). */
+/**
+ * Attempts before libvirt's words become the result: some of its refusals pass by themselves (E12,
+ * E18).
+ */
 const PATIENCE = 6;
 
 function startFailed(input: StartInput, error: unknown): { outcome: 'failed'; reason: string } {
@@ -89,7 +93,10 @@ export async function ensureBandwidth(
   return { ...job, bandwidthBytesPerSecond, ready: false };
 }
 
-/** Ends our job without a pivot and proves that the chain is what it was. Never touches a job that is not ours. */
+/**
+ * Ends our job without a pivot and proves that the chain is what it was. Never touches a job that
+ * is not ours.
+ */
 export async function ensureCommitAborted(
   deps: HostDeps,
   { plan, jobId }: JobInput,
@@ -106,7 +113,10 @@ export async function ensureCommitAborted(
   return { outcome: topHasLeft(after, plan) ? 'merged' : 'unchanged' };
 }
 
-/** "No active block job" and "still being ended" mean that the job ends without us; the next look tells how. */
+/**
+ * "No active block job" and "still being ended" mean that the job ends without us; the next look
+ * tells how.
+ */
 async function abortQuietly(deps: HostDeps, plan: JobInput['plan']): Promise<void> {
   await deps.libvirt.abortJob(plan.vmUuid, plan.disk).catch((error: unknown) => {
     const ended = /does not have an active block job|is still being ended|not running/;

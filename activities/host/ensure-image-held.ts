@@ -1,4 +1,7 @@
-/** Holds an image while it is copied: by QEMU's own locks nobody can write to it meanwhile, `virsh start` neither. */
+/**
+ * Holds an image while it is copied: by QEMU's own locks nobody can write to it meanwhile, `virsh
+ * start` neither.
+ */
 import type { HoldOutcome, ImageHostActivities, ImageJob } from '../../workflows/move-contract.ts';
 import { setCopySpeed } from '../adapters/copy-job.ts';
 import { observeFile } from '../adapters/files.ts';
@@ -9,8 +12,9 @@ import type { HostDeps } from './deps.ts';
 export const stateOf = (deps: HostDeps, jobId: string) => copierState(deps.runtimeDir, jobId);
 
 /**
- * Takes the hold unless it is there, and only then trusts what was planned: inode, size and modification time of each
- * volume. A host that died in between has lost the hold, and somebody may have written.
+ * Takes the hold unless it is there, and only then trusts what was planned: inode, size and
+ * modification time of each volume. A host that died in between has lost the hold, and somebody may
+ * have written.
  */
 export async function ensureImageHeld(
   deps: HostDeps,

@@ -1,4 +1,7 @@
-/** The operation's record in the domain's metadata: anybody can see whose job it is, and a later run adopts it. */
+/**
+ * The operation's record in the domain's metadata: anybody can see whose job it is, and a later run
+ * adopts it.
+ */
 import type { JobRecord } from '../../workflows/schemas.ts';
 import type { HostActivities, JobInput } from '../../workflows/contract.ts';
 import { operationId } from '../../workflows/contract.ts';
@@ -44,12 +47,16 @@ export async function ensureJobRecorded(
   );
 }
 
-/** Removes the record, and the agent's own small files of the job. A domain that is gone has no record. */
+/**
+ * Removes the record, and the agent's own small files of the job. A domain that is gone has no
+ * record.
+ */
 export async function ensureJobForgotten(deps: HostDeps, { plan, jobId }: JobInput): Promise<void> {
   const { vmUuid, disk } = plan;
   const scopes = scopesOf(await deps.libvirt.domainInfo(vmUuid));
   await deps.effect('libvirt.forget-job', operationId(plan), async () => {
-    // virsh removes neither when one of the two is not there, so what it leaves is removed one by one.
+    // virsh removes neither when one of the two is not there, so what it leaves is removed one by
+    // one.
     if (scopes.length === 0 || (await deps.libvirt.removeRecord(vmUuid, disk, scopes))) return;
     for (const scope of scopes) {
       await deps.libvirt.removeRecord(vmUuid, disk, [scope]);

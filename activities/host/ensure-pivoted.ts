@@ -1,4 +1,6 @@
-/** The point of no return of an active merge: QEMU switches to base while the guest is suspended. */
+/**
+ * The point of no return of an active merge: QEMU switches to base while the guest is suspended.
+ */
 import { operationId, type HostActivities, type JobInput } from '../../workflows/contract.ts';
 import { buildRecord } from '../adapters/domain-xml.ts';
 import { readPivotReport } from '../adapters/safe-pivot.ts';
@@ -10,8 +12,8 @@ import { topHasLeft, type DiskLook } from './observe-disk.ts';
 type Outcome = Awaited<ReturnType<HostActivities['ensurePivoted']>>;
 
 /**
- * Makes base the active layer. Only the chain says whether it is: the script's exit code does not, and "no job" does
- * not. An earlier attempt's script that still runs is waited for.
+ * Makes base the active layer. Only the chain says whether it is: the script's exit code does not,
+ * and "no job" does not. An earlier attempt's script that still runs is waited for.
  */
 export async function ensurePivoted(deps: HostDeps, input: JobInput): Promise<Outcome> {
   const { plan } = input;
@@ -28,7 +30,6 @@ export async function ensurePivoted(deps: HostDeps, input: JobInput): Promise<Ou
       disk: plan.disk,
       // As libvirt spells it: the plan's path has its links resolved.
       base: mirror.path,
-      guest: before.state === 'paused' ? 'paused' : 'running',
       persistent: before.persistent,
       record: buildRecord(recordOf(input, 'pivot')).trim().replaceAll("'", '&apos;'),
       resultFile: pivotFile(deps, plan),

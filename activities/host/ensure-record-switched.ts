@@ -1,4 +1,7 @@
-/** The point of no return of a move: libvirt's record of the VM and of its snapshots names the copies. */
+/**
+ * The point of no return of a move: libvirt's record of the VM and of its snapshots names the
+ * copies.
+ */
 import { join } from 'node:path';
 import { operationId } from '../../workflows/contract.ts';
 import { hold, retry } from '../../workflows/failures.ts';
@@ -16,8 +19,9 @@ type Vm = NonNullable<ImagePlan['vm']>;
 type Outcome = Awaited<ReturnType<ImageHostActivities['ensureRecordSwitched']>>;
 
 /**
- * One change of the disk's persistent element decides: before it the source is the truth, after it only the copies. The
- * snapshots' metadata follows, and all is flushed and read back. An image of no VM has no record.
+ * One change of the disk's persistent element decides: before it the source is the truth, after it
+ * only the copies. The snapshots' metadata follows, and all is flushed and read back. An image of
+ * no VM has no record.
  */
 export async function ensureRecordSwitched(deps: HostDeps, job: ImageJob): Promise<Outcome> {
   const { vm } = job.plan;
@@ -86,7 +90,10 @@ async function renamedIn(plan: ImagePlan, xml: string): Promise<Map<string, stri
   return renamed;
 }
 
-/** Also an internal snapshot's: reverting to it with stale metadata would silently bring the source's name back. */
+/**
+ * Also an internal snapshot's: reverting to it with stale metadata would silently bring the
+ * source's name back.
+ */
 async function redefine(deps: HostDeps, plan: ImagePlan, vm: Vm, name: string): Promise<void> {
   if (!(await deps.libvirt.snapshotNames(vm.uuid)).includes(name)) return;
   const xml = await deps.libvirt.snapshotXml(vm.uuid, name);
@@ -117,6 +124,6 @@ function elsewhere(plan: ImagePlan, vm: Vm) {
   return hold('divergent-chain', {
     attempted: `switching the record of ${vm.name}/${vm.disk}`,
     now: `it names neither ${plan.volumes.at(-1)?.path} nor its copy (any more); both are kept`,
-    next: `Compare with \`virsh domblklist ${vm.name} --inactive\`, mend it, and repeat the request`,
+    next: `Compare with \`virsh domblklist ${vm.name} --inactive\`, mend it, ask again`,
   });
 }

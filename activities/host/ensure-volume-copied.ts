@@ -1,4 +1,6 @@
-/** Copies one volume's container to its reserved name, byte for byte, and makes the copy durable. */
+/**
+ * Copies one volume's container to its reserved name, byte for byte, and makes the copy durable.
+ */
 import { Context } from '@temporalio/activity';
 import type { CopyOutcome, ImageHostActivities } from '../../workflows/move-contract.ts';
 import type { ImageVolume } from '../../workflows/image-schemas.ts';
@@ -31,8 +33,8 @@ interface Copying {
 }
 
 /**
- * Starts the copy, or finds the one that an earlier life of the agent started, and follows it to its end. A file that
- * has the next stage's name is complete, whoever made it.
+ * Starts the copy, or finds the one that an earlier life of the agent started, and follows it to
+ * its end. A file that has the next stage's name is complete, whoever made it.
  */
 export async function ensureVolumeCopied(deps: HostDeps, input: Input): Promise<CopyOutcome> {
   const { plan, jobId, at } = input;
@@ -43,7 +45,8 @@ export async function ensureVolumeCopied(deps: HostDeps, input: Input): Promise<
     ...{ input, volume, id: `copy-${at}`, state: stateOf(deps, jobId), part: staged('part') },
     done: staged(input.verify === 'full' ? 'copied' : 'ready'),
   };
-  // The hold proves that the copy is one of what the source is now, also when an earlier run made it.
+  // The hold proves that the copy is one of what the source is now, also when an earlier run made
+  // it.
   const held = await ensureImageHeld(deps, input);
   if (held.outcome !== 'held') return held;
   if ((await observeFile(staged('copied'))) || (await observeFile(staged('ready')))) {
@@ -93,7 +96,9 @@ async function start(deps: HostDeps, copying: Copying): Promise<CopyOutcome | nu
   }
 }
 
-/** Beats until the copy has ended. @returns null when it is complete and flushed, else QEMU's words. */
+/**
+ * Beats until the copy has ended. @returns null when it is complete and flushed, else QEMU's words.
+ */
 async function follow(deps: HostDeps, copying: Copying): Promise<string | null> {
   const { volume, state, id } = copying;
   if (mirrored(volume) === 0) return null;
@@ -112,7 +117,10 @@ async function follow(deps: HostDeps, copying: Copying): Promise<string | null> 
   }
 }
 
-/** READY is ended, a pause for lack of space is, too, once there is some. @returns what it waits for. */
+/**
+ * READY is ended, a pause for lack of space is, too, once there is some. @returns what it waits
+ * for.
+ */
 async function advance(deps: HostDeps, copying: Copying, job: CopyJob): Promise<string | null> {
   const { state, id, part, input } = copying;
   if (job.status === 'ready') {

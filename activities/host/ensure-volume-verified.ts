@@ -8,7 +8,10 @@ import { stagedFile } from '../adapters/image-files.ts';
 import { readHeader, rebaseUnsafe } from '../adapters/qemu-img.ts';
 import type { HostDeps } from './deps.ts';
 
-/** Compares the containers before any header is changed. A copy that passed has its next name, so it passes once. */
+/**
+ * Compares the containers before any header is changed. A copy that passed has its next name, so it
+ * passes once.
+ */
 export async function ensureVolumeVerified(
   deps: HostDeps,
   { plan, jobId, at }: VolumeJob,

@@ -1,4 +1,7 @@
-/** I12: a guest that a pivot suspended runs again, whoever died in between; one that the user paused stays paused. */
+/**
+ * I12: a guest that a pivot suspended runs again, whoever died in between; one that the user paused
+ * stays paused.
+ */
 import { activityInfo } from '@temporalio/activity';
 import { operationId } from '../../workflows/contract.ts';
 import { retry } from '../../workflows/failures.ts';
@@ -11,7 +14,10 @@ import { lookAtDisk, type DiskLook } from './observe-disk.ts';
 export const pivotFile = (deps: HostDeps, ref: { vmUuid: string; disk: string }) =>
   pivotResultFile(deps.runtimeDir, ref);
 
-/** Looks at the disk once no pivot holds its guest: a script that runs is waited for, a dead one's guest resumed. */
+/**
+ * Looks at the disk once no pivot holds its guest: a script that runs is waited for, a dead one's
+ * guest resumed.
+ */
 export async function lookAndGiveBack(deps: HostDeps, plan: MergePlan): Promise<DiskLook> {
   await awaitPivotScript(pivotFile(deps, plan));
   const look = await lookAtDisk(deps, plan);
@@ -19,15 +25,17 @@ export async function lookAndGiveBack(deps: HostDeps, plan: MergePlan): Promise<
 }
 
 /**
- * Resumes the guest when the report of the last pivot says that the guest was running before and was not resumed.
+ * Resumes the guest when the report of the last pivot says that the guest was running before and
+ * was not resumed.
  * @returns true when it did
  */
 async function giveBackGuest(deps: HostDeps, plan: MergePlan, look: DiskLook): Promise<boolean> {
   if (look.state !== 'paused') return false;
   const report = await readPivotReport(pivotFile(deps, plan));
   if (!report || report.guest !== 'running' || report.resumed) return false;
-  // H1: while the two XMLs differ, a resumed guest's writes could be lost by QEMU's death. libvirtd mends that when it
-  // reconnects; a difference that stays is somebody's redefinition, and no reason to keep the guest paused.
+  // H1: while the two XMLs differ, a resumed guest's writes could be lost by QEMU's death. libvirtd
+  // mends that when it reconnects; a difference that stays is somebody's redefinition, and no
+  // reason to keep the guest paused.
   const agree = !look.persistent || look.persistentSource === look.disk?.chain.at(-1)?.path;
   if (!agree && activityInfo().attempt < 10) {
     throw retry('libvirt-away', {

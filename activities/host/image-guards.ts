@@ -1,4 +1,7 @@
-/** What must hold before an image may be moved, copied or removed. Each guard returns, or refuses with the next step. */
+/**
+ * What must hold before an image may be moved, copied or removed. Each guard returns, or refuses
+ * with the next step.
+ */
 import { join } from 'node:path';
 import type { ImagePlan } from '../../workflows/image-schemas.ts';
 import { refusedImage } from '../../workflows/image-failures.ts';
@@ -23,7 +26,7 @@ export function assertQuiet(request: PlanRequest, { chain }: Image): void {
     throw refusedImage('vm-running', {
       attempted,
       now: `VM ${vm.name} is ${vm.state}; nothing was done`,
-      next: `Shut it down first (\`virsh shutdown ${vm.name}\`); a running VM's disk cannot be moved yet`,
+      next: `Shut it down first (\`virsh shutdown ${vm.name}\`); a running one stays`,
     });
   }
   if (!vm.persistent) {
@@ -36,7 +39,7 @@ export function assertQuiet(request: PlanRequest, { chain }: Image): void {
   if (chain.record) {
     throw refusedImage('other-operation', {
       attempted,
-      now: `job ${chain.record.jobId} of ${chain.record.workflow} is recorded on this disk, unfinished`,
+      now: `job ${chain.record.jobId} of ${chain.record.workflow} is unfinished here`,
       next: `Finish it first: repeat the merge of ${imageId(request.image)}`,
     });
   }
@@ -44,7 +47,7 @@ export function assertQuiet(request: PlanRequest, { chain }: Image): void {
     throw hold('divergent-chain', {
       attempted,
       now: `the views of the chain differ, nothing was touched: ${chain.disagreements.join('; ')}`,
-      next: `Compare with \`blockflow chain ${vm.name} ${chain.disk}\` and mend the wrong view first`,
+      next: `Compare with \`blockflow chain ${vm.name} ${chain.disk}\` and mend it first`,
     });
   }
 }
@@ -94,7 +97,8 @@ async function isTaken(plan: ImagePlan, name: string, path: string): Promise<boo
   const there = await observeFile(path);
   if (!there) return false;
   // An earlier run may have given it its name already.
-  const own = plan.adopted && (await observeFile(stagedFile(plan.to.folder, plan.adopted, name, 'ready')));
+  const own =
+    plan.adopted && (await observeFile(stagedFile(plan.to.folder, plan.adopted, name, 'ready')));
   return !own || own.identity !== there.identity;
 }
 

@@ -1,4 +1,7 @@
-/** Who refers to the files of an image: domains, libvirt's snapshots, other chains. Compared by identity, not by name. */
+/**
+ * Who refers to the files of an image: domains, libvirt's snapshots, other chains. Compared by
+ * identity, not by name.
+ */
 import { join } from 'node:path';
 import { parseDomain, sourcesNamed } from '../adapters/domain-xml.ts';
 import { listFolder, observeFile } from '../adapters/files.ts';
@@ -50,7 +53,10 @@ const otherDisks = (xml: string, own: string) =>
     .disks.filter((disk) => disk.target !== own)
     .flatMap((disk) => disk.chain.map((volume) => volume.path));
 
-/** The first file at or below `source` that is asked for: a VM that is down names its active layer only. */
+/**
+ * The first file at or below `source` that is asked for: a VM that is down names its active layer
+ * only.
+ */
 async function firstIn(files: ReadonlySet<string>, source: string): Promise<string | null> {
   const seen = new Set<string>();
   for (let path: string | null = source; path && !seen.has(path); path = await backingOf(path)) {

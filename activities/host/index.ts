@@ -1,4 +1,7 @@
-/** Activities of the host agent: they run on the VM's hypervisor, with the right to its libvirt socket. */
+/**
+ * Activities of the host agent: they run on the VM's hypervisor, with the right to its libvirt
+ * socket.
+ */
 import type { HostActivities } from '../../workflows/contract.ts';
 import type { ImageHostActivities } from '../../workflows/move-contract.ts';
 import { beating } from '../beating.ts';

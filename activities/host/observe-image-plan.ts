@@ -1,4 +1,7 @@
-/** Plans a move or a copy of an image: observes, refuses early, names the copies, finds what an earlier run left. */
+/**
+ * Plans a move or a copy of an image: observes, refuses early, names the copies, finds what an
+ * earlier run left.
+ */
 import { basename, extname, join, resolve } from 'node:path';
 import { copyImageInput, moveImageInput, reservation } from '../../workflows/image-schemas.ts';
 import type { ImagePlan, ImagePlanOutcome, ImageVolume } from '../../workflows/image-schemas.ts';
@@ -54,7 +57,9 @@ async function earlierRuns(to: Target, workflow: string): Promise<Reservation[]>
     const parsed = reservation.safeParse(parseJson(text));
     return parsed.success ? parsed.data : null;
   });
-  return found.filter((run) => run?.workflow === workflow && run.plan.to.pool === to.pool) as Reservation[];
+  return found.filter(
+    (run) => run?.workflow === workflow && run.plan.to.pool === to.pool,
+  ) as Reservation[];
 }
 
 function parseJson(text: string): unknown {
@@ -96,7 +101,8 @@ async function toPlan(
   const moves = request.operation === 'MoveImage';
   const vm = chain && moves ? { name: chain.vm.name, uuid: chain.vm.uuid, disk: chain.disk } : null;
   const { freeBytes } = await observeSpace(to.folder);
-  const sum = (part: (volume: ImageVolume) => number) => volumes.reduce((all, v) => all + part(v), 0);
+  const sum = (part: (volume: ImageVolume) => number) =>
+    volumes.reduce((all, v) => all + part(v), 0);
   const there = adopted === null ? 0 : await copiedBefore(to, adopted, volumes);
   return {
     host: deps.host,
@@ -147,7 +153,10 @@ function headerName(before: string, folder: string, below: string): string {
   return resolve(folder, before) === join(folder, below) ? before : below;
 }
 
-/** A named copy is NAME for the active layer and NAME.1, NAME.2, ... from the base up, each with its format. */
+/**
+ * A named copy is NAME for the active layer and NAME.1, NAME.2, ... from the base up, each with its
+ * format.
+ */
 function nameOf(request: PlanRequest, image: Image, path: string, at: number): string {
   const given = request.operation === 'CopyImage' ? request.name : undefined;
   if (given === undefined) return basename(path);

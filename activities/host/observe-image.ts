@@ -19,7 +19,10 @@ export interface Image {
   chain: Chain | null;
 }
 
-/** @throws Refused for what does not exist, is in no file pool, or is no chain of qcow2 and raw files. */
+/**
+ * @throws Refused for what does not exist, is in no file pool, or is no chain of qcow2 and raw
+ * files.
+ */
 export async function observeImage(deps: HostDeps, ref: ImageRef): Promise<Image> {
   const found = ref.kind === 'disk' ? await ofVm(deps, ref) : await ofNoVm(deps, ref);
   const volumes = await Promise.all(

@@ -1,4 +1,7 @@
-/** Plans the removal of an image: proves that nothing refers to it any more (I3), and refuses otherwise. */
+/**
+ * Plans the removal of an image: proves that nothing refers to it any more (I3), and refuses
+ * otherwise.
+ */
 import { activityInfo } from '@temporalio/activity';
 import { refusedImage } from '../../workflows/image-failures.ts';
 import { removeImageInput } from '../../workflows/image-schemas.ts';
@@ -13,7 +16,9 @@ import { codeOf } from './image-guards.ts';
 import { observeReferences } from './image-references.ts';
 import { observeImage } from './observe-image.ts';
 
-/** Attempts before a doubt about what a move left becomes a failure: its hold may just be ending. */
+/**
+ * Attempts before a doubt about what a move left becomes a failure: its hold may just be ending.
+ */
 const PATIENCE = 15;
 
 export async function observeRemovalPlan(

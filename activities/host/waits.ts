@@ -1,4 +1,7 @@
-/** Waits that add nothing to the history, however long they last: one activity that beats until its condition holds. */
+/**
+ * Waits that add nothing to the history, however long they last: one activity that beats until its
+ * condition holds.
+ */
 import { Context } from '@temporalio/activity';
 import type { DiskRef } from '../../workflows/schemas.ts';
 import { observeSpace } from '../adapters/files.ts';

@@ -1,6 +1,6 @@
 /**
- * The audit log: one file an event, named by its id, made complete before it gets its name. So an event is appended at
- * most once, whoever repeats it, and needs no lock.
+ * The audit log: one file an event, named by its id, made complete before it gets its name. So an
+ * event is appended at most once, whoever repeats it, and needs no lock.
  */
 import { join } from 'node:path';
 import { auditEvent, type AuditEvent } from '../../workflows/schemas.ts';
@@ -14,7 +14,8 @@ export interface AuditDeps {
 }
 
 /**
- * The id alone: an event that is repeated after a lost workflow task comes with a later time, and is still the same one.
+ * The id alone: an event that is repeated after a lost workflow task comes with a later time, and
+ * is still the same one.
  */
 const fileName = (event: AuditEvent) => `${event.id}.json`;
 

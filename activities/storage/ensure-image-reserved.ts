@@ -1,4 +1,7 @@
-/** The copies of an image in their pool: reserved out of sight, then named; or removed, when they are not wanted. */
+/**
+ * The copies of an image in their pool: reserved out of sight, then named; or removed, when they
+ * are not wanted.
+ */
 import { basename, dirname, join } from 'node:path';
 import { refusedImage } from '../../workflows/image-failures.ts';
 import type { Reservation } from '../../workflows/image-schemas.ts';
@@ -28,7 +31,10 @@ export async function ensureImageReserved(deps: StorageDeps, input: Reservation)
   });
 }
 
-/** Gives each copy its final name. The reserved names stay: they tell later which files are the copies. */
+/**
+ * Gives each copy its final name. The reserved names stay: they tell later which files are the
+ * copies.
+ */
 export async function ensureImageNamed(
   deps: StorageDeps,
   { plan, jobId }: ImageJob,
@@ -48,7 +54,10 @@ export async function ensureImageNamed(
   return { outcome: 'named' };
 }
 
-/** Ends a reservation. With `delete` the copies go too, under whatever names they have: both names are one file. */
+/**
+ * Ends a reservation. With `delete` the copies go too, under whatever names they have: both names
+ * are one file.
+ */
 export async function ensureReservationAbsent(
   deps: StorageDeps,
   { pool, jobId, targets }: Parameters<ImageStorageActivities['ensureReservationAbsent']>[0],
@@ -59,7 +68,10 @@ export async function ensureReservationAbsent(
   const ready = (await listFolder(folder)).filter((name) => name.endsWith('.ready'));
   for (const file of targets === 'delete' ? ready : []) {
     const path = join(poolFolder, basename(file, '.ready'));
-    const [reserved, named] = await Promise.all([observeFile(join(folder, file)), observeFile(path)]);
+    const [reserved, named] = await Promise.all([
+      observeFile(join(folder, file)),
+      observeFile(path),
+    ]);
     if (!named || named.identity !== reserved?.identity) continue;
     await deps.effect('storage.unlink-copy', path, () => unlinkDurably(path));
     deleted.push(path);

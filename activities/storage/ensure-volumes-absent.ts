@@ -1,6 +1,7 @@
 /**
- * Deletes volumes that left a chain: renamed into the pool's `.blockflow/`, which pools do not list, then unlinked there.
- * A file that is not the planned one (another inode by that name) is never touched.
+ * Deletes volumes that left a chain: renamed into the pool's `.blockflow/`, which pools do not
+ * list, then unlinked there. A file that is not the planned one (another inode by that name) is
+ * never touched.
  */
 import { basename, dirname, join } from 'node:path';
 import type { StorageActivities } from '../../workflows/contract.ts';

@@ -1,4 +1,7 @@
-/** Overwrites volumes before their deletion: really, since `vol-wipe` of a sparse file only truncates it. */
+/**
+ * Overwrites volumes before their deletion: really, since `vol-wipe` of a sparse file only
+ * truncates it.
+ */
 import { basename, dirname, join } from 'node:path';
 import { hold } from '../../workflows/failures.ts';
 import type { ImageStorageActivities } from '../../workflows/move-contract.ts';
@@ -10,8 +13,9 @@ import { isUnlocked } from '../adapters/qemu-img.ts';
 import { QUARANTINE, type StorageDeps } from './ensure-volumes-absent.ts';
 
 /**
- * Takes each volume out of sight first, to where `ensureVolumesAbsent` finds and unlinks it; so nobody opens a half-wiped
- * image. On a copy-on-write file system the old blocks are only freed, as by every overwriting.
+ * Takes each volume out of sight first, to where `ensureVolumesAbsent` finds and unlinks it; so
+ * nobody opens a half-wiped image. On a copy-on-write file system the old blocks are only freed, as
+ * by every overwriting.
  */
 export async function ensureVolumesWiped(
   deps: StorageDeps,

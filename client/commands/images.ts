@@ -52,7 +52,7 @@ export function defineRm(program: Command, context: Context): void {
     .command('rm')
     .summary('delete an image with all its volumes, unless anything refers to it')
     .description(
-      'Refused while a VM, a snapshot of libvirt or another chain names a volume of the image, or ' +
+      'Refused while a VM, a snapshot of libvirt or another chain names a volume of it, or ' +
         'a process has one open. No record is touched.',
     )
     .argument('<IMAGE>', 'POOL/VOLUME, its active layer')
@@ -79,8 +79,10 @@ const transfer = (command: Command) =>
 const running = (command: Command) =>
   command
     .addOption(
-      new Option('--source-format <format>', 'of POOL/VOLUME (default: by the end of its name)')
-        .choices(['qcow2', 'raw']),
+      new Option(
+        '--source-format <format>',
+        'of POOL/VOLUME (default: by the end of its name)',
+      ).choices(['qcow2', 'raw']),
     )
     .option('--dry-run', 'print what would happen, touch nothing')
     .option('--detach', 'start and return at once')
@@ -128,7 +130,12 @@ async function remove(screen: Screen, name: string, options: Options): Promise<n
   });
 }
 
-function printPlan(screen: Screen, plan: object, lines: readonly string[], options: Options): number {
+function printPlan(
+  screen: Screen,
+  plan: object,
+  lines: readonly string[],
+  options: Options,
+): number {
   if (options.json) printJson(screen, { outcome: 'planned', ...plan, exitCode: 0 });
   else for (const line of lines) screen.print(line);
   return 0;

@@ -27,9 +27,12 @@ export function transferPlanLines(outcome: ImagePlanOutcome, isMove: boolean): s
   if (outcome.kind === 'done') return [`Nothing to do: ${outcome.reason}`];
   if (outcome.kind === 'no-space') {
     const missing = sizeWords(outcome.neededBytes - outcome.freeBytes);
-    return [`Not enough space: ${missing} more are needed in ${outcome.path}. It would wait for it.`];
+    return [
+      `Not enough space: ${missing} more are needed in ${outcome.path}. It would wait for it.`,
+    ];
   }
   const { plan } = outcome;
+  const [needed, free] = [plan.spaceNeededBytes, plan.spaceFreeBytes].map(sizeWords);
   const after = plan.vm
     ? [`switch the record of ${plan.vm.name}/${plan.vm.disk}; no cancel from here on`]
     : [];
@@ -42,7 +45,7 @@ export function transferPlanLines(outcome: ImagePlanOutcome, isMove: boolean): s
   ];
   return [
     ...plan.volumes.map((v) => `  copy      ${v.path} to ${plan.to.folder}/${v.name}`),
-    `  space     ${sizeWords(plan.spaceNeededBytes)} needed, ${sizeWords(plan.spaceFreeBytes)} free`,
+    `  space     ${needed} needed, ${free} free`,
     ...plan.snapshots.map((name) => `  snapshot  ${name}: libvirt's record names the copies`),
     ...(isMove ? plan.volumes.map((v) => `  delete    ${v.path} (pool ${v.pool})`) : []),
     '  steps',

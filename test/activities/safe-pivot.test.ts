@@ -53,7 +53,7 @@ const pivot = async (changes: Partial<PivotRequest> = {}) => {
   const pivots = createPivots('test:///x');
   const report = await pivots.run({
     ...{ uuid: UUID, disk: 'vda', base: '/images/base.qcow2' },
-    ...{ guest: 'running', persistent: true, record: '<job/>' },
+    ...{ persistent: true, record: '<job/>' },
     resultFile: join(root, 'run/pivot'),
     ...changes,
   });
@@ -65,6 +65,7 @@ describe('The safe pivot', () => {
   it('announces, suspends, pivots, verifies the persistent XML, resumes', async () => {
     const report = await pivot();
     expect(await commands()).toEqual([
+      `domstate ${UUID}`,
       `metadata ${UUID} --uri urn:blockflow:job:vda --key blockflow --set '<job/>' --live --config`,
       `suspend ${UUID}`,
       `blockjob ${UUID} vda --pivot`,
@@ -87,7 +88,7 @@ describe('The safe pivot', () => {
 
   it('leaves a guest paused that the user had paused', async () => {
     await set({ state: 'paused' });
-    const report = await pivot({ guest: 'paused' });
+    const report = await pivot();
     expect(report).toMatchObject({ pivot: 'done', guest: 'paused', stallMs: 0 });
     expect((await commands()).some((line) => /^(suspend|resume)/.test(line))).toBe(false);
     expect(await read('state')).toBe('paused');
@@ -100,10 +101,10 @@ describe('The safe pivot', () => {
     expect(await read('state')).toBe('running');
   });
 
-  it('lets two pivots of one disk run one after the other', async () => {
+  it('lets two pivots of one VM run one after the other', async () => {
     await Promise.all([pivot(), pivot()]);
     const seen = (await commands()).map((line) => line.split(' ')[0]);
-    const one = ['metadata', 'suspend', 'blockjob', 'domblklist', 'resume'];
+    const one = ['domstate', 'metadata', 'suspend', 'blockjob', 'domblklist', 'resume'];
     expect(seen).toEqual([...one, ...one]);
   });
 });

@@ -1,4 +1,7 @@
-/** LiveMerge end to end against `virsh blockcommit --active --wait --pivot` plus rm, alternating on the same disk. */
+/**
+ * LiveMerge end to end against `virsh blockcommit --active --wait --pivot` plus rm, alternating on
+ * the same disk.
+ */
 import { startSharedSystem } from '../support/merge-scene.ts';
 import { startMerge, HOST, type System } from '../support/system.ts';
 import { createDeltas, removeFiles, type Delta } from './delta.ts';

@@ -1,6 +1,7 @@
 /**
- * `npm run bench`: figures of LiveMerge, paired in one run because machines are noisy. Prints a markdown table; with
- * `--write` also puts it into TESTING.md. `--only NAME` runs one part, `--quick` fewer repeats.
+ * `npm run bench`: figures of LiveMerge, paired in one run because machines are noisy. Prints a
+ * markdown table; with `--write` also puts it into TESTING.md. `--only NAME` runs one part,
+ * `--quick` fewer repeats.
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';

@@ -11,7 +11,9 @@ export async function latencies(quick: boolean): Promise<Row[]> {
   const stalls: number[] = [];
   try {
     for (let i = 0; i < (quick ? 5 : 40); i++) {
-      const { stallMs, readyToPivotMs } = await (await system.merge({ vm: 'web1', disk: 'vda' })).result();
+      const { stallMs, readyToPivotMs } = await (
+        await system.merge({ vm: 'web1', disk: 'vda' })
+      ).result();
       // The first merge compiles the workflow code.
       if (i > 0 && stallMs !== null && readyToPivotMs !== null) {
         stalls.push(stallMs);
@@ -24,10 +26,7 @@ export async function latencies(quick: boolean): Promise<Row[]> {
   } finally {
     await scene.close();
   }
-  return [
-    toRow('READY to pivot issued', toPivot),
-    toRow('guest stall at the pivot', stalls),
-  ];
+  return [toRow('READY to pivot issued', toPivot), toRow('guest stall at the pivot', stalls)];
 }
 
 function toRow(what: string, values: readonly number[]): Row {

@@ -59,7 +59,8 @@ async function defineMany(system: System, count: number): Promise<string[]> {
   }
   const elements = names.map(
     (name) => `<disk type='file' device='disk'><driver name='qemu' type='qcow2'/>
-      <source file='${join(pool, `${name}-snap.qcow2`)}'/><target dev='${name}' bus='scsi'/></disk>`,
+      <source file='${join(pool, `${name}-snap.qcow2`)}'/>
+      <target dev='${name}' bus='scsi'/></disk>`,
   );
   const xml = guestDomainXml({
     name: 'many',
@@ -89,7 +90,10 @@ async function cpuSeconds(root: number): Promise<number> {
     if (!/^\d+$/.test(name)) continue;
     const text = await readFile(`/proc/${name}/stat`, 'utf8').catch(() => null);
     if (text === null) continue;
-    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ').map(Number);
+    const fields = text
+      .slice(text.lastIndexOf(')') + 2)
+      .split(' ')
+      .map(Number);
     const [utime = 0, stime = 0, cutime = 0, cstime = 0] = fields.slice(11, 15);
     stats.set(Number(name), { parent: fields[1] ?? 0, ticks: utime + stime + cutime + cstime });
   }

@@ -22,22 +22,28 @@ export interface Stage {
   deltaOffsetBytes: number;
 }
 
-/** All processes, and a VM that writes into its base. The layer of the snapshot is made, with its delta, but not in use yet. */
+/**
+ * All processes, and a VM that writes into its base. The layer of the snapshot is made, with its
+ * delta, but not in use yet.
+ */
 export async function setStage(story: Story): Promise<Stage> {
   const system = await startSystem({ roles: [], name: 'demo' });
   const { host, temporal } = system;
-  story.step(`A private libvirt host is up (its own libvirtd; yours is not touched), and a Temporal server.`);
+  story.step(
+    `A private libvirt host is up (its own libvirtd; yours is not touched), and a Temporal server.`,
+  );
   story.more(`virsh -c '${host.uri}'`);
   story.more(`Temporal ${temporal.address}, Web UI ${temporal.uiUrl}`);
   // The SPM agent serves the pools that it finds, so it starts when there is one.
   const pool = await host.definePool('images');
   const [stage] = await Promise.all([startGuest(system, pool), startRoles(system)]);
-  story.step(`VM ${VM} runs (QEMU ${host.qemuPid(VM)}). It stamps and writes sectors all the time,`);
-  story.more('and says on its serial port which of them its disk has acknowledged.');
-  const [orchestrator, agent, spm] = ROLES.map((role) => system.rolePid(role));
   story.step(
-    `Three processes are up: orchestrator (pid ${orchestrator}), host agent (${agent}), SPM agent (${spm}).`,
+    `VM ${VM} runs (QEMU ${host.qemuPid(VM)}). It stamps and writes sectors all the time,`,
   );
+  story.more('and says on its serial port which of them its disk has acknowledged.');
+  const [orchestrator, agent, spm] = ROLES.map((role) => `pid ${system.rolePid(role)}`);
+  story.step('Three processes of blockflow are up:');
+  story.more(`orchestrator (${orchestrator}), host agent (${agent}), SPM agent (${spm}).`);
   return stage;
 }
 
@@ -60,13 +66,16 @@ async function startGuest(system: System, pool: string): Promise<Stage> {
   return { system, guest, chain, deltaOffsetBytes };
 }
 
-/** Takes the snapshot under the running guest, and waits until the guest has written all its slots anew. */
+/**
+ * Takes the snapshot under the running guest, and waits until the guest has written all its slots
+ * anew.
+ */
 export async function takeSnapshot(story: Story, { system, guest, chain }: Stage): Promise<void> {
   await takeExternalSnapshot(system.host, VM, { file: chain[1], name: SNAPSHOT, reuse: true });
   story.step(`Snapshot ${SNAPSHOT} is taken while the VM runs: a new layer takes all writes.`);
   await guest.waitForAcks(guest.disk.parameters.slots + 1);
   story.more(
-    `It holds ${DELTA_BYTES / 2 ** 20} MiB of changes (laid into it beforehand, to save you the day) ` +
+    `It holds ${DELTA_BYTES / 2 ** 20} MiB of changes (laid into it before, to save time) ` +
       'and what the VM writes.',
   );
 }

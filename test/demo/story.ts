@@ -1,4 +1,6 @@
-/** What the demo says: one line a step with the seconds since its start, and the facts at the end. */
+/**
+ * What the demo says: one line a step with the seconds since its start, and the facts at the end.
+ */
 import { styleText } from 'node:util';
 import type { Screen } from '../../client/screen.ts';
 

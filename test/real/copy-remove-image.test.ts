@@ -23,7 +23,10 @@ const create = (...args: string[]) => execa('qemu-img', ['create', '-q', '-f', '
 const remove = async (volume: string, wipe = false) =>
   startRemoval(system, { pool: POOL, volume, format: 'qcow2', wipe });
 async function refusal(volume: string): Promise<string | undefined> {
-  const error = await (await remove(volume)).result().then(() => undefined, (e: unknown) => e);
+  const error = await (await remove(volume)).result().then(
+    () => undefined,
+    (e: unknown) => e,
+  );
   return failureDetails(error)?.details.code;
 }
 
@@ -91,7 +94,10 @@ describe('RemoveImage', () => {
     await create(base, '1M');
     await create('-F', 'qcow2', '-b', base, join(images(), 'old-1.qcow2'));
     const removed = await (await remove('old-1.qcow2')).result();
-    expect(removed).toMatchObject({ outcome: 'removed', deleted: [base, join(images(), 'old-1.qcow2')] });
+    expect(removed).toMatchObject({
+      outcome: 'removed',
+      deleted: [base, join(images(), 'old-1.qcow2')],
+    });
     expect(await listed(images())).not.toContain('old.qcow2');
     expect(await listed(images())).not.toContain('.blockflow');
   });

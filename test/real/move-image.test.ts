@@ -5,7 +5,14 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { SMALL } from '../support/merge-checks.ts';
 import { POOL, startScene, type Scene } from '../support/merge-scene.ts';
 import { contents, copiers, digests, diskOf, expectBoots } from '../support/move-scene.ts';
-import { defineOff, inVault, listed, recordOf, removalOf, startMove } from '../support/move-scene.ts';
+import {
+  defineOff,
+  inVault,
+  listed,
+  recordOf,
+  removalOf,
+  startMove,
+} from '../support/move-scene.ts';
 import { startMoveSystem, startOffScene } from '../support/move-scene.ts';
 import { addLayer, backingName } from '../support/relative-chain.ts';
 import type { System } from '../support/system.ts';
@@ -54,7 +61,7 @@ describe('MoveImage of a VM disk', () => {
     await expectBoots(scene);
   });
 
-  it('leaves relative backing names relative, and corrects those that would lead back', async () => {
+  it('leaves relative backing names relative, corrects those that lead back', async () => {
     scene = await startScene({ system, vm: 'rel', layers: 0, guest: SMALL });
     const file = (n: number) => join(images(), `rel-${n}.qcow2`);
     await addLayer(system.host, 'rel', { file: file(1), below: 'rel.qcow2' });

@@ -33,7 +33,11 @@ async function slowMove(vm: string) {
 /** Bytes that the copy has on the disk. */
 async function copied(file: string): Promise<number> {
   const folder = inVault(system, '.blockflow');
-  const { stdout } = await execa('find', [folder, '-name', `${file.split('/').at(-1)}.part`, '-printf', '%b\n'], { reject: false });
+  const { stdout } = await execa(
+    'find',
+    [folder, '-name', `${file.split('/').at(-1)}.part`, '-printf', '%b\n'],
+    { reject: false },
+  );
   return Number(stdout.trim() || 0) * 512;
 }
 
@@ -41,13 +45,18 @@ const effectsOf = async (name: string, part: string) =>
   (await system.effects()).filter((line) => line.startsWith(`${name} `) && line.includes(part));
 
 describe('a move that is interrupted', () => {
-  it('finds the copy again when the agent is killed in the middle, and starts it once', async () => {
+  it('finds the copy again when the agent is killed half way, started once', async () => {
     const { file, before, move, daemon } = await slowMove('killed');
     await system.killRole('host');
     const atDeath = await copied(file);
-    await waitUntil('the copy to go on without its agent', async () => (await copied(file)) > atDeath);
+    await waitUntil(
+      'the copy to go on without its agent',
+      async () => (await copied(file)) > atDeath,
+    );
     await system.startRole('host');
-    await waitUntil('the update', () => move.executeUpdate('bandwidth', { args: [0] }).then(() => true));
+    await waitUntil('the update', () =>
+      move.executeUpdate('bandwidth', { args: [0] }).then(() => true),
+    );
     const result = await move.result();
     expect(result).toMatchObject({ outcome: 'moved' });
     await removalOf(system, result);
@@ -65,7 +74,9 @@ describe('a move that is interrupted', () => {
       const [now] = await copiers(system);
       return now !== undefined && now !== daemon;
     });
-    await waitUntil('the limit to go', () => move.executeUpdate('bandwidth', { args: [0] }).then(() => true));
+    await waitUntil('the limit to go', () =>
+      move.executeUpdate('bandwidth', { args: [0] }).then(() => true),
+    );
     const result = await move.result();
     await removalOf(system, result);
     expect(await digests([inVault(system, file)])).toEqual(before);

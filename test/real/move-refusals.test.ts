@@ -18,7 +18,12 @@ beforeAll(async () => {
 afterAll(() => system.close());
 
 const images = () => join(system.host.pools, POOL);
-const volume = (name: string): ImageRef => ({ kind: 'volume', pool: POOL, volume: name, format: 'qcow2' });
+const volume = (name: string): ImageRef => ({
+  kind: 'volume',
+  pool: POOL,
+  volume: name,
+  format: 'qcow2',
+});
 const create = (...args: string[]) => execa('qemu-img', ['create', '-q', '-f', 'qcow2', ...args]);
 
 /** The code of the refusal, after which everything is as it was. */

@@ -3,7 +3,14 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { startSharedSystem } from '../support/merge-scene.ts';
-import { copiers, defineOff, digests, diskOf, removalOf, startMove } from '../support/move-scene.ts';
+import {
+  copiers,
+  defineOff,
+  digests,
+  diskOf,
+  removalOf,
+  startMove,
+} from '../support/move-scene.ts';
 import { untilMove } from '../support/move-scene.ts';
 import type { System } from '../support/system.ts';
 import { waitUntil } from '../support/wait-until.ts';
@@ -65,7 +72,9 @@ describe('a move into a pool without space', () => {
     await fill(2 * MIB);
     const paused = async () => {
       const { raw } = await move.describe();
-      const beats = (raw.pendingActivities ?? []).flatMap((a) => a.heartbeatDetails?.payloads ?? []);
+      const beats = (raw.pendingActivities ?? []).flatMap(
+        (a) => a.heartbeatDetails?.payloads ?? [],
+      );
       return beats.some(({ data }) => Buffer.from(data ?? []).includes('waiting for space'));
     };
     await waitUntil('the pause', paused, { timeoutMs: 60_000 });

@@ -1,6 +1,7 @@
 #!/bin/bash
-# Stands before virsh on the PATH of a host agent. An interactive virsh stops before the line that holds the text of the
-# file `hold` beside this script, says so with `hold.reached`, and goes on when `hold` is gone.
+# Stands before virsh on the PATH of a host agent. An interactive virsh stops before the line that
+# holds the text of the file `hold` beside this script, says so with `hold.reached`, and goes on
+# when `hold` is gone.
 hold=${0%/*}/hold
 virsh=$(PATH=${PATH#*:} command -v virsh)
 (($# > 3)) && exec "$virsh" "$@"

@@ -8,14 +8,22 @@ import { cp, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 
 import {
-  argumentsOf, isAlive, killAndWait, mountSourcesOf, otherPids, programOf, startTimeOf,
+  argumentsOf,
+  isAlive,
+  killAndWait,
+  mountSourcesOf,
+  otherPids,
+  programOf,
+  startTimeOf,
 } from './processes.ts';
 
 /** Where hosts live unless told otherwise. Short: a socket path has at most 107 bytes. */
 export const DEFAULT_HOSTS_FOLDER = '/tmp/blockflow-test';
 
 const PROGRAMS_OF_A_HOST = /^(perl|libvirtd|virtlogd|dnsmasq|qemu-system-.*)$/;
-/** Blockflow's own processes on it; they see no private mounts, but name the host's state folder. */
+/**
+ * Blockflow's own processes on it; they see no private mounts, but name the host's state folder.
+ */
 const PROGRAMS_OF_BLOCKFLOW = /^(node|temporal.*)$/;
 
 /** Makes the empty folder of a new host, owned by this process, and returns its path. */
@@ -54,7 +62,8 @@ export async function reapStaleHosts(parent = DEFAULT_HOSTS_FOLDER): Promise<str
 export async function removeOwnHosts(parent = DEFAULT_HOSTS_FOLDER): Promise<void> {
   const owner = `${process.pid}-${startTimeOf(process.pid)}-`;
   const folders = existsSync(parent) ? await readdir(parent) : [];
-  for (const folder of folders) if (folder.startsWith(owner)) await removeHost(join(parent, folder));
+  for (const folder of folders)
+    if (folder.startsWith(owner)) await removeHost(join(parent, folder));
 }
 
 /** Ends every process of the host and removes its folder. Its mounts go with its processes. */

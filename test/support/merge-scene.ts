@@ -1,4 +1,6 @@
-/** A running guest with layers, in a pool of a whole system: what most tests of a merge begin with. */
+/**
+ * A running guest with layers, in a pool of a whole system: what most tests of a merge begin with.
+ */
 import { readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { createGuestDisk } from './guest-disk.ts';
@@ -14,17 +16,27 @@ export interface Scene {
   pool: string;
   /** Paths of the chain, base-most first. */
   chain: string[];
-  /** Names of this guest's files in the pool's folder, sorted; `.blockflow` too when it is there. */
+  /**
+   * Names of this guest's files in the pool's folder, sorted; `.blockflow` too when it is there.
+   */
   files(): Promise<string[]>;
-  /** Stops the VM by SIGKILL of QEMU and checks every acknowledged write through the chain that it would boot. */
+  /**
+   * Stops the VM by SIGKILL of QEMU and checks every acknowledged write through the chain that it
+   * would boot.
+   */
   verifyAfterCrash(): Promise<number>;
   close(): Promise<void>;
 }
 
 export interface SceneOptions extends SystemOptions {
-  /** A system of `startSharedSystem`, for tests that kill none of its processes; else the scene has its own. */
+  /**
+   * A system of `startSharedSystem`, for tests that kill none of its processes; else the scene has
+   * its own.
+   */
   system?: System;
-  /** Snapshots taken while the guest runs, default 1; each layer gets guest writes over every slot. */
+  /**
+   * Snapshots taken while the guest runs, default 1; each layer gets guest writes over every slot.
+   */
   layers?: number;
   /** Gives libvirt snapshots these names; without names none has metadata. */
   snapshotNames?: readonly string[];
@@ -79,8 +91,10 @@ export async function startScene(options: SceneOptions = {}): Promise<Scene> {
 export function asScene(system: System, guest: Guest, chain: string[]): Scene {
   const pool = join(system.host.pools, POOL);
   const folders = [...new Set(chain.map((path) => dirname(path)))];
-  const ours = ({ name: vm }: Guest) => (name: string) =>
-    name.startsWith(`${vm}.`) || name.startsWith(`${vm}-`) || name === '.blockflow';
+  const ours =
+    ({ name: vm }: Guest) =>
+    (name: string) =>
+      name.startsWith(`${vm}.`) || name.startsWith(`${vm}-`) || name === '.blockflow';
   return {
     system,
     guest,
@@ -111,7 +125,9 @@ async function verifyAfterCrash(guest: Guest): Promise<number> {
 }
 
 /** The volume that the persistent XML would boot. */
-export async function activeLayer(guest: Guest): Promise<{ path: string; format: 'qcow2' | 'raw' }> {
+export async function activeLayer(
+  guest: Guest,
+): Promise<{ path: string; format: 'qcow2' | 'raw' }> {
   const xml = await guest.host.virsh('dumpxml', guest.name, '--inactive');
   const disk = xml.slice(xml.indexOf('<disk'), xml.indexOf('</disk>'));
   const path = unescape(/<source file='([^']*)'/.exec(disk)?.[1] ?? '');

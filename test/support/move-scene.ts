@@ -1,4 +1,7 @@
-/** Images to move: a system with two pools, and what must be true of them after a move, a copy or a removal. */
+/**
+ * Images to move: a system with two pools, and what must be true of them after a move, a copy or a
+ * removal.
+ */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { readdir } from 'node:fs/promises';
@@ -117,7 +120,9 @@ export const listed = async (folder: string) => (await readdir(folder)).sort();
 /** Waits until the source's removal, which a move does not wait for, has ended. */
 export async function removalOf(system: System, result: TransferResult) {
   expect(result.removal).not.toBeNull();
-  return system.client.workflow.getHandle(result.removal ?? '').result() as Promise<RemoveImageResult>;
+  return system.client.workflow
+    .getHandle(result.removal ?? '')
+    .result() as Promise<RemoveImageResult>;
 }
 
 /** The VM boots from where its record points, and finds every write it was acknowledged. */
@@ -158,7 +163,10 @@ export async function copiers({ runtimeDir }: System): Promise<number[]> {
   return stdout.split('\n').filter(Boolean).map(Number);
 }
 
-/** Nothing is left of an operation that did not happen: the source's names, an empty vault, no daemon. */
+/**
+ * Nothing is left of an operation that did not happen: the source's names, an empty vault, no
+ * daemon.
+ */
 export async function expectNothingLeft(system: System, names: readonly string[]): Promise<void> {
   const there = await listed(join(system.host.pools, POOL));
   expect(there).toEqual(expect.arrayContaining([...names]));

@@ -1,4 +1,7 @@
-/** One role as its own process, as `blockflow worker ROLE` runs it, plus the faults that a test planned for it. */
+/**
+ * One role as its own process, as `blockflow worker ROLE` runs it, plus the faults that a test
+ * planned for it.
+ */
 import { workerConfig } from '../../worker/config.ts';
 import { runRole } from '../../worker/main.ts';
 import { roleNames, type RoleName } from '../../worker/roles.ts';

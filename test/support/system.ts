@@ -1,4 +1,7 @@
-/** The whole of blockflow for a test: a private host, a Temporal server, and the three roles as real processes. */
+/**
+ * The whole of blockflow for a test: a private host, a Temporal server, and the three roles as real
+ * processes.
+ */
 import { mkdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -34,7 +37,9 @@ export interface System {
   /** Resolves when the role's process has ended, for example by a planned fault. */
   roleEnded(name: RoleName): Promise<RoleEnd | undefined>;
   signalRole(name: RoleName, signal: NodeJS.Signals): void;
-  /** Resolves when a planned fault has stopped the role; `signalRole(name, 'SIGCONT')` ends that. */
+  /**
+   * Resolves when a planned fault has stopped the role; `signalRole(name, 'SIGCONT')` ends that.
+   */
   roleStopped(name: RoleName): Promise<void>;
   /** Process id of a running role. */
   rolePid(name: RoleName): number;
@@ -59,19 +64,20 @@ export interface SystemOptions {
 
 /** Starts everything and returns when every role has said that it is ready. */
 export async function startSystem(options: SystemOptions = {}): Promise<System> {
-  const host = await startPrivateHost(options.name === undefined ? {} : { name: options.name });
-  const stateDir = join(host.root, 'state');
-  const runtimeDir = join(host.root, 'runtime');
-  mkdirSync(stateDir, { recursive: true });
+  const { host, stateDir, runtimeDir, trace, path } = await prepareHost(options);
   let temporal = await startTemporalServer({ stateDir });
   const connection = await Connection.connect({ address: temporal.address });
   const client = new Client({ connection });
-  const processes = new Map<RoleName, RoleProcess & { faulty: boolean }>();
   let temporalRuns = true;
   const config = { host: HOST, libvirtUri: host.uri, stateDir, runtimeDir };
-  const trace = join(host.root, 'effects');
-  const first = options.pathFolder?.(host.root);
-  const path = first === undefined ? {} : { PATH: `${first}:${process.env['PATH']}` };
+  const processes: RoleProcesses = new Map();
+  const start = async (name: RoleName, faults: readonly Fault[] = []) => {
+    const args = [name, JSON.stringify(config), JSON.stringify(faults), trace];
+    const log = join(host.root, `${name}.log`);
+    const env = { TEMPORAL_ADDRESS: temporal.address, NODE_OPTIONS: '', ...path };
+    const faulty = faults.length > 0;
+    processes.set(name, { faulty, ...(await startRoleProcess(args, log, env)) });
+  };
 
   const system: System = {
     host,
@@ -82,29 +88,16 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
     stateDir,
     runtimeDir,
     trace,
-    async startRole(name, faults = []) {
-      const args = [name, JSON.stringify(config), JSON.stringify(faults), trace];
-      const log = join(host.root, `${name}.log`);
-      const faulty = faults.length > 0;
-      const env = { TEMPORAL_ADDRESS: temporal.address, NODE_OPTIONS: '', ...path };
-      processes.set(name, { faulty, ...(await startRoleProcess(args, log, env)) });
-    },
-    async killRole(name, signal = 'SIGKILL') {
-      processes.get(name)?.kill(signal);
-      await processes.get(name)?.ended;
-    },
-    roleEnded: async (name) => processes.get(name)?.ended,
-    roleStopped: (name) => isStopped(system.rolePid(name), name),
-    signalRole: (name, signal) => processes.get(name)?.kill(signal),
-    rolePid: (name) => processes.get(name)?.pid ?? 0,
+    startRole: start,
+    ...controlRoles(processes),
     async killTemporal() {
       process.kill(temporal.pid, 'SIGKILL');
       await temporal.ended;
       temporalRuns = false;
     },
     async startTemporal() {
-      const [port, uiPort] = [temporal.address, temporal.uiUrl].map((a) => Number(a.split(':').at(-1)));
-      temporal = await startTemporalServer({ stateDir, port: port ?? 0, uiPort: uiPort ?? 0 });
+      const [port, uiPort] = [portOf(temporal.address), portOf(temporal.uiUrl)];
+      temporal = await startTemporalServer({ stateDir, port, uiPort });
       temporalRuns = true;
     },
     async revive() {
@@ -117,10 +110,9 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
       }
     },
     merge: (request) => startMerge(client, { ...request, host: HOST }),
-    effects: async () =>
-      (await readFile(trace, 'utf8').catch(() => '')).split('\n').filter(Boolean),
+    effects: () => linesOf(trace),
     async close() {
-      await Promise.all([...processes.keys()].map((name) => system.killRole(name)));
+      for (const name of processes.keys()) await system.killRole(name);
       await connection.close();
       await temporal.stop();
       await host.close();
@@ -129,6 +121,40 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   const roles = options.roles ?? roleNames;
   await Promise.all(roles.map((name) => system.startRole(name, options.faults?.[name])));
   return system;
+}
+
+async function prepareHost({ name, pathFolder }: SystemOptions) {
+  const host = await startPrivateHost(name === undefined ? {} : { name });
+  const stateDir = join(host.root, 'state');
+  mkdirSync(stateDir, { recursive: true });
+  const first = pathFolder?.(host.root);
+  return {
+    host,
+    stateDir,
+    runtimeDir: join(host.root, 'runtime'),
+    trace: join(host.root, 'effects'),
+    path: first === undefined ? {} : { PATH: `${first}:${process.env['PATH']}` },
+  };
+}
+
+const portOf = (address: string) => Number(address.split(':').at(-1));
+const linesOf = async (file: string) =>
+  (await readFile(file, 'utf8').catch(() => '')).split('\n').filter(Boolean);
+
+type RoleProcesses = Map<RoleName, RoleProcess & { faulty: boolean }>;
+
+function controlRoles(processes: RoleProcesses) {
+  const rolePid = (name: RoleName) => processes.get(name)?.pid ?? 0;
+  return {
+    rolePid,
+    async killRole(name: RoleName, signal: NodeJS.Signals = 'SIGKILL') {
+      processes.get(name)?.kill(signal);
+      await processes.get(name)?.ended;
+    },
+    roleEnded: async (name: RoleName) => processes.get(name)?.ended,
+    roleStopped: (name: RoleName) => isStopped(rolePid(name), name),
+    signalRole: (name: RoleName, signal: NodeJS.Signals) => processes.get(name)?.kill(signal),
+  };
 }
 
 /** Starts a LiveMerge as the client library does. */

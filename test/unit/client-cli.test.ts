@@ -20,6 +20,9 @@ const names = program.commands.map((command) => command.name());
 test('the commands are those of the README', () => {
   expect(names).toEqual([
     'merge',
+    'move',
+    'copy',
+    'rm',
     'status',
     'list',
     'chain',

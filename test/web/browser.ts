@@ -1,4 +1,7 @@
-/** Headless Chromium that reads the Web UI as a person does: all text that is visible, frames included. */
+/**
+ * Headless Chromium that reads the Web UI as a person does: all text that is visible, frames
+ * included.
+ */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import puppeteer, { type Browser, type Page } from 'puppeteer-core';
@@ -21,12 +24,17 @@ export interface WebUi {
   expect(path: string, ...texts: string[]): Promise<string>;
   /** Waits until the open page shows all of these texts. */
   shows(...texts: string[]): Promise<string>;
-  /** Clicks the visible button (or menu item, or what the selector names) with this label, once there is one. */
+  /**
+   * Clicks the visible button (or menu item, or what the selector names) with this label, once
+   * there is one.
+   */
   click(label: string, selector?: string): Promise<void>;
   close(): Promise<void>;
 }
 
-/** @param folder gets the browser's own data, and a screenshot of each page that lacked something. */
+/**
+ * @param folder gets the browser's own data, and a screenshot of each page that lacked something.
+ */
 export async function openWebUi(uiUrl: string, folder: string): Promise<WebUi> {
   const shots = join(folder, 'screenshots');
   mkdirSync(shots, { recursive: true });
@@ -61,7 +69,9 @@ export async function openWebUi(uiUrl: string, folder: string): Promise<WebUi> {
       } catch (cause) {
         const shot = join(shots, `${(count += 1)}.png`) as `${string}.png`;
         await page.screenshot({ path: shot, fullPage: true });
-        const what = missing().map((wanted) => JSON.stringify(wanted)).join(', ');
+        const what = missing()
+          .map((wanted) => JSON.stringify(wanted))
+          .join(', ');
         throw new Error(`${page.url()} does not show ${what} (${shot}), but:\n${text}`, { cause });
       }
     },
@@ -69,7 +79,8 @@ export async function openWebUi(uiUrl: string, folder: string): Promise<WebUi> {
       // The pages hold hidden twins of most buttons, and puppeteer's own click takes the first.
       const click = `(() => {
         const all = [...document.querySelectorAll(${JSON.stringify(selector)})];
-        const one = all.find((e) => e.checkVisibility() && e.innerText.includes(${JSON.stringify(label)}));
+        const label = ${JSON.stringify(label)};
+        const one = all.find((e) => e.checkVisibility() && e.innerText.includes(label));
         one?.click();
         return one !== undefined;
       })()`;

@@ -1,4 +1,6 @@
-/** What a person at night finds in the Web UI: during a merge, after it, and after one that failed. */
+/**
+ * What a person at night finds in the Web UI: during a merge, after it, and after one that failed.
+ */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { connectBlockflow, type Blockflow, type Operation } from '../../client/index.ts';
 import { startScene, startSharedSystem, type Scene } from '../support/merge-scene.ts';
@@ -55,7 +57,7 @@ describe('the Web UI during a merge', () => {
     );
   });
 
-  it('tells in one line and two tables what it is, what it does, and what a cancel means', async () => {
+  it('tells in one line and two tables what it is, does, and what a cancel means', async () => {
     const text = await ui.expect(
       pageOf(held, 'user-metadata'),
       'merge web1 vda on h1',
@@ -80,7 +82,12 @@ describe('the Web UI during a merge', () => {
       'commit 1 volume into web1.qcow2',
       'copy into web1.qcow2 until both hold the same',
     );
-    await ui.expect(pageOf(held, 'pending-activities'), 'awaitCommitReady', '"percent":', '"rateBytes');
+    await ui.expect(
+      pageOf(held, 'pending-activities'),
+      'awaitCommitReady',
+      '"percent":',
+      '"rateBytes',
+    );
   });
 
   it('answers the described status query', async () => {
@@ -143,7 +150,11 @@ describe('the Web UI after a failure', () => {
   it('says why a request was refused', async () => {
     const refused = await blockflow.merge({ vm: 'nobody', disk: 'vda' });
     await expect(refused.result()).rejects.toThrow();
-    await ui.expect(pageOf(refused, 'timeline'), 'Failed', 'libvirt knows no VM of that name there');
+    await ui.expect(
+      pageOf(refused, 'timeline'),
+      'Failed',
+      'libvirt knows no VM of that name there',
+    );
     await ui.expect(pageOf(refused, 'user-metadata'), 'finished since', 'Result');
     await ui.expect(listWhere('BlockflowOutcome="refused"'), 'nobody/vda');
   });
