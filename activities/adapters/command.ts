@@ -60,7 +60,7 @@ export async function run(
     return result.stdout;
   } catch (error) {
     if (options.signal?.aborted) throw options.signal.reason;
-    if (error instanceof ExecaError) throw CommandError.from([file, ...args].join(' '), error as ExecaError);
-    throw error;
+    if (!(error instanceof ExecaError)) throw error;
+    throw CommandError.from([file, ...args].join(' '), error as ExecaError);
   }
 }
