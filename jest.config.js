@@ -15,5 +15,5 @@ export default {
   testMatch: ['<rootDir>/test/**/*.test.ts'],
   extensionsToTreatAsEsm: ['.ts'],
   transform,
-  testTimeout: 120_000,
+  testTimeout: 300_000,
 };

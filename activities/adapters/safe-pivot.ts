@@ -1,4 +1,5 @@
 /** Runs the safe pivot as a process that outlives the agent, and reads what it wrote. */
+import { existsSync } from 'node:fs';
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -98,7 +99,7 @@ export async function awaitPivotScript(resultFile: string): Promise<void> {
   await execa('flock', [lock(resultFile), 'true'], { stdio: 'ignore' });
 }
 
-/** One for all disks of a VM; it stays, since another disk's script may hold it. */
+/** One for all disks of a VM. */
 const lock = (resultFile: string) => resultFile.replace(/-[^-]+$/, '.lock');
 
 /** The report of the last pivot, null when none was begun. */
@@ -120,4 +121,7 @@ export async function readPivotReport(resultFile: string): Promise<PivotReport |
 /** Forgets a disk's report once its operation has ended. */
 export async function removePivotReport(resultFile: string): Promise<void> {
   await rm(resultFile, { force: true });
+  // Another disk's script may hold it: the end of that operation removes it then.
+  const held = ['-n', lock(resultFile), 'rm', '-f', lock(resultFile)];
+  if (existsSync(lock(resultFile))) await execa('flock', held, { stdio: 'ignore', reject: false });
 }
