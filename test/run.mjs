@@ -23,7 +23,7 @@ const checks = [
 ];
 const suites = [
   { name: 'fast', folders: ['unit', 'workflows', 'activities', 'replay'], limitMs: 5 * minutes },
-  { name: 'real', folders: ['real'], limitMs: 20 * minutes },
+  { name: 'real', folders: ['real'], limitMs: 45 * minutes },
   { name: 'web', folders: ['web'], limitMs: 5 * minutes },
 ];
 
