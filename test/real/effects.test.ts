@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { pivotResultFile } from '../../activities/adapters/safe-pivot.ts';
 import { effectNames, type EffectName } from '../../activities/effect.ts';
 import { observeEvents } from '../../activities/orchestrator/audit-log.ts';
+import { dailySample } from '../support/daily-sample.ts';
 import { armFault, isArmed } from '../support/faults.ts';
 import { addLayer } from '../support/layers.ts';
 import { expectLeftClean, SMALL } from '../support/merge-checks.ts';
@@ -141,7 +142,7 @@ async function passings(effect: EffectName): Promise<number> {
   return (await system.effects()).filter((line) => line.startsWith(`${effect} `)).length;
 }
 
-describe.each(effectNames)('%s', (effect) => {
+describe.each(dailySample(effectNames, 5))('%s', (effect) => {
   it.each(['twice', 'fail-after', 'fail-before'] as const)('%s', async (action) => {
     const name = scenarioOf[effect];
     if (!name) throw new Error(`no scenario in which ${effect} happens`);

@@ -1,6 +1,7 @@
 /** Every effect of a move, struck by every fault: the move still ends, once, with the same data. */
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { dailySample } from '../support/daily-sample.ts';
 import { armFault, isArmed, type Fault } from '../support/faults.ts';
 import { contents, copiers, defineOff, diskOf, listed } from '../support/move-scene.ts';
 import { recordOf, removalOf, startMove, startMoveSystem, VAULT } from '../support/move-scene.ts';
@@ -56,7 +57,7 @@ const effects = [
 ] as const satisfies Fault['effect'][];
 const actions = ['kill-after', 'twice'] as const;
 
-describe.each(effects)('%s', (effect) => {
+describe.each(dailySample(effects, 5))('%s', (effect) => {
   it.each(actions)('%s: the move ends once, with the same data', async (action) => {
     const to = at === POOL ? VAULT : POOL;
     armFault(system.trace, { effect, action });
