@@ -94,7 +94,8 @@ function poolCommands(virsh: VirshConnection) {
  * paused.
  */
 export function guestStateOf(domstate: string): GuestState {
-  if (/^(running|idle|no state)/.test(domstate)) return 'running';
+  // "in shutdown" is a QEMU that still ends: how it ended is known only afterwards.
+  if (/^(running|idle|no state|in shutdown)/.test(domstate)) return 'running';
   if (/^(paused|pmsuspended)/.test(domstate)) return 'paused';
   return 'off';
 }

@@ -98,5 +98,7 @@ async function lookOnce(
   const after = await lookAtDisk(deps, plan);
   if (topHasLeft(after, plan)) return { outcome: 'finished' };
   if (after.state === 'off') return { outcome: 'vm-stopped', reason: after.stateReason };
+  // Its end will tell more than the job's absence does; the lifecycle event brings the next look.
+  if (after.stateReason.startsWith('in shutdown')) return null;
   return { outcome: 'gone', reason: vanished ?? 'no job runs, and the chain is unchanged' };
 }
