@@ -42,7 +42,7 @@ export async function killPivotScript(uuid: string): Promise<void> {
   const leader = otherPids().find(
     (pid) =>
       argumentsOf(pid)[1]?.endsWith('safe-pivot.bash') &&
-      openPathsOf(pid).some((path) => path.endsWith(`pivot-${uuid}-vda.lock`)),
+      openPathsOf(pid).some((path) => path.endsWith(`pivot-${uuid}.lock`)),
   );
   if (leader === undefined) throw new Error(`no pivot script runs for ${uuid}`);
   process.kill(-leader, 'SIGKILL');
