@@ -34,7 +34,8 @@ for name in uuid disk base persistent record result lock; do
 done
 # Pivots of one VM never overlap: the second would take the guest that the first suspended for one
 # that the user paused, and pivot after the first has resumed it.
-# Who ends an operation removes the lock while holding it, so look whether it is still the one named.
+# Who ends an operation removes the lock while holding it, so look whether it is still the one
+# named.
 until [[ $lock -ef /dev/fd/9 ]]; do
   exec 9>"$lock"
   flock 9

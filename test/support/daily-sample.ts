@@ -3,8 +3,8 @@
 const DAY_MS = 86_400_000;
 
 /**
- * Every `every`-th item, beginning at another one each day; all items with BLOCKFLOW_ALL_CASES set, as
- * `npm run test:crash` does.
+ * Every `every`-th item, beginning at another one each day; all items with BLOCKFLOW_ALL_CASES set,
+ * as `npm run test:crash` does.
  */
 export function dailySample<T>(items: readonly T[], every: number, now = Date.now()): T[] {
   if (process.env['BLOCKFLOW_ALL_CASES']) return [...items];
