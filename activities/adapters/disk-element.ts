@@ -1,24 +1,12 @@
 /** The `<disk>` element of a persistent XML, changed as little as a switch of its source needs. */
-import { XMLBuilder, XMLParser } from 'fast-xml-parser';
+import { buildOrdered, parseOrdered, type Ordered } from './ordered-xml.ts';
 
-const options = {
-  ignoreAttributes: false,
-  attributeNamePrefix: '@',
-  preserveOrder: true,
-  parseTagValue: false,
-  parseAttributeValue: false,
-  trimValues: false,
-} as const;
-const parser = new XMLParser(options);
-const builder = new XMLBuilder({ ...options, suppressEmptyNode: true });
-
-type Ordered = Record<string, unknown> & { ':@'?: Record<string, string> };
 const inside = (nodes: Ordered[], tag: string): Ordered[] =>
   (nodes.find((n) => tag in n)?.[tag] as Ordered[] | undefined) ?? [];
 
 /** The element of one target; the document must have it. */
 export function diskElement(domainXml: string, target: string): Ordered {
-  const devices = inside(inside(parser.parse(domainXml) as Ordered[], 'domain'), 'devices');
+  const devices = inside(inside(parseOrdered(domainXml), 'domain'), 'devices');
   const disk = devices.find(
     (n) => 'disk' in n && child(n, 'target')?.[':@']?.['@dev'] === target,
   );
@@ -58,5 +46,5 @@ export function switchDiskSource(disk: Ordered, path: string, format: string): s
     ],
     ...(disk[':@'] ? { ':@': disk[':@'] } : {}),
   };
-  return String(builder.build([changed]));
+  return buildOrdered([changed]);
 }

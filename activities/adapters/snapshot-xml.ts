@@ -1,21 +1,7 @@
 /**
  * libvirt's snapshot metadata: which files a snapshot names, and the same document after a merge.
  */
-import { XMLBuilder, XMLParser } from 'fast-xml-parser';
-
-const options = {
-  ignoreAttributes: false,
-  attributeNamePrefix: '@',
-  preserveOrder: true,
-  parseTagValue: false,
-  parseAttributeValue: false,
-  trimValues: false,
-} as const;
-const parser = new XMLParser(options);
-const builder = new XMLBuilder({ ...options, suppressEmptyNode: true });
-
-/** preserveOrder's shape: one tag a node, attributes under `:@`. */
-type Ordered = Record<string, unknown> & { ':@'?: Record<string, string> };
+import { buildOrdered, parseOrdered, type Ordered } from './ordered-xml.ts';
 
 const children = (nodes: Ordered[], tag: string): Ordered[] =>
   nodes.flatMap((n) => (tag in n ? [n] : []));
@@ -37,7 +23,7 @@ export interface Snapshot {
 
 /** Parses one `<domainsnapshot>` document. */
 export function parseSnapshot(xml: string): Snapshot {
-  const root = parser.parse(xml) as Ordered[];
+  const root = parseOrdered(xml);
   const body = inside(children(root, 'domainsnapshot')[0], 'domainsnapshot');
   const text = inside(children(body, 'name')[0], 'name')[0]?.['#text'];
   return {
@@ -81,7 +67,7 @@ export function rewriteSnapshot(
   visit(snapshot.root, (node) => {
     if ('disk' in node) shorten(node['disk'] as Ordered[], gone, base);
   });
-  return String(builder.build(snapshot.root));
+  return buildOrdered(snapshot.root);
 }
 
 /**
@@ -130,5 +116,5 @@ export function renameSources(snapshot: Snapshot, renamed: ReadonlyMap<string, s
     const file = 'source' in node ? attributes?.['@file'] : undefined;
     if (attributes && file !== undefined) attributes['@file'] = renamed.get(file) ?? file;
   });
-  return String(builder.build(snapshot.root));
+  return buildOrdered(snapshot.root);
 }
