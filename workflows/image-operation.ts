@@ -15,6 +15,7 @@ import { auditLog, hostAgent, spmAgent, type Call } from './agents.ts';
 import { bandwidthUpdate, searchAttributes } from './contract.ts';
 import type { HostActivities, StorageActivities } from './contract.ts';
 import { mebibytes } from './details.ts';
+import { everyUpdateAnswered } from './operation.ts';
 import { imageDetails } from './image-details.ts';
 import { failureDetails } from './failures.ts';
 import { partFailure } from './image-failures.ts';
@@ -163,9 +164,12 @@ export async function runImageOperation<T extends { summary: string; outcome: st
       op.record(success.kind, result.summary, success.after(result)),
     );
     finish(op, result.summary, result.outcome);
+    await everyUpdateAnswered();
     return result;
   } catch (error) {
-    throw await CancellationScope.nonCancellable(() => recordFailure(op, error));
+    const told = await CancellationScope.nonCancellable(() => recordFailure(op, error));
+    await everyUpdateAnswered();
+    throw told;
   }
 }
 

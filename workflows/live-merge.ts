@@ -35,8 +35,9 @@ import { alreadyDone, commitRefused, finishKept, finishMerge, jobLost } from './
 import { ownFailure } from './failures.ts';
 import { giveUp, recordFailure, vmStopped } from './merge-ending.ts';
 import { planMerge } from './merge-planning.ts';
-import { goForwardOnly, openOperation, passPointOfNoReturn } from './operation.ts';
-import { returnBeforePoint, showInList, type Operation } from './operation.ts';
+import { everyUpdateAnswered, goForwardOnly, openOperation } from './operation.ts';
+import { passPointOfNoReturn, returnBeforePoint, showInList } from './operation.ts';
+import type { Operation } from './operation.ts';
 import { requestWords } from './request-words.ts';
 import type { LiveMergeInput, LiveMergeResult, MergePlan } from './schemas.ts';
 
@@ -53,9 +54,11 @@ export async function LiveMerge(input: LiveMergeInput): Promise<LiveMergeResult>
     await op.record('started', requestWords(input));
     const result = await merge(op);
     await op.refusal;
+    await everyUpdateAnswered();
     return result;
   } catch (error) {
     await CancellationScope.nonCancellable(() => recordFailure(op, error));
+    await everyUpdateAnswered();
     // The Web UI shows the first message of a chain: the reason, not "Activity task failed".
     throw ownFailure(error) ?? error;
   }

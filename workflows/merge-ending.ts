@@ -159,7 +159,9 @@ export async function vmStopped(op: Operation, plan: MergePlan, reason: string) 
   await op.host('ensureJobForgotten', job, 'remove the record of the job');
   return retry('vm-stopped', {
     attempted: `merging ${plan.top.path} into ${plan.base.path} of ${op.id}`,
-    now: `the VM stopped (${reason}) and QEMU's job with it; the chain is unchanged`,
+    now:
+      `the VM stopped (${reason}) and QEMU's job with it; ` +
+      'the chain is unchanged, no flushed write is lost',
     next: 'Repeat the request: it works with the VM down or running; start the VM as usual',
   });
 }

@@ -3,8 +3,10 @@
  * audit events.
  */
 import {
+  allHandlersFinished,
   CancellationScope,
   CancelledFailure,
+  condition,
   setCurrentDetails,
   setHandler,
   upsertSearchAttributes,
@@ -117,6 +119,13 @@ export function goForwardOnly(op: Operation): void {
 export function returnBeforePoint(op: Operation, note: string): void {
   op.enter(op.status.phase, { cancel: { possible: true, meaning: BEFORE }, note });
 }
+
+/**
+ * Resolves when everybody who sent an update has its answer: Temporal fails an update that its
+ * workflow does not wait for. It cannot last: without a job there is nothing to limit.
+ */
+export const everyUpdateAnswered = () =>
+  CancellationScope.nonCancellable(() => condition(allHandlersFinished));
 
 /** Search attributes cost an event each time, so only the phases one searches for are written. */
 export function showInList(op: Operation, outcome?: string): void {
