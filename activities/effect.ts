@@ -18,7 +18,6 @@ export const effectNames = [
   'qemu-img.rebase',
   'storage.quarantine-volume',
   'storage.unlink-volume',
-  'storage.remove-quarantine',
   'audit.append-event',
 ] as const;
 export type EffectName = (typeof effectNames)[number];

@@ -3,6 +3,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { hostQueue, ORCHESTRATOR_QUEUE } from '../workflows/contract.ts';
+import { poolLease, type PoolLease } from '../workflows/image-schemas.ts';
 import { auditEvent, chainObservation, diskRef, planOutcome } from '../workflows/schemas.ts';
 import type { AuditEvent, ChainObservation, PlanOutcome } from '../workflows/schemas.ts';
 import { isAlive, pollersOf } from './agents.ts';
@@ -50,6 +51,16 @@ export async function observeEvents(session: Session, filter: EventFilter): Prom
   const whole = { limit: 1000, ...filter };
   const asked = { question: 'reading the audit log', id: 'events', host: null };
   return auditEvent.array().parse(await ask(session, asked, 'ObserveEvents', whole));
+}
+
+/** The pools of a host and their SPMs, sorted by name. */
+export async function observeLeases(
+  session: Session,
+  host: string = session.host,
+): Promise<PoolLease[]> {
+  const asked = { question: `asking for the SPMs of host ${host}`, id: `spm ${host}`, host };
+  const leases = poolLease.array().parse(await ask(session, asked, 'ObserveLeases', { host }));
+  return leases.sort((a, b) => a.pool.localeCompare(b.pool));
 }
 
 export interface Question {

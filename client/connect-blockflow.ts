@@ -1,5 +1,6 @@
+import type { PoolLease } from '../workflows/image-schemas.ts';
 import type { AuditEvent, ChainObservation, PlanOutcome } from '../workflows/schemas.ts';
-import { observeChain, observeEvents, planMerge } from './ask-agents.ts';
+import { observeChain, observeEvents, observeLeases, planMerge } from './ask-agents.ts';
 import type { DiskName, EventFilter } from './ask-agents.ts';
 import { listOperations, type ListFilter, type OperationSummary } from './list-operations.ts';
 import { imageMethods, type ImageMethods } from './start-image.ts';
@@ -26,6 +27,8 @@ export interface Blockflow extends ImageMethods {
   plan(request: MergeRequest): Promise<PlanOutcome>;
   /** The audit log, oldest first. */
   events(filter?: EventFilter): Promise<AuditEvent[]>;
+  /** The pools of a host and their SPMs. */
+  spm(host?: string): Promise<PoolLease[]>;
   close(): Promise<void>;
 }
 
@@ -46,6 +49,7 @@ export async function connectBlockflow(options: ConnectOptions = {}): Promise<Bl
     chain: (disk) => observeChain(session, disk),
     plan: (request) => planMerge(session, request),
     events: (filter = {}) => observeEvents(session, filter),
+    spm: (host) => observeLeases(session, host),
     close: () => session.connection.close(),
   };
 }

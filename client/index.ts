@@ -17,6 +17,7 @@ export type {
   ImagePlan,
   ImagePlanOutcome,
   ImageRef,
+  PoolLease,
   RemovalPlan,
   RemoveImageResult,
   TransferResult,

@@ -12,6 +12,7 @@ import { defineEvents } from './commands/events.ts';
 import { defineCopy, defineMove, defineRm } from './commands/images.ts';
 import { defineList } from './commands/list.ts';
 import { defineMerge } from './commands/merge.ts';
+import { defineSpm } from './commands/spm.ts';
 import { defineStatus } from './commands/status.ts';
 import { defineBandwidth, defineDecide } from './commands/steer.ts';
 import { defineUp } from './commands/up.ts';
@@ -31,6 +32,7 @@ const commands: readonly DefineCommand[] = [
   defineBandwidth,
   defineDecide,
   defineEvents,
+  defineSpm,
   defineDoctor,
   defineUp,
   defineWorker,

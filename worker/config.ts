@@ -31,6 +31,8 @@ export const workerConfig = z.object({
   runtimeDir: z.string().default(runtimeDir),
   /** Address of the Prometheus endpoint, for example 127.0.0.1:9464; none by default. */
   metricsAddress: z.string().optional(),
+  /** An SPM agent that stands still for this long is ended, so that another one takes its pools. */
+  leaseSeconds: z.number().positive().default(20),
   /** Pools that an SPM agent serves; all active ones by default. */
   pools: z.array(z.string()).optional(),
 });

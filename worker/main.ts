@@ -1,6 +1,7 @@
 /** Entry point of one role as its own process: `blockflow worker ROLE` ends here. */
 import { connectWorker, createLog, installRuntime } from './runtime.ts';
-import { startRole, type Role, type RoleContext, type RoleName } from './roles.ts';
+import type { Role, RoleContext } from './role.ts';
+import { startRole, type RoleName } from './roles.ts';
 import type { WorkerConfig } from './config.ts';
 import { temporalConfig } from './temporal-config.ts';
 

@@ -5,7 +5,8 @@
 import type { Logger } from 'pino';
 import type { WorkerConfig } from './config.ts';
 import { stopSignal } from './main.ts';
-import { startRole, roleNames, type Role } from './roles.ts';
+import type { Role } from './role.ts';
+import { startRole, roleNames } from './roles.ts';
 import { connectWorker, createLog, installRuntime } from './runtime.ts';
 import { keepTemporalServer, type KeptServer } from './server-keeper.ts';
 import { lockState } from './state-lock.ts';

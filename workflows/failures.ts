@@ -38,6 +38,7 @@ export type RetryCode =
   | 'job-lost'
   | 'still-open'
   | 'libvirt-away'
+  | 'pool-away'
   | 'command-failed';
 export type FailureCode = RefusalCode | HoldCode | RetryCode | 'no-space' | 'lease-lost' | 'bug';
 
@@ -55,7 +56,7 @@ function failure(type: FailureType, details: FailureDetails, cause?: unknown): A
   return ApplicationFailure.create({
     message: `${details.attempted}: ${details.now}. ${details.next}`,
     type,
-    nonRetryable: type !== 'Retry' && type !== 'NoSpace',
+    nonRetryable: !['Retry', 'NoSpace', 'LeaseLost'].includes(type),
     details: [details],
     ...(cause instanceof Error ? { cause } : {}),
   });
@@ -72,6 +73,8 @@ export const retry = (code: RetryCode, words: Words, cause?: unknown) =>
 export const hold = (code: HoldCode, words: Words) => failure('Hold', { code, ...words });
 /** Waits: there is no space, and there may be later. */
 export const noSpace = (words: Words) => failure('NoSpace', { code: 'no-space', ...words });
+/** The agent may not change the pool any more; the one that may will do it. */
+export const leaseLost = (words: Words) => failure('LeaseLost', { code: 'lease-lost', ...words });
 /** An assertion of ours is false. The activity fails, never the guest. */
 export const bug = (now: string) =>
   failure('Bug', {

@@ -1,6 +1,7 @@
 /** Short workflows that only look: the plans behind `--dry-run`. */
 import { hostAgent, type Call } from './agents.ts';
-import type { ImagePlanOutcome, RemovalPlan, RemoveImageInput } from './image-schemas.ts';
+import type { ImagePlanOutcome, PoolLease } from './image-schemas.ts';
+import type { RemovalPlan, RemoveImageInput } from './image-schemas.ts';
 import { imageId, type ImageHostActivities, type PlanRequest } from './move-contract.ts';
 
 function agentOf(host: string): Call<ImageHostActivities> {
@@ -17,4 +18,9 @@ export function PlanImage(request: PlanRequest): Promise<ImagePlanOutcome> {
 export function PlanRemoval(input: RemoveImageInput): Promise<RemovalPlan> {
   const summary = `plan the removal of ${input.pool}/${input.volume}`;
   return agentOf(input.host)('observeRemovalPlan', input, summary);
+}
+
+/** The pools of a host and their SPMs. */
+export function ObserveLeases({ host }: { host: string }): Promise<PoolLease[]> {
+  return agentOf(host)('observeLeases', {}, `look who is the SPM of each pool of ${host}`);
 }

@@ -154,3 +154,22 @@ export type Reservation = z.infer<typeof reservation>;
 export type RemovalPlan = z.infer<typeof removalPlan>;
 export type TransferResult = z.infer<typeof transferResult>;
 export type RemoveImageResult = z.infer<typeof removeImageResult>;
+
+/** A pool and its SPM, as `blockflow spm` shows them. */
+export const poolLease = z.strictObject({
+  pool: z.string(),
+  type: z.string(),
+  /** Why no agent can serve this pool; null for a file pool. */
+  unserved: z.string().nullable(),
+  /** The present holder of the lease, or the last one; null when there never was one. */
+  last: z
+    .strictObject({
+      version: z.int().positive(),
+      holder: z.string(),
+      /** ISO 8601. */
+      since: z.string(),
+      isHeld: z.boolean(),
+    })
+    .nullable(),
+});
+export type PoolLease = z.infer<typeof poolLease>;

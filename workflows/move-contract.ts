@@ -8,6 +8,7 @@ import type {
   RemoveImageInput,
   Reservation,
 } from './image-schemas.ts';
+import type { PoolLease } from './image-schemas.ts';
 import type { NamedVolume } from './schemas.ts';
 
 /** The workflow id is the image, and its lock: a VM's disk excludes a merge of it. */
@@ -58,6 +59,8 @@ export interface ImageHostActivities {
   ): Promise<{ outcome: 'switched' } | { outcome: 'not-switched'; reason: string }>;
   ensureImageReleased(input: { jobId: string }): Promise<void>;
   observeRemovalPlan(input: RemoveImageInput): Promise<RemovalPlan>;
+  /** The active pools of the host, and who may change what is in them. */
+  observeLeases(input: object): Promise<PoolLease[]>;
 }
 
 /** Activities of the SPM agent of a pool on images. */

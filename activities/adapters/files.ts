@@ -1,7 +1,7 @@
 /** Files and file systems: one function per system call that blockflow needs. */
 import { randomUUID } from 'node:crypto';
 import { link, mkdir, open, readdir, readFile, realpath, rename } from 'node:fs/promises';
-import { rmdir, stat, statfs, unlink } from 'node:fs/promises';
+import { stat, statfs, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 export interface FileFacts {
@@ -63,18 +63,6 @@ export async function renameDurably(from: string, to: string): Promise<void> {
 export async function unlinkDurably(path: string): Promise<void> {
   await unlink(path);
   await syncFolder(dirname(path));
-}
-
-/** Removes a folder when it is empty; true when it is gone. */
-export async function removeEmptyFolder(path: string): Promise<boolean> {
-  try {
-    await rmdir(path);
-    return true;
-  } catch (error) {
-    if (missing(error)) return true;
-    if ((error as NodeJS.ErrnoException).code === 'ENOTEMPTY') return false;
-    throw error;
-  }
 }
 
 /** Names in a folder, empty when it does not exist. */

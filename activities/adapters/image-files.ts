@@ -7,10 +7,10 @@ import { copyFile, link, mkdir, open, rename, rm, truncate, writeFile } from 'no
 import { readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { listFolder, syncFolder } from './files.ts';
+import { OWN_FOLDER } from './pools.ts';
 
-const RESERVED = '.blockflow';
 export const reservationFolder = (poolFolder: string, jobId: string) =>
-  join(poolFolder, RESERVED, jobId);
+  join(poolFolder, OWN_FOLDER, jobId);
 
 /**
  * A volume's file by how far its copy is: `part` may be incomplete, `copied` is complete and
@@ -36,9 +36,9 @@ export async function writeReservation(folder: string, text: string): Promise<vo
 
 /** The texts of the reservations in a pool. */
 export async function readReservations(poolFolder: string): Promise<string[]> {
-  const jobs = await listFolder(join(poolFolder, RESERVED));
+  const jobs = await listFolder(join(poolFolder, OWN_FOLDER));
   const texts = jobs.map((job) =>
-    readFile(join(poolFolder, RESERVED, job, MANIFEST), 'utf8').catch(() => null),
+    readFile(join(poolFolder, OWN_FOLDER, job, MANIFEST), 'utf8').catch(() => null),
   );
   return (await Promise.all(texts)).filter((text) => text !== null);
 }

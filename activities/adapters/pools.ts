@@ -20,6 +20,9 @@ const pool = z.object({
 /** File pools: volumes are files in one folder. Block pools come later through the same seam. */
 export const filePoolTypes: readonly string[] = ['dir', 'fs', 'netfs'];
 
+/** Folder of ours in a pool's folder: a pool lists what is in it nowhere. */
+export const OWN_FOLDER = '.blockflow';
+
 export interface Pool {
   name: string;
   type: string;

@@ -7,6 +7,7 @@ import { ensureRecordSwitched } from './ensure-record-switched.ts';
 import { ensureVolumeCopied } from './ensure-volume-copied.ts';
 import { ensureBackingNames, ensureVolumeVerified } from './ensure-volume-verified.ts';
 import { observeImagePlan } from './observe-image-plan.ts';
+import { observeLeases } from './observe-leases.ts';
 import { observeRemovalPlan } from './observe-removal-plan.ts';
 
 export function createImageHostActivities(deps: HostDeps): ImageHostActivities {
@@ -20,5 +21,6 @@ export function createImageHostActivities(deps: HostDeps): ImageHostActivities {
     ensureRecordSwitched: beating((job) => ensureRecordSwitched(deps, job)),
     ensureImageReleased: beating((input) => ensureImageReleased(deps, input)),
     observeRemovalPlan: beating((input) => observeRemovalPlan(deps, input)),
+    observeLeases: beating(() => observeLeases(deps)),
   };
 }

@@ -2,12 +2,12 @@
  * The copies of an image in their pool: reserved out of sight, then named; or removed, when they
  * are not wanted.
  */
-import { basename, dirname, join } from 'node:path';
+import { basename, join } from 'node:path';
 import { refusedImage } from '../../workflows/image-failures.ts';
 import type { Reservation } from '../../workflows/image-schemas.ts';
 import type { ImageJob, ImageStorageActivities } from '../../workflows/move-contract.ts';
 import { bug } from '../../workflows/failures.ts';
-import { listFolder, observeFile, removeEmptyFolder, unlinkDurably } from '../adapters/files.ts';
+import { listFolder, observeFile, unlinkDurably } from '../adapters/files.ts';
 import { createFile, linkDurably, removeReservation } from '../adapters/image-files.ts';
 import { reservationFolder, stagedFile, writeReservation } from '../adapters/image-files.ts';
 import { filePoolTypes, observePools } from '../adapters/pools.ts';
@@ -76,10 +76,7 @@ export async function ensureReservationAbsent(
     await deps.effect('storage.unlink-copy', path, () => unlinkDurably(path));
     deleted.push(path);
   }
-  await deps.effect('storage.remove-reservation', folder, async () => {
-    await removeReservation(folder);
-    await removeEmptyFolder(dirname(folder));
-  });
+  await deps.effect('storage.remove-reservation', folder, () => removeReservation(folder));
   await deps.libvirt.refreshPool(pool);
   return { deleted };
 }

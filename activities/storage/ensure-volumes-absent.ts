@@ -5,12 +5,13 @@
  */
 import { basename, dirname, join } from 'node:path';
 import type { StorageActivities } from '../../workflows/contract.ts';
-import { bug, hold } from '../../workflows/failures.ts';
+import { bug, hold, retry } from '../../workflows/failures.ts';
 import type { NamedVolume } from '../../workflows/schemas.ts';
-import { canonical, observeFile, removeEmptyFolder } from '../adapters/files.ts';
+import { canonical, observeFile, type FileFacts } from '../adapters/files.ts';
 import { renameDurably, unlinkDurably } from '../adapters/files.ts';
 import { isUnlocked } from '../adapters/qemu-img.ts';
-import { filePoolTypes, observePools, poolOf, type Pool } from '../adapters/pools.ts';
+import { filePoolTypes, observePools, OWN_FOLDER, poolOf } from '../adapters/pools.ts';
+import type { Pool } from '../adapters/pools.ts';
 import type { Libvirt } from '../adapters/virsh.ts';
 import type { Effect } from '../effect.ts';
 
@@ -21,7 +22,9 @@ export interface StorageDeps {
 
 type Input = Parameters<StorageActivities['ensureVolumesAbsent']>[0];
 
-export const QUARANTINE = '.blockflow';
+/** Where a volume lies between its name's end and its own. */
+export const tombOf = (path: string, jobId: string) =>
+  join(dirname(path), OWN_FOLDER, `${jobId}-${basename(path)}`);
 
 export async function ensureVolumesAbsent(
   deps: StorageDeps,
@@ -34,10 +37,6 @@ export async function ensureVolumesAbsent(
     const regained = await ensureVolumeAbsent(deps, pools, jobId, volume);
     if (regained !== null) deleted.push(volume.path);
     regainedBytes += regained ?? 0;
-  }
-  const folders = new Set(volumes.map((volume) => join(dirname(volume.path), QUARANTINE)));
-  for (const folder of folders) {
-    await deps.effect('storage.remove-quarantine', folder, () => removeEmptyFolder(folder));
   }
   for (const name of new Set(volumes.map((volume) => volume.pool))) {
     await deps.libvirt.refreshPool(name);
@@ -56,8 +55,9 @@ async function ensureVolumeAbsent(
   if (!pool || pool.name !== volume.pool || !filePoolTypes.includes(pool.type)) {
     throw bug(`${volume.path} was to be deleted, but is not directly inside pool ${volume.pool}`);
   }
-  const tomb = join(dirname(volume.path), QUARANTINE, `${jobId}-${basename(volume.path)}`);
+  const tomb = tombOf(volume.path, jobId);
   const [named, buried] = await Promise.all([observeFile(volume.path), observeFile(tomb)]);
+  if (!named && !buried) await assertMounted(volume);
   if (named && named.identity !== volume.identity && !buried) return null;
   if (named?.identity === volume.identity) {
     if (!(await isUnlocked(volume.path))) throw inUse(volume);
@@ -72,6 +72,18 @@ async function ensureVolumeAbsent(
   }
   await deps.effect('storage.unlink-volume', tomb, () => unlinkDurably(tomb));
   return quarantined.allocatedBytes;
+}
+
+/** A file of a file system that is not mounted seems to be gone. */
+async function assertMounted({ path, identity }: NamedVolume): Promise<void> {
+  const folder = dirname(path);
+  const device = (facts: FileFacts | null) => facts?.identity.split(':')[0];
+  if (device(await observeFile(folder)) === identity.split(':')[0]) return;
+  throw retry('pool-away', {
+    attempted: `deleting ${path}`,
+    now: `${folder} is not the file system that it was when this was planned`,
+    next: 'Mount it again; blockflow goes on by itself',
+  });
 }
 
 function inUse(volume: NamedVolume) {

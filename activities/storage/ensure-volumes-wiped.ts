@@ -2,7 +2,6 @@
  * Overwrites volumes before their deletion: really, since `vol-wipe` of a sparse file only
  * truncates it.
  */
-import { basename, dirname, join } from 'node:path';
 import { hold } from '../../workflows/failures.ts';
 import type { ImageStorageActivities } from '../../workflows/move-contract.ts';
 import type { NamedVolume } from '../../workflows/schemas.ts';
@@ -10,7 +9,7 @@ import { observeFile, renameDurably } from '../adapters/files.ts';
 import { dataExtents } from '../adapters/image-compare.ts';
 import { overwrite } from '../adapters/image-files.ts';
 import { isUnlocked } from '../adapters/qemu-img.ts';
-import { QUARANTINE, type StorageDeps } from './ensure-volumes-absent.ts';
+import { tombOf, type StorageDeps } from './ensure-volumes-absent.ts';
 
 /**
  * Takes each volume out of sight first, to where `ensureVolumesAbsent` finds and unlinks it; so
@@ -22,7 +21,7 @@ export async function ensureVolumesWiped(
   { jobId, volumes }: Parameters<ImageStorageActivities['ensureVolumesWiped']>[0],
 ): Promise<void> {
   for (const volume of volumes) {
-    const tomb = join(dirname(volume.path), QUARANTINE, `${jobId}-${basename(volume.path)}`);
+    const tomb = tombOf(volume.path, jobId);
     await quarantine(deps, volume, tomb);
     if ((await observeFile(tomb))?.identity !== volume.identity) continue;
     const extents = await dataExtents(tomb);

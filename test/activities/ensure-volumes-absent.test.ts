@@ -7,6 +7,7 @@ import type { Libvirt } from '../../activities/adapters/virsh.ts';
 import { createEffect, type EffectHook } from '../../activities/effect.ts';
 import { ensureVolumesAbsent } from '../../activities/storage/ensure-volumes-absent.ts';
 import { failureDetails } from '../../workflows/failures.ts';
+import { poolFiles } from '../support/pool-files.ts';
 
 const JOB = '11111111-2222-4333-8444-555555555555';
 const PATH = process.env['PATH'];
@@ -56,12 +57,12 @@ const failureOf = (promise: Promise<unknown>) =>
   promise.then(() => null, (error: unknown) => failureDetails(error));
 
 describe('ensureVolumesAbsent', () => {
-  it('deletes the planned files and leaves nothing, also no folder of its own', async () => {
+  it('deletes the planned files and leaves nothing', async () => {
     const [a, b] = [await volume('a.qcow2'), await volume('b.qcow2')];
     await volume('other.qcow2');
     const done = await ensure([a, b]);
     expect(done).toMatchObject({ deleted: [a.path, b.path], regainedBytes: 16384 });
-    expect(await readdir(pool)).toEqual(['other.qcow2']);
+    expect(await poolFiles(pool)).toEqual(['other.qcow2']);
     expect(refreshed).toEqual(['images']);
     expect(await ensure([a, b])).toMatchObject({ regainedBytes: 0 });
   });
@@ -73,7 +74,7 @@ describe('ensureVolumesAbsent', () => {
     await rm(planned.path);
     await volume('a.qcow2');
     expect(await ensure([planned])).toEqual({ deleted: [], regainedBytes: 0 });
-    expect(await readdir(pool)).toEqual(['a.qcow2']);
+    expect(await poolFiles(pool)).toEqual(['a.qcow2']);
   });
 
   it('fails as a bug for a path outside its pool, and touches nothing', async () => {
@@ -85,7 +86,7 @@ describe('ensureVolumesAbsent', () => {
     const elsewhere = { ...(await volume('c.qcow2')), pool: 'other' };
     expect(await failureOf(ensure([elsewhere]))).toMatchObject({ type: 'Bug' });
     expect((await readdir(root)).sort()).toEqual(['a.qcow2', 'bin', 'pool']);
-    expect((await readdir(pool)).sort()).toEqual(['c.qcow2', 'folder']);
+    expect(await poolFiles(pool)).toEqual(['c.qcow2', 'folder']);
   });
 
   it('goes on where a crash between rename and unlink left it', async () => {
@@ -93,10 +94,10 @@ describe('ensureVolumesAbsent', () => {
     const dies: EffectHook = (name, _target, run) =>
       name === 'storage.unlink-volume' ? Promise.reject(new Error('dies')) : run();
     await expect(ensure([planned], dies)).rejects.toThrow('dies');
-    expect(await readdir(pool)).toEqual(['.blockflow']);
+    expect(await poolFiles(pool)).toEqual([`.blockflow/${JOB}-a.qcow2`]);
     const done = await ensure([planned]);
     expect(done).toEqual({ deleted: [planned.path], regainedBytes: 8192 });
-    expect(await readdir(pool)).toEqual([]);
+    expect(await poolFiles(pool)).toEqual([]);
   });
 
   it('deletes what it buried although another file has the name by now', async () => {
@@ -106,7 +107,7 @@ describe('ensureVolumesAbsent', () => {
     await expect(ensure([planned], dies)).rejects.toThrow('dies');
     await volume('a.qcow2');
     await ensure([planned]);
-    expect(await readdir(pool)).toEqual(['a.qcow2']);
+    expect(await poolFiles(pool)).toEqual(['a.qcow2']);
   });
 
   it('holds when somebody has opened the volume since its proof', async () => {
@@ -114,6 +115,6 @@ describe('ensureVolumesAbsent', () => {
     await qemuIo('echo \'Failed to get "write" lock\' >&2; exit 1');
     const found = { type: 'Hold', details: { code: 'unproven' } };
     expect(await failureOf(ensure([planned]))).toMatchObject(found);
-    expect(await readdir(pool)).toEqual(['a.qcow2']);
+    expect(await poolFiles(pool)).toEqual(['a.qcow2']);
   });
 });

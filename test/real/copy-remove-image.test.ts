@@ -1,4 +1,5 @@
 import { execa } from 'execa';
+import { once } from 'node:events';
 import { link, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -6,8 +7,9 @@ import { failureDetails } from '../../workflows/failures.ts';
 import { SMALL } from '../support/merge-checks.ts';
 import { POOL } from '../support/merge-scene.ts';
 import { contents, copiers, defineOff, digests, diskOf } from '../support/move-scene.ts';
-import { inVault, listed, recordOf, startCopy, startMove } from '../support/move-scene.ts';
+import { inVault, recordOf, startCopy, startMove } from '../support/move-scene.ts';
 import { startMoveSystem, startOffScene, startRemoval, VAULT } from '../support/move-scene.ts';
+import { poolFiles } from '../support/pool-files.ts';
 import { backingName } from '../support/relative-chain.ts';
 import type { System } from '../support/system.ts';
 import { waitUntil } from '../support/wait-until.ts';
@@ -52,7 +54,7 @@ describe('CopyImage', () => {
     expect(await contents(copies)).toEqual(data);
     expect(await backingName(copies[2] as string)).toBe(copies[1]);
     expect(await backingName(copies[1] as string)).toBe(copies[0]);
-    expect(await listed(inVault(system, ''))).toEqual(names);
+    expect(await poolFiles(inVault(system, ''))).toEqual(names);
     expect(await copiers(system)).toEqual([]);
   });
 
@@ -61,7 +63,7 @@ describe('CopyImage', () => {
     const image = { kind: 'volume', pool: POOL, volume: 'one.qcow2', format: 'qcow2' } as const;
     const copy = await startCopy(system, { image, to: POOL, name: 'two' });
     expect(await copy.result()).toMatchObject({ chainAfter: [join(images(), 'two.qcow2')] });
-    expect(await listed(images())).toEqual(expect.arrayContaining(['one.qcow2', 'two.qcow2']));
+    expect(await poolFiles(images())).toEqual(expect.arrayContaining(['one.qcow2', 'two.qcow2']));
   });
 });
 
@@ -84,7 +86,7 @@ describe('RemoveImage', () => {
     await startOffScene(system, { vm: 'kept', layers: 1, guest: SMALL });
     await system.host.virsh('detach-disk', 'kept', 'vda', '--config');
     expect(await refusal('kept-snap1.qcow2')).toBe('volume-in-use');
-    expect(await listed(images())).toEqual(
+    expect(await poolFiles(images())).toEqual(
       expect.arrayContaining(['base.qcow2', 'kept-snap1.qcow2', 'over.qcow2', 'user.qcow2']),
     );
   });
@@ -98,8 +100,7 @@ describe('RemoveImage', () => {
       outcome: 'removed',
       deleted: [base, join(images(), 'old-1.qcow2')],
     });
-    expect(await listed(images())).not.toContain('old.qcow2');
-    expect(await listed(images())).not.toContain('.blockflow');
+    expect(await poolFiles(images())).not.toContain('old.qcow2');
   });
 
   it('overwrites what was written before it deletes with --wipe', async () => {
@@ -119,14 +120,17 @@ describe('RemoveImage', () => {
 
   it('keeps trying to delete what a move left, and the move does not wait for it', async () => {
     const file = await defineOff(system, 'slowly');
-    const move = await startMove(system, { image: diskOf('slowly') });
     const reader = execa('qemu-io', ['-r', '-f', 'raw', file], { stdin: 'pipe', reject: false });
+    // It answers once it has opened the file, and so has its locks.
+    reader.stdin.write('length\n');
+    await once(reader.stdout, 'data');
+    const move = await startMove(system, { image: diskOf('slowly') });
     const result = await move.result();
     expect(result).toMatchObject({ outcome: 'moved' });
     expect(await recordOf(system, 'slowly')).toBe(inVault(system, file));
     const removal = system.client.workflow.getHandle(result.removal ?? '');
     await waitUntil('an attempt', async () => (await removal.describe()).historyLength > 5);
-    expect(await listed(images())).toContain('slowly.qcow2');
+    expect(await poolFiles(images())).toContain('slowly.qcow2');
     reader.kill();
     await reader;
     expect(await removal.result()).toMatchObject({ outcome: 'removed', deleted: [file] });

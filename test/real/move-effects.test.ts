@@ -3,9 +3,10 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { dailySample } from '../support/daily-sample.ts';
 import { armFault, isArmed, type Fault } from '../support/faults.ts';
-import { contents, copiers, defineOff, diskOf, listed } from '../support/move-scene.ts';
+import { contents, copiers, defineOff, diskOf } from '../support/move-scene.ts';
 import { recordOf, removalOf, startMove, startMoveSystem, VAULT } from '../support/move-scene.ts';
 import { POOL } from '../support/merge-scene.ts';
+import { poolFiles } from '../support/pool-files.ts';
 import { takeExternalSnapshot } from '../support/snapshots.ts';
 import type { System } from '../support/system.ts';
 
@@ -66,8 +67,8 @@ describe.each(dailySample(effects, 5))('%s', (effect) => {
     expect(result).toMatchObject({ outcome: 'moved', chainAfter: chain(to), warnings: [] });
     await whileReviving(removalOf(system, result));
     expect(isArmed(system.trace)).toBe(false);
-    expect(await listed(folder(at))).toEqual([]);
-    expect(await listed(folder(to))).toEqual(names);
+    expect(await poolFiles(folder(at))).toEqual([]);
+    expect(await poolFiles(folder(to))).toEqual(names);
     expect(await contents(chain(to))).toEqual(data);
     expect(await recordOf(system, VM)).toBe(chain(to)[1]);
     const snapshot = await system.host.virsh('snapshot-dumpxml', VM, 's1');

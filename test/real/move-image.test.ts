@@ -5,15 +5,9 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { SMALL } from '../support/merge-checks.ts';
 import { POOL, startScene, type Scene } from '../support/merge-scene.ts';
 import { contents, copiers, digests, diskOf, expectBoots } from '../support/move-scene.ts';
-import {
-  defineOff,
-  inVault,
-  listed,
-  recordOf,
-  removalOf,
-  startMove,
-} from '../support/move-scene.ts';
+import { defineOff, inVault, recordOf, removalOf, startMove } from '../support/move-scene.ts';
 import { startMoveSystem, startOffScene } from '../support/move-scene.ts';
+import { poolFiles } from '../support/pool-files.ts';
 import { addLayer, backingName } from '../support/relative-chain.ts';
 import type { System } from '../support/system.ts';
 
@@ -46,9 +40,9 @@ describe('MoveImage of a VM disk', () => {
     const result = await moved(diskOf('three'));
     expect(result).toMatchObject({ chainBefore: chain, chainAfter: targets });
     expect(await recordOf(system, 'three')).toBe(targets[2]);
-    expect(await listed(images())).toEqual([]);
+    expect(await poolFiles(images())).toEqual([]);
     const names = ['three-snap1.qcow2', 'three-snap2.qcow2', 'three.qcow2'];
-    expect(await listed(dirname(targets[0] as string))).toEqual(names);
+    expect(await poolFiles(dirname(targets[0] as string))).toEqual(names);
     expect(await contents(targets)).toEqual(before);
     expect(await backingName(targets[2] as string)).toBe(targets[1]);
     for (const name of ['s1', 's2']) {
@@ -121,6 +115,6 @@ describe('MoveImage of an image of no VM', () => {
     const { stdout } = await execa('qemu-img', ['info', '-f', 'qcow2', target]);
     expect(stdout).toContain('inside');
     expect(stdout).toContain('name: dirty');
-    expect(await listed(images())).not.toContain('odd.qcow2');
+    expect(await poolFiles(images())).not.toContain('odd.qcow2');
   });
 });

@@ -39,7 +39,7 @@ const DEFAULTS: GuestParameters = {
   slots: 64,
   strideSectors: 128,
   sectorsPerWrite: 1,
-  writesPerSecond: 200,
+  writesPerSecond: 100,
   ackEvery: 1,
   readBackEvery: 16,
   regionStartSector: MIB_SECTORS,

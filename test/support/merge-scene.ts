@@ -1,12 +1,13 @@
 /**
  * A running guest with layers, in a pool of a whole system: what most tests of a merge begin with.
  */
-import { readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { createGuestDisk } from './guest-disk.ts';
 import type { GuestParameters } from './guest-sector.ts';
 import { defineGuest, type Guest } from './guest.ts';
 import { expectNoLoss, verifyGuestData } from './oracle.ts';
+import { OWN_FOLDER } from '../../activities/adapters/pools.ts';
+import { poolFiles } from './pool-files.ts';
 import { takeExternalSnapshot } from './snapshots.ts';
 import { startSystem, type System, type SystemOptions } from './system.ts';
 
@@ -17,7 +18,7 @@ export interface Scene {
   /** Paths of the chain, base-most first. */
   chain: string[];
   /**
-   * Names of this guest's files in the pool's folder, sorted; `.blockflow` too when it is there.
+   * Names of this guest's files in the pool's folder, sorted; also what is in `.blockflow` there.
    */
   files(): Promise<string[]>;
   /**
@@ -94,14 +95,14 @@ export function asScene(system: System, guest: Guest, chain: string[]): Scene {
   const ours =
     ({ name: vm }: Guest) =>
     (name: string) =>
-      name.startsWith(`${vm}.`) || name.startsWith(`${vm}-`) || name === '.blockflow';
+      name.startsWith(`${vm}.`) || name.startsWith(`${vm}-`) || name.startsWith(OWN_FOLDER);
   return {
     system,
     guest,
     pool,
     chain,
     files: async () => {
-      const names = await Promise.all(folders.map((folder) => readdir(folder)));
+      const names = await Promise.all(folders.map(poolFiles));
       return names.flat().filter(ours(guest)).sort();
     },
     verifyAfterCrash: () => verifyAfterCrash(guest),

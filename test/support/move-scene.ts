@@ -4,12 +4,12 @@
  */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { expect } from '@jest/globals';
 import type { Client, WorkflowHandle } from '@temporalio/client';
 import { execa } from 'execa';
+import { OWN_FOLDER } from '../../activities/adapters/pools.ts';
 import { ORCHESTRATOR_QUEUE } from '../../workflows/contract.ts';
 import { copyImageInput, moveImageInput, removeImageInput } from '../../workflows/image-schemas.ts';
 import type { CopyImageRequest, MoveImageRequest } from '../../workflows/image-schemas.ts';
@@ -20,6 +20,7 @@ import { createGuestDisk, type ImageFormat } from './guest-disk.ts';
 import { defineGuest } from './guest.ts';
 import { POOL, startScene, startSharedSystem } from './merge-scene.ts';
 import type { Scene, SceneOptions } from './merge-scene.ts';
+import { poolFiles } from './pool-files.ts';
 import { growOverlay } from './snapshots.ts';
 import { HOST, type System, type SystemOptions } from './system.ts';
 import { waitUntil } from './wait-until.ts';
@@ -114,9 +115,6 @@ export async function contents(files: readonly string[], formats: readonly strin
   return found;
 }
 
-/** Names in a folder, sorted. */
-export const listed = async (folder: string) => (await readdir(folder)).sort();
-
 /** Waits until the source's removal, which a move does not wait for, has ended. */
 export async function removalOf(system: System, result: TransferResult) {
   expect(result.removal).not.toBeNull();
@@ -168,10 +166,10 @@ export async function copiers({ runtimeDir }: System): Promise<number[]> {
  * daemon.
  */
 export async function expectNothingLeft(system: System, names: readonly string[]): Promise<void> {
-  const there = await listed(join(system.host.pools, POOL));
+  const there = await poolFiles(join(system.host.pools, POOL));
   expect(there).toEqual(expect.arrayContaining([...names]));
-  expect(there).not.toContain('.blockflow');
-  expect(await listed(join(system.host.pools, VAULT))).toEqual([]);
+  expect(there.filter((name) => name.startsWith(OWN_FOLDER))).toEqual([]);
+  expect(await poolFiles(join(system.host.pools, VAULT))).toEqual([]);
   expect(await copiers(system)).toEqual([]);
 }
 

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
+import type { WorkerConfig } from '../../worker/config.ts';
 import { roleNames, type RoleName } from '../../worker/roles.ts';
 import { startTemporalServer, type TemporalServer } from '../../worker/temporal-server.ts';
 import { operationId, ORCHESTRATOR_QUEUE, searchAttributes } from '../../workflows/contract.ts';
@@ -21,6 +22,10 @@ import { waitUntil } from './wait-until.ts';
 export const HOST = 'h1';
 const roleScript = fileURLToPath(new URL('role-process.ts', import.meta.url));
 
+/** A process of a role; there may be a second SPM agent. */
+export type Instance = RoleName | 'spm2';
+const roleOf = (name: Instance): RoleName => (name === 'spm2' ? 'spm' : name);
+
 type MergeOperation = WorkflowHandle<(input: unknown) => Promise<LiveMergeResult>>;
 
 export interface System {
@@ -31,21 +36,24 @@ export interface System {
   runtimeDir: string;
   /** One line for each effect that any role let through its door, in order. */
   trace: string;
-  startRole(name: RoleName, faults?: readonly Fault[]): Promise<void>;
+  startRole(name: Instance, faults?: readonly Fault[]): Promise<void>;
   /** SIGKILL by default; returns when the process is gone. */
-  killRole(name: RoleName, signal?: NodeJS.Signals): Promise<void>;
+  killRole(name: Instance, signal?: NodeJS.Signals): Promise<void>;
   /** Resolves when the role's process has ended, for example by a planned fault. */
-  roleEnded(name: RoleName): Promise<RoleEnd | undefined>;
-  signalRole(name: RoleName, signal: NodeJS.Signals): void;
+  roleEnded(name: Instance): Promise<RoleEnd | undefined>;
+  signalRole(name: Instance, signal: NodeJS.Signals): void;
   /**
    * Resolves when a planned fault has stopped the role; `signalRole(name, 'SIGCONT')` ends that.
    */
-  roleStopped(name: RoleName): Promise<void>;
+  roleStopped(name: Instance): Promise<void>;
   /** Process id of a running role. */
-  rolePid(name: RoleName): number;
+  rolePid(name: Instance): number;
   killTemporal(): Promise<void>;
   startTemporal(): Promise<void>;
-  /** Starts again what was killed, and roles with planned faults: the next test finds all whole. */
+  /**
+   * Starts again what was killed, and roles with planned faults: the next test finds all whole. The
+   * second SPM agent is ended.
+   */
   revive(): Promise<void>;
   /** Starts a LiveMerge on this host as the client library does. */
   merge(request: Omit<LiveMergeRequest, 'host'>): Promise<MergeOperation>;
@@ -60,6 +68,8 @@ export interface SystemOptions {
   /** Makes the folder, below the host's, that comes first on the PATH of the roles. */
   pathFolder?: (root: string) => string;
   faults?: Partial<Record<RoleName, readonly Fault[]>>;
+  /** More of the workers' configuration. */
+  config?: Partial<WorkerConfig>;
 }
 
 /** Starts everything and returns when every role has said that it is ready. */
@@ -69,10 +79,10 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   const connection = await Connection.connect({ address: temporal.address });
   const client = new Client({ connection });
   let temporalRuns = true;
-  const config = { host: HOST, libvirtUri: host.uri, stateDir, runtimeDir };
+  const config = { host: HOST, libvirtUri: host.uri, stateDir, runtimeDir, ...options.config };
   const processes: RoleProcesses = new Map();
-  const start = async (name: RoleName, faults: readonly Fault[] = []) => {
-    const args = [name, JSON.stringify(config), JSON.stringify(faults), trace];
+  const start = async (name: Instance, faults: readonly Fault[] = []) => {
+    const args = [roleOf(name), JSON.stringify(config), JSON.stringify(faults), trace];
     const log = join(host.root, `${name}.log`);
     const env = { TEMPORAL_ADDRESS: temporal.address, NODE_OPTIONS: '', ...path };
     const faulty = faults.length > 0;
@@ -103,11 +113,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
     async revive() {
       if (!temporalRuns) await system.startTemporal();
       if (!host.libvirtdRuns()) await host.startLibvirtd();
-      for (const [name, role] of processes) {
-        if (!role.isOver() && !role.faulty) continue;
-        await system.killRole(name);
-        await system.startRole(name);
-      }
+      await reviveRoles(processes, start);
     },
     merge: (request) => startMerge(client, { ...request, host: HOST }),
     effects: () => linesOf(trace),
@@ -141,19 +147,33 @@ const portOf = (address: string) => Number(address.split(':').at(-1));
 const linesOf = async (file: string) =>
   (await readFile(file, 'utf8').catch(() => '')).split('\n').filter(Boolean);
 
-type RoleProcesses = Map<RoleName, RoleProcess & { faulty: boolean }>;
+async function reviveRoles(
+  processes: RoleProcesses,
+  start: (name: Instance) => Promise<void>,
+): Promise<void> {
+  for (const [name, role] of processes) {
+    const isSecond = name === 'spm2';
+    if (!isSecond && !role.isOver() && !role.faulty) continue;
+    role.kill('SIGKILL');
+    await role.ended;
+    processes.delete(name);
+    if (!isSecond) await start(name);
+  }
+}
+
+type RoleProcesses = Map<Instance, RoleProcess & { faulty: boolean }>;
 
 function controlRoles(processes: RoleProcesses) {
-  const rolePid = (name: RoleName) => processes.get(name)?.pid ?? 0;
+  const rolePid = (name: Instance) => processes.get(name)?.pid ?? 0;
   return {
     rolePid,
-    async killRole(name: RoleName, signal: NodeJS.Signals = 'SIGKILL') {
+    async killRole(name: Instance, signal: NodeJS.Signals = 'SIGKILL') {
       processes.get(name)?.kill(signal);
       await processes.get(name)?.ended;
     },
-    roleEnded: async (name: RoleName) => processes.get(name)?.ended,
-    roleStopped: (name: RoleName) => isStopped(rolePid(name), name),
-    signalRole: (name: RoleName, signal: NodeJS.Signals) => processes.get(name)?.kill(signal),
+    roleEnded: async (name: Instance) => processes.get(name)?.ended,
+    roleStopped: (name: Instance) => isStopped(rolePid(name), name),
+    signalRole: (name: Instance, signal: NodeJS.Signals) => processes.get(name)?.kill(signal),
   };
 }
 
@@ -210,10 +230,7 @@ async function startRoleProcess(
     },
   );
   let over = false;
-  const ended = child.then(({ exitCode, signal }) => {
-    over = true;
-    return { exitCode, signal };
-  });
+  const ended = child.then(({ exitCode, signal }) => ((over = true), { exitCode, signal }));
   const isReady = async () => {
     const text = (await readFile(logFile, 'utf8').catch(() => '')).slice(before);
     if (over) throw new Error(`${args[0]} ended while it started: ${text.slice(-2000)}`);

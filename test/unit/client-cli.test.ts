@@ -30,6 +30,7 @@ test('the commands are those of the README', () => {
     'bandwidth',
     'decide',
     'events',
+    'spm',
     'doctor',
     'up',
     'worker',

@@ -1,0 +1,14 @@
+/** What a pool's folder holds, in the eyes of a test. */
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { OWN_FOLDER } from '../../activities/adapters/pools.ts';
+
+/** Sorted names, blockflow's own as `.blockflow/NAME`; without the lease, which always stays. */
+export async function poolFiles(folder: string): Promise<string[]> {
+  const names = await readdir(folder);
+  const own = names.includes(OWN_FOLDER) ? await readdir(join(folder, OWN_FOLDER)) : [];
+  return [
+    ...names.filter((name) => name !== OWN_FOLDER),
+    ...own.filter((name) => name !== 'lease').map((name) => join(OWN_FOLDER, name)),
+  ].sort();
+}
