@@ -12,8 +12,7 @@ export LC_ALL=C
 pivot=unknown resumed=no
 
 report() {
-  printf '%s\n' "guest=$guest" "pivot=$pivot" "resumed=$resumed" "$@" >"$result.new"
-  mv "$result.new" "$result"
+  printf '%s\n' "guest=$guest" "pivot=$pivot" "resumed=$resumed" "$@" >"$result"
 }
 coproc session { exec virsh -q -c "$uri" 2>&1; }
 # Sends one command and leaves its answer in $reply; fails when virsh or libvirtd is gone. virsh
@@ -42,10 +41,8 @@ until [[ $lock -ef /dev/fd/9 ]]; do
 done 2>/dev/null
 ask "domstate $uuid" || exit 1
 [[ $reply == *paused* || $reply == *pmsuspended* ]] && guest=paused || guest=running
-scopes=--live
-[[ $persistent == yes ]] && scopes+=' --config'
 report
-ask "metadata $uuid --uri urn:blockflow:job:$disk --key blockflow --set '$record' $scopes" || {
+ask "metadata $uuid --uri urn:blockflow:job:$disk --key blockflow --set '$record' --live" || {
   resumed=yes
   report
   exit 1

@@ -44,10 +44,10 @@ export interface Pivots {
  */
 export function createPivots(uri: string): Pivots {
   let closed = false;
-  let waiting: Script | null = null;
+  let waiting: Script | null = startScript(uri);
   const take = () => {
     const script = waiting?.ended === false ? waiting : startScript(uri);
-    waiting = closed ? null : startScript(uri);
+    waiting = null;
     return script;
   };
   return {
@@ -56,6 +56,8 @@ export function createPivots(uri: string): Pivots {
       const { uuid, disk, base, persistent, record, resultFile } = request;
       const lines = [uuid, disk, base, persistent ? 'yes' : 'no', record, resultFile];
       await take().run([...lines, lock(resultFile)]);
+      // Not before: its start would take time from the pivot.
+      waiting ??= closed ? null : startScript(uri);
       return readPivotReport(resultFile);
     },
     close() {

@@ -14,18 +14,20 @@ export interface DiskLook extends DomainInfo {
    * gone.
    */
   disk: XmlDisk | null;
-  /** Active source that the persistent XML names; null for a transient domain. */
+  /** Active source that the persistent XML names; null while the VM runs, and without one. */
   persistentSource: string | null;
   record: JobRecord | null;
 }
 
 export async function lookAtDisk(deps: HostDeps, plan: MergePlan): Promise<DiskLook> {
   const { libvirt } = deps;
-  const [info, live, persistent] = await Promise.all([
+  const [info, live] = await Promise.all([
     libvirt.domainInfo(plan.vmUuid),
     libvirt.currentXml(plan.vmUuid).then((xml) => xml && parseDomain(xml)),
-    plan.persistent ? libvirt.inactiveXml(plan.vmUuid).then(parseDomain) : null,
   ]);
+  // Between READY and the pivot every question counts.
+  const isAsked = plan.persistent && info.state !== 'running';
+  const persistent = isAsked ? parseDomain(await libvirt.inactiveXml(plan.vmUuid)) : null;
   const domain = info.state === 'off' && persistent ? persistent : live;
   const diskOf = async (d: XmlDomain | null) => {
     const disk = d?.disks.find(({ target }) => target === plan.disk);

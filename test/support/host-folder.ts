@@ -4,8 +4,8 @@
  */
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { cp, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { cp, mkdir, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 
 import {
   argumentsOf,
@@ -26,13 +26,21 @@ const PROGRAMS_OF_A_HOST = /^(perl|libvirtd|virtlogd|dnsmasq|qemu-system-.*)$/;
  */
 const PROGRAMS_OF_BLOCKFLOW = /^(node|temporal.*)$/;
 
+/**
+ * The host's /run/libvirt is in memory, as /run is everywhere: libvirt flushes a file there at
+ * every change of a domain, also between suspend and resume.
+ */
+const runFolder = (root: string) => join('/dev/shm/blockflow-test', basename(root), 'run');
+
 /** Makes the empty folder of a new host, owned by this process, and returns its path. */
 export async function makeHostFolder(parent: string, name: string): Promise<string> {
   const owner = `${process.pid}-${startTimeOf(process.pid)}`;
   const root = join(parent, `${owner}-${name}-${randomBytes(4).toString('hex')}`);
-  const folders = ['run', 'lib', 'cache', 'log', 'etc', 'pools'];
+  const folders = ['lib', 'cache', 'log', 'etc', 'pools'];
   await mkdir(root, { recursive: true });
   await Promise.all(folders.map((folder) => mkdir(join(root, folder))));
+  await mkdir(runFolder(root), { recursive: true });
+  await symlink(runFolder(root), join(root, 'run'));
   await cp('/etc/libvirt', join(root, 'etc'), { recursive: true });
   await writeFile(join(root, 'etc/qemu.conf'), QEMU_CONF);
   await writeFile(join(root, 'etc/libvirtd.conf'), LIBVIRTD_CONF);
@@ -72,7 +80,9 @@ export async function removeHost(root: string): Promise<void> {
   for (let pids = processesOf(root); pids.length > 0; pids = processesOf(root)) {
     await Promise.all(pids.map((pid) => killAndWait(pid)));
   }
-  await rm(root, { recursive: true, force: true, maxRetries: 5 });
+  for (const folder of [dirname(runFolder(root)), root]) {
+    await rm(folder, { recursive: true, force: true, maxRetries: 5 });
+  }
 }
 
 /**
