@@ -7,6 +7,8 @@ export interface VirshConnection {
   uri: string;
   /** A question in words of a fixed alphabet (UUIDs, targets, options). */
   ask(line: string): Promise<string>;
+  /** A command that ends soon, in an open session where its words allow that, else by `run`. */
+  command(...args: string[]): Promise<string>;
   /** Any command, as an argument array. */
   run(...args: string[]): Promise<string>;
   /** A command that reads `input` as its file /dev/stdin: a file of ours could outlive us. */
@@ -24,10 +26,13 @@ export function connectVirsh(uri: string): VirshConnection {
     if (error instanceof CommandError && isDisconnect(error.stderr)) throw away(uri, error);
     throw error;
   };
+  const asProcess = (...args: string[]) =>
+    run('virsh', ['-q', '-c', uri, ...args]).catch(orAway);
   return {
     uri,
     ask: (line) => sessions.ask(line).catch(orAway),
-    run: (...args) => run('virsh', ['-q', '-c', uri, ...args]).catch(orAway),
+    command: (...args) => sessions.command(args)?.catch(orAway) ?? asProcess(...args),
+    run: asProcess,
     feed: (input, ...args) => {
       // Node's pipes are sockets, which cannot be opened as /dev/stdin; the shell line is fixed.
       const piped = ['-c', 'cat | "$@"', 'sh', 'virsh', '-q', '-c', uri, ...args];

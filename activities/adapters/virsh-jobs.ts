@@ -27,7 +27,7 @@ export function jobCommands(virsh: VirshConnection) {
       });
     },
     startCommit: (uuid: string, disk: string, args: readonly string[]) =>
-      virsh.run('blockcommit', uuid, disk, ...args),
+      virsh.command('blockcommit', uuid, disk, ...args),
     abortJob: (uuid: string, disk: string) => virsh.run('blockjob', uuid, disk, '--abort'),
     setJobBandwidth: (uuid: string, disk: string, bytesPerSecond: number) =>
       virsh.run('blockjob', uuid, disk, '--bytes', '--bandwidth', String(bytesPerSecond)),

@@ -9,16 +9,19 @@ import type { VirshConnection } from './virsh-connection.ts';
  */
 export const recordUri = (disk: string) => `urn:blockflow:job:${disk}`;
 
+/** XML without what would end a quoted word in a session of virsh, or its line. */
+export const inOneLine = (xml: string) => xml.trim().replaceAll("'", '&apos;');
+
 export function recordCommands(virsh: VirshConnection) {
   return {
     async setRecord(uuid: string, record: JobRecord, scopes: readonly string[]): Promise<void> {
-      const element = ['--key', 'blockflow', '--set', buildRecord(record)];
-      await virsh.run('metadata', uuid, '--uri', recordUri(record.disk), ...element, ...scopes);
+      const element = ['--key', 'blockflow', '--set', inOneLine(buildRecord(record))];
+      await virsh.command('metadata', uuid, '--uri', recordUri(record.disk), ...element, ...scopes);
     },
     /** True when there was one to remove. */
     async removeRecord(uuid: string, disk: string, scopes: readonly string[]): Promise<boolean> {
       try {
-        await virsh.run('metadata', uuid, '--uri', recordUri(disk), '--remove', ...scopes);
+        await virsh.command('metadata', uuid, '--uri', recordUri(disk), '--remove', ...scopes);
         return true;
       } catch (error) {
         if (error instanceof CommandError && /metadata not found/.test(error.stderr)) return false;

@@ -10,6 +10,7 @@ import { CommandError } from './command.ts';
  * UUIDs, targets, options, separators: nothing that virsh's parser could read as more than a word.
  */
 const SAFE = /^[A-Za-z0-9 ;:._[\]@-]+$/;
+const SAFE_WORD = /^[A-Za-z0-9:._[\]@-]+$/;
 const ANSWER_WITHIN_MS = 60_000;
 
 interface Session {
@@ -40,22 +41,37 @@ export function createVirshSessions(uri: string, size = 4) {
     }
   };
 
+  const give = async (line: string): Promise<string> => {
+    const session = await take();
+    try {
+      return await converse(session, line);
+    } finally {
+      session.busy = false;
+      waiting.shift()?.();
+    }
+  };
+
   return {
     /** The answer to one line of commands. @throws CommandError with virsh's words. */
     async ask(line: string): Promise<string> {
       if (!SAFE.test(line)) throw new Error(`not a line for a virsh session: ${line}`);
-      const session = await take();
-      try {
-        return await converse(session, line);
-      } finally {
-        session.busy = false;
-        waiting.shift()?.();
-      }
+      return give(line);
+    },
+    /** One command; null when a word of it cannot be said in a line. */
+    command(words: readonly string[]): Promise<string> | null {
+      const quoted = words.map(quote);
+      return quoted.includes(null) ? null : give(quoted.join(' '));
     },
     close(): void {
       for (const session of sessions) session.kill();
     },
   };
+}
+
+/** Between single quotes virsh reads everything but their end as it is. */
+function quote(word: string): string | null {
+  if (SAFE_WORD.test(word)) return word;
+  return /['\n\r]/.test(word) ? null : `'${word}'`;
 }
 
 /**

@@ -85,7 +85,7 @@ function poolCommands(virsh: VirshConnection) {
       const commands = uuids.filter(Boolean).map((uuid) => `pool-dumpxml ${uuid}`);
       return commands.length ? splitDocuments(await virsh.ask(commands.join('; ')), 'pool') : [];
     },
-    refreshPool: (pool: string) => virsh.run('pool-refresh', '--pool', pool),
+    refreshPool: (pool: string) => virsh.command('pool-refresh', '--pool', pool),
   };
 }
 

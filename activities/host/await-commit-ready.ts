@@ -4,6 +4,7 @@
  */
 import { Context } from '@temporalio/activity';
 import type { HostActivities, ReadyOutcome } from '../../workflows/contract.ts';
+import { mebibytes } from '../../workflows/details.ts';
 import type { JobEvent, JobSample } from '../adapters/job-watch.ts';
 import type { HostDeps } from './deps.ts';
 import { lookAtDisk, topHasLeft } from './observe-disk.ts';
@@ -78,7 +79,7 @@ const toError = (e: unknown) => (e instanceof Error ? e : new Error(String(e)));
 
 const divergence = (job: JobSample) =>
   job.bandwidthBytesPerSecond > 0
-    ? `the guest writes faster than the limit allows (${job.bandwidthBytesPerSecond} bytes/s)`
+    ? `the guest writes faster than the limit allows (${mebibytes(job.bandwidthBytesPerSecond)}/s)`
     : 'the guest writes faster than the job can copy';
 
 /** @param vanished what was said of the job's end, null while nothing was said. */

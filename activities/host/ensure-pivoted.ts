@@ -3,6 +3,7 @@
  */
 import { operationId, type HostActivities, type JobInput } from '../../workflows/contract.ts';
 import { buildRecord } from '../adapters/domain-xml.ts';
+import { inOneLine } from '../adapters/virsh-records.ts';
 import { readPivotReport } from '../adapters/safe-pivot.ts';
 import type { HostDeps } from './deps.ts';
 import { recordOf } from './ensure-job-recorded.ts';
@@ -31,7 +32,7 @@ export async function ensurePivoted(deps: HostDeps, input: JobInput): Promise<Ou
       // As libvirt spells it: the plan's path has its links resolved.
       base: mirror.path,
       persistent: before.persistent,
-      record: buildRecord(recordOf(input, 'pivot')).trim().replaceAll("'", '&apos;'),
+      record: inOneLine(buildRecord(recordOf(input, 'pivot'))),
       resultFile: pivotFile(deps, plan),
     }),
   );

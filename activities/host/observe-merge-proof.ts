@@ -21,11 +21,16 @@ const PATIENCE = 15;
  */
 export async function observeMergeProof(deps: HostDeps, input: JobInput): Promise<MergeProof> {
   const { plan } = input;
-  const chain = await observeChain(deps, { vm: plan.vm, disk: plan.disk, host: plan.host });
+  const ref = { vm: plan.vm, disk: plan.disk, host: plan.host };
+  // Whoever opens a volume after this look is found by the next one, right before its deletion.
+  const [chain, locked] = await Promise.all([
+    observeChain(deps, ref),
+    Promise.all(plan.committed.map(isStillLocked)),
+  ]);
   const doubts = [...chain.disagreements, ...leftInChain(chain, plan.committed)];
   const paths = chain.volumes.map((volume) => volume.path);
   if (!paths.includes(plan.base.path)) doubts.push(`${plan.base.path} is not in the chain`);
-  for (const volume of plan.committed) doubts.push(...(await stillUsed(chain, volume)));
+  doubts.push(...plan.committed.flatMap((volume, i) => stillUsed(chain, volume, locked[i])));
   if (doubts.length > 0) throw unproven(input, doubts);
   await assertUnshared(deps, plan, chain, plan.committed, plan.chainBefore);
   return { chainAfter: paths, guest: chain.vm.state };
@@ -37,13 +42,16 @@ function leftInChain(chain: Chain, committed: readonly Volume[]): string[] {
     .map((gone) => `${gone.path} is still in the chain`);
 }
 
-async function stillUsed(chain: Chain, volume: Volume): Promise<string[]> {
+async function isStillLocked(volume: Volume): Promise<boolean> {
+  const facts = await observeFile(volume.path);
+  return facts?.identity === volume.identity && !(await isUnlocked(volume.path));
+}
+
+function stillUsed(chain: Chain, volume: Volume, isLocked = false): string[] {
   if (chain.openFiles?.some((file) => file.identity === volume.identity)) {
     return [`QEMU still has ${volume.path} open`];
   }
-  const facts = await observeFile(volume.path);
-  if (facts?.identity !== volume.identity) return [];
-  return (await isUnlocked(volume.path)) ? [] : [`some process still has ${volume.path} open`];
+  return isLocked ? [`some process still has ${volume.path} open`] : [];
 }
 
 function unproven({ plan }: JobInput, doubts: string[]) {

@@ -110,6 +110,13 @@ describe('ensureVolumesAbsent', () => {
     expect(await poolFiles(pool)).toEqual(['a.qcow2']);
   });
 
+  it('waits for a file system that is not mounted', async () => {
+    const planned = { ...(await volume('a.qcow2')), identity: '1:2' };
+    await rm(planned.path);
+    const found = { type: 'Retry', details: { code: 'pool-away' } };
+    expect(await failureOf(ensure([planned]))).toMatchObject(found);
+  });
+
   it('holds when somebody has opened the volume since its proof', async () => {
     const planned = await volume('a.qcow2');
     await qemuIo('echo \'Failed to get "write" lock\' >&2; exit 1');

@@ -3,15 +3,14 @@
  * markdown table; with `--write` also puts it into TESTING.md. `--only NAME` runs one part,
  * `--quick` fewer repeats.
  */
-import { readFile, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
-import { fileURLToPath } from 'node:url';
 import { againstVirsh } from './against-virsh.ts';
 import { historyLength } from './history-length.ts';
 import { fourLayers } from './four-layers.ts';
 import { latencies } from './latencies.ts';
 import type { Row } from './figures.ts';
 import { table } from './figures.ts';
+import { writeMarked } from '../support/marked-text.ts';
 import { waitingOperations } from './waiting-operations.ts';
 
 const parts: Record<string, (quick: boolean) => Promise<Row[]>> = {
@@ -39,13 +38,5 @@ const text = [
   table(rows),
 ].join('\n');
 process.stdout.write(`${text}\n`);
-if (args.includes('--write')) await writeIntoTesting(text);
+if (args.includes('--write')) await writeMarked('bench', text);
 process.exit(0);
-
-async function writeIntoTesting(figures: string): Promise<void> {
-  const file = fileURLToPath(new URL('../../TESTING.md', import.meta.url));
-  const old = await readFile(file, 'utf8');
-  const marked = /(<!-- bench:begin -->\n)[\s\S]*(<!-- bench:end -->)/;
-  if (!marked.test(old)) throw new Error('TESTING.md has no bench markers');
-  await writeFile(file, old.replace(marked, (_, a: string, b: string) => `${a}${figures}\n${b}`));
-}

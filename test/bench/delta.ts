@@ -1,4 +1,5 @@
 /** A running guest on an overlay of a wanted size, again and again on the same base. */
+import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createGuestDisk, type GuestDisk } from '../support/guest-disk.ts';
@@ -21,6 +22,8 @@ export function createDeltas(system: System, vm: string, writesPerSecond: number
   const pool = join(system.host.pools, POOL);
   let base: GuestDisk | null = null;
   let round = 0;
+  // Defined again on each delta: libvirt wants the same one for that.
+  const uuid = randomUUID();
   return async (layers: readonly number[]): Promise<Delta> => {
     await system.host.virsh('destroy', vm).catch(() => undefined);
     base ??= await createGuestDisk(join(pool, `${vm}.qcow2`), {
@@ -36,7 +39,7 @@ export function createDeltas(system: System, vm: string, writesPerSecond: number
       await growOverlay(top, { bytes });
       overlays.push(top.path);
     }
-    const guest = await defineGuest(system.host, { name: vm, disk: top });
+    const guest = await defineGuest(system.host, { name: vm, uuid, disk: top });
     await guest.start(60_000);
     await guest.waitForAcks(1, 60_000);
     return { guest, base, overlays };
