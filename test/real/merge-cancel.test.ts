@@ -115,6 +115,16 @@ describe('Cancel after the pivot was requested is refused, and the merge is comp
 describe('After a terminate the next request, with other words, adopts what it finds', () => {
   const jobIdOf = async (merge: Merge) => (await merge.query(statusQuery)).jobId;
 
+  it('a job that copies', async () => {
+    const merge = await copying();
+    const jobId = await jobIdOf(merge);
+    await merge.terminate('a test');
+    await scene.guest.waitForAcks(50);
+    await untilCopying(scene);
+    const result = await expectMerged(scene, await system.merge(disk()));
+    expect(result).toMatchObject({ jobId, chainBefore: scene.chain });
+  });
+
   it('a job that is READY', async () => {
     const merge = await ready();
     const jobId = await jobIdOf(merge);

@@ -4,12 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
-import { createGuestDisk } from '../support/guest-disk.ts';
-import { defineGuest } from '../support/guest.ts';
-import { expectMerged, heartbeatNote, untilPhase } from '../support/merge-proofs.ts';
-import { asScene, POOL, startSharedSystem } from '../support/merge-scene.ts';
-import type { Scene } from '../support/merge-scene.ts';
-import { createOverlay, growOverlay } from '../support/snapshots.ts';
+import { startDeltaScene } from '../support/delta-scene.ts';
+import { expectMerged, heartbeatNote, SLOW, untilPhase } from '../support/merge-proofs.ts';
+import { startSharedSystem, type Scene } from '../support/merge-scene.ts';
 import type { System } from '../support/system.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
@@ -22,7 +19,7 @@ let count = 0;
 beforeAll(async () => {
   small = await mkdtemp(join(tmpdir(), 'blockflow-small-'));
   // Mounted before the host's namespace is made, so that both see it.
-  await execa('mount', ['-t', 'tmpfs', '-o', 'size=32M', 'tmpfs', small]);
+  await execa('mount', ['-t', 'tmpfs', '-o', 'size=64M', 'tmpfs', small]);
   system = await startSharedSystem();
   await system.host.definePool('small', small);
 });
@@ -46,20 +43,14 @@ const fillTo = async (bytes: number) =>
   execa('fallocate', ['--length', `${(await freeBytes()) - bytes}`, filler()]);
 const makeRoom = () => rm(filler());
 
-/** A guest whose base is on the small file system; its overlay holds 8 MiB that it lacks. */
-async function sceneOnSmall(): Promise<void> {
-  const name = `small${++count}`;
-  const { host } = system;
-  const base = await createGuestDisk(join(small, `${name}.qcow2`), {
-    format: 'qcow2',
-    virtualSizeBytes: 32 * MIB,
-  });
-  const overlay = await createOverlay(join(host.pools, POOL, `${name}-snap1.qcow2`), base);
-  await growOverlay(overlay, { bytes: 8 * MIB });
-  const guest = await defineGuest(host, { name, disk: overlay });
-  scene = asScene(system, guest, [base.path, overlay.path]);
-  await guest.start();
-  await guest.waitForAcks(base.parameters.slots + 1, 60_000);
+async function copiedBytes(): Promise<number> {
+  const info = await system.host.virsh('blockjob', scene.guest.name, 'vda', '--raw');
+  return Number(/cur=(\d+)/.exec(info)?.[1] ?? 0);
+}
+
+/** A guest whose base is on the small file system; its overlay holds this much that it lacks. */
+async function sceneOnSmall(bytes = 8 * MIB): Promise<void> {
+  scene = await startDeltaScene(system, { vm: `small${++count}`, bytes, baseFolder: small });
 }
 
 describe('Too little space for the base', () => {
@@ -72,6 +63,21 @@ describe('Too little space for the base', () => {
     await waitUntil('the missing bytes in the heartbeat', async () =>
       /^\d+ bytes are missing on the file system of /.test(await heartbeatNote(merge)),
     );
+    await scene.guest.waitForAcks(50);
+    await makeRoom();
+    await expectMerged(scene, merge);
+  });
+
+  it('in the middle of the copy: the job ends, and begins again when there is room', async () => {
+    await sceneOnSmall(32 * MIB);
+    const limited = { bandwidthBytesPerSecond: SLOW };
+    const merge = await system.merge({ vm: scene.guest.name, disk: 'vda', ...limited });
+    // A limit holds QEMU back only after its first 16 MiB.
+    await waitUntil('the first half of the copy', async () => (await copiedBytes()) >= 16 * MIB);
+    await fillTo(0);
+    await merge.executeUpdate('bandwidth', { args: [0] });
+    const { note } = await untilPhase(merge, 'waiting for space');
+    expect(note).toMatch(/MiB are missing on the file system of/);
     await scene.guest.waitForAcks(50);
     await makeRoom();
     await expectMerged(scene, merge);

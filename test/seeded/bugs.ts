@@ -1,0 +1,132 @@
+/**
+ * Deliberate bugs of the kind that loses data, each as one replacement in the source, and the test
+ * that has to notice. `npm run test:seeded` plants them one by one in a copy of the tree; a unit
+ * test keeps the list true to the source.
+ */
+
+export interface SeededBug {
+  /** What a developer might have done. */
+  name: string;
+  file: string;
+  from: string;
+  to: string;
+  /** The cheapest test file that notices, and its layer with it (unit, activities, ...). */
+  caughtBy: string;
+  /** Only the tests whose titles match. */
+  only?: string;
+}
+
+export const seededBugs: readonly SeededBug[] = [
+  {
+    name: 'volumes are deleted before the chain is proven',
+    file: 'workflows/merge-ending.ts',
+    from: "await op.host('observeMergeProof', job, 'prove the chain in all views, unused');",
+    to: '{ chainAfter: [plan.base.path] };',
+    caughtBy: 'test/workflows/outcomes.test.ts',
+  },
+  {
+    name: '"no job" is taken for success',
+    file: 'activities/host/await-commit-ready.ts',
+    from: "return { outcome: 'gone', reason: vanished ?? ",
+    to: "return { outcome: 'finished' };\n  return { outcome: 'gone', reason: vanished ?? ",
+    caughtBy: 'test/activities/await-commit-ready.test.ts',
+  },
+  {
+    name: '100 % is taken for READY',
+    file: 'activities/host/await-commit-ready.ts',
+    from: 'job.copiedBytes === job.totalBytes) look(null);',
+    to: "job.copiedBytes === job.totalBytes) done({ outcome: 'ready', readyAtMs: 1 });",
+    caughtBy: 'test/activities/await-commit-ready.test.ts',
+  },
+  {
+    name: 'a cancel undoes what is past the point of no return',
+    file: 'workflows/live-merge.ts',
+    from: "const done = await forwardOnly(() => op.host('ensurePivoted', job, summary));",
+    to: "const done = await op.host('ensurePivoted', job, summary);",
+    caughtBy: 'test/workflows/cancelling.test.ts',
+  },
+  {
+    name: 'the lease is not checked before an effect',
+    file: 'activities/storage/pool-lease.ts',
+    from: 'if (loss === null) return run();',
+    to: 'return run();',
+    caughtBy: 'test/activities/flock-lease.test.ts',
+  },
+  {
+    name: 'the version of a lease does not grow',
+    file: 'activities/adapters/flock-lease.ts',
+    from: 'version: version + 1',
+    to: 'version: Math.max(version, 1)',
+    caughtBy: 'test/activities/flock-lease.test.ts',
+  },
+  {
+    name: 'the guest is left paused when the pivot is refused',
+    file: 'activities/adapters/safe-pivot.bash',
+    from: 'if [[ $persistent == no || $pivot == failed* ]]; then verified=yes',
+    to: 'if [[ $persistent == no ]]; then verified=yes',
+    caughtBy: 'test/activities/safe-pivot.test.ts',
+  },
+  {
+    name: 'the pivot happens although the guest could not be suspended',
+    file: 'activities/adapters/safe-pivot.bash',
+    from: 'if [[ $guest == running ]] && ask "suspend $uuid" && [[ $reply == *error:* ]]; then',
+    to: 'if [[ $guest == running ]] && ask "suspend $uuid" && false; then',
+    caughtBy: 'test/activities/safe-pivot.test.ts',
+  },
+  {
+    name: 'the guest runs on before the persistent XML names the base',
+    file: 'activities/adapters/safe-pivot.bash',
+    from: 'ask "domblklist $uuid --inactive" && [[ $reply == *" $disk "*" $base"$',
+    to: 'true || [[ $reply == *" $disk "*" $base"$',
+    caughtBy: 'test/activities/safe-pivot.test.ts',
+  },
+  {
+    name: 'a volume is deleted by its name, whatever file has it by now',
+    file: 'activities/storage/ensure-volumes-absent.ts',
+    from: 'if (named?.identity === volume.identity) {',
+    to: 'if (named) {',
+    caughtBy: 'test/activities/ensure-volumes-absent.test.ts',
+  },
+  {
+    name: 'a volume that somebody has opened is deleted all the same',
+    file: 'activities/storage/ensure-volumes-absent.ts',
+    from: 'if (!(await isUnlocked(volume.path))) throw inUse(volume);',
+    to: '',
+    caughtBy: 'test/activities/ensure-volumes-absent.test.ts',
+  },
+  {
+    name: 'a file on a file system that is not mounted is taken for deleted',
+    file: 'activities/storage/ensure-volumes-absent.ts',
+    from: 'if (!named && !buried) await assertMounted(volume);',
+    to: '',
+    caughtBy: 'test/activities/ensure-volumes-absent.test.ts',
+  },
+  {
+    name: 'an event of the audit log is named by its time as well',
+    file: 'activities/orchestrator/audit-log.ts',
+    from: 'const fileName = (event: AuditEvent) => `${event.id}.json`;',
+    to: 'const fileName = (event: AuditEvent) => `${event.time}-${event.id}.json`;',
+    caughtBy: 'test/activities/audit-log.test.ts',
+  },
+  {
+    name: 'the workflow id is random, so that two merges of a disk run at once',
+    file: 'client/start-operation.ts',
+    from: 'workflowId: id,',
+    to: 'workflowId: `${id} ${Math.random()}`,',
+    caughtBy: 'test/real/live-merge.test.ts',
+  },
+  {
+    name: 'the format of an image is probed',
+    file: 'activities/adapters/qemu-img.ts',
+    from: "['info', '-U', '-f', format, '--output=json', path]",
+    to: "['info', '-U', '--output=json', path]",
+    caughtBy: 'test/real/merge-variants.test.ts',
+  },
+  {
+    name: 'the guest that a dead agent suspended stays suspended',
+    file: 'activities/host/give-back-guest.ts',
+    from: "if (look.state !== 'paused') return false;",
+    to: 'return false;',
+    caughtBy: 'test/real/merge-pause.test.ts',
+  },
+];

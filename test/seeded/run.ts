@@ -1,0 +1,54 @@
+/**
+ * `npm run test:seeded`: plants each bug of bugs.ts in a copy of the tree and runs the test that
+ * has to notice. Prints a markdown table; with `--write` also puts it into TESTING.md. `--only
+ * WORDS` plants those whose names have the words.
+ */
+import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { execa } from 'execa';
+import { writeMarked } from '../support/marked-text.ts';
+import { seededBugs, type SeededBug } from './bugs.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const args = process.argv.slice(2);
+const only = args.includes('--only') ? (args[args.indexOf('--only') + 1] ?? '') : '';
+const notCopied = /\/(node_modules|\.git|dist)$/;
+
+/** True when the test fails with the bug in place. */
+async function isCaught(tree: string, bug: SeededBug): Promise<boolean> {
+  const file = join(tree, bug.file);
+  const text = await readFile(file, 'utf8');
+  await writeFile(file, text.replace(bug.from, () => bug.to));
+  const jest = ['--experimental-vm-modules', 'node_modules/jest/bin/jest.js', bug.caughtBy];
+  const titles = bug.only === undefined ? [] : ['-t', bug.only];
+  const { exitCode } = await execa(process.execPath, [...jest, '--bail', ...titles], {
+    cwd: tree,
+    reject: false,
+    stdio: 'ignore',
+  });
+  await writeFile(file, text);
+  return exitCode !== 0;
+}
+
+const tree = await mkdtemp(join(tmpdir(), 'blockflow-seeded-'));
+const rows: string[] = [];
+let missed = 0;
+try {
+  await cp(root, tree, { recursive: true, filter: (path) => !notCopied.test(path) });
+  await symlink(join(root, 'node_modules'), join(tree, 'node_modules'));
+  for (const bug of seededBugs.filter(({ name }) => name.includes(only))) {
+    const caught = await isCaught(tree, bug);
+    if (!caught) missed++;
+    const layer = bug.caughtBy.split('/')[1];
+    rows.push(`| ${bug.name} | ${caught ? layer : '**not caught**'} | \`${bug.caughtBy}\` |`);
+    process.stderr.write(`${caught ? 'caught' : 'NOT CAUGHT'}: ${bug.name}\n`);
+  }
+} finally {
+  await rm(tree, { recursive: true, force: true });
+}
+const table = ['| bug | caught by | test |', '|---|---|---|', ...rows].join('\n');
+process.stdout.write(`${table}\n`);
+if (args.includes('--write')) await writeMarked('seeded', table);
+process.exit(missed === 0 ? 0 : 1);
