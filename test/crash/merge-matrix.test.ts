@@ -1,0 +1,95 @@
+/**
+ * The crash matrix of LiveMerge: every effect x every point x every victim x kill or freeze,
+ * generated from the registry of effects. `npm test` runs a few cases, others each day; `npm run
+ * test:crash` all; one by its name: `npm test -- -t 'libvirt.pivot, during: kill host'`.
+ */
+import { basename } from 'node:path';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { effectNames, type EffectName } from '../../activities/effect.ts';
+import { dailySample } from '../support/daily-sample.ts';
+import { awaken, expectRight, finish, scenarioFor } from '../support/effect-scenarios.ts';
+import { scenarioNameOf, stateOf } from '../support/effect-scenarios.ts';
+import { startScene, startSharedSystem, type Scene } from '../support/merge-scene.ts';
+import { armPoint, nameOf, strike, strikesOn, type Strike } from '../support/strike.ts';
+import type { System } from '../support/system.ts';
+
+const cases = strikesOn(effectNames);
+
+/** Guest writes that a case has to be surrounded by. */
+const WRITES = 100;
+
+let system: System;
+beforeAll(async () => {
+  system = await startSharedSystem({ name: 'crash' });
+});
+afterAll(() => system.close());
+
+/** One guest a scenario; one that a case has left in a bad state is no scene for another. */
+const scenes = new Map<string, Scene>();
+let built = 0;
+
+async function takeScene(effect: EffectName): Promise<Scene> {
+  const name = scenarioNameOf(effect);
+  const scene = scenes.get(name);
+  scenes.delete(name);
+  const vm = `${name.replace(' ', '')}${++built}`;
+  const guest = { slots: 16, writesPerSecond: 200 };
+  return scene ?? startScene({ system, vm, layers: 0, guest });
+}
+
+it.each(dailySample(cases, 97).map((planned) => [nameOf(planned), planned] as const))(
+  '%s',
+  async (_, planned) => {
+    const effect = planned.effect as EffectName;
+    const scene = await takeScene(effect);
+    let isWhole = false;
+    try {
+      await mergeUnder(scene, planned);
+      isWhole = true;
+      scenes.set(scenarioNameOf(effect), scene);
+    } finally {
+      await system.revive();
+      if (!isWhole) await scene.close();
+    }
+  },
+);
+
+/** Strikes a merge, heals, and looks whether it ends right. */
+async function mergeUnder(scene: Scene, planned: Strike): Promise<void> {
+  const { guest } = scene;
+  const scenario = scenarioFor(planned.effect as EffectName);
+  await awaken(scene);
+  const writesBefore = guest.acknowledged();
+  const request = await scenario.prepare(scene);
+  if ((await stateOf(scene)) === 'running') await guest.waitForAcks(WRITES);
+  const lines = (await system.effects()).length;
+  armPoint(system, planned);
+  const merge = await system.merge({ vm: guest.name, disk: 'vda', ...request });
+  const steered = scenario.steer?.(scene, merge).catch(() => undefined);
+  await strike(system, planned, merge, guest.name);
+  await system.revive();
+  await steered;
+  await merge.result().catch(() => undefined);
+  if ((await stateOf(scene)) === 'running') await guest.waitForAcks(WRITES);
+  await finish(scene);
+  expect(guest.acknowledged() - writesBefore).toBeGreaterThanOrEqual(WRITES);
+  expectOrder((await system.effects()).slice(lines));
+  await expectRight(scene);
+}
+
+const SWITCHES = ['libvirt.start-commit', 'libvirt.pivot', 'libvirt.switch-disk-source'];
+
+/** I3: a volume is unlinked only after it was taken out of sight, and no chain changes between. */
+function expectOrder(lines: readonly string[]): void {
+  const hidden = new Set<string>();
+  for (const [at, line] of lines.entries()) {
+    const [name = '', target = ''] = line.split(' ');
+    const file = basename(target);
+    if (name === 'storage.quarantine-volume') hidden.add(file);
+    if (SWITCHES.includes(name)) expect([...hidden]).toEqual([]);
+    if (name !== 'storage.unlink-volume') continue;
+    const hiddenName = file.replace(/^[0-9a-f-]{36}-/, '');
+    expect([...hidden]).toContain(hiddenName);
+    if (!lines.slice(at + 1).includes(line)) hidden.delete(hiddenName);
+  }
+}
