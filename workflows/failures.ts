@@ -36,7 +36,6 @@ export type RetryCode =
   | 'vm-stopped'
   | 'vm-started'
   | 'job-lost'
-  | 'still-open'
   | 'libvirt-away'
   | 'pool-away'
   | 'command-failed';

@@ -3,8 +3,8 @@
  */
 import { operationId, type HostActivities, type JobInput } from '../../workflows/contract.ts';
 import { buildRecord } from '../adapters/domain-xml.ts';
-import { inOneLine } from '../adapters/virsh-records.ts';
 import { readPivotReport } from '../adapters/safe-pivot.ts';
+import { inOneLine } from '../adapters/virsh-records.ts';
 import type { HostDeps } from './deps.ts';
 import { recordOf } from './ensure-job-recorded.ts';
 import { lookAndGiveBack, pivotFile } from './give-back-guest.ts';

@@ -2,14 +2,16 @@
  * I12: a guest that a pivot suspended runs again, whoever died in between; one that the user paused
  * stays paused.
  */
-import { activityInfo } from '@temporalio/activity';
 import { operationId } from '../../workflows/contract.ts';
-import { retry } from '../../workflows/failures.ts';
 import type { MergePlan } from '../../workflows/schemas.ts';
 import { awaitPivotScript, pivotResultFile } from '../adapters/safe-pivot.ts';
 import { readPivotReport, removePivotReport } from '../adapters/safe-pivot.ts';
 import type { HostDeps } from './deps.ts';
 import { lookAtDisk, type DiskLook } from './observe-disk.ts';
+import { untilSettled } from '../patience.ts';
+
+/** Looks for two XMLs that agree before the guest runs on in any case. */
+const PATIENCE = 20;
 
 export const pivotFile = (deps: HostDeps, ref: { vmUuid: string; disk: string }) =>
   pivotResultFile(deps.runtimeDir, ref);
@@ -36,14 +38,12 @@ async function giveBackGuest(deps: HostDeps, plan: MergePlan, look: DiskLook): P
   // H1: while the two XMLs differ, a resumed guest's writes could be lost by QEMU's death. libvirtd
   // mends that when it reconnects; a difference that stays is somebody's redefinition, and no
   // reason to keep the guest paused.
-  const agree = !look.persistent || look.persistentSource === look.disk?.chain.at(-1)?.path;
-  if (!agree && activityInfo().attempt < 10) {
-    throw retry('libvirt-away', {
-      attempted: `resuming ${plan.vm} after the pivot of ${plan.disk}`,
-      now: `the persistent XML names ${look.persistentSource}, the guest is paused by blockflow`,
-      next: 'blockflow looks again in a moment',
-    });
-  }
+  await untilSettled(PATIENCE, async () => {
+    const now = await lookAtDisk(deps, plan);
+    const isAsked = now.state === 'paused' && now.persistent;
+    const agree = !isAsked || now.persistentSource === now.disk?.chain.at(-1)?.path;
+    return { doubts: agree ? [] : [`the persistent XML names ${now.persistentSource}`] };
+  });
   await deps.effect('libvirt.resume-guest', operationId(plan), async () => {
     await deps.libvirt.resume(plan.vmUuid);
   });

@@ -2,25 +2,32 @@
  * The proof before deletion: success is the chain, in all its views, and nobody has the volumes
  * open.
  */
-import { activityInfo } from '@temporalio/activity';
 import type { JobInput, MergeProof } from '../../workflows/contract.ts';
-import { hold, retry } from '../../workflows/failures.ts';
+import { hold } from '../../workflows/failures.ts';
 import type { Volume } from '../../workflows/schemas.ts';
 import { observeFile } from '../adapters/files.ts';
 import { isUnlocked } from '../adapters/qemu-img.ts';
+import { untilSettled } from '../patience.ts';
 import type { HostDeps } from './deps.ts';
 import { assertUnshared } from './merge-sharing.ts';
 import { observeChain, type Chain } from './observe-chain.ts';
 
-/** Attempts before a doubt becomes a Hold: libvirtd may still be writing what QEMU has done. */
-const PATIENCE = 15;
+/** Looks before a doubt becomes a Hold. */
+const PATIENCE = 30;
 
 /**
  * Proves that the committed volumes are out of the chain and unused.
- * @throws Retry while something may still settle, Hold when it does not.
+ * @throws Hold for a doubt that does not settle
  */
 export async function observeMergeProof(deps: HostDeps, input: JobInput): Promise<MergeProof> {
   const { plan } = input;
+  const { chain, doubts } = await untilSettled(PATIENCE, () => lookForProof(deps, input));
+  if (doubts.length > 0) throw unproven(input, doubts);
+  await assertUnshared(deps, plan, chain, plan.committed, plan.chainBefore);
+  return { chainAfter: chain.volumes.map((volume) => volume.path), guest: chain.vm.state };
+}
+
+async function lookForProof(deps: HostDeps, { plan }: JobInput) {
   const ref = { vm: plan.vm, disk: plan.disk, host: plan.host };
   // Whoever opens a volume after this look is found by the next one, right before its deletion.
   const [chain, locked] = await Promise.all([
@@ -28,12 +35,10 @@ export async function observeMergeProof(deps: HostDeps, input: JobInput): Promis
     Promise.all(plan.committed.map(isStillLocked)),
   ]);
   const doubts = [...chain.disagreements, ...leftInChain(chain, plan.committed)];
-  const paths = chain.volumes.map((volume) => volume.path);
-  if (!paths.includes(plan.base.path)) doubts.push(`${plan.base.path} is not in the chain`);
+  const hasBase = chain.volumes.some((volume) => volume.path === plan.base.path);
+  if (!hasBase) doubts.push(`${plan.base.path} is not in the chain`);
   doubts.push(...plan.committed.flatMap((volume, i) => stillUsed(chain, volume, locked[i])));
-  if (doubts.length > 0) throw unproven(input, doubts);
-  await assertUnshared(deps, plan, chain, plan.committed, plan.chainBefore);
-  return { chainAfter: paths, guest: chain.vm.state };
+  return { chain, doubts };
 }
 
 function leftInChain(chain: Chain, committed: readonly Volume[]): string[] {
@@ -55,13 +60,9 @@ function stillUsed(chain: Chain, volume: Volume, isLocked = false): string[] {
 }
 
 function unproven({ plan }: JobInput, doubts: string[]) {
-  const words = {
+  return hold('unproven', {
     attempted: `proving the merge of ${plan.top.path} into ${plan.base.path}`,
     now: `${doubts.join('; ')}; nothing was deleted`,
-  };
-  if (activityInfo().attempt < PATIENCE) {
-    return retry('still-open', { ...words, next: 'blockflow looks again in a moment' });
-  }
-  const next = `Compare with \`blockflow chain ${plan.vm} ${plan.disk}\`, then repeat the request`;
-  return hold('unproven', { ...words, next });
+    next: `Compare with \`blockflow chain ${plan.vm} ${plan.disk}\`, then repeat the request`,
+  });
 }

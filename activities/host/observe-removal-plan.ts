@@ -2,24 +2,21 @@
  * Plans the removal of an image: proves that nothing refers to it any more (I3), and refuses
  * otherwise.
  */
-import { activityInfo } from '@temporalio/activity';
 import { refusedImage } from '../../workflows/image-failures.ts';
 import { removeImageInput } from '../../workflows/image-schemas.ts';
 import type { RemovalPlan, RemoveImageInput } from '../../workflows/image-schemas.ts';
-import { retry } from '../../workflows/failures.ts';
 import type { NamedVolume } from '../../workflows/schemas.ts';
 import { observeFile } from '../adapters/files.ts';
 import { observePools } from '../adapters/pools.ts';
 import { isUnlocked } from '../adapters/qemu-img.ts';
+import { untilSettled } from '../patience.ts';
 import type { HostDeps } from './deps.ts';
 import { codeOf } from './image-guards.ts';
 import { observeReferences } from './image-references.ts';
 import { observeImage } from './observe-image.ts';
 
-/**
- * Attempts before a doubt about what a move left becomes a failure: its hold may just be ending.
- */
-const PATIENCE = 15;
+/** Looks before a doubt about what a move left becomes a failure: its hold may just be ending. */
+const PATIENCE = 30;
 
 export async function observeRemovalPlan(
   deps: HostDeps,
@@ -27,11 +24,10 @@ export async function observeRemovalPlan(
 ): Promise<RemovalPlan> {
   const input = removeImageInput.parse(raw);
   const volumes = input.left ? await stillThere(input.left.volumes) : await wholeImage(deps, input);
-  const obstacle = await obstacleTo(deps, volumes);
-  if (obstacle && input.left && activityInfo().attempt < PATIENCE) {
-    const next = 'blockflow looks again in a moment';
-    throw retry('still-open', { attempted: attempt(input), now: obstacle.now, next });
-  }
+  const { obstacle } = await untilSettled(input.left ? PATIENCE : 1, async () => {
+    const found = await obstacleTo(deps, volumes);
+    return { obstacle: found, doubts: found ? [found.now] : [] };
+  });
   if (obstacle) {
     throw refusedImage(obstacle.code, {
       attempted: attempt(input),
