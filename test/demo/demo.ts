@@ -1,7 +1,7 @@
 /**
  * `npm run demo`: merges a snapshot under a writing guest on real libvirt, QEMU and Temporal,
- * kills the host agent half way, and proves that nothing was lost. Exit code 0 only when every
- * promise holds.
+ * kills the host agent half way, proves that nothing was lost, and moves the disk to another pool.
+ * Exit code 0 only when every promise holds.
  */
 import { parseArgs } from 'node:util';
 import { connectBlockflow, type Blockflow } from '../../client/index.ts';
@@ -9,6 +9,7 @@ import { reapStaleHosts, removeOwnHosts } from '../support/host-folder.ts';
 import { HOST } from '../support/system.ts';
 import { watchAcks } from './ack-watch.ts';
 import { followAndKill } from './follow.ts';
+import { moveAndBoot } from './move.ts';
 import { pageOf, prove, type Evidence } from './proof.ts';
 import { DISK, setStage, SNAPSHOT, takeSnapshot, VM, type Stage } from './stage.ts';
 import { stopDemos } from './stop.ts';
@@ -31,6 +32,7 @@ async function demo(story: Story, keep: boolean, over: Promise<never>): Promise<
   const blockflow = await connectBlockflow({ address: temporal.address, host: HOST, stateDir });
   const { runId, evidence } = await merge(story, stage, blockflow, atSnapshot);
   await prove(story, stage, evidence);
+  await moveAndBoot(story, stage, blockflow);
   story.fact('Web UI', pageOf(stage, runId));
   if (keep) await stayUp(story, stage, blockflow, over);
   else story.fact('', '(gone with this demo; `npm run demo -- --keep` leaves it all running)');

@@ -79,7 +79,7 @@ function createVictim({ system }: Stage, say: (text: string) => void) {
     await system.startRole('host');
     facts.restarted = system.rolePid('host');
     say(`The host agent is started again (pid ${facts.restarted}).`);
-    say('Temporal hands it the work when the dead one has missed its heartbeats, after 6 s.');
+    say('Temporal hands it the work when the dead one has missed its heartbeats, after 10 s.');
   }
   return victim;
 }

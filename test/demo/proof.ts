@@ -112,7 +112,7 @@ const pathsOf = ({ volumes }: ChainObservation) =>
     .map(({ path, allocatedBytes }) => `${chainWords([path])} (${sizeWords(allocatedBytes)})`)
     .join(' ← ');
 
-const isAbsent = (path: string) =>
+export const isAbsent = (path: string) =>
   access(path).then(
     () => false,
     () => true,

@@ -10,6 +10,8 @@ import type { Story } from './story.ts';
 export const VM = 'web1';
 export const DISK = 'vda';
 export const SNAPSHOT = 'before-upgrade';
+/** The pool to which the disk moves at the end. */
+export const POOL_AFTER = 'archive';
 export const DELTA_BYTES = 320 * 2 ** 20;
 export const DELTA_PATTERN = 0x5a;
 
@@ -36,6 +38,7 @@ export async function setStage(story: Story): Promise<Stage> {
   story.more(`Temporal ${temporal.address}, Web UI ${temporal.uiUrl}`);
   // The SPM agent serves the pools that it finds, so it starts when there is one.
   const pool = await host.definePool('images');
+  await host.definePool(POOL_AFTER);
   const [stage] = await Promise.all([startGuest(system, pool), startRoles(system)]);
   story.step(
     `VM ${VM} runs (QEMU ${host.qemuPid(VM)}). It stamps and writes sectors all the time,`,

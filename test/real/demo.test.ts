@@ -58,6 +58,8 @@ describe('npm run demo', () => {
     expect(all).toMatch(/writes lost +0: /);
     expect(all).toMatch(/regained +3\d\d\.\d MiB/);
     expect(all).toMatch(/guest paused by pivot +\d+ ms/);
+    expect(all).toMatch(/boots from +\S+\/archive\/web1\.qcow2\n/);
+    expect(all).toMatch(/writes lost +0 of \d+, the source is deleted/);
     expect(all).toMatch(/Web UI +http:\S+web1%2Fvda/);
     // Not a terminal: plain lines, no colours, no bar.
     expect(all).toMatch(/web1\/vda copying [\d.]+ %/);
