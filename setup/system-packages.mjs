@@ -13,6 +13,8 @@ const packageOfCommand = {
   libvirtd: 'libvirt-daemon-system',
   virsh: 'libvirt-clients',
   nasm: 'nasm',
+  'mkfs.xfs': 'xfsprogs',
+  nbdcopy: 'libnbd-bin',
   chromium: 'chromium',
 };
 /** One of them missing means all: qemu-block-extra, for one, brings no command of its own. */

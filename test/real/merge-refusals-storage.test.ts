@@ -1,26 +1,25 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
 import type { FailureCode } from '../../workflows/failures.ts';
 import { expectRefused } from '../support/merge-checks.ts';
 import { POOL, startSharedSystem } from '../support/merge-scene.ts';
+import { mountOwn, type OwnMount } from '../support/own-mount.ts';
 import { createImage, defineShutOff, diskXml } from '../support/shut-off-vm.ts';
 import type { System } from '../support/system.ts';
 
 let system: System;
+let mount: OwnMount;
 let tiny: string;
 beforeAll(async () => {
-  // Mounted first: the namespace of the private host takes over what is mounted when it begins.
-  tiny = await mkdtemp(join(tmpdir(), 'blockflow-tiny-'));
-  await execa('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', tiny]);
+  mount = await mountOwn('tmpfs', 2);
+  tiny = mount.path;
   system = await startSharedSystem();
 });
 afterAll(async () => {
   await system?.close();
-  await execa('umount', ['--lazy', tiny]);
-  await rm(tiny, { recursive: true });
+  await mount.close();
 });
 
 const inPool = (name: string) => join(system.host.pools, POOL, name);

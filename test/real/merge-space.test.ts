@@ -1,25 +1,25 @@
 /** A base on a small file system: the operation waits for space and goes on by itself. */
-import { mkdtemp, rm, statfs } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
 import { startDeltaScene } from '../support/delta-scene.ts';
 import { expectMerged, heartbeatNote, SLOW, untilPhase } from '../support/merge-proofs.ts';
 import { startSharedSystem, type Scene } from '../support/merge-scene.ts';
+import { mountOwn, type OwnMount } from '../support/own-mount.ts';
 import type { System } from '../support/system.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
 const MIB = 2 ** 20;
+let mount: OwnMount;
 let small: string;
 let system: System;
 let scene: Scene;
 let count = 0;
 
 beforeAll(async () => {
-  small = await mkdtemp(join(tmpdir(), 'blockflow-small-'));
-  // Mounted before the host's namespace is made, so that both see it.
-  await execa('mount', ['-t', 'tmpfs', '-o', 'size=64M', 'tmpfs', small]);
+  mount = await mountOwn('tmpfs', 64);
+  small = mount.path;
   system = await startSharedSystem();
   await system.host.definePool('small', small);
 });
@@ -29,8 +29,7 @@ afterEach(async () => {
 });
 afterAll(async () => {
   await system.close();
-  await execa('umount', [small]);
-  await rm(small, { recursive: true });
+  await mount.close();
 });
 
 const filler = () => join(small, 'filler');

@@ -1,5 +1,5 @@
 import { execa } from 'execa';
-import { mkdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { startSharedSystem } from '../support/merge-scene.ts';
@@ -12,29 +12,27 @@ import {
   startMove,
 } from '../support/move-scene.ts';
 import { untilMove } from '../support/move-scene.ts';
+import { mountOwn, type OwnMount } from '../support/own-mount.ts';
 import type { System } from '../support/system.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
 const TIGHT = 'tight';
 const MIB = 2 ** 20;
 let system: System;
+let mount: OwnMount;
 let folder: string;
 
 /** A pool on a file system of 64 MiB. */
 beforeAll(async () => {
+  mount = await mountOwn('ext4', 64);
+  folder = mount.path;
   system = await startSharedSystem({ name: 'space' });
-  folder = join(system.host.pools, TIGHT);
-  await mkdir(folder);
-  const disk = join(system.host.root, 'tight.ext4');
-  await execa('truncate', ['-s', '64M', disk]);
-  await execa('mkfs.ext4', ['-q', '-m', '0', disk]);
-  await execa('mount', ['-o', 'loop', disk, folder]);
   await rm(join(folder, 'lost+found'), { recursive: true });
   await system.host.definePool(TIGHT, folder);
 });
 afterAll(async () => {
-  await execa('umount', ['-l', folder], { reject: false });
   await system.close();
+  await mount.close();
 });
 
 const filler = () => join(folder, 'filler');
