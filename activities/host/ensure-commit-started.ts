@@ -76,15 +76,16 @@ function startFailed(input: StartInput, error: unknown): { outcome: 'failed'; re
   );
 }
 
-/** Sets the running job's limit; null when no job runs (any more). */
+/** Sets the running job's limit; null when no job runs (any more), or not even the VM. */
 export async function ensureBandwidth(
   deps: HostDeps,
   input: Parameters<HostActivities['ensureBandwidth']>[0],
 ): Promise<BlockJob | null> {
   const { vm, disk, bandwidthBytesPerSecond } = input;
   const uuid = await deps.libvirt.findVm(vm);
-  const job = uuid === null ? null : await deps.libvirt.blockJob(uuid, disk);
-  if (uuid === null || !job) return null;
+  if (uuid === null || (await deps.libvirt.domainInfo(uuid)).state === 'off') return null;
+  const job = await deps.libvirt.blockJob(uuid, disk);
+  if (!job) return null;
   if (job.bandwidthBytesPerSecond !== bandwidthBytesPerSecond) {
     await deps.effect('libvirt.set-job-bandwidth', operationId(input), () =>
       deps.libvirt.setJobBandwidth(uuid, disk, bandwidthBytesPerSecond),

@@ -60,6 +60,7 @@ async function mergeUnder(scene: Scene, planned: Strike): Promise<void> {
   const scenario = scenarioFor(planned.effect as EffectName);
   await awaken(scene);
   const writesBefore = guest.acknowledged();
+  await guest.waitForAcks(WRITES);
   const request = await scenario.prepare(scene);
   if ((await stateOf(scene)) === 'running') await guest.waitForAcks(WRITES);
   const lines = (await system.effects()).length;
