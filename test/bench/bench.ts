@@ -8,6 +8,7 @@ import { againstVirsh } from './against-virsh.ts';
 import { historyLength } from './history-length.ts';
 import { fourLayers } from './four-layers.ts';
 import { latencies } from './latencies.ts';
+import { moves } from './moves.ts';
 import type { Row } from './figures.ts';
 import { table } from './figures.ts';
 import { writeMarked } from '../support/marked-text.ts';
@@ -19,6 +20,7 @@ const parts: Record<string, (quick: boolean) => Promise<Row[]>> = {
   'history-length': historyLength,
   'four-layers': fourLayers,
   'waiting-operations': waitingOperations,
+  moves,
 };
 
 const args = process.argv.slice(2);
