@@ -7,33 +7,39 @@ const EVERY_MS = 500;
 
 /**
  * Yields a view at once and then at intervals, and a last one when the operation has ended.
- * @param end settles with the operation; how it ended is not looked at here.
+ * @param untilEnd settles with the operation; how it ended is not looked at here. Aborted when
+ * nobody follows any more: a call that is left behind outlives its connection and throws.
  */
 export async function* followOperation(
   look: () => Promise<OperationView>,
-  end: Promise<unknown>,
+  untilEnd: (signal: AbortSignal) => Promise<unknown>,
   address: string,
   { everyMs = EVERY_MS, signal }: FollowOptions,
 ): AsyncGenerator<OperationView> {
   let ended = false;
   const mark = () => void (ended = true);
-  const over = end.then(mark, mark);
+  const leaving = new AbortController();
+  const over = untilEnd(leaving.signal).then(mark, mark);
   let last: OperationView | null = null;
   let awaySince: string | null = null;
-  while (!signal?.aborted) {
-    const wasEnded = ended;
-    try {
-      last = await look();
-      awaySince = null;
-      yield last;
-    } catch (error) {
-      if (!isServerAway(error)) throw error;
-      awaySince ??= timeWords(new Date().toISOString());
-      const trouble = `the Temporal server at ${address} does not answer (since ${awaySince})`;
-      if (last) yield { ...last, troubles: [trouble] };
+  try {
+    while (!signal?.aborted) {
+      const wasEnded = ended;
+      try {
+        last = await look();
+        awaySince = null;
+        yield last;
+      } catch (error) {
+        if (!isServerAway(error)) throw error;
+        awaySince ??= timeWords(new Date().toISOString());
+        const trouble = `the Temporal server at ${address} does not answer (since ${awaySince})`;
+        if (last) yield { ...last, troubles: [trouble] };
+      }
+      if (wasEnded || (last && last.state !== 'running')) return;
+      await Promise.race([over, pause(everyMs, signal)]);
     }
-    if (wasEnded || (last && last.state !== 'running')) return;
-    await Promise.race([over, pause(everyMs, signal)]);
+  } finally {
+    leaving.abort();
   }
 }
 

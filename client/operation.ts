@@ -76,13 +76,15 @@ export function openOperation<R extends OperationResult>(
   schema: ResultSchema<R>,
 ): Operation<R> {
   const id = handle.workflowId;
+  const untilEnd = (signal: AbortSignal) =>
+    session.connection.withAbortSignal(signal, () => operation.result());
   const operation: Operation<R> = {
     id,
     ...facts,
     status: () => viewOperation(session, handle).catch((error: unknown) => rethrow(id, error)),
     result: () => waitForEnd(handle, schema),
     progress: (options = {}) =>
-      followOperation(() => operation.status(), operation.result(), session.address, options),
+      followOperation(() => operation.status(), untilEnd, session.address, options),
     async follow(listener, options) {
       for await (const view of operation.progress(options)) listener(view);
       options?.signal?.throwIfAborted();

@@ -5,7 +5,7 @@
 import { WorkflowExecutionAlreadyStartedError, type WorkflowHandle } from '@temporalio/client';
 import { ORCHESTRATOR_QUEUE, searchAttributes } from '../workflows/contract.ts';
 import { BlockflowError } from './client-failure.ts';
-import { viewOperation } from './operation-view.ts';
+import { viewOperation, type OperationView } from './operation-view.ts';
 import { progressWords } from './render/progress-line.ts';
 import { registerSearchAttributes } from './search-attributes.ts';
 import { call, grpcStatus, isNotFound, type Session } from './session.ts';
@@ -56,7 +56,7 @@ async function startOrRegister(session: Session, start: Start) {
     return await begin(session, start);
   } catch (error) {
     if (grpcStatus(error) !== INVALID_ARGUMENT) throw error;
-    await registerSearchAttributes(session, error);
+    await registerSearchAttributes(session);
     return await begin(session, start);
   }
 }
@@ -92,19 +92,20 @@ async function attach(session: Session, { id, key, words }: Start): Promise<Star
     if (memo?.['request'] === key) {
       return { handle: session.client.workflow.getHandle(id, runId), runId, attached: true };
     }
-    throw await otherOperation(session, { id, words }, (await found.staticSummary()) ?? found.type);
+    const view = await viewOperation(session, handle);
+    if (view.state !== 'running') return null;
+    throw otherOperation({ id, words }, (await found.staticSummary()) ?? found.type, view);
   } catch (error) {
     if (isNotFound(error)) return null;
     throw error;
   }
 }
 
-async function otherOperation(
-  session: Session,
+function otherOperation(
   { id, words }: Pick<Start, 'id' | 'words'>,
   summary: string,
+  view: OperationView,
 ) {
-  const view = await viewOperation(session, session.client.workflow.getHandle(id));
   return new BlockflowError('Refused', {
     code: 'other-operation',
     attempted: words,

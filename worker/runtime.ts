@@ -11,6 +11,7 @@ import {
 import { pino, type Logger } from 'pino';
 import pretty from 'pino-pretty';
 import type { TemporalConfig } from './temporal-config.ts';
+import { ensureSearchAttributes } from './temporal-search-attributes.ts';
 
 /** JSON lines on standard error; readable ones when a person looks at a terminal. */
 export function createLog(role: string): Logger {
@@ -48,7 +49,7 @@ export function installRuntime(log: Logger, metricsAddress?: string): void {
 }
 
 /**
- * Waits for the server and connects to it.
+ * Waits for the server, connects to it, and sees to the search attributes of its namespace.
  * @param find asked before each attempt: `blockflow up` may write its address while a worker waits.
  */
 export async function connectWorker(
@@ -59,7 +60,9 @@ export async function connectWorker(
     const { connectionOptions, namespace } = find();
     const { address } = connectionOptions;
     try {
-      return { connection: await NativeConnection.connect(connectionOptions), namespace };
+      const connection = await NativeConnection.connect(connectionOptions);
+      await ensureSearchAttributes({ connection, namespace }, log);
+      return { connection, namespace };
     } catch (error) {
       if (told !== address)
         log.warn({ error: String(error) }, `waiting for Temporal at ${address}`);

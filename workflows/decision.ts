@@ -42,11 +42,12 @@ export function acceptMessages(op: Operation): Decision {
 }
 
 async function setBandwidth(op: Operation, bandwidthBytesPerSecond: number): Promise<string> {
-  // With another limit it may converge.
-  op.enter(op.status.phase, { bandwidthBytesPerSecond, note: null });
+  const isCopying = op.status.phase === 'copying';
+  // With another limit it may converge; any other note still holds.
+  op.enter(op.status.phase, { bandwidthBytesPerSecond, ...(isCopying ? { note: null } : {}) });
   const words =
     bandwidthBytesPerSecond === 0 ? 'no limit' : `${mebibytes(bandwidthBytesPerSecond)}/s`;
-  if (op.status.phase !== 'copying') return `${words}, from the next copy on`;
+  if (!isCopying) return `${words}, from the next copy on`;
   return (await limitJob(op)) ? words : `${words}; no job runs at the moment`;
 }
 

@@ -33,7 +33,6 @@ export async function startBlockWriter(
 ): Promise<BlockWriter> {
   const client = await NbdClient.connect(socket, exportName);
   const state: Block[] = Array.from({ length: blocks }, () => ({ issued: 0, flushed: 0 }));
-  let generation = 0;
   let flushed = 0;
   let isPaused = false;
   let isIdle = false;
@@ -46,21 +45,7 @@ export async function startBlockWriter(
         await new Promise<void>((resolve) => (resume = resolve));
         isIdle = false;
       }
-      const written: number[] = [];
-      for (let i = 0; i < FLUSH_EVERY; i++) {
-        generation++;
-        // Scattered, so that the mirror has many dirty places.
-        const at = (generation * 37) % blocks;
-        (state[at] as Block).issued = generation;
-        await client.write(at * BLOCK, stamp(generation));
-        written.push(at);
-      }
-      await client.flush();
-      for (const at of written) {
-        const block = state[at] as Block;
-        block.flushed = block.issued;
-      }
-      flushed = generation;
+      flushed = await writeSome(client, state, flushed);
     }
   };
   // It ends when its server dies.
@@ -88,6 +73,22 @@ export async function startBlockWriter(
       return lostBlocks(rawImage, state);
     },
   };
+}
+
+/** Writes the next generations and flushes them; the last of them. */
+async function writeSome(client: NbdClient, state: readonly Block[], last: number) {
+  const written: Block[] = [];
+  for (let generation = last + 1; generation <= last + FLUSH_EVERY; generation++) {
+    // Scattered, so that the mirror has many dirty places.
+    const at = (generation * 37) % state.length;
+    const block = state[at] as Block;
+    block.issued = generation;
+    await client.write(at * BLOCK, stamp(generation));
+    written.push(block);
+  }
+  await client.flush();
+  for (const block of written) block.flushed = block.issued;
+  return last + FLUSH_EVERY;
 }
 
 function stamp(generation: number): Buffer {
