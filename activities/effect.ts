@@ -26,6 +26,7 @@ export type EffectName = (typeof effectNames)[number];
 export const imageEffectNames = [
   'image.hold',
   'image.reflink',
+  'image.create-target',
   'image.start-copy',
   'image.set-copy-bandwidth',
   'image.resume-copy',

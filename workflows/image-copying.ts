@@ -7,8 +7,8 @@ import { mebibytes } from './details.ts';
 import { retry } from './failures.ts';
 import { refusedImage } from './image-failures.ts';
 import type { ImageOperation } from './image-operation.ts';
-import type { ImagePlan, ImagePlanOutcome } from './image-schemas.ts';
-import type { ImageJob, PlanRequest } from './move-contract.ts';
+import type { ImagePlan, ImagePlanOutcome, ImageVolume } from './image-schemas.ts';
+import type { CopyFailure, ImageJob, PlanRequest, VolumeJob } from './move-contract.ts';
 
 export type Planned = Exclude<ImagePlanOutcome, { kind: 'no-space' }>;
 
@@ -81,15 +81,38 @@ async function copyAll(
   if (held.outcome === 'in-use') throw inUse(op, held.reason);
   op.enter('copying');
   for (const [at, volume] of plan.volumes.entries()) {
-    const limit = { bandwidthBytesPerSecond: op.status.bandwidthBytesPerSecond };
-    const copy = { ...job, at, ...limit, verify: options.verify };
-    const words = `copy ${volume.path}, ${mebibytes(volume.sizeBytes)}`;
-    const copied = await op.host('ensureVolumeCopied', copy, words); // 3
-    if (copied.outcome === 'changed') return copied.reason;
-    if (copied.outcome === 'in-use') throw inUse(op, copied.reason);
-    if (copied.outcome === 'failed') throw copyFailed(op, copied.reason);
+    const again = await copyVolume(op, { ...job, at }, volume, options); // 3
+    if (again !== null) return again;
   }
   return null;
+}
+
+async function copyVolume(
+  op: ImageOperation,
+  job: VolumeJob,
+  { path, sizeBytes, convert }: ImageVolume,
+  options: Options,
+): Promise<string | null> {
+  if (convert) {
+    // A step of its own: a limit that is set while it takes its space is the copy's.
+    const { format, preallocation } = convert;
+    const words = `create an empty ${format} image for ${path}, preallocation ${preallocation}`;
+    const created = await op.host('ensureVolumeCreated', job, words);
+    if (created.outcome !== 'created') return changedOrThrow(op, created);
+  }
+  const limit = { bandwidthBytesPerSecond: op.status.bandwidthBytesPerSecond };
+  const copy = { ...job, ...limit, verify: options.verify };
+  const words = convert
+    ? `convert ${path} to ${convert.format}, ${mebibytes(convert.virtualSizeBytes)}`
+    : `copy ${path}, ${mebibytes(sizeBytes)}`;
+  const copied = await op.host('ensureVolumeCopied', copy, words);
+  return copied.outcome === 'copied' ? null : changedOrThrow(op, copied);
+}
+
+/** @returns what has changed, so that it is planned again */
+function changedOrThrow(op: ImageOperation, { outcome, reason }: CopyFailure): string {
+  if (outcome === 'changed') return reason;
+  throw outcome === 'in-use' ? inUse(op, reason) : copyFailed(op, reason);
 }
 
 async function verifyAll(op: ImageOperation, job: ImageJob): Promise<void> {

@@ -11,6 +11,8 @@ export type ImageRefusalCode =
   | 'unknown-pool'
   | 'unknown-volume'
   | 'same-pool'
+  | 'several-volumes'
+  | 'dirty-bitmaps'
   | 'name-taken';
 
 type Words = Omit<FailureDetails, 'code'>;

@@ -29,10 +29,18 @@ export const imageRef = z.discriminatedUnion('kind', [
   }),
 ]);
 
+/** How much of its space a copy takes at once, in qemu-img's words. */
+export const preallocation = z.enum(['off', 'metadata', 'falloc', 'full']);
+
 const transfer = {
   host: hostName,
   image: imageRef,
   to: poolName,
+  /** `keep` copies containers byte for byte; another format is only for an image of one volume. */
+  format: z.enum(['keep', 'qcow2', 'raw']).default('keep'),
+  preallocation: preallocation.default('off'),
+  /** The only answer to a taken name. */
+  ifExists: z.enum(['refuse']).default('refuse'),
   /** 0 is no limit. */
   bandwidthBytesPerSecond: sizeBytes.default(0),
   verify: z.enum(['full', 'none']).default('full'),
@@ -74,6 +82,11 @@ export const imageVolume = z.strictObject({
   name: z.string(),
   /** Backing name for the header of the copy, null where the copy's header is right as it is. */
   rebase: z.strictObject({ name: z.string(), format: imageFormat }).nullable(),
+  /** The container that the copy is written into anew; null for the same bytes. */
+  convert: z
+    .strictObject({ format: imageFormat, preallocation, virtualSizeBytes: sizeBytes })
+    .nullable()
+    .default(null),
 });
 
 export const imagePlan = z.strictObject({
@@ -148,6 +161,8 @@ export type CopyImageRequest = z.input<typeof copyImageInput>;
 export type RemoveImageInput = z.infer<typeof removeImageInput>;
 export type RemoveImageRequest = z.input<typeof removeImageInput>;
 export type ImageVolume = z.infer<typeof imageVolume>;
+export type Preallocation = z.infer<typeof preallocation>;
+export type Conversion = NonNullable<ImageVolume['convert']>;
 export type ImagePlan = z.infer<typeof imagePlan>;
 export type ImagePlanOutcome = z.infer<typeof imagePlanOutcome>;
 export type Reservation = z.infer<typeof reservation>;

@@ -4,19 +4,30 @@
 import type { CopyImageInput, MoveImageInput, RemoveImageInput } from './image-schemas.ts';
 import { imageId } from './move-contract.ts';
 
+/** Also of an input from before there was a choice, which names neither. */
+const container = ({ format, preallocation }: { format: string; preallocation: string }) => [
+  ...(['qcow2', 'raw'].includes(format) ? [`--format ${format}`] : []),
+  ...(['metadata', 'falloc', 'full'].includes(preallocation)
+    ? [`--preallocation ${preallocation}`]
+    : []),
+];
 const verification = (input: { verify: 'full' | 'none' }) =>
   input.verify === 'full' ? [] : ['--verify none'];
 const wiping = (input: { wipe: boolean }) => (input.wipe ? ['--wipe'] : []);
 
 export const moveWords = (input: MoveImageInput) =>
-  [`move ${imageId(input.image)} --to ${input.to}`, ...verification(input), ...wiping(input)].join(
-    ' ',
-  );
+  [
+    `move ${imageId(input.image)} --to ${input.to}`,
+    ...container(input),
+    ...verification(input),
+    ...wiping(input),
+  ].join(' ');
 
 export const copyWords = (input: CopyImageInput) =>
   [
     `copy ${imageId(input.image)} --to ${input.to}`,
     ...(input.name === undefined ? [] : [`--name ${input.name}`]),
+    ...container(input),
     ...verification(input),
   ].join(' ');
 

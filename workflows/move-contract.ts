@@ -39,15 +39,17 @@ export type HoldOutcome =
   | { outcome: 'changed'; reason: string }
   | { outcome: 'in-use'; reason: string };
 
+export type CopyFailure =
+  Exclude<HoldOutcome, { outcome: 'held' }> | { outcome: 'failed'; reason: string };
 export type CopyOutcome =
-  | { outcome: 'copied'; by: 'mirror' | 'reflink' | 'earlier run' }
-  | Exclude<HoldOutcome, { outcome: 'held' }>
-  | { outcome: 'failed'; reason: string };
+  { outcome: 'copied'; by: 'mirror' | 'reflink' | 'earlier run' } | CopyFailure;
 
 /** Activities of the host agent on images. */
 export interface ImageHostActivities {
   observeImagePlan(request: PlanRequest): Promise<ImagePlanOutcome>;
   ensureImageHeld(job: ImageJob): Promise<HoldOutcome>;
+  /** Of a volume that is converted: the empty image that its copy is written into. */
+  ensureVolumeCreated(job: VolumeJob): Promise<{ outcome: 'created' } | CopyFailure>;
   ensureVolumeCopied(
     job: VolumeJob & { bandwidthBytesPerSecond: number; verify: 'full' | 'none' },
   ): Promise<CopyOutcome>;

@@ -9,10 +9,11 @@
  *  1. plan     nothing outside; the plan is in the history. Refuses early.
  *  2. reserve  empty targets in the target pool's `.blockflow/<job>/`, with a note of whose they
  *              are.
- *  3. copy     one daemon holds all volumes by QEMU's own locks and copies one after the other;
- *              each is flushed, and its name says how far it is. The daemon outlives the agent.
- *  4. verify   nothing; each copy was compared with its source, byte for byte, before any header is
- *              changed.
+ *  3. copy     one daemon holds all volumes by QEMU's own locks and copies one after the other, or
+ *              converts the only one; each is flushed, and its name says how far it is. The daemon
+ *              outlives the agent.
+ *  4. verify   nothing; each copy was compared with its source before any header is changed: byte
+ *              for byte, a converted one in all that a guest reads.
  *  5. name     the copies have their final names; reserved names tell that they are ours.
  *  6. switch   POINT OF NO RETURN. The VM's persistent XML names the copies, its snapshots'
  *              metadata follows, all flushed and read back, still held. A crash in between: the XML

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { CommandError, run } from './command.ts';
 import { observeFile } from './files.ts';
+import { readHeader } from './qemu-img.ts';
 
 /**
  * True when both files hold the same bytes. Comparing containers proves everything at once: data,
@@ -16,10 +17,24 @@ export async function sameBytes(
   const [a, b] = await Promise.all([observeFile(one), observeFile(other)]);
   // Without -s a longer file with zeros at its end counts as the same.
   if (a?.sizeBytes !== b?.sizeBytes) return false;
+  return compare(['-f', 'raw', '-F', 'raw', one, other], signal);
+}
+
+interface Image {
+  path: string;
+  format: 'qcow2' | 'raw';
+}
+
+/** True when a guest reads the same in both images, from the first to the last byte. */
+export async function sameContent(one: Image, other: Image, signal?: AbortSignal) {
+  const [a, b] = await Promise.all([one, other].map((i) => readHeader(i.path, i.format)));
+  if (a?.virtualSizeBytes !== b?.virtualSizeBytes) return false;
+  return compare(['-f', one.format, '-F', other.format, one.path, other.path], signal);
+}
+
+async function compare(images: readonly string[], signal?: AbortSignal): Promise<boolean> {
   try {
-    await run('qemu-img', ['compare', '-U', '-q', '-f', 'raw', '-F', 'raw', one, other], {
-      signal,
-    });
+    await run('qemu-img', ['compare', '-U', '-q', ...images], { signal });
     return true;
   } catch (error) {
     if (error instanceof CommandError && error.exitCode === 1) return false;
@@ -29,8 +44,11 @@ export async function sameBytes(
 
 const extents = z.array(z.object({ start: z.number(), length: z.number(), data: z.boolean() }));
 
-/** Where a file holds data, and no hole. */
-export async function dataExtents(path: string): Promise<{ start: number; length: number }[]> {
-  const text = await run('qemu-img', ['map', '-f', 'raw', '--output=json', path]);
+/** Where a file holds data, and no hole; or an image of another format, as a guest sees it. */
+export async function dataExtents(
+  path: string,
+  format = 'raw',
+): Promise<{ start: number; length: number }[]> {
+  const text = await run('qemu-img', ['map', '-f', format, '--output=json', path]);
   return extents.parse(JSON.parse(text)).filter(({ data }) => data);
 }

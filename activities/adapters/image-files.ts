@@ -82,20 +82,20 @@ export async function resetFile(path: string, sizeBytes: number): Promise<void> 
 }
 
 /**
- * Makes a copied file whole and durable: the rest after `copiedBytes`, the exact length, the
- * source's owner and mode.
+ * Makes a copied file whole and durable: the rest after `copiedBytes` and the exact length, unless
+ * it is no copy of the file's bytes; the source's owner and mode.
  * QEMU rounds lengths up to 512 bytes, and a qcow2 file may end anywhere.
  */
 export async function completeCopy(
   source: string,
   target: string,
-  lengths: { copiedBytes: number; sizeBytes: number },
+  lengths: { copiedBytes: number; sizeBytes: number } | null,
 ): Promise<void> {
-  const tail = await readTail(source, lengths.copiedBytes, lengths.sizeBytes);
+  const tail = lengths && (await readTail(source, lengths.copiedBytes, lengths.sizeBytes));
   const file = await open(target, 'r+');
   try {
-    await writeAll(file, tail, lengths.copiedBytes);
-    await file.truncate(lengths.sizeBytes);
+    if (tail) await writeAll(file, tail, lengths.copiedBytes);
+    if (tail) await file.truncate(lengths.sizeBytes);
     const { uid, gid, mode } = await stat(source);
     await file.chmod(mode & 0o777);
     // Only root may give a file away; anybody else's copy is his own, as his source is.

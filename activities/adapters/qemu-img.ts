@@ -14,8 +14,16 @@ const info = z.object({
   'backing-filename-format': z.string().optional(),
   snapshots: z.array(z.object({ name: z.string() })).optional(),
   'format-specific': z
-    .object({ data: z.object({ 'data-file': z.string().optional() }).optional() })
+    .object({
+      data: z
+        .object({
+          'data-file': z.string().optional(),
+          bitmaps: z.array(z.object({ name: z.string() })).optional(),
+        })
+        .optional(),
+    })
     .optional(),
+  encrypted: z.boolean().optional(),
 });
 
 export interface ImageHeader {
@@ -25,6 +33,8 @@ export interface ImageHeader {
   backingName: string | null;
   backingFormat: string | null;
   internalSnapshots: string[];
+  bitmaps: string[];
+  encrypted: boolean;
   externalDataFile: string | null;
 }
 
@@ -40,6 +50,8 @@ export async function readHeader(path: string, format: 'qcow2' | 'raw'): Promise
     backingName: header['backing-filename'] ?? null,
     backingFormat: header['backing-filename-format'] ?? null,
     internalSnapshots: header.snapshots?.map((s) => s.name) ?? [],
+    bitmaps: header['format-specific']?.data?.bitmaps?.map((b) => b.name) ?? [],
+    encrypted: header.encrypted ?? false,
     externalDataFile: header['format-specific']?.data?.['data-file'] ?? null,
   };
 }
@@ -47,8 +59,14 @@ export async function readHeader(path: string, format: 'qcow2' | 'raw'): Promise
 /**
  * Upper bound of the bytes that the chain through `path` needs in `format` (`qemu-img measure`).
  */
-export async function measure(path: string, format: string, target: string): Promise<number> {
-  const args = ['measure', '-U', '--output=json', '-f', format, '-O', target, path];
+export async function measure(
+  path: string,
+  format: string,
+  target: string,
+  preallocation?: string,
+): Promise<number> {
+  const options = preallocation === undefined ? [] : ['-o', `preallocation=${preallocation}`];
+  const args = ['measure', '-U', '--output=json', '-f', format, '-O', target, ...options, path];
   return z.object({ required: z.number() }).parse(JSON.parse(await run('qemu-img', args))).required;
 }
 

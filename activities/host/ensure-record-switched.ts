@@ -5,12 +5,13 @@
 import { join } from 'node:path';
 import { operationId } from '../../workflows/contract.ts';
 import { hold, retry } from '../../workflows/failures.ts';
-import type { ImagePlan } from '../../workflows/image-schemas.ts';
+import type { ImagePlan, ImageVolume } from '../../workflows/image-schemas.ts';
 import type { ImageHostActivities, ImageJob } from '../../workflows/move-contract.ts';
 import { diskElement, switchDiskSource } from '../adapters/disk-element.ts';
 import { parseDomain } from '../adapters/domain-xml.ts';
 import { canonical } from '../adapters/files.ts';
 import { syncRecords } from '../adapters/libvirt-folders.ts';
+import { withFormat } from '../adapters/snapshot-format.ts';
 import { parseSnapshot, renameSources, sourcesOf } from '../adapters/snapshot-xml.ts';
 import type { HostDeps } from './deps.ts';
 import { ensureImageHeld } from './ensure-image-held.ts';
@@ -41,6 +42,7 @@ export async function ensureRecordSwitched(deps: HostDeps, job: ImageJob): Promi
   return { outcome: 'switched' };
 }
 
+const formatOf = ({ convert, format }: ImageVolume) => convert?.format ?? format;
 const targetOf = ({ to }: ImagePlan, { name }: { name: string }) => join(to.folder, name);
 
 async function whereRecordIs(
@@ -72,7 +74,7 @@ async function switchXml(deps: HostDeps, plan: ImagePlan, vm: Vm): Promise<void>
   const top = plan.volumes.at(-1);
   if (!top) return;
   const element = diskElement(await deps.libvirt.inactiveXml(vm.uuid), vm.disk);
-  const wanted = switchDiskSource(element, targetOf(plan, top), top.format);
+  const wanted = switchDiskSource(element, targetOf(plan, top), formatOf(top));
   if (wanted === null) return;
   await deps.effect('libvirt.switch-disk-source', operationId({ vm: vm.name, disk: vm.disk }), () =>
     deps.libvirt.updateDiskConfig(vm.uuid, wanted),
@@ -100,8 +102,14 @@ async function redefine(deps: HostDeps, plan: ImagePlan, vm: Vm, name: string): 
   const renamed = await renamedIn(plan, xml);
   if (renamed.size === 0) return;
   const target = `${operationId({ vm: vm.name, disk: vm.disk })} ${name}`;
+  const moved = plan.volumes
+    .filter((volume) => formatOf(volume) !== volume.format)
+    .reduce(
+      (text, volume) => withFormat(text, targetOf(plan, volume), formatOf(volume)),
+      renameSources(parseSnapshot(xml), renamed),
+    );
   await deps.effect('libvirt.redefine-snapshot', target, () =>
-    deps.libvirt.redefineSnapshot(vm.uuid, renameSources(parseSnapshot(xml), renamed)),
+    deps.libvirt.redefineSnapshot(vm.uuid, moved),
   );
 }
 

@@ -1,16 +1,19 @@
 /**
- * Copies one volume's container to its reserved name, byte for byte, and makes the copy durable.
+ * Copies one volume to its reserved name, its container byte for byte or what a guest reads in it,
+ * and makes the copy durable.
  */
 import { Context } from '@temporalio/activity';
 import type { CopyOutcome, ImageHostActivities } from '../../workflows/move-contract.ts';
 import type { ImageVolume } from '../../workflows/image-schemas.ts';
-import { COPY_UNIT, dismissCopy, endCopy, resumeCopy, startCopy } from '../adapters/copy-job.ts';
+import { COPY_UNIT, dismissCopy, dismissJob, endCopy } from '../adapters/copy-job.ts';
+import { removeNodes, resumeCopy, startCopy } from '../adapters/copy-job.ts';
 import { observeFile, observeSpace, renameDurably } from '../adapters/files.ts';
 import { observeCopy, type CopyJob } from '../adapters/image-copier.ts';
 import { completeCopy, reflink, resetFile, stagedFile } from '../adapters/image-files.ts';
 import { QmpError } from '../adapters/qmp.ts';
 import type { HostDeps } from './deps.ts';
 import { ensureImageHeld, stateOf } from './ensure-image-held.ts';
+import { copyId, createTarget, creationId } from './ensure-volume-created.ts';
 import { createProgress } from './progress.ts';
 
 type Input = Parameters<ImageHostActivities['ensureVolumeCopied']>[0];
@@ -42,7 +45,7 @@ export async function ensureVolumeCopied(deps: HostDeps, input: Input): Promise<
   const staged = (stage: 'part' | 'copied' | 'ready') =>
     stagedFile(plan.to.folder, jobId, volume.name, stage);
   const copying: Copying = {
-    ...{ input, volume, id: `copy-${at}`, state: stateOf(deps, jobId), part: staged('part') },
+    ...{ input, volume, id: copyId(input), state: stateOf(deps, jobId), part: staged('part') },
     done: staged(input.verify === 'full' ? 'copied' : 'ready'),
   };
   // The hold proves that the copy is one of what the source is now, also when an earlier run made
@@ -55,10 +58,7 @@ export async function ensureVolumeCopied(deps: HostDeps, input: Input): Promise<
   }
   const running = await observeCopy(copying.state, copying.id);
   if (!running) {
-    const shared = await deps.effect('image.reflink', copying.part, () =>
-      reflink(volume.path, copying.part),
-    );
-    if (shared) {
+    if (await shareData(deps, copying)) {
       await complete(deps, copying, staged('ready'), volume.sizeBytes);
       return { outcome: 'copied', by: 'reflink' };
     }
@@ -66,28 +66,40 @@ export async function ensureVolumeCopied(deps: HostDeps, input: Input): Promise<
     if (refusal) return refusal;
   }
   const error = await follow(deps, copying);
+  await removeNodes(copying.state, copying.id);
   if (error === null) await complete(deps, copying, copying.done, mirrored(volume));
   await dismissCopy(copying.state, copying.id);
+  await dismissJob(copying.state, creationId(input));
   return error === null
     ? { outcome: 'copied', by: 'mirror' }
     : { outcome: 'failed', reason: `QEMU ended the copy of ${volume.path}: ${error}` };
 }
 
-/** What the mirror copies; the rest, less than a unit, is written by hand. */
+/** A container that is written anew shares nothing with its source. */
+const shareData = async (deps: HostDeps, { volume, part }: Copying): Promise<boolean> =>
+  !volume.convert &&
+  (await deps.effect('image.reflink', part, () => reflink(volume.path, part)));
+
+/** What the mirror copies of a container; the rest, less than a unit, is written by hand. */
 const mirrored = ({ sizeBytes }: ImageVolume) => sizeBytes - (sizeBytes % COPY_UNIT);
+/** A file that is shorter than a unit needs no mirror. */
+const needsMirror = (volume: ImageVolume) => volume.convert !== null || mirrored(volume) > 0;
 
 async function start(deps: HostDeps, copying: Copying): Promise<CopyOutcome | null> {
   const { volume, part, id, state } = copying;
-  const bytes = mirrored(volume);
-  if (bytes === 0) return null;
+  if (!needsMirror(volume)) return null;
+  const { convert, sizeBytes, format } = volume;
   const { bandwidthBytesPerSecond } = copying.input;
+  const what = convert ? { ...convert, from: format } : { bytes: mirrored(volume) };
+  const uncreated = convert && (await createTarget(deps, copying.input));
+  if (uncreated) return { outcome: 'failed', reason: uncreated };
   try {
     await deps.effect('image.start-copy', part, async () => {
       // Emptying the target of a copy that runs would lose what it has copied.
       if (await observeCopy(state, id)) return;
-      await resetFile(part, bytes);
-      const request = { id, source: volume.path, target: part, bytes, bandwidthBytesPerSecond };
-      await startCopy(state, request);
+      if ('bytes' in what) await resetFile(part, what.bytes);
+      const files = { source: volume.path, target: part, sizeBytes };
+      await startCopy(state, { id, ...files, what, bandwidthBytesPerSecond });
     });
     return null;
   } catch (error) {
@@ -101,7 +113,7 @@ async function start(deps: HostDeps, copying: Copying): Promise<CopyOutcome | nu
  */
 async function follow(deps: HostDeps, copying: Copying): Promise<string | null> {
   const { volume, state, id } = copying;
-  if (mirrored(volume) === 0) return null;
+  if (!needsMirror(volume)) return null;
   const context = Context.current();
   const progress = createProgress('copying');
   const { plan, at } = copying.input;
@@ -110,8 +122,10 @@ async function follow(deps: HostDeps, copying: Copying): Promise<string | null> 
     const job = await observeCopy(state, id);
     if (!job) throw new Error(`the daemon that copies ${volume.path} died; it is started again`);
     if (job.status === 'concluded') return job.error;
-    const copiedBytes = Math.min(plan.totalBytes, before + job.copiedBytes);
-    const now = progress.add({ atMs: Date.now(), copiedBytes, totalBytes: plan.totalBytes });
+    // A mirror through a format counts only what is allocated in the source.
+    const totalBytes = volume.convert ? job.totalBytes : plan.totalBytes;
+    const copiedBytes = Math.min(totalBytes, before + job.copiedBytes);
+    const now = progress.add({ atMs: Date.now(), copiedBytes, totalBytes });
     context.heartbeat({ ...now, volume: volume.path, note: await advance(deps, copying, job) });
     await context.sleep(wait);
   }
@@ -143,7 +157,8 @@ async function complete(
   copiedBytes: number,
 ): Promise<void> {
   await deps.effect('image.complete-copy', part, async () => {
-    await completeCopy(volume.path, part, { copiedBytes, sizeBytes: volume.sizeBytes });
+    const lengths = volume.convert ? null : { copiedBytes, sizeBytes: volume.sizeBytes };
+    await completeCopy(volume.path, part, lengths);
     await renameDurably(part, name);
   });
 }

@@ -3,14 +3,14 @@ import { Context } from '@temporalio/activity';
 import type { ImageHostActivities, ImageJob, VolumeJob } from '../../workflows/move-contract.ts';
 import type { ImageVolume } from '../../workflows/image-schemas.ts';
 import { observeFile, renameDurably } from '../adapters/files.ts';
-import { sameBytes } from '../adapters/image-compare.ts';
+import { sameBytes, sameContent } from '../adapters/image-compare.ts';
 import { stagedFile } from '../adapters/image-files.ts';
 import { readHeader, rebaseUnsafe } from '../adapters/qemu-img.ts';
 import type { HostDeps } from './deps.ts';
 
 /**
- * Compares the containers before any header is changed. A copy that passed has its next name, so it
- * passes once.
+ * Compares before any header is changed: the containers, or what a guest reads in a converted one.
+ * A copy that passed has its next name, so it passes once.
  */
 export async function ensureVolumeVerified(
   deps: HostDeps,
@@ -20,8 +20,12 @@ export async function ensureVolumeVerified(
   const staged = (stage: 'copied' | 'ready') =>
     stagedFile(plan.to.folder, jobId, volume.name, stage);
   if (await observeFile(staged('ready'))) return { same: true, reason: 'verified before' };
-  const { cancellationSignal } = Context.current();
-  if (!(await sameBytes(volume.path, staged('copied'), cancellationSignal))) {
+  const { cancellationSignal: signal } = Context.current();
+  const copy = { path: staged('copied'), format: volume.convert?.format ?? volume.format };
+  const same = volume.convert
+    ? await sameContent(volume, copy, signal)
+    : await sameBytes(volume.path, copy.path, signal);
+  if (!same) {
     return { same: false, reason: `the copy of ${volume.path} differs from it` };
   }
   await deps.effect('image.pass-verification', staged('copied'), () =>

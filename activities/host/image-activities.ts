@@ -5,6 +5,7 @@ import type { HostDeps } from './deps.ts';
 import { ensureCopyBandwidth, ensureImageHeld, ensureImageReleased } from './ensure-image-held.ts';
 import { ensureRecordSwitched } from './ensure-record-switched.ts';
 import { ensureVolumeCopied } from './ensure-volume-copied.ts';
+import { ensureVolumeCreated } from './ensure-volume-created.ts';
 import { ensureBackingNames, ensureVolumeVerified } from './ensure-volume-verified.ts';
 import { observeImagePlan } from './observe-image-plan.ts';
 import { observeLeases } from './observe-leases.ts';
@@ -14,6 +15,7 @@ export function createImageHostActivities(deps: HostDeps): ImageHostActivities {
   return {
     observeImagePlan: beating((request) => observeImagePlan(deps, request)),
     ensureImageHeld: beating((job) => ensureImageHeld(deps, job)),
+    ensureVolumeCreated: (job) => ensureVolumeCreated(deps, job),
     ensureVolumeCopied: (job) => ensureVolumeCopied(deps, job),
     ensureVolumeVerified: beating((job) => ensureVolumeVerified(deps, job)),
     ensureBackingNames: beating((job) => ensureBackingNames(deps, job)),

@@ -4,12 +4,13 @@
  */
 import { basename, extname, join, resolve } from 'node:path';
 import { copyImageInput, moveImageInput, reservation } from '../../workflows/image-schemas.ts';
-import type { ImagePlan, ImagePlanOutcome, ImageVolume } from '../../workflows/image-schemas.ts';
-import type { Reservation } from '../../workflows/image-schemas.ts';
+import type { Conversion, ImagePlan, ImagePlanOutcome } from '../../workflows/image-schemas.ts';
+import type { ImageVolume, Reservation } from '../../workflows/image-schemas.ts';
 import { imageId, type PlanRequest } from '../../workflows/move-contract.ts';
 import { observeFile, observeSpace } from '../adapters/files.ts';
 import { readReservations, stagedFile } from '../adapters/image-files.ts';
 import type { HostDeps } from './deps.ts';
+import { nameAs, planConversion, spaceFor } from './image-conversion-plan.ts';
 import { assertNamesFree, assertQuiet, assertUnreferenced, tooSmall } from './image-guards.ts';
 import { snapshotsNaming } from './image-references.ts';
 import { findPool, observeImage, type Image } from './observe-image.ts';
@@ -32,11 +33,14 @@ export async function observeImagePlan(
   if (request.operation === 'MoveImage') {
     const finished = earlier.find(({ plan }) => isSwitched(image, plan));
     if (finished) return { kind: 'plan', plan: switchedBefore(finished, earlier) };
+  }
+  const convert = planConversion(request, image);
+  if (request.operation === 'MoveImage' && !changesFormat(image, convert)) {
     if (image.volumes.every((volume) => volume.pool === pool)) return alreadyThere(image, pool);
   }
   assertQuiet(request, image);
   if (request.operation === 'MoveImage') await assertUnreferenced(deps, request, image);
-  const plan = await toPlan(deps, request, image, to, earlier);
+  const plan = await toPlan(deps, { request, image, to, convert }, earlier);
   await assertNamesFree(request, plan);
   const { totalBytes } = await observeSpace(to.folder);
   if (plan.spaceNeededBytes > totalBytes) throw tooSmall(request, plan, totalBytes);
@@ -86,14 +90,24 @@ function alreadyThere(image: Image, pool: string): ImagePlanOutcome {
   return { kind: 'done', chain, reason: `every volume of it is in pool ${pool}` };
 }
 
+/** What is copied, and into what. */
+interface Transfer {
+  request: PlanRequest;
+  image: Image;
+  to: Target;
+  convert: Conversion | null;
+}
+
+const changesFormat = ({ volumes }: Image, convert: Conversion | null) =>
+  convert !== null && convert.format !== volumes.at(-1)?.format;
+
 async function toPlan(
   deps: HostDeps,
-  request: PlanRequest,
-  image: Image,
-  to: Target,
+  transfer: Transfer,
   earlier: readonly Reservation[],
 ): Promise<ImagePlan> {
-  const volumes = toVolumes(request, image, to);
+  const { request, image, to, convert } = transfer;
+  const volumes = toVolumes(transfer);
   const same = earlier.find(({ plan }) => fingerprint(plan.volumes) === fingerprint(volumes));
   const adopted = same?.jobId ?? null;
   const files = new Set(volumes.map((volume) => volume.identity));
@@ -103,6 +117,8 @@ async function toPlan(
   const { freeBytes } = await observeSpace(to.folder);
   const sum = (part: (volume: ImageVolume) => number) =>
     volumes.reduce((all, v) => all + part(v), 0);
+  const top = image.volumes.at(-1);
+  const needed = convert && top ? await spaceFor(top, convert) : sum((v) => v.allocatedBytes);
   const there = adopted === null ? 0 : await copiedBefore(to, adopted, volumes);
   return {
     host: deps.host,
@@ -110,8 +126,8 @@ async function toPlan(
     to,
     volumes,
     snapshots: vm ? await snapshotsNaming(deps, vm.uuid, files) : [],
-    totalBytes: sum((volume) => volume.sizeBytes),
-    spaceNeededBytes: Math.max(0, sum((volume) => volume.allocatedBytes) - there),
+    totalBytes: convert?.virtualSizeBytes ?? sum((volume) => volume.sizeBytes),
+    spaceNeededBytes: Math.max(0, needed - there),
     spaceFreeBytes: freeBytes,
     adopted,
     leftovers: earlier.map((run) => run.jobId).filter((id) => id !== adopted),
@@ -121,7 +137,9 @@ async function toPlan(
 
 /** Equal for the same files, unwritten since, with the same names to be. */
 const fingerprint = (volumes: readonly ImageVolume[]) =>
-  JSON.stringify(volumes.map((v) => [v.identity, v.sizeBytes, v.modifiedNs, v.name, v.rebase]));
+  JSON.stringify(
+    volumes.map((v) => [v.identity, v.sizeBytes, v.modifiedNs, v.name, v.rebase, v.convert]),
+  );
 
 async function copiedBefore(to: Target, jobId: string, volumes: readonly ImageVolume[]) {
   const stages = ['part', 'copied', 'ready'] as const;
@@ -131,12 +149,14 @@ async function copiedBefore(to: Target, jobId: string, volumes: readonly ImageVo
   return (await Promise.all(files)).reduce((all, file) => all + (file?.allocatedBytes ?? 0), 0);
 }
 
-function toVolumes(request: PlanRequest, image: Image, to: Target): ImageVolume[] {
-  const names = image.volumes.map((volume, i) => nameOf(request, image, volume.path, i));
+function toVolumes(transfer: Transfer): ImageVolume[] {
+  const { image, to, convert } = transfer;
+  const names = image.volumes.map((volume, i) => nameOf(transfer, volume.path, i));
   return image.volumes.map((volume, i) => {
     const { path, pool, format, identity, sizeBytes, allocatedBytes, modifiedNs } = volume;
     const name = names[i] as string;
-    const facts = { path, pool, format, identity, sizeBytes, allocatedBytes, modifiedNs, name };
+    const before = { path, pool, format, identity, sizeBytes, allocatedBytes, modifiedNs };
+    const facts = { ...before, name, convert };
     const below = image.volumes[i - 1];
     const { backingName } = volume.header;
     if (!below || backingName === null) return { ...facts, rebase: null };
@@ -157,8 +177,11 @@ function headerName(before: string, folder: string, below: string): string {
  * A named copy is NAME for the active layer and NAME.1, NAME.2, ... from the base up, each with its
  * format.
  */
-function nameOf(request: PlanRequest, image: Image, path: string, at: number): string {
+function nameOf({ request, image, convert }: Transfer, path: string, at: number): string {
   const given = request.operation === 'CopyImage' ? request.name : undefined;
+  if (convert && changesFormat(image, convert)) {
+    return nameAs(given ?? basename(path), convert.format);
+  }
   if (given === undefined) return basename(path);
   const active = at === image.volumes.length - 1;
   const ending = extname(path) || `.${image.volumes[at]?.format ?? 'raw'}`;

@@ -10,6 +10,9 @@ interface Options {
   name?: string;
   bandwidth?: string;
   verify: 'full' | 'none';
+  format: 'keep' | 'qcow2' | 'raw';
+  preallocation: 'off' | 'metadata' | 'falloc' | 'full';
+  ifExists: 'refuse';
   wipe?: true;
   sourceFormat?: SourceFormat;
   dryRun?: true;
@@ -73,6 +76,21 @@ const transfer = (command: Command) =>
         new Option('--verify <how>', 'compare the copies with the source')
           .choices(['full', 'none'])
           .default('full'),
+      )
+      .addOption(
+        new Option('--format <format>', 'of the copy; another one only for an image of one volume')
+          .choices(['keep', 'qcow2', 'raw'])
+          .default('keep'),
+      )
+      .addOption(
+        new Option('--preallocation <how>', 'space that the copy takes at once, as in qemu-img')
+          .choices(['off', 'metadata', 'falloc', 'full'])
+          .default('off'),
+      )
+      .addOption(
+        new Option('--if-exists <what>', 'when a name is taken in the pool: no file is replaced')
+          .choices(['refuse'])
+          .default('refuse'),
       ),
   );
 
@@ -98,8 +116,10 @@ async function runTransfer(
   const { parseImage } = await import('../image-argument.ts');
   const { parseRate } = await import('../rate.ts');
   const { to, verify, bandwidth, name, wipe, host } = options;
+  const { format, preallocation, ifExists } = options;
   const request = {
     ...{ image: parseImage(first, second, options.sourceFormat), to, verify },
+    ...{ format, preallocation, ifExists },
     ...(bandwidth === undefined ? {} : { bandwidthBytesPerSecond: parseRate(bandwidth) }),
     ...(host === undefined ? {} : { host }),
   };

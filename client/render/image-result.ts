@@ -1,6 +1,6 @@
 /** What a finished operation on an image has done, and what one would do. Pure. */
 import { basename } from 'node:path';
-import type { ImagePlanOutcome, RemovalPlan } from '../../workflows/image-schemas.ts';
+import type { ImagePlanOutcome, ImageVolume, RemovalPlan } from '../../workflows/image-schemas.ts';
 import type { OperationResult } from '../operation.ts';
 import type { Screen } from '../screen.ts';
 import { chainWords, resultLines } from './merge-result.ts';
@@ -44,7 +44,7 @@ export function transferPlanLines(outcome: ImagePlanOutcome, isMove: boolean): s
     ...(isMove ? ['delete the source, in a workflow of its own'] : []),
   ];
   return [
-    ...plan.volumes.map((v) => `  copy      ${v.path} to ${plan.to.folder}/${v.name}`),
+    ...plan.volumes.map((v) => `  copy      ${v.path} to ${plan.to.folder}/${v.name}${anew(v)}`),
     `  space     ${needed} needed, ${free} free`,
     ...plan.snapshots.map((name) => `  snapshot  ${name}: libvirt's record names the copies`),
     ...(isMove ? plan.volumes.map((v) => `  delete    ${v.path} (pool ${v.pool})`) : []),
@@ -54,6 +54,9 @@ export function transferPlanLines(outcome: ImagePlanOutcome, isMove: boolean): s
     'Nothing was touched (--dry-run).',
   ];
 }
+
+const anew = ({ convert }: ImageVolume) =>
+  convert ? `, written anew as ${convert.format}, preallocation ${convert.preallocation}` : '';
 
 /** `--dry-run` of a removal. */
 export const removalPlanLines = ({ volumes, totalBytes }: RemovalPlan): string[] => [

@@ -13,6 +13,7 @@ import { OWN_FOLDER } from '../../activities/adapters/pools.ts';
 import { ORCHESTRATOR_QUEUE } from '../../workflows/contract.ts';
 import { copyImageInput, moveImageInput, removeImageInput } from '../../workflows/image-schemas.ts';
 import type { CopyImageRequest, MoveImageRequest } from '../../workflows/image-schemas.ts';
+import type { ImageRef } from '../../workflows/image-schemas.ts';
 import type { RemoveImageRequest, RemoveImageResult } from '../../workflows/image-schemas.ts';
 import type { TransferResult } from '../../workflows/image-schemas.ts';
 import { imageId, imageStatusQuery, type ImageStatus } from '../../workflows/move-contract.ts';
@@ -55,6 +56,20 @@ export async function defineOff(
   if (bytes > 0) await growOverlay(disk, { bytes });
   await defineGuest(host, { name: vm, disk });
   return path;
+}
+
+/** An image of no VM in pool `images`: 16 MiB, data at 1 and 15 MiB, zeros that were written. */
+export async function plainVolume(
+  { host }: System,
+  name: string,
+  format: ImageFormat,
+): Promise<ImageRef> {
+  const volume = `${name}.${format}`;
+  const file = join(host.pools, POOL, volume);
+  await execa('qemu-img', ['create', '-q', '-f', format, file, '16M']);
+  const writes = ['write -P 7 1M 512k', 'write -z 1536k 512k', 'write -P 9 15M 1M'];
+  await execa('qemu-io', ['-f', format, ...writes.flatMap((line) => ['-c', line]), file]);
+  return { kind: 'volume', pool: POOL, volume, format };
 }
 
 type Handle<T> = WorkflowHandle<(input: unknown) => Promise<T>>;
