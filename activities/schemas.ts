@@ -11,7 +11,8 @@ import { diskTarget, guestState, jobRecord, liveMergeInput } from '../workflows/
 import { mergePlan, namedVolume, planOutcome, sizeBytes } from '../workflows/schemas.ts';
 import { snapshotChange, uuid, vmName, volumePath } from '../workflows/schemas.ts';
 
-type Schemas<T> = {
+/** For each activity of T. */
+export type Schemas<T> = {
   [K in keyof T]: T[K] extends (...args: infer I) => Promise<infer O>
     ? { input: z.ZodType<I extends [] ? object : I[0]>; result: z.ZodType<O> }
     : never;

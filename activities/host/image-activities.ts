@@ -1,6 +1,8 @@
 /** Activities of the host agent on whole images. */
 import type { ImageHostActivities } from '../../workflows/move-contract.ts';
 import { beating } from '../beating.ts';
+import { imageHostSchemas } from '../image-schemas.ts';
+import { parsing } from '../schemas.ts';
 import type { HostDeps } from './deps.ts';
 import { ensureCopyBandwidth, ensureImageHeld, ensureImageReleased } from './ensure-image-held.ts';
 import { ensureRecordSwitched } from './ensure-record-switched.ts';
@@ -12,7 +14,7 @@ import { observeLeases } from './observe-leases.ts';
 import { observeRemovalPlan } from './observe-removal-plan.ts';
 
 export function createImageHostActivities(deps: HostDeps): ImageHostActivities {
-  return {
+  return parsing<ImageHostActivities>(imageHostSchemas, {
     observeImagePlan: beating((request) => observeImagePlan(deps, request)),
     ensureImageHeld: beating((job) => ensureImageHeld(deps, job)),
     ensureVolumeCreated: (job) => ensureVolumeCreated(deps, job),
@@ -24,5 +26,5 @@ export function createImageHostActivities(deps: HostDeps): ImageHostActivities {
     ensureImageReleased: beating((input) => ensureImageReleased(deps, input)),
     observeRemovalPlan: beating((input) => observeRemovalPlan(deps, input)),
     observeLeases: beating(() => observeLeases(deps)),
-  };
+  });
 }

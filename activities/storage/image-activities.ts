@@ -1,16 +1,18 @@
 /** Activities of the SPM agent on whole images. */
 import type { ImageStorageActivities } from '../../workflows/move-contract.ts';
 import { beating } from '../beating.ts';
+import { imageStorageSchemas } from '../image-schemas.ts';
+import { parsing } from '../schemas.ts';
 import { ensureImageNamed, ensureImageReserved } from './ensure-image-reserved.ts';
 import { ensureReservationAbsent } from './ensure-image-reserved.ts';
 import type { StorageDeps } from './ensure-volumes-absent.ts';
 import { ensureVolumesWiped } from './ensure-volumes-wiped.ts';
 
 export function createImageStorageActivities(deps: StorageDeps): ImageStorageActivities {
-  return {
+  return parsing<ImageStorageActivities>(imageStorageSchemas, {
     ensureImageReserved: beating((input) => ensureImageReserved(deps, input)),
     ensureImageNamed: beating((input) => ensureImageNamed(deps, input)),
     ensureReservationAbsent: beating((input) => ensureReservationAbsent(deps, input)),
     ensureVolumesWiped: beating((input) => ensureVolumesWiped(deps, input)),
-  };
+  });
 }

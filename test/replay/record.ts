@@ -1,6 +1,6 @@
 /**
- * Records a history of each ending and each restart from real merges on a private host: `npm run
- * record-histories`. With names of recordings as arguments only those. Needs root, about three
+ * Records a history of each ending and each restart from real operations on a private host: `npm
+ * run record-histories`. With names of recordings as arguments only those. Needs root, about five
  * minutes.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -8,16 +8,19 @@ import { createRequire } from 'node:module';
 import { hostname } from 'node:os';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Client, Connection } from '@temporalio/client';
+import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { statusQuery, type Phase } from '../../workflows/contract.ts';
 import type { RoleName } from '../../worker/roles.ts';
 import { addLayer } from '../support/layers.ts';
-import { startScene, startSharedSystem, type Scene } from '../support/merge-scene.ts';
+import { startMoveSystem } from '../support/image-operations.ts';
+import { startScene, type Scene } from '../support/merge-scene.ts';
 import { HOST, startMerge, type System } from '../support/system.ts';
 import { waitUntil } from '../support/wait-until.ts';
-import { historiesFolder, payloadTexts, recordings } from './recorded.ts';
-import { recordingNames, type RecordingName } from './recorded.ts';
+import { imageRun } from './image-runs.ts';
+import { allRecordings, historiesFolder, imageRecordings, payloadTexts } from './recorded.ts';
+import { recordingNames, type ImageRecordingName, type MergeRecordingName } from './recorded.ts';
+import type { RecordingName } from './recorded.ts';
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 type Handle = Awaited<ReturnType<typeof startMerge>>;
@@ -86,7 +89,7 @@ async function whileDeleting(stage: Stage, happens: (handle: Handle) => Promise<
   return handle;
 }
 
-const run: Record<RecordingName, (stage: Stage) => Promise<Handle>> = {
+const run: Record<MergeRecordingName, (stage: Stage) => Promise<Handle>> = {
   merged: async (stage) => (await addLayer(stage.scene), stage.merge()),
   async inner(stage) {
     const top = await addLayer(stage.scene);
@@ -130,12 +133,25 @@ const run: Record<RecordingName, (stage: Stage) => Promise<Handle>> = {
     }),
 };
 
-async function record(name: RecordingName, system: System, client: Client): Promise<void> {
+async function recordMerge(name: MergeRecordingName, system: System, client: Client) {
   const vm = name.replaceAll('-', '');
   const scene = await startScene({ system, vm, layers: 0, guest: { slots: 16 } });
   const merge = (request = {}) => startMerge(client, { vm, disk: 'vda', host: HOST, ...request });
   const handle = await run[name]({ system, client, scene, vm, merge });
-  const ended = await handle.result().catch((error: unknown) => String(error));
+  await keep(name, handle);
+  await scene.close();
+}
+
+async function recordImage(name: ImageRecordingName, system: System, client: Client) {
+  const vm = name.replaceAll('-', '');
+  const handle = await imageRun[name]({ system, client, vm });
+  await keep(name, handle);
+  await system.revive();
+}
+
+/** Waits for its end, and writes its history. */
+async function keep(name: RecordingName, handle: WorkflowHandle): Promise<void> {
+  const ended = (await handle.result().catch(String)) as string | { summary: string };
   const history = historyToJSON(await handle.fetchHistory());
   // Stack traces name the folder of the source.
   const text = history.replaceAll(`file://${root}/`, '').replaceAll(`${root}/`, '');
@@ -145,16 +161,15 @@ async function record(name: RecordingName, system: System, client: Client): Prom
   }
   writeFileSync(`${historiesFolder}${name}.json`, `${text}\n`);
   console.log(`${name}: ${typeof ended === 'string' ? ended : ended.summary}`);
-  await scene.close();
 }
 
 const manifest = createRequire(import.meta.url).resolve('@temporalio/worker/package.json');
 const sdk = (JSON.parse(readFileSync(manifest, 'utf8')) as { version: string }).version;
 const lineOf = (name: RecordingName) =>
-  `- \`${name}.json\`: ends as ${JSON.stringify(recordings[name])}`;
+  `- \`${name}.json\`: ends as ${JSON.stringify(allRecordings[name])}`;
 const readMe = () => `# Recorded histories
 
-Made by \`npm run record-histories\` from real merges on a private host, with Temporal's
+Made by \`npm run record-histories\` from real operations on a private host, with Temporal's
 TypeScript SDK ${sdk} on Node ${process.version}. Nothing is stripped; the folder of the source is
 taken out of stack traces. They are replayed against the current workflow code by
 \`test/replay/replay.test.ts\`. Never edit one: record it again.
@@ -163,13 +178,14 @@ ${recordingNames.map(lineOf).join('\n')}
 `;
 
 const wanted = process.argv.slice(2) as RecordingName[];
-const system = await startSharedSystem({ name: 'record' });
+const system = await startMoveSystem({ name: 'record' });
 try {
   mkdirSync(historiesFolder, { recursive: true });
   const connection = await Connection.connect({ address: system.temporal.address });
   const client = new Client({ connection, identity: `recorder@${HOST}` });
   for (const name of wanted.length > 0 ? wanted : recordingNames) {
-    await record(name, system, client);
+    if (name in imageRecordings) await recordImage(name as ImageRecordingName, system, client);
+    else await recordMerge(name as MergeRecordingName, system, client);
   }
   writeFileSync(`${historiesFolder}README.md`, readMe());
   await connection.close();

@@ -5,10 +5,29 @@ import { fileURLToPath } from 'node:url';
 /** How a recorded operation ended: its result's outcome and mode, or its failure. */
 export type Ending =
   | { outcome: 'merged' | 'kept' | 'already-done'; mode: 'active' | 'inner' | 'cold' | null }
+  | { operation: 'MoveImage' | 'CopyImage' | 'RemoveImage'; outcome: string }
   | { type: 'Refused' | 'Retry'; code: string }
   | { cancelled: true };
 
 const merged = { outcome: 'merged', mode: 'active' } as const;
+const moved = { operation: 'MoveImage', outcome: 'moved' } as const;
+
+export const imageRecordings = {
+  moved,
+  'moved-converted': moved,
+  'moved-volume': moved,
+  'move-already-done': { operation: 'MoveImage', outcome: 'already-done' },
+  'move-cancelled': { cancelled: true },
+  'move-refused': { type: 'Refused', code: 'vm-running' },
+  'move-restart-of-orchestrator': moved,
+  'move-restart-of-host-agent': moved,
+  'move-restart-of-spm-agent': moved,
+  copied: { operation: 'CopyImage', outcome: 'copied' },
+  removed: { operation: 'RemoveImage', outcome: 'removed' },
+  'removal-refused': { type: 'Refused', code: 'volume-in-use' },
+} as const satisfies Record<string, Ending>;
+export type ImageRecordingName = keyof typeof imageRecordings;
+
 
 export const recordings = {
   merged,
@@ -29,8 +48,11 @@ export const recordings = {
   'restart-of-libvirtd': merged,
   'restart-of-temporal': merged,
 } as const satisfies Record<string, Ending>;
-export type RecordingName = keyof typeof recordings;
-export const recordingNames = Object.keys(recordings) as RecordingName[];
+export type MergeRecordingName = keyof typeof recordings;
+export const mergeRecordingNames = Object.keys(recordings) as MergeRecordingName[];
+export type RecordingName = MergeRecordingName | ImageRecordingName;
+export const allRecordings: Record<RecordingName, Ending> = { ...recordings, ...imageRecordings };
+export const recordingNames = Object.keys(allRecordings) as RecordingName[];
 
 export const historiesFolder = fileURLToPath(new URL('histories/', import.meta.url));
 
@@ -40,7 +62,7 @@ interface Payloads {
 /** An event as its JSON has it; only what the tests read. */
 export interface RecordedEvent {
   eventId: string;
-  workflowExecutionStartedEventAttributes?: { input: Payloads };
+  workflowExecutionStartedEventAttributes?: { workflowType: { name: string }; input: Payloads };
   workflowExecutionCompletedEventAttributes?: { result: Payloads };
   workflowExecutionFailedEventAttributes?: { failure: RecordedFailure };
   workflowExecutionCanceledEventAttributes?: object;

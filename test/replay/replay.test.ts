@@ -10,10 +10,14 @@ import { beforeAll, describe, expect, it } from '@jest/globals';
 import { bundleWorkflowCode, DefaultLogger, Runtime, Worker } from '@temporalio/worker';
 import { DeterminismViolationError } from '@temporalio/workflow';
 import type { z } from 'zod';
+import { imageHostSchemas, imageStorageSchemas } from '../../activities/image-schemas.ts';
 import { hostSchemas, storageSchemas } from '../../activities/schemas.ts';
 import { workflowSource } from '../../worker/bundle.ts';
+import { copyImageInput, moveImageInput, removeImageInput } from '../../workflows/image-schemas.ts';
+import { removeImageResult, transferResult } from '../../workflows/image-schemas.ts';
 import { liveMergeInput, liveMergeResult } from '../../workflows/schemas.ts';
-import { decode, historiesFolder, payloadTexts, recordedText, recordings } from './recorded.ts';
+import { allRecordings, decode, historiesFolder, imageRecordings } from './recorded.ts';
+import { mergeRecordingNames, payloadTexts, recordedText, recordings } from './recorded.ts';
 import { recordingNames, type Ending, type RecordedFailure } from './recorded.ts';
 import type { RecordedHistory, RecordingName } from './recorded.ts';
 
@@ -31,8 +35,11 @@ const attributes = <K extends keyof RecordedHistory['events'][number]>(
 
 type Options = Parameters<typeof Worker.runReplayHistories>[0];
 /** The errors of replaying every recording, by its name. */
-async function replayAll(options: Options): Promise<Record<string, unknown>> {
-  const histories = recordingNames.map((workflowId) => ({
+async function replayAll(
+  options: Options,
+  names: readonly RecordingName[] = recordingNames,
+): Promise<Record<string, unknown>> {
+  const histories = names.map((workflowId) => ({
     workflowId,
     history: historyOf(workflowId),
   }));
@@ -50,6 +57,10 @@ describe('The recorded histories', () => {
     const endings = Object.values<Ending>(recordings);
     const outcomes = new Set(endings.flatMap((e) => ('outcome' in e ? [e.outcome] : [])));
     expect([...outcomes].sort()).toEqual([...liveMergeResult.shape.outcome.options].sort());
+    const images = Object.values<Ending>(imageRecordings);
+    const ends = new Set(images.flatMap((e) => ('outcome' in e ? [e.outcome] : [])));
+    const { options } = transferResult.shape.outcome;
+    expect([...ends].sort()).toEqual([...options, 'removed'].sort());
   });
 
   it('replay against the code of today', async () => {
@@ -60,8 +71,8 @@ describe('The recorded histories', () => {
   it('do not replay against a workflow with one activity more', async () => {
     const workflowsPath = fileURLToPath(new URL('broken/index.ts', import.meta.url));
     const workflowBundle = await bundleWorkflowCode({ workflowsPath, logger });
-    const errors = await replayAll({ workflowBundle });
-    expect(Object.keys(errors).sort()).toEqual([...recordingNames].sort());
+    const errors = await replayAll({ workflowBundle }, mergeRecordingNames);
+    expect(Object.keys(errors).sort()).toEqual([...mergeRecordingNames].sort());
     for (const error of Object.values(errors)) {
       expect(error).toBeInstanceOf(DeterminismViolationError);
     }
@@ -71,6 +82,19 @@ describe('The recorded histories', () => {
 const schemas: Record<string, { input: z.ZodType; result: z.ZodType }> = {
   ...hostSchemas,
   ...storageSchemas,
+  ...imageHostSchemas,
+  ...imageStorageSchemas,
+};
+const inputs: Record<string, z.ZodType> = {
+  LiveMerge: liveMergeInput,
+  MoveImage: moveImageInput,
+  CopyImage: copyImageInput,
+  RemoveImage: removeImageInput,
+};
+const results = {
+  MoveImage: transferResult,
+  CopyImage: transferResult,
+  RemoveImage: removeImageResult,
 };
 
 describe.each(recordingNames)('The history of %s', (name) => {
@@ -78,7 +102,8 @@ describe.each(recordingNames)('The history of %s', (name) => {
 
   it('began with a request, and its activities have arguments, of the schemas', () => {
     const [started] = attributes(history, 'workflowExecutionStartedEventAttributes');
-    expect(decode(started?.input).map((input) => liveMergeInput.parse(input))).toHaveLength(1);
+    const schema = inputs[started?.workflowType.name ?? ''];
+    expect(decode(started?.input).map((input) => schema?.parse(input))).toHaveLength(1);
     for (const { activityType, input } of attributes(
       history,
       'activityTaskScheduledEventAttributes',
@@ -105,7 +130,7 @@ describe.each(recordingNames)('The history of %s', (name) => {
   });
 
   it('ended as it should', () => {
-    expect(endingOf(history)).toEqual(recordings[name]);
+    expect(endingOf(history)).toEqual(allRecordings[name]);
   });
 
   it('names no machine but the private host', () => {
@@ -124,6 +149,12 @@ function endingOf(history: RecordedHistory): Ending | null {
   const [completed] = attributes(history, 'workflowExecutionCompletedEventAttributes');
   const [failed] = attributes(history, 'workflowExecutionFailedEventAttributes');
   const [cancelled] = attributes(history, 'workflowExecutionCanceledEventAttributes');
+  const [started] = attributes(history, 'workflowExecutionStartedEventAttributes');
+  const operation = (started?.workflowType.name ?? '') as keyof typeof results;
+  if (completed && operation in results) {
+    const { outcome } = results[operation].parse(decode(completed.result)[0]);
+    return { operation, outcome };
+  }
   if (completed) {
     const { outcome, mode } = liveMergeResult.parse(decode(completed.result)[0]);
     return { outcome, mode };

@@ -1,0 +1,68 @@
+/** Inputs and results of the activities on images, as `schemas.ts` has those of a merge. */
+import { z } from 'zod';
+import { copyImageInput, imagePlan, imagePlanOutcome } from '../workflows/image-schemas.ts';
+import { moveImageInput, poolLease, poolName, removalPlan } from '../workflows/image-schemas.ts';
+import { removeImageInput, reservation } from '../workflows/image-schemas.ts';
+import type { ImageHostActivities, ImageStorageActivities } from '../workflows/move-contract.ts';
+import { namedVolume, sizeBytes, uuid, volumePath } from '../workflows/schemas.ts';
+import type { Schemas } from './schemas.ts';
+
+const nothing = z.void();
+const reason = z.string();
+const job = z.strictObject({ plan: imagePlan, jobId: uuid });
+const volumeJob = job.extend({ at: z.int().nonnegative() });
+const outcome = <T extends string>(name: T) => z.strictObject({ outcome: z.literal(name) });
+const unheld = z.strictObject({ outcome: z.enum(['changed', 'in-use']), reason });
+const uncopied = z.strictObject({ outcome: z.enum(['changed', 'in-use', 'failed']), reason });
+const by = z.enum(['mirror', 'reflink', 'earlier run']);
+
+export const imageHostSchemas = {
+  observeImagePlan: {
+    input: z.discriminatedUnion('operation', [
+      moveImageInput.extend({ operation: z.literal('MoveImage') }),
+      copyImageInput.extend({ operation: z.literal('CopyImage') }),
+    ]),
+    result: imagePlanOutcome,
+  },
+  ensureImageHeld: { input: job, result: z.union([outcome('held'), unheld]) },
+  ensureVolumeCreated: { input: volumeJob, result: z.union([outcome('created'), uncopied]) },
+  ensureVolumeCopied: {
+    input: volumeJob.extend({
+      bandwidthBytesPerSecond: sizeBytes,
+      verify: z.enum(['full', 'none']),
+    }),
+    result: z.union([outcome('copied').extend({ by }), uncopied]),
+  },
+  ensureVolumeVerified: {
+    input: volumeJob,
+    result: z.strictObject({ same: z.boolean(), reason }),
+  },
+  ensureBackingNames: { input: job, result: nothing },
+  ensureCopyBandwidth: {
+    input: z.strictObject({ jobId: uuid, bandwidthBytesPerSecond: sizeBytes }),
+    result: z.boolean(),
+  },
+  ensureRecordSwitched: {
+    input: job,
+    result: z.union([outcome('switched'), outcome('not-switched').extend({ reason })]),
+  },
+  ensureImageReleased: { input: z.strictObject({ jobId: uuid }), result: nothing },
+  observeRemovalPlan: { input: removeImageInput, result: removalPlan },
+  observeLeases: { input: z.strictObject({}), result: z.array(poolLease) },
+} satisfies Schemas<ImageHostActivities>;
+
+export const imageStorageSchemas = {
+  ensureImageReserved: { input: reservation, result: nothing },
+  ensureImageNamed: {
+    input: job,
+    result: z.union([outcome('named'), outcome('taken').extend({ path: volumePath })]),
+  },
+  ensureReservationAbsent: {
+    input: z.strictObject({ pool: poolName, jobId: uuid, targets: z.enum(['keep', 'delete']) }),
+    result: z.strictObject({ deleted: z.array(volumePath) }),
+  },
+  ensureVolumesWiped: {
+    input: z.strictObject({ jobId: uuid, volumes: z.array(namedVolume) }),
+    result: nothing,
+  },
+} satisfies Schemas<ImageStorageActivities>;
