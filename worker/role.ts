@@ -33,12 +33,16 @@ const logged: EffectHook = async (name, target, run) => {
 export const door = (context: RoleContext, ...last: EffectHook[]) =>
   createEffect([logged, ...(context.hooks ?? []), ...last]);
 
-/** Options that all workers share. The identity is what every event of the history shows. */
+/** What every event of the history, and a lease, says of a worker. */
+export const identityOf = ({ config }: RoleContext, role: string) =>
+  `${role}@${config.host}:${process.pid}`;
+
+/** Options that all workers share. */
 export function common(context: RoleContext, role: string): Omit<WorkerOptions, 'taskQueue'> {
   return {
     connection: context.connection,
     namespace: context.namespace,
-    identity: `${role}@${context.config.host}:${process.pid}`,
+    identity: identityOf(context, role),
     // Progress and cancellation travel with heartbeats that are really sent.
     maxHeartbeatThrottleInterval: '1 second',
     defaultHeartbeatThrottleInterval: '1 second',

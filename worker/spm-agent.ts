@@ -1,5 +1,6 @@
 /** The SPM agent: for every pool, a lease, and while it has that, a worker of the pool's queue. */
 import { spawn } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Worker } from '@temporalio/worker';
 import { acquireFlockLease } from '../activities/adapters/flock-lease.ts';
@@ -8,7 +9,7 @@ import { createLibvirt, type Libvirt } from '../activities/adapters/virsh.ts';
 import { createStorageActivities } from '../activities/storage/index.ts';
 import { leased, type Lease } from '../activities/storage/pool-lease.ts';
 import { spmQueue } from '../workflows/contract.ts';
-import { common, door, run, type Role, type RoleContext } from './role.ts';
+import { common, door, identityOf, run, type Role, type RoleContext } from './role.ts';
 
 const POOLS_EVERY_MS = 5000;
 
@@ -78,20 +79,17 @@ function servePool(context: RoleContext, libvirt: Libvirt, pool: Pool): Role {
 
 /** @returns null when it was stopped, or when it has to be tried again */
 async function acquire(
-  { config, log }: RoleContext,
+  context: RoleContext,
   { name, folder }: Pool,
   stop: AbortSignal,
 ): Promise<Lease | null> {
-  const wanted = { pool: name, folder: folder ?? '', holder: `spm@${config.host}:${process.pid}` };
+  const wanted = { pool: name, folder: folder ?? '', holder: identityOf(context, 'spm') };
   try {
     return await acquireFlockLease(wanted, stop);
   } catch (error) {
     const { message: reason } = error as Error;
-    log.warn({ pool: name, reason }, 'no lease of the pool; trying again');
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, POOLS_EVERY_MS);
-      stop.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true });
-    });
+    context.log.warn({ pool: name, reason }, 'no lease of the pool; trying again');
+    await sleep(POOLS_EVERY_MS, undefined, { signal: stop }).catch(() => undefined);
     return null;
   }
 }

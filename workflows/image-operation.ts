@@ -164,12 +164,11 @@ export async function runImageOperation<T extends { summary: string; outcome: st
       op.record(success.kind, result.summary, success.after(result)),
     );
     finish(op, result.summary, result.outcome);
-    await everyUpdateAnswered();
     return result;
   } catch (error) {
-    const told = await CancellationScope.nonCancellable(() => recordFailure(op, error));
+    throw await CancellationScope.nonCancellable(() => recordFailure(op, error));
+  } finally {
     await everyUpdateAnswered();
-    throw told;
   }
 }
 

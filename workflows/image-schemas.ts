@@ -161,7 +161,6 @@ export type CopyImageRequest = z.input<typeof copyImageInput>;
 export type RemoveImageInput = z.infer<typeof removeImageInput>;
 export type RemoveImageRequest = z.input<typeof removeImageInput>;
 export type ImageVolume = z.infer<typeof imageVolume>;
-export type Preallocation = z.infer<typeof preallocation>;
 export type Conversion = NonNullable<ImageVolume['convert']>;
 export type ImagePlan = z.infer<typeof imagePlan>;
 export type ImagePlanOutcome = z.infer<typeof imagePlanOutcome>;

@@ -54,13 +54,13 @@ export async function LiveMerge(input: LiveMergeInput): Promise<LiveMergeResult>
     await op.record('started', requestWords(input));
     const result = await merge(op);
     await op.refusal;
-    await everyUpdateAnswered();
     return result;
   } catch (error) {
     await CancellationScope.nonCancellable(() => recordFailure(op, error));
-    await everyUpdateAnswered();
     // The Web UI shows the first message of a chain: the reason, not "Activity task failed".
     throw ownFailure(error) ?? error;
+  } finally {
+    await everyUpdateAnswered();
   }
 }
 

@@ -2,12 +2,13 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { connectBlockflow, type Blockflow } from '../../client/index.ts';
+import type { Blockflow, MoveRequest, Operation, TransferResult } from '../../client/index.ts';
+import { awaitRemoval, connectTo } from '../support/blockflow-client.ts';
 import { createGuestDisk } from '../support/guest-disk.ts';
 import { defineGuest } from '../support/guest.ts';
 import { POOL, startSharedSystem } from '../support/merge-scene.ts';
 import { growOverlay } from '../support/snapshots.ts';
-import { HOST, type System } from '../support/system.ts';
+import type { System } from '../support/system.ts';
 import { median, type Row } from './figures.ts';
 
 const GIB = 2 ** 30;
@@ -31,8 +32,7 @@ interface Bench {
 export async function moves(quick: boolean): Promise<Row[]> {
   const system = await startSharedSystem({ name: 'moves' });
   await system.host.definePool(OTHER);
-  const { temporal, stateDir } = system;
-  const blockflow = await connectBlockflow({ address: temporal.address, host: HOST, stateDir });
+  const blockflow = await connectTo(system);
   const bench = { system, blockflow, at: new Map<string, string>() };
   const full = quick ? GIB / 2 : 4 * GIB;
   try {
@@ -64,17 +64,25 @@ async function create(bench: Bench, image: Image): Promise<void> {
   bench.at.set(vm, POOL);
 }
 
-/** Milliseconds until the image is usable in the other pool, without the source's deletion. */
-async function move(bench: Bench, { vm }: Image, verify: 'full' | 'none'): Promise<number> {
-  const { blockflow, at } = bench;
+/**
+ * Milliseconds until the image is usable in the other pool, without the source's deletion.
+ * @param meanwhile what happens to the move
+ */
+async function move(
+  { blockflow, at }: Bench,
+  { vm }: Image,
+  options: Pick<MoveRequest, 'verify' | 'bandwidthBytesPerSecond'>,
+  meanwhile: (operation: Operation<TransferResult>) => Promise<void> = () => Promise.resolve(),
+): Promise<number> {
   const to = elsewhere(at.get(vm) ?? POOL);
   const begin = performance.now();
   const image = { kind: 'disk', vm, disk: 'vda' } as const;
-  const result = await (await blockflow.move({ image, to, verify })).result();
+  const operation = await blockflow.move({ image, to, ...options });
+  await meanwhile(operation);
+  const result = await operation.result();
   const took = performance.now() - begin;
   at.set(vm, to);
-  const [pool = '', ...name] = (result.removal ?? '').split('/');
-  await (await blockflow.operation(pool, name.join('/'))).result();
+  await awaitRemoval(blockflow, result);
   return took;
 }
 
@@ -131,7 +139,7 @@ async function againstTools(bench: Bench, image: Image, repeats: number): Promis
     }
     for (const verify of ['none', 'full'] as const) {
       await forget(bench, image);
-      note(verify, await move(bench, image, verify));
+      note(verify, await move(bench, image, { verify }));
     }
   }
   await bench.system.host.virsh('undefine', image.vm);
@@ -168,28 +176,15 @@ async function resumed(bench: Bench, quick: boolean): Promise<Row> {
   const seconds = quick ? 20 : 100;
   const image: Image = { vm: 'killed', format: 'raw', dataBytes: GIB, words: '' };
   await create(bench, image);
-  const run = async (isKilled: boolean) => {
-    const to = elsewhere(bench.at.get(image.vm) ?? POOL);
-    const ref = { kind: 'disk', vm: image.vm, disk: 'vda' } as const;
-    const limit = { bandwidthBytesPerSecond: Math.round(GIB / seconds), verify: 'none' } as const;
-    const begin = performance.now();
-    const operation = await bench.blockflow.move({ image: ref, to, ...limit });
-    let killed = !isKilled;
+  const limit = { bandwidthBytesPerSecond: Math.round(GIB / seconds), verify: 'none' } as const;
+  const whole = await move(bench, image, limit);
+  const struck = await move(bench, image, limit, async (operation) => {
     for await (const { progress } of operation.progress({ everyMs: 250 })) {
-      if (killed || !progress || progress.percent < 90) continue;
-      killed = true;
-      await bench.system.killRole('host');
-      await bench.system.startRole('host');
+      if ((progress?.percent ?? 0) >= 90) break;
     }
-    const result = await operation.result();
-    const took = performance.now() - begin;
-    bench.at.set(image.vm, to);
-    const [pool = '', ...name] = (result.removal ?? '').split('/');
-    await (await bench.blockflow.operation(pool, name.join('/'))).result();
-    return took;
-  };
-  const whole = await run(false);
-  const struck = await run(true);
+    await bench.system.killRole('host');
+    await bench.system.startRole('host');
+  });
   const ratio = struck / whole;
   return {
     what: `a copy of ${seconds} s whose host agent is killed at 90 %`,

@@ -4,7 +4,8 @@
  * Exit code 0 only when every promise holds.
  */
 import { parseArgs } from 'node:util';
-import { connectBlockflow, type Blockflow } from '../../client/index.ts';
+import type { Blockflow } from '../../client/index.ts';
+import { connectTo } from '../support/blockflow-client.ts';
 import { reapStaleHosts, removeOwnHosts } from '../support/host-folder.ts';
 import { HOST } from '../support/system.ts';
 import { watchAcks } from './ack-watch.ts';
@@ -28,8 +29,7 @@ async function demo(story: Story, keep: boolean, over: Promise<never>): Promise<
   const stage = await setStage(story);
   const atSnapshot = stage.guest.acknowledged();
   await takeSnapshot(story, stage);
-  const { temporal, stateDir } = stage.system;
-  const blockflow = await connectBlockflow({ address: temporal.address, host: HOST, stateDir });
+  const blockflow = await connectTo(stage.system);
   const { runId, evidence } = await merge(story, stage, blockflow, atSnapshot);
   await prove(story, stage, evidence);
   await moveAndBoot(story, stage, blockflow);

@@ -1,6 +1,7 @@
 /** The demo's last act: the image moves to a second pool, and the VM boots from there. */
 import type { Blockflow } from '../../client/index.ts';
 import { openDisplay } from '../../client/show-progress.ts';
+import { awaitRemoval } from '../support/blockflow-client.ts';
 import { activeLayer } from '../support/merge-scene.ts';
 import { expectNoLoss, verifyGuestData } from '../support/oracle.ts';
 import { demand, isAbsent } from './proof.ts';
@@ -27,8 +28,7 @@ export async function moveAndBoot(story: Story, stage: Stage, blockflow: Blockfl
   story.step(`Moved: ${moved.summary}.`);
   const { path, format } = await activeLayer(guest);
   demand(path === moved.chainAfter[0], `${VM} would boot from ${path}`);
-  const [pool = '', ...name] = (moved.removal ?? '').split('/');
-  await (await blockflow.operation(pool, name.join('/'))).result();
+  await awaitRemoval(blockflow, moved);
   demand(await isAbsent(chain[0]), `${chain[0]} is still there`);
   const boots = guest.serial.boots.length;
   await guest.start();

@@ -1,11 +1,11 @@
 /** Many clients at once: one operation a disk, and every client hears what happened. */
 import { basename } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { connectBlockflow } from '../../client/index.ts';
 import type { MergeRequest, Operation, Volume } from '../../client/index.ts';
+import { connectTo } from '../support/blockflow-client.ts';
 import { effectsSince, expectLeftClean, SMALL } from '../support/merge-checks.ts';
 import { startScene, startSharedSystem } from '../support/merge-scene.ts';
-import { HOST, type System } from '../support/system.ts';
+import type { System } from '../support/system.ts';
 
 let system: System;
 beforeAll(async () => {
@@ -13,10 +13,7 @@ beforeAll(async () => {
 });
 afterAll(() => system?.close());
 
-const connect = () => {
-  const { temporal, stateDir } = system;
-  return connectBlockflow({ address: temporal.address, host: HOST, stateDir });
-};
+const connect = () => connectTo(system);
 
 /**
  * Starts all requests at once, each from a client of its own. `body` gets what was started or

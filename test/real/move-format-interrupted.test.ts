@@ -7,7 +7,7 @@ import { dailySample } from '../support/daily-sample.ts';
 import { armFault, isArmed, type Fault } from '../support/faults.ts';
 import { contents, copiers, defineOff, diskOf, expectNothingLeft } from '../support/move-scene.ts';
 import { inVault, recordOf, removalOf, startMove, startMoveSystem } from '../support/move-scene.ts';
-import { untilMove } from '../support/move-scene.ts';
+import { effectsOn, partBytes, untilMove } from '../support/move-scene.ts';
 import { poolFiles } from '../support/pool-files.ts';
 import type { System } from '../support/system.ts';
 import { waitUntil } from '../support/wait-until.ts';
@@ -22,8 +22,7 @@ const MIB = 2 ** 20;
 const vault = (vm: string) => inVault(system, `${vm}.raw`);
 type Moving = Awaited<ReturnType<typeof startMove>>;
 
-const effectsOf = async (name: string, vm: string) =>
-  (await system.effects()).filter((line) => line.startsWith(`${name} `) && line.includes(vm));
+const effectsOf = (name: string, vm: string) => effectsOn(system, name, vm);
 
 /** The move is over, and a guest reads the same in what the record names now. */
 async function expectMoved(vm: string, move: Moving, before: string[]): Promise<void> {
@@ -77,12 +76,7 @@ async function slowMove(vm: string) {
   return { file, before, move, daemon, request };
 }
 
-/** Bytes that the copy has on the disk. */
-async function converted(vm: string): Promise<number> {
-  const args = [inVault(system, '.blockflow'), '-name', `${vm}.raw.part`, '-printf', '%b\n'];
-  const { stdout } = await execa('find', args, { reject: false });
-  return Number(stdout.trim() || 0) * 512;
-}
+const converted = (vm: string) => partBytes(system, `${vm}.raw`);
 
 const hurry = (move: Moving) =>
   waitUntil('the limit to go', () =>

@@ -1,8 +1,9 @@
+import { basename } from 'node:path';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { copiers, defineOff, digests, diskOf, expectNothingLeft } from '../support/move-scene.ts';
 import { inVault, recordOf, removalOf, startMove, startMoveSystem } from '../support/move-scene.ts';
-import { untilMove } from '../support/move-scene.ts';
+import { effectsOn, partBytes, untilMove } from '../support/move-scene.ts';
 import type { System } from '../support/system.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
@@ -30,19 +31,8 @@ async function slowMove(vm: string) {
   return { file, before, move, daemon };
 }
 
-/** Bytes that the copy has on the disk. */
-async function copied(file: string): Promise<number> {
-  const folder = inVault(system, '.blockflow');
-  const { stdout } = await execa(
-    'find',
-    [folder, '-name', `${file.split('/').at(-1)}.part`, '-printf', '%b\n'],
-    { reject: false },
-  );
-  return Number(stdout.trim() || 0) * 512;
-}
-
-const effectsOf = async (name: string, part: string) =>
-  (await system.effects()).filter((line) => line.startsWith(`${name} `) && line.includes(part));
+const copied = (file: string) => partBytes(system, basename(file));
+const effectsOf = (name: string, part: string) => effectsOn(system, name, part);
 
 describe('a move that is interrupted', () => {
   it('finds the copy again when the agent is killed half way, started once', async () => {

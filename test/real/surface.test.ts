@@ -2,9 +2,10 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { connectBlockflow, type Blockflow } from '../../client/index.ts';
+import type { Blockflow } from '../../client/index.ts';
 import { freePort } from '../../worker/temporal-server.ts';
 import type { Phase } from '../../workflows/contract.ts';
+import { connectTo } from '../support/blockflow-client.ts';
 import { commandLine, environmentOf, says, scripts, startWorker } from '../support/command-line.ts';
 import type { Typed } from '../support/command-line.ts';
 import { expectLeftClean, SMALL } from '../support/merge-checks.ts';
@@ -18,10 +19,7 @@ let blockflow: Typed;
 let example: Typed;
 const scenes: Scene[] = [];
 
-const connect = () => {
-  const { temporal, stateDir } = system;
-  return connectBlockflow({ address: temporal.address, host: HOST, stateDir });
-};
+const connect = () => connectTo(system);
 beforeAll(async () => {
   system = await startSharedSystem({ name: 'surface' });
   const env = environmentOf(system);

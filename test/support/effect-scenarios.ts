@@ -11,9 +11,9 @@ import type { EffectName } from '../../activities/effect.ts';
 import { observeEvents } from '../../activities/orchestrator/audit-log.ts';
 import { addLayer } from './layers.ts';
 import { expectLeftClean, type Request } from './merge-checks.ts';
+import { SLOW, untilCopying } from './merge-proofs.ts';
 import { activeLayer, type Scene } from './merge-scene.ts';
 import { expectNoLoss, verifyGuestData } from './oracle.ts';
-import { waitUntil } from './wait-until.ts';
 
 export interface Scenario {
   /** Brings a running guest with one volume to where the request is made. */
@@ -24,14 +24,14 @@ export interface Scenario {
   ends: { outcome: string; mode: string } | 'cancelled';
 }
 
-const SLOW = { bandwidthBytesPerSecond: 65_536 };
+const LIMITED = { bandwidthBytesPerSecond: SLOW };
 const ACTIVE = { outcome: 'merged', mode: 'active' };
 
-const untilJob = ({ system, guest }: Scene) =>
-  waitUntil('the job', async () => {
-    const job = await system.host.virsh('blockjob', guest.name, 'vda');
-    return !job.includes('No current');
-  });
+/** A layer, and a request that copies it slowly enough to be met at it. */
+async function limited(scene: Scene) {
+  await addLayer(scene);
+  return LIMITED;
+}
 
 export const scenarios = {
   active: {
@@ -51,23 +51,17 @@ export const scenarios = {
   },
   bandwidth: {
     ends: ACTIVE,
-    async prepare(scene) {
-      await addLayer(scene);
-      return SLOW;
-    },
+    prepare: limited,
     async steer(scene, merge) {
-      await untilJob(scene);
+      await untilCopying(scene);
       await merge.executeUpdate('bandwidth', { args: [0] });
     },
   },
   cancel: {
     ends: 'cancelled',
-    async prepare(scene) {
-      await addLayer(scene);
-      return SLOW;
-    },
+    prepare: limited,
     async steer(scene, merge) {
-      await untilJob(scene);
+      await untilCopying(scene);
       await merge.cancel();
     },
   },

@@ -99,3 +99,16 @@ export async function expectNothingLeft(system: System, names: readonly string[]
 
 export const inVault = (system: System, file: string) =>
   join(system.host.pools, VAULT, basename(file));
+
+/** Bytes on the disk of a copy under way, which has this name once it is there. */
+export async function partBytes(system: System, name: string): Promise<number> {
+  const args = [inVault(system, OWN_FOLDER), '-name', `${name}.part`, '-printf', '%b\n'];
+  const { stdout } = await execa('find', args, { reject: false });
+  return Number(stdout.trim() || 0) * 512;
+}
+
+/** Passings of an effect whose targets have this in their names. */
+export async function effectsOn(system: System, effect: string, part: string): Promise<string[]> {
+  const lines = await system.effects();
+  return lines.filter((line) => line.startsWith(`${effect} `) && line.includes(part));
+}
