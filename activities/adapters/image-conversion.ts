@@ -29,8 +29,8 @@ export async function startCreation(
   throw new Error(`the daemon that was to create ${target} ended while it was asked`);
 }
 
-export function readingNode(source: string, { from }: Rewriting, { aio }: Way) {
-  const file = { driver: 'file', filename: source, 'read-only': true, aio };
+export function readingNode(source: string, { from }: Rewriting, { aio, direct }: Way) {
+  const file = { driver: 'file', filename: source, 'read-only': true, aio, cache: { direct } };
   return { driver: from, 'read-only': true, ...(from === 'qcow2' ? { backing: null } : {}), file };
 }
 
