@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { bundleWorkflowCode, type WorkerOptions } from '@temporalio/worker';
@@ -12,9 +13,13 @@ const extension = extname(fileURLToPath(import.meta.url));
 const folder = fileURLToPath(new URL('../workflows/', import.meta.url));
 export const workflowsPath = join(folder, `index${extension}`);
 
+const { version: temporalVersion } = createRequire(import.meta.url)(
+  '@temporalio/workflow/package.json',
+) as { version: string };
+
 /**
  * Bundling takes seconds, a start with a cached bundle does not. The name holds a hash of every
- * source file.
+ * source file, and of the versions of Node and Temporal's library, of which the bundle holds a part.
  */
 export async function workflowSource(
   cacheDir: string,
@@ -45,5 +50,5 @@ async function sourceHash(): Promise<string> {
   for (const name of (await readdir(folder)).sort()) {
     if (name.endsWith(extension)) hash.update(name).update(await readFile(join(folder, name)));
   }
-  return hash.update(process.version).digest('hex').slice(0, 16);
+  return hash.update(process.version).update(temporalVersion).digest('hex').slice(0, 16);
 }

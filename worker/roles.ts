@@ -25,7 +25,7 @@ async function startOrchestrator(context: RoleContext): Promise<Role> {
   const worker = await Worker.create({
     ...common(context, 'orchestrator'),
     taskQueue: ORCHESTRATOR_QUEUE,
-    ...(await workflowSource(context.config.stateDir)),
+    ...(await workflowSource(context.config.cacheDir)),
     activities: createOrchestratorActivities({ effect: door(context), folder }),
     // After a SIGKILL this is how long a workflow waits for the dead worker's cache; the default is
     // 10 s.

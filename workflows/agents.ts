@@ -22,9 +22,8 @@ import type { HostActivities, OrchestratorActivities, StorageActivities } from '
 const AWAY_AFTER = '10 seconds';
 
 const options: ActivityOptions = {
-  // Agents beat every second (every 4 s with 100 operations), so a dead one is noticed long before
-  // its work could be over.
-  heartbeatTimeout: '10 seconds',
+  // Agents beat every second, so a dead one is noticed long before its work could be over.
+  heartbeatTimeout: '5 seconds',
   startToCloseTimeout: '3650 days',
   // The default is TRY_CANCEL, which would close the workflow while an activity still runs.
   cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
@@ -34,6 +33,10 @@ const options: ActivityOptions = {
     maximumInterval: '5 seconds',
   },
 };
+
+/** `await…` activities share one look, which is taken every 4 s for 100 operations. */
+const WAIT: ActivityOptions = { heartbeatTimeout: '10 seconds' };
+const isWait = (name: string) => name.startsWith('await');
 
 type Activities<T> = { [K in keyof T]: (input: never) => Promise<unknown> };
 
@@ -54,11 +57,14 @@ function connect<T extends Activities<T>>(queue: string, away: AwayListener): Ca
       taskQueue: queue,
       ...more,
     });
-  const prompt = at({ scheduleToStartTimeout: AWAY_AFTER });
+  const limit = { scheduleToStartTimeout: AWAY_AFTER };
+  const work = at(limit);
+  const wait = at({ ...limit, ...WAIT });
   const patient = at({});
   const call = async (name: string, input: unknown, summary: string) => {
     for (;;) {
       try {
+        const prompt = isWait(name) ? wait : work;
         return await prompt[name]?.executeWithOptions({ summary }, [input]);
       } catch (error) {
         if (isCancelUnheard(error)) throw new CancelledFailure(`cancelled: ${summary}`, [], error);

@@ -5,15 +5,15 @@
  */
 import { basename } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import { effectNames, type EffectName } from '../../activities/effect.ts';
+import type { EffectName } from '../../activities/effect.ts';
+import { keepInLedger, type CrashCase } from '../support/crash-ledger.ts';
 import { dailySample } from '../support/daily-sample.ts';
 import { awaken, expectRight, finish, scenarioFor } from '../support/effect-scenarios.ts';
 import { scenarioNameOf, stateOf } from '../support/effect-scenarios.ts';
 import { startScene, startSharedSystem, type Scene } from '../support/merge-scene.ts';
-import { armPoint, nameOf, strike, strikesOn, type Strike } from '../support/strike.ts';
+import { nameOf, strikes, type Strike } from '../support/strike-list.ts';
+import { armPoint, strike } from '../support/strike.ts';
 import type { System } from '../support/system.ts';
-
-const cases = strikesOn(effectNames);
 
 /** Guest writes that a case has to be surrounded by. */
 const WRITES = 100;
@@ -37,25 +37,30 @@ async function takeScene(effect: EffectName): Promise<Scene> {
   return scene ?? startScene({ system, vm, layers: 0, guest });
 }
 
-it.each(dailySample(cases, 97).map((planned) => [nameOf(planned), planned] as const))(
+it.each(dailySample(strikes.merge, 97).map((planned) => [nameOf(planned), planned] as const))(
   '%s',
   async (_, planned) => {
     const effect = planned.effect as EffectName;
     const scene = await takeScene(effect);
-    let isWhole = false;
+    const seen: Measured = { guestWrites: 0, recoveryMs: null, stallMs: null };
+    let passed = false;
     try {
-      await mergeUnder(scene, planned);
-      isWhole = true;
+      await mergeUnder(scene, planned, seen);
+      passed = true;
       scenes.set(scenarioNameOf(effect), scene);
     } finally {
       await system.revive();
-      if (!isWhole) await scene.close();
+      if (!passed) await scene.close();
+      const { victim } = planned;
+      await keepInLedger({ matrix: 'merge', name: nameOf(planned), victim, passed, ...seen });
     }
   },
 );
 
-/** Strikes a merge, heals, and looks whether it ends right. */
-async function mergeUnder(scene: Scene, planned: Strike): Promise<void> {
+type Measured = Pick<CrashCase, 'guestWrites' | 'recoveryMs' | 'stallMs'>;
+
+/** Strikes a merge, heals, and looks whether it ends right. @param seen what was measured so far */
+async function mergeUnder(scene: Scene, planned: Strike, seen: Measured): Promise<void> {
   const { guest } = scene;
   const scenario = scenarioFor(planned.effect as EffectName);
   await awaken(scene);
@@ -68,12 +73,16 @@ async function mergeUnder(scene: Scene, planned: Strike): Promise<void> {
   const merge = await system.merge({ vm: guest.name, disk: 'vda', ...request });
   const steered = scenario.steer?.(scene, merge).catch(() => undefined);
   await strike(system, planned, merge, guest.name);
+  const struckAt = performance.now();
   await system.revive();
   await steered;
-  await merge.result().catch(() => undefined);
+  const result = await merge.result().catch(() => null);
+  seen.recoveryMs = Math.round(performance.now() - struckAt);
+  seen.stallMs = result?.stallMs ?? null;
   if ((await stateOf(scene)) === 'running') await guest.waitForAcks(WRITES);
   await finish(scene);
-  expect(guest.acknowledged() - writesBefore).toBeGreaterThanOrEqual(WRITES);
+  seen.guestWrites = guest.acknowledged() - writesBefore;
+  expect(seen.guestWrites).toBeGreaterThanOrEqual(WRITES);
   expectOrder((await system.effects()).slice(lines));
   await expectRight(scene);
 }

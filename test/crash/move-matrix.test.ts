@@ -3,14 +3,13 @@
  * sampled and run as that of LiveMerge.
  */
 import { afterAll, beforeAll, it } from '@jest/globals';
+import { keepInLedger } from '../support/crash-ledger.ts';
 import { dailySample } from '../support/daily-sample.ts';
 import { startMoveSystem } from '../support/move-scene.ts';
-import { armPoint, nameOf, strike, strikesOn } from '../support/strike.ts';
-import { createStruckMove, movedEffects, VM, type StruckMove } from '../support/struck-move.ts';
+import { nameOf, strikes } from '../support/strike-list.ts';
+import { armPoint, strike } from '../support/strike.ts';
+import { createStruckMove, VM, type StruckMove } from '../support/struck-move.ts';
 import type { System } from '../support/system.ts';
-
-const processes = ['orchestrator', 'host', 'spm', 'libvirtd', 'temporal'] as const;
-const cases = strikesOn(movedEffects, processes);
 
 let system: System;
 let struck: StruckMove;
@@ -20,14 +19,25 @@ beforeAll(async () => {
 });
 afterAll(() => system.close());
 
-it.each(dailySample(cases, 97).map((planned) => [nameOf(planned), planned] as const))(
+it.each(dailySample(strikes.move, 97).map((planned) => [nameOf(planned), planned] as const))(
   'move: %s',
   async (_, planned) => {
-    armPoint(system, planned);
-    const move = await struck.start();
-    const isOfRemoval = planned.effect === 'storage.wipe-volume';
-    await strike(system, planned, isOfRemoval ? struck.removal() : move, VM);
-    await system.revive();
-    await struck.expectMoved(await move.result());
+    let [passed, recoveryMs]: [boolean, number | null] = [false, null];
+    try {
+      armPoint(system, planned);
+      const move = await struck.start();
+      const isOfRemoval = planned.effect === 'storage.wipe-volume';
+      await strike(system, planned, isOfRemoval ? struck.removal() : move, VM);
+      const struckAt = performance.now();
+      await system.revive();
+      const result = await move.result();
+      recoveryMs = Math.round(performance.now() - struckAt);
+      await struck.expectMoved(result);
+      passed = true;
+    } finally {
+      const { victim } = planned;
+      const case_ = { matrix: 'move', name: nameOf(planned), victim, passed } as const;
+      await keepInLedger({ ...case_, guestWrites: 0, recoveryMs, stallMs: null });
+    }
   },
 );

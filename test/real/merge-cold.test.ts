@@ -1,5 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { dailySample } from '../support/daily-sample.ts';
 import { bothXml, effectsSince, expectLeftClean, merged } from '../support/merge-checks.ts';
 import { SMALL } from '../support/merge-checks.ts';
 import { startScene, startSharedSystem, type Scene } from '../support/merge-scene.ts';
@@ -60,7 +61,8 @@ describe('a merge while the VM is down', () => {
       left: [0, 1, 4],
     },
   ];
-  it.each(cases)('merges $vm offline, and boots with every write', async (example) => {
+  const sample = dailySample(cases, 2);
+  it.each(sample)('merges $vm offline, and boots with every write', async (example) => {
     const { vm, layers, request, left } = example;
     const here = await startDown({ vm, layers });
     const kept = left.map((at) => here.chain[at] as string);

@@ -3,7 +3,8 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { dailySample } from '../support/daily-sample.ts';
 import { armFault, isArmed } from '../support/faults.ts';
 import { removalOf, startMoveSystem } from '../support/move-scene.ts';
-import { createStruckMove, movedEffects, type StruckMove } from '../support/struck-move.ts';
+import { movedEffects } from '../support/strike-list.ts';
+import { createStruckMove, type StruckMove } from '../support/struck-move.ts';
 import type { System } from '../support/system.ts';
 
 let system: System;

@@ -3,8 +3,6 @@
  * endings.
  */
 import { readdirSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { bundleWorkflowCode, DefaultLogger, Runtime, Worker } from '@temporalio/worker';
@@ -16,6 +14,7 @@ import { workflowSource } from '../../worker/bundle.ts';
 import { copyImageInput, moveImageInput, removeImageInput } from '../../workflows/image-schemas.ts';
 import { removeImageResult, transferResult } from '../../workflows/image-schemas.ts';
 import { liveMergeInput, liveMergeResult } from '../../workflows/schemas.ts';
+import { BUNDLES } from '../support/host-folder.ts';
 import { allRecordings, decode, historiesFolder, imageRecordings } from './recorded.ts';
 import { mergeRecordingNames, payloadTexts, recordedText, recordings } from './recorded.ts';
 import { recordingNames, type Ending, type RecordedFailure } from './recorded.ts';
@@ -64,7 +63,7 @@ describe('The recorded histories', () => {
   });
 
   it('replay against the code of today', async () => {
-    const source = await workflowSource(join(tmpdir(), 'blockflow-test', 'bundles'));
+    const source = await workflowSource(BUNDLES);
     expect(await replayAll(source)).toEqual({});
   });
 

@@ -19,6 +19,8 @@ import {
 
 /** Where hosts live unless told otherwise. Short: a socket path has at most 107 bytes. */
 export const DEFAULT_HOSTS_FOLDER = '/tmp/blockflow-test';
+/** One bundle of the workflows for all tests of one source. */
+export const BUNDLES = join(DEFAULT_HOSTS_FOLDER, 'bundles');
 
 const PROGRAMS_OF_A_HOST = /^(perl|libvirtd|virtlogd|dnsmasq|qemu-system-.*)$/;
 /**

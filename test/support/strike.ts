@@ -4,44 +4,11 @@
  */
 import { expect } from '@jest/globals';
 import type { WorkflowHandle } from '@temporalio/client';
-import { agentOf, armFault, disarmFault, isArmed, type Fault } from './faults.ts';
+import { agentOf, armFault, disarmFault, isArmed } from './faults.ts';
 import { isAlive, isPaused } from './processes.ts';
+import type { Strike, Victim } from './strike-list.ts';
 import type { System } from './system.ts';
 import { waitUntil } from './wait-until.ts';
-
-/** Before the effect; when it has begun and its agent stands still; when it is done but untold. */
-export const points = ['before', 'during', 'after'] as const;
-export const victims = ['orchestrator', 'host', 'spm', 'libvirtd', 'qemu', 'temporal'] as const;
-export type Victim = (typeof victims)[number];
-
-/** `kill twice`: the agent dies again at the next effect, in its recovery. */
-export interface Strike {
-  effect: Fault['effect'];
-  point: (typeof points)[number];
-  victim: Victim;
-  strike: 'kill' | 'freeze' | 'kill twice';
-}
-
-export const nameOf = ({ effect, point, victim, strike }: Strike) =>
-  `${effect}, ${point}: ${strike} ${victim}`;
-
-/** Every strike on these effects; the process that holds an effect is also killed twice. */
-export function strikesOn(
-  effects: readonly Fault['effect'][],
-  struck: readonly Victim[] = victims,
-): Strike[] {
-  const strikes = (effect: string, victim: Victim) =>
-    victim === agentOf(effect)
-      ? (['kill', 'freeze', 'kill twice'] as const)
-      : (['kill', 'freeze'] as const);
-  return effects.flatMap((effect) =>
-    points.flatMap((point) =>
-      struck.flatMap((victim) =>
-        strikes(effect, victim).map((strike) => ({ effect, point, victim, strike })),
-      ),
-    ),
-  );
-}
 
 /** How long a frozen process stands still; the one that holds the effect: till it is given up. */
 const FREEZE_MS = 1500;

@@ -3,31 +3,12 @@ import { join } from 'node:path';
 import { expect } from '@jest/globals';
 import type { WorkflowHandle } from '@temporalio/client';
 import type { TransferResult } from '../../workflows/image-schemas.ts';
-import type { Fault } from './faults.ts';
 import { POOL } from './merge-scene.ts';
 import { contents, copiers, defineOff, diskOf, recordOf, removalOf } from './move-scene.ts';
 import { startMove, VAULT } from './move-scene.ts';
 import { poolFiles } from './pool-files.ts';
 import { takeExternalSnapshot } from './snapshots.ts';
 import type { System } from './system.ts';
-
-/** Every effect that happens in such a move. */
-export const movedEffects = [
-  'storage.reserve-image',
-  'image.hold',
-  'image.reflink',
-  'image.start-copy',
-  'image.end-copy',
-  'image.complete-copy',
-  'image.pass-verification',
-  'qemu-img.rebase',
-  'storage.name-volume',
-  'libvirt.switch-disk-source',
-  'libvirt.redefine-snapshot',
-  'image.release',
-  'storage.remove-reservation',
-  'storage.wipe-volume',
-] as const satisfies Fault['effect'][];
 
 export const VM = 'struck';
 const names = [`${VM}-1.qcow2`, `${VM}.qcow2`];

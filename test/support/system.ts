@@ -15,6 +15,7 @@ import { operationId, ORCHESTRATOR_QUEUE, searchAttributes } from '../../workflo
 import { liveMergeInput, type LiveMergeRequest } from '../../workflows/schemas.ts';
 import type { LiveMergeResult } from '../../workflows/schemas.ts';
 import type { Fault } from './faults.ts';
+import { BUNDLES } from './host-folder.ts';
 import { startPrivateHost, type PrivateHost } from './private-host.ts';
 import { isPaused } from './processes.ts';
 import { waitUntil } from './wait-until.ts';
@@ -79,7 +80,8 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   const connection = await Connection.connect({ address: temporal.address });
   const client = new Client({ connection });
   let temporalRuns = true;
-  const config = { host: HOST, libvirtUri: host.uri, stateDir, runtimeDir, ...options.config };
+  const dirs = { stateDir, runtimeDir, cacheDir: BUNDLES };
+  const config = { host: HOST, libvirtUri: host.uri, ...dirs, ...options.config };
   const processes: RoleProcesses = new Map();
   const start = async (name: Instance, faults: readonly Fault[] = []) => {
     const args = [roleOf(name), JSON.stringify(config), JSON.stringify(faults), trace];

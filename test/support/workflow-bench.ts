@@ -17,6 +17,7 @@ import { hostQueue, operationId, spmQueue } from '../../workflows/contract.ts';
 import { statusQuery, type OperationStatus } from '../../workflows/contract.ts';
 import { liveMergeInput, type AuditEvent, type LiveMergeRequest } from '../../workflows/schemas.ts';
 import type { LiveMergeResult } from '../../workflows/schemas.ts';
+import { BUNDLES } from './host-folder.ts';
 import { simulated, unknownVm, type AgentActivities } from './simulated-host.ts';
 import { POOL, SimulatedVm } from './simulated-vm.ts';
 import { waitUntil } from './wait-until.ts';
@@ -65,7 +66,7 @@ export async function startBench(): Promise<Bench> {
   const gates = new Map<string, Gate & { pass(): Promise<void> }>();
   const activities = agentActivities(vms, gates);
   const { serve, stop } = createWorkers(connection);
-  const source = await workflowSource(join(tmpdir(), 'blockflow-test', 'bundles'));
+  const source = await workflowSource(BUNDLES);
   const audit = createOrchestratorActivities({ effect: createEffect([]), folder });
   for (const { cache, maxCachedWorkflows } of CACHES) {
     await serve({ taskQueue: cache, ...source, maxCachedWorkflows, activities: audit });
