@@ -134,7 +134,7 @@ describe('SIGTERM', () => {
     await untilCopying(scene);
     for (const role of ['host', 'spm', 'orchestrator'] as const) {
       system.signalRole(role, 'SIGTERM');
-      expect(await system.roleEnded(role)).toEqual({ exitCode: 0, signal: undefined });
+      expect(await system.roleEnded(role)).toEqual({ exitCode: 0, signal: null });
       if (role === 'host') expect(eventProcesses(system)).toEqual([]);
       await system.startRole(role);
     }

@@ -8,7 +8,8 @@ import type { Fault } from '../support/faults.ts';
 import { SMALL } from '../support/merge-checks.ts';
 import { expectMerged, untilStatus } from '../support/merge-proofs.ts';
 import { POOL, startScene, startSharedSystem, type Scene } from '../support/merge-scene.ts';
-import type { Instance, System } from '../support/system.ts';
+import type { Instance } from '../support/running-roles.ts';
+import type { System } from '../support/system.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
 let system: System;
