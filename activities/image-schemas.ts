@@ -48,6 +48,16 @@ export const imageHostSchemas = {
   },
   ensureImageReleased: { input: z.strictObject({ jobId: uuid }), result: nothing },
   observeRemovalPlan: { input: removeImageInput, result: removalPlan },
+  observeUses: {
+    input: z.strictObject({ volumes: z.array(namedVolume) }),
+    result: z.array(
+      z.strictObject({
+        kind: z.enum(['domain', 'snapshot', 'child']),
+        path: volumePath,
+        by: z.string(),
+      }),
+    ),
+  },
   observeLeases: { input: z.strictObject({}), result: z.array(poolLease) },
 } satisfies Schemas<ImageHostActivities>;
 

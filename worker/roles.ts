@@ -8,6 +8,7 @@ import { createHostActivities } from '../activities/host/index.ts';
 import { createOrchestratorActivities } from '../activities/orchestrator/index.ts';
 import { hostQueue, ORCHESTRATOR_QUEUE } from '../workflows/contract.ts';
 import { workflowSource } from './bundle.ts';
+import { registerInPools } from './host-registration.ts';
 import { common, door, run, type Role, type RoleContext } from './role.ts';
 import { startSpmAgent } from './spm-agent.ts';
 
@@ -40,6 +41,7 @@ async function startHostAgent(context: RoleContext): Promise<Role> {
   const watch = createJobWatch(libvirt);
   const pivots = createPivots(libvirtUri);
   const deps = { host, libvirt, watch, pivots, effect: door(context), runtimeDir };
+  const registration = await registerInPools(context, libvirt);
   const worker = await Worker.create({
     ...common(context, 'host'),
     taskQueue: hostQueue(host),
@@ -48,6 +50,7 @@ async function startHostAgent(context: RoleContext): Promise<Role> {
     maxConcurrentActivityTaskExecutions: 500,
   });
   return run('host', [worker], () => {
+    registration.stop();
     watch.close();
     pivots.close();
     libvirt.close();

@@ -8,6 +8,7 @@ import { retry } from './failures.ts';
 import { refusedImage } from './image-failures.ts';
 import type { ImageOperation } from './image-operation.ts';
 import type { ImagePlan, ImagePlanOutcome, ImageVolume } from './image-schemas.ts';
+import { assertUnusedElsewhere } from './other-hosts.ts';
 import type { CopyFailure, ImageJob, PlanRequest, VolumeJob } from './move-contract.ts';
 
 export type Planned = Exclude<ImagePlanOutcome, { kind: 'no-space' }>;
@@ -19,6 +20,7 @@ export async function planTransfer(op: ImageOperation, request: PlanRequest): Pr
     const outcome = await op.host('observeImagePlan', request, summary);
     if (outcome.kind === 'done') return outcome;
     if (outcome.kind === 'plan') {
+      await askOthers(op, outcome.plan);
       await adopt(op, outcome.plan);
       return outcome;
     }
@@ -28,6 +30,13 @@ export async function planTransfer(op: ImageOperation, request: PlanRequest): Pr
     await op.host('awaitSpace', { path, neededBytes }, `wait for ${missing} of space`);
     op.enter('planning', { note: null });
   }
+}
+
+/** A moved volume is deleted. What a switched record left asks again before it deletes. */
+function askOthers(op: ImageOperation, plan: ImagePlan): Promise<void> {
+  const hosts = plan.switched ? [] : plan.sharedWith;
+  const { volumes } = plan;
+  return assertUnusedElsewhere(op.hostAt, { attempted: `planning ${op.words}`, hosts, volumes });
 }
 
 async function adopt(op: ImageOperation, plan: ImagePlan): Promise<void> {

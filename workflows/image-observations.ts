@@ -3,6 +3,7 @@ import { hostAgent, type Call } from './agents.ts';
 import type { ImagePlanOutcome, PoolLease } from './image-schemas.ts';
 import type { RemovalPlan, RemoveImageInput } from './image-schemas.ts';
 import { imageId, type ImageHostActivities, type PlanRequest } from './move-contract.ts';
+import { assertUnusedElsewhere } from './other-hosts.ts';
 
 function agentOf(host: string): Call<ImageHostActivities> {
   const agent: unknown = hostAgent(host, () => undefined);
@@ -10,14 +11,22 @@ function agentOf(host: string): Call<ImageHostActivities> {
 }
 
 /** The plan that a move or a copy would follow, or its refusal. */
-export function PlanImage(request: PlanRequest): Promise<ImagePlanOutcome> {
-  return agentOf(request.host)('observeImagePlan', request, `plan ${imageId(request.image)}`);
+export async function PlanImage(request: PlanRequest): Promise<ImagePlanOutcome> {
+  const attempted = `planning for ${imageId(request.image)}`;
+  const outcome = await agentOf(request.host)('observeImagePlan', request, attempted);
+  if (outcome.kind !== 'plan' || outcome.plan.switched) return outcome;
+  const { sharedWith: hosts, volumes } = outcome.plan;
+  await assertUnusedElsewhere(agentOf, { attempted, hosts, volumes });
+  return outcome;
 }
 
 /** What `rm` would delete, or why it would not. */
-export function PlanRemoval(input: RemoveImageInput): Promise<RemovalPlan> {
-  const summary = `plan the removal of ${input.pool}/${input.volume}`;
-  return agentOf(input.host)('observeRemovalPlan', input, summary);
+export async function PlanRemoval(input: RemoveImageInput): Promise<RemovalPlan> {
+  const attempted = `planning the removal of ${input.pool}/${input.volume}`;
+  const plan = await agentOf(input.host)('observeRemovalPlan', input, attempted);
+  const { sharedWith: hosts, volumes } = plan;
+  await assertUnusedElsewhere(agentOf, { attempted, hosts, volumes });
+  return plan;
 }
 
 /** The pools of a host and their SPMs. */

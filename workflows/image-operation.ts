@@ -42,6 +42,7 @@ export interface ImageOperation {
   truth: string;
   refusal: Promise<void> | null;
   host: HostCall;
+  hostAt: (name: string) => HostCall;
   spm(pool: string): StorageCall;
   enter(phase: ImagePhase, changes?: Partial<ImageStatus>): void;
   record(kind: AuditEvent['kind'], reason: string, after?: string[]): Promise<void>;
@@ -97,6 +98,7 @@ export function openImageOperation(opening: Opening): ImageOperation {
     ...{ id: imageId(image), image, jobId: opening.jobId, status, words: opening.words },
     ...{ requestedBy: opening.requestedBy, part: 'plan', truth: 'nothing was done', refusal: null },
     host: hostAgent(host, away),
+    hostAt: (name) => hostAgent(name, away),
     spm: (pool) => spmAgent(pool, away),
     enter(phase, changes = {}) {
       op.part = PARTS[phase] ?? op.part;

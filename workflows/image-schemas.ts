@@ -107,6 +107,8 @@ export const imagePlan = z.strictObject({
   leftovers: z.array(uuid),
   /** True when the record names the copies already, and only the source's deletion remains. */
   switched: z.boolean(),
+  /** Other hosts that share the pools of a moved image: they are asked who uses it. */
+  sharedWith: z.array(hostName).default([]),
 });
 
 export const imagePlanOutcome = z.discriminatedUnion('kind', [
@@ -130,7 +132,12 @@ export const reservation = z.strictObject({
   plan: imagePlan,
 });
 
-export const removalPlan = z.strictObject({ volumes: z.array(namedVolume), totalBytes: sizeBytes });
+export const removalPlan = z.strictObject({
+  volumes: z.array(namedVolume),
+  totalBytes: sizeBytes,
+  /** As in a plan of a move. */
+  sharedWith: z.array(hostName).default([]),
+});
 
 export const transferResult = z.strictObject({
   outcome: z.enum(['moved', 'copied', 'already-done']),

@@ -44,6 +44,15 @@ export type CopyFailure =
 export type CopyOutcome =
   { outcome: 'copied'; by: 'mirror' | 'reflink' | 'earlier run' } | CopyFailure;
 
+/** Who refers to a volume: a domain, a snapshot of one, or another chain. */
+export interface VolumeUse {
+  kind: 'domain' | 'snapshot' | 'child';
+  /** The volume referred to. */
+  path: string;
+  /** Who refers to it, in words. */
+  by: string;
+}
+
 /** Activities of the host agent on images. */
 export interface ImageHostActivities {
   observeImagePlan(request: PlanRequest): Promise<ImagePlanOutcome>;
@@ -61,6 +70,8 @@ export interface ImageHostActivities {
   ): Promise<{ outcome: 'switched' } | { outcome: 'not-switched'; reason: string }>;
   ensureImageReleased(input: { jobId: string }): Promise<void>;
   observeRemovalPlan(input: RemoveImageInput): Promise<RemovalPlan>;
+  /** Asked by an operation of another host. */
+  observeUses(input: { volumes: NamedVolume[] }): Promise<VolumeUse[]>;
   /** The active pools of the host, and who may change what is in them. */
   observeLeases(input: object): Promise<PoolLease[]>;
 }

@@ -7,8 +7,8 @@
  *      └─ waiting for the disk: only what a move left, while somebody still uses it
  *
  * Steps, and what is durable when each is done:
- *  1. plan    nothing; proven that no domain, snapshot or other chain names a volume and nobody has
- *             one open (I3).
+ *  1. plan    nothing; proven that no domain, snapshot or other chain names a volume, on no host
+ *             that shares a pool of them, and nobody has one open (I3).
  *  2. wipe    POINT OF NO RETURN with `--wipe`: the volumes are out of sight, and overwritten.
  *  3. delete  POINT OF NO RETURN: the volumes are gone, by the SPM agents of their pools.
  *
@@ -23,6 +23,7 @@ import { openImageOperation, passPointOfNoReturn, runImageOperation } from './im
 import type { ImageOperation } from './image-operation.ts';
 import type { RemovalPlan, RemoveImageInput, RemoveImageResult } from './image-schemas.ts';
 import { removeWords } from './image-words.ts';
+import { assertUnusedElsewhere } from './other-hosts.ts';
 
 const BEFORE = 'the image stays as it is';
 const AFTER = 'refused: the deletion has begun, so it is completed';
@@ -71,6 +72,8 @@ async function removeOnce(op: ImageOperation, input: RemoveImageInput): Promise<
     chainBefore: plan.volumes.map((volume) => volume.path),
     committedBytes: plan.totalBytes,
   });
+  const { sharedWith: hosts, volumes } = plan;
+  await assertUnusedElsewhere(op.hostAt, { attempted: `removing image ${op.id}`, hosts, volumes });
   passPointOfNoReturn(op, AFTER);
   return CancellationScope.nonCancellable(() => removeVolumes(op, plan, input.wipe));
 }

@@ -12,6 +12,7 @@ import { ensureBackingNames, ensureVolumeVerified } from './ensure-volume-verifi
 import { observeImagePlan } from './observe-image-plan.ts';
 import { observeLeases } from './observe-leases.ts';
 import { observeRemovalPlan } from './observe-removal-plan.ts';
+import { observeUses } from './observe-uses.ts';
 
 export function createImageHostActivities(deps: HostDeps): ImageHostActivities {
   return parsing<ImageHostActivities>(imageHostSchemas, {
@@ -25,6 +26,7 @@ export function createImageHostActivities(deps: HostDeps): ImageHostActivities {
     ensureRecordSwitched: beating((job) => ensureRecordSwitched(deps, job)),
     ensureImageReleased: beating((input) => ensureImageReleased(deps, input)),
     observeRemovalPlan: beating((input) => observeRemovalPlan(deps, input)),
+    observeUses: beating((input) => observeUses(deps, input)),
     observeLeases: beating(() => observeLeases(deps)),
   });
 }

@@ -5,12 +5,13 @@
 import { join } from 'node:path';
 import type { ImagePlan } from '../../workflows/image-schemas.ts';
 import { refusedImage } from '../../workflows/image-failures.ts';
-import { imageId, type PlanRequest } from '../../workflows/move-contract.ts';
+import { imageId } from '../../workflows/move-contract.ts';
+import type { PlanRequest, VolumeUse } from '../../workflows/move-contract.ts';
 import { hold } from '../../workflows/failures.ts';
 import { observeFile } from '../adapters/files.ts';
 import { stagedFile } from '../adapters/image-files.ts';
 import type { HostDeps } from './deps.ts';
-import { observeReferences, type Reference } from './image-references.ts';
+import { observeReferences } from './image-references.ts';
 import type { Image } from './observe-image.ts';
 
 const verb = ({ operation }: PlanRequest) => (operation === 'MoveImage' ? 'moving' : 'copying');
@@ -75,7 +76,7 @@ export async function assertUnreferenced(
   });
 }
 
-export const codeOf = ({ kind }: Reference) =>
+export const codeOf = ({ kind }: VolumeUse) =>
   kind === 'child' ? ('shared-base' as const) : ('volume-in-use' as const);
 
 /** No copy takes the name of a file that is there, or of another copy. */

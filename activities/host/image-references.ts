@@ -3,20 +3,13 @@
  * identity, not by name.
  */
 import { join } from 'node:path';
+import type { VolumeUse } from '../../workflows/move-contract.ts';
 import { parseDomain, sourcesNamed } from '../adapters/domain-xml.ts';
 import { listFolder, observeFile } from '../adapters/files.ts';
 import type { Pool } from '../adapters/pools.ts';
 import { backingOf } from '../adapters/qcow2-header.ts';
 import { parseSnapshot, sourcesOf } from '../adapters/snapshot-xml.ts';
 import type { HostDeps } from './deps.ts';
-
-export interface Reference {
-  kind: 'domain' | 'snapshot' | 'child';
-  /** The volume referred to. */
-  path: string;
-  /** Who refers to it, in words. */
-  by: string;
-}
 
 interface Question {
   /** `device:inode` of the volumes. */
@@ -27,7 +20,7 @@ interface Question {
 }
 
 /** Everything found that refers to one of the files, from outside of the image. */
-export async function observeReferences(deps: HostDeps, question: Question): Promise<Reference[]> {
+export async function observeReferences(deps: HostDeps, question: Question): Promise<VolumeUse[]> {
   const found = await Promise.all([
     domainReferences(deps, question),
     snapshotReferences(deps, question),
@@ -36,8 +29,8 @@ export async function observeReferences(deps: HostDeps, question: Question): Pro
   return found.flat();
 }
 
-async function domainReferences(deps: HostDeps, { files, owner }: Question): Promise<Reference[]> {
-  const references: Reference[] = [];
+async function domainReferences(deps: HostDeps, { files, owner }: Question): Promise<VolumeUse[]> {
+  const references: VolumeUse[] = [];
   for (const { uuid, name, xml } of await deps.libvirt.allDomainXml()) {
     const named = uuid === owner?.uuid ? otherDisks(xml, owner.disk) : sourcesNamed(xml);
     for (const source of new Set(named)) {
@@ -74,8 +67,8 @@ async function isOneOf(files: ReadonlySet<string>, path: string): Promise<boolea
 async function snapshotReferences(
   deps: HostDeps,
   { files, owner }: Question,
-): Promise<Reference[]> {
-  const references: Reference[] = [];
+): Promise<VolumeUse[]> {
+  const references: VolumeUse[] = [];
   for (const { uuid, name } of await deps.libvirt.listVms()) {
     if (uuid === owner?.uuid) continue;
     for (const snapshot of await deps.libvirt.snapshotNames(uuid)) {
@@ -90,8 +83,8 @@ async function snapshotReferences(
 }
 
 /** Other chains on these volumes, by the headers of every file in the pools. */
-async function childReferences({ files, pools }: Question): Promise<Reference[]> {
-  const references: Reference[] = [];
+async function childReferences({ files, pools }: Question): Promise<VolumeUse[]> {
+  const references: VolumeUse[] = [];
   for (const folder of new Set(pools.flatMap((pool) => pool.folder ?? []))) {
     for (const name of await listFolder(folder)) {
       const child = join(folder, name);

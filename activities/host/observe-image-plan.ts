@@ -14,6 +14,7 @@ import { nameAs, planConversion, spaceFor } from './image-conversion-plan.ts';
 import { assertNamesFree, assertQuiet, assertUnreferenced, tooSmall } from './image-guards.ts';
 import { snapshotsNaming } from './image-references.ts';
 import { findPool, observeImage, type Image } from './observe-image.ts';
+import { otherHosts } from './observe-uses.ts';
 
 type Target = ImagePlan['to'];
 
@@ -132,6 +133,7 @@ async function toPlan(
     adopted,
     leftovers: earlier.map((run) => run.jobId).filter((id) => id !== adopted),
     switched: false,
+    sharedWith: moves ? await otherHosts(deps, volumes) : [],
   };
 }
 

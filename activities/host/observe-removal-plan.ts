@@ -14,6 +14,7 @@ import type { HostDeps } from './deps.ts';
 import { codeOf } from './image-guards.ts';
 import { observeReferences } from './image-references.ts';
 import { observeImage } from './observe-image.ts';
+import { otherHosts } from './observe-uses.ts';
 
 /** Looks before a doubt about what a move left becomes a failure: its hold may just be ending. */
 const PATIENCE = 30;
@@ -37,7 +38,7 @@ export async function observeRemovalPlan(
   }
   const facts = await Promise.all(volumes.map((volume) => observeFile(volume.path)));
   const totalBytes = facts.reduce((sum, file) => sum + (file?.allocatedBytes ?? 0), 0);
-  return { volumes, totalBytes };
+  return { volumes, totalBytes, sharedWith: await otherHosts(deps, volumes) };
 }
 
 const attempt = ({ pool, volume }: RemoveImageInput) => `removing image ${pool}/${volume}`;

@@ -1,0 +1,30 @@
+/**
+ * Which hosts share a pool. Each host agent leaves its host's name in `POOL/.blockflow/hosts/`, and
+ * no agent takes it away: a host that is down may still have VMs on the pool. Whoever retires a
+ * host removes the file.
+ */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { hostName } from '../../workflows/schemas.ts';
+import { listFolder, observeFile, syncFolder } from './files.ts';
+import { createFile } from './image-files.ts';
+import { OWN_FOLDER } from './pools.ts';
+
+const hostsFolder = (poolFolder: string) => join(poolFolder, OWN_FOLDER, 'hosts');
+
+/** Durable when it returns. Nothing happens when the name is there. */
+export async function registerHost(poolFolder: string, host: string): Promise<void> {
+  const folder = hostsFolder(poolFolder);
+  const file = join(folder, host);
+  if (await observeFile(file)) return;
+  await mkdir(folder, { recursive: true });
+  await createFile(file);
+  await syncFolder(folder);
+}
+
+/** The hosts that have or had this pool. */
+export async function observeHosts(poolFolder: string): Promise<string[]> {
+  const names = await listFolder(hostsFolder(poolFolder));
+  // On NFS a file that is removed while it is open leaves another name for a while.
+  return names.filter((name) => hostName.safeParse(name).success).sort();
+}

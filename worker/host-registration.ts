@@ -1,0 +1,29 @@
+/** Leaves the host's name in each of its pools, so that other hosts ask it before they delete. */
+import { registerHost } from '../activities/adapters/pool-hosts.ts';
+import { filePoolTypes, observePools } from '../activities/adapters/pools.ts';
+import type { Libvirt } from '../activities/adapters/virsh.ts';
+import type { RoleContext } from './role.ts';
+
+const POOLS_EVERY_MS = 5000;
+
+/** Also in pools that appear later. A pool that cannot be written is told of once. */
+export async function registerInPools(
+  { config: { host }, log }: RoleContext,
+  libvirt: Libvirt,
+): Promise<{ stop(): void }> {
+  const told = new Set<string>();
+  const look = async () => {
+    const pools = await observePools(libvirt).catch(() => []);
+    for (const { name, type, folder } of pools) {
+      if (folder === null || !filePoolTypes.includes(type)) continue;
+      await registerHost(folder, host).catch(({ message: reason }: Error) => {
+        if (told.has(name)) return;
+        told.add(name);
+        log.warn({ pool: name, reason }, 'other hosts cannot see that this one uses the pool');
+      });
+    }
+  };
+  await look();
+  const timer = setInterval(() => void look(), POOLS_EVERY_MS);
+  return { stop: () => clearInterval(timer) };
+}
