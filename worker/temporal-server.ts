@@ -28,6 +28,8 @@ export interface ServerOptions {
    * In a process group of its own: a ^C in the terminal of `up` must not end it before the workers.
    */
   ownGroup?: boolean;
+  /** More dynamic configuration, as `KEY=JSON VALUE`. */
+  settings?: readonly string[];
 }
 
 export const databaseIn = (stateDir: string) => join(stateDir, 'temporal.db');
@@ -39,7 +41,9 @@ export async function startTemporalServer(options: ServerOptions): Promise<Tempo
   await mkdir(options.stateDir, { recursive: true });
   const port = options.port || (await freePort());
   const uiPort = options.uiPort || (await freePort());
-  const child = execa(binary, serverArguments(databaseIn(options.stateDir), port, uiPort), {
+  const database = databaseIn(options.stateDir);
+  const args = serverArguments(database, port, uiPort, options.settings ?? []);
+  const child = execa(binary, args, {
     stdin: 'ignore',
     stdout: 'ignore',
     stderr: 'pipe',
@@ -62,7 +66,12 @@ export async function startTemporalServer(options: ServerOptions): Promise<Tempo
   };
 }
 
-function serverArguments(database: string, port: number, uiPort: number): string[] {
+function serverArguments(
+  database: string,
+  port: number,
+  uiPort: number,
+  settings: readonly string[],
+): string[] {
   const option = (name: string, values: readonly string[]) =>
     values.flatMap((value) => [`--${name}`, value]);
   return [
@@ -72,6 +81,7 @@ function serverArguments(database: string, port: number, uiPort: number): string
       'history.transferProcessorMaxPollRPS=2000',
       'history.timerProcessorMaxPollRPS=2000',
       'frontend.enableUpdateWorkflowExecution=true',
+      ...settings,
     ]),
     ...option('sqlite-pragma', ['journal_mode=WAL', 'synchronous=2']),
     ...option(

@@ -117,7 +117,10 @@ export interface HostActivities extends Present {
   ensureJobRecorded(input: JobInput & { phase: JobRecord['phase'] }): Promise<void>;
   ensureCommitStarted(
     input: JobInput & { bandwidthBytesPerSecond: number; keepRelative: boolean },
-  ): Promise<{ outcome: 'started' | 'finished' | 'vm-stopped' | 'failed'; reason: string }>;
+  ): Promise<{
+    outcome: 'started' | 'finished' | 'vm-stopped' | 'busy' | 'failed';
+    reason: string;
+  }>;
   ensureBandwidth(input: DiskRef & { bandwidthBytesPerSecond: number }): Promise<BlockJob | null>;
   awaitCommitReady(
     input: JobInput & { until: 'ready' | 'end'; tellConvergence: boolean },

@@ -148,6 +148,7 @@ async function startCommit(op: Operation, job: JobInput): Promise<Attempt | { en
     return { end: 'started' };
   }
   if (started.outcome === 'vm-stopped') return { end: 'vm stopped', reason: started.reason };
+  if (started.outcome === 'busy') return { end: 'plan again', note: started.reason };
   if (started.outcome === 'failed') throw commitRefused(op, plan, started.reason);
   return SWITCHED;
 }

@@ -7,7 +7,7 @@ import type { HostActivities, ReadyOutcome } from '../../workflows/contract.ts';
 import { mebibytes } from '../../workflows/details.ts';
 import type { JobEvent, JobSample } from '../adapters/job-watch.ts';
 import type { HostDeps } from './deps.ts';
-import { lookAtDisk, topHasLeft } from './observe-disk.ts';
+import { isCommitOf, lookAtDisk, topHasLeft } from './observe-disk.ts';
 import { createProgress } from './progress.ts';
 
 type Input = Parameters<HostActivities['awaitCommitReady']>[0];
@@ -91,15 +91,17 @@ async function lookOnce(
   const look = await lookAtDisk(deps, plan);
   if (topHasLeft(look, plan)) return { outcome: 'finished' };
   if (look.state === 'off') return { outcome: 'vm-stopped', reason: look.stateReason };
-  if (until === 'ready' && look.disk?.mirror?.ready)
+  const { mirror } = look.disk ?? {};
+  if (until === 'ready' && mirror?.ready && (await isCommitOf(plan, look, { type: mirror.job })))
     return { outcome: 'ready', readyAtMs: Date.now() };
   const job = await deps.libvirt.blockJob(plan.vmUuid, plan.disk);
-  if (job) return null;
+  if (job && (await isCommitOf(plan, look, job))) return null;
   // The job may have ended between the two readings: only a chain read after its end counts.
   const after = await lookAtDisk(deps, plan);
   if (topHasLeft(after, plan)) return { outcome: 'finished' };
   if (after.state === 'off') return { outcome: 'vm-stopped', reason: after.stateReason };
   // Its end will tell more than the job's absence does; the lifecycle event brings the next look.
   if (after.stateReason.startsWith('in shutdown')) return null;
-  return { outcome: 'gone', reason: vanished ?? 'no job runs, and the chain is unchanged' };
+  const unsaid = `${job ? 'another job runs' : 'no job runs'}, and the chain is unchanged`;
+  return { outcome: 'gone', reason: vanished ?? unsaid };
 }

@@ -5,15 +5,19 @@ import { retry } from '../../workflows/failures.ts';
 import type { BlockJob } from '../../workflows/schemas.ts';
 import { coldCommitState, stopColdCommit } from '../adapters/cold-commit.ts';
 import { CommandError } from '../adapters/command.ts';
-import type { XmlDisk } from '../adapters/domain-xml.ts';
+import { parseDomain, type XmlDisk } from '../adapters/domain-xml.ts';
 import { awaitPivotScript } from '../adapters/safe-pivot.ts';
+import type { JobReading } from '../adapters/virsh-jobs.ts';
 import type { HostDeps } from './deps.ts';
 import { lookAndGiveBack, pivotFile } from './give-back-guest.ts';
-import { lookAtDisk, topHasLeft } from './observe-disk.ts';
+import { isCommitInto, isCommitOf, lookAtDisk, topHasLeft } from './observe-disk.ts';
 
 type StartInput = Parameters<HostActivities['ensureCommitStarted']>[0];
 
-/** A job of ours that already runs is attached to; a chain that already lacks top needs none. */
+/**
+ * A job of ours that already runs is attached to; a chain that already lacks top needs none. A job
+ * of somebody else that began after the plan is for the next plan to find.
+ */
 export async function ensureCommitStarted(
   deps: HostDeps,
   input: StartInput,
@@ -23,6 +27,9 @@ export async function ensureCommitStarted(
   if (topHasLeft(look, plan)) return { outcome: 'finished', reason: 'top has left the chain' };
   if (look.state === 'off') return { outcome: 'vm-stopped', reason: look.stateReason };
   const running = await deps.libvirt.blockJob(plan.vmUuid, plan.disk);
+  if (running && !(await isCommitOf(plan, look, running))) {
+    return { outcome: 'busy', reason: `another job began on the disk: ${running.type}` };
+  }
   if (running) return { outcome: 'started', reason: 'attached to the job that runs' };
   const args = commitArguments(input, look.disk as XmlDisk);
   try {
@@ -76,7 +83,7 @@ function startFailed(input: StartInput, error: unknown): { outcome: 'failed'; re
   );
 }
 
-/** Sets the running job's limit; null when no job runs (any more), or not even the VM. */
+/** Sets our running job's limit; null when it does not run (any more), or not even the VM. */
 export async function ensureBandwidth(
   deps: HostDeps,
   input: Parameters<HostActivities['ensureBandwidth']>[0],
@@ -85,13 +92,22 @@ export async function ensureBandwidth(
   const uuid = await deps.libvirt.findVm(vm);
   if (uuid === null || (await deps.libvirt.domainInfo(uuid)).state === 'off') return null;
   const job = await deps.libvirt.blockJob(uuid, disk);
-  if (!job) return null;
+  if (!job || !(await isAnnounced(deps, uuid, disk, job))) return null;
   if (job.bandwidthBytesPerSecond !== bandwidthBytesPerSecond) {
     await deps.effect('libvirt.set-job-bandwidth', operationId(input), () =>
       deps.libvirt.setJobBandwidth(uuid, disk, bandwidthBytesPerSecond),
     );
   }
   return { ...job, bandwidthBytesPerSecond, ready: false };
+}
+
+/** True when the job is the one that our record on this disk announces. */
+async function isAnnounced({ libvirt }: HostDeps, uuid: string, disk: string, job: JobReading) {
+  const xml = await libvirt.currentXml(uuid);
+  const domain = xml === null ? null : parseDomain(xml);
+  const record = domain?.records.find((candidate) => candidate.disk === disk);
+  const xmlDisk = domain?.disks.find(({ target }) => target === disk) ?? null;
+  return record !== undefined && isCommitInto(record.base, record.mode, xmlDisk, job);
 }
 
 /**
@@ -107,7 +123,7 @@ export async function ensureCommitAborted(
   if (plan.mode === 'cold') await stopColdCommit(coldCommitState(deps.runtimeDir, jobId));
   const look = await lookAtDisk(deps, plan);
   const job = look.state === 'off' ? null : await deps.libvirt.blockJob(plan.vmUuid, plan.disk);
-  if (job && look.record?.jobId === jobId) {
+  if (job && look.record?.jobId === jobId && (await isCommitOf(plan, look, job))) {
     await deps.effect('libvirt.abort-job', operationId(plan), () => abortQuietly(deps, plan));
   }
   const after = await lookAndGiveBack(deps, plan);

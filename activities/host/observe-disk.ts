@@ -5,7 +5,7 @@
 import { parseDomain, type XmlDisk, type XmlDomain } from '../adapters/domain-xml.ts';
 import { canonical } from '../adapters/files.ts';
 import type { DomainInfo } from '../adapters/virsh.ts';
-import type { JobRecord, MergePlan } from '../../workflows/schemas.ts';
+import type { BlockJob, JobRecord, MergePlan } from '../../workflows/schemas.ts';
 import type { HostDeps } from './deps.ts';
 
 export interface DiskLook extends DomainInfo {
@@ -49,6 +49,28 @@ export async function resolveLinks(disk: XmlDisk): Promise<XmlDisk> {
   const resolved = disk.chain.map(async (v) => ({ ...v, path: await canonical(v.path) }));
   return { ...disk, chain: await Promise.all(resolved) };
 }
+
+/**
+ * True when the disk's job is the commit of this mode into this base. Anybody may begin a job
+ * when ours has ended, or has not begun; that one is never attached to, pivoted or ended. Of
+ * an inner commit libvirt names no volumes, so there the kind of job has to do.
+ */
+export async function isCommitInto(
+  base: string,
+  mode: MergePlan['mode'],
+  disk: XmlDisk | null,
+  job: Pick<BlockJob, 'type'>,
+): Promise<boolean> {
+  const mirror = disk?.mirror;
+  if (mode !== 'active') return mode === 'inner' && !mirror && job.type === 'Block Commit';
+  // For a moment around its start and end a job has no mirror in the XML.
+  if (!mirror) return job.type === 'Active Block Commit';
+  return mirror.job === 'active-commit' && (await canonical(mirror.path)) === base;
+}
+
+/** The same for a plan; `job` is what the look found to run. */
+export const isCommitOf = (plan: MergePlan, look: DiskLook, job: Pick<BlockJob, 'type'>) =>
+  isCommitInto(plan.base.path, plan.mode, look.disk, job);
 
 /**
  * True when top has left the chain that the VM uses or will use: the merge is done but for the

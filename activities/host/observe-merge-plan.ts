@@ -15,6 +15,7 @@ import { assertWritable } from './merge-guards.ts';
 import { assertPossible, selectVolumes, type Selection } from './merge-selection.ts';
 import { assertUnshared } from './merge-sharing.ts';
 import { observeChain, toObservation, type Chain } from './observe-chain.ts';
+import { isCommitInto } from './observe-disk.ts';
 import { spellingsOf } from './ensure-snapshot-records.ts';
 
 /**
@@ -39,7 +40,7 @@ export async function observeMergePlan(deps: HostDeps, raw: LiveMergeInput): Pro
     return { kind: 'done', chain: chain.volumes, reason };
   }
   assertPossible(input, selection, chain.vm.state);
-  if (job && !(await isOurs(chain, selection))) return busy(input, job);
+  if (job && !(await isOurs(chain, selection, job))) return busy(input, job);
   assertAgreement(input, chain);
   const { base, committed, overlay } = selection;
   assertInPools(input, chain, [base, ...committed, ...(overlay ? [overlay] : [])]);
@@ -61,10 +62,11 @@ async function resolveNames(input: LiveMergeInput): Promise<LiveMergeInput> {
  * True when the running job is the one that our record on this disk announces, and the one asked
  * for.
  */
-async function isOurs(chain: Chain, { top, base }: Selection): Promise<boolean> {
+async function isOurs(chain: Chain, selection: Selection, job: BlockJob): Promise<boolean> {
+  const { top, base } = selection;
   const { record, xmlDisk } = chain;
   if (!record || record.top !== top.path || record.base !== base.path) return false;
-  return record.mode === 'inner' || (await canonical(xmlDisk.mirror?.path ?? '')) === base.path;
+  return isCommitInto(base.path, record.mode, xmlDisk, job);
 }
 
 function busy(input: LiveMergeInput, job: BlockJob): PlanOutcome {

@@ -10,7 +10,7 @@ import type { MergePlan } from '../../workflows/schemas.ts';
 
 const VM = { vmUuid: '11111111-2222-4333-8444-555555555555', vm: 'web1', disk: 'vda' };
 const plan = {
-  ...{ ...VM, host: 'h1', persistent: true },
+  ...{ ...VM, host: 'h1', persistent: true, mode: 'active' },
   ...{ top: { path: '/images/top' }, base: { path: '/images/base' } },
 } as unknown as MergePlan;
 const half = { type: 'Active Block Commit', copiedBytes: 50, totalBytes: 100 };
@@ -133,6 +133,15 @@ describe('awaitCommitReady', () => {
     Object.assign(seen, { job: null, xml: AFTER });
     status('completed');
     expect(await outcome).toEqual({ outcome: 'finished' });
+  });
+
+  it('does not take the READY job of somebody else for ours', async () => {
+    const run = watched();
+    run.seen.xml = mirrored(true).replace("job='active-commit'", "job='copy'");
+    Object.assign(run.seen, { job: { ...FULL, type: 'Block Copy' } });
+    run.sample(FULL);
+    const reason = 'another job runs, and the chain is unchanged';
+    expect(await run.outcome).toEqual({ outcome: 'gone', reason });
   });
 
   it('is not ended by READY while a person decides', async () => {

@@ -1,11 +1,12 @@
 /**
- * A VM in memory with libvirt's and QEMU's measured semantics (FACTS.md 3), for tests of
+ * A disk of a VM in memory with libvirt's and QEMU's measured semantics (FACTS.md 3), for tests of
  * workflows. Jobs go on by the clock, whether an agent looks or not; one that ends says nothing
- * of why.
+ * of why. test/support/hypervisor-contract.ts holds it to what real ones do.
  */
-import { randomUUID } from 'node:crypto';
 import type { GuestState, JobRecord, SnapshotChange } from '../../workflows/schemas.ts';
 import type { MergePlan, Volume } from '../../workflows/schemas.ts';
+import { SimulatedContent } from './simulated-content.ts';
+import { SimulatedMachine } from './simulated-machine.ts';
 
 export const POOL = 'images';
 const MIB = 1048576;
@@ -22,25 +23,40 @@ export interface SimulatedJob {
   /** When everything was copied; READY comes later than that. */
   fullAtMs: number | null;
   ready: boolean;
+  /** Blocks that base does not have yet, in the order in which they will be copied. */
+  pending: number[];
 }
 
+/** Who dies in the middle of an activity that has several steps. */
+export type Strike = 'agent' | 'agent late' | 'qemu';
+
 export class SimulatedVm {
-  readonly name: string;
-  readonly uuid = randomUUID();
-  state: GuestState = 'running';
-  stateReason = 'running (booted)';
-  /** Base-most first. Live and persistent view are one here. */
-  chain: Volume[];
+  readonly machine: SimulatedMachine;
+  readonly disk: string;
+  /** Base-most first: what the running QEMU has, and what the persistent XML would boot. */
+  live: Volume[];
+  persistent: Volume[];
+  readonly content = new SimulatedContent();
   /** Paths on the pool's file system. */
   readonly files = new Set<string>();
   job: SimulatedJob | null = null;
   record: JobRecord | null = null;
+  /** The pivot of this disk suspended a running guest, and did not live to resume it. */
+  suspendedGuest = false;
   snapshots: SnapshotChange[] = [];
   freeBytes = 1e12;
   /** What was changed outside, in order; and `prove`, which must come before `delete`. */
   readonly effects: string[] = [];
   /** Activities that began, in order, each attempt once. */
   readonly calls: string[] = [];
+  /** Volumes that a proof found out of the chain and unused. */
+  readonly proven = new Set<string>();
+  /** What must never happen and did. */
+  readonly violations: string[] = [];
+  /** Since when qemu-img commits, which holds its locks whether an agent looks or not. */
+  coldSinceMs: number | null = null;
+  /** Looks of waiting activities that found nothing to end their wait. */
+  idleLooks = 0;
 
   // How it behaves.
   copyMs = 30;
@@ -55,19 +71,51 @@ export class SimulatedVm {
   diverges = false;
   /** Views of the chain differ. */
   disagreement: string | null = null;
+  /** Strikes once, inside the next activity that can be struck there. */
+  strike: Strike | null = null;
+  /** Stands around every activity; production has nothing there. */
+  door: (<T>(name: string, run: () => Promise<T>) => Promise<T>) | null = null;
 
-  constructor(name: string, layers = 1) {
-    this.name = name;
-    this.chain = Array.from({ length: layers + 1 }, (_, n) => volumeOf(name, n));
-    for (const { path } of this.chain) this.files.add(path);
+  constructor(machine: string | SimulatedMachine, layers = 1, disk = 'vda') {
+    this.machine = typeof machine === 'string' ? new SimulatedMachine(machine) : machine;
+    this.disk = disk;
+    const volumes = Array.from({ length: layers + 1 }, (_, n) => volumeOf(this.slug, n));
+    [this.live, this.persistent] = [volumes, [...volumes]];
+    for (const path of this.paths()) this.files.add(path);
+    this.machine.disks.push(this);
+  }
+
+  get name(): string {
+    return this.machine.name;
+  }
+
+  /** Begins the names of its files. */
+  get slug(): string {
+    return this.disk === 'vda' ? this.name : `${this.name}-${this.disk}`;
+  }
+
+  get state(): GuestState {
+    return this.machine.state;
+  }
+
+  set state(state: GuestState) {
+    this.machine.state = state;
+  }
+
+  get chain(): Volume[] {
+    return this.state === 'off' ? this.persistent : this.live;
   }
 
   path(layer: number): string {
-    return volumeOf(this.name, layer).path;
+    return volumeOf(this.slug, layer).path;
   }
 
   paths(): string[] {
     return this.chain.map(({ path }) => path);
+  }
+
+  persistentPaths(): string[] {
+    return this.persistent.map(({ path }) => path);
   }
 
   startJob(plan: MergePlan, limit: number): void {
@@ -78,33 +126,53 @@ export class SimulatedVm {
       copiedBytes: 0,
       totalBytes: plan.committed.length * MIB,
       limit,
-      atMs: Date.now(),
+      atMs: this.machine.now(),
       fullAtMs: null,
       ready: false,
+      pending: this.content.blocksOf(plan.committed.map(({ path }) => path)),
     };
   }
 
+  /** A blockcopy of somebody else, READY at once. */
   startForeignJob(): void {
-    const job = { top: '', base: '', mode: 'foreign', copiedBytes: 0, totalBytes: MIB } as const;
-    this.job = { ...job, limit: 0, atMs: Date.now(), fullAtMs: null, ready: false };
+    const job = { top: '', base: '', mode: 'foreign', copiedBytes: MIB, totalBytes: MIB } as const;
+    const atMs = this.machine.now();
+    this.job = { ...job, limit: 0, atMs, fullAtMs: atMs, ready: true, pending: [] };
   }
 
-  /** QEMU ends, by crash or shutdown; its job with it, and the chain is what it was. */
-  stop(stateReason: string): void {
+  /** Our kind of job, with the volumes of this plan. */
+  isOurs({ top, base }: Pick<MergePlan, 'top' | 'base'>): boolean {
+    return this.job?.top === top.path && this.job.base === base.path;
+  }
+
+  /** The guest writes a block; base learns of it later, from the job. */
+  write(block: number): void {
+    if (this.state !== 'running') return;
     this.advance();
-    Object.assign(this, { state: 'off', stateReason, job: null });
+    this.content.write(this.paths(), block);
+    if (this.job?.mode === 'active') this.job.pending.push(block);
+  }
+
+  flush(): void {
+    if (this.state === 'running') this.content.flush(this.paths());
+  }
+
+  stop(stateReason: string): void {
+    this.machine.stop(stateReason);
   }
 
   /** Lets the job do what it did since the last look. */
   advance(): void {
     const { job } = this;
     if (!job || job.mode === 'foreign') return;
-    const now = Date.now();
+    const now = this.machine.now();
     const perMs = job.limit > 0 ? job.limit / 1000 : job.totalBytes / this.copyMs;
     const copied = Math.floor(job.copiedBytes + perMs * (now - job.atMs));
     if (this.diverges) job.totalBytes = Math.max(job.totalBytes, copied + MIB);
     job.copiedBytes = Math.min(job.totalBytes, copied);
     job.atMs = now;
+    const left = Math.ceil(job.pending.length * (1 - job.copiedBytes / job.totalBytes));
+    this.copyPending(job, job.pending.length - left);
     if (this.jobsToLose > 0 && job.copiedBytes * 2 >= job.totalBytes) {
       this.jobsToLose--;
       this.job = null;
@@ -116,17 +184,40 @@ export class SimulatedVm {
     else if (this.job) this.switchChain(job.top, job.base);
   }
 
+  copyPending(job: SimulatedJob, count: number): void {
+    const upTo = this.paths().indexOf(job.top) + 1;
+    this.content.copy(this.paths().slice(0, upTo), job.base, job.pending.splice(0, count));
+  }
+
+  /** QEMU's half of a switch, as one step: drains, flushes base, takes the volumes out. */
+  switchLive(top: string, base: string): void {
+    if (this.job) this.copyPending(this.job, Infinity);
+    this.content.settle(base);
+    this.live = without(this.live, top, base);
+    this.job = null;
+  }
+
+  /** libvirt's half: what the VM boots from. */
+  switchPersistent(top: string, base: string): void {
+    this.persistent = without(this.persistent, top, base);
+  }
+
   /** Top and what lies between leave the chain; the files stay. */
   switchChain(top: string, base: string): void {
-    const [from, to] = [base, top].map((path) => this.paths().indexOf(path)) as [number, number];
-    this.chain = this.chain.filter((_, at) => at <= from || at > to);
-    this.job = null;
+    this.switchLive(top, base);
+    this.switchPersistent(top, base);
   }
 }
 
-function volumeOf(vm: string, layer: number): Volume {
+function without(chain: Volume[], top: string, base: string): Volume[] {
+  const paths = chain.map(({ path }) => path);
+  const [from, to] = [paths.indexOf(base), paths.indexOf(top)];
+  return chain.filter((_, at) => at <= from || at > to);
+}
+
+function volumeOf(slug: string, layer: number): Volume {
   return {
-    path: `/images/${vm}.layer${layer}`,
+    path: `/images/${slug}.layer${layer}`,
     index: layer + 1,
     format: 'qcow2',
     identity: `7:${layer}`,

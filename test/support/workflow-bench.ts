@@ -4,7 +4,6 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Context } from '@temporalio/activity';
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import type { WorkerOptions } from '@temporalio/worker';
@@ -18,7 +17,9 @@ import { statusQuery, type OperationStatus } from '../../workflows/contract.ts';
 import { liveMergeInput, type AuditEvent, type LiveMergeRequest } from '../../workflows/schemas.ts';
 import type { LiveMergeResult } from '../../workflows/schemas.ts';
 import { BUNDLES } from './host-folder.ts';
-import { simulated, unknownVm, type AgentActivities } from './simulated-host.ts';
+import { agentActivities } from './simulated-agents.ts';
+import type { AgentActivities } from './simulated-host.ts';
+import type { SimulatedMachine } from './simulated-machine.ts';
 import { POOL, SimulatedVm } from './simulated-vm.ts';
 import { waitUntil } from './wait-until.ts';
 
@@ -43,6 +44,8 @@ export interface Bench {
    * A VM with a name of its own on host h1 (another host has agents only when they are started).
    */
   addVm(layers?: number): SimulatedVm;
+  /** One more disk of a VM. */
+  addDisk(machine: SimulatedMachine, layers?: number): SimulatedVm;
   /** Holds the next run of this activity for this VM. */
   gate(vm: SimulatedVm, activity: keyof AgentActivities): Gate;
   merge(vm: SimulatedVm, cache: Cache, request?: Partial<LiveMergeRequest>): Promise<MergeHandle>;
@@ -57,7 +60,9 @@ export interface Bench {
 export async function startBench(): Promise<Bench> {
   quiet();
   const stateDir = await mkdtemp(join(tmpdir(), 'blockflow-bench-'));
-  const temporal = await startTemporalServer({ stateDir });
+  // Else whatever is tried again waits for one second more.
+  const settings = ['history.timerProcessorMaxTimeShift="5ms"'];
+  const temporal = await startTemporalServer({ stateDir, settings });
   const { address } = temporal;
   const connection = await NativeConnection.connect({ address });
   const client = new Client({ connection: await Connection.connect({ address }) });
@@ -78,17 +83,18 @@ export async function startBench(): Promise<Bench> {
   const bench: Bench = {
     client,
     addVm(layers = 1) {
-      const vm = new SimulatedVm(`vm${vms.size + 1}`, layers);
-      vms.set(vm.name, vm);
-      return vm;
+      return addTo(vms, new SimulatedVm(`vm${vms.size + 1}`, layers));
+    },
+    addDisk(machine, layers = 1) {
+      return addTo(vms, new SimulatedVm(machine, layers, 'vdb'));
     },
     gate(vm, activity) {
       const gate = createGate();
-      gates.set(`${vm.name} ${activity}`, gate);
+      gates.set(`${vm.slug} ${activity}`, gate);
       return gate;
     },
     merge(vm, { cache }, request = {}) {
-      const input = liveMergeInput.parse({ vm: vm.name, disk: 'vda', host: 'h1', ...request });
+      const input = liveMergeInput.parse({ ...refOf(vm), ...request });
       const workflowId = operationId(input);
       return client.workflow.start('LiveMerge', { workflowId, taskQueue: cache, args: [input] });
     },
@@ -98,7 +104,7 @@ export async function startBench(): Promise<Bench> {
         const status = await bench.status(handle);
         return status.phase === phase && status;
       }),
-    events: (vm) => observeEvents({ effect: createEffect([]), folder }, { vm: vm.name, limit: 99 }),
+    events: (vm) => observeEvents({ effect: createEffect([]), folder }, eventsOf(vm)),
     startHostAgent,
     async close() {
       await stop();
@@ -110,6 +116,15 @@ export async function startBench(): Promise<Bench> {
   };
   return bench;
 }
+
+function addTo(vms: Map<string, SimulatedVm>, vm: SimulatedVm): SimulatedVm {
+  vms.set(vm.slug, vm);
+  return vm;
+}
+
+const diskOf = ({ name: vm, disk }: SimulatedVm) => ({ vm, disk });
+const eventsOf = (vm: SimulatedVm) => ({ ...diskOf(vm), limit: 99 });
+const refOf = (vm: SimulatedVm) => ({ ...diskOf(vm), host: 'h1' });
 
 function createWorkers(connection: NativeConnection) {
   const running: { worker: Worker; done: Promise<void> }[] = [];
@@ -145,46 +160,4 @@ function createGate() {
     await opened;
   };
   return { reached, open, pass };
-}
-
-/**
- * The simulated activities with what real ones have around them: the VM is found, beats are sent.
- */
-function agentActivities(
-  vms: ReadonlyMap<string, SimulatedVm>,
-  gates: Map<string, { pass(): Promise<void> }>,
-): AgentActivities {
-  const wrapped = Object.entries(simulated).map(([name, implementation]) => {
-    const activity = async (input: never) => {
-      if (name === 'observePresence') return;
-      const vm = vms.get(vmNamed(input));
-      if (!vm) throw unknownVm(vmNamed(input));
-      vm.calls.push(name);
-      const context = Context.current();
-      const timer = setInterval(() => context.heartbeat(), 20);
-      const gate = gates.get(`${vm.name} ${name}`);
-      gates.delete(`${vm.name} ${name}`);
-      try {
-        await gate?.pass();
-        return await implementation(vm, input);
-      } finally {
-        clearInterval(timer);
-      }
-    };
-    return [name, activity];
-  });
-  return Object.fromEntries(wrapped) as AgentActivities;
-}
-
-interface AnyInput {
-  vm?: string;
-  plan?: { vm: string };
-  path?: string;
-  volumes?: { path: string }[];
-}
-
-/** Volumes are named after their VM, so that a path tells whose it is. */
-function vmNamed({ vm, plan, path, volumes }: AnyInput): string {
-  const file = path ?? volumes?.[0]?.path ?? '';
-  return vm ?? plan?.vm ?? /([^/]*)\.layer\d+$/.exec(file)?.[1] ?? '';
 }

@@ -1,0 +1,100 @@
+/**
+ * Holds every activity of one disk at its door until the test lets it in, so that a list of
+ * commands happens in its order, whatever the clock does. Also where an agent dies.
+ */
+import { agentDied } from '../support/simulated-switch.ts';
+import type { SimulatedVm, Strike } from '../support/simulated-vm.ts';
+import { waitUntil } from '../support/wait-until.ts';
+
+/**
+ * What happens to an activity: nothing; its agent dies before it, or after it was done and before
+ * it was reported; it runs twice; somebody dies inside of it.
+ */
+export type Fate = 'well' | 'before' | 'unreported' | 'twice' | Strike;
+
+interface Waiting {
+  name: string;
+  enter(fate: Fate): void;
+}
+
+export class SteppedAgent {
+  readonly vm: SimulatedVm;
+  readonly #atDoor: Waiting[] = [];
+  #inside = 0;
+  #isOpen = false;
+  /** Attempts that began in the current life of the operation; those of a dead one do nothing. */
+  #life = 0;
+
+  constructor(vm: SimulatedVm) {
+    this.vm = vm;
+    vm.door = (name, run) => this.#pass(name, run);
+  }
+
+  /** Names of the activities at the door. */
+  waiting(): string[] {
+    return this.#atDoor.map(({ name }) => name);
+  }
+
+  get inside(): number {
+    return this.#inside;
+  }
+
+  /** Lets one activity in; false when there is none. */
+  step(fate: Fate, which = 0): boolean {
+    const [chosen] = this.#atDoor.splice(which % Math.max(1, this.#atDoor.length), 1);
+    chosen?.enter(fate);
+    return chosen !== undefined;
+  }
+
+  /** The operation was terminated: its activities hear it and end. */
+  drop(): void {
+    this.#life++;
+    while (this.step('before'));
+  }
+
+  /** From now on everything happens by itself, and well. */
+  open(): void {
+    this.#isOpen = true;
+    this.vm.strike = null;
+    while (this.step('well'));
+  }
+
+  /** Resolves when nothing moves any more without the test: one is at the door, or one waits. */
+  async settled(isOver: () => boolean, mustLeave: boolean): Promise<void> {
+    const looks = this.vm.idleLooks;
+    const what = () => `${this.vm.slug} to settle (calls ${this.vm.calls.slice(-4).join(', ')})`;
+    const isStill = () => {
+      if (isOver() || this.#atDoor.length > 0) return true;
+      return !mustLeave && this.#inside > 0 && this.vm.idleLooks > looks + 2;
+    };
+    await waitUntil(what, isStill, { intervalMs: 3, timeoutMs: 20_000 });
+  }
+
+  async #pass<T>(name: string, run: () => Promise<T>): Promise<T> {
+    const life = this.#life;
+    const entered = (fate: Fate) => (life === this.#life ? fate : 'before');
+    const fate = this.#isOpen
+      ? 'well'
+      : entered(await new Promise<Fate>((enter) => this.#atDoor.push({ name, enter })));
+    if (fate === 'before') throw agentDied();
+    this.#inside++;
+    try {
+      return await this.#perform(fate, run);
+    } finally {
+      this.#inside--;
+    }
+  }
+
+  async #perform<T>(fate: Fate, run: () => Promise<T>): Promise<T> {
+    if (fate === 'agent' || fate === 'agent late' || fate === 'qemu') this.vm.strike = fate;
+    try {
+      if (fate === 'twice') await run();
+      const result = await run();
+      if (fate === 'unreported') throw agentDied();
+      return result;
+    } finally {
+      // An activity without such a moment is passed over.
+      if (this.vm.strike === fate) this.vm.strike = null;
+    }
+  }
+}

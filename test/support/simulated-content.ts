@@ -1,0 +1,100 @@
+/**
+ * What the layers of a disk in memory hold: for each block the generation of the write that is
+ * there. What QEMU shows and what would survive its death are two things: data and a qcow2 layer's
+ * tables reach the file for good with a flush (reliability study F2).
+ */
+type Blocks = Map<number, number>;
+interface Layer {
+  shown: Blocks;
+  durable: Blocks;
+}
+
+export const BLOCKS = [0, 1, 2, 3] as const;
+
+export class SimulatedContent {
+  readonly #layers = new Map<string, Layer>();
+  /** By block, the newest generation that the guest has issued, and had acknowledged. */
+  readonly #issued: Blocks = new Map();
+  /** By block, the oldest generation that may be read: flushed, or once seen after a crash. */
+  readonly #low: Blocks = new Map();
+  #generation = 0;
+  /** Writes that a death of QEMU lost although the guest had flushed them. */
+  readonly losses: string[] = [];
+
+  layer(path: string): Layer {
+    const layer = this.#layers.get(path) ?? { shown: new Map(), durable: new Map() };
+    this.#layers.set(path, layer);
+    return layer;
+  }
+
+  /** The guest writes to the layer on top of its chain, and only to that. */
+  write(chain: readonly string[], block: number): number {
+    this.#generation++;
+    this.layer(chain.at(-1) ?? '').shown.set(block, this.#generation);
+    this.#issued.set(block, this.#generation);
+    return this.#generation;
+  }
+
+  /** The guest flushes: from now on every write before it must be found. */
+  flush(chain: readonly string[]): void {
+    this.settle(chain.at(-1) ?? '');
+    for (const [block, generation] of this.#issued) this.#low.set(block, generation);
+  }
+
+  /** QEMU flushes one layer. */
+  settle(path: string): void {
+    const layer = this.layer(path);
+    layer.durable = new Map(layer.shown);
+  }
+
+  /** Copies blocks as they are seen through `from` down into `base`, which is not flushed. */
+  copy(from: readonly string[], base: string, blocks: Iterable<number>): void {
+    for (const block of blocks) {
+      const generation = this.read(from, block);
+      if (generation > 0) this.layer(base).shown.set(block, generation);
+    }
+  }
+
+  /** Blocks that these layers hold. */
+  blocksOf(paths: readonly string[]): number[] {
+    return BLOCKS.filter((block) => paths.some((path) => this.layer(path).shown.has(block)));
+  }
+
+  /**
+   * QEMU died. What it had not flushed is lost, or (when the host wrote it in time) is not; both
+   * happen, so the caller says.
+   */
+  crash(chain: readonly string[], unflushedSurvives: boolean): void {
+    for (const layer of this.#layers.values()) {
+      if (unflushedSurvives) layer.durable = new Map(layer.shown);
+      else layer.shown = new Map(layer.durable);
+    }
+    this.losses.push(...this.lost(chain));
+    // What was seen once must not go back.
+    for (const block of BLOCKS) {
+      const seen = this.read(chain, block);
+      this.#low.set(block, Math.max(seen, this.#low.get(block) ?? 0));
+      this.#issued.set(block, seen);
+    }
+  }
+
+  /** A deleted file. */
+  remove(path: string): void {
+    this.#layers.delete(path);
+  }
+
+  read(chain: readonly string[], block: number, view: keyof Layer = 'shown'): number {
+    const holder = chain.findLast((path) => this.layer(path)[view].has(block));
+    return holder === undefined ? 0 : (this.layer(holder)[view].get(block) ?? 0);
+  }
+
+  /** The oracle's rule, for the chain that would boot if QEMU died now: newest flushed or newer. */
+  lost(chain: readonly string[], view: keyof Layer = 'durable'): string[] {
+    return BLOCKS.flatMap((block) => {
+      const due = (view === 'shown' ? this.#issued : this.#low).get(block) ?? 0;
+      const seen = this.read(chain, block, view);
+      const legal = seen >= due && seen <= (this.#issued.get(block) ?? 0);
+      return legal ? [] : [`block ${block} of ${chain.join(' <- ')} has ${seen}, due is ${due}`];
+    });
+  }
+}
