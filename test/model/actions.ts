@@ -29,6 +29,7 @@ export function isPossible(world: World, action: Action): boolean {
   const isUp = vm.state === 'running';
   switch (action.do) {
     case 'step':
+      return isRunning && agent.waiting().length > 0;
     case 'steps':
       return isRunning && agent.waiting().length + agent.inside > 0;
     case 'write':

@@ -47,7 +47,8 @@ export async function play(
   const whole = { ...SETTING, ...setting };
   const world = await openWorld(bench, whole);
   for (const action of actions) {
-    if (isPossible(world, action)) await happen(world, action);
+    if (!isPossible(world, action)) throw new Error(`not possible: ${JSON.stringify(action)}`);
+    await happen(world, action);
   }
   await heal(world, whole.leaveOff);
   return world;

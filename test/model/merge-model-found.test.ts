@@ -1,0 +1,61 @@
+/** Runs of the model that are worth a name: shrunk failures, and orders that nobody would try. */
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { startBench, type Bench } from '../support/workflow-bench.ts';
+import type { Action } from './actions.ts';
+import { play, type Setting } from './merge-run.ts';
+
+let bench: Bench;
+beforeAll(async () => {
+  bench = await startBench();
+});
+afterAll(() => bench.close());
+
+const steps = (count: number): Action => ({ disk: 0, do: 'steps', count });
+/**
+ * Plan, record, start, wait, and time that passes twice until READY: the pivot is the seventh.
+ */
+const found: { title: string; actions: Action[]; setting?: Partial<Setting>; ends: string[] }[] = [
+  {
+    // It was attached to, pivoted, and ended on cancel.
+    title: 'a job that somebody begins after the plan is left alone',
+    actions: [steps(2), { disk: 0, do: 'foreign job' }, steps(4)],
+    ends: ['foreign-job', 'merged'],
+  },
+  {
+    title: 'QEMU dies between its own pivot and the persistent XML: the VM starts on top',
+    actions: [
+      steps(4),
+      { disk: 0, do: 'write', block: 3 },
+      { disk: 0, do: 'flush' },
+      steps(2),
+      { disk: 0, do: 'step', fate: 'qemu', which: 0 },
+    ],
+    ends: ['vm-stopped', 'merged'],
+  },
+  {
+    title: 'agent and pivot script die with the guest suspended, and the run is terminated',
+    actions: [
+      steps(6),
+      { disk: 0, do: 'step', fate: 'agent', which: 0 },
+      { disk: 0, do: 'terminate' },
+    ],
+    ends: ['terminated', 'merged'],
+  },
+  {
+    title: 'the VM runs between cold commit and switch, and writes',
+    setting: { isOff: true },
+    actions: [
+      steps(4),
+      { disk: 0, do: 'start VM' },
+      { disk: 0, do: 'write', block: 2 },
+      { disk: 0, do: 'flush' },
+      { disk: 0, do: 'shut down' },
+    ],
+    ends: ['merged'],
+  },
+];
+
+it.each(found)('$title', async ({ actions, setting, ends }) => {
+  const [disk] = await play(bench, actions, setting);
+  expect(disk?.ends).toEqual(ends);
+});
