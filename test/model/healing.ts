@@ -9,7 +9,10 @@ const STARTS = 4;
 export async function heal(disks: readonly TriedDisk[], leaveOff: boolean): Promise<void> {
   for (const { vm, agent } of disks) {
     if (vm.job?.mode === 'foreign') vm.job = null;
-    Object.assign(vm, { freeBytes: 1e12, jobsToLose: 0, pivotsToRefuse: 0, diverges: false });
+    Object.assign(vm, { freeBytes: 1e12, diverges: false });
+    // What is still to come may come: it ends by itself.
+    vm.jobsToLose = Math.min(vm.jobsToLose, 2);
+    vm.pivotsToRefuse = Math.min(vm.pivotsToRefuse, 2);
     vm.machine.goOn();
     agent.open();
   }
@@ -18,6 +21,7 @@ export async function heal(disks: readonly TriedDisk[], leaveOff: boolean): Prom
   const mustRun = disks.some(({ wish }) => wish.request.waitForDecision);
   if (!leaveOff || mustRun) await started(disks);
   await Promise.all(disks.map(fulfil));
+  for (const { vm } of disks) Object.assign(vm, { jobsToLose: 0, pivotsToRefuse: 0 });
   for (const disk of disks) await checkAtRest(disk);
 }
 

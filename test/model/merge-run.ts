@@ -73,12 +73,13 @@ class ActionCommand implements fc.AsyncCommand<World, World> {
 const disk = fc.constantFrom(0, 0, 0, 1);
 const bare = (...names: Deed[]) =>
   fc.record({ disk, do: fc.constantFrom(...names) });
+const count = fc.integer({ min: 1, max: 6 });
 const fate = fc.constantFrom<Fate>('before', 'unreported', 'twice', 'agent', 'agent late', 'qemu');
 const named = <T extends string>(name: T) => fc.constant(name);
 
 const action: fc.Arbitrary<Action> = fc.oneof(
   { weight: 4, arbitrary: bare('start') },
-  { weight: 9, arbitrary: fc.record({ disk, do: named('steps'), count: fc.nat(4) }) },
+  { weight: 12, arbitrary: fc.record({ disk, do: named('steps'), count }) },
   { weight: 8, arbitrary: fc.record({ disk, do: named('step'), fate, which: fc.nat(1) }) },
   { weight: 3, arbitrary: fc.record({ disk, do: named('write'), block: fc.nat(3) }) },
   { weight: 2, arbitrary: bare('flush') },
@@ -90,9 +91,9 @@ const action: fc.Arbitrary<Action> = fc.oneof(
   },
   { weight: 2, arbitrary: bare('start VM') },
   { weight: 2, arbitrary: bare('cancel') },
-  { weight: 2, arbitrary: bare('terminate') },
+  { weight: 1, arbitrary: bare('terminate') },
   { weight: 2, arbitrary: bare('foreign job', 'end foreign job', 'fill', 'free') },
-  { weight: 2, arbitrary: bare('lose job', 'refuse pivot') },
+  { weight: 4, arbitrary: bare('lose job', 'refuse pivot') },
   {
     weight: 1,
     arbitrary: fc.record({ disk, do: named('limit'), bytesPerSecond: fc.constantFrom(0, 5e6) }),
