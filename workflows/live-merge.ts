@@ -67,6 +67,7 @@ export async function LiveMerge(input: LiveMergeInput): Promise<LiveMergeResult>
 async function merge(op: Operation): Promise<LiveMergeResult> {
   const decision = acceptMessages(op);
   let earlier: MergePlan | null = null;
+  const lostBy = new Set<string>();
   for (let lost = 0; ;) {
     const planned = await planMerge(op).catch((e: unknown) => giveUp(op, earlier, e)); // 1
     if (planned.kind === 'done') return alreadyDone(op, planned);
@@ -87,7 +88,8 @@ async function merge(op: Operation): Promise<LiveMergeResult> {
         break;
       case 'plan again':
         lost = waited ? 1 : lost + 1;
-        if (lost > ATTEMPTS) return giveUp(op, plan, jobLost(op, plan, attempt.note));
+        lostBy.add(attempt.note);
+        if (lost > ATTEMPTS) return giveUp(op, plan, jobLost(op, plan, lostBy));
         op.enter('planning', { note: attempt.note });
     }
   }
@@ -117,6 +119,9 @@ async function liveMerge(op: Operation, plan: MergePlan, decision: Decision): Pr
   }
   for (let refusals = 0; refusals < 20; refusals++) {
     const ready = plan.alreadyMerged ? READY_BEFORE : await awaitReady(op, job); // 4
+    // Only a pivot that fails tells why its job is gone.
+    const why = refusals > 0 ? op.status.note : null;
+    if (ready.end === 'plan again' && why) return { ...ready, note: why };
     if (ready.end !== 'ready') return ready;
     const choice = plan.alreadyMerged ? 'pivot' : await decide(op, job, decision);
     if (choice === 'keep') return { end: 'kept' };
@@ -124,7 +129,7 @@ async function liveMerge(op: Operation, plan: MergePlan, decision: Decision): Pr
     const pivoted = await pivot(op, job, ready.readyAtMs); // 5
     if (pivoted) return pivoted;
   }
-  throw jobLost(op, plan, `20 times ${op.status.note}`);
+  throw jobLost(op, plan, [`20 times ${op.status.note}`]);
 }
 
 const READY_BEFORE: Ready = { end: 'ready', readyAtMs: null };

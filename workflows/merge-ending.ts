@@ -180,11 +180,16 @@ export async function giveUp(
   throw error;
 }
 
-export function jobLost(op: Operation, plan: MergePlan, reason: string) {
+/** QEMU's error itself never reaches libvirt's clients, except when it is the pivot that fails. */
+export function jobLost(op: Operation, plan: MergePlan, reasons: Iterable<string>) {
   return retry('job-lost', {
     attempted: `merging ${plan.top.path} into ${plan.base.path} of ${op.id}`,
-    now: `the job ended several times without a result (${reason}); the chain is unchanged`,
-    next: `See libvirt's log of ${op.input.vm} on ${op.input.host}, then repeat the request`,
+    now:
+      `the job ended several times without a result (${[...reasons].join('; ')}); ` +
+      'the chain is unchanged, no write is lost',
+    next:
+      'Most often the storage answered with an error: see the log of the kernel of ' +
+      `${op.input.host} and the file systems of both volumes, then repeat the request`,
   });
 }
 

@@ -32,6 +32,8 @@ export interface XmlDisk {
   device: string;
   /** Base-most first. Empty when the source is no local file or block device. */
   chain: XmlVolume[];
+  /** True when the chain ends where it says; else what is below is in the headers. */
+  terminated: boolean;
   /** `file` or `block`; other types (network, volume, nvme) are not driven by blockflow. */
   type: string;
   readOnly: boolean;
@@ -76,6 +78,7 @@ function parseDisk(disk: Node): XmlDisk {
     device: disk['@device'] ?? 'disk',
     type: disk['@type'] ?? 'file',
     chain: parseChain(disk, node(disk['driver'])?.['@type'] ?? 'raw').reverse(),
+    terminated: isTerminated(disk),
     readOnly: 'readonly' in disk,
     shareable: 'shareable' in disk,
     transient: 'transient' in disk,
@@ -102,6 +105,13 @@ function parseChain(layer: Node, format: string): XmlVolume[] {
     { path, format, index: index === undefined ? null : Number(index) },
     ...(below ? parseChain(below, belowFormat) : []),
   ];
+}
+
+/** An empty `<backingStore/>` below the last layer: libvirt looks for no more in its header. */
+function isTerminated(layer: Node): boolean {
+  const below = node(layer['backingStore']);
+  if (below && sourcePath(below) !== null) return isTerminated(below);
+  return 'backingStore' in layer;
 }
 
 function parseRecord(job: Node): JobRecord | string {

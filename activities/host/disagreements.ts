@@ -2,10 +2,16 @@
 import type { ChainObservation, Volume } from '../../workflows/schemas.ts';
 import type { OpenFile } from '../adapters/open-files.ts';
 
+/** The layers named are the upper ones, or all when nothing may follow. */
+function continues(kept: string[], expected: string[], terminated: boolean): boolean {
+  const named = terminated ? expected : expected.slice(-kept.length);
+  return kept.join() === named.join();
+}
+
 /** Says in sentences where the views differ; empty when they agree. */
 export function disagreements(
   views: ChainObservation['views'],
-  persistent: boolean,
+  record: { persistent: boolean; terminated: boolean },
   open: OpenFile[] | null,
   volumes: Volume[],
 ): string[] {
@@ -15,15 +21,15 @@ export function disagreements(
   if (live && live.join() !== headers.join()) {
     found.push(`the running domain has ${show(live)}, the headers on storage ${show(headers)}`);
   }
-  // A persistent XML may name the active layer alone: its chain is then what the headers say.
+  // A persistent XML may name the upper layers alone: what is below is then what the headers say.
   const kept = views.persistent;
   const expected = live ?? headers;
   const [starts, uses] = [kept?.at(-1), expected.at(-1)];
   if (kept && starts !== uses) {
     found.push(`the persistent XML starts ${starts}, the running domain uses ${uses}`);
-  } else if (kept && kept.length > 1 && kept.join() !== expected.join()) {
+  } else if (kept && !continues(kept, expected, record.terminated)) {
     found.push(`the persistent XML has ${show(kept)}, in use is ${show(expected)}`);
-  } else if (persistent && !kept) {
+  } else if (record.persistent && !kept) {
     found.push('the persistent XML has no such disk');
   }
   if (live && !open) found.push('libvirt calls the VM running, but no QEMU process of it exists');

@@ -55,6 +55,8 @@ export async function observeChain(deps: HostDeps, ref: DiskRef): Promise<Chain>
     headers: volumes.map((volume) => volume.path),
     open: open && openPaths(volumes, open),
   };
+  const { persistent } = domain.identity.vm;
+  const record = { persistent, terminated: persistentDisk?.terminated ?? false };
   return {
     ...domain.identity,
     disk: ref.disk,
@@ -63,7 +65,7 @@ export async function observeChain(deps: HostDeps, ref: DiskRef): Promise<Chain>
     transient: xmlDisk.transient,
     volumes,
     views,
-    disagreements: disagreements(views, domain.identity.vm.persistent, open, volumes),
+    disagreements: disagreements(views, record, open, volumes),
     job: null,
     record: source.records.find((record) => record.disk === ref.disk) ?? null,
     xmlDisk,

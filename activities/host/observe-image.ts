@@ -58,6 +58,7 @@ async function ofNoVm(deps: HostDeps, ref: ImageRef & { kind: 'volume' }) {
     device: 'disk',
     type: 'file',
     chain: [{ path, format: ref.format, index: null }],
+    terminated: false,
     readOnly: false,
     shareable: false,
     transient: false,

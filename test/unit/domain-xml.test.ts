@@ -86,6 +86,14 @@ describe('a disk in the XML of a domain', () => {
     expect(found).toMatchObject({ readOnly: false, transient: false, mirror: null });
   });
 
+  it('is terminated only by an empty backing store below its last layer', () => {
+    expect(disk(`<source file='/a'/>${below}`)?.terminated).toBe(true);
+    expect(disk(`<source file='/a'/><backingStore/>`)?.terminated).toBe(true);
+    const open = below.replace('<backingStore/>', '');
+    const isTerminated = (more: string) => disk(`<source file='/a'/>${more}`)?.terminated;
+    expect([open, ''].map(isTerminated)).toEqual([false, false]);
+  });
+
   it('is raw where no driver says otherwise', () => {
     const chain = [{ path: '/a', format: 'raw', index: null }];
     expect(disk(`<source file='/a'/>`)?.chain).toEqual(chain);
