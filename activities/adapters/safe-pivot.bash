@@ -39,8 +39,10 @@ until [[ $lock -ef /dev/fd/9 ]]; do
   exec 9>"$lock"
   flock 9
 done 2>/dev/null
-ask "domstate $uuid" || exit 1
+ask "domstate $uuid --reason" || exit 1
 [[ $reply == *paused* || $reply == *pmsuspended* ]] && guest=paused || guest=running
+# QEMU paused it, nobody else, because a layer had no space or an error: with base it may run on.
+[[ $reply == *'I/O error'* ]] && guest=running
 report
 ask "metadata $uuid --uri urn:blockflow:job:$disk --key blockflow --set '$record' --live" || {
   resumed=yes

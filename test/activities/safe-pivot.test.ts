@@ -65,7 +65,7 @@ describe('The safe pivot', () => {
   it('announces, suspends, pivots, verifies the persistent XML, resumes', async () => {
     const report = await pivot();
     expect(await commands()).toEqual([
-      `domstate ${UUID}`,
+      `domstate ${UUID} --reason`,
       `metadata ${UUID} --uri urn:blockflow:job:vda --key blockflow --set '<job/>' --live`,
       `suspend ${UUID}`,
       `blockjob ${UUID} vda --pivot`,
@@ -87,11 +87,17 @@ describe('The safe pivot', () => {
   });
 
   it('leaves a guest paused that the user had paused', async () => {
-    await set({ state: 'paused' });
+    await set({ state: 'paused (user)' });
     const report = await pivot();
     expect(report).toMatchObject({ pivot: 'done', guest: 'paused', stallMs: 0 });
     expect((await commands()).some((line) => /^(suspend|resume)/.test(line))).toBe(false);
-    expect(await read('state')).toBe('paused');
+    expect(await read('state')).toBe('paused (user)');
+  });
+
+  it('lets a guest run on that QEMU had paused for want of space', async () => {
+    await set({ state: 'paused (I/O error)' });
+    expect(await pivot()).toMatchObject({ pivot: 'done', guest: 'running', resumed: true });
+    expect(await read('state')).toBe('running');
   });
 
   it('looks at no persistent XML of a transient domain', async () => {

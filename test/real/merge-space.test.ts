@@ -5,8 +5,9 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { execa } from 'execa';
 import { startDeltaScene } from '../support/delta-scene.ts';
 import { expectMerged, heartbeatNote, SLOW, untilPhase } from '../support/merge-proofs.ts';
-import { startSharedSystem, type Scene } from '../support/merge-scene.ts';
+import { asScene, startScene, startSharedSystem, type Scene } from '../support/merge-scene.ts';
 import { mountOwn, type OwnMount } from '../support/own-mount.ts';
+import { takeExternalSnapshot } from '../support/snapshots.ts';
 import type { System } from '../support/system.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
@@ -80,5 +81,37 @@ describe('Too little space for the base', () => {
     await scene.guest.waitForAcks(50);
     await makeRoom();
     await expectMerged(scene, merge);
+  });
+});
+
+describe('Too little space for the overlay', () => {
+  /** A guest whose overlay is on the small file system, which is so full that QEMU paused it. */
+  async function pausedFor(baseOnSmall: boolean): Promise<void> {
+    scene = baseOnSmall
+      ? await startDeltaScene(system, { vm: `small${++count}`, bytes: MIB, baseFolder: small })
+      : await startScene({ system, vm: `small${++count}`, layers: 0 });
+    const { name } = scene.guest;
+    const file = join(small, `${name}-full.qcow2`);
+    await fillTo(MIB);
+    await takeExternalSnapshot(system.host, name, { file });
+    scene = asScene(system, scene.guest, [...scene.chain, file]);
+    await waitUntil('QEMU to pause the guest', async () => (await stateOf(name)).includes('I/O'));
+  }
+  const stateOf = (vm: string) => system.host.virsh('domstate', vm, '--reason');
+
+  it('the guest that QEMU paused runs on once its writes go to base', async () => {
+    await pausedFor(false);
+    await expectMerged(scene, await system.merge({ vm: scene.guest.name, disk: 'vda' }));
+    expect(scene.guest.serial.writeErrors).toEqual([]);
+  });
+
+  it('with base beside it: waits for space, then merges, and the guest runs on', async () => {
+    await pausedFor(true);
+    const merge = await system.merge({ vm: scene.guest.name, disk: 'vda' });
+    await untilPhase(merge, 'waiting for space');
+    expect(await stateOf(scene.guest.name)).toMatch(/^paused \(I\/O error\)/);
+    await makeRoom();
+    await expectMerged(scene, merge);
+    expect(scene.guest.serial.writeErrors).toEqual([]);
   });
 });
