@@ -19,7 +19,7 @@ const { version: temporalVersion } = createRequire(import.meta.url)(
 
 /**
  * Bundling takes seconds, a start with a cached bundle does not. The name holds a hash of every
- * source file, and of the versions of Node and Temporal's library, of which the bundle holds a part.
+ * source file and of the versions of Node and of Temporal's library, a part of which is in it.
  */
 export async function workflowSource(
   cacheDir: string,

@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import type { WorkerConfig } from '../../worker/config.ts';
 import type { RoleName } from '../../worker/roles.ts';
+import { BUNDLES } from './host-folder.ts';
 import { startPrivateHost, type PrivateHost } from './private-host.ts';
 import { runRoles, type RunningRoles } from './running-roles.ts';
 import type { System } from './system.ts';
@@ -27,7 +28,7 @@ export async function startSecondHost(
   const host = await startPrivateHost({ name: SECOND });
   const { root, uri: libvirtUri } = host;
   const trace = join(root, 'effects');
-  const own = { host: SECOND, libvirtUri, stateDir: join(root, 'state') };
+  const own = { host: SECOND, libvirtUri, stateDir: join(root, 'state'), cacheDir: BUNDLES };
   const config = { ...own, runtimeDir: join(root, 'runtime'), ...options.config };
   const env = () => ({ TEMPORAL_ADDRESS: system.temporal.address });
   const roles = runRoles({ root, config, trace, env });
