@@ -113,6 +113,7 @@ async function tell(disk: TriedDisk, action: Action): Promise<void> {
   if (!handle) return;
   switch (action.do) {
     case 'cancel':
+      disk.refusesCancel ||= !(await disk.status).cancel.possible;
       await handle.cancel();
       disk.mustLeave = true;
       // It is answered after the cancel was heard; or the operation is over.

@@ -42,6 +42,23 @@ const found: { title: string; actions: Action[]; setting?: Partial<Setting>; end
     ends: ['terminated', 'merged'],
   },
   {
+    title: 'a cancel that the pivot refuses stays refused when the agent dies before the pivot',
+    actions: [
+      steps(6),
+      { disk: 0, do: 'cancel' },
+      { disk: 0, do: 'step', fate: 'before', which: 0 },
+    ],
+    ends: ['merged'],
+  },
+  {
+    title: 'QEMU refuses the pivot, and a job is lost: the merge is made by the next ones',
+    actions: [
+      { disk: 0, do: 'refuse pivot' },
+      { disk: 0, do: 'lose job' },
+    ],
+    ends: ['merged'],
+  },
+  {
     title: 'the VM runs between cold commit and switch, and writes',
     setting: { isOff: true },
     actions: [

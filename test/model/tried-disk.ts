@@ -32,6 +32,8 @@ export class TriedDisk {
   end: End | null = null;
   /** A cancel was sent, and whoever waits has not yet left. */
   mustLeave = false;
+  /** A cancel of this run came after its point of no return (I9). */
+  refusesCancel = false;
   /** The user's own job, which nobody else may touch. */
   foreign: SimulatedVm['job'] = null;
   readonly #bench: Bench;
@@ -75,7 +77,8 @@ export class TriedDisk {
   /** Starts the operation, and follows it to its end. */
   async begin(): Promise<void> {
     this.#hadLeftovers = this.vm.record !== null;
-    Object.assign(this, { end: null, mustLeave: false });
+    Object.assign(this, { end: null, mustLeave: false, refusesCancel: false });
+    this.vm.switchRefused = false;
     const handle = await this.start();
     this.handle = handle;
     void handle.result().then(
@@ -120,6 +123,9 @@ export class TriedDisk {
     const chain = this.vm.paths().join(' <- ');
     const legal = isDone ? [this.target] : [this.#initial, this.target];
     if (!legal.some((paths) => paths.join(' <- ') === chain)) found.push(`the chain is ${chain}`);
+    if (end === 'cancelled' && this.refusesCancel && !this.vm.switchRefused) {
+      found.push('the cancel was refused');
+    }
     if (!this.#expected().includes(end)) found.push('no such end was to be expected');
     if (found.length === 0) return;
     throw new Error(`${this.vm.slug} ended as ${end}, but ${found.join('; ')}`);

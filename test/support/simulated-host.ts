@@ -82,9 +82,9 @@ export const simulated: Implementations = {
       return slow ? { outcome: 'not-converging', note: 'not converging: it writes faster' } : null;
     }),
   ensureCommitAborted: (vm, { plan, jobId }) => abort(vm, { plan, jobId }),
-  ensurePivoted: (vm, input) => pivot(vm, input),
+  ensurePivoted: (vm, input) => noted(vm, pivot(vm, input)),
   ensureColdCommitted: (vm, { plan }) => coldCommit(vm, plan),
-  ensureColdSwitched: (vm, input) => switchCold(vm, input),
+  ensureColdSwitched: (vm, input) => noted(vm, switchCold(vm, input)),
   observeMergeProof(vm, { plan }) {
     const stays = [...vm.paths(), ...vm.persistentPaths()].includes(plan.top.path);
     if (stays) {
@@ -113,6 +113,11 @@ export const simulated: Implementations = {
     return { deleted: paths, regainedBytes };
   },
 };
+
+function noted<T extends { outcome: string }>(vm: SimulatedVm, result: T): T {
+  vm.switchRefused ||= !['pivoted', 'committed'].includes(result.outcome);
+  return result;
+}
 
 /** A rename, then the deletion; what must not be deleted is a violation, whatever comes after. */
 function bury(vm: SimulatedVm, path: string, tomb: string): number {

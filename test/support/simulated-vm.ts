@@ -73,6 +73,8 @@ export class SimulatedVm {
   disagreement: string | null = null;
   /** Strikes once, inside the next activity that can be struck there. */
   strike: Strike | null = null;
+  /** A switch that was asked for did not happen, so that the operation may be undone again. */
+  switchRefused = false;
   /** Stands around every activity; production has nothing there. */
   door: (<T>(name: string, run: () => Promise<T>) => Promise<T>) | null = null;
 
