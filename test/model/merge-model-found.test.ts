@@ -59,6 +59,11 @@ const found: { title: string; actions: Action[]; setting?: Partial<Setting>; end
     ends: ['merged'],
   },
   {
+    title: 'a run terminated between the deletion and the end of its record is finished',
+    actions: [steps(10), { disk: 0, do: 'terminate' }],
+    ends: ['terminated', 'merged'],
+  },
+  {
     title: 'the VM runs between cold commit and switch, and writes',
     setting: { isOff: true },
     actions: [
