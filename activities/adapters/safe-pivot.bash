@@ -15,13 +15,15 @@ report() {
   printf '%s\n' "guest=$guest" "pivot=$pivot" "resumed=$resumed" "$@" >"$result"
 }
 coproc session { exec virsh -q -c "$uri" 2>&1; }
-# Sends one command and leaves its answer in $reply; fails when virsh or libvirtd is gone. virsh
+# Sends one command and leaves its answer in $reply; fails when virsh or libvirtd is gone (virsh
+# finds out by its keepalive). Waits without a limit: QEMU suspends and pivots nothing while the
+# storage of base is away, and whoever went on meanwhile would leave the guest paused. virsh
 # echoes each command as it reads it, so the echo of the marker comes right after the answer to the
 # command before it.
 ask() {
   printf '%s\necho @end@\n' "$1" >&"${session[1]}" || return 1
   reply=
-  while IFS= read -r -t 60 -u "${session[0]}" line; do
+  while IFS= read -r -u "${session[0]}" line; do
     [[ $line == *'echo @end@' ]] && return 0
     reply+=$line$'\n'
   done

@@ -1,4 +1,5 @@
 /** File systems of a test's own: small enough to fill, or with reflinks. */
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -12,6 +13,11 @@ let count = 0;
 
 export interface OwnMount {
   path: string;
+  /**
+   * Who writes stands still from now on, as with a server that is away; returns what ends that.
+   * It ends with this process, too: nobody could be killed any more who waits for such a file.
+   */
+  freeze(): Promise<() => Promise<void>>;
   close(): Promise<void>;
 }
 
@@ -43,7 +49,18 @@ export async function mountOwn(
     await remove(folder);
     throw error;
   }
-  return { path, close: () => remove(folder) };
+  return { path, freeze: () => freeze(path), close: () => remove(folder) };
+}
+
+/** The end of the shell's standard input thaws. */
+async function freeze(path: string): Promise<() => Promise<void>> {
+  const hold = 'fsfreeze --freeze "$0" && echo frozen && cat; fsfreeze --unfreeze "$0"';
+  const shell = execa('sh', ['-c', hold, path], { stdin: 'pipe', buffer: false });
+  await Promise.race([once(shell.stdout, 'data'), shell]);
+  return async () => {
+    shell.stdin.end();
+    await shell;
+  };
 }
 
 async function removeStale(): Promise<void> {
