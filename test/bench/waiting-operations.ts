@@ -1,13 +1,10 @@
 /** CPU of a host agent, with everything that it started, while 100 operations wait at READY. */
-import { readdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readdir, readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { execa } from 'execa';
 import { statusQuery } from '../../workflows/contract.ts';
-import { createGuestDisk } from '../support/guest-disk.ts';
-import { guestDomainXml } from '../support/guest.ts';
-import { POOL, startSharedSystem } from '../support/merge-scene.ts';
-import { HOST, startMerge, type System } from '../support/system.ts';
+import { defineManyDisks } from '../support/many-disks.ts';
+import { startSharedSystem } from '../support/merge-scene.ts';
+import { HOST, startMerge } from '../support/system.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import type { Row } from './figures.ts';
 
@@ -15,7 +12,7 @@ export async function waitingOperations(quick: boolean): Promise<Row[]> {
   const count = quick ? 10 : 100;
   const system = await startSharedSystem();
   try {
-    const disks = await defineMany(system, count);
+    const disks = await defineManyDisks(system, count);
     const merges = await Promise.all(
       disks.map((disk) =>
         startMerge(system.client, { vm: 'many', disk, host: HOST, waitForDecision: true }),
@@ -44,43 +41,6 @@ export async function waitingOperations(quick: boolean): Promise<Row[]> {
   } finally {
     await system.close();
   }
-}
-
-/** One VM with many disks on virtio-scsi, each with one overlay. */
-async function defineMany(system: System, count: number): Promise<string[]> {
-  const pool = join(system.host.pools, POOL);
-  const boot = await createGuestDisk(join(pool, 'many.qcow2'), { format: 'qcow2' });
-  const names = Array.from({ length: count }, (_, i) => target(i));
-  for (const name of names) {
-    const base = join(pool, `${name}.qcow2`);
-    await execa('qemu-img', ['create', '-q', '-f', 'qcow2', base, '64M']);
-    const overlay = ['create', '-q', '-f', 'qcow2', '-F', 'qcow2', '-b', base];
-    await execa('qemu-img', [...overlay, join(pool, `${name}-snap.qcow2`)]);
-  }
-  const elements = names.map(
-    (name) => `<disk type='file' device='disk'><driver name='qemu' type='qcow2'/>
-      <source file='${join(pool, `${name}-snap.qcow2`)}'/>
-      <target dev='${name}' bus='scsi'/></disk>`,
-  );
-  const xml = guestDomainXml({
-    name: 'many',
-    diskPath: boot.path,
-    format: 'qcow2',
-    serialPath: join(system.host.root, 'many.serial'),
-    moreDevices: [`<controller type='scsi' model='virtio-scsi'/>`, ...elements].join('\n'),
-  });
-  const file = join(system.host.root, 'many.xml');
-  await writeFile(file, xml);
-  await system.host.virsh('define', file);
-  await system.host.virsh('start', 'many');
-  return names;
-}
-
-/** sda … sdz, sdaa … as libvirt counts. */
-function target(index: number): string {
-  const letters = 'abcdefghijklmnopqrstuvwxyz';
-  const head = index >= 26 ? (letters[Math.floor(index / 26) - 1] ?? '') : '';
-  return `sd${head}${letters[index % 26] ?? ''}`;
 }
 
 /** User and system time of a process and of everything it started, in seconds. */

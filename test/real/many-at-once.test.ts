@@ -1,41 +1,55 @@
 /** Many clients at once: one operation a disk, and every client hears what happened. */
 import { basename } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { MergeRequest, Operation, Volume } from '../../client/index.ts';
+import type { Blockflow, MergeRequest, Operation, Volume } from '../../client/index.ts';
+import type { OperationResult } from '../../client/index.ts';
 import { connectTo } from '../support/blockflow-client.ts';
-import { effectsSince, expectLeftClean, SMALL } from '../support/merge-checks.ts';
-import { startScene, startSharedSystem } from '../support/merge-scene.ts';
+import { bothXml, effectsSince, expectLeftClean, SMALL } from '../support/merge-checks.ts';
+import { POOL, startScene } from '../support/merge-scene.ts';
+import { diskOf, startMoveSystem, startOffScene, VAULT } from '../support/move-scene.ts';
 import type { System } from '../support/system.ts';
 
 let system: System;
 beforeAll(async () => {
-  system = await startSharedSystem({ name: 'many' });
+  system = await startMoveSystem({ name: 'many' });
 });
 afterAll(() => system?.close());
 
 const connect = () => connectTo(system);
 
-/**
- * Starts all requests at once, each from a client of its own. `body` gets what was started or
- * attached to, and why the others were refused.
- */
+type Start = (blockflow: Blockflow) => Promise<Operation<OperationResult>>;
+interface Started {
+  operations: Operation<OperationResult>[];
+  refusals: Error[];
+}
+
+/** Starts all at once, each from a client of its own; `body` gets what came of it. */
 async function startAll(
-  requests: readonly MergeRequest[],
-  body: (operations: Operation[], refusals: Error[]) => Promise<void>,
+  starts: readonly Start[],
+  body: (started: Started) => Promise<void>,
 ): Promise<void> {
   const clients = await Promise.all(
-    requests.map(async (request) => ({ request, blockflow: await connect() })),
+    starts.map(async (start) => ({ start, blockflow: await connect() })),
   );
-  const starting = clients.map(({ request, blockflow }) => blockflow.merge(request));
-  const starts = await Promise.allSettled(starting);
-  const operations = starts.flatMap((s) => (s.status === 'fulfilled' ? [s.value] : []));
-  const refusals = starts.flatMap((s) => (s.status === 'rejected' ? [s.reason as Error] : []));
+  const all = await Promise.allSettled(clients.map(({ start, blockflow }) => start(blockflow)));
+  const operations = all.flatMap((s) => (s.status === 'fulfilled' ? [s.value] : []));
+  const refusals = all.flatMap((s) => (s.status === 'rejected' ? [s.reason as Error] : []));
   try {
-    await body(operations, refusals);
+    await body({ operations, refusals });
   } finally {
     for (const { blockflow } of clients) await blockflow.close();
   }
 }
+
+/** The same for merges. */
+const mergeAll = (
+  requests: readonly MergeRequest[],
+  body: (operations: Operation[], refusals: Error[]) => Promise<void>,
+) =>
+  startAll(
+    requests.map((request): Start => (blockflow) => blockflow.merge(request)),
+    ({ operations, refusals }) => body(operations as Operation[], refusals),
+  );
 
 /** Waits until the operation asks for a decision, and lets it pivot. */
 async function letPivot(operation: Operation | undefined): Promise<void> {
@@ -72,7 +86,7 @@ describe('Twenty clients at once', () => {
     const scene = await startScene({ system, vm: 'web1', guest: SMALL });
     const before = (await system.effects()).length;
     const requests = Array.from({ length: 20 }, () => disk('web1'));
-    await startAll(requests, async (operations, refusals) => {
+    await mergeAll(requests, async (operations, refusals) => {
       expect(refusals).toEqual([]);
       expect(operations.filter(({ attached }) => !attached)).toHaveLength(1);
       expect(new Set(operations.map(({ runId }) => runId)).size).toBe(1);
@@ -89,7 +103,7 @@ describe('Twenty clients at once', () => {
   it('are told which one runs when they ask for different things on a disk', async () => {
     const scene = await startScene({ system, vm: 'web2', guest: SMALL });
     const before = (await system.effects()).length;
-    await startAll(await namesOfOneMerge('web2'), async ([winner, ...more], refusals) => {
+    await mergeAll(await namesOfOneMerge('web2'), async ([winner, ...more], refusals) => {
       expect(more).toEqual([]);
       expect(refusals).toHaveLength(19);
       const phases = '(planning|copying|waiting for a decision|the orchestrator)';
@@ -101,12 +115,47 @@ describe('Twenty clients at once', () => {
       await letPivot(winner);
       expect(await winner?.result()).toMatchObject({ outcome: 'merged' });
     });
-    await startAll([{ vm: 'web2', disk: 'vda', shallow: true }], async ([late]) => {
+    await mergeAll([{ vm: 'web2', disk: 'vda', shallow: true }], async ([late]) => {
       const chainAfter = scene.chain.slice(0, 1);
       expect(await late?.result()).toMatchObject({ outcome: 'already-done', chainAfter });
     });
     expect(await effectsOf(before)).toEqual([1, 1, 1]);
     await expectLeftClean(scene, ['web2.qcow2']);
     await scene.verifyAfterCrash();
+  });
+
+  it('have one operation on a disk when they ask for merge, move, copy and removal', async () => {
+    const scene = await startOffScene(system, { vm: 'web3', guest: SMALL, layers: 1 });
+    const [image, top = ''] = [diskOf('web3'), scene.chain.at(-1)];
+    const kinds: Start[] = [
+      (blockflow) => blockflow.merge({ vm: 'web3', disk: 'vda' }),
+      (blockflow) => blockflow.move({ image, to: VAULT }),
+      (blockflow) => blockflow.copy({ image, to: VAULT }),
+      (blockflow) => blockflow.remove({ pool: POOL, volume: basename(top), format: 'qcow2' }),
+    ];
+    const starts = Array.from({ length: 20 }, (_, i) => kinds[i % 4] as Start);
+    // Without it none can end before the others are started.
+    await system.killRole('host');
+    await startAll(starts, async ({ operations, refusals }) => {
+      const running = /another operation runs on web3\/vda: (merge|move|copy) web3/;
+      expect(refusals).toHaveLength(10);
+      for (const refusal of refusals) {
+        expect(refusal).toMatchObject({ type: 'Refused', details: { code: 'other-operation' } });
+        expect(refusal.message).toMatch(running);
+      }
+      expect(new Set(operations.map(({ runId }) => runId)).size).toBe(2);
+      await system.startRole('host');
+      const isRemoval = ({ id }: { id: string }) => id === `${POOL}/${basename(top)}`;
+      const [removal, ...same] = operations.filter(isRemoval);
+      const [winner, ...others] = operations.filter((each) => !isRemoval(each));
+      expect([same.length, others.length]).toEqual([4, 4]);
+      // A volume of a VM's chain.
+      await expect(removal?.result()).rejects.toMatchObject({ type: 'Refused' });
+      const result = await winner?.result();
+      expect(['merged', 'moved', 'copied']).toContain(result?.outcome);
+      for (const other of others) expect(await other.result()).toEqual(result);
+    });
+    for (const xml of await bothXml(system, 'web3')) expect(xml).not.toContain('urn:blockflow');
+    expect(await scene.verifyAfterCrash()).toBeGreaterThan(SMALL.slots ?? 0);
   });
 });

@@ -153,7 +153,7 @@ const cases = places.flatMap((place) =>
 );
 
 describe('EIO below a merge', () => {
-  it.each(dailySample(cases, 4))('$often, $place, VM $vm', ({ run }) => run());
+  it.each(dailySample(cases, 6))('$often, $place, VM $vm', ({ run }) => run());
 
   it('for ever, write to base, of an inner merge: gives up, works later', async () => {
     await someBytes();

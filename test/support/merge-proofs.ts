@@ -89,7 +89,10 @@ async function expectCleanSlate(scene: Scene, state: string, active: string): Pr
 }
 
 /** The audit events of a VM, oldest first, read from the files themselves. */
-export async function auditEvents({ system, guest }: Scene): Promise<AuditEvent[]> {
+export async function auditEvents({
+  system,
+  guest,
+}: Pick<Scene, 'system'> & { guest: { name: string } }): Promise<AuditEvent[]> {
   const folder = join(system.stateDir, 'events');
   const files = (await readdir(folder)).filter((name) => name.endsWith('.json'));
   const texts = await Promise.all(files.map((name) => readFile(join(folder, name), 'utf8')));
