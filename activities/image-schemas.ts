@@ -11,6 +11,10 @@ const nothing = z.void();
 const reason = z.string();
 const job = z.strictObject({ plan: imagePlan, jobId: uuid });
 const volumeJob = job.extend({ at: z.int().nonnegative() });
+type VolumeJob = z.output<typeof volumeJob>;
+const isThere = ({ plan, at }: VolumeJob) => at < plan.volumes.length;
+const isConverted = ({ plan, at }: VolumeJob) => plan.volumes[at]?.convert !== null;
+const NO_VOLUME = 'the plan has no such volume';
 const outcome = <T extends string>(name: T) => z.strictObject({ outcome: z.literal(name) });
 const unheld = z.strictObject({ outcome: z.enum(['changed', 'in-use']), reason });
 const uncopied = z.strictObject({ outcome: z.enum(['changed', 'in-use', 'failed']), reason });
@@ -25,16 +29,18 @@ export const imageHostSchemas = {
     result: imagePlanOutcome,
   },
   ensureImageHeld: { input: job, result: z.union([outcome('held'), unheld]) },
-  ensureVolumeCreated: { input: volumeJob, result: z.union([outcome('created'), uncopied]) },
+  ensureVolumeCreated: {
+    input: volumeJob.refine(isThere, NO_VOLUME).refine(isConverted, 'it is not converted'),
+    result: z.union([outcome('created'), uncopied]),
+  },
   ensureVolumeCopied: {
-    input: volumeJob.extend({
-      bandwidthBytesPerSecond: sizeBytes,
-      verify: z.enum(['full', 'none']),
-    }),
+    input: volumeJob
+      .extend({ bandwidthBytesPerSecond: sizeBytes, verify: z.enum(['full', 'none']) })
+      .refine(isThere, NO_VOLUME),
     result: z.union([outcome('copied').extend({ by }), uncopied]),
   },
   ensureVolumeVerified: {
-    input: volumeJob,
+    input: volumeJob.refine(isThere, NO_VOLUME),
     result: z.strictObject({ same: z.boolean(), reason }),
   },
   ensureBackingNames: { input: job, result: nothing },

@@ -7,7 +7,7 @@ import type { HostActivities, OrchestratorActivities } from '../workflows/contra
 import type { StorageActivities } from '../workflows/contract.ts';
 import { bug } from '../workflows/failures.ts';
 import { auditEvent, blockJob, chainObservation, diskRef } from '../workflows/schemas.ts';
-import { diskTarget, guestState, jobRecord, liveMergeInput } from '../workflows/schemas.ts';
+import { guestState, jobRecord, liveMergeInput } from '../workflows/schemas.ts';
 import { mergePlan, namedVolume, planOutcome, sizeBytes } from '../workflows/schemas.ts';
 import { snapshotChange, uuid, vmName, volumePath } from '../workflows/schemas.ts';
 
@@ -108,12 +108,15 @@ export const orchestratorSchemas = {
   observeEvents: {
     input: z.strictObject({
       vm: vmName.optional(),
-      disk: diskTarget.optional(),
+      disk: auditEvent.shape.disk.optional(),
       limit: z.int().nonnegative(),
     }),
     result: z.array(auditEvent),
   },
 } satisfies { [K in keyof OrchestratorActivities]: unknown };
+
+/** Of a hostile input every key can be wrong. */
+const shortly = (error: z.ZodError) => z.prettifyError(error).slice(0, 1000);
 
 /**
  * The activities, each behind its input's schema. What does not fit is an error of ours, and
@@ -126,9 +129,10 @@ export function parsing<T extends object>(
   const guarded = Object.entries(activities).map(([name, run]) => {
     const { input: schema } = schemas[name as keyof T];
     const parsed = (raw: unknown) => {
-      const { success, error } = schema.safeParse(raw ?? {});
-      if (!success) throw bug(`the input of ${name} has another shape: ${z.prettifyError(error)}`);
-      return (run as (input: unknown) => unknown)(raw);
+      const { success, data, error } = schema.safeParse(raw ?? {});
+      if (!success) throw bug(`the input of ${name} has another shape: ${shortly(error)}`);
+      // What was parsed, with its defaults, and nothing else.
+      return (run as (input: unknown) => unknown)(data);
     };
     return [name, parsed];
   });

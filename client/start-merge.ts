@@ -25,7 +25,10 @@ export function completeRequest(session: Session, request: MergeRequest): LiveMe
     .prettifyError(parsed.error)
     .replaceAll('✖ ', '')
     .replaceAll(/\n\s*→ /g, ' ');
-  throw usage(`merging ${request.vm}/${request.disk}`, now, 'See `blockflow merge --help`');
+  // From a script anything can come.
+  const { vm, disk } = { ...request } as Record<string, unknown>;
+  const names = [vm, disk].map((name) => (typeof name === 'string' ? name : '?'));
+  throw usage(`merging ${names.join('/')}`, now, 'See `blockflow merge --help`');
 }
 
 /** @throws BlockflowError `other-operation` when another request runs on the disk. */

@@ -25,7 +25,7 @@ const checks = [
   { name: 'lint', command: ['node_modules/eslint/bin/eslint.js', '.'] },
   { name: 'types', command: ['node_modules/typescript/bin/tsc', '--noEmit'] },
 ];
-const fast = ['unit', 'workflows', 'activities', 'replay', 'model'];
+const fast = ['unit', 'input', 'workflows', 'activities', 'replay', 'model'];
 // `npm run test:model` takes about two seconds a run.
 const limitOfFast = 5 * minutes + Number(process.env.BLOCKFLOW_RUNS ?? 0) * 5000;
 const suites = [

@@ -19,11 +19,13 @@ import { openImageOperation, passPointOfNoReturn, runImageOperation } from './im
 import type { ImageOperation } from './image-operation.ts';
 import type { CopyImageInput, ImagePlan, TransferResult } from './image-schemas.ts';
 import { copyWords } from './image-words.ts';
+import { copyRequest } from './request-check.ts';
 
 const BEFORE = 'the copies are removed, the source stays exactly as it is';
 const AFTER = 'refused: the copy is there';
 
-export async function CopyImage(input: CopyImageInput): Promise<TransferResult> {
+export async function CopyImage(request: CopyImageInput): Promise<TransferResult> {
+  const input = copyRequest(request);
   const op = openImageOperation({
     ...{ operation: 'CopyImage', image: input.image, host: input.host, jobId: uuid4() },
     ...{ bandwidthBytesPerSecond: input.bandwidthBytesPerSecond, requestedBy: input.requestedBy },

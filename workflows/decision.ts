@@ -21,7 +21,7 @@ export function acceptMessages(op: Operation): Decision {
     {
       description: 'pivot or keep: ends the wait of --wait-for-decision',
       validator: (choice) => {
-        if (choice !== 'pivot' && choice !== 'keep') throw new Error('say pivot or keep');
+        assertChoice(choice);
         if (op.status.phase === 'waiting for a decision') return;
         throw new Error(`${op.id} is not waiting for a decision: it is ${op.status.phase}`);
       },
@@ -30,15 +30,25 @@ export function acceptMessages(op: Operation): Decision {
   setHandler(bandwidthUpdate, (bytesPerSecond) => setBandwidth(op, bytesPerSecond), {
     description: 'Limit of the running copy in bytes per second, 0 for none',
     validator: (bytesPerSecond) => {
-      if (!Number.isSafeInteger(bytesPerSecond) || bytesPerSecond < 0) {
-        throw new Error(`${String(bytesPerSecond)} is not a number of bytes per second`);
-      }
+      assertRate(bytesPerSecond);
       if (op.status.mode === 'cold' && op.status.phase === 'copying') {
         throw new Error('the limit of an offline commit cannot be changed while it runs');
       }
     },
   });
   return decision;
+}
+
+/** @throws for what is neither; the update is refused */
+export function assertChoice(choice: unknown): void {
+  if (choice !== 'pivot' && choice !== 'keep') throw new Error('say pivot or keep');
+}
+
+/** @throws for what is no limit; the update is refused */
+export function assertRate(bytesPerSecond: unknown): void {
+  if (Number.isSafeInteger(bytesPerSecond) && (bytesPerSecond as number) >= 0) return;
+  const said = JSON.stringify(bytesPerSecond) ?? 'nothing';
+  throw new Error(`${said.slice(0, 50)} is not a number of bytes per second`);
 }
 
 async function setBandwidth(op: Operation, bandwidthBytesPerSecond: number): Promise<string> {

@@ -38,7 +38,8 @@ export type RetryCode =
   | 'job-lost'
   | 'libvirt-away'
   | 'pool-away'
-  | 'command-failed';
+  | 'command-failed'
+  | 'unexpected-reply';
 export type FailureCode = RefusalCode | HoldCode | RetryCode | 'no-space' | 'lease-lost' | 'bug';
 
 export interface FailureDetails {

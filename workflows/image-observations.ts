@@ -4,6 +4,7 @@ import type { ImagePlanOutcome, PoolLease } from './image-schemas.ts';
 import type { RemovalPlan, RemoveImageInput } from './image-schemas.ts';
 import { imageId, type ImageHostActivities, type PlanRequest } from './move-contract.ts';
 import { assertUnusedElsewhere } from './other-hosts.ts';
+import { hostQuestion, imageQuestion, removalQuestion } from './request-check.ts';
 
 function agentOf(host: string): Call<ImageHostActivities> {
   const agent: unknown = hostAgent(host, () => undefined);
@@ -11,7 +12,8 @@ function agentOf(host: string): Call<ImageHostActivities> {
 }
 
 /** The plan that a move or a copy would follow, or its refusal. */
-export async function PlanImage(request: PlanRequest): Promise<ImagePlanOutcome> {
+export async function PlanImage(asked: PlanRequest): Promise<ImagePlanOutcome> {
+  const request = imageQuestion(asked);
   const attempted = `planning for ${imageId(request.image)}`;
   const outcome = await agentOf(request.host)('observeImagePlan', request, attempted);
   if (outcome.kind !== 'plan' || outcome.plan.switched) return outcome;
@@ -21,7 +23,8 @@ export async function PlanImage(request: PlanRequest): Promise<ImagePlanOutcome>
 }
 
 /** What `rm` would delete, or why it would not. */
-export async function PlanRemoval(input: RemoveImageInput): Promise<RemovalPlan> {
+export async function PlanRemoval(request: RemoveImageInput): Promise<RemovalPlan> {
+  const input = removalQuestion(request);
   const attempted = `planning the removal of ${input.pool}/${input.volume}`;
   const plan = await agentOf(input.host)('observeRemovalPlan', input, attempted);
   const { sharedWith: hosts, volumes } = plan;
@@ -30,6 +33,7 @@ export async function PlanRemoval(input: RemoveImageInput): Promise<RemovalPlan>
 }
 
 /** The pools of a host and their SPMs. */
-export function ObserveLeases({ host }: { host: string }): Promise<PoolLease[]> {
+export async function ObserveLeases(request: { host: string }): Promise<PoolLease[]> {
+  const { host } = hostQuestion(request);
   return agentOf(host)('observeLeases', {}, `look who is the SPM of each pool of ${host}`);
 }

@@ -14,6 +14,7 @@ import {
 import { auditLog, hostAgent, spmAgent, type Call } from './agents.ts';
 import { bandwidthUpdate, searchAttributes } from './contract.ts';
 import type { HostActivities, StorageActivities } from './contract.ts';
+import { assertRate } from './decision.ts';
 import { mebibytes } from './details.ts';
 import { everyUpdateAnswered } from './operation.ts';
 import { imageDetails } from './image-details.ts';
@@ -114,10 +115,7 @@ export function openImageOperation(opening: Opening): ImageOperation {
   });
   setHandler(bandwidthUpdate, (bytesPerSecond) => setBandwidth(op, bytesPerSecond), {
     description: 'Limit of the running copy in bytes per second, 0 for none',
-    validator: (bytesPerSecond) => {
-      if (Number.isSafeInteger(bytesPerSecond) && bytesPerSecond >= 0) return;
-      throw new Error(`${String(bytesPerSecond)} is not a number of bytes per second`);
-    },
+    validator: assertRate,
   });
   CancellationScope.current().cancelRequested.catch(() => refuseLateCancel(op, cancel.after));
   tell({});

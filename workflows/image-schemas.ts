@@ -2,20 +2,29 @@
  * The shapes of MoveImage, CopyImage and RemoveImage that cross a process boundary, as zod schemas.
  */
 import { z } from 'zod';
-import { diskTarget, fileIdentity, hostName, imageFormat, sizeBytes, uuid } from './schemas.ts';
-import { vmName, volumePath } from './schemas.ts';
+import { BACKING_NAME, FILE_NAME, FILE_NAME_BYTES, FOUND_FILE_NAME } from './name-patterns.ts';
+import { LIBVIRT_NAME, utf8Length } from './name-patterns.ts';
+import { diskTarget, hostName, imageFormat, namedVolume, plainText } from './schemas.ts';
+import { fileIdentity, sizeBytes, uuid, vmName, volumePath } from './schemas.ts';
 
 /** A libvirt pool's name. */
 export const poolName = z
   .string()
   .min(1)
   .max(255)
-  .regex(/^[^-/\p{Cc}][^/\p{Cc}]*$/u, 'is not a pool name as `virsh pool-list` prints it');
+  .regex(LIBVIRT_NAME, 'is not a pool name as `virsh pool-list` prints it');
 /** A file directly inside a pool's folder; hidden names are blockflow's own. */
 export const fileName = z
   .string()
-  .max(200)
-  .regex(/^[^-./\p{Cc}][^/\p{Cc}]*$/u, 'is not a file name');
+  .regex(FILE_NAME, 'is not a file name')
+  .refine(isShort, `is longer than ${FILE_NAME_BYTES} bytes`);
+/** The name of a file that is there, or of its copy. */
+const foundFileName = z.string().max(255).regex(FOUND_FILE_NAME, 'is not a file name');
+const backingName = z.string().max(1023).regex(BACKING_NAME, 'is not the name of a local file');
+
+function isShort(name: string): boolean {
+  return utf8Length(name) <= FILE_NAME_BYTES;
+}
 
 /** A VM's disk, or an image that belongs to no VM: named by its active layer. */
 export const imageRef = z.discriminatedUnion('kind', [
@@ -44,16 +53,10 @@ const transfer = {
   /** 0 is no limit. */
   bandwidthBytesPerSecond: sizeBytes.default(0),
   verify: z.enum(['full', 'none']).default('full'),
-  requestedBy: z.string().default('unknown'),
+  requestedBy: plainText.default('unknown'),
 };
 export const moveImageInput = z.strictObject({ ...transfer, wipe: z.boolean().default(false) });
 export const copyImageInput = z.strictObject({ ...transfer, name: fileName.optional() });
-
-const namedVolume = z.strictObject({
-  path: volumePath,
-  pool: z.string(),
-  identity: fileIdentity,
-});
 
 export const removeImageInput = z.strictObject({
   host: hostName,
@@ -65,13 +68,13 @@ export const removeImageInput = z.strictObject({
    * The volumes that a move left behind, whose record it has switched; null: the chain of `volume`.
    */
   left: z.strictObject({ jobId: uuid, volumes: z.array(namedVolume) }).nullable().default(null),
-  requestedBy: z.string().default('unknown'),
+  requestedBy: plainText.default('unknown'),
 });
 
 /** One volume of the image: where it is, what it was when it was planned, and what it becomes. */
 export const imageVolume = z.strictObject({
   path: volumePath,
-  pool: z.string(),
+  pool: plainText,
   format: imageFormat,
   identity: fileIdentity,
   sizeBytes,
@@ -79,9 +82,9 @@ export const imageVolume = z.strictObject({
   /** Every write changes it; a start that writes nothing does not. */
   modifiedNs: z.string().regex(/^\d+$/),
   /** File name in the target pool. */
-  name: z.string(),
+  name: foundFileName,
   /** Backing name for the header of the copy, null where the copy's header is right as it is. */
-  rebase: z.strictObject({ name: z.string(), format: imageFormat }).nullable(),
+  rebase: z.strictObject({ name: backingName, format: imageFormat }).nullable(),
   /** The container that the copy is written into anew; null for the same bytes. */
   convert: z
     .strictObject({ format: imageFormat, preallocation, virtualSizeBytes: sizeBytes })
@@ -97,7 +100,7 @@ export const imagePlan = z.strictObject({
   /** Base-most first. */
   volumes: z.array(imageVolume).min(1),
   /** libvirt's snapshots whose metadata must follow, parents first. */
-  snapshots: z.array(z.string()),
+  snapshots: z.array(plainText),
   totalBytes: sizeBytes,
   spaceNeededBytes: sizeBytes,
   spaceFreeBytes: sizeBytes,
@@ -128,7 +131,7 @@ export const imagePlanOutcome = z.discriminatedUnion('kind', [
  */
 export const reservation = z.strictObject({
   jobId: uuid,
-  workflow: z.string(),
+  workflow: plainText,
   plan: imagePlan,
 });
 

@@ -38,6 +38,7 @@ import { planMerge } from './merge-planning.ts';
 import { everyUpdateAnswered, goForwardOnly, openOperation } from './operation.ts';
 import { passPointOfNoReturn, returnBeforePoint, showInList } from './operation.ts';
 import type { Operation } from './operation.ts';
+import { mergeRequest } from './request-check.ts';
 import { requestWords } from './request-words.ts';
 import type { LiveMergeInput, LiveMergeResult, MergePlan } from './schemas.ts';
 
@@ -48,10 +49,10 @@ type Attempt =
   | { end: 'plan again'; note: string }
   | { end: 'vm stopped'; reason: string };
 
-export async function LiveMerge(input: LiveMergeInput): Promise<LiveMergeResult> {
-  const op = openOperation(input, uuid4());
+export async function LiveMerge(request: LiveMergeInput): Promise<LiveMergeResult> {
+  const op = openOperation(mergeRequest(request), uuid4());
   try {
-    await op.record('started', requestWords(input));
+    await op.record('started', requestWords(op.input));
     const result = await merge(op);
     await op.refusal;
     return result;

@@ -43,11 +43,13 @@ import type { ImageOperation } from './image-operation.ts';
 import type { ImagePlan, MoveImageInput, TransferResult } from './image-schemas.ts';
 import { moveWords } from './image-words.ts';
 import type { ImageJob } from './move-contract.ts';
+import { moveRequest } from './request-check.ts';
 
 const BEFORE = 'the copies are removed, the source stays exactly as it is';
 const AFTER = 'refused: the record names the copies, so the move is completed';
 
-export async function MoveImage(input: MoveImageInput): Promise<TransferResult> {
+export async function MoveImage(request: MoveImageInput): Promise<TransferResult> {
+  const input = moveRequest(request);
   const op = openImageOperation({
     ...{ operation: 'MoveImage', image: input.image, host: input.host, jobId: uuid4() },
     ...{ bandwidthBytesPerSecond: input.bandwidthBytesPerSecond, requestedBy: input.requestedBy },

@@ -3,18 +3,21 @@
  * Temporal.
  */
 import { auditLog, hostAgent } from './agents.ts';
+import { diskQuestion, mergeQuestion } from './request-check.ts';
 import type { AuditEvent, ChainObservation, DiskRef } from './schemas.ts';
 import type { LiveMergeInput, PlanOutcome } from './schemas.ts';
 
 const nobody = () => undefined;
 
 /** getVolumeChain: the chain in its four views, and where they disagree. */
-export function ObserveChain(ref: DiskRef): Promise<ChainObservation> {
+export async function ObserveChain(request: DiskRef): Promise<ChainObservation> {
+  const ref = diskQuestion(request);
   return hostAgent(ref.host, nobody)('observeChain', ref, `observe ${ref.vm}/${ref.disk}`);
 }
 
 /** `--dry-run`: the plan that a merge would follow, or its refusal; nothing is touched. */
-export function PlanMerge(input: LiveMergeInput): Promise<PlanOutcome> {
+export async function PlanMerge(request: LiveMergeInput): Promise<PlanOutcome> {
+  const input = mergeQuestion(request);
   const summary = `plan a merge of ${input.vm}/${input.disk}`;
   return hostAgent(input.host, nobody)('observeMergePlan', input, summary);
 }

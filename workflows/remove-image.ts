@@ -24,11 +24,13 @@ import type { ImageOperation } from './image-operation.ts';
 import type { RemovalPlan, RemoveImageInput, RemoveImageResult } from './image-schemas.ts';
 import { removeWords } from './image-words.ts';
 import { assertUnusedElsewhere } from './other-hosts.ts';
+import { removeRequest } from './request-check.ts';
 
 const BEFORE = 'the image stays as it is';
 const AFTER = 'refused: the deletion has begun, so it is completed';
 
-export async function RemoveImage(input: RemoveImageInput): Promise<RemoveImageResult> {
+export async function RemoveImage(request: RemoveImageInput): Promise<RemoveImageResult> {
+  const input = removeRequest(request);
   const { pool, volume, format, host, requestedBy, left } = input;
   const image = { kind: 'volume', pool, volume, format } as const;
   const op = openImageOperation({

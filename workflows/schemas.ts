@@ -4,6 +4,8 @@
  * cached workflow.
  */
 import { z } from 'zod';
+import { DISK_TARGET, FILE_IDENTITY, HOST_NAME, LIBVIRT_NAME } from './name-patterns.ts';
+import { PLAIN_TEXT, UUID, VOLUME_NAME, VOLUME_PATH } from './name-patterns.ts';
 
 /**
  * A libvirt domain name. libvirt forbids `/` and newlines in it; a leading `-` could become an
@@ -13,29 +15,32 @@ export const vmName = z
   .string()
   .min(1)
   .max(255)
-  .regex(/^[^-/\p{Cc}][^/\p{Cc}]*$/u, 'is not a VM name as `virsh list --all` prints it');
+  .regex(LIBVIRT_NAME, 'is not a VM name as `virsh list --all` prints it');
 /** A disk's target device, as `virsh domblklist` prints it. */
 export const diskTarget = z
   .string()
-  .regex(/^[a-z][a-z0-9]{0,15}$/, 'is not a disk target such as vda');
-export const uuid = z.uuid();
-/** Absolute path of a volume; protocol prefixes (`json:`, `nbd:`) cannot begin with a slash. */
+  .regex(DISK_TARGET, 'is not a disk target such as vda');
+/** Also those that RFC 4122 does not know: a VM may have any. */
+export const uuid = z.string().regex(UUID, 'is not a UUID');
+/** Absolute path of a volume, without `.` and `..`. */
 export const volumePath = z
   .string()
   .max(4096)
-  .regex(/^\/[^\p{Cc}]*$/u, 'is not an absolute path');
+  .regex(VOLUME_PATH, 'is not an absolute path');
 /** A volume as the user names it: a path, a name in its pool, or an index such as vda[2]. */
 export const volumeName = z
   .string()
   .min(1)
   .max(4096)
-  .regex(/^[^-\p{Cc}][^\p{Cc}]*$/u, 'is not a volume name');
-export const hostName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$/, 'is not a host');
+  .regex(VOLUME_NAME, 'is not a volume name');
+export const hostName = z.string().regex(HOST_NAME, 'is not a host');
+/** What others have named: a line of a script, and an attribute in XML, can hold it. */
+export const plainText = z.string().max(1000).regex(PLAIN_TEXT, 'holds control characters');
 export const sizeBytes = z.int().nonnegative();
 /**
  * Identity of a file that a rename keeps and a new file of the same name does not: `device:inode`.
  */
-export const fileIdentity = z.string().regex(/^\d+:\d+$/);
+export const fileIdentity = z.string().regex(FILE_IDENTITY);
 export const imageFormat = z.enum(['raw', 'qcow2']);
 
 export const diskRef = z.strictObject({ vm: vmName, disk: diskTarget, host: hostName });
@@ -49,7 +54,7 @@ export const volume = z.strictObject({
   virtualSizeBytes: sizeBytes,
   allocatedBytes: sizeBytes,
   /** Pool that contains the path, null when no active pool does. */
-  pool: z.string().nullable(),
+  pool: plainText.nullable(),
   internalSnapshots: z.array(z.string()),
 });
 
@@ -65,14 +70,14 @@ export const blockJob = z.strictObject({
 
 export const namedVolume = z.strictObject({
   path: volumePath,
-  pool: z.string(),
+  pool: plainText,
   identity: fileIdentity,
 });
 
 /** What the domain's metadata says of an operation, so that anybody can see whose job it is. */
 export const jobRecord = z.strictObject({
   jobId: uuid,
-  workflow: z.string(),
+  workflow: plainText,
   disk: diskTarget,
   mode: z.enum(['active', 'inner', 'cold']),
   phase: z.enum(['commit', 'pivot']),
@@ -114,7 +119,7 @@ export const liveMergeInput = z.strictObject({
   host: hostName,
   top: volumeName.optional(),
   base: volumeName.optional(),
-  snapshot: z.string().min(1).max(255).optional(),
+  snapshot: plainText.min(1).max(255).optional(),
   shallow: z.boolean().default(false),
   /** 0 is no limit. */
   bandwidthBytesPerSecond: sizeBytes.default(0),
@@ -124,12 +129,12 @@ export const liveMergeInput = z.strictObject({
   ifBusy: z.enum(['wait', 'refuse']).default('refuse'),
   onVmStop: z.enum(['fail', 'continue']).default('fail'),
   waitForDecision: z.boolean().default(false),
-  requestedBy: z.string().default('unknown'),
+  requestedBy: plainText.default('unknown'),
 });
 
 /** One libvirt snapshot whose metadata must follow the merge. */
 export const snapshotChange = z.strictObject({
-  name: z.string(),
+  name: plainText,
   action: z.enum(['delete', 'redefine']),
 });
 
@@ -194,7 +199,7 @@ export const auditEvent = z.strictObject({
   workflowId: z.string(),
   vm: vmName,
   /** A volume's name, in the pool that stands for the VM, for an image of no VM. */
-  disk: z.string().min(1).max(255),
+  disk: plainText.min(1).max(255),
   host: hostName,
   kind: z.enum([
     'started',

@@ -30,8 +30,9 @@ export async function runColdCommit(state: string, args: readonly string[]): Pro
 export async function coldCommitExit(
   state: string,
 ): Promise<{ code: number; error: string } | null> {
-  const code = await readFile(`${state}.exit`, 'utf8').catch(() => null);
-  if (code === null) return null;
+  const code = await readFile(`${state}.exit`, 'utf8').catch(() => '');
+  // An empty file is no 0.
+  if (!/^\d+\n$/.test(code)) return null;
   const error = await readFile(`${state}.error`, 'utf8').catch(() => '');
   return { code: Number(code), error: error.trim() };
 }
@@ -44,7 +45,7 @@ export async function coldCommitPercent(state: string): Promise<number> {
     const { size } = await file.stat();
     const tail = Buffer.alloc(64);
     const { bytesRead } = await file.read(tail, 0, 64, Math.max(0, size - 64));
-    const found = [...tail.toString('latin1', 0, bytesRead).matchAll(/\(([\d.]+)\/100%\)/g)];
+    const found = [...tail.toString('latin1', 0, bytesRead).matchAll(/\((\d+(?:\.\d+)?)\/100%\)/g)];
     return Number(found.at(-1)?.[1] ?? 0);
   } finally {
     await file.close();

@@ -1,16 +1,21 @@
 /** The `<disk>` element of a persistent XML, changed as little as a switch of its source needs. */
 import { buildOrdered, parseOrdered, type Ordered } from './ordered-xml.ts';
+import { unexpected } from './reply.ts';
 
 const inside = (nodes: Ordered[], tag: string): Ordered[] =>
   (nodes.find((n) => tag in n)?.[tag] as Ordered[] | undefined) ?? [];
 
-/** The element of one target; the document must have it. */
+const wrong = (why: string) => unexpected('libvirt for the persistent XML', why);
+
+/** The element of one target; the document must have it, and once. */
 export function diskElement(domainXml: string, target: string): Ordered {
-  const devices = inside(inside(parseOrdered(domainXml), 'domain'), 'devices');
-  const disk = devices.find(
+  const devices = inside(inside(parseOrdered(domainXml, 'domain'), 'domain'), 'devices');
+  const disks = devices.filter(
     (n) => 'disk' in n && child(n, 'target')?.[':@']?.['@dev'] === target,
   );
-  if (!disk) throw new Error(`the persistent XML has no disk ${target}`);
+  const [disk] = disks;
+  if (!disk) throw wrong(`it has no disk ${target}`);
+  if (disks.length > 1) throw wrong(`it has several disks ${target}`);
   return disk;
 }
 
@@ -18,10 +23,9 @@ const child = (disk: Ordered, tag: string) => (disk['disk'] as Ordered[]).find((
 
 /** What the element names as the active layer. */
 export function diskSource(disk: Ordered): { path: string; format: string } {
-  return {
-    path: child(disk, 'source')?.[':@']?.['@file'] ?? '',
-    format: child(disk, 'driver')?.[':@']?.['@type'] ?? 'raw',
-  };
+  const path = child(disk, 'source')?.[':@']?.['@file'];
+  if (!path) throw wrong('its disk names no file');
+  return { path, format: child(disk, 'driver')?.[':@']?.['@type'] ?? 'raw' };
 }
 
 /**

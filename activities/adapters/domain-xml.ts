@@ -2,24 +2,13 @@
  * Reads what blockflow needs from a libvirt domain's XML. Nothing past this file sees raw XML of a
  * domain.
  */
-import { XMLBuilder, XMLParser } from 'fast-xml-parser';
 import { jobRecord, type JobRecord } from '../../workflows/schemas.ts';
+import { unexpected } from './reply.ts';
+import { createXmlBuilder, createXmlReader } from './xml.ts';
 
 const arrays = new Set(['disk', 'blockflow:volume', 'blockflow:job']);
-const parser = new XMLParser({
-  ignoreAttributes: false,
-  attributeNamePrefix: '@',
-  parseAttributeValue: false,
-  parseTagValue: false,
-  // A name may end in a blank.
-  trimValues: false,
-  isArray: (name) => arrays.has(name),
-});
-const builder = new XMLBuilder({
-  ignoreAttributes: false,
-  attributeNamePrefix: '@',
-  suppressEmptyNode: true,
-});
+const read = createXmlReader({ isArray: (name) => arrays.has(name) });
+const builder = createXmlBuilder();
 
 export interface XmlVolume {
   path: string;
@@ -53,58 +42,104 @@ export interface XmlDomain {
 
 type Node = Record<string, unknown> & { [attribute: `@${string}`]: string | undefined };
 const node = (value: unknown): Node | null =>
-  typeof value === 'object' && value !== null ? (value as Node) : null;
+  typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Node) : null;
 const list = (value: unknown): Node[] =>
   Array.isArray(value) ? value.map(node).filter((v) => v !== null) : [];
 
-/** Parses one `<domain>` document. */
+const wrong = (why: string) => unexpected('libvirt for a domain', why);
+
+/** The element of this name, null when there is none; @throws when it is there twice. */
+function only(parent: Node | null, name: string): Node | null {
+  const value = parent?.[name];
+  if (Array.isArray(value)) throw wrong(`it has several <${name}>`);
+  // An element without attributes and children comes as its text.
+  return node(value) ?? (value === undefined ? null : {});
+}
+
+function word(value: string | undefined, known: readonly string[], what: string): string {
+  if (value !== undefined && known.includes(value)) return value;
+  throw wrong(`${what} is ${JSON.stringify(value)}, none of ${known.join(', ')}`);
+}
+
+/** Parses one `<domain>` document. @throws Retry `unexpected-reply` for anything else. */
 export function parseDomain(xml: string): XmlDomain {
-  const domain = node((parser.parse(xml) as Node)['domain']) ?? {};
-  const devices = node(domain['devices']);
-  const jobs = list(node(domain['metadata'])?.['blockflow:job']).map(parseRecord);
+  const domain = node((read(xml, 'domain') as Node)['domain']) ?? {};
+  const { name, uuid } = domain as { name?: unknown; uuid?: unknown };
+  if (typeof name !== 'string' || name === '') throw wrong('it has no name of its own');
+  if (typeof uuid !== 'string' || uuid === '') throw wrong(`${name} has no UUID of its own`);
+  const devices = only(domain, 'devices');
+  if (!devices) throw wrong(`${name} has no devices`);
+  const jobs = list(only(domain, 'metadata')?.['blockflow:job']).map(parseRecord);
+  const disks = list(devices['disk']).map(parseDisk);
+  const twice = disks.find(({ target }, at) => disks.findIndex((d) => d.target === target) !== at);
+  if (twice) throw wrong(`${name} has two disks ${twice.target}`);
   return {
-    name: String(domain['name']),
-    uuid: String(domain['uuid']),
-    disks: list(devices?.['disk']).map(parseDisk),
+    name,
+    uuid,
+    disks,
     records: jobs.flatMap((job) => (typeof job === 'string' ? [] : [job])),
     unreadableRecords: jobs.flatMap((job) => (typeof job === 'string' ? [job] : [])),
   };
 }
 
 function parseDisk(disk: Node): XmlDisk {
-  const mirror = node(disk['mirror']);
+  const target = only(disk, 'target')?.['@dev'];
+  if (!target) throw wrong('a disk has no target');
+  const type = disk['@type'] ?? 'file';
+  const format = only(disk, 'driver')?.['@type'] ?? 'raw';
   return {
-    target: node(disk['target'])?.['@dev'] ?? '',
+    target,
     device: disk['@device'] ?? 'disk',
-    type: disk['@type'] ?? 'file',
-    chain: parseChain(disk, node(disk['driver'])?.['@type'] ?? 'raw').reverse(),
+    type,
+    chain: parseChain(disk, type, format).reverse(),
     terminated: isTerminated(disk),
     readOnly: 'readonly' in disk,
     shareable: 'shareable' in disk,
     transient: 'transient' in disk,
-    mirror: mirror && {
-      job: mirror['@job'] ?? 'copy',
-      ready: mirror['@ready'] === 'yes',
-      path: sourcePath(mirror) ?? '',
-    },
+    mirror: parseMirror(only(disk, 'mirror')),
   };
 }
 
+function parseMirror(mirror: Node | null): XmlDisk['mirror'] {
+  if (!mirror) return null;
+  const path = sourcePath(mirror);
+  if (path === null && isLocal(mirror['@type'])) throw wrong('a mirror has no source');
+  const states = ['yes', 'no', 'abort', 'pivot'];
+  const ready = word(mirror['@ready'] ?? 'no', states, 'ready of a mirror');
+  return {
+    job: word(mirror['@job'] ?? 'copy', ['copy', 'active-commit'], 'the job of a mirror'),
+    ready: ready === 'yes',
+    path: path ?? '',
+  };
+}
+
+const isLocal = (type: string | undefined) => type === 'file' || type === 'block';
+
 function sourcePath(parent: Node): string | null {
-  const source = node(parent['source']);
+  const source = only(parent, 'source');
   return source?.['@file'] ?? source?.['@dev'] ?? null;
 }
 
-function parseChain(layer: Node, format: string): XmlVolume[] {
+function parseChain(layer: Node, type: string | undefined, format: string): XmlVolume[] {
   const path = sourcePath(layer);
-  if (path === null) return [];
-  const index = node(layer['source'])?.['@index'] ?? layer['@index'];
-  const below = node(layer['backingStore']);
-  const belowFormat = node(below?.['format'])?.['@type'] ?? '';
-  return [
-    { path, format, index: index === undefined ? null : Number(index) },
-    ...(below ? parseChain(below, belowFormat) : []),
-  ];
+  const below = only(layer, 'backingStore');
+  if (path === null) {
+    // An empty drive has neither; a layer without its source must not look like the chain's end.
+    if (below && Object.keys(below).length > 0) throw wrong('a layer has no source');
+    return [];
+  }
+  const lowerType = below?.['@type'];
+  const lower = below ? parseChain(below, lowerType, only(below, 'format')?.['@type'] ?? '') : [];
+  const isEnd = !below || Object.keys(below).every((key) => key === '#text');
+  if (!isEnd && lower.length === 0 && isLocal(lowerType)) throw wrong(`no file is below ${path}`);
+  return [{ path, format, index: parseIndex(layer) }, ...lower];
+}
+
+function parseIndex(layer: Node): number | null {
+  const index = only(layer, 'source')?.['@index'] ?? layer['@index'];
+  if (index === undefined) return null;
+  if (!/^\d{1,9}$/.test(index)) throw wrong(`the index of a layer is ${index}`);
+  return Number(index);
 }
 
 /** An empty `<backingStore/>` below the last layer: libvirt looks for no more in its header. */
@@ -129,12 +164,12 @@ function parseRecord(job: Node): JobRecord | string {
       identity: v['@identity'],
     })),
   });
-  return parsed.success ? parsed.data : builder.build({ job }).trim();
+  return parsed.success ? parsed.data : String(builder.build({ job })).trim();
 }
 
 /** The metadata element of a record; `parseDomain` gives the record back. */
 export function buildRecord(record: JobRecord): string {
-  return builder.build({
+  const element: unknown = builder.build({
     job: {
       '@id': record.jobId,
       '@workflow': record.workflow,
@@ -150,6 +185,7 @@ export function buildRecord(record: JobRecord): string {
       })),
     },
   });
+  return String(element);
 }
 
 /** Every local file or device that a domain or snapshot document names as a disk source. */
@@ -159,10 +195,12 @@ export function sourcesNamed(xml: string): string[] {
     if (Array.isArray(value)) return value.forEach(visit);
     const element = node(value);
     if (!element) return;
-    const path = sourcePath(element);
-    if (path) paths.push(path);
+    for (const source of [element['source']].flat().map(node)) {
+      const path = source?.['@file'] ?? source?.['@dev'];
+      if (path) paths.push(path);
+    }
     Object.values(element).forEach(visit);
   };
-  visit(parser.parse(xml));
+  visit(read(xml, 'domain'));
   return paths;
 }

@@ -1,6 +1,6 @@
 /** Files and file systems: one function per system call that blockflow needs. */
 import { randomUUID } from 'node:crypto';
-import { link, mkdir, open, readdir, readFile, realpath, rename } from 'node:fs/promises';
+import { link, lstat, mkdir, open, readdir, readFile, realpath, rename } from 'node:fs/promises';
 import { stat, statfs, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
@@ -11,7 +11,9 @@ export interface FileFacts {
   modifiedNs: string;
 }
 
-const missing = (error: unknown) => (error as NodeJS.ErrnoException).code === 'ENOENT';
+/** A name that no file can have is as good as missing: a guest may have put it into a header. */
+const ABSENT = new Set(['ENOENT', 'ENOTDIR', 'ENAMETOOLONG', 'ELOOP']);
+const missing = (error: unknown) => ABSENT.has((error as NodeJS.ErrnoException).code ?? '');
 const nullIfMissing = (error: unknown) => {
   if (missing(error)) return null;
   throw error;
@@ -29,6 +31,9 @@ export async function observeFile(path: string): Promise<FileFacts | null> {
     }
   );
 }
+
+/** How many names a file has. */
+export const linkCount = async (path: string) => (await lstat(path)).nlink;
 
 /** Path with every link resolved; the path itself when it does not exist. */
 export const canonical = (path: string) => realpath(path).catch(() => path);

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { CommandError, run } from './command.ts';
 import { observeFile } from './files.ts';
 import { readHeader } from './qemu-img.ts';
+import { count, parseJsonReply, unexpected } from './reply.ts';
 
 /**
  * True when both files hold the same bytes. Comparing containers proves everything at once: data,
@@ -42,7 +43,7 @@ async function compare(images: readonly string[], signal?: AbortSignal): Promise
   }
 }
 
-const extents = z.array(z.object({ start: z.number(), length: z.number(), data: z.boolean() }));
+const extents = z.array(z.object({ start: count, length: count, data: z.boolean() }));
 
 /** Where a file holds data, and no hole; or an image of another format, as a guest sees it. */
 export async function dataExtents(
@@ -50,5 +51,18 @@ export async function dataExtents(
   format = 'raw',
 ): Promise<{ start: number; length: number }[]> {
   const text = await run('qemu-img', ['map', '-f', format, '--output=json', path]);
-  return extents.parse(JSON.parse(text)).filter(({ data }) => data);
+  return parseExtents(text, path);
+}
+
+/** Of `qemu-img map`: what it leaves out would not be counted, nor wiped. */
+export function parseExtents(text: string, path: string): { start: number; length: number }[] {
+  const from = `qemu-img map of ${path}`;
+  const all = parseJsonReply(extents, from, text);
+  let end = 0;
+  for (const { start, length } of all) {
+    if (start !== end) throw unexpected(from, `bytes ${end} to ${start} are missing`);
+    end = start + length;
+  }
+  if (!Number.isSafeInteger(end)) throw unexpected(from, 'it ends beyond any file');
+  return all.filter(({ data }) => data).map(({ start, length }) => ({ start, length }));
 }

@@ -10,6 +10,7 @@ import { execa } from 'execa';
 import { z } from 'zod';
 import { CommandError, run } from './command.ts';
 import { qmp, QmpError, type QmpCommand } from './qmp.ts';
+import { count, parseReply } from './reply.ts';
 
 /** Prefix of the state files of a job; short, because a socket's path has at most 107 bytes. */
 export const copierState = (runtimeDir: string, jobId: string) =>
@@ -95,16 +96,22 @@ async function killCopier(state: string): Promise<void> {
   if (pid > 0 && cmdline.includes(`${state}.pid`)) process.kill(pid, 'SIGKILL');
 }
 
+/** QEMU's JobStatus, all of it: an unknown word is no state to conclude anything from. */
+const status = z.enum([
+  ...(['undefined', 'created', 'running', 'paused', 'ready', 'standby', 'waiting'] as const),
+  ...(['pending', 'aborting', 'concluded', 'null'] as const),
+]);
 const jobList = z.array(
   z.object({
     id: z.string(),
-    status: z.string(),
-    'current-progress': z.number(),
-    'total-progress': z.number(),
-    error: z.string().optional(),
+    status,
+    'current-progress': count,
+    'total-progress': count,
+    error: z.string().min(1).optional(),
   }),
 );
-const blockJobList = z.array(z.object({ device: z.string(), 'io-status': z.string() }));
+const ioStatus = z.enum(['ok', 'failed', 'nospace']);
+const blockJobList = z.array(z.object({ device: z.string(), 'io-status': ioStatus }));
 
 export interface CopyJob {
   /** QEMU's word: running, paused, ready, concluded, ... */
@@ -122,10 +129,16 @@ export async function observeCopy(state: string, id: string): Promise<CopyJob | 
     { execute: 'query-jobs' },
     { execute: 'query-block-jobs' },
   ]);
-  if (!answers) return null;
-  const job = jobList.parse(answers[0]).find((found) => found.id === id);
+  return answers && parseCopy(answers, id);
+}
+
+/** The job of this name in the answers of `query-jobs` and `query-block-jobs`. */
+export function parseCopy(answers: readonly unknown[], id: string): CopyJob | null {
+  const jobs = parseReply(jobList, 'query-jobs', answers[0]);
+  const blocks = parseReply(blockJobList, 'query-block-jobs', answers[1]);
+  const job = jobs.find((found) => found.id === id);
   if (!job) return null;
-  const block = blockJobList.parse(answers[1]).find((found) => found.device === id);
+  const block = blocks.find((found) => found.device === id);
   return {
     status: job.status,
     copiedBytes: job['current-progress'],
@@ -138,6 +151,6 @@ export async function observeCopy(state: string, id: string): Promise<CopyJob | 
 /** The copy jobs that still read or write. */
 export async function runningCopies(state: string): Promise<string[]> {
   const answers = await askCopier(state, [{ execute: 'query-jobs' }]);
-  const jobs = answers ? jobList.parse(answers[0]) : [];
+  const jobs = answers ? parseReply(jobList, 'query-jobs', answers[0]) : [];
   return jobs.filter(({ status }) => status !== 'concluded').map(({ id }) => id);
 }

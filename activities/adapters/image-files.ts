@@ -45,7 +45,8 @@ export async function readReservations(poolFolder: string): Promise<string[]> {
 
 /** An empty file that only its owner reads, unless it is there. */
 export async function createFile(path: string): Promise<void> {
-  const file = await open(path, 'a', 0o600);
+  const { O_APPEND, O_CREAT, O_NOFOLLOW, O_WRONLY } = constants;
+  const file = await open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, 0o600);
   await file.close();
 }
 
@@ -158,7 +159,7 @@ export async function overwrite(
   path: string,
   extents: readonly { start: number; length: number }[],
 ): Promise<void> {
-  const file = await open(path, 'r+');
+  const file = await open(path, constants.O_RDWR | constants.O_NOFOLLOW);
   try {
     for (const { start, length } of extents) {
       for (let done = 0; done < length; done += WIPE_PIECE.length) {

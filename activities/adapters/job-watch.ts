@@ -85,7 +85,9 @@ async function sample(libvirt: Libvirt, disks: Watched[], emit: (event: JobEvent
   disks.forEach(({ uuid, disk }, i) => {
     if (typeof answers === 'string') return emit({ kind: 'silence', uuid, disk, reason: answers });
     const answer = answers[i];
-    if (answer) emit({ kind: 'sample', uuid, disk, ...answer });
+    if (!answer) return;
+    if ('reason' in answer) emit({ kind: 'silence', uuid, disk, ...answer });
+    else emit({ kind: 'sample', uuid, disk, ...answer });
   });
 }
 

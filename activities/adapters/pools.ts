@@ -1,19 +1,16 @@
 /** libvirt storage pools, as blockflow's storage domains. */
-import { XMLParser } from 'fast-xml-parser';
 import { z } from 'zod';
 import { canonical } from './files.ts';
+import { parseReply, unexpected } from './reply.ts';
 import type { Libvirt } from './virsh.ts';
+import { createXmlReader } from './xml.ts';
 
-const parser = new XMLParser({
-  ignoreAttributes: false,
-  attributeNamePrefix: '@',
-  parseTagValue: false,
-});
+const read = createXmlReader();
 const pool = z.object({
   pool: z.object({
-    '@type': z.string(),
-    name: z.string(),
-    target: z.object({ path: z.string().optional() }).optional(),
+    '@type': z.string().min(1),
+    name: z.string().min(1),
+    target: z.object({ path: z.string().startsWith('/').optional() }).optional(),
   }),
 });
 
@@ -33,17 +30,18 @@ export interface Pool {
 /** The active pools. */
 export async function observePools(libvirt: Libvirt): Promise<Pool[]> {
   const documents = await libvirt.poolXml();
-  return Promise.all(
-    documents.map(async (xml) => {
-      const parsed = pool.parse(parser.parse(xml)).pool;
-      const path = parsed.target?.path;
-      return {
-        name: parsed.name,
-        type: parsed['@type'],
-        folder: path === undefined ? null : await canonical(path),
-      };
-    }),
-  );
+  return Promise.all(documents.map(parsePool));
+}
+
+/** One `<pool>` document. @throws Retry `unexpected-reply` for anything else. */
+export async function parsePool(xml: string): Promise<Pool> {
+  const parsed = parseReply(pool, 'libvirt for a pool', read(xml, 'pool')).pool;
+  const { name, '@type': type } = parsed;
+  const path = parsed.target?.path;
+  if (path !== undefined) return { name, type, folder: await canonical(path) };
+  // Without it the volumes in it would be looked for nowhere.
+  if (filePoolTypes.includes(type)) throw unexpected('libvirt for a pool', `${name} has no path`);
+  return { name, type, folder: null };
 }
 
 /**

@@ -7,6 +7,8 @@ import { open, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 
 const MAGIC = 0x514649fb;
+/** QEMU refuses a name beyond the first cluster, and clusters of more than this. */
+const LARGEST_CLUSTER = 2n ** 21n;
 
 /**
  * Absolute backing path of a qcow2 file, null when it is something else or has no local backing
@@ -21,13 +23,15 @@ export async function backingOf(path: string): Promise<string | null> {
     const header = Buffer.alloc(20);
     const { bytesRead } = await file.read(header, 0, 20, 0);
     if (bytesRead < 20 || header.readUInt32BE(0) !== MAGIC) return null;
-    const offset = Number(header.readBigUInt64BE(8));
+    const offset = header.readBigUInt64BE(8);
     const length = header.readUInt32BE(16);
     // QEMU refuses names longer than 1023 bytes, so a longer one is no backing name.
-    if (offset === 0 || length === 0 || length > 1023) return null;
+    if (offset === 0n || offset > LARGEST_CLUSTER || length === 0 || length > 1023) return null;
     const name = Buffer.alloc(length);
-    const read = await file.read(name, 0, length, offset);
-    return localFile(dirname(path), name.toString('utf8', 0, read.bytesRead));
+    await file.read(name, 0, length, Number(offset));
+    // As QEMU reads it: zeros after the end of the file, and the first zero ends the name.
+    const text = name.toString('utf8').replace(/\0.*$/s, '');
+    return text === '' ? null : localFile(dirname(path), text);
   } finally {
     await file.close();
   }
@@ -47,16 +51,25 @@ export function localFile(folder: string, name: string): string | null {
   return /^[^/]*:/.test(path) ? null : resolve(folder, path);
 }
 
+/**
+ * The file below the formats and filters of a `json:` name. An external data file, or the backing
+ * file that it names itself, is another one.
+ */
 function fileNameIn(json: string): string | null {
-  let found: string | null = null;
-  const note = (key: string, value: unknown) => {
-    if (/(^|\.)filename$/.test(key) && typeof value === 'string') found ??= value;
-    return value;
-  };
   try {
-    JSON.parse(json, note);
+    return flatNames(JSON.parse(json), '').find(([key]) => FILE_NAME.test(key))?.[1] ?? null;
   } catch {
     return null;
   }
-  return found;
+}
+
+const FILE_NAME = /^(?:(?:file|image)\.)*filename$/;
+
+/** Both spellings, nested objects and dotted keys, as dotted keys. */
+function flatNames(value: unknown, prefix: string): [string, string][] {
+  if (typeof value === 'string') return [[prefix, value]];
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([key, inner]) =>
+    flatNames(inner, prefix === '' ? key : `${prefix}.${key}`),
+  );
 }

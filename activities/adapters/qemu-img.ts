@@ -5,12 +5,14 @@
 import { execa } from 'execa';
 import { z } from 'zod';
 import { CommandError, run } from './command.ts';
+import { count, parseJsonReply, unexpected } from './reply.ts';
 
 const info = z.object({
-  'virtual-size': z.number(),
-  'actual-size': z.number().optional(),
+  'virtual-size': count,
+  'actual-size': count.optional(),
   format: z.string(),
-  'backing-filename': z.string().optional(),
+  'backing-filename': z.string().min(1).optional(),
+  'full-backing-filename': z.string().optional(),
   'backing-filename-format': z.string().optional(),
   snapshots: z.array(z.object({ name: z.string() })).optional(),
   'format-specific': z
@@ -43,7 +45,22 @@ export interface ImageHeader {
  */
 export async function readHeader(path: string, format: 'qcow2' | 'raw'): Promise<ImageHeader> {
   const text = await run('qemu-img', ['info', '-U', '-f', format, '--output=json', path]);
-  const header = info.parse(JSON.parse(text));
+  return parseHeader(text, path, format);
+}
+
+/**
+ * What `qemu-img info` said of one image.
+ * @throws Retry `unexpected-reply` for anything else; a chain never ends because a word is missing.
+ */
+export function parseHeader(text: string, path: string, format: 'qcow2' | 'raw'): ImageHeader {
+  const from = `qemu-img info of ${path}`;
+  const header = parseJsonReply(info, from, text);
+  if (header.format !== format) throw unexpected(from, `it says format ${header.format}`);
+  const { 'full-backing-filename': full, 'backing-filename-format': below } = header;
+  const hasTrace = full !== undefined || below !== undefined;
+  if (header['backing-filename'] === undefined && hasTrace) {
+    throw unexpected(from, 'it names a backing format, but no backing file');
+  }
   return {
     format,
     virtualSizeBytes: header['virtual-size'],
@@ -67,7 +84,9 @@ export async function measure(
 ): Promise<number> {
   const options = preallocation === undefined ? [] : ['-o', `preallocation=${preallocation}`];
   const args = ['measure', '-U', '--output=json', '-f', format, '-O', target, ...options, path];
-  return z.object({ required: z.number() }).parse(JSON.parse(await run('qemu-img', args))).required;
+  const text = await run('qemu-img', args);
+  const needs = z.object({ required: count });
+  return parseJsonReply(needs, `qemu-img measure of ${path}`, text).required;
 }
 
 /**
@@ -108,6 +127,9 @@ export async function whileHeld<T>(path: string, use: () => Promise<T>): Promise
     await holder;
   }
 }
+
+/** QEMU takes what stands before a colon for a protocol, unless a slash comes first. */
+export const asFileName = (name: string) => (/^[^/]*:/.test(name) ? `./${name}` : name);
 
 /** Changes only the header's backing name: the caller has proven that the content is the same. */
 export async function rebaseUnsafe(

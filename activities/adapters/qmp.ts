@@ -4,6 +4,7 @@
  */
 import { createConnection } from 'node:net';
 import { z } from 'zod';
+import { parseReply, readJson, unexpected } from './reply.ts';
 
 export interface QmpCommand {
   execute: string;
@@ -22,18 +23,29 @@ export class QmpError extends Error {
 }
 
 const ANSWER_WITHIN_MS = 10_000;
+/** Exactly one of these; whatever else is in a message does not matter. */
 const message = z.union([
-  z.object({ QMP: z.unknown() }),
+  z.object({ QMP: z.object({}) }),
   z.object({ event: z.string() }),
-  z.object({ return: z.unknown() }),
+  z.object({ return: z.json() }),
   z.object({ error: z.object({ desc: z.string() }) }),
 ]);
+const KINDS = ['QMP', 'event', 'return', 'error'];
+
+/** One line of the daemon. @throws Retry `unexpected-reply` */
+export function parseMessage(socket: string, line: string): z.output<typeof message> {
+  const from = `the daemon at ${socket}`;
+  const value = readJson(from, line);
+  const kinds = KINDS.filter((kind) => Object.hasOwn(Object(value) as object, kind));
+  if (kinds.length !== 1) throw unexpected(from, 'it is no QMP message', line);
+  return parseReply(message, from, value);
+}
 
 /**
  * Gives the commands one after the other and returns their answers.
  * @returns null when nobody listens on the socket
  * @throws QmpError for the first command that is refused; Error when the daemon does not answer in
- * time.
+ * time; Retry `unexpected-reply` when it does not speak QMP.
  */
 export function qmp(socket: string, commands: readonly QmpCommand[]): Promise<unknown[] | null> {
   const queue = [{ execute: 'qmp_capabilities' }, ...commands];
@@ -59,9 +71,13 @@ export function qmp(socket: string, commands: readonly QmpCommand[]): Promise<un
     });
     // The daemon ended: `quit` is answered by this alone at times.
     connection.on('close', () => end(() => resolve(null)));
+    let greeted = false;
     const hear = (line: string) => {
-      const heard = message.parse(JSON.parse(line));
+      const heard = parseMessage(socket, line);
       if ('event' in heard) return;
+      // A second greeting, or an answer to nothing, would let a command be given twice.
+      if ('QMP' in heard === greeted) throw unexpected(socket, 'it does not greet first', line);
+      greeted = true;
       if ('error' in heard) {
         return fail(new QmpError(queue[answers.length]?.execute ?? '', heard.error.desc));
       }
@@ -72,7 +88,11 @@ export function qmp(socket: string, commands: readonly QmpCommand[]): Promise<un
     connection.setEncoding('utf8').on('data', (more: string) => {
       const lines = (text + more).split('\n');
       text = lines.pop() ?? '';
-      lines.forEach(hear);
+      try {
+        lines.forEach(hear);
+      } catch (error) {
+        fail(error as Error);
+      }
     });
   });
 }

@@ -104,12 +104,19 @@ export async function awaitPivotScript(resultFile: string): Promise<void> {
 /** One for all disks of a VM. */
 const lock = (resultFile: string) => resultFile.replace(/-[^-]+$/, '.lock');
 
-/** The report of the last pivot, null when none was begun. */
+/**
+ * The report of the last pivot, null when none was begun. It is written before the guest is
+ * suspended and after it was resumed, so that one without its lines never stands for a guest that
+ * waits for us.
+ */
 export async function readPivotReport(resultFile: string): Promise<PivotReport | null> {
   const text = await readFile(resultFile, 'utf8').catch(() => null);
   if (text === null) return null;
   const field = (name: string) => new RegExp(`^${name}=(.*)$`, 'm').exec(text)?.[1];
-  const number = (name: string) => (field(name) === undefined ? null : Number(field(name)));
+  const number = (name: string) => {
+    const said = field(name) ?? '';
+    return /^\d+(\.\d+)?$/.test(said) ? Number(said) : null;
+  };
   const issuedAt = number('issuedAt');
   return {
     pivot: field('pivot') ?? 'unknown',

@@ -6,7 +6,7 @@ import { buildOrdered, parseOrdered, type Ordered } from './ordered-xml.ts';
  * `<format>` of a backing store.
  */
 export function withFormat(xml: string, file: string, format: string): string {
-  const root = parseOrdered(xml);
+  const root = parseOrdered(xml, 'domainsnapshot');
   setFormat(root, file, format);
   return buildOrdered(root);
 }

@@ -2,6 +2,7 @@
  * libvirt's snapshot metadata: which files a snapshot names, and the same document after a merge.
  */
 import { buildOrdered, parseOrdered, type Ordered } from './ordered-xml.ts';
+import { unexpected } from './reply.ts';
 
 const children = (nodes: Ordered[], tag: string): Ordered[] =>
   nodes.flatMap((n) => (tag in n ? [n] : []));
@@ -21,21 +22,32 @@ export interface Snapshot {
   root: Ordered[];
 }
 
-/** Parses one `<domainsnapshot>` document. */
+const wrong = (why: string) => unexpected('libvirt for a domainsnapshot', why);
+
+/** The children of the only element of this name; null when there is none. */
+function only(nodes: Ordered[], tag: string): Ordered[] | null {
+  const found = children(nodes, tag);
+  if (found.length > 1) throw wrong(`it has several <${tag}>`);
+  return found[0] ? inside(found[0], tag) : null;
+}
+
+const KINDS = ['no', 'internal', 'external', 'manual'];
+
+/** Parses one `<domainsnapshot>` document. @throws Retry `unexpected-reply` for anything else. */
 export function parseSnapshot(xml: string): Snapshot {
-  const root = parseOrdered(xml);
-  const body = inside(children(root, 'domainsnapshot')[0], 'domainsnapshot');
-  const text = inside(children(body, 'name')[0], 'name')[0]?.['#text'];
-  return {
-    name: typeof text === 'string' ? text : '',
-    disks: children(inside(children(body, 'disks')[0], 'disks'), 'disk').map((node) => ({
-      name: node[':@']?.['@name'] ?? '',
-      kind: node[':@']?.['@snapshot'] ?? 'no',
-      source: children(inside(node, 'disk'), 'source')[0]?.[':@']?.['@file'] ?? null,
-      node,
-    })),
-    root,
-  };
+  const root = parseOrdered(xml, 'domainsnapshot');
+  const body = only(root, 'domainsnapshot') ?? [];
+  const text = only(body, 'name')?.[0]?.['#text'];
+  if (typeof text !== 'string' || text === '') throw wrong('it has no name');
+  return { name: text, disks: children(only(body, 'disks') ?? [], 'disk').map(parseDisk), root };
+}
+
+function parseDisk(node: Ordered): SnapshotDisk {
+  const { '@name': name, '@snapshot': kind = 'no' } = node[':@'] ?? {};
+  if (!name || !KINDS.includes(kind)) throw wrong(`disk ${name} of it has the kind ${kind}`);
+  const sources = children(inside(node, 'disk'), 'source');
+  if (sources.length > 1) throw wrong(`disk ${name} of it has several sources`);
+  return { name, kind, source: sources[0]?.[':@']?.['@file'] ?? null, node };
 }
 
 /** Every file that an element of the document names as a source. */

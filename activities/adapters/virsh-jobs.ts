@@ -1,5 +1,6 @@
 /** virsh's block job commands. */
 import type { BlockJob, GuestState } from '../../workflows/schemas.ts';
+import { unexpected } from './reply.ts';
 import { guestStateOf } from './virsh.ts';
 import type { VirshConnection } from './virsh-connection.ts';
 
@@ -14,17 +15,11 @@ export function jobCommands(virsh: VirshConnection) {
     blockJob: async (uuid: string, disk: string): Promise<JobReading | null> =>
       parseJob(await virsh.ask(`blockjob ${uuid} ${disk} --raw --bytes`)),
     /** The state and job of several disks in one question, in their order. */
-    async blockJobs(
-      disks: readonly { uuid: string; disk: string }[],
-    ): Promise<{ state: GuestState; job: JobReading | null }[]> {
+    async blockJobs(disks: readonly { uuid: string; disk: string }[]): Promise<DiskReading[]> {
       const commands = disks.map(
         ({ uuid, disk }) => `echo @; domstate ${uuid}; blockjob ${uuid} ${disk} --raw --bytes`,
       );
-      const answers = (await virsh.ask(commands.join('; '))).split('@').slice(1);
-      return answers.map((text) => {
-        const [state = '', ...rest] = text.trim().split('\n');
-        return { state: guestStateOf(state), job: parseJob(rest.join('\n')) };
-      });
+      return parseJobs(await virsh.ask(commands.join('; ')), disks.length);
     },
     startCommit: (uuid: string, disk: string, args: readonly string[]) =>
       virsh.command('blockcommit', uuid, disk, ...args),
@@ -34,14 +29,55 @@ export function jobCommands(virsh: VirshConnection) {
   };
 }
 
-function parseJob(text: string): JobReading | null {
-  const field = (name: string) => new RegExp(`${name}=(.*)`).exec(text)?.[1]?.trim();
-  const type = field('type');
-  if (!type) return null;
+/** A disk's reading, or why it cannot be read. */
+export type DiskReading = { state: GuestState; job: JobReading | null } | { reason: string };
+
+/** One answer a disk, each after an `@`. */
+export function parseJobs(text: string, disks: number): DiskReading[] {
+  const answers = text.split('@').slice(1);
+  if (answers.length === disks) return answers.map(parseReading);
+  throw unexpected('virsh blockjob', `${answers.length} answers to ${disks} questions`, text);
+}
+
+function parseReading(text: string): DiskReading {
+  const [state = '', ...rest] = text.trim().split('\n');
+  if (/^error: failed to get domain/.test(state)) return { state: 'off', job: null };
+  try {
+    const guest = guestStateOf(state);
+    // Of a VM that is down it says an error.
+    return { state: guest, job: guest === 'off' ? null : parseJob(rest.join('\n')) };
+  } catch (error) {
+    return { reason: (error as Error).message };
+  }
+}
+
+const FIELDS = ['type', 'bandwidth', 'cur', 'end'] as const;
+
+/**
+ * `blockjob --raw` prints nothing without a job. Half an answer is neither a job nor none.
+ * @throws Retry `unexpected-reply`
+ */
+export function parseJob(text: string): JobReading | null {
+  if (text.trim() === '') return null;
+  const wrong = (why: string) => unexpected('virsh blockjob', why, text);
+  const lines = text.split('\n').filter((line) => line.trim() !== '');
+  const fields = lines.map((line) => /^\s*([\w-]+)=(.*)$/.exec(line)?.slice(1) ?? ['', '']);
+  for (const name of FIELDS) {
+    const found = fields.filter(([key]) => key === name).length;
+    if (found !== 1) throw wrong(`it has ${found} lines of ${name}`);
+  }
+  if (fields.some(([key]) => key === '')) throw wrong('it has a line that is no field');
+  const word = (name: string) => fields.find(([key]) => key === name)?.[1]?.trim() ?? '';
+  const number = (name: string) => {
+    const value = /^\d+$/.test(word(name)) ? Number(word(name)) : NaN;
+    if (!Number.isSafeInteger(value)) throw wrong(`${name} is no number of bytes`);
+    return value;
+  };
+  if (word('type') === '') throw wrong('the job has no type');
   return {
-    type,
-    copiedBytes: Number(field('cur') ?? 0),
-    totalBytes: Number(field('end') ?? 0),
-    bandwidthBytesPerSecond: Number(field('bandwidth') ?? 0),
+    type: word('type'),
+    copiedBytes: number('cur'),
+    totalBytes: number('end'),
+    bandwidthBytesPerSecond: number('bandwidth'),
   };
 }

@@ -3,6 +3,7 @@
  * of its own. Only words of a fixed alphabet may be asked here, because virsh parses the line;
  * everything else goes as an argument array.
  */
+import { randomUUID } from 'node:crypto';
 import { execa } from 'execa';
 import { CommandError } from './command.ts';
 
@@ -68,10 +69,13 @@ export function createVirshSessions(uri: string, size = 4) {
   };
 }
 
-/** Between single quotes virsh reads everything but their end as it is. */
-function quote(word: string): string | null {
+/**
+ * Between single quotes virsh reads everything but their end as it is. Control characters are keys
+ * to the line editor that reads for it (a tab completes a name), and so may be what is not ASCII.
+ */
+export function quote(word: string): string | null {
   if (SAFE_WORD.test(word)) return word;
-  return /['\n\r]/.test(word) ? null : `'${word}'`;
+  return /^[\x20-\x26\x28-\x7e]*$/.test(word) ? `'${word}'` : null;
 }
 
 /**
@@ -133,4 +137,5 @@ function converse(session: Session, line: string): Promise<string> {
   });
 }
 
-const MARKER = 'echo @end@';
+/** Nobody can write it into a description, whose text would then end an answer. */
+const MARKER = `echo @${randomUUID().slice(0, 18)}@`;

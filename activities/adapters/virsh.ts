@@ -3,6 +3,8 @@
  * means.
  */
 import type { GuestState } from '../../workflows/schemas.ts';
+import { CommandError } from './command.ts';
+import { unexpected } from './reply.ts';
 import { connectVirsh, nullIfNoDomain, type VirshConnection } from './virsh-connection.ts';
 import { jobCommands } from './virsh-jobs.ts';
 import { recordCommands } from './virsh-records.ts';
@@ -31,13 +33,11 @@ export function createLibvirt(uri: string) {
 export type Libvirt = ReturnType<typeof createLibvirt>;
 
 function domainCommands(virsh: VirshConnection) {
-  const listVms = async () => {
-    const lines = (await virsh.ask('list --all --uuid --name')).split('\n');
-    return lines.flatMap((line) => {
-      const match = /^([0-9a-f-]{36})\s+(.*)$/.exec(line.trim());
-      return match ? [{ uuid: match[1] as string, name: match[2] as string }] : [];
-    });
-  };
+  const listVms = async () => parseVms(await virsh.ask('list --all --uuid --name'));
+  const documents = (uuid: string) =>
+    ['', ' --inactive'].map((which) =>
+      virsh.ask(`dumpxml ${uuid}${which}`).catch(nullIfNoDomain),
+    );
   return {
     listVms,
     /** UUID of the VM with exactly this name, or null. (virsh itself would take "1" for an id.) */
@@ -47,25 +47,23 @@ function domainCommands(virsh: VirshConnection) {
       const line = `dominfo ${uuid}; domstate ${uuid} --reason`;
       const text = await virsh.ask(line).catch(nullIfNoDomain);
       if (text === null) return { state: 'off', stateReason: 'gone', persistent: false };
-      const stateReason = text.trim().split('\n').at(-1)?.trim() ?? '';
-      const persistent = /^Persistent:\s+yes$/m.test(text);
-      return { state: guestStateOf(stateReason), stateReason, persistent };
+      return parseInfo(text);
     },
     /**
      * Live XML of a running domain (persistent when it is down), null when there is no such domain.
      */
     currentXml: (uuid: string) => virsh.ask(`dumpxml ${uuid}`).catch(nullIfNoDomain),
     inactiveXml: (uuid: string) => virsh.ask(`dumpxml ${uuid} --inactive`),
-    /** XML documents of every domain, live and persistent. */
+    /**
+     * XML documents of every domain, live and persistent; without those of a domain that has gone
+     * meanwhile. One question each: an error among many answers could be taken for a short list.
+     */
     async allDomainXml(): Promise<{ uuid: string; name: string; xml: string }[]> {
-      const vms = await listVms();
-      if (vms.length === 0) return [];
-      const commands = vms.map((vm) => `dumpxml ${vm.uuid}; dumpxml ${vm.uuid} --inactive`);
-      const text = await virsh.ask(commands.join('; '));
-      return splitDocuments(text, 'domain').flatMap((xml) => {
-        const vm = vms.find(({ uuid }) => xml.includes(`<uuid>${uuid}</uuid>`));
-        return vm ? [{ ...vm, xml }] : [];
+      const all = (await listVms()).map(async (vm) => {
+        const texts = await Promise.all(documents(vm.uuid));
+        return texts.flatMap((xml) => (xml === null ? [] : [{ ...vm, xml }]));
       });
+      return (await Promise.all(all)).flat();
     },
     /**
      * `--current`: when the VM runs by now, libvirt refuses another source, and nothing changes.
@@ -81,26 +79,59 @@ function poolCommands(virsh: VirshConnection) {
   return {
     /** XML documents of the active pools. */
     async poolXml(): Promise<string[]> {
-      const uuids = (await virsh.ask('pool-list --uuid')).split('\n').map((s) => s.trim());
-      const commands = uuids.filter(Boolean).map((uuid) => `pool-dumpxml ${uuid}`);
-      return commands.length ? splitDocuments(await virsh.ask(commands.join('; ')), 'pool') : [];
+      const uuids = parseUuids(await virsh.ask('pool-list --uuid'));
+      const texts = uuids.map((uuid) => virsh.ask(`pool-dumpxml ${uuid}`).catch(nullIfNoPool));
+      return (await Promise.all(texts)).filter((xml) => xml !== null);
     },
     refreshPool: (pool: string) => virsh.command('pool-refresh', '--pool', pool),
   };
 }
 
-/**
- * From `domstate`'s words. A guest in power-management suspend runs no code, so it counts as
- * paused.
- */
-export function guestStateOf(domstate: string): GuestState {
-  // "in shutdown" is a QEMU that still ends: how it ended is known only afterwards.
-  if (/^(running|idle|no state|in shutdown)/.test(domstate)) return 'running';
-  if (/^(paused|pmsuspended)/.test(domstate)) return 'paused';
-  return 'off';
+/** A pool that was undefined or stopped between two questions is gone: an answer, not an error. */
+function nullIfNoPool(error: unknown): null {
+  if (error instanceof CommandError && /failed to get pool/.test(error.stderr)) return null;
+  throw error;
 }
 
-function splitDocuments(text: string, root: string): string[] {
-  const documents = text.split(`</${root}>`).slice(0, -1);
-  return documents.map((part) => `${part.slice(part.indexOf(`<${root}`))}</${root}>`);
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** Lines of `list --uuid --name`. A name may begin and end with blanks, so nothing is trimmed. */
+export function parseVms(text: string): { uuid: string; name: string }[] {
+  const vms = linesOf(text).map((line) => ({ uuid: line.slice(0, 36), name: line.slice(37) }));
+  const odd = vms.find(({ uuid, name }) => !UUID.test(uuid) || name === '');
+  if (odd) throw unexpected('virsh list', 'a line has no UUID and name', text);
+  return vms;
+}
+
+/** Lines of `pool-list --uuid`. */
+export function parseUuids(text: string): string[] {
+  const uuids = linesOf(text).map((line) => line.trim());
+  if (uuids.every((uuid) => UUID.test(uuid))) return uuids;
+  throw unexpected('virsh pool-list', 'a line is no UUID', text);
+}
+
+const linesOf = (text: string) => text.split('\n').filter((line) => line.trim() !== '');
+
+/** The answers of `dominfo` and `domstate --reason`, one after the other. */
+export function parseInfo(text: string): DomainInfo {
+  const stateReason = linesOf(text).at(-1)?.trim() ?? '';
+  const [persistent, again] = [...text.matchAll(/^Persistent:\s+(yes|no)$/gm)].map((m) => m[1]);
+  if (persistent === undefined || again !== undefined) {
+    throw unexpected('virsh dominfo', 'it does not say whether the VM is persistent', text);
+  }
+  return { state: guestStateOf(stateReason), stateReason, persistent: persistent === 'yes' };
+}
+
+/**
+ * From `domstate`'s words, `STATE` or `STATE (REASON)`. A guest in power-management suspend runs no
+ * code, so it counts as paused.
+ * @throws Retry `unexpected-reply`: what is not known is not off
+ */
+export function guestStateOf(domstate: string): GuestState {
+  const word = domstate.replace(/ \([^()]*\)$/, '');
+  // "in shutdown" is a QEMU that still ends: how it ended is known only afterwards.
+  if (['running', 'idle', 'no state', 'in shutdown'].includes(word)) return 'running';
+  if (['paused', 'pmsuspended'].includes(word)) return 'paused';
+  if (['shut off', 'crashed'].includes(word)) return 'off';
+  throw unexpected('virsh domstate', 'it is no state of a VM', domstate);
 }

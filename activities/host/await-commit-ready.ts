@@ -7,7 +7,7 @@ import type { HostActivities, ReadyOutcome } from '../../workflows/contract.ts';
 import { mebibytes } from '../../workflows/details.ts';
 import type { JobEvent, JobSample } from '../adapters/job-watch.ts';
 import type { HostDeps } from './deps.ts';
-import { isCommitOf, lookAtDisk, topHasLeft } from './observe-disk.ts';
+import { isCommitOf, isReady, lookAtDisk, topHasLeft } from './observe-disk.ts';
 import { createProgress } from './progress.ts';
 
 type Input = Parameters<HostActivities['awaitCommitReady']>[0];
@@ -91,8 +91,7 @@ async function lookOnce(
   const look = await lookAtDisk(deps, plan);
   if (topHasLeft(look, plan)) return { outcome: 'finished' };
   if (look.state === 'off') return { outcome: 'vm-stopped', reason: look.stateReason };
-  const { mirror } = look.disk ?? {};
-  if (until === 'ready' && mirror?.ready && (await isCommitOf(plan, look, { type: mirror.job })))
+  if (until === 'ready' && (await isReady(look, plan)))
     return { outcome: 'ready', readyAtMs: Date.now() };
   const job = await deps.libvirt.blockJob(plan.vmUuid, plan.disk);
   if (job && (await isCommitOf(plan, look, job))) return null;

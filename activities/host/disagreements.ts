@@ -1,5 +1,6 @@
 /** Compares the four views of a chain. Pure. */
 import type { ChainObservation, Volume } from '../../workflows/schemas.ts';
+import type { XmlDisk } from '../adapters/domain-xml.ts';
 import type { OpenFile } from '../adapters/open-files.ts';
 
 /** The layers named are the upper ones, or all when nothing may follow. */
@@ -39,4 +40,21 @@ export function disagreements(
     }
   }
   return found;
+}
+
+/**
+ * Where a domain takes a volume for another format than the headers do: QEMU would read a guest's
+ * own bytes as metadata, or metadata as data.
+ */
+export function formatDisagreements(
+  named: readonly { who: string; disk: XmlDisk | null }[],
+  volumes: readonly Volume[],
+): string[] {
+  return named.flatMap(({ who, disk }) =>
+    (disk?.chain ?? []).flatMap(({ path, format }) => {
+      const volume = volumes.find((candidate) => candidate.path === path);
+      if (!volume || format === '' || format === volume.format) return [];
+      return [`${who} takes ${path} for ${format}, the headers for ${volume.format}`];
+    }),
+  );
 }

@@ -2,7 +2,7 @@
 import { dirname, relative } from 'node:path';
 import { operationId, type ColdOutcome, type HostActivities } from '../../workflows/contract.ts';
 import { diskElement, diskSource, switchDiskSource } from '../adapters/disk-element.ts';
-import { readHeader, rebaseUnsafe, whileHeld } from '../adapters/qemu-img.ts';
+import { asFileName, readHeader, rebaseUnsafe, whileHeld } from '../adapters/qemu-img.ts';
 import type { HostDeps } from './deps.ts';
 import { topModified } from './ensure-cold-committed.ts';
 import { lookAtDisk } from './observe-disk.ts';
@@ -45,7 +45,9 @@ async function switchHeader(deps: HostDeps, { plan, keepRelative }: Input): Prom
   const { overlay, base } = plan;
   if (!overlay) return;
   const header = await readHeader(overlay.path, overlay.format);
-  const name = keepRelative ? relative(dirname(overlay.path), base.path) : base.path;
+  const name = keepRelative
+    ? asFileName(relative(dirname(overlay.path), base.path))
+    : base.path;
   if (header.backingName === name) return;
   await deps.effect('qemu-img.rebase', overlay.path, () =>
     rebaseUnsafe(overlay.path, overlay.format, { name, format: base.format }),

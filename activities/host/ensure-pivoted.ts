@@ -8,7 +8,7 @@ import { inOneLine } from '../adapters/virsh-records.ts';
 import type { HostDeps } from './deps.ts';
 import { recordOf } from './ensure-job-recorded.ts';
 import { lookAndGiveBack, pivotFile } from './give-back-guest.ts';
-import { isCommitOf, topHasLeft, type DiskLook } from './observe-disk.ts';
+import { isReady, topHasLeft, type DiskLook } from './observe-disk.ts';
 
 type Outcome = Awaited<ReturnType<HostActivities['ensurePivoted']>>;
 
@@ -22,7 +22,7 @@ export async function ensurePivoted(deps: HostDeps, input: JobInput): Promise<Ou
   const early = await outcomeOf(deps, input, before);
   if (early) return early;
   const mirror = before.disk?.mirror;
-  if (!mirror?.ready || !(await isCommitOf(plan, before, { type: mirror.job }))) {
+  if (!mirror || !(await isReady(before, plan))) {
     return { outcome: 'not-pivoted', reason: 'the job is not READY (any more)' };
   }
   const report = await deps.effect('libvirt.pivot', operationId(plan), () =>

@@ -11,7 +11,7 @@ import { readHeader, type ImageHeader } from '../adapters/qemu-img.ts';
 import { refused } from '../../workflows/failures.ts';
 import type { ChainObservation, DiskRef, Volume } from '../../workflows/schemas.ts';
 import type { HostDeps } from './deps.ts';
-import { disagreements } from './disagreements.ts';
+import { disagreements, formatDisagreements } from './disagreements.ts';
 import { resolveLinks } from './observe-disk.ts';
 
 /** The observation plus what only the host needs to know. */
@@ -47,16 +47,21 @@ export async function observeChain(deps: HostDeps, ref: DiskRef): Promise<Chain>
   const volumes = await Promise.all(
     [...headers].map(([path, header]) => toVolume(path, header, xmlDisk, pools)),
   );
-  const persistentDisk = domain.persistentDomain?.disks.find((d) => d.target === ref.disk);
+  const kept = domain.persistentDomain?.disks.find((d) => d.target === ref.disk);
+  const persistentDisk = kept ? await resolveLinks(kept) : null;
   const paths = (disk: XmlDisk) => disk.chain.map((layer) => layer.path);
   const views = {
     live: domain.live && paths(xmlDisk),
-    persistent: persistentDisk ? paths(await resolveLinks(persistentDisk)) : null,
+    persistent: persistentDisk && paths(persistentDisk),
     headers: volumes.map((volume) => volume.path),
     open: open && openPaths(volumes, open),
   };
   const { persistent } = domain.identity.vm;
   const record = { persistent, terminated: persistentDisk?.terminated ?? false };
+  const named = [
+    { who: 'the running domain', disk: domain.live && xmlDisk },
+    { who: 'the persistent XML', disk: persistentDisk },
+  ];
   return {
     ...domain.identity,
     disk: ref.disk,
@@ -65,7 +70,10 @@ export async function observeChain(deps: HostDeps, ref: DiskRef): Promise<Chain>
     transient: xmlDisk.transient,
     volumes,
     views,
-    disagreements: disagreements(views, record, open, volumes),
+    disagreements: [
+      ...disagreements(views, record, open, volumes),
+      ...formatDisagreements(named, volumes),
+    ],
     job: null,
     record: source.records.find((record) => record.disk === ref.disk) ?? null,
     xmlDisk,
@@ -164,7 +172,8 @@ function activeLayer(ref: DiskRef, disk: XmlDisk): Layer | null {
 function layerBelow(ref: DiskRef, path: string, header: ImageHeader): Layer | null {
   if (header.backingName === null) return null;
   const name = header.backingName.replace(/^file:/, '');
-  if (/^[a-z][a-z0-9+.-]*:/.test(name)) throw unsupported(ref, path, `its backing file is ${name}`);
+  // As QEMU's path_has_protocol.
+  if (/^[^/]*:/.test(name)) throw unsupported(ref, path, `its backing file is ${name}`);
   const format = header.backingFormat;
   if (!isFormat(format)) {
     throw unsupported(ref, path, `its header names backing format ${format ?? '(none)'}`);

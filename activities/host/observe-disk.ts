@@ -73,6 +73,15 @@ export const isCommitOf = (plan: MergePlan, look: DiskLook, job: Pick<BlockJob, 
   isCommitInto(plan.base.path, plan.mode, look.disk, job);
 
 /**
+ * True when base has what top has: a commit into our base is READY. A mirror to somewhere else is
+ * somebody's copy, and a pivot would make that the VM's disk.
+ */
+export async function isReady(look: DiskLook, plan: MergePlan): Promise<boolean> {
+  const mirror = look.disk?.mirror;
+  return mirror?.ready === true && (await isCommitOf(plan, look, { type: mirror.job }));
+}
+
+/**
  * True when top has left the chain that the VM uses or will use: the merge is done but for the
  * deletion.
  */

@@ -3,11 +3,12 @@
  * earlier run left.
  */
 import { basename, extname, join, resolve } from 'node:path';
-import { copyImageInput, moveImageInput, reservation } from '../../workflows/image-schemas.ts';
+import { reservation } from '../../workflows/image-schemas.ts';
 import type { Conversion, ImagePlan, ImagePlanOutcome } from '../../workflows/image-schemas.ts';
 import type { ImageVolume, Reservation } from '../../workflows/image-schemas.ts';
 import { imageId, type PlanRequest } from '../../workflows/move-contract.ts';
 import { observeFile, observeSpace } from '../adapters/files.ts';
+import { asFileName } from '../adapters/qemu-img.ts';
 import { readReservations, stagedFile } from '../adapters/image-files.ts';
 import type { HostDeps } from './deps.ts';
 import { nameAs, planConversion, spaceFor } from './image-conversion-plan.ts';
@@ -24,9 +25,8 @@ type Target = ImagePlan['to'];
  */
 export async function observeImagePlan(
   deps: HostDeps,
-  raw: PlanRequest,
+  request: PlanRequest,
 ): Promise<ImagePlanOutcome> {
-  const request = parseRequest(raw);
   const image = await observeImage(deps, request.image);
   const { name: pool, folder } = findPool(request.image, image.pools, request.to);
   const to = { pool, folder };
@@ -48,12 +48,6 @@ export async function observeImagePlan(
   if (plan.spaceNeededBytes <= plan.spaceFreeBytes) return { kind: 'plan', plan };
   const { spaceNeededBytes: neededBytes, spaceFreeBytes: freeBytes } = plan;
   return { kind: 'no-space', path: to.folder, neededBytes, freeBytes };
-}
-
-function parseRequest({ operation, ...input }: PlanRequest): PlanRequest {
-  return operation === 'MoveImage'
-    ? { operation, ...moveImageInput.parse(input) }
-    : { operation, ...copyImageInput.parse(input) };
 }
 
 /** The reservations that earlier, terminated runs of this very workflow left in the target pool. */
@@ -172,7 +166,7 @@ function toVolumes(transfer: Transfer): ImageVolume[] {
 function headerName(before: string, folder: string, below: string): string {
   const isRelative = !before.startsWith('/') && !before.startsWith('file:');
   if (!isRelative) return join(folder, below);
-  return resolve(folder, before) === join(folder, below) ? before : below;
+  return resolve(folder, before) === join(folder, below) ? before : asFileName(below);
 }
 
 /**

@@ -6,9 +6,8 @@ import { canonical, observeFile, observeSpace } from '../adapters/files.ts';
 import { measure } from '../adapters/qemu-img.ts';
 import { parseSnapshot, sourcesOf, type Snapshot } from '../adapters/snapshot-xml.ts';
 import { refused } from '../../workflows/failures.ts';
-import { liveMergeInput, type BlockJob, type JobRecord } from '../../workflows/schemas.ts';
-import type { LiveMergeInput, MergePlan, PlanOutcome } from '../../workflows/schemas.ts';
-import type { SnapshotChange, Volume } from '../../workflows/schemas.ts';
+import type { BlockJob, JobRecord, LiveMergeInput, MergePlan } from '../../workflows/schemas.ts';
+import type { PlanOutcome, SnapshotChange, Volume } from '../../workflows/schemas.ts';
 import type { HostDeps } from './deps.ts';
 import { assertAgreement, assertInPools, assertNoInternalSnapshots } from './merge-guards.ts';
 import { assertWritable } from './merge-guards.ts';
@@ -22,8 +21,10 @@ import { spellingsOf } from './ensure-snapshot-records.ts';
  * Observes and decides; has no effect.
  * @throws Refused or Hold as the guards say.
  */
-export async function observeMergePlan(deps: HostDeps, raw: LiveMergeInput): Promise<PlanOutcome> {
-  const input = liveMergeInput.parse(raw);
+export async function observeMergePlan(
+  deps: HostDeps,
+  input: LiveMergeInput,
+): Promise<PlanOutcome> {
   const chain = await observeChain(deps, input);
   assertWritable(input, chain);
   const { job } = await toObservation(deps, chain);

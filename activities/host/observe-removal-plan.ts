@@ -3,7 +3,6 @@
  * otherwise.
  */
 import { refusedImage } from '../../workflows/image-failures.ts';
-import { removeImageInput } from '../../workflows/image-schemas.ts';
 import type { RemovalPlan, RemoveImageInput } from '../../workflows/image-schemas.ts';
 import type { NamedVolume } from '../../workflows/schemas.ts';
 import { observeFile } from '../adapters/files.ts';
@@ -21,9 +20,8 @@ const PATIENCE = 30;
 
 export async function observeRemovalPlan(
   deps: HostDeps,
-  raw: RemoveImageInput,
+  input: RemoveImageInput,
 ): Promise<RemovalPlan> {
-  const input = removeImageInput.parse(raw);
   const volumes = input.left ? await stillThere(input.left.volumes) : await wholeImage(deps, input);
   const { obstacle } = await untilSettled(input.left ? PATIENCE : 1, async () => {
     const found = await obstacleTo(deps, volumes);

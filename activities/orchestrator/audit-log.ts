@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import { auditEvent, type AuditEvent } from '../../workflows/schemas.ts';
 import { listFolder, readText, writeOnce } from '../adapters/files.ts';
+import { parseJsonReply } from '../adapters/reply.ts';
 import type { Effect } from '../effect.ts';
 
 export interface AuditDeps {
@@ -20,8 +21,7 @@ export interface AuditDeps {
 const fileName = (event: AuditEvent) => `${event.id}.json`;
 
 /** Appends the event unless it is there. Durable when it returns. */
-export async function ensureEventRecorded(deps: AuditDeps, raw: AuditEvent): Promise<void> {
-  const event = auditEvent.parse(raw);
+export async function ensureEventRecorded(deps: AuditDeps, event: AuditEvent): Promise<void> {
   const target = join(deps.folder, fileName(event));
   await deps.effect('audit.append-event', event.id, () =>
     writeOnce(target, `${JSON.stringify(event)}\n`),
@@ -36,11 +36,12 @@ export async function observeEvents(
   const names = (await listFolder(deps.folder)).filter((name) => name.endsWith('.json'));
   const events: AuditEvent[] = [];
   for (const name of names) {
-    const event = auditEvent.parse(JSON.parse(await readText(join(deps.folder, name))));
+    const event = parseJsonReply(auditEvent, name, await readText(join(deps.folder, name)));
     const matches =
       (filter.vm === undefined || event.vm === filter.vm) &&
       (filter.disk === undefined || event.disk === filter.disk);
     if (matches) events.push(event);
   }
-  return events.sort((a, b) => a.time.localeCompare(b.time)).slice(-filter.limit);
+  const { length } = events.sort((a, b) => a.time.localeCompare(b.time));
+  return events.slice(Math.max(0, length - filter.limit));
 }

@@ -3,22 +3,21 @@
  * are not wanted.
  */
 import { basename, join } from 'node:path';
-import { refusedImage } from '../../workflows/image-failures.ts';
 import type { Reservation } from '../../workflows/image-schemas.ts';
 import type { ImageJob, ImageStorageActivities } from '../../workflows/move-contract.ts';
 import { bug } from '../../workflows/failures.ts';
 import { listFolder, observeFile, unlinkDurably } from '../adapters/files.ts';
 import { createFile, linkDurably, removeReservation } from '../adapters/image-files.ts';
 import { reservationFolder, stagedFile, writeReservation } from '../adapters/image-files.ts';
-import { filePoolTypes, observePools } from '../adapters/pools.ts';
 import type { StorageDeps } from './ensure-volumes-absent.ts';
+import { assertNoLink, folderOf, targetOf } from './pool-boundary.ts';
 
 /** Empty targets in `.blockflow/<job>/`, with a note of whose they are. */
 export async function ensureImageReserved(deps: StorageDeps, input: Reservation): Promise<void> {
   const { plan, jobId } = input;
-  const poolFolder = await folderOf(deps, plan.to.pool);
-  if (poolFolder !== plan.to.folder) throw bug(`pool ${plan.to.pool} is not at ${plan.to.folder}`);
+  const poolFolder = await targetOf(deps.libvirt, plan);
   const folder = reservationFolder(poolFolder, jobId);
+  await assertNoLink(folder);
   await deps.effect('storage.reserve-image', folder, async () => {
     await writeReservation(folder, JSON.stringify(input));
     for (const { name } of plan.volumes) {
@@ -39,9 +38,10 @@ export async function ensureImageNamed(
   deps: StorageDeps,
   { plan, jobId }: ImageJob,
 ): ReturnType<ImageStorageActivities['ensureImageNamed']> {
+  const folder = await targetOf(deps.libvirt, plan);
   for (const { name } of plan.volumes) {
-    const reserved = stagedFile(plan.to.folder, jobId, name, 'ready');
-    const path = join(plan.to.folder, name);
+    const reserved = stagedFile(folder, jobId, name, 'ready');
+    const path = join(folder, name);
     const [ready, named] = await Promise.all([observeFile(reserved), observeFile(path)]);
     if (!ready) throw bug(`${reserved} was to be named ${path}, but does not exist`);
     if (named?.identity === ready.identity) continue;
@@ -62,8 +62,9 @@ export async function ensureReservationAbsent(
   deps: StorageDeps,
   { pool, jobId, targets }: Parameters<ImageStorageActivities['ensureReservationAbsent']>[0],
 ): ReturnType<ImageStorageActivities['ensureReservationAbsent']> {
-  const poolFolder = await folderOf(deps, pool);
+  const poolFolder = await folderOf(deps.libvirt, pool);
   const folder = reservationFolder(poolFolder, jobId);
+  await assertNoLink(folder);
   const deleted: string[] = [];
   const ready = (await listFolder(folder)).filter((name) => name.endsWith('.ready'));
   for (const file of targets === 'delete' ? ready : []) {
@@ -79,14 +80,4 @@ export async function ensureReservationAbsent(
   await deps.effect('storage.remove-reservation', folder, () => removeReservation(folder));
   await deps.libvirt.refreshPool(pool);
   return { deleted };
-}
-
-async function folderOf(deps: StorageDeps, name: string): Promise<string> {
-  const pool = (await observePools(deps.libvirt)).find((candidate) => candidate.name === name);
-  if (pool?.folder && filePoolTypes.includes(pool.type)) return pool.folder;
-  throw refusedImage('unknown-pool', {
-    attempted: `using pool ${name}`,
-    now: pool ? `it is of type ${pool.type}` : 'no active pool has this name (any more)',
-    next: `Start it with \`virsh pool-start ${name}\``,
-  });
 }

@@ -7,13 +7,14 @@ import { basename, dirname, join } from 'node:path';
 import type { StorageActivities } from '../../workflows/contract.ts';
 import { bug, hold, retry } from '../../workflows/failures.ts';
 import type { NamedVolume } from '../../workflows/schemas.ts';
-import { canonical, observeFile, type FileFacts } from '../adapters/files.ts';
+import { observeFile, type FileFacts } from '../adapters/files.ts';
 import { renameDurably, unlinkDurably } from '../adapters/files.ts';
 import { isUnlocked } from '../adapters/qemu-img.ts';
-import { filePoolTypes, observePools, OWN_FOLDER, poolOf } from '../adapters/pools.ts';
+import { observePools, OWN_FOLDER } from '../adapters/pools.ts';
 import type { Pool } from '../adapters/pools.ts';
 import type { Libvirt } from '../adapters/virsh.ts';
 import type { Effect } from '../effect.ts';
+import { assertInPool } from './pool-boundary.ts';
 
 export interface StorageDeps {
   libvirt: Libvirt;
@@ -51,10 +52,7 @@ async function ensureVolumeAbsent(
   jobId: string,
   volume: NamedVolume,
 ): Promise<number | null> {
-  const pool = poolOf(pools, await canonical(volume.path));
-  if (!pool || pool.name !== volume.pool || !filePoolTypes.includes(pool.type)) {
-    throw bug(`${volume.path} was to be deleted, but is not directly inside pool ${volume.pool}`);
-  }
+  await assertInPool(pools, volume);
   const tomb = tombOf(volume.path, jobId);
   const [named, buried] = await Promise.all([observeFile(volume.path), observeFile(tomb)]);
   if (!named && !buried) await assertMounted(volume);

@@ -5,11 +5,13 @@
 import { hold } from '../../workflows/failures.ts';
 import type { ImageStorageActivities } from '../../workflows/move-contract.ts';
 import type { NamedVolume } from '../../workflows/schemas.ts';
-import { observeFile, renameDurably } from '../adapters/files.ts';
+import { linkCount, observeFile, renameDurably } from '../adapters/files.ts';
 import { dataExtents } from '../adapters/image-compare.ts';
 import { overwrite } from '../adapters/image-files.ts';
 import { isUnlocked } from '../adapters/qemu-img.ts';
+import { observePools } from '../adapters/pools.ts';
 import { tombOf, type StorageDeps } from './ensure-volumes-absent.ts';
+import { assertInPool } from './pool-boundary.ts';
 
 /**
  * Takes each volume out of sight first, to where `ensureVolumesAbsent` finds and unlinks it; so
@@ -20,10 +22,13 @@ export async function ensureVolumesWiped(
   deps: StorageDeps,
   { jobId, volumes }: Parameters<ImageStorageActivities['ensureVolumesWiped']>[0],
 ): Promise<void> {
+  const pools = await observePools(deps.libvirt);
+  for (const volume of volumes) await assertInPool(pools, volume);
   for (const volume of volumes) {
     const tomb = tombOf(volume.path, jobId);
     await quarantine(deps, volume, tomb);
     if ((await observeFile(tomb))?.identity !== volume.identity) continue;
+    await assertOnlyName(tomb);
     const extents = await dataExtents(tomb);
     await deps.effect('storage.wipe-volume', tomb, () => overwrite(tomb, extents));
   }
@@ -33,11 +38,22 @@ async function quarantine(deps: StorageDeps, volume: NamedVolume, tomb: string):
   const { path, identity } = volume;
   if ((await observeFile(path))?.identity !== identity) return;
   if (!(await isUnlocked(path))) {
-    throw hold('unproven', {
-      attempted: `wiping ${path}`,
-      now: 'some process has it open; it is kept',
-      next: 'Find the process with `fuser`, then repeat the request',
-    });
+    throw kept(path, 'some process has it open', 'Find the process with `fuser`');
   }
+  await assertOnlyName(path);
   await deps.effect('storage.quarantine-volume', path, () => renameDurably(path, tomb));
 }
+
+/** Overwriting it would overwrite what others know by another name, perhaps outside of the pool. */
+async function assertOnlyName(path: string): Promise<void> {
+  const names = await linkCount(path);
+  if (names === 1) return;
+  throw kept(path, `it has ${names} names (hard links)`, 'Find them with `find -samefile`');
+}
+
+const kept = (path: string, why: string, next: string) =>
+  hold('unproven', {
+    attempted: `wiping ${path}`,
+    now: `${why}; it is kept`,
+    next: `${next}, then repeat the request`,
+  });

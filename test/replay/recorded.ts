@@ -62,7 +62,11 @@ interface Payloads {
 /** An event as its JSON has it; only what the tests read. */
 export interface RecordedEvent {
   eventId: string;
-  workflowExecutionStartedEventAttributes?: { workflowType: { name: string }; input: Payloads };
+  workflowExecutionStartedEventAttributes?: {
+    workflowType: { name: string };
+    workflowId: string;
+    input: Payloads;
+  };
   workflowExecutionCompletedEventAttributes?: { result: Payloads };
   workflowExecutionFailedEventAttributes?: { failure: RecordedFailure };
   workflowExecutionCanceledEventAttributes?: object;

@@ -38,13 +38,16 @@ async function replayAll(
   options: Options,
   names: readonly RecordingName[] = recordingNames,
 ): Promise<Record<string, unknown>> {
-  const histories = names.map((workflowId) => ({
-    workflowId,
-    history: historyOf(workflowId),
-  }));
+  // Under its own id: a request under another one is refused.
+  const histories = names.map((name) => {
+    const history = historyOf(name);
+    const [started] = attributes(history, 'workflowExecutionStartedEventAttributes');
+    return { name, workflowId: started?.workflowId ?? name, history };
+  });
   const errors: Record<string, unknown> = {};
   for await (const { workflowId, error } of Worker.runReplayHistories(options, histories)) {
-    if (error) errors[workflowId] = error;
+    const of = histories.find((one) => one.workflowId === workflowId);
+    if (error) errors[of?.name ?? workflowId] = error;
   }
   return errors;
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { buildRecord, parseDomain, sourcesNamed } from '../../activities/adapters/domain-xml.ts';
-import { jobRecord, type JobRecord } from '../../workflows/schemas.ts';
+import { jobRecord, volumePath, type JobRecord } from '../../workflows/schemas.ts';
 
 /**
  * A domain as libvirt gives a record back: with our prefix on every element, and its own white
@@ -20,7 +20,7 @@ const domainWith = (record: string) => `<domain type='kvm' id='3'>
 const text = fc
   .string({ unit: 'binary', maxLength: 40 })
   .filter((s) => !/[\p{Cc}\p{Cs}\uFFFE\uFFFF]/u.test(s));
-const path = text.map((s) => `/${s}`);
+const path = text.map((s) => `/${s}`).filter((s) => volumePath.safeParse(s).success);
 const named = fc.record({
   path,
   pool: text,

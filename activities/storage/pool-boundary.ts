@@ -1,0 +1,51 @@
+/**
+ * I16: nothing outside of a pool's folder is renamed, unlinked or written, whatever names and links
+ * say.
+ */
+import { join } from 'node:path';
+import { bug } from '../../workflows/failures.ts';
+import { refusedImage } from '../../workflows/image-failures.ts';
+import type { ImagePlan } from '../../workflows/image-schemas.ts';
+import type { NamedVolume } from '../../workflows/schemas.ts';
+import { canonical } from '../adapters/files.ts';
+import { filePoolTypes, observePools, OWN_FOLDER, poolOf, type Pool } from '../adapters/pools.ts';
+import type { Libvirt } from '../adapters/virsh.ts';
+
+/** @throws Bug unless the path itself, and not what a link leads to, lies directly in its pool. */
+export async function assertInPool(
+  pools: readonly Pool[],
+  { path, pool: name }: NamedVolume,
+): Promise<void> {
+  const pool = poolOf(pools, path);
+  const isIts = pool?.name === name && filePoolTypes.includes(pool.type);
+  if (!isIts || !pool.folder || (await canonical(path)) !== path) {
+    throw bug(`${path} was to be changed, but is not directly inside pool ${name}`);
+  }
+  await assertNoLink(join(pool.folder, OWN_FOLDER));
+}
+
+/** @throws Bug when the folder of ours was replaced by a link to another one. */
+export async function assertNoLink(folder: string): Promise<void> {
+  if ((await canonical(folder)) !== folder) throw bug(`${folder} is a link; it was not followed`);
+}
+
+/** Folder of an active file pool. @throws Refused `unknown-pool` */
+export async function folderOf(libvirt: Libvirt, name: string): Promise<string> {
+  const pool = (await observePools(libvirt)).find((candidate) => candidate.name === name);
+  if (pool?.folder && filePoolTypes.includes(pool.type)) {
+    await assertNoLink(join(pool.folder, OWN_FOLDER));
+    return pool.folder;
+  }
+  throw refusedImage('unknown-pool', {
+    attempted: `using pool ${name}`,
+    now: pool ? `it is of type ${pool.type}` : 'no active pool has this name (any more)',
+    next: `Start it with \`virsh pool-start ${name}\``,
+  });
+}
+
+/** The target's folder, which must be where it was when the copy was planned. */
+export async function targetOf(libvirt: Libvirt, { to }: ImagePlan): Promise<string> {
+  const folder = await folderOf(libvirt, to.pool);
+  if (folder !== to.folder) throw bug(`pool ${to.pool} is not at ${to.folder}`);
+  return folder;
+}

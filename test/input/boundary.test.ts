@@ -1,0 +1,174 @@
+/**
+ * I16: whatever names, links and ids say, nothing outside of the pool is renamed, unlinked or
+ * written. Real files, the real activities of the SPM agent.
+ */
+import { chmod, link, mkdir, mkdtemp, readdir, readFile, realpath, rm } from 'node:fs/promises';
+import { stat, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { DefaultLogger } from '@temporalio/worker';
+import { observeFile } from '../../activities/adapters/files.ts';
+import type { Libvirt } from '../../activities/adapters/virsh.ts';
+import { createEffect } from '../../activities/effect.ts';
+import { createStorageActivities } from '../../activities/storage/index.ts';
+import { failureDetails } from '../../workflows/failures.ts';
+import type { ImagePlan } from '../../workflows/image-schemas.ts';
+
+const JOB = '11111111-2222-4333-8444-555555555555';
+const PATH = process.env['PATH'];
+let root: string;
+let pool: string;
+let secret: string;
+let effects: string[];
+
+beforeEach(async () => {
+  root = await realpath(await mkdtemp(join(tmpdir(), 'blockflow-boundary-')));
+  pool = join(root, 'pool');
+  effects = [];
+  for (const folder of ['pool', 'pool/folder', 'outside', 'bin']) await mkdir(join(root, folder));
+  secret = join(root, 'outside/secret');
+  await writeFile(secret, 'secret'.repeat(1000));
+  await writeFile(join(pool, 'a.qcow2'), 'a'.repeat(8192));
+  // Nobody has anything open; a map that says everything is data, so that a wipe would hurt.
+  const map = '[{"start":0,"length":8192,"data":true}]';
+  for (const [tool, script] of [['qemu-io', 'exit 0'], ['qemu-img', `echo '${map}'`]] as const) {
+    await writeFile(join(root, 'bin', tool), `#!/bin/sh\n${script}\n`);
+    await chmod(join(root, 'bin', tool), 0o755);
+  }
+  process.env['PATH'] = `${join(root, 'bin')}:${PATH}`;
+});
+afterEach(async () => {
+  process.env['PATH'] = PATH;
+  await rm(root, { recursive: true });
+});
+
+const libvirt = {
+  poolXml: () => {
+    const target = `<target><path>${pool}</path></target>`;
+    return Promise.resolve([`<pool type='dir'><name>images</name>${target}</pool>`]);
+  },
+  refreshPool: () => Promise.resolve(''),
+} as unknown as Libvirt;
+
+type Name = keyof ReturnType<typeof createStorageActivities>;
+/** Runs an activity as the agent does; null when it was done, else its failure. */
+async function run(name: Name, input: unknown) {
+  const effect = createEffect([(effectName, _target, fn) => (effects.push(effectName), fn())]);
+  const activity = createStorageActivities({ libvirt, effect })[name] as (i: unknown) => unknown;
+  const logger = new DefaultLogger('ERROR');
+  const environment = new MockActivityEnvironment(undefined, { logger });
+  const failed = (error: unknown) => failureDetails(error) ?? { type: String(error) };
+  return environment.run(async () => void (await activity(input))).then(() => null, failed);
+}
+
+/** Names and contents of everything outside of the pool. */
+async function outside(): Promise<string> {
+  const names = (await readdir(join(root, 'outside'), { recursive: true })).sort();
+  return [...names, await readFile(secret, 'utf8'), (await stat(secret)).ino].join('\n');
+}
+
+const identityOf = async (path: string) => (await observeFile(path))?.identity ?? '1:1';
+const volume = async (path: string) => ({ path, pool: 'images', identity: await identityOf(path) });
+
+describe.each(['ensureVolumesAbsent', 'ensureVolumesWiped'] as const)('%s', (name) => {
+  const paths: Record<string, () => string> = {
+    'a path outside': () => secret,
+    'a path that leaves by ..': () => `${pool}/../outside/secret`,
+    'a path that leaves and comes back': () => `${root}/outside/../pool/a.qcow2`,
+    'a path with //': () => `${pool}//a.qcow2`,
+    'a file in a folder of the pool': () => join(pool, 'folder/b'),
+    'a device': () => '/dev/null',
+    'the pool itself': () => pool,
+    'a link that leaves the pool': () => join(pool, 'link'),
+    'a link within the pool': () => join(pool, 'inner'),
+    'a folder that is a link': () => join(pool, 'linked/secret'),
+    'a file of ours': () => join(pool, '.blockflow/lease'),
+  };
+  it.each(Object.keys(paths))('touches nothing for %s', async (what) => {
+    await writeFile(join(pool, 'folder/b'), 'b');
+    await symlink(secret, join(pool, 'link'));
+    await symlink(join(pool, 'a.qcow2'), join(pool, 'inner'));
+    await symlink(join(root, 'outside'), join(pool, 'linked'));
+    const before = [await outside(), await readdir(pool)];
+    const path = paths[what]?.() ?? '';
+    const failure = await run(name, { jobId: JOB, volumes: [await volume(path)] });
+    expect(failure).toMatchObject({ type: 'Bug' });
+    expect([await outside(), await readdir(pool)]).toEqual(before);
+    expect(effects).toEqual([]);
+  });
+
+  it('touches nothing when its own folder was replaced by a link', async () => {
+    await symlink(join(root, 'outside'), join(pool, '.blockflow'));
+    const before = await outside();
+    const volumes = [await volume(join(pool, 'a.qcow2'))];
+    expect(await run(name, { jobId: JOB, volumes })).toMatchObject({ type: 'Bug' });
+    expect(await outside()).toBe(before);
+    expect(effects).toEqual([]);
+  });
+
+  it('does its work on a file of the pool', async () => {
+    const volumes = [await volume(join(pool, 'a.qcow2'))];
+    expect(await run(name, { jobId: JOB, volumes })).toBeNull();
+    expect(effects[0]).toBe('storage.quarantine-volume');
+  });
+});
+
+it('never wipes a file that has another name, perhaps outside of the pool', async () => {
+  await link(secret, join(pool, 'hard.raw'));
+  const before = await outside();
+  const volumes = [await volume(join(pool, 'hard.raw'))];
+  expect(await run('ensureVolumesWiped', { jobId: JOB, volumes })).toMatchObject({ type: 'Hold' });
+  expect(await outside()).toBe(before);
+  expect(effects).toEqual([]);
+  // Deleting takes only the name that is in the pool.
+  expect(await run('ensureVolumesAbsent', { jobId: JOB, volumes })).toBeNull();
+  expect(await outside()).toBe(before);
+});
+
+const planFor = (folder: string, name: string): ImagePlan => ({
+  ...{ host: 'h1', vm: null, to: { pool: 'images', folder }, snapshots: [], adopted: null },
+  ...{ totalBytes: 0, spaceNeededBytes: 0, spaceFreeBytes: 0, leftovers: [], switched: false },
+  volumes: [
+    {
+      ...{ path: '/x/a.qcow2', pool: 'other', format: 'qcow2', identity: '1:2', sizeBytes: 0 },
+      ...{ allocatedBytes: 0, modifiedNs: '0', name, rebase: null, convert: null },
+    },
+  ],
+});
+
+describe('The reservation of a copy', () => {
+  const names = ['../../outside/x', '..', '/etc/x', 'a/b', 'x\0', ''];
+  it.each(names)('is not made under the name %j', async (name) => {
+    const before = await outside();
+    for (const activity of ['ensureImageReserved', 'ensureImageNamed'] as const) {
+      const input = { jobId: JOB, plan: planFor(pool, name) };
+      const workflow = activity === 'ensureImageReserved' ? { workflow: 'w' } : {};
+      expect(await run(activity, { ...input, ...workflow })).toMatchObject({ type: 'Bug' });
+    }
+    expect([await outside(), effects]).toEqual([before, []]);
+  });
+
+  it('is in the folder of its pool, and in no other', async () => {
+    const elsewhere = join(root, 'outside');
+    const before = await outside();
+    const job = { jobId: JOB, plan: planFor(elsewhere, 'x') };
+    const reserved = await run('ensureImageReserved', { ...job, workflow: 'w' });
+    expect(reserved).toMatchObject({ type: 'Bug' });
+    expect(await run('ensureImageNamed', job)).toMatchObject({ type: 'Bug' });
+    expect([await outside(), effects]).toEqual([before, []]);
+  });
+
+  it('follows no link that stands in its place', async () => {
+    await mkdir(join(pool, '.blockflow'));
+    await symlink(join(root, 'outside'), join(pool, '.blockflow', JOB));
+    const before = await outside();
+    const job = { jobId: JOB, plan: planFor(pool, 'x') };
+    const gone = { pool: 'images', jobId: JOB, targets: 'delete' };
+    const reserved = await run('ensureImageReserved', { ...job, workflow: 'w' });
+    expect(reserved).toMatchObject({ type: 'Bug' });
+    expect(await run('ensureReservationAbsent', gone)).toMatchObject({ type: 'Bug' });
+    expect([await outside(), effects]).toEqual([before, []]);
+  });
+});

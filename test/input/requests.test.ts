@@ -1,0 +1,124 @@
+/**
+ * Bad requests: those of the client, and those that somebody starts from the Web UI, at which a
+ * workflow looks by itself.
+ */
+import { describe, expect, it } from '@jest/globals';
+import type { z } from 'zod';
+import { imageHostSchemas } from '../../activities/image-schemas.ts';
+import { BlockflowError } from '../../client/client-failure.ts';
+import { parseVmOrDisk } from '../../client/disk-argument.ts';
+import { parseImage } from '../../client/image-argument.ts';
+import { parseRate } from '../../client/rate.ts';
+import type { Session } from '../../client/session.ts';
+import { completeRequest } from '../../client/start-merge.ts';
+import { assertChoice, assertRate } from '../../workflows/decision.ts';
+import { copyImageInput, moveImageInput } from '../../workflows/image-schemas.ts';
+import { removeImageInput } from '../../workflows/image-schemas.ts';
+import { copyShape, diskShape, faultsOf, mergeShape } from '../../workflows/request-shapes.ts';
+import { moveShape, planShape, removeShape, withDefaults } from '../../workflows/request-shapes.ts';
+import type { Shape } from '../../workflows/request-shapes.ts';
+import { diskRef, liveMergeInput } from '../../workflows/schemas.ts';
+import { notAllowed } from './allowed.ts';
+import { anyJson, createChance, FRAGMENTS, mutate } from './hostile.ts';
+import { validValue } from './valid-values.ts';
+
+const INPUTS = 10_000;
+const seed = Number(process.env['BLOCKFLOW_SEED'] ?? Date.now() % 2 ** 32);
+const json = anyJson(seed);
+
+const planOf = (value: unknown) =>
+  planShape((value as { operation?: unknown } | null)?.operation ?? null);
+const requests: { type: string; schema: z.ZodType; shapeOf: (value: unknown) => Shape }[] = [
+  { type: 'LiveMerge', schema: liveMergeInput, shapeOf: () => mergeShape },
+  { type: 'MoveImage', schema: moveImageInput, shapeOf: () => moveShape },
+  { type: 'CopyImage', schema: copyImageInput, shapeOf: () => copyShape },
+  { type: 'RemoveImage', schema: removeImageInput, shapeOf: () => removeShape },
+  { type: 'PlanImage', schema: imageHostSchemas.observeImagePlan.input, shapeOf: planOf },
+  { type: 'ObserveChain', schema: diskRef, shapeOf: () => diskShape },
+];
+
+describe.each(requests)('The request of $type', ({ schema, shapeOf }) => {
+  it(`is judged by the workflow as by its schema, ${INPUTS} times`, () => {
+    const chance = createChance(seed);
+    const valid = Array.from({ length: 40 }, () => validValue(schema, chance));
+    const counts = { taken: 0, refused: 0 };
+    for (let n = 0; n < INPUTS; n++) {
+      const input = n % 5 === 0 ? chance.pick(json) : mutate(chance.pick(valid), chance);
+      const shape = shapeOf(input);
+      const { success, data } = schema.safeParse(input);
+      const faults = faultsOf(shape, input);
+      const taken = faults.length === 0 ? withDefaults(shape, input) : null;
+      // As JSON: between processes a field that is undefined is none.
+      const [ours, theirs] = [taken, success ? data : null].map(sorted);
+      const isSame = JSON.stringify(ours) === JSON.stringify(theirs);
+      const wrong = isSame ? notAllowed(taken) : ['the two differ', ...faults];
+      check(n, wrong, input);
+      counts[success ? 'taken' : 'refused'] += 1;
+    }
+    expect(counts.taken).toBeGreaterThan(INPUTS / 100);
+    expect(counts.refused).toBeGreaterThan(INPUTS / 10);
+  });
+});
+
+const sorted = (value: unknown) =>
+  Object.entries(value ?? ['refused'])
+    .filter(([, field]) => field !== undefined)
+    .sort(([a], [b]) => (a < b ? -1 : 1));
+const shown = (n: number, wrong: string, input: unknown) =>
+  `BLOCKFLOW_SEED=${seed}, input ${n}: ${wrong} of ${JSON.stringify(input)?.slice(0, 1000)}`;
+const check = (n: number, wrong: readonly string[], input: unknown) => {
+  if (wrong.length > 0) throw new Error(shown(n, String(wrong), input));
+};
+
+/** Either it answers, or it says in a typed way that it does not understand. */
+function answerOf<T>(ask: () => T, isTyped: (error: unknown) => boolean): T | null {
+  try {
+    return ask();
+  } catch (error) {
+    if (isTyped(error)) return null;
+    throw error;
+  }
+}
+const isUsage = (error: unknown) => error instanceof BlockflowError && error.type === 'Usage';
+
+describe('A client', () => {
+  it(`takes of ${INPUTS} generated requests only what the contract allows`, () => {
+    const chance = createChance(seed);
+    const session = { host: 'h1' } as Session;
+    const valid = Array.from({ length: 40 }, () => validValue(liveMergeInput, chance));
+    for (let n = 0; n < INPUTS; n++) {
+      const input = mutate(chance.pick(valid), chance) as { vm: string; disk: string };
+      const taken = answerOf(() => completeRequest(session, input), isUsage);
+      check(n, notAllowed(taken), input);
+    }
+  });
+
+  const words = ['web1', 'vda', 'web1/vda', 'images/a.qcow2', '200M', '1.5G', 'a/b/removal', '0'];
+  it(`reads ${INPUTS} generated words of a command line as a name, a rate, or not at all`, () => {
+    const chance = createChance(seed);
+    const fragment = () => (chance.below(2) === 0 ? chance.pick(FRAGMENTS) : '');
+    for (let n = 0; n < INPUTS; n++) {
+      const word = `${fragment()}${chance.pick(words)}${fragment()}${chance.pick(words)}`;
+      const disk = answerOf(() => parseVmOrDisk(word), isUsage);
+      const image = answerOf(() => parseImage(word), isUsage);
+      const rate = answerOf(() => parseRate(word), isUsage);
+      check(n, notAllowed({ disk, image, rate }), word);
+    }
+  });
+});
+
+describe('A message to a running operation', () => {
+  const isError = (error: unknown) =>
+    error instanceof Error && /^say pivot|is not a number of bytes/.test(error.message);
+  it(`is one of two words, or a number of bytes, of ${INPUTS} generated ones`, () => {
+    const chance = createChance(seed);
+    for (let n = 0; n < INPUTS; n++) {
+      const input = mutate(chance.pick([...json, 'keep', 'pivot', 0, 2 ** 20]), chance);
+      const isRate = answerOf(() => assertRate(input) ?? true, isError) !== null;
+      const isChoice = answerOf(() => assertChoice(input) ?? true, isError) !== null;
+      const isBytes = typeof input === 'number' && input >= 0 && Number.isSafeInteger(input);
+      const shouldBe = [isBytes, input === 'pivot' || input === 'keep'];
+      check(n, [isRate, isChoice].join() === shouldBe.join() ? [] : ['it is misjudged'], input);
+    }
+  });
+});
