@@ -52,6 +52,10 @@ export const imageHostSchemas = {
     input: job,
     result: z.union([outcome('switched'), outcome('not-switched').extend({ reason })]),
   },
+  awaitPool: {
+    input: z.strictObject({ pool: poolName, folder: volumePath, jobId: uuid }),
+    result: nothing,
+  },
   ensureImageReleased: { input: z.strictObject({ jobId: uuid }), result: nothing },
   observeRemovalPlan: { input: removeImageInput, result: removalPlan },
   observeUses: {

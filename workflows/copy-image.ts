@@ -3,7 +3,7 @@
  * chain refers only to the copy. Also of a shared image (a template).
  *
  *   planning ─ reserving ─ copying ─ verifying ─ naming ─ finished
- *      └─ waiting for space
+ *      └─ waiting for space  └─ waiting for the pool
  *
  * Steps 1 to 5 are those of MoveImage (see there for what is durable). Then the hold and the
  * reservation are gone.

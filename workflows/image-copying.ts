@@ -9,6 +9,7 @@ import { refusedImage } from './image-failures.ts';
 import type { ImageOperation } from './image-operation.ts';
 import type { ImagePlan, ImagePlanOutcome, ImageVolume } from './image-schemas.ts';
 import { assertUnusedElsewhere } from './other-hosts.ts';
+import { withTargetPool } from './pool-waiting.ts';
 import type { CopyFailure, ImageJob, PlanRequest, VolumeJob } from './move-contract.ts';
 
 export type Planned = Exclude<ImagePlanOutcome, { kind: 'no-space' }>;
@@ -49,6 +50,7 @@ async function adopt(op: ImageOperation, plan: ImagePlan): Promise<void> {
     ...(plan.adopted ? { note: 'adopted what an earlier run of blockflow left' } : {}),
   });
   for (const jobId of plan.leftovers) await discard(op, plan, jobId);
+  for (const jobId of plan.usedLeftovers ?? []) await discard(op, plan, jobId, 'keep');
 }
 
 interface Options {
@@ -106,15 +108,19 @@ async function copyVolume(
     // A step of its own: a limit that is set while it takes its space is the copy's.
     const { format, preallocation } = convert;
     const words = `create an empty ${format} image for ${path}, preallocation ${preallocation}`;
-    const created = await op.host('ensureVolumeCreated', job, words);
+    const created = await withTargetPool(op, job, () =>
+      op.host('ensureVolumeCreated', job, words),
+    );
     if (created.outcome !== 'created') return changedOrThrow(op, created);
   }
-  const limit = { bandwidthBytesPerSecond: op.status.bandwidthBytesPerSecond };
-  const copy = { ...job, ...limit, verify: options.verify };
   const words = convert
     ? `convert ${path} to ${convert.format}, ${mebibytes(convert.virtualSizeBytes)}`
     : `copy ${path}, ${mebibytes(sizeBytes)}`;
-  const copied = await op.host('ensureVolumeCopied', copy, words);
+  const copied = await withTargetPool(op, job, () => {
+    const limit = { bandwidthBytesPerSecond: op.status.bandwidthBytesPerSecond };
+    const copy = { ...job, ...limit, verify: options.verify };
+    return op.host('ensureVolumeCopied', copy, words);
+  });
   return copied.outcome === 'copied' ? null : changedOrThrow(op, copied);
 }
 
@@ -128,7 +134,9 @@ async function verifyAll(op: ImageOperation, job: ImageJob): Promise<void> {
   op.enter('verifying');
   for (const [at, volume] of job.plan.volumes.entries()) {
     const summary = `compare ${volume.path} with its copy`;
-    const { same, reason } = await op.host('ensureVolumeVerified', { ...job, at }, summary); // 4
+    const { same, reason } = await withTargetPool(op, job, () =>
+      op.host('ensureVolumeVerified', { ...job, at }, summary), // 4
+    );
     if (!same) throw copyFailed(op, reason);
   }
 }
@@ -137,9 +145,13 @@ async function nameCopies(op: ImageOperation, job: ImageJob): Promise<void> {
   const { plan } = job;
   op.enter('naming');
   if (plan.volumes.some((volume) => volume.rebase)) {
-    await op.host('ensureBackingNames', job, 'let the copies refer to the copies only');
+    await withTargetPool(op, job, () =>
+      op.host('ensureBackingNames', job, 'let the copies refer to the copies only'),
+    );
   }
-  const named = await op.spm(plan.to.pool)('ensureImageNamed', job, 'give the copies their names');
+  const named = await withTargetPool(op, job, () =>
+    op.spm(plan.to.pool)('ensureImageNamed', job, 'give the copies their names'),
+  );
   if (named.outcome === 'named') return;
   throw refusedImage('name-taken', {
     attempted: `naming the copies of ${op.id}`,
@@ -170,11 +182,17 @@ export async function undoOnFailure<T>(
 }
 
 /** Ends a job's daemon, and with it copy and hold; then its copies go, under whatever name. */
-export async function discard(op: ImageOperation, plan: ImagePlan, jobId: string): Promise<void> {
+export async function discard(
+  op: ImageOperation,
+  plan: ImagePlan,
+  jobId: string,
+  targets: 'delete' | 'keep' = 'delete',
+): Promise<void> {
   await op.host('ensureImageReleased', { jobId }, 'end the copy, let go of the source');
   const { pool } = plan.to;
-  const summary = `remove the copies from pool ${pool}`;
-  await op.spm(pool)('ensureReservationAbsent', { pool, jobId, targets: 'delete' }, summary);
+  const what = targets === 'delete' ? 'the copies' : 'the reservation of copies in use';
+  const summary = `remove ${what} from pool ${pool}`;
+  await op.spm(pool)('ensureReservationAbsent', { pool, jobId, targets }, summary);
 }
 
 function inUse(op: ImageOperation, reason: string) {

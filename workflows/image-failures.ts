@@ -20,6 +20,15 @@ type Words = Omit<FailureDetails, 'code'>;
 export const refusedImage = (code: ImageRefusalCode, words: Words) =>
   refused(code as RefusalCode, words);
 
+/** Not repeated as an attempt: the workflow waits for the pool, and says so. */
+export const poolAway = (words: Words) =>
+  ApplicationFailure.create({
+    message: `${words.attempted}: ${words.now}. ${words.next}`,
+    type: 'Retry',
+    nonRetryable: true,
+    details: [{ code: 'pool-away', ...words }],
+  });
+
 /**
  * The failure of one part: which, and what is true now that everything before it was undone or is
  * kept.

@@ -208,7 +208,7 @@ function eventOf(
   return {
     id: `${workflowInfo().runId}-${kind}`,
     time: new Date().toISOString(),
-    ...{ operation, workflowId: op.id, vm, disk, host, kind },
+    ...{ operation, workflowId: workflowInfo().workflowId, vm, disk, host, kind },
     ...{ request: op.words, who: op.requestedBy, reason, before: chainBefore, after },
   };
 }

@@ -108,10 +108,12 @@ export const imagePlan = z.strictObject({
   adopted: uuid.nullable(),
   /** Reservations of earlier runs that are of no use any more. */
   leftovers: z.array(uuid),
+  /** Those whose copies are in use by now: the copies stay. Older agents do not say. */
+  usedLeftovers: z.array(uuid).optional(),
   /** True when the record names the copies already, and only the source's deletion remains. */
   switched: z.boolean(),
   /** Other hosts that share the pools of a moved image: they are asked who uses it. */
-  sharedWith: z.array(hostName).default([]),
+  sharedWith: z.array(hostName).optional(),
 });
 
 export const imagePlanOutcome = z.discriminatedUnion('kind', [
@@ -139,7 +141,7 @@ export const removalPlan = z.strictObject({
   volumes: z.array(namedVolume),
   totalBytes: sizeBytes,
   /** As in a plan of a move. */
-  sharedWith: z.array(hostName).default([]),
+  sharedWith: z.array(hostName).optional(),
 });
 
 export const transferResult = z.strictObject({

@@ -68,6 +68,8 @@ export interface ImageHostActivities {
   ensureRecordSwitched(
     job: ImageJob,
   ): Promise<{ outcome: 'switched' } | { outcome: 'not-switched'; reason: string }>;
+  /** Until the target pool is there again. */
+  awaitPool(input: { pool: string; folder: string; jobId: string }): Promise<void>;
   ensureImageReleased(input: { jobId: string }): Promise<void>;
   observeRemovalPlan(input: RemoveImageInput): Promise<RemovalPlan>;
   /** Asked by an operation of another host. */
@@ -92,7 +94,14 @@ export interface ImageStorageActivities {
 }
 
 export type ImageOperationName = 'MoveImage' | 'CopyImage' | 'RemoveImage';
-export type ImagePhase = Phase | 'reserving' | 'verifying' | 'naming' | 'switching' | 'wiping';
+export type ImagePhase =
+  | Phase
+  | 'reserving'
+  | 'waiting for the pool'
+  | 'verifying'
+  | 'naming'
+  | 'switching'
+  | 'wiping';
 
 /** Answer of the `status` query: that of a merge, with an image's phases. */
 export interface ImageStatus extends Omit<OperationStatus, 'operation' | 'phase' | 'mode'> {

@@ -3,7 +3,8 @@
  * copies, and leaves the source's deletion to a workflow of its own, for which it does not wait.
  *
  *   planning ─ reserving ─ copying ─ verifying ─ naming ─ switching ─ finished
- *      └─ waiting for space                                   └── RemoveImage of the source
+ *      │                     └─ waiting for the pool          └── RemoveImage of the source
+ *      └─ waiting for space
  *
  * Steps, and what is durable when each is done:
  *  1. plan     nothing outside; the plan is in the history. Refuses early.
@@ -81,18 +82,24 @@ async function move(op: ImageOperation, input: MoveImageInput): Promise<Transfer
 }
 
 /** 6: @returns why it did not happen; null when it did */
-function switchRecord(op: ImageOperation, plan: ImagePlan): Promise<string | null> {
-  return undoOnFailure(op, plan, async () => {
-    op.enter('switching');
-    passPointOfNoReturn(op, AFTER);
-    op.truth = 'source and copies are both kept: `blockflow chain` says which the record names';
-    const job: ImageJob = { plan, jobId: op.jobId };
-    const summary = `switch the record of ${op.id} to pool ${plan.to.pool}`;
-    const done = await forwardOnly(() => op.host('ensureRecordSwitched', job, summary));
-    if (done.outcome === 'switched') return null;
-    op.enter('switching', { cancel: { possible: true, meaning: BEFORE } });
-    return done.reason;
-  });
+async function switchRecord(op: ImageOperation, plan: ImagePlan): Promise<string | null> {
+  op.enter('switching');
+  await undoOnFailure(op, plan, () => Promise.resolve(passPointOfNoReturn(op, AFTER)));
+  const job: ImageJob = { plan, jobId: op.jobId };
+  const summary = `switch the record of ${op.id} to pool ${plan.to.pool}`;
+  const done = await forwardOnly(() =>
+    op.host('ensureRecordSwitched', job, summary).catch((error: unknown) => keepBoth(op, error)),
+  );
+  if (done.outcome === 'switched') return null;
+  op.enter('switching', { cancel: { possible: true, meaning: BEFORE } });
+  return done.reason;
+}
+
+/** Something may stand on the copies by now, so nothing is deleted: a person has to look. */
+async function keepBoth(op: ImageOperation, error: unknown): Promise<never> {
+  await op.host('ensureImageReleased', { jobId: op.jobId }, 'let go of the source and the copies');
+  op.truth = 'source and copies are both kept: `blockflow chain` says which the record names';
+  throw error;
 }
 
 /** 7 and 8. */

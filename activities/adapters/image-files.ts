@@ -22,6 +22,8 @@ export const stagedFile = (poolFolder: string, jobId: string, name: string, stag
   join(reservationFolder(poolFolder, jobId), `${name}.${stage}`);
 
 const MANIFEST = 'job.json';
+export const manifestOf = (poolFolder: string, jobId: string) =>
+  join(reservationFolder(poolFolder, jobId), MANIFEST);
 
 /** Makes the folder with what says whose it is. Durable when it returns. */
 export async function writeReservation(folder: string, text: string): Promise<void> {

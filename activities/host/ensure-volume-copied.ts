@@ -11,6 +11,7 @@ import { observeFile, observeSpace, renameDurably } from '../adapters/files.ts';
 import { observeCopy, type CopyJob } from '../adapters/image-copier.ts';
 import { completeCopy, reflink, resetFile, stagedFile } from '../adapters/image-files.ts';
 import { QmpError } from '../adapters/qmp.ts';
+import { assertReserved } from '../pool-presence.ts';
 import type { HostDeps } from './deps.ts';
 import { ensureImageHeld, stateOf } from './ensure-image-held.ts';
 import { copyId, createTarget, creationId } from './ensure-volume-created.ts';
@@ -52,6 +53,7 @@ export async function ensureVolumeCopied(deps: HostDeps, input: Input): Promise<
   // it.
   const held = await ensureImageHeld(deps, input);
   if (held.outcome !== 'held') return held;
+  await assertReserved(input, `copying ${volume.path}`);
   if ((await observeFile(staged('copied'))) || (await observeFile(staged('ready')))) {
     await dismissCopy(copying.state, copying.id);
     return { outcome: 'copied', by: 'earlier run' };
@@ -70,6 +72,8 @@ export async function ensureVolumeCopied(deps: HostDeps, input: Input): Promise<
   if (error === null) await complete(deps, copying, copying.done, mirrored(volume));
   await dismissCopy(copying.state, copying.id);
   await dismissJob(copying.state, creationId(input));
+  // A target that went away is QEMU's error, too: then there is no copy, and it begins anew.
+  if (error !== null) await assertReserved(input, `copying ${volume.path}`);
   return error === null
     ? { outcome: 'copied', by: 'mirror' }
     : { outcome: 'failed', reason: `QEMU ended the copy of ${volume.path}: ${error}` };
@@ -122,6 +126,7 @@ async function follow(deps: HostDeps, copying: Copying): Promise<string | null> 
     const job = await observeCopy(state, id);
     if (!job) throw new Error(`the daemon that copies ${volume.path} died; it is started again`);
     if (job.status === 'concluded') return job.error;
+    await assertReserved(copying.input, `copying ${volume.path}`);
     // A mirror through a format counts only what is allocated in the source.
     const totalBytes = volume.convert ? job.totalBytes : plan.totalBytes;
     const copiedBytes = Math.min(totalBytes, before + job.copiedBytes);

@@ -8,6 +8,7 @@ import { startCreation } from '../adapters/image-conversion.ts';
 import { observeCopy } from '../adapters/image-copier.ts';
 import { resetFile, stagedFile } from '../adapters/image-files.ts';
 import { QmpError } from '../adapters/qmp.ts';
+import { assertReserved } from '../pool-presence.ts';
 import type { HostDeps } from './deps.ts';
 import { ensureImageHeld, stateOf } from './ensure-image-held.ts';
 import { createProgress } from './progress.ts';
@@ -30,7 +31,8 @@ export async function ensureVolumeCreated(
   const held = await ensureImageHeld(deps, job);
   if (held.outcome !== 'held') return held;
   const { plan, jobId, at } = job;
-  const { name } = plan.volumes[at] as ImageVolume;
+  const { name, path } = plan.volumes[at] as ImageVolume;
+  await assertReserved(job, `creating the target for ${path}`);
   for (const stage of ['copied', 'ready'] as const) {
     if (await observeFile(stagedFile(plan.to.folder, jobId, name, stage))) {
       return { outcome: 'created' };

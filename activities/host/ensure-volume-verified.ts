@@ -6,6 +6,7 @@ import { observeFile, renameDurably } from '../adapters/files.ts';
 import { sameBytes, sameContent } from '../adapters/image-compare.ts';
 import { stagedFile } from '../adapters/image-files.ts';
 import { readHeader, rebaseUnsafe } from '../adapters/qemu-img.ts';
+import { assertReserved } from '../pool-presence.ts';
 import type { HostDeps } from './deps.ts';
 
 /**
@@ -14,9 +15,11 @@ import type { HostDeps } from './deps.ts';
  */
 export async function ensureVolumeVerified(
   deps: HostDeps,
-  { plan, jobId, at }: VolumeJob,
+  job: VolumeJob,
 ): ReturnType<ImageHostActivities['ensureVolumeVerified']> {
+  const { plan, jobId, at } = job;
   const volume = plan.volumes[at] as ImageVolume;
+  await assertReserved(job, `comparing ${volume.path} with its copy`);
   const staged = (stage: 'copied' | 'ready') =>
     stagedFile(plan.to.folder, jobId, volume.name, stage);
   if (await observeFile(staged('ready'))) return { same: true, reason: 'verified before' };
@@ -35,7 +38,9 @@ export async function ensureVolumeVerified(
 }
 
 /** The chain of the copies refers only to the copies. The names may not exist yet. */
-export async function ensureBackingNames(deps: HostDeps, { plan, jobId }: ImageJob): Promise<void> {
+export async function ensureBackingNames(deps: HostDeps, job: ImageJob): Promise<void> {
+  const { plan, jobId } = job;
+  await assertReserved(job, 'rebasing the copies');
   for (const { name, format, rebase } of plan.volumes) {
     if (!rebase) continue;
     const file = stagedFile(plan.to.folder, jobId, name, 'ready');

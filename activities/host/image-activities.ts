@@ -13,6 +13,7 @@ import { observeImagePlan } from './observe-image-plan.ts';
 import { observeLeases } from './observe-leases.ts';
 import { observeRemovalPlan } from './observe-removal-plan.ts';
 import { observeUses } from './observe-uses.ts';
+import { awaitPool } from './waits.ts';
 
 export function createImageHostActivities(deps: HostDeps): ImageHostActivities {
   return parsing<ImageHostActivities>(imageHostSchemas, {
@@ -24,6 +25,7 @@ export function createImageHostActivities(deps: HostDeps): ImageHostActivities {
     ensureBackingNames: beating((job) => ensureBackingNames(deps, job)),
     ensureCopyBandwidth: beating((input) => ensureCopyBandwidth(deps, input)),
     ensureRecordSwitched: beating((job) => ensureRecordSwitched(deps, job)),
+    awaitPool,
     ensureImageReleased: beating((input) => ensureImageReleased(deps, input)),
     observeRemovalPlan: beating((input) => observeRemovalPlan(deps, input)),
     observeUses: beating((input) => observeUses(deps, input)),

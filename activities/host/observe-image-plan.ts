@@ -13,7 +13,7 @@ import { readReservations, stagedFile } from '../adapters/image-files.ts';
 import type { HostDeps } from './deps.ts';
 import { nameAs, planConversion, spaceFor } from './image-conversion-plan.ts';
 import { assertNamesFree, assertQuiet, assertUnreferenced, tooSmall } from './image-guards.ts';
-import { snapshotsNaming } from './image-references.ts';
+import { observeReferences, snapshotsNaming } from './image-references.ts';
 import { findPool, observeImage, type Image } from './observe-image.ts';
 import { otherHosts } from './observe-uses.ts';
 
@@ -33,7 +33,9 @@ export async function observeImagePlan(
   const earlier = await earlierRuns(to, imageId(request.image));
   if (request.operation === 'MoveImage') {
     const finished = earlier.find(({ plan }) => isSwitched(image, plan));
-    if (finished) return { kind: 'plan', plan: switchedBefore(finished, earlier) };
+    if (finished) {
+      return { kind: 'plan', plan: await switchedBefore(deps, image, finished, earlier) };
+    }
   }
   const convert = planConversion(request, image);
   if (request.operation === 'MoveImage' && !changesFormat(image, convert)) {
@@ -75,9 +77,15 @@ function isSwitched(image: Image, plan: ImagePlan): boolean {
   return image.volumes.map((volume) => volume.path).join('\n') === wanted.join('\n');
 }
 
-function switchedBefore({ plan, jobId }: Reservation, all: readonly Reservation[]): ImagePlan {
-  const leftovers = all.map((run) => run.jobId).filter((id) => id !== jobId);
-  return { ...plan, adopted: jobId, leftovers, switched: true };
+async function switchedBefore(
+  deps: HostDeps,
+  image: Image,
+  { plan, jobId }: Reservation,
+  all: readonly Reservation[],
+): Promise<ImagePlan> {
+  const others = all.filter((run) => run.jobId !== jobId);
+  const rest = await sortLeftovers(deps, image, others);
+  return { ...plan, adopted: jobId, ...rest, switched: true };
 }
 
 function alreadyThere(image: Image, pool: string): ImagePlanOutcome {
@@ -125,10 +133,26 @@ async function toPlan(
     spaceNeededBytes: Math.max(0, needed - there),
     spaceFreeBytes: freeBytes,
     adopted,
-    leftovers: earlier.map((run) => run.jobId).filter((id) => id !== adopted),
+    ...(await sortLeftovers(deps, image, earlier.filter((run) => run.jobId !== adopted))),
     switched: false,
     sharedWith: moves ? await otherHosts(deps, volumes) : [],
   };
+}
+
+/**
+ * A run that failed in its switch has kept its copies, and something may stand on them by now: what
+ * anything refers to is never deleted as a leftover.
+ */
+async function sortLeftovers(deps: HostDeps, { pools }: Image, runs: readonly Reservation[]) {
+  const [leftovers, usedLeftovers]: [string[], string[]] = [[], []];
+  for (const { jobId, plan } of runs) {
+    const copies = plan.volumes.map(({ name }) => stagedFile(plan.to.folder, jobId, name, 'ready'));
+    const facts = await Promise.all(copies.map((path) => observeFile(path)));
+    const files = new Set(facts.flatMap((file) => file?.identity ?? []));
+    const uses = await observeReferences(deps, { files, pools, owner: null });
+    (uses.length > 0 ? usedLeftovers : leftovers).push(jobId);
+  }
+  return { leftovers, usedLeftovers };
 }
 
 /** Equal for the same files, unwritten since, with the same names to be. */

@@ -3,10 +3,14 @@
  * condition holds.
  */
 import { Context } from '@temporalio/activity';
+import type { ImageHostActivities } from '../../workflows/move-contract.ts';
 import type { DiskRef } from '../../workflows/schemas.ts';
 import { observeSpace } from '../adapters/files.ts';
+import { isReserved } from '../pool-presence.ts';
 import type { HostDeps } from './deps.ts';
 import { observeChain, toObservation } from './observe-chain.ts';
+
+type PoolQuestion = Parameters<ImageHostActivities['awaitPool']>[0];
 
 const LOOK_EVERY_MS = 2000;
 
@@ -26,6 +30,13 @@ export function awaitDiskIdle(deps: HostDeps, ref: DiskRef): Promise<void> {
     const { job } = await toObservation(deps, await observeChain(deps, ref));
     return job && `${job.type}: ${job.copiedBytes} of ${job.totalBytes} bytes`;
   });
+}
+
+/** Waits until the pool holds again what was reserved in it. */
+export function awaitPool({ pool, folder, jobId }: PoolQuestion): Promise<void> {
+  return until(async () =>
+    (await isReserved(folder, jobId)) ? null : `pool ${pool} is away: ${folder} is not mounted`,
+  );
 }
 
 /** Waits until the file system of `path` has `neededBytes` free. */

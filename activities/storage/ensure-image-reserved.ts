@@ -9,6 +9,7 @@ import { bug } from '../../workflows/failures.ts';
 import { listFolder, observeFile, unlinkDurably } from '../adapters/files.ts';
 import { createFile, linkDurably, removeReservation } from '../adapters/image-files.ts';
 import { reservationFolder, stagedFile, writeReservation } from '../adapters/image-files.ts';
+import { assertReserved } from '../pool-presence.ts';
 import type { StorageDeps } from './ensure-volumes-absent.ts';
 import { assertNoLink, folderOf, targetOf } from './pool-boundary.ts';
 
@@ -36,8 +37,10 @@ export async function ensureImageReserved(deps: StorageDeps, input: Reservation)
  */
 export async function ensureImageNamed(
   deps: StorageDeps,
-  { plan, jobId }: ImageJob,
+  job: ImageJob,
 ): ReturnType<ImageStorageActivities['ensureImageNamed']> {
+  const { plan, jobId } = job;
+  await assertReserved(job, 'naming the copies');
   const folder = await targetOf(deps.libvirt, plan);
   for (const { name } of plan.volumes) {
     const reserved = stagedFile(folder, jobId, name, 'ready');

@@ -1,5 +1,4 @@
 import { execa } from 'execa';
-import { once } from 'node:events';
 import { link, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -7,12 +6,11 @@ import { failureDetails } from '../../workflows/failures.ts';
 import { SMALL } from '../support/merge-checks.ts';
 import { POOL } from '../support/merge-scene.ts';
 import { contents, copiers, defineOff, digests, diskOf } from '../support/move-scene.ts';
-import { inVault, recordOf, startCopy, startMove } from '../support/move-scene.ts';
+import { inVault, startCopy } from '../support/move-scene.ts';
 import { startMoveSystem, startOffScene, startRemoval, VAULT } from '../support/move-scene.ts';
 import { poolFiles } from '../support/pool-files.ts';
 import { backingName } from '../support/relative-chain.ts';
 import type { System } from '../support/system.ts';
-import { waitUntil } from '../support/wait-until.ts';
 
 let system: System;
 beforeAll(async () => {
@@ -116,23 +114,5 @@ describe('RemoveImage', () => {
     expect(bytes.every((byte) => byte === 0)).toBe(true);
     // Holes stay holes: a wipe takes no space.
     expect((await stat(other)).blocks).toBe(before.blocks);
-  });
-
-  it('keeps trying to delete what a move left, and the move does not wait for it', async () => {
-    const file = await defineOff(system, 'slowly');
-    const reader = execa('qemu-io', ['-r', '-f', 'raw', file], { stdin: 'pipe', reject: false });
-    // It answers once it has opened the file, and so has its locks.
-    reader.stdin.write('length\n');
-    await once(reader.stdout, 'data');
-    const move = await startMove(system, { image: diskOf('slowly') });
-    const result = await move.result();
-    expect(result).toMatchObject({ outcome: 'moved' });
-    expect(await recordOf(system, 'slowly')).toBe(inVault(system, file));
-    const removal = system.client.workflow.getHandle(result.removal ?? '');
-    await waitUntil('an attempt', async () => (await removal.describe()).historyLength > 5);
-    expect(await poolFiles(images())).toContain('slowly.qcow2');
-    reader.kill();
-    await reader;
-    expect(await removal.result()).toMatchObject({ outcome: 'removed', deleted: [file] });
   });
 });

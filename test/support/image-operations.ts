@@ -1,4 +1,5 @@
 /** Images and the operations on them, as the client library starts them. */
+import { symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Client, WorkflowHandle } from '@temporalio/client';
 import { execa } from 'execa';
@@ -19,9 +20,14 @@ import { HOST, type System, type SystemOptions } from './system.ts';
 /** The pool that images are moved to. */
 export const VAULT = 'vault';
 
-export async function startMoveSystem(options: SystemOptions = {}): Promise<System> {
+export async function startMoveSystem(
+  options: SystemOptions & { vault?: string } = {},
+): Promise<System> {
   const system = await startSharedSystem(options);
-  await system.host.definePool(VAULT);
+  const folder = join(system.host.pools, VAULT);
+  // A file system of its own has the name of every pool, too.
+  if (options.vault !== undefined) await symlink(options.vault, folder);
+  await system.host.definePool(VAULT, options.vault ?? folder);
   return system;
 }
 
