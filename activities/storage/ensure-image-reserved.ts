@@ -40,8 +40,8 @@ export async function ensureImageNamed(
   job: ImageJob,
 ): ReturnType<ImageStorageActivities['ensureImageNamed']> {
   const { plan, jobId } = job;
-  await assertReserved(job, 'naming the copies');
   const folder = await targetOf(deps.libvirt, plan);
+  await assertReserved(job, 'naming the copies');
   for (const { name } of plan.volumes) {
     const reserved = stagedFile(folder, jobId, name, 'ready');
     const path = join(folder, name);

@@ -13,11 +13,12 @@ import { createOrchestratorActivities } from '../../activities/orchestrator/inde
 import { hostSchemas, orchestratorSchemas, parsing } from '../../activities/schemas.ts';
 import { storageSchemas } from '../../activities/schemas.ts';
 import { createStorageActivities } from '../../activities/storage/index.ts';
+import { drawn } from '../support/daily-sample.ts';
 import { notAllowed } from './allowed.ts';
 import { anyJson, createChance, mutate, type Chance } from './hostile.ts';
 import { validValue } from './valid-values.ts';
 
-const INPUTS = 10_000;
+const INPUTS = drawn(10_000);
 const seed = Number(process.env['BLOCKFLOW_SEED'] ?? Date.now() % 2 ** 32);
 const json = anyJson(seed);
 

@@ -18,11 +18,12 @@ import { copyShape, diskShape, faultsOf, mergeShape } from '../../workflows/requ
 import { moveShape, planShape, removeShape, withDefaults } from '../../workflows/request-shapes.ts';
 import type { Shape } from '../../workflows/request-shapes.ts';
 import { diskRef, liveMergeInput } from '../../workflows/schemas.ts';
+import { drawn } from '../support/daily-sample.ts';
 import { notAllowed } from './allowed.ts';
 import { anyJson, createChance, FRAGMENTS, mutate } from './hostile.ts';
 import { validValue } from './valid-values.ts';
 
-const INPUTS = 10_000;
+const INPUTS = drawn(10_000);
 const seed = Number(process.env['BLOCKFLOW_SEED'] ?? Date.now() % 2 ** 32);
 const json = anyJson(seed);
 

@@ -16,7 +16,7 @@ import { heal } from './healing.ts';
 const DAY_MS = 86_400_000;
 const { BLOCKFLOW_SEED, BLOCKFLOW_PATH, BLOCKFLOW_REPLAY, BLOCKFLOW_RUNS } = process.env;
 const isLong = Boolean(process.env['BLOCKFLOW_ALL_CASES']);
-const numRuns = Number(BLOCKFLOW_RUNS ?? (isLong ? 100 : 12));
+const numRuns = Number(BLOCKFLOW_RUNS ?? (isLong ? 100 : 6));
 const seed = Number(BLOCKFLOW_SEED ?? Math.floor(Date.now() / DAY_MS));
 const MAX_COMMANDS = 40;
 

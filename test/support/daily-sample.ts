@@ -11,3 +11,6 @@ export function dailySample<T>(items: readonly T[], every: number, now = Date.no
   const day = Math.floor(now / DAY_MS);
   return items.filter((_, i) => (i + day) % every === 0);
 }
+
+/** How many drawn inputs to try of `whole`: a tenth, other ones in each run; all as above. */
+export const drawn = (whole: number) => (process.env['BLOCKFLOW_ALL_CASES'] ? whole : whole / 10);
