@@ -89,7 +89,7 @@ describe('XML', () => {
     fc.assert(
       fc.property(hostile, hostile, (a, text) => {
         const illegal = /[\0-\x08\x0b\x0c\x0e-\x1f\p{Cs}\uFFFE\uFFFF]/u;
-        if (illegal.test(a + text)) {
+        if (illegal.test(a) || illegal.test(text)) {
           expect(() => build(a, text)).toThrow('XML cannot hold');
         } else {
           const { x } = read(build(a, text), 'x') as { x: { '@a': string; '#text'?: string } };
