@@ -42,7 +42,8 @@ until [[ $lock -ef /dev/fd/9 ]]; do
   flock 9
 done 2>/dev/null
 ask "domstate $uuid --reason" || exit 1
-[[ $reply == *paused* || $reply == *pmsuspended* ]] && guest=paused || guest=running
+# A word of its own: a guest that was resumed once is "running (unpaused)".
+[[ $reply =~ (^|[[:space:]])(paused|pmsuspended) ]] && guest=paused || guest=running
 # QEMU paused it, nobody else, because a layer had no space or an error: with base it may run on.
 [[ $reply == *'I/O error'* ]] && guest=running
 report

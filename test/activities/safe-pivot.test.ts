@@ -15,8 +15,8 @@ cd "$(dirname "$0")"
 answer() {
   echo "$1" >>log
   case $1 in
-    suspend*) echo paused >state ;;
-    resume*) echo running >state ;;
+    suspend*) echo 'paused (user)' >state ;;
+    resume*) echo 'running (unpaused)' >state ;;
     blockjob*) cat pivot; grep -q error pivot || echo /images/base.qcow2 >source ;;
     domblklist*) echo " vda      $(cat source)" ;;
     domstate*) cat state ;;
@@ -32,7 +32,7 @@ beforeEach(async () => {
   await mkdir(bin);
   await writeFile(join(bin, 'virsh'), STUB);
   await chmod(join(bin, 'virsh'), 0o755);
-  await set({ state: 'running', source: '/images/top.qcow2', pivot: '' });
+  await set({ state: 'running (booted)', source: '/images/top.qcow2', pivot: '' });
   process.env['PATH'] = `${bin}:${PATH}`;
 });
 afterEach(async () => {
@@ -74,7 +74,7 @@ describe('The safe pivot', () => {
     ]);
     expect(report).toMatchObject({ pivot: 'done', guest: 'running', resumed: true });
     expect(report?.stallMs).toBeGreaterThanOrEqual(0);
-    expect(await read('state')).toBe('running');
+    expect(await read('state')).toMatch(/^running/);
   });
 
   it('resumes the guest when QEMU refuses the pivot, and tells the words', async () => {
@@ -83,7 +83,7 @@ describe('The safe pivot', () => {
     expect(report?.pivot).toContain('failed');
     expect(report?.pivot).toContain('still active');
     expect(report?.resumed).toBe(true);
-    expect(await read('state')).toBe('running');
+    expect(await read('state')).toMatch(/^running/);
   });
 
   it('leaves a guest paused that the user had paused', async () => {
@@ -94,16 +94,22 @@ describe('The safe pivot', () => {
     expect(await read('state')).toBe('paused (user)');
   });
 
+  it('suspends a guest that was resumed before', async () => {
+    await set({ state: 'running (unpaused)' });
+    expect(await pivot()).toMatchObject({ pivot: 'done', guest: 'running', resumed: true });
+    expect(await commands()).toContain(`suspend ${UUID}`);
+  });
+
   it('lets a guest run on that QEMU had paused for want of space', async () => {
     await set({ state: 'paused (I/O error)' });
     expect(await pivot()).toMatchObject({ pivot: 'done', guest: 'running', resumed: true });
-    expect(await read('state')).toBe('running');
+    expect(await read('state')).toMatch(/^running/);
   });
 
   it('looks at no persistent XML of a transient domain', async () => {
     await pivot({ persistent: false });
     expect((await commands()).some((line) => line.startsWith('domblklist'))).toBe(false);
-    expect(await read('state')).toBe('running');
+    expect(await read('state')).toMatch(/^running/);
   });
 
   it('lets two pivots of one VM run one after the other', async () => {
