@@ -30,7 +30,7 @@ const fast = ['unit', 'input', 'workflows', 'activities', 'replay', 'model'];
 const limitOfFast = 5 * minutes + Number(process.env.BLOCKFLOW_RUNS ?? 0) * 5000;
 const suites = [
   { name: 'fast', folders: fast, limitMs: limitOfFast },
-  { name: 'real', folders: ['real', 'crash'], limitMs: 45 * minutes },
+  { name: 'real', folders: ['real', 'crash'], limitMs: 70 * minutes },
   { name: 'web', folders: ['web'], limitMs: 5 * minutes },
 ];
 

@@ -5,6 +5,7 @@ import { rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { failureDetails } from '../../workflows/failures.ts';
+import { dailySample } from '../support/daily-sample.ts';
 import { armFault } from '../support/faults.ts';
 import { POOL } from '../support/merge-scene.ts';
 import { copiers, defineOff, digests, diskOf, expectNothingLeft } from '../support/move-scene.ts';
@@ -161,7 +162,8 @@ describe('Negative flow (source deletion fails)', () => {
 });
 
 describe('Negative flow (host agent killed during the copy)', () => {
-  it.each([10, 50, 90])('at %i %%: the copy is found again, not started twice', async (percent) => {
+  const moments = dailySample([10, 50, 90], 3);
+  it.each(moments)('at %i %%: the copy is found again, not started twice', async (percent) => {
     const vm = `killed${percent}`;
     const { file, before, move, bytes } = await slowMove(system, vm);
     const reached = async (there: number) => (await copied(file)) >= (there / 100) * bytes;

@@ -16,20 +16,31 @@ const args = process.argv.slice(2);
 const only = args.includes('--only') ? (args[args.indexOf('--only') + 1] ?? '') : '';
 const notCopied = /\/(node_modules|\.git|dist)$/;
 
-/** True when the test fails with the bug in place. */
-async function isCaught(tree: string, bug: SeededBug): Promise<boolean> {
-  const file = join(tree, bug.file);
-  const text = await readFile(file, 'utf8');
-  await writeFile(file, text.replace(bug.from, () => bug.to));
-  const jest = ['--experimental-vm-modules', 'node_modules/jest/bin/jest.js', bug.caughtBy];
-  const titles = bug.only === undefined ? [] : ['-t', bug.only];
+/** True when the test that has to notice a bug passes on the tree as it is. */
+async function passes(tree: string, { caughtBy, only: title }: SeededBug): Promise<boolean> {
+  const jest = ['--experimental-vm-modules', 'node_modules/jest/bin/jest.js', caughtBy];
+  const titles = title === undefined ? [] : ['-t', title];
   const { exitCode } = await execa(process.execPath, [...jest, '--bail', ...titles], {
     cwd: tree,
     reject: false,
     stdio: 'ignore',
   });
+  return exitCode === 0;
+}
+
+/** Tests that pass without a bug, by file and title: only their failing says anything. */
+const sound = new Map<string, boolean>();
+
+async function isCaught(tree: string, bug: SeededBug): Promise<boolean> {
+  const test = `${bug.caughtBy} ${bug.only ?? ''}`;
+  if (!sound.has(test)) sound.set(test, await passes(tree, bug));
+  if (!sound.get(test)) throw new Error(`${test} fails without any bug`);
+  const file = join(tree, bug.file);
+  const text = await readFile(file, 'utf8');
+  await writeFile(file, text.replace(bug.from, () => bug.to));
+  const caught = !(await passes(tree, bug));
   await writeFile(file, text);
-  return exitCode !== 0;
+  return caught;
 }
 
 const tree = await mkdtemp(join(tmpdir(), 'blockflow-seeded-'));
