@@ -15,7 +15,7 @@ cd "$(dirname "$0")"
 answer() {
   echo "$1" >>log
   case $1 in
-    suspend*) echo 'paused (user)' >state ;;
+    suspend*) cat refusal; [[ -s refusal ]] || echo 'paused (user)' >state ;;
     resume*) echo 'running (unpaused)' >state ;;
     blockjob*) cat pivot; grep -q error pivot || echo /images/base.qcow2 >source ;;
     domblklist*) echo " vda      $(cat source)" ;;
@@ -32,7 +32,7 @@ beforeEach(async () => {
   await mkdir(bin);
   await writeFile(join(bin, 'virsh'), STUB);
   await chmod(join(bin, 'virsh'), 0o755);
-  await set({ state: 'running (booted)', source: '/images/top.qcow2', pivot: '' });
+  await set({ state: 'running (booted)', source: '/images/top.qcow2', pivot: '', refusal: '' });
   process.env['PATH'] = `${bin}:${PATH}`;
 });
 afterEach(async () => {
@@ -83,6 +83,14 @@ describe('The safe pivot', () => {
     expect(report?.pivot).toContain('failed');
     expect(report?.pivot).toContain('still active');
     expect(report?.resumed).toBe(true);
+    expect(await read('state')).toMatch(/^running/);
+  });
+
+  it('pivots no guest that could not be suspended', async () => {
+    await set({ refusal: 'error: Timed out during operation' });
+    const { pivot: said, resumed } = (await pivot()) ?? {};
+    expect([said, resumed]).toEqual([expect.stringMatching(/^failed.*Timed out/), true]);
+    expect(await commands()).not.toContain(`blockjob ${UUID} vda --pivot`);
     expect(await read('state')).toMatch(/^running/);
   });
 

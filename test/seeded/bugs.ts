@@ -43,7 +43,7 @@ export const seededBugs: readonly SeededBug[] = [
     file: 'workflows/live-merge.ts',
     from: "const done = await forwardOnly(() => op.host('ensurePivoted', job, summary));",
     to: "const done = await op.host('ensurePivoted', job, summary);",
-    caughtBy: 'test/workflows/cancelling.test.ts',
+    caughtBy: 'test/model/merge-model-found.test.ts',
   },
   {
     name: 'the lease is not checked before an effect',
@@ -62,8 +62,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'the guest is left paused when the pivot is refused',
     file: 'activities/adapters/safe-pivot.bash',
-    from: 'if [[ $persistent == no || $pivot == failed* ]]; then verified=yes',
-    to: 'if [[ $persistent == no ]]; then verified=yes',
+    from: 'if [[ $guest != running ]]; then resumed=yes',
+    to: 'if [[ $guest != running || $pivot == failed* ]]; then resumed=yes',
     caughtBy: 'test/activities/safe-pivot.test.ts',
   },
   {
@@ -113,7 +113,7 @@ export const seededBugs: readonly SeededBug[] = [
     file: 'client/start-operation.ts',
     from: 'workflowId: id,',
     to: 'workflowId: `${id} ${Math.random()}`,',
-    caughtBy: 'test/real/live-merge.test.ts',
+    caughtBy: 'test/real/many-at-once.test.ts',
   },
   {
     name: 'the format of an image is probed',
