@@ -1,5 +1,5 @@
 /** Whether the pool that an image is copied to is there: its file system can go at any time. */
-import { poolAway } from '../workflows/image-failures.ts';
+import { poolAway } from '../workflows/failures.ts';
 import type { ImageJob } from '../workflows/move-contract.ts';
 import { observeFile } from './adapters/files.ts';
 import { manifestOf } from './adapters/image-files.ts';

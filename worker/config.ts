@@ -3,6 +3,7 @@ import { homedir, hostname } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { hostName } from '../workflows/schemas.ts';
+import { cacheFolder } from './temporal-search.mjs';
 
 const root = process.getuid?.() === 0;
 const env = (name: string) => process.env[name] || undefined;
@@ -14,9 +15,6 @@ const env = (name: string) => process.env[name] || undefined;
 export const stateDir = () =>
   env('BLOCKFLOW_STATE_DIR') ??
   join(env('XDG_STATE_HOME') ?? join(homedir(), '.local', 'state'), 'blockflow');
-
-/** What can be made again at any time: the bundle of the workflows. */
-const cacheDir = () => join(env('XDG_CACHE_HOME') ?? join(homedir(), '.cache'), 'blockflow');
 
 /** Small files of running commands; they may die with the host. */
 export const runtimeDir = () =>
@@ -32,7 +30,8 @@ export const workerConfig = z.object({
   libvirtUri: z.string().default(defaultLibvirtUri),
   stateDir: z.string().default(stateDir),
   runtimeDir: z.string().default(runtimeDir),
-  cacheDir: z.string().default(cacheDir),
+  /** Of the workflows' bundle. */
+  cacheDir: z.string().default(() => cacheFolder()),
   /** Address of the Prometheus endpoint, for example 127.0.0.1:9464; none by default. */
   metricsAddress: z.string().optional(),
   /** An SPM agent that stands still for this long is ended, so that another one takes its pools. */

@@ -1,6 +1,6 @@
 /** Leaves the host's name in each of its pools, so that other hosts ask it before they delete. */
 import { registerHost } from '../activities/adapters/pool-hosts.ts';
-import { filePoolTypes, observePools } from '../activities/adapters/pools.ts';
+import { isFilePool, observePools, type Pool } from '../activities/adapters/pools.ts';
 import type { Libvirt } from '../activities/adapters/virsh.ts';
 import type { RoleContext } from './role.ts';
 
@@ -13,9 +13,8 @@ export async function registerInPools(
 ): Promise<{ stop(): void }> {
   const told = new Set<string>();
   const look = async () => {
-    const pools = await observePools(libvirt).catch(() => []);
-    for (const { name, type, folder } of pools) {
-      if (folder === null || !filePoolTypes.includes(type)) continue;
+    const pools = await observePools(libvirt).catch((): Pool[] => []);
+    for (const { name, folder } of pools.filter(isFilePool)) {
       await registerHost(folder, host).catch(({ message: reason }: Error) => {
         if (told.has(name)) return;
         told.add(name);

@@ -14,9 +14,13 @@ export const fallbackTemporalVersion = '1.5.1';
 
 const run = promisify(execFile);
 
+/** What can be made or fetched again at any time. XDG base directory specification. */
+export function cacheFolder(env = process.env) {
+  return join(env.XDG_CACHE_HOME || join(env.HOME || homedir(), '.cache'), 'blockflow');
+}
+
 export function temporalCacheFolder(env = process.env) {
-  const cache = env.XDG_CACHE_HOME || join(env.HOME || homedir(), '.cache');
-  return join(cache, 'blockflow', 'bin');
+  return join(cacheFolder(env), 'bin');
 }
 
 /** @param {string} file */

@@ -52,11 +52,18 @@ export interface FailureDetails {
   next: string;
 }
 
-function failure(type: FailureType, details: FailureDetails, cause?: unknown): ApplicationFailure {
+/** Those that an activity's retry policy tries again. */
+const RETRIED: readonly FailureType[] = ['Retry', 'NoSpace', 'LeaseLost'];
+
+function failure(
+  type: FailureType,
+  details: FailureDetails,
+  { cause, nonRetryable = !RETRIED.includes(type) }: { cause?: unknown; nonRetryable?: boolean } = {},
+): ApplicationFailure {
   return ApplicationFailure.create({
     message: `${details.attempted}: ${details.now}. ${details.next}`,
     type,
-    nonRetryable: !['Retry', 'NoSpace', 'LeaseLost'].includes(type),
+    nonRetryable,
     details: [details],
     ...(cause instanceof Error ? { cause } : {}),
   });
@@ -68,7 +75,10 @@ type Words = Omit<FailureDetails, 'code'>;
 export const refused = (code: RefusalCode, words: Words) => failure('Refused', { code, ...words });
 /** Not yet: the activity's retry policy, or the same request again, can finish the work. */
 export const retry = (code: RetryCode, words: Words, cause?: unknown) =>
-  failure('Retry', { code, ...words }, cause);
+  failure('Retry', { code, ...words }, { cause });
+/** Not repeated as an attempt: the workflow waits for the pool, and says so. */
+export const poolAway = (words: Words) =>
+  failure('Retry', { code: 'pool-away', ...words }, { nonRetryable: true });
 /** Unsafe to choose: nothing more is touched until a person has looked. */
 export const hold = (code: HoldCode, words: Words) => failure('Hold', { code, ...words });
 /** Waits: there is no space, and there may be later. */

@@ -1,7 +1,7 @@
 /** Failures of the operations on images, which name the part that failed. */
 import { ApplicationFailure } from '@temporalio/common';
 import { failureDetails, refused, type FailureDetails, type RefusalCode } from './failures.ts';
-import type { ImagePart } from './move-contract.ts';
+import type { ImagePart, VolumeUse } from './move-contract.ts';
 
 /** Why an operation on an image is refused, beside the codes of a merge. */
 export type ImageRefusalCode =
@@ -20,14 +20,9 @@ type Words = Omit<FailureDetails, 'code'>;
 export const refusedImage = (code: ImageRefusalCode, words: Words) =>
   refused(code as RefusalCode, words);
 
-/** Not repeated as an attempt: the workflow waits for the pool, and says so. */
-export const poolAway = (words: Words) =>
-  ApplicationFailure.create({
-    message: `${words.attempted}: ${words.now}. ${words.next}`,
-    type: 'Retry',
-    nonRetryable: true,
-    details: [{ code: 'pool-away', ...words }],
-  });
+/** What a use of a volume refuses. */
+export const codeOf = ({ kind }: VolumeUse) =>
+  kind === 'child' ? ('shared-base' as const) : ('volume-in-use' as const);
 
 /**
  * The failure of one part: which, and what is true now that everything before it was undone or is

@@ -3,7 +3,7 @@
  * of its volumes is taken away from it.
  */
 import type { Call } from './agents.ts';
-import { refusedImage } from './image-failures.ts';
+import { codeOf, refusedImage } from './image-failures.ts';
 import type { ImageHostActivities } from './move-contract.ts';
 import type { NamedVolume } from './schemas.ts';
 
@@ -24,7 +24,7 @@ export async function assertUnusedElsewhere(
     const summary = `ask host ${host} who uses ${named.length} volume(s)`;
     const [use] = await agentOf(host)('observeUses', { volumes: named }, summary);
     if (!use) continue;
-    throw refusedImage(use.kind === 'child' ? 'shared-base' : 'volume-in-use', {
+    throw refusedImage(codeOf(use), {
       attempted,
       now: `${use.path} is used by ${use.by} on host ${host}; nothing was done`,
       next: 'Remove that use first, then repeat the request',

@@ -44,6 +44,10 @@ export async function parsePool(xml: string): Promise<Pool> {
   return { name, type, folder: null };
 }
 
+export type FilePool = Pool & { folder: string };
+export const isFilePool = (pool: Pool): pool is FilePool =>
+  filePoolTypes.includes(pool.type) && pool.folder !== null;
+
 /**
  * The pool whose folder holds `path` directly (a pool lists no subfolders), null when none does.
  */

@@ -48,8 +48,11 @@ export function localFile(folder: string, name: string): string | null {
   }
   const path = name.replace(/^file:/, '');
   // As QEMU's path_has_protocol: a colon before the first slash.
-  return /^[^/]*:/.test(path) ? null : resolve(folder, path);
+  return hasProtocol(path) ? null : resolve(folder, path);
 }
+
+/** QEMU takes what stands before a colon for a protocol, unless a slash comes first. */
+export const hasProtocol = (name: string) => /^[^/]*:/.test(name);
 
 /**
  * The file below the formats and filters of a `json:` name. An external data file, or the backing

@@ -5,6 +5,7 @@
 import { execa } from 'execa';
 import { z } from 'zod';
 import { CommandError, run } from './command.ts';
+import { hasProtocol } from './qcow2-header.ts';
 import { count, parseJsonReply, unexpected } from './reply.ts';
 
 const info = z.object({
@@ -128,8 +129,8 @@ export async function whileHeld<T>(path: string, use: () => Promise<T>): Promise
   }
 }
 
-/** QEMU takes what stands before a colon for a protocol, unless a slash comes first. */
-export const asFileName = (name: string) => (/^[^/]*:/.test(name) ? `./${name}` : name);
+/** A relative name that QEMU does not take for a protocol. */
+export const asFileName = (name: string) => (hasProtocol(name) ? `./${name}` : name);
 
 /** Changes only the header's backing name: the caller has proven that the content is the same. */
 export async function rebaseUnsafe(

@@ -34,10 +34,9 @@ export type Libvirt = ReturnType<typeof createLibvirt>;
 
 function domainCommands(virsh: VirshConnection) {
   const listVms = async () => parseVms(await virsh.ask('list --all --uuid --name'));
-  const documents = (uuid: string) =>
-    ['', ' --inactive'].map((which) =>
-      virsh.ask(`dumpxml ${uuid}${which}`).catch(nullIfNoDomain),
-    );
+  /** Live XML of a running domain, persistent when it is down; null without such a domain. */
+  const currentXml = (uuid: string) => virsh.ask(`dumpxml ${uuid}`).catch(nullIfNoDomain);
+  const inactiveXml = (uuid: string) => virsh.ask(`dumpxml ${uuid} --inactive`);
   return {
     listVms,
     /** UUID of the VM with exactly this name, or null. (virsh itself would take "1" for an id.) */
@@ -49,18 +48,16 @@ function domainCommands(virsh: VirshConnection) {
       if (text === null) return { state: 'off', stateReason: 'gone', persistent: false };
       return parseInfo(text);
     },
-    /**
-     * Live XML of a running domain (persistent when it is down), null when there is no such domain.
-     */
-    currentXml: (uuid: string) => virsh.ask(`dumpxml ${uuid}`).catch(nullIfNoDomain),
-    inactiveXml: (uuid: string) => virsh.ask(`dumpxml ${uuid} --inactive`),
+    currentXml,
+    inactiveXml,
     /**
      * XML documents of every domain, live and persistent; without those of a domain that has gone
      * meanwhile. One question each: an error among many answers could be taken for a short list.
      */
     async allDomainXml(): Promise<{ uuid: string; name: string; xml: string }[]> {
       const all = (await listVms()).map(async (vm) => {
-        const texts = await Promise.all(documents(vm.uuid));
+        const kept = inactiveXml(vm.uuid).catch(nullIfNoDomain);
+        const texts = await Promise.all([currentXml(vm.uuid), kept]);
         return texts.flatMap((xml) => (xml === null ? [] : [{ ...vm, xml }]));
       });
       return (await Promise.all(all)).flat();

@@ -72,11 +72,10 @@ export async function ensureVolumeCopied(deps: HostDeps, input: Input): Promise<
   if (error === null) await complete(deps, copying, copying.done, mirrored(volume));
   await dismissCopy(copying.state, copying.id);
   await dismissJob(copying.state, creationId(input));
+  if (error === null) return { outcome: 'copied', by: 'mirror' };
   // A target that went away is QEMU's error, too: then there is no copy, and it begins anew.
-  if (error !== null) await assertReserved(input, `copying ${volume.path}`);
-  return error === null
-    ? { outcome: 'copied', by: 'mirror' }
-    : { outcome: 'failed', reason: `QEMU ended the copy of ${volume.path}: ${error}` };
+  await assertReserved(input, `copying ${volume.path}`);
+  return { outcome: 'failed', reason: `QEMU ended the copy of ${volume.path}: ${error}` };
 }
 
 /** A container that is written anew shares nothing with its source. */

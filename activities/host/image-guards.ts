@@ -4,9 +4,8 @@
  */
 import { join } from 'node:path';
 import type { ImagePlan } from '../../workflows/image-schemas.ts';
-import { refusedImage } from '../../workflows/image-failures.ts';
-import { imageId } from '../../workflows/move-contract.ts';
-import type { PlanRequest, VolumeUse } from '../../workflows/move-contract.ts';
+import { codeOf, refusedImage } from '../../workflows/image-failures.ts';
+import { imageId, type PlanRequest } from '../../workflows/move-contract.ts';
 import { hold } from '../../workflows/failures.ts';
 import { observeFile } from '../adapters/files.ts';
 import { stagedFile } from '../adapters/image-files.ts';
@@ -75,9 +74,6 @@ export async function assertUnreferenced(
         : `Name the image as that VM's disk, or detach it there first`,
   });
 }
-
-export const codeOf = ({ kind }: VolumeUse) =>
-  kind === 'child' ? ('shared-base' as const) : ('volume-in-use' as const);
 
 /** No copy takes the name of a file that is there, or of another copy. */
 export async function assertNamesFree(request: PlanRequest, plan: ImagePlan): Promise<void> {

@@ -7,6 +7,7 @@ import { parseDomain, type XmlDisk, type XmlDomain } from '../adapters/domain-xm
 import { canonical, observeFile } from '../adapters/files.ts';
 import { findQemu, openFiles, type OpenFile } from '../adapters/open-files.ts';
 import { observePools, poolOf, type Pool } from '../adapters/pools.ts';
+import { hasProtocol } from '../adapters/qcow2-header.ts';
 import { readHeader, type ImageHeader } from '../adapters/qemu-img.ts';
 import { refused } from '../../workflows/failures.ts';
 import type { ChainObservation, DiskRef, Volume } from '../../workflows/schemas.ts';
@@ -172,8 +173,7 @@ function activeLayer(ref: DiskRef, disk: XmlDisk): Layer | null {
 function layerBelow(ref: DiskRef, path: string, header: ImageHeader): Layer | null {
   if (header.backingName === null) return null;
   const name = header.backingName.replace(/^file:/, '');
-  // As QEMU's path_has_protocol.
-  if (/^[^/]*:/.test(name)) throw unsupported(ref, path, `its backing file is ${name}`);
+  if (hasProtocol(name)) throw unsupported(ref, path, `its backing file is ${name}`);
   const format = header.backingFormat;
   if (!isFormat(format)) {
     throw unsupported(ref, path, `its header names backing format ${format ?? '(none)'}`);

@@ -5,7 +5,8 @@ import { refusedImage } from '../../workflows/image-failures.ts';
 import { imageId } from '../../workflows/move-contract.ts';
 import type { Volume } from '../../workflows/schemas.ts';
 import { observeFile, type FileFacts } from '../adapters/files.ts';
-import { filePoolTypes, observePools, poolOf, type Pool } from '../adapters/pools.ts';
+import { filePoolTypes, isFilePool, observePools, poolOf } from '../adapters/pools.ts';
+import type { FilePool, Pool } from '../adapters/pools.ts';
 import type { ImageHeader } from '../adapters/qemu-img.ts';
 import type { HostDeps } from './deps.ts';
 import { observeChain, readHeaderChain, toVolume, type Chain } from './observe-chain.ts';
@@ -70,7 +71,7 @@ async function ofNoVm(deps: HostDeps, ref: ImageRef & { kind: 'volume' }) {
 }
 
 /** An active pool by name, of a type whose volumes are files. */
-export function findPool(ref: ImageRef, pools: readonly Pool[], name: string) {
+export function findPool(ref: ImageRef, pools: readonly Pool[], name: string): FilePool {
   const pool = pools.find((candidate) => candidate.name === name);
   if (!pool) {
     throw refusedImage('unknown-pool', {
@@ -79,9 +80,8 @@ export function findPool(ref: ImageRef, pools: readonly Pool[], name: string) {
       next: `See \`virsh pool-list --all\`; start it with \`virsh pool-start ${name}\``,
     });
   }
-  const { folder } = pool;
-  if (!filePoolTypes.includes(pool.type) || folder === null) throw unsupported(ref, pool);
-  return { ...pool, folder };
+  if (!isFilePool(pool)) throw unsupported(ref, pool);
+  return pool;
 }
 
 function filePoolOf(ref: ImageRef, pools: readonly Pool[], path: string): Pool {

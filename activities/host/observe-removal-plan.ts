@@ -2,7 +2,7 @@
  * Plans the removal of an image: proves that nothing refers to it any more (I3), and refuses
  * otherwise.
  */
-import { refusedImage } from '../../workflows/image-failures.ts';
+import { codeOf, refusedImage } from '../../workflows/image-failures.ts';
 import type { RemovalPlan, RemoveImageInput } from '../../workflows/image-schemas.ts';
 import type { NamedVolume } from '../../workflows/schemas.ts';
 import { observeFile } from '../adapters/files.ts';
@@ -10,7 +10,6 @@ import { observePools } from '../adapters/pools.ts';
 import { isUnlocked } from '../adapters/qemu-img.ts';
 import { untilSettled } from '../patience.ts';
 import type { HostDeps } from './deps.ts';
-import { codeOf } from './image-guards.ts';
 import { observeReferences } from './image-references.ts';
 import { observeImage } from './observe-image.ts';
 import { otherHosts } from './observe-uses.ts';

@@ -8,7 +8,7 @@ import { refusedImage } from '../../workflows/image-failures.ts';
 import type { ImagePlan } from '../../workflows/image-schemas.ts';
 import type { NamedVolume } from '../../workflows/schemas.ts';
 import { canonical } from '../adapters/files.ts';
-import { filePoolTypes, observePools, OWN_FOLDER, poolOf, type Pool } from '../adapters/pools.ts';
+import { isFilePool, observePools, OWN_FOLDER, poolOf, type Pool } from '../adapters/pools.ts';
 import type { Libvirt } from '../adapters/virsh.ts';
 
 /** @throws Bug unless the path itself, and not what a link leads to, lies directly in its pool. */
@@ -17,8 +17,8 @@ export async function assertInPool(
   { path, pool: name }: NamedVolume,
 ): Promise<void> {
   const pool = poolOf(pools, path);
-  const isIts = pool?.name === name && filePoolTypes.includes(pool.type);
-  if (!isIts || !pool.folder || (await canonical(path)) !== path) {
+  const isIts = pool !== null && pool.name === name && isFilePool(pool);
+  if (!isIts || (await canonical(path)) !== path) {
     throw bug(`${path} was to be changed, but is not directly inside pool ${name}`);
   }
   await assertNoLink(join(pool.folder, OWN_FOLDER));
@@ -32,7 +32,7 @@ export async function assertNoLink(folder: string): Promise<void> {
 /** Folder of an active file pool. @throws Refused `unknown-pool` */
 export async function folderOf(libvirt: Libvirt, name: string): Promise<string> {
   const pool = (await observePools(libvirt)).find((candidate) => candidate.name === name);
-  if (pool?.folder && filePoolTypes.includes(pool.type)) {
+  if (pool && isFilePool(pool)) {
     await assertNoLink(join(pool.folder, OWN_FOLDER));
     return pool.folder;
   }

@@ -9,15 +9,14 @@
  */
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import fc from 'fast-check';
+import { runsAllCases, today } from '../support/daily-sample.ts';
 import { startBench, type Bench } from '../support/workflow-bench.ts';
 import { commands, openWorld, setting } from './merge-run.ts';
 import { heal } from './healing.ts';
 
-const DAY_MS = 86_400_000;
 const { BLOCKFLOW_SEED, BLOCKFLOW_PATH, BLOCKFLOW_REPLAY, BLOCKFLOW_RUNS } = process.env;
-const isLong = Boolean(process.env['BLOCKFLOW_ALL_CASES']);
-const numRuns = Number(BLOCKFLOW_RUNS ?? (isLong ? 100 : 6));
-const seed = Number(BLOCKFLOW_SEED ?? Math.floor(Date.now() / DAY_MS));
+const numRuns = Number(BLOCKFLOW_RUNS ?? (runsAllCases ? 100 : 6));
+const seed = Number(BLOCKFLOW_SEED ?? today());
 const MAX_COMMANDS = 40;
 
 let bench: Bench;

@@ -6,21 +6,21 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
+import { runsAllCases } from '../support/daily-sample.ts';
 import { defineManyDisks } from '../support/many-disks.ts';
 import { SMALL } from '../support/merge-checks.ts';
 import { POOL, startScene, startSharedSystem, type Scene } from '../support/merge-scene.ts';
-import { auditEvents } from '../support/merge-proofs.ts';
+import { auditEvents, untilPhase } from '../support/merge-proofs.ts';
 import { poolFiles } from '../support/pool-files.ts';
 import { createImage, defineShutOff, diskXml } from '../support/shut-off-vm.ts';
 import type { System } from '../support/system.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
-const isWhole = Boolean(process.env['BLOCKFLOW_ALL_CASES']);
-const GUESTS = isWhole ? 4 : 2;
-const DISKS = isWhole ? 26 : 6;
-const SHUT_OFF = isWhole ? 20 : 4;
+const GUESTS = runsAllCases ? 4 : 2;
+const DISKS = runsAllCases ? 26 : 6;
+const SHUT_OFF = runsAllCases ? 20 : 4;
 
-const FOR_MINUTES = { timeoutMs: 250_000 };
+const PATIENCE_MS = 250_000;
 /** Seen: 200 MiB with twelve merges, 230 MiB with fifty. */
 const MOST_MEBIBYTES = 400;
 
@@ -93,6 +93,15 @@ async function expectMergedOnce({ vm, disk, base, top, pattern }: Planned, resul
   if (pattern) await expectPattern(kept, pattern);
 }
 
+/** Those of the guests wait for a decision, so that the deployment does not come too late. */
+const startMerge = ({ vm, disk }: Planned) =>
+  system.merge({ vm, disk, waitForDecision: disk === 'vda' });
+
+async function letPivot(merge: Awaited<ReturnType<typeof startMerge>>): Promise<void> {
+  await untilPhase(merge, 'waiting for a decision', PATIENCE_MS);
+  await merge.executeUpdate('decide', { args: ['pivot'] });
+}
+
 /** As an upgrade does it: each ends on SIGTERM, and a new process takes its place. */
 async function deployAnew(): Promise<void> {
   const roles = ['host', 'orchestrator', 'spm'] as const;
@@ -117,13 +126,13 @@ describe('Many merges on one host at once', () => {
       ...{ vm, disk: 'vda', base: `${vm}.qcow2`, top: `${vm}-snap1.qcow2` },
     }));
     const planned: Planned[] = [...guests, ...(await disksOfOneVm()), ...(await shutOffVms())];
-    const merges = await Promise.all(planned.map(({ vm, disk }) => system.merge({ vm, disk })));
-    const done = () => passings('storage.unlink-volume');
+    const merges = await Promise.all(planned.map(startMerge));
     const first = planned.length / 6;
-    await waitUntil('the first to end', async () => (await done()) >= first, FOR_MINUTES);
+    const done = async () => (await passings('storage.unlink-volume')) >= first;
+    await waitUntil('the first to end', done, { timeoutMs: PATIENCE_MS });
     const agents = [await peakMebibytes(system.rolePid('host'))];
     await deployAnew();
-    expect(await done()).toBeLessThan(planned.length);
+    for (const merge of merges.slice(0, GUESTS)) await letPivot(merge);
     const results = await Promise.all(merges.map((merge) => merge.result()));
     agents.push(await peakMebibytes(system.rolePid('host')));
     expect(Math.max(...agents)).toBeLessThan(MOST_MEBIBYTES);

@@ -2,9 +2,9 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { expectLeftClean, merged, SMALL } from '../support/merge-checks.ts';
 import { startScene, startSharedSystem, type Scene } from '../support/merge-scene.ts';
 import type { SceneOptions } from '../support/merge-scene.ts';
+import { untilPhase } from '../support/merge-proofs.ts';
 import { expectNoLoss, verifyGuestData } from '../support/oracle.ts';
 import type { System } from '../support/system.ts';
-import { waitUntil } from '../support/wait-until.ts';
 
 let system: System;
 let scene: Scene | undefined;
@@ -35,9 +35,7 @@ async function expectBaseComplete({ chain, guest }: Scene, acknowledged: number)
 
 const waitForDecision = async (vm: string) => {
   const merge = await system.merge({ vm, disk: 'vda', waitForDecision: true });
-  await waitUntil('the merge to wait for a decision', async () => {
-    return (await merge.query<{ phase: string }, []>('status')).phase === 'waiting for a decision';
-  });
+  await untilPhase(merge, 'waiting for a decision');
   return merge;
 };
 

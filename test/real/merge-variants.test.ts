@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { bothXml, expectLeftClean, merged, SMALL } from '../support/merge-checks.ts';
 import { startScene, startSharedSystem, type Scene } from '../support/merge-scene.ts';
 import type { SceneOptions } from '../support/merge-scene.ts';
+import { untilPhase } from '../support/merge-proofs.ts';
 import { expectNoLoss, verifyGuestData } from '../support/oracle.ts';
 import { createImage } from '../support/shut-off-vm.ts';
 import { takeExternalSnapshot } from '../support/snapshots.ts';
@@ -162,12 +163,7 @@ describe('what else a merge may meet', () => {
     const decided = await Promise.all(
       ['vda', 'vdb'].map((disk) => system.merge({ vm: 'both', disk, waitForDecision: true })),
     );
-    for (const merge of decided) {
-      await waitUntil('a merge to wait for a decision', async () => {
-        const { phase } = await merge.query<{ phase: string }, []>('status');
-        return phase === 'waiting for a decision';
-      });
-    }
+    for (const merge of decided) await untilPhase(merge, 'waiting for a decision');
     for (const xml of await bothXml(system, 'both')) {
       for (const disk of ['vda', 'vdb']) expect(xml).toContain(`urn:blockflow:job:${disk}`);
     }

@@ -6,7 +6,7 @@ import { rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { dailySample } from '../support/daily-sample.ts';
+import { dailySample, runsAllCases } from '../support/daily-sample.ts';
 import { startDeltaScene } from '../support/delta-scene.ts';
 import { expectMerged, untilCopying, untilPhase } from '../support/merge-proofs.ts';
 import { POOL, startSharedSystem, type Scene } from '../support/merge-scene.ts';
@@ -119,9 +119,8 @@ const cases = {
   },
 };
 
-const isWhole = Boolean(process.env['BLOCKFLOW_ALL_CASES']);
 const all = Object.entries(cases).flatMap(([when, run]) =>
-  [5, ...(isWhole ? [when === AT_PIVOT ? 200 : 65] : [])].map((seconds) => ({
+  [5, ...(runsAllCases ? [when === AT_PIVOT ? 200 : 65] : [])].map((seconds) => ({
     ...{ when, seconds, run },
   })),
 );

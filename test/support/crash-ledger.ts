@@ -5,6 +5,7 @@
 import { appendFile, readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
+import { runsAllCases } from './daily-sample.ts';
 import type { Matrix, Victim } from './strike-list.ts';
 
 const file = fileURLToPath(new URL('../crash/ledger.jsonl', import.meta.url));
@@ -25,7 +26,7 @@ export type Seen = CrashCase & { commit: string; date: string };
 
 /** Appends a case; a plain `npm test`, which runs a sample, writes nothing. */
 export async function keepInLedger(crash: CrashCase): Promise<void> {
-  if (!process.env['BLOCKFLOW_ALL_CASES']) return;
+  if (!runsAllCases) return;
   const { stdout } = await execa('git', ['rev-parse', '--short', 'HEAD'], { reject: false });
   const date = new Date().toISOString().slice(0, 10);
   await appendFile(file, `${JSON.stringify({ ...crash, commit: stdout || 'unknown', date })}\n`);

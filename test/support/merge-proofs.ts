@@ -18,6 +18,7 @@ export function untilStatus(
   merge: Merge,
   what: string,
   look: (status: OperationStatus) => boolean,
+  timeoutMs = 60_000,
 ): Promise<OperationStatus> {
   let last: OperationStatus | undefined;
   return waitUntil(
@@ -26,12 +27,12 @@ export function untilStatus(
       last = await merge.query(statusQuery);
       return look(last) && last;
     },
-    { timeoutMs: 60_000, intervalMs: 50 },
+    { timeoutMs, intervalMs: 50 },
   );
 }
 
-export const untilPhase = (merge: Merge, phase: Phase) =>
-  untilStatus(merge, `the phase ${phase}`, (status) => status.phase === phase);
+export const untilPhase = (merge: Merge, phase: Phase, timeoutMs?: number) =>
+  untilStatus(merge, `the phase ${phase}`, (status) => status.phase === phase, timeoutMs);
 
 /** Waits until the block job runs in QEMU. */
 export async function untilCopying({ system, guest }: Scene): Promise<void> {
