@@ -58,8 +58,9 @@ const RETRIED: readonly FailureType[] = ['Retry', 'NoSpace', 'LeaseLost'];
 function failure(
   type: FailureType,
   details: FailureDetails,
-  { cause, nonRetryable = !RETRIED.includes(type) }: { cause?: unknown; nonRetryable?: boolean } = {},
+  more: { cause?: unknown; nonRetryable?: boolean } = {},
 ): ApplicationFailure {
+  const { cause, nonRetryable = !RETRIED.includes(type) } = more;
   return ApplicationFailure.create({
     message: `${details.attempted}: ${details.now}. ${details.next}`,
     type,
