@@ -96,8 +96,10 @@ function isAway(error: unknown): boolean {
   );
 }
 
-export const hostAgent = (host: string, away: AwayListener): Call<HostActivities> =>
-  connect<HostActivities & Activities<HostActivities>>(hostQueue(host), away);
+export const hostAgent = <T extends Activities<T> = HostActivities>(
+  host: string,
+  away: AwayListener,
+): Call<T> => connect<T>(hostQueue(host), away);
 
 export const spmAgent = (pool: string, away: AwayListener): Call<StorageActivities> =>
   connect<StorageActivities & Activities<StorageActivities>>(spmQueue(pool), away);

@@ -1,15 +1,12 @@
 /** Short workflows that only look: the plans behind `--dry-run`. */
-import { hostAgent, type Call } from './agents.ts';
+import { hostAgent } from './agents.ts';
 import type { ImagePlanOutcome, PoolLease } from './image-schemas.ts';
 import type { RemovalPlan, RemoveImageInput } from './image-schemas.ts';
 import { imageId, type ImageHostActivities, type PlanRequest } from './move-contract.ts';
 import { assertUnusedElsewhere } from './other-hosts.ts';
 import { hostQuestion, imageQuestion, removalQuestion } from './request-check.ts';
 
-function agentOf(host: string): Call<ImageHostActivities> {
-  const agent: unknown = hostAgent(host, () => undefined);
-  return agent as Call<ImageHostActivities>;
-}
+const agentOf = (host: string) => hostAgent<ImageHostActivities>(host, () => undefined);
 
 /** The plan that a move or a copy would follow, or its refusal. */
 export async function PlanImage(asked: PlanRequest): Promise<ImagePlanOutcome> {

@@ -24,6 +24,7 @@ import type { ImageRef } from './image-schemas.ts';
 import { imageId, imageStatusQuery } from './move-contract.ts';
 import type { ImageHostActivities, ImageOperationName, ImagePart } from './move-contract.ts';
 import type { ImagePhase, ImageStatus, ImageStorageActivities } from './move-contract.ts';
+import { otherHosts, type AgentOf } from './other-hosts.ts';
 import type { AuditEvent } from './schemas.ts';
 
 type HostCall = Call<ImageHostActivities & Pick<HostActivities, 'awaitSpace'>>;
@@ -43,7 +44,8 @@ export interface ImageOperation {
   truth: string;
   refusal: Promise<void> | null;
   host: HostCall;
-  hostAt: (name: string) => HostCall;
+  /** Agents of other hosts. */
+  hostAt: AgentOf;
   spm(pool: string): StorageCall;
   enter(phase: ImagePhase, changes?: Partial<ImageStatus>): void;
   record(kind: AuditEvent['kind'], reason: string, after?: string[]): Promise<void>;
@@ -99,7 +101,7 @@ export function openImageOperation(opening: Opening): ImageOperation {
     ...{ id: imageId(image), image, jobId: opening.jobId, status, words: opening.words },
     ...{ requestedBy: opening.requestedBy, part: 'plan', truth: 'nothing was done', refusal: null },
     host: hostAgent(host, away),
-    hostAt: (name) => hostAgent(name, away),
+    hostAt: otherHosts(away),
     spm: (pool) => spmAgent(pool, away),
     enter(phase, changes = {}) {
       op.part = PARTS[phase] ?? op.part;

@@ -7,6 +7,7 @@ import { mebibytes } from './details.ts';
 import { failureDetails, refused } from './failures.ts';
 import { requestWords } from './request-words.ts';
 import type { Operation } from './operation.ts';
+import { assertUnusedElsewhere, type AgentOf } from './other-hosts.ts';
 import type { MergePlan, PlanOutcome } from './schemas.ts';
 
 export type Planned =
@@ -20,6 +21,7 @@ export async function planMerge(op: Operation): Promise<Planned> {
     const outcome = await planOrEvidence(op);
     switch (outcome.kind) {
       case 'plan':
+        await assertUnsharedElsewhere(op.hostAt, outcome.plan);
         return { kind: 'plan', plan: adopt(op, outcome.plan), waited };
       case 'done':
         return { ...outcome, chain: outcome.chain.map((volume) => volume.path) };
@@ -33,6 +35,17 @@ export async function planMerge(op: Operation): Promise<Planned> {
     }
     op.enter('planning', { note: null });
   }
+}
+
+/** Of the volumes from base on, as those above it refer to each other. @throws Refused */
+export function assertUnsharedElsewhere(agentOf: AgentOf, plan: MergePlan): Promise<void> {
+  const { vm, disk, base, chainBefore, sharedWith: hosts } = plan;
+  const volumes = chainBefore.slice(chainBefore.findIndex(({ path }) => path === base.path));
+  return assertUnusedElsewhere(agentOf, {
+    attempted: `planning a merge of ${vm}/${disk}`,
+    hosts,
+    volumes: volumes.map(({ path, pool, identity }) => ({ path, pool: pool ?? '', identity })),
+  });
 }
 
 async function waitForSpace(op: Operation, outcome: PlanOutcome & { kind: 'no-space' }) {

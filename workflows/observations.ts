@@ -3,10 +3,13 @@
  * Temporal.
  */
 import { auditLog, hostAgent } from './agents.ts';
+import { assertUnsharedElsewhere } from './merge-planning.ts';
+import type { AgentOf } from './other-hosts.ts';
 import { diskQuestion, mergeQuestion } from './request-check.ts';
 import type { AuditEvent, ChainObservation, DiskRef } from './schemas.ts';
 import type { LiveMergeInput, PlanOutcome } from './schemas.ts';
 
+const agentOf: AgentOf = (host) => hostAgent(host, nobody);
 const nobody = () => undefined;
 
 /** getVolumeChain: the chain in its four views, and where they disagree. */
@@ -19,7 +22,9 @@ export async function ObserveChain(request: DiskRef): Promise<ChainObservation> 
 export async function PlanMerge(request: LiveMergeInput): Promise<PlanOutcome> {
   const input = mergeQuestion(request);
   const summary = `plan a merge of ${input.vm}/${input.disk}`;
-  return hostAgent(input.host, nobody)('observeMergePlan', input, summary);
+  const outcome = await hostAgent(input.host, nobody)('observeMergePlan', input, summary);
+  if (outcome.kind === 'plan') await assertUnsharedElsewhere(agentOf, outcome.plan);
+  return outcome;
 }
 
 /** The audit log, oldest first. */

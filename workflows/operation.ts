@@ -16,6 +16,7 @@ import { auditLog, hostAgent, spmAgent, type Call } from './agents.ts';
 import { operationId, searchAttributes, statusQuery } from './contract.ts';
 import type { HostActivities, OperationStatus, Phase, StorageActivities } from './contract.ts';
 import { detailsOf } from './details.ts';
+import { otherHosts, type AgentOf } from './other-hosts.ts';
 import { requestWords } from './request-words.ts';
 import type { AuditEvent, LiveMergeInput } from './schemas.ts';
 
@@ -27,6 +28,8 @@ export interface Operation {
   /** Settled once the refusal of a cancel is in the audit log; null while no cancel was refused. */
   refusal: Promise<void> | null;
   host: Call<HostActivities>;
+  /** Agents of other hosts. */
+  hostAt: AgentOf;
   spm(pool: string): Call<StorageActivities>;
   /** Enters a phase; `changes` are the other facts that changed with it. */
   enter(phase: Phase, changes?: Partial<OperationStatus>): void;
@@ -69,6 +72,7 @@ export function openOperation(input: LiveMergeInput, jobId: string): Operation {
     status,
     refusal: null,
     host: hostAgent(input.host, away),
+    hostAt: otherHosts(away),
     spm: (pool) => spmAgent(pool, away),
     enter(phase, changes = {}) {
       const since = phase === status.phase ? status.since : new Date().toISOString();

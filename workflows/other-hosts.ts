@@ -2,7 +2,7 @@
  * An agent sees only the VMs of its own libvirt, so the other hosts of a pool are asked before one
  * of its volumes is taken away from it.
  */
-import type { Call } from './agents.ts';
+import { hostAgent, type AwayListener, type Call } from './agents.ts';
 import { codeOf, refusedImage } from './image-failures.ts';
 import type { ImageHostActivities } from './move-contract.ts';
 import type { NamedVolume } from './schemas.ts';
@@ -14,9 +14,24 @@ interface Question {
   volumes: readonly NamedVolume[];
 }
 
+type Activities = Pick<ImageHostActivities, 'observeUses'>;
+export type AgentOf = (host: string) => Call<Activities>;
+
+/** Agents of other hosts; one that is away is waited for, and what ends that wait is told. */
+export const otherHosts =
+  (away: AwayListener): AgentOf =>
+  (host) =>
+    hostAgent<Activities>(host, (who) =>
+      away(
+        who &&
+          `${who}, and its VMs may use these volumes; ` +
+            `if ${host} is gone for good, remove .blockflow/hosts/${host} from the pool`,
+      ),
+    );
+
 /** Waits for a host that is away: what it would say is not known. @throws Refused */
 export async function assertUnusedElsewhere(
-  agentOf: (host: string) => Call<Pick<ImageHostActivities, 'observeUses'>>,
+  agentOf: AgentOf,
   { attempted, hosts, volumes }: Question,
 ): Promise<void> {
   const named = volumes.map(({ path, pool, identity }) => ({ path, pool, identity }));

@@ -160,6 +160,8 @@ export const mergePlan = z.strictObject({
   snapshots: z.array(snapshotChange),
   spaceNeededBytes: sizeBytes,
   spaceFreeBytes: sizeBytes,
+  /** Other hosts that have a pool of these volumes: to be asked who uses them there. */
+  sharedWith: z.array(hostName).optional(),
 });
 
 export const planOutcome = z.discriminatedUnion('kind', [

@@ -135,7 +135,7 @@ async function toPlan(
     adopted,
     ...(await sortLeftovers(deps, image, earlier.filter((run) => run.jobId !== adopted))),
     switched: false,
-    sharedWith: moves ? await otherHosts(deps, volumes) : [],
+    sharedWith: moves ? await otherHosts(deps.host, volumes) : [],
   };
 }
 

@@ -15,6 +15,7 @@ import { assertPossible, selectVolumes, type Selection } from './merge-selection
 import { assertUnshared } from './merge-sharing.ts';
 import { observeChain, toObservation, type Chain } from './observe-chain.ts';
 import { isCommitInto } from './observe-disk.ts';
+import { otherHosts } from './observe-uses.ts';
 import { spellingsOf } from './ensure-snapshot-records.ts';
 
 /**
@@ -187,6 +188,8 @@ async function toPlan(
     snapshots: keep ? [] : await snapshotChanges(input.disk, snapshots, committed),
     spaceNeededBytes,
     spaceFreeBytes: freeBytes,
+    // They were asked before the job was started.
+    sharedWith: adopting ? [] : await otherHosts(chain.host, [base, ...committed]),
   };
 }
 

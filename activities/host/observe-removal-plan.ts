@@ -35,7 +35,7 @@ export async function observeRemovalPlan(
   }
   const facts = await Promise.all(volumes.map((volume) => observeFile(volume.path)));
   const totalBytes = facts.reduce((sum, file) => sum + (file?.allocatedBytes ?? 0), 0);
-  return { volumes, totalBytes, sharedWith: await otherHosts(deps, volumes) };
+  return { volumes, totalBytes, sharedWith: await otherHosts(deps.host, volumes) };
 }
 
 const attempt = ({ pool, volume }: RemoveImageInput) => `removing image ${pool}/${volume}`;

@@ -34,12 +34,12 @@ async function sameFiles(pools: readonly Pool[], { path, identity }: NamedVolume
   );
 }
 
-/** The other hosts that share a pool with these volumes. */
+/** The hosts beside this one that share a pool with these volumes. */
 export async function otherHosts(
-  deps: HostDeps,
+  own: string,
   volumes: readonly { path: string }[],
 ): Promise<string[]> {
   const folders = [...new Set(volumes.map(({ path }) => dirname(path)))];
   const hosts = (await Promise.all(folders.map(observeHosts))).flat();
-  return [...new Set(hosts)].filter((host) => host !== deps.host);
+  return [...new Set(hosts)].filter((host) => host !== own);
 }

@@ -3,10 +3,12 @@ import { readFile, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { observeFlockLease } from '../../activities/adapters/flock-lease.ts';
+import type { OperationStatus } from '../../workflows/contract.ts';
 import { failureDetails } from '../../workflows/failures.ts';
 import { imageStatusQuery } from '../../workflows/move-contract.ts';
-import { SMALL } from '../support/merge-checks.ts';
-import { expectMerged } from '../support/merge-proofs.ts';
+import { connectTo } from '../support/blockflow-client.ts';
+import { expectRefused, SMALL } from '../support/merge-checks.ts';
+import { expectMerged, untilStatus } from '../support/merge-proofs.ts';
 import { POOL, startScene, type Scene } from '../support/merge-scene.ts';
 import { contents, copiers, defineOff, diskOf, expectBoots } from '../support/move-scene.ts';
 import { inVault, plainVolume, recordOf, removalOf, startMove } from '../support/move-scene.ts';
@@ -122,6 +124,34 @@ describe('A merge on one host of a pool whose SPM is on another', () => {
     const { first: own, second: others } = await storageEffects('merge');
     expect(own).toEqual([]);
     expect(others.filter((name) => name === 'storage.unlink-volume')).toHaveLength(2);
+  });
+});
+
+describe('A merge of volumes that another host uses', () => {
+  it.each(['base', 'top'] as const)('is refused: the %s, by a VM defined there', async (used) => {
+    const vm = `on-${used}`;
+    scene = await startScene({ system: first, vm, layers: 1, guest: SMALL });
+    const file = scene.chain[used === 'base' ? 0 : 1] as string;
+    await defineShutOff(second.host, 'there', diskXml(file));
+    const request = { vm, disk: 'vda' };
+    const words = `${file} is used by VM there on host h2`;
+    expect(await expectRefused(scene, request, ['Refused', 'volume-in-use'])).toContain(words);
+    const blockflow = await connectTo(first);
+    await expect(blockflow.plan(request)).rejects.toThrow(words);
+    await blockflow.close();
+    await second.host.virsh('undefine', 'there');
+    await expectMerged(scene, await first.merge(request));
+  });
+
+  it('waits while nobody knows, because the agent there is away', async () => {
+    scene = await startScene({ system: first, vm: 'asks', layers: 1, guest: SMALL });
+    await second.killRole('host');
+    const merge = await first.merge({ vm: 'asks', disk: 'vda' });
+    const away = ({ away: who }: OperationStatus) => Boolean(who?.includes('host-h2'));
+    await untilStatus(merge, 'the merge to say who is away', away);
+    expect(await scene.files()).toHaveLength(2);
+    await second.startRole('host');
+    await expectMerged(scene, merge);
   });
 });
 
