@@ -52,8 +52,9 @@ export const hostSchemas = {
   ensureCommitStarted: {
     input: limited.extend({ keepRelative }),
     result: z.strictObject({
-      outcome: z.enum(['started', 'finished', 'vm-stopped', 'failed']),
+      outcome: z.enum(['started', 'finished', 'vm-stopped', 'busy', 'failed']),
       reason,
+      readyAtMs: milliseconds.nullable().optional(),
     }),
   },
   ensureBandwidth: {

@@ -120,6 +120,8 @@ export interface HostActivities extends Present {
   ): Promise<{
     outcome: 'started' | 'finished' | 'vm-stopped' | 'busy' | 'failed';
     reason: string;
+    /** When it was READY, if that was before the start was reported. */
+    readyAtMs?: number | null | undefined;
   }>;
   ensureBandwidth(input: DiskRef & { bandwidthBytesPerSecond: number }): Promise<BlockJob | null>;
   awaitCommitReady(

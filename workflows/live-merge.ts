@@ -113,13 +113,11 @@ const SWITCHED = { end: 'switched', stallMs: null, readyToPivotMs: null } as con
 /** 2 to 5 while the VM runs. */
 async function liveMerge(op: Operation, plan: MergePlan, decision: Decision): Promise<Attempt> {
   const job: JobInput = { plan, jobId: op.jobId };
-  if (!plan.alreadyMerged) {
-    await op.host('ensureJobRecorded', { ...job, phase: 'commit' }, 'record the job in the domain');
-    const started = await startCommit(op, job); // 3
-    if (started.end !== 'started') return started;
-  }
+  const begun = plan.alreadyMerged ? READY_BEFORE : await startCommit(op, job); // 2, 3
+  if (begun.end !== 'started' && begun.end !== 'ready') return begun;
   for (let refusals = 0; refusals < 20; refusals++) {
-    const ready = plan.alreadyMerged ? READY_BEFORE : await awaitReady(op, job); // 4
+    const isKnown = begun.end === 'ready' && (refusals === 0 || plan.alreadyMerged);
+    const ready = isKnown ? begun : await awaitReady(op, job); // 4
     // Only a pivot that fails tells why its job is gone.
     const why = refusals > 0 ? op.status.note : null;
     if (ready.end === 'plan again' && why) return { ...ready, note: why };
@@ -135,7 +133,10 @@ async function liveMerge(op: Operation, plan: MergePlan, decision: Decision): Pr
 
 const READY_BEFORE: Ready = { end: 'ready', readyAtMs: null };
 
-async function startCommit(op: Operation, job: JobInput): Promise<Attempt | { end: 'started' }> {
+type Begun = Attempt | Ready | { end: 'started' };
+
+async function startCommit(op: Operation, job: JobInput): Promise<Begun> {
+  await op.host('ensureJobRecorded', { ...job, phase: 'commit' }, 'record the job in the domain');
   op.enter('copying');
   showInList(op);
   const { plan } = job;
@@ -151,7 +152,8 @@ async function startCommit(op: Operation, job: JobInput): Promise<Attempt | { en
     // earlier run's limit.
     const limited = op.status.bandwidthBytesPerSecond === bandwidthBytesPerSecond;
     if (plan.adopted || !limited) await limitJob(op);
-    return { end: 'started' };
+    const { readyAtMs = null } = started;
+    return readyAtMs === null ? { end: 'started' } : { end: 'ready', readyAtMs };
   }
   if (started.outcome === 'vm-stopped') return { end: 'vm stopped', reason: started.reason };
   if (started.outcome === 'busy') return { end: 'plan again', note: started.reason };

@@ -10,7 +10,7 @@ import { awaitPivotScript } from '../adapters/safe-pivot.ts';
 import type { JobReading } from '../adapters/virsh-jobs.ts';
 import type { HostDeps } from './deps.ts';
 import { lookAndGiveBack, pivotFile } from './give-back-guest.ts';
-import { isCommitInto, isCommitOf, lookAtDisk, topHasLeft } from './observe-disk.ts';
+import { isCommitInto, isCommitOf, isReady, lookAtDisk, topHasLeft } from './observe-disk.ts';
 
 type StartInput = Parameters<HostActivities['ensureCommitStarted']>[0];
 
@@ -30,7 +30,7 @@ export async function ensureCommitStarted(
   if (running && !(await isCommitOf(plan, look, running))) {
     return { outcome: 'busy', reason: `another job began on the disk: ${running.type}` };
   }
-  if (running) return { outcome: 'started', reason: 'attached to the job that runs' };
+  if (running) return started(deps, plan, 'attached to the job that runs');
   const args = commitArguments(input, look.disk as XmlDisk);
   try {
     await deps.effect('libvirt.start-commit', operationId(plan), () =>
@@ -39,7 +39,19 @@ export async function ensureCommitStarted(
   } catch (error) {
     return startFailed(input, error);
   }
-  return { outcome: 'started', reason: 'started' };
+  return started(deps, plan, 'started');
+}
+
+/** A small merge is READY within this time: waiting for it here saves a step of the workflow. */
+const SOON_MS = 50;
+
+async function started(deps: HostDeps, plan: JobInput['plan'], reason: string) {
+  const end = Date.now() + SOON_MS;
+  let readyAtMs: number | null = null;
+  while (plan.mode === 'active' && readyAtMs === null && Date.now() < end) {
+    if (await isReady(await lookAtDisk(deps, plan), plan)) readyAtMs = Date.now();
+  }
+  return { outcome: 'started' as const, reason, readyAtMs };
 }
 
 function commitArguments(input: StartInput, disk: XmlDisk): string[] {
