@@ -1,5 +1,6 @@
 /** Leaves the host's name in each of its pools, so that other hosts ask it before they delete. */
 import { registerHost } from '../activities/adapters/pool-hosts.ts';
+import { ensurePoolId } from '../activities/adapters/pool-identity.ts';
 import { isFilePool, observePools, type Pool } from '../activities/adapters/pools.ts';
 import type { Libvirt } from '../activities/adapters/virsh.ts';
 import type { RoleContext } from './role.ts';
@@ -12,10 +13,14 @@ export async function registerInPools(
   libvirt: Libvirt,
 ): Promise<{ stop(): void }> {
   const told = new Set<string>();
+  const register = async (folder: string) => {
+    await ensurePoolId(folder);
+    await registerHost(folder, host);
+  };
   const look = async () => {
     const pools = await observePools(libvirt).catch((): Pool[] => []);
     for (const { name, folder } of pools.filter(isFilePool)) {
-      await registerHost(folder, host).catch(({ message: reason }: Error) => {
+      await register(folder).catch(({ message: reason }: Error) => {
         if (told.has(name)) return;
         told.add(name);
         log.warn({ pool: name, reason }, 'other hosts cannot see that this one uses the pool');

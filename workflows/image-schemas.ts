@@ -96,7 +96,8 @@ export const imagePlan = z.strictObject({
   host: hostName,
   /** Whose record is switched; null for a copy and for an image of no VM. */
   vm: z.strictObject({ name: vmName, uuid, disk: diskTarget }).nullable(),
-  to: z.strictObject({ pool: poolName, folder: volumePath }),
+  /** With the id of the pool, where it has one. */
+  to: z.strictObject({ pool: poolName, folder: volumePath, id: uuid.optional() }),
   /** Base-most first. */
   volumes: z.array(imageVolume).min(1),
   /** libvirt's snapshots whose metadata must follow, parents first. */

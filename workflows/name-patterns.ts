@@ -13,7 +13,8 @@ export const DISK_TARGET = /^[a-z][a-z0-9]{0,15}$/;
 export const VOLUME_PATH = pattern('^(?:/(?!\\.{1,2}(?:/|$))[^/CHAR]+)+$');
 export const VOLUME_NAME = pattern('^[^-CHAR][^CHAR]*$');
 export const HOST_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$/;
-export const FILE_IDENTITY = /^\d+:\d+$/;
+/** `device:inode`, or `pool id:inode` where the pool has an id. */
+export const FILE_IDENTITY = /^(?:\d+|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}):\d+$/;
 /** Hidden names are blockflow's own. */
 export const FILE_NAME = pattern('^[^-./CHAR][^/CHAR]*$');
 /** Of a file that is there already, whoever named it. */

@@ -2,11 +2,13 @@
  * Holds an image while it is copied: by QEMU's own locks nobody can write to it meanwhile, `virsh
  * start` neither.
  */
+import { dirname } from 'node:path';
 import type { HoldOutcome, ImageHostActivities, ImageJob } from '../../workflows/move-contract.ts';
 import { setCopySpeed } from '../adapters/copy-job.ts';
 import { observeFile } from '../adapters/files.ts';
 import { copierRuns, copierState, runningCopies } from '../adapters/image-copier.ts';
 import { startCopier, stopCopier } from '../adapters/image-copier.ts';
+import { identityIn } from '../adapters/pool-identity.ts';
 import type { HostDeps } from './deps.ts';
 
 export const stateOf = (deps: HostDeps, jobId: string) => copierState(deps.runtimeDir, jobId);
@@ -28,8 +30,10 @@ export async function ensureImageHeld(
     );
     if (!started.running) return { outcome: 'in-use', reason: started.reason };
   }
-  for (const { path, identity, sizeBytes, modifiedNs } of plan.volumes) {
+  for (const volume of plan.volumes) {
+    const { path, sizeBytes, modifiedNs } = volume;
     const facts = await observeFile(path);
+    const identity = await identityIn(dirname(path), volume);
     const same = facts?.identity === identity && facts.sizeBytes === sizeBytes;
     if (same && facts.modifiedNs === modifiedNs) continue;
     return { outcome: 'changed', reason: `${path} was ${facts ? 'written' : 'removed'} meanwhile` };

@@ -8,6 +8,7 @@ import type { Conversion, ImagePlan, ImagePlanOutcome } from '../../workflows/im
 import type { ImageVolume, Reservation } from '../../workflows/image-schemas.ts';
 import { imageId, type PlanRequest } from '../../workflows/move-contract.ts';
 import { observeFile, observeSpace } from '../adapters/files.ts';
+import { nameVolume, observePoolId } from '../adapters/pool-identity.ts';
 import { asFileName } from '../adapters/qemu-img.ts';
 import { readReservations, stagedFile } from '../adapters/image-files.ts';
 import type { HostDeps } from './deps.ts';
@@ -29,7 +30,8 @@ export async function observeImagePlan(
 ): Promise<ImagePlanOutcome> {
   const image = await observeImage(deps, request.image);
   const { name: pool, folder } = findPool(request.image, image.pools, request.to);
-  const to = { pool, folder };
+  const id = await observePoolId(folder);
+  const to = { pool, folder, ...(id === null ? {} : { id }) };
   const earlier = await earlierRuns(to, imageId(request.image));
   if (request.operation === 'MoveImage') {
     const finished = earlier.find(({ plan }) => isSwitched(image, plan));
@@ -110,10 +112,10 @@ async function toPlan(
   earlier: readonly Reservation[],
 ): Promise<ImagePlan> {
   const { request, image, to, convert } = transfer;
-  const volumes = toVolumes(transfer);
+  const volumes = await toVolumes(transfer);
   const same = earlier.find(({ plan }) => fingerprint(plan.volumes) === fingerprint(volumes));
   const adopted = same?.jobId ?? null;
-  const files = new Set(volumes.map((volume) => volume.identity));
+  const files = new Set(image.volumes.map((volume) => volume.identity));
   const { chain } = image;
   const moves = request.operation === 'MoveImage';
   const vm = chain && moves ? { name: chain.vm.name, uuid: chain.vm.uuid, disk: chain.disk } : null;
@@ -169,13 +171,13 @@ async function copiedBefore(to: Target, jobId: string, volumes: readonly ImageVo
   return (await Promise.all(files)).reduce((all, file) => all + (file?.allocatedBytes ?? 0), 0);
 }
 
-function toVolumes(transfer: Transfer): ImageVolume[] {
+async function toVolumes(transfer: Transfer): Promise<ImageVolume[]> {
   const { image, to, convert } = transfer;
   const names = image.volumes.map((volume, i) => nameOf(transfer, volume.path, i));
-  return image.volumes.map((volume, i) => {
-    const { path, pool, format, identity, sizeBytes, allocatedBytes, modifiedNs } = volume;
+  const toVolume = async (volume: Image['volumes'][number], i: number): Promise<ImageVolume> => {
+    const { format, sizeBytes, allocatedBytes, modifiedNs } = volume;
     const name = names[i] as string;
-    const before = { path, pool, format, identity, sizeBytes, allocatedBytes, modifiedNs };
+    const before = { ...(await nameVolume(volume)), format, sizeBytes, allocatedBytes, modifiedNs };
     const facts = { ...before, name, convert };
     const below = image.volumes[i - 1];
     const { backingName } = volume.header;
@@ -183,7 +185,8 @@ function toVolumes(transfer: Transfer): ImageVolume[] {
     const wanted = headerName(backingName, to.folder, names[i - 1] as string);
     const rebase = wanted === backingName ? null : { name: wanted, format: below.format };
     return { ...facts, rebase };
-  });
+  };
+  return Promise.all(image.volumes.map(toVolume));
 }
 
 /** A relative name stays relative, and stays as it is where it leads to the right copy. */

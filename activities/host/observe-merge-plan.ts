@@ -3,11 +3,13 @@
  * left behind.
  */
 import { canonical, observeFile, observeSpace } from '../adapters/files.ts';
+import { nameVolume } from '../adapters/pool-identity.ts';
 import { measure } from '../adapters/qemu-img.ts';
 import { parseSnapshot, sourcesOf, type Snapshot } from '../adapters/snapshot-xml.ts';
 import { refused } from '../../workflows/failures.ts';
 import type { BlockJob, JobRecord, LiveMergeInput, MergePlan } from '../../workflows/schemas.ts';
-import type { PlanOutcome, SnapshotChange, Volume } from '../../workflows/schemas.ts';
+import type { NamedVolume, PlanOutcome, SnapshotChange, Volume } from '../../workflows/schemas.ts';
+import { onThisHost } from '../pool-presence.ts';
 import type { HostDeps } from './deps.ts';
 import { assertAgreement, assertInPools, assertNoInternalSnapshots } from './merge-guards.ts';
 import { assertWritable } from './merge-guards.ts';
@@ -112,10 +114,8 @@ async function leftOver(
   };
 }
 
-async function goneVolume(
-  named: { path: string; pool: string; identity: string },
-  base: Volume,
-): Promise<Volume> {
+async function goneVolume(left: NamedVolume, base: Volume): Promise<Volume> {
+  const named = await onThisHost(left, `looking for ${left.path}`);
   const facts = await observeFile(named.path);
   return {
     ...base,
@@ -182,9 +182,7 @@ async function toPlan(
     base,
     overlay,
     committed,
-    deletes: keep
-      ? []
-      : committed.map(({ path, pool, identity }) => ({ path, pool: pool ?? '', identity })),
+    deletes: keep ? [] : await Promise.all(committed.map(nameVolume)),
     snapshots: keep ? [] : await snapshotChanges(input.disk, snapshots, committed),
     spaceNeededBytes,
     spaceFreeBytes: freeBytes,

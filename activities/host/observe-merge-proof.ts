@@ -43,7 +43,9 @@ async function lookForProof(deps: HostDeps, { plan }: JobInput) {
 
 function leftInChain(chain: Chain, committed: readonly Volume[]): string[] {
   return committed
-    .filter((gone) => chain.volumes.some((volume) => volume.identity === gone.identity))
+    .filter(({ path, identity }) =>
+      chain.volumes.some((volume) => volume.path === path || volume.identity === identity),
+    )
     .map((gone) => `${gone.path} is still in the chain`);
 }
 

@@ -7,8 +7,10 @@ import type { RemovalPlan, RemoveImageInput } from '../../workflows/image-schema
 import type { NamedVolume } from '../../workflows/schemas.ts';
 import { observeFile } from '../adapters/files.ts';
 import { observePools } from '../adapters/pools.ts';
+import { nameVolume } from '../adapters/pool-identity.ts';
 import { isUnlocked } from '../adapters/qemu-img.ts';
 import { untilSettled } from '../patience.ts';
+import { onThisHost } from '../pool-presence.ts';
 import type { HostDeps } from './deps.ts';
 import { observeReferences } from './image-references.ts';
 import { observeImage } from './observe-image.ts';
@@ -21,9 +23,9 @@ export async function observeRemovalPlan(
   deps: HostDeps,
   input: RemoveImageInput,
 ): Promise<RemovalPlan> {
-  const volumes = input.left ? await stillThere(input.left.volumes) : await wholeImage(deps, input);
+  const here = input.left ? await stillThere(input.left.volumes) : await wholeImage(deps, input);
   const { obstacle } = await untilSettled(input.left ? PATIENCE : 1, async () => {
-    const found = await obstacleTo(deps, volumes);
+    const found = await obstacleTo(deps, here);
     return { obstacle: found, doubts: found ? [found.now] : [] };
   });
   if (obstacle) {
@@ -33,7 +35,8 @@ export async function observeRemovalPlan(
       next: 'Remove that use first, then repeat the request',
     });
   }
-  const facts = await Promise.all(volumes.map((volume) => observeFile(volume.path)));
+  const facts = await Promise.all(here.map((volume) => observeFile(volume.path)));
+  const volumes = await Promise.all(here.map(nameVolume));
   const totalBytes = facts.reduce((sum, file) => sum + (file?.allocatedBytes ?? 0), 0);
   return { volumes, totalBytes, sharedWith: await otherHosts(deps.host, volumes) };
 }
@@ -41,7 +44,9 @@ export async function observeRemovalPlan(
 const attempt = ({ pool, volume }: RemoveImageInput) => `removing image ${pool}/${volume}`;
 
 /** A name that another file has by now is not ours to look at. */
-async function stillThere(volumes: readonly NamedVolume[]): Promise<NamedVolume[]> {
+async function stillThere(named: readonly NamedVolume[]): Promise<NamedVolume[]> {
+  const here = named.map((volume) => onThisHost(volume, `looking for ${volume.path}`));
+  const volumes = await Promise.all(here);
   const facts = await Promise.all(volumes.map((volume) => observeFile(volume.path)));
   return volumes.filter((volume, i) => facts[i]?.identity === volume.identity);
 }

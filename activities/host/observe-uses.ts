@@ -4,6 +4,7 @@ import type { ImageHostActivities, VolumeUse } from '../../workflows/move-contra
 import type { NamedVolume } from '../../workflows/schemas.ts';
 import { observeFile } from '../adapters/files.ts';
 import { observeHosts } from '../adapters/pool-hosts.ts';
+import { identityIn, inodeOf } from '../adapters/pool-identity.ts';
 import { observePools, type Pool } from '../adapters/pools.ts';
 import type { HostDeps } from './deps.ts';
 import { observeReferences } from './image-references.ts';
@@ -19,19 +20,20 @@ export async function observeUses(
   return observeReferences(deps, { files, pools, owner: null });
 }
 
-const inodeOf = (identity: string) => identity.split(':')[1];
-
 /**
- * The identities here of a file that another host has named: a shared file system keeps the inode's
- * number, but has another device number, and perhaps another mount point, on each host.
+ * The identities here of a file that another host has named. A file of a pool without an id is
+ * known by name and inode alone: a shared file system has another device number, and perhaps
+ * another mount point, on each host.
  */
-async function sameFiles(pools: readonly Pool[], { path, identity }: NamedVolume) {
-  const folders = new Set([dirname(path), ...pools.flatMap(({ folder }) => folder ?? [])]);
-  const names = [...folders].map((folder) => join(folder, basename(path)));
-  const facts = await Promise.all(names.map((name) => observeFile(name)));
-  return facts.flatMap((file) =>
-    file && inodeOf(file.identity) === inodeOf(identity) ? [file.identity] : [],
-  );
+async function sameFiles(pools: readonly Pool[], volume: NamedVolume): Promise<string[]> {
+  const folders = new Set([dirname(volume.path), ...pools.flatMap(({ folder }) => folder ?? [])]);
+  const found = [...folders].map(async (folder) => {
+    const identity = await identityIn(folder, volume);
+    if (identity !== volume.identity) return identity ?? [];
+    const file = await observeFile(join(folder, basename(volume.path)));
+    return file && inodeOf(file.identity) === inodeOf(identity) ? file.identity : [];
+  });
+  return (await Promise.all(found)).flat();
 }
 
 /** The hosts beside this one that share a pool with these volumes. */

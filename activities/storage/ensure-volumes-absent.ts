@@ -7,14 +7,13 @@ import { basename, dirname, join } from 'node:path';
 import type { StorageActivities } from '../../workflows/contract.ts';
 import { bug, hold, retry } from '../../workflows/failures.ts';
 import type { NamedVolume } from '../../workflows/schemas.ts';
-import { observeFile, type FileFacts } from '../adapters/files.ts';
-import { renameDurably, unlinkDurably } from '../adapters/files.ts';
+import { observeFile, renameDurably, unlinkDurably } from '../adapters/files.ts';
+import { deviceOf } from '../adapters/pool-identity.ts';
 import { isUnlocked } from '../adapters/qemu-img.ts';
 import { observePools, OWN_FOLDER } from '../adapters/pools.ts';
-import type { Pool } from '../adapters/pools.ts';
 import type { Libvirt } from '../adapters/virsh.ts';
 import type { Effect } from '../effect.ts';
-import { assertInPool } from './pool-boundary.ts';
+import { volumeInPool } from './pool-boundary.ts';
 
 export interface StorageDeps {
   libvirt: Libvirt;
@@ -34,8 +33,9 @@ export async function ensureVolumesAbsent(
   const pools = await observePools(deps.libvirt);
   const deleted: string[] = [];
   let regainedBytes = 0;
-  for (const volume of volumes) {
-    const regained = await ensureVolumeAbsent(deps, pools, jobId, volume);
+  for (const named of volumes) {
+    const volume = await volumeInPool(pools, named, `deleting ${named.path}`);
+    const regained = await ensureVolumeAbsent(deps, jobId, volume);
     if (regained !== null) deleted.push(volume.path);
     regainedBytes += regained ?? 0;
   }
@@ -48,11 +48,9 @@ export async function ensureVolumesAbsent(
 /** @returns the bytes regained; null when another file has the name by now, which then stays. */
 async function ensureVolumeAbsent(
   deps: StorageDeps,
-  pools: Pool[],
   jobId: string,
   volume: NamedVolume,
 ): Promise<number | null> {
-  await assertInPool(pools, volume);
   const tomb = tombOf(volume.path, jobId);
   const [named, buried] = await Promise.all([observeFile(volume.path), observeFile(tomb)]);
   if (!named && !buried) await assertMounted(volume);
@@ -75,8 +73,7 @@ async function ensureVolumeAbsent(
 /** A file of a file system that is not mounted seems to be gone. */
 async function assertMounted({ path, identity }: NamedVolume): Promise<void> {
   const folder = dirname(path);
-  const device = (facts: FileFacts | null) => facts?.identity.split(':')[0];
-  if (device(await observeFile(folder)) === identity.split(':')[0]) return;
+  if (deviceOf((await observeFile(folder))?.identity ?? '') === deviceOf(identity)) return;
   throw retry('pool-away', {
     attempted: `deleting ${path}`,
     now: `${folder} is not the file system that it was when this was planned`,

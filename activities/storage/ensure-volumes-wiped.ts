@@ -11,7 +11,7 @@ import { overwrite } from '../adapters/image-files.ts';
 import { isUnlocked } from '../adapters/qemu-img.ts';
 import { observePools } from '../adapters/pools.ts';
 import { tombOf, type StorageDeps } from './ensure-volumes-absent.ts';
-import { assertInPool } from './pool-boundary.ts';
+import { volumeInPool } from './pool-boundary.ts';
 
 /**
  * Takes each volume out of sight first, to where `ensureVolumesAbsent` finds and unlinks it; so
@@ -23,8 +23,8 @@ export async function ensureVolumesWiped(
   { jobId, volumes }: Parameters<ImageStorageActivities['ensureVolumesWiped']>[0],
 ): Promise<void> {
   const pools = await observePools(deps.libvirt);
-  for (const volume of volumes) await assertInPool(pools, volume);
-  for (const volume of volumes) {
+  const found = volumes.map((named) => volumeInPool(pools, named, `wiping ${named.path}`));
+  for (const volume of await Promise.all(found)) {
     const tomb = tombOf(volume.path, jobId);
     await quarantine(deps, volume, tomb);
     if ((await observeFile(tomb))?.identity !== volume.identity) continue;

@@ -8,11 +8,29 @@ import { refusedImage } from '../../workflows/image-failures.ts';
 import type { ImagePlan } from '../../workflows/image-schemas.ts';
 import type { NamedVolume } from '../../workflows/schemas.ts';
 import { canonical } from '../adapters/files.ts';
+import { observePoolId } from '../adapters/pool-identity.ts';
 import { isFilePool, observePools, OWN_FOLDER, poolOf, type Pool } from '../adapters/pools.ts';
 import type { Libvirt } from '../adapters/virsh.ts';
+import { onThisHost, otherStorage } from '../pool-presence.ts';
+
+/**
+ * A volume of this host's pool, with its identity here.
+ * @throws Retry `pool-away` when the pool of that name is another one here, or not mounted; Bug as
+ * below
+ */
+export async function volumeInPool(
+  pools: readonly Pool[],
+  named: NamedVolume,
+  attempted: string,
+): Promise<NamedVolume> {
+  const folder = pools.find(({ name }) => name === named.pool)?.folder;
+  const volume = await onThisHost(named, attempted, folder ?? undefined);
+  await assertInPool(pools, volume);
+  return volume;
+}
 
 /** @throws Bug unless the path itself, and not what a link leads to, lies directly in its pool. */
-export async function assertInPool(
+async function assertInPool(
   pools: readonly Pool[],
   { path, pool: name }: NamedVolume,
 ): Promise<void> {
@@ -46,6 +64,8 @@ export async function folderOf(libvirt: Libvirt, name: string): Promise<string> 
 /** The target's folder, which must be where it was when the copy was planned. */
 export async function targetOf(libvirt: Libvirt, { to }: ImagePlan): Promise<string> {
   const folder = await folderOf(libvirt, to.pool);
+  const isOther = to.id !== undefined && (await observePoolId(folder)) !== to.id;
+  if (isOther) throw otherStorage(to.pool, folder, `using pool ${to.pool}`);
   if (folder !== to.folder) throw bug(`pool ${to.pool} is not at ${to.folder}`);
   return folder;
 }

@@ -3,6 +3,7 @@ import { readFile, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { observeFlockLease } from '../../activities/adapters/flock-lease.ts';
+import { observePoolId } from '../../activities/adapters/pool-identity.ts';
 import type { OperationStatus } from '../../workflows/contract.ts';
 import { failureDetails } from '../../workflows/failures.ts';
 import { imageStatusQuery } from '../../workflows/move-contract.ts';
@@ -15,7 +16,7 @@ import { inVault, plainVolume, recordOf, removalOf, startMove } from '../support
 import { startMoveSystem, startOffScene, startRemoval, VAULT } from '../support/move-scene.ts';
 import { poolFiles } from '../support/pool-files.ts';
 import { SECOND, startSecondHost, type SecondHost } from '../support/second-host.ts';
-import { defineShutOff, diskXml } from '../support/shut-off-vm.ts';
+import { createImage, defineShutOff, diskXml } from '../support/shut-off-vm.ts';
 import type { System } from '../support/system.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
@@ -169,6 +170,32 @@ async function refusal(operation: Started, file: string): Promise<string> {
 }
 const removalOn = (volume: string) =>
   startRemoval(first, { pool: POOL, volume, format: 'qcow2' });
+
+describe('A pool whose name means other storage on the other host', () => {
+  it('has its volume deleted where it was planned, and nothing there', async () => {
+    const [own, others] = [folder('own'), join(second.host.root, 'own')];
+    await first.host.definePool('own', own);
+    await second.host.definePool('own', others);
+    const files = [own, others].map((at) => join(at, 'same.qcow2'));
+    for (const file of files) await createImage(file);
+    for (const at of [own, others]) {
+      await waitUntil(`an SPM and an id of ${at}`, async () =>
+        Boolean((await observeFlockLease(at)) && (await observePoolId(at))),
+      );
+    }
+    await first.killRole('spm');
+    const request = { pool: 'own', volume: 'same.qcow2', format: 'qcow2' as const };
+    const removal = await startRemoval(first, request);
+    await waitUntil('the other SPM to refuse it', async () => {
+      const { raw } = await removal.describe();
+      const words = raw.pendingActivities?.map(({ lastFailure }) => lastFailure?.message).join();
+      return words?.includes(`${others} is not the file system of pool own`);
+    });
+    await first.startRole('spm');
+    expect(await removal.result()).toMatchObject({ deleted: [files[0]] });
+    expect(await Promise.all([own, others].map(poolFiles))).toEqual([[], ['same.qcow2']]);
+  });
+});
 
 describe('A volume that another host uses', () => {
   it('by a VM that runs there is neither removed nor moved: the image lock tells', async () => {

@@ -3,8 +3,8 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { OWN_FOLDER } from '../../activities/adapters/pools.ts';
 
-/** The lease of the pool, and the names of its hosts. */
-const LASTING = new Set(['lease', 'hosts']);
+/** The lease and the id of the pool, and the names of its hosts. */
+const LASTING = new Set(['lease', 'id', 'hosts']);
 
 /** Sorted names, blockflow's own as `.blockflow/NAME`; without what always stays. */
 export async function poolFiles(folder: string): Promise<string[]> {
