@@ -1,47 +1,71 @@
-; The guest's disk, timer and serial port. Part of guest.asm.
-
-read_slot:
-        mov     ax, READ
-        mov     bl, 0x42
-        call    transfer
-        jc      read_slot
-        ret
-
-; ax: buffer segment, bl: int 13h function (42h read, 43h write) -> CF set on an error
-transfer:
-        mov     [packet + 6], ax
-        mov     word [packet + 4], 0
-        mov     ax, [sectors]
-        mov     [packet + 2], ax
-        mov     eax, [slot]
-        imul    eax, [stride]
-        add     eax, [region]
-        mov     [packet + 8], eax
-        mov     ah, bl
-        xor     al, al
-        mov     dl, [drive]
-        mov     si, packet
-        int     0x13
-        ret
+; The guest's timer, interrupts and serial port. Part of guest.asm.
 
 wait_tick:
-        mov     eax, [TICKS]
+        mov     eax, [ticks]
 .wait:  hlt
-        cmp     eax, [TICKS]
+        cmp     eax, [ticks]
         je      .wait
         ret
 
 timer_start:
-        mov     ebx, [pit_divisor]
-        test    ebx, ebx
-        jz      .end
+        cli
+        mov     eax, 8
+        mov     bx, timer_tick
+        call    set_vector
         mov     al, 0x34
         out     0x43, al
-        mov     al, bl
+        mov     eax, [pit_divisor]
         out     0x40, al
-        mov     al, bh
+        mov     al, ah
         out     0x40, al
-.end:   ret
+        sti
+        ret
+
+; al: interrupt line of the disk
+catch_interrupt:
+        mov     cl, al
+        and     cl, 7
+        mov     ah, 1
+        shl     ah, cl
+        not     ah
+        mov     dx, 0x21            ; the controller's mask
+        add     al, 8               ; the interrupt of line 0 is 8, that of line 8 is 70h
+        cmp     al, 16
+        jb      .unmask
+        mov     dx, 0xa1
+        add     al, 0x70 - 16
+.unmask:
+        movzx   cx, al
+        in      al, dx
+        and     al, ah
+        out     dx, al
+        mov     ax, cx
+        mov     bx, disk_interrupt
+        ; falls through
+
+; ax: interrupt, bx: its handler
+set_vector:
+        shl     ax, 2
+        mov     di, ax
+        push    ds
+        push    0
+        pop     ds
+        mov     [di], bx
+        mov     word [di + 2], 0
+        pop     ds
+        ret
+
+timer_tick:
+        push    ax
+        push    ds
+        mov     ax, DATA
+        mov     ds, ax
+        inc     dword [ticks]
+        mov     al, 0x20
+        out     0x20, al
+        pop     ds
+        pop     ax
+        iret
 
 serial_start:
         mov     dx, COM1 + 3

@@ -1,11 +1,11 @@
 ; The test guest: no operating system, only a boot sector and three more sectors of the disk
 ; under test. It boots from vda, checks what it wrote in earlier lives, and then writes stamped
-; slots for ever. A generation is acknowledged on COM1 only after int 13h has returned success.
+; slots for ever. A generation is acknowledged on COM1 only after the device has reported success.
 ;
 ;   B <newest generation> <bad sectors>   after every boot, once the whole region was read
 ;   A <generation>                        this and every earlier generation is on the disk
 ;   X <generation>                        a slot read back differs from what was written
-;   E <generation>                        int 13h failed (it is tried again)
+;   E <generation>                        the write failed (it is tried again)
 ;
 ; The layout of a sector and the parameter block are mirrored in guest-sector.ts.
 ; Built by: nasm -f bin -i <this folder>/ guest.asm
@@ -17,36 +17,13 @@ MAGIC     equ 0x57464c42            ; "BLFW"
 EXPECTED  equ 0x1000                ; segment: the sectors as they have to be
 READ      equ 0x2000                ; segment: the sectors as the disk holds them
 COM1      equ 0x3f8
-TICKS     equ 0x46c                 ; BIOS timer ticks, counted by int 8
+; Data and stack lie in other pages than the code: TCG looks for translated code at every write
+; into a page that has some, which is slow.
+DATA      equ 0x200                 ; ds: the image is copied this many paragraphs up
+STACK     equ 0x7000
+IMAGE     equ 2048                  ; bytes
 
-boot:
-        cli
-        xor     ax, ax
-        mov     ds, ax
-        mov     es, ax
-        mov     ss, ax
-        mov     sp, 0x7c00
-        cld
-        sti
-        jmp     0:.here
-.here:  mov     [drive], dl
-        mov     word [packet + 2], 3
-        mov     word [packet + 4], params
-        mov     dword [packet + 8], 1
-        mov     si, packet
-        mov     ah, 0x42
-        int     0x13
-        jc      boot.here
-        jmp     main
-
-drive:  db 0
-packet: db 16, 0                    ; int 13h disk address packet
-        dw 0                        ; sectors
-        dw 0, 0                     ; buffer: offset, segment
-        dq 0                        ; first sector
-
-        times 510 - ($ - $$) db 0
-        dw 0xaa55
+%include "boot.asm"
 
 ; ---- the parameter block: the first bytes of sector 1, patched by guest-sector.ts ----
 params:       db "BFGUEST1"
@@ -70,10 +47,12 @@ until_ack:    dd 0
 until_check:  dd 0
 random:       dd 12345
 picked:       dd 0
+ticks:        dd 0                  ; counted by our own int 8
 
 main:
         call    serial_start
         call    timer_start
+        call    disk_start
         call    find_newest
         call    count_bad
         mov     al, 'B'
@@ -239,5 +218,6 @@ count_bad:
 
 %include "sector.asm"
 %include "devices.asm"
+%include "virtio-disk.asm"
 
-        times 2048 - ($ - $$) db 0
+        times IMAGE - ($ - $$) db 0
