@@ -51,9 +51,11 @@ export async function startTemporalServer(options: ServerOptions): Promise<Tempo
     cleanup: true,
     detached: options.ownGroup ?? false,
   });
-  const ended = child.then(() => undefined);
+  // Not `child.then`: comparing the whole of execa's type takes tsc seconds.
+  const lastWords = (async () => (await child).stderr)();
+  const ended = lastWords.then(() => undefined);
   const address = `127.0.0.1:${port}`;
-  await Promise.race([untilAnswers(address), child.then(({ stderr }) => notStarted(stderr))]);
+  await Promise.race([untilAnswers(address), lastWords.then(notStarted)]);
   return {
     address,
     uiUrl: `http://127.0.0.1:${uiPort}`,

@@ -24,7 +24,7 @@ export class CommandError extends Error {
     return new CommandError(command, { stderr: text.trim().slice(-2000), stdout: text });
   }
 
-  static from(command: string, error: ExecaError): CommandError {
+  static from(command: string, error: FailedCommand): CommandError {
     const { exitCode } = error;
     return new CommandError(command, {
       stderr: String(error.stderr ?? '').trim().slice(-2000) || error.shortMessage,
@@ -33,6 +33,9 @@ export class CommandError extends Error {
     });
   }
 }
+
+/** What is used of execa's error; to compare the whole of its type takes tsc seconds. */
+type FailedCommand = Pick<ExecaError, 'exitCode' | 'stderr' | 'stdout' | 'shortMessage'>;
 
 export interface RunOptions {
   signal?: AbortSignal | undefined;
@@ -61,6 +64,6 @@ export async function run(
   } catch (error) {
     if (options.signal?.aborted) throw options.signal.reason;
     if (!(error instanceof ExecaError)) throw error;
-    throw CommandError.from([file, ...args].join(' '), error as ExecaError);
+    throw CommandError.from([file, ...args].join(' '), error);
   }
 }

@@ -116,7 +116,9 @@ export async function whileHeld<T>(path: string, use: () => Promise<T>): Promise
   const prompt = new Promise<'held'>((resolve) => {
     holder.stdout.once('data', () => resolve('held'));
   });
-  const first = await Promise.race([prompt, holder]);
+  // Not `holder` itself: comparing the whole of execa's type with a promise takes tsc seconds.
+  const ended = (async () => ({ stderr: (await holder).stderr }))();
+  const first = await Promise.race([prompt, ended]);
   if (first !== 'held') {
     if (/Failed to get .* lock/.test(first.stderr)) return null;
     throw CommandError.of(`qemu-io -f raw ${path}`, first.stderr);
@@ -125,7 +127,7 @@ export async function whileHeld<T>(path: string, use: () => Promise<T>): Promise
     return await use();
   } finally {
     holder.stdin.end();
-    await holder;
+    await ended;
   }
 }
 

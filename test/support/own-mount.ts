@@ -63,10 +63,11 @@ export async function mountOwn(
 async function freeze(path: string): Promise<() => Promise<void>> {
   const hold = 'fsfreeze --freeze "$0" && echo frozen && cat; fsfreeze --unfreeze "$0"';
   const shell = execa('sh', ['-c', hold, path], { stdin: 'pipe', buffer: false });
-  await Promise.race([once(shell.stdout, 'data'), shell]);
+  const ended = (async () => void (await shell))();
+  await Promise.race([once(shell.stdout, 'data'), ended]);
   return async () => {
     shell.stdin.end();
-    await shell;
+    await ended;
   };
 }
 
