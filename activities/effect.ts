@@ -36,6 +36,7 @@ export const imageEffectNames = [
   'image.release',
   'storage.reserve-image',
   'storage.name-volume',
+  'storage.abandon-reservation',
   'storage.unlink-copy',
   'storage.remove-reservation',
   'storage.wipe-volume',

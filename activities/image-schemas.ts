@@ -1,7 +1,8 @@
 /** Inputs and results of the activities on images, as `schemas.ts` has those of a merge. */
 import { z } from 'zod';
-import { copyImageInput, imagePlan, imagePlanOutcome } from '../workflows/image-schemas.ts';
-import { moveImageInput, poolLease, poolName, removalPlan } from '../workflows/image-schemas.ts';
+import { copyImageInput, copyTarget, imagePlan } from '../workflows/image-schemas.ts';
+import { imagePlanOutcome } from '../workflows/image-schemas.ts';
+import { moveImageInput, poolLease, removalPlan } from '../workflows/image-schemas.ts';
 import { removeImageInput, reservation } from '../workflows/image-schemas.ts';
 import type { ImageHostActivities, ImageStorageActivities } from '../workflows/move-contract.ts';
 import { namedVolume, sizeBytes, uuid, volumePath } from '../workflows/schemas.ts';
@@ -53,7 +54,10 @@ export const imageHostSchemas = {
     result: z.union([outcome('switched'), outcome('not-switched').extend({ reason })]),
   },
   awaitPool: {
-    input: z.strictObject({ pool: poolName, folder: volumePath, jobId: uuid }),
+    input: z.strictObject({
+      ...{ to: copyTarget, jobId: uuid },
+      until: z.enum(['reserved', 'mounted']),
+    }),
     result: nothing,
   },
   ensureImageReleased: { input: z.strictObject({ jobId: uuid }), result: nothing },
@@ -72,14 +76,23 @@ export const imageHostSchemas = {
 } satisfies Schemas<ImageHostActivities>;
 
 export const imageStorageSchemas = {
-  ensureImageReserved: { input: reservation, result: nothing },
+  ensureImageReserved: {
+    input: reservation,
+    result: z.strictObject({ outcome: z.enum(['reserved', 'gone']) }),
+  },
   ensureImageNamed: {
     input: job,
     result: z.union([outcome('named'), outcome('taken').extend({ path: volumePath })]),
   },
   ensureReservationAbsent: {
-    input: z.strictObject({ pool: poolName, jobId: uuid, targets: z.enum(['keep', 'delete']) }),
-    result: z.strictObject({ deleted: z.array(volumePath) }),
+    input: z.strictObject({
+      ...{ to: copyTarget, jobId: uuid, targets: z.enum(['keep', 'delete']) },
+      owners: z.array(uuid).nullable(),
+    }),
+    result: z.strictObject({
+      outcome: z.enum(['removed', 'kept']),
+      ...{ deleted: z.array(volumePath), regainedBytes: sizeBytes },
+    }),
   },
   ensureVolumesWiped: {
     input: z.strictObject({ jobId: uuid, volumes: z.array(namedVolume) }),

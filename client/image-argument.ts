@@ -53,10 +53,11 @@ export function parseVmOrOperation(first: string, second?: string): { vm: string
   return volume ?? parseVmOrDisk(first, second);
 }
 
-/** `POOL/VOLUME`, or `POOL/VOLUME/removal`, as which a move deletes its source. */
+/** `POOL/VOLUME`, or with what `removalId` adds: as which a move deletes what it leaves. */
 function splitVolume(name: string): DiskArgument | null {
   const slash = name.indexOf('/');
   const [vm, disk] = [name.slice(0, slash), name.slice(slash + 1)];
-  const isNamed = fileName.safeParse(disk.replace(/\/removal$/, '')).success;
+  const volume = disk.replace(/\/(?:removal|undo\/[0-9a-f-]{36})$/, '');
+  const isNamed = fileName.safeParse(volume).success;
   return isNamed && poolName.safeParse(vm).success && disk.includes('.') ? { vm, disk } : null;
 }

@@ -8,20 +8,22 @@
  * Steps 1 to 5 are those of MoveImage (see there for what is durable). Then the hold and the
  * reservation are gone.
  *
- * Cancel: until the copies have their names they go, and the source is exactly what it was; then it
+ * Cancel or failure: until the copies have their names they go, as those of a move; then a cancel
  * is refused. Invariants: I6, I9, I10, I14, I15, I17.
  */
 import { CancellationScope, uuid4 } from '@temporalio/workflow';
 import { mebibytes } from './details.ts';
 import { retry } from './failures.ts';
-import { discard, planTransfer, untilNamed } from './image-copying.ts';
-import { openImageOperation, passPointOfNoReturn, runImageOperation } from './image-operation.ts';
+import { discardOwn, planTransfer, removeReservation } from './image-copying.ts';
+import { undoOnFailure, untilNamed } from './image-copying.ts';
+import { beginAnew, openImageOperation, passPointOfNoReturn } from './image-operation.ts';
+import { runImageOperation } from './image-operation.ts';
 import type { ImageOperation } from './image-operation.ts';
 import type { CopyImageInput, ImagePlan, TransferResult } from './image-schemas.ts';
 import { copyWords } from './image-words.ts';
 import { copyRequest } from './request-check.ts';
 
-const BEFORE = 'the copies are removed, the source stays exactly as it is';
+const BEFORE = 'the source stays as it is, a workflow of its own deletes the copies';
 const AFTER = 'refused: the copy is there';
 
 export async function CopyImage(request: CopyImageInput): Promise<TransferResult> {
@@ -33,7 +35,7 @@ export async function CopyImage(request: CopyImageInput): Promise<TransferResult
     cancel: { before: BEFORE, after: AFTER },
   });
   const after = (result: TransferResult) => result.chainAfter;
-  return runImageOperation(op, { kind: 'copied', after, body: () => copy(op, input) });
+  return runImageOperation(op, { after, body: () => copy(op, input) });
 }
 
 const ATTEMPTS = 3;
@@ -45,10 +47,10 @@ async function copy(op: ImageOperation, input: CopyImageInput): Promise<Transfer
     const { plan } = planned;
     const again = await untilNamed(op, plan, input);
     if (again === null) {
-      passPointOfNoReturn(op, AFTER);
+      await undoOnFailure(op, plan, () => Promise.resolve(passPointOfNoReturn(op, AFTER)));
       return CancellationScope.nonCancellable(() => finishCopy(op, plan, input));
     }
-    await CancellationScope.nonCancellable(() => discard(op, plan, op.jobId));
+    await discardOwn(op, plan);
     if (attempt === ATTEMPTS) {
       throw retry('command-failed', {
         attempted: `copying ${op.id}`,
@@ -56,8 +58,7 @@ async function copy(op: ImageOperation, input: CopyImageInput): Promise<Transfer
         next: 'Keep the VM down and its disk unwritten, then repeat the request',
       });
     }
-    op.jobId = uuid4();
-    op.enter('planning', { note: again });
+    beginAnew(op, again);
   }
 }
 
@@ -67,10 +68,8 @@ async function finishCopy(
   input: CopyImageInput,
 ): Promise<TransferResult> {
   const { jobId } = op;
-  const { pool } = plan.to;
   await op.host('ensureImageReleased', { jobId }, 'let go of the source and the copies');
-  const tidy = { pool, jobId, targets: 'keep' as const };
-  await op.spm(pool)('ensureReservationAbsent', tidy, `remove the reservation in pool ${pool}`);
+  await removeReservation(op, { plan, jobId }, 'keep', 'the reservation');
   const chainAfter = plan.volumes.map((volume) => `${plan.to.folder}/${volume.name}`);
   const size = `${plan.volumes.length} volume(s), ${mebibytes(plan.totalBytes)}`;
   return {

@@ -3,6 +3,7 @@
  * undone.
  */
 import { CancellationScope } from '@temporalio/workflow';
+import { deleteCopies } from './detached-removal.ts';
 import { mebibytes } from './details.ts';
 import { retry } from './failures.ts';
 import { refusedImage } from './image-failures.ts';
@@ -10,7 +11,7 @@ import type { ImageOperation } from './image-operation.ts';
 import type { ImagePlan, ImagePlanOutcome, ImageVolume } from './image-schemas.ts';
 import { assertUnusedElsewhere } from './other-hosts.ts';
 import { withTargetPool } from './pool-waiting.ts';
-import type { CopyFailure, ImageJob, PlanRequest, VolumeJob } from './move-contract.ts';
+import type { CopiesJob, CopyFailure, ImageJob, PlanRequest, VolumeJob } from './move-contract.ts';
 
 export type Planned = Exclude<ImagePlanOutcome, { kind: 'no-space' }>;
 
@@ -41,7 +42,7 @@ function askOthers(op: ImageOperation, plan: ImagePlan): Promise<void> {
 }
 
 async function adopt(op: ImageOperation, plan: ImagePlan): Promise<void> {
-  if (plan.adopted) op.jobId = plan.adopted;
+  if (plan.adopted) op.jobId = plan.adopted.jobId;
   op.enter(op.status.phase, {
     jobId: op.jobId,
     chainBefore: plan.volumes.map((volume) => volume.path),
@@ -50,7 +51,7 @@ async function adopt(op: ImageOperation, plan: ImagePlan): Promise<void> {
     ...(plan.adopted ? { note: 'adopted what an earlier run of blockflow left' } : {}),
   });
   for (const jobId of plan.leftovers) await discard(op, plan, jobId);
-  for (const jobId of plan.usedLeftovers ?? []) await discard(op, plan, jobId, 'keep');
+  for (const jobId of plan.usedLeftovers) await discard(op, plan, jobId, 'keep');
 }
 
 interface Options {
@@ -58,7 +59,7 @@ interface Options {
 }
 
 /**
- * 2 to 5. Whatever ends it early, a cancel too, the copies go and the source is as it was.
+ * 2 to 5. Whatever ends it early, a cancel too, the source is as it was, and the copies go.
  * @returns why it must be planned again; null when the copies have their final names
  */
 export async function untilNamed(
@@ -68,10 +69,10 @@ export async function untilNamed(
 ): Promise<string | null> {
   const job: ImageJob = { plan, jobId: op.jobId };
   return undoOnFailure(op, plan, async () => {
-    op.truth = 'the source is untouched, its copies were removed';
     const again = await copyAll(op, job, options);
     if (again !== null) return again;
-    if (options.verify === 'full') await verifyAll(op, job);
+    const differs = options.verify === 'full' ? await verifyAll(op, job) : null;
+    if (differs !== null) return differs;
     await nameCopies(op, job);
     return null;
   });
@@ -84,9 +85,10 @@ async function copyAll(
 ): Promise<string | null> {
   const { plan, jobId } = job;
   op.enter('reserving');
-  const reservation = { jobId, workflow: op.id, plan };
+  const reservation = { jobId, owner: op.owner, workflow: op.id, plan };
   const summary = `reserve ${plan.volumes.length} volume(s) in pool ${plan.to.pool}`;
-  await op.spm(plan.to.pool)('ensureImageReserved', reservation, summary); // 2
+  const reserved = await op.spm(plan.to.pool)('ensureImageReserved', reservation, summary); // 2
+  if (reserved.outcome === 'gone') return 'what an earlier run left is being deleted';
   const held = await op.host('ensureImageHeld', job, 'hold the source: nobody can write to it');
   if (held.outcome === 'changed') return held.reason;
   if (held.outcome === 'in-use') throw inUse(op, held.reason);
@@ -130,15 +132,18 @@ function changedOrThrow(op: ImageOperation, { outcome, reason }: CopyFailure): s
   throw outcome === 'in-use' ? inUse(op, reason) : copyFailed(op, reason);
 }
 
-async function verifyAll(op: ImageOperation, job: ImageJob): Promise<void> {
+/** @returns why it must be planned again: an earlier run may have failed with just this copy */
+async function verifyAll(op: ImageOperation, job: ImageJob): Promise<string | null> {
   op.enter('verifying');
   for (const [at, volume] of job.plan.volumes.entries()) {
     const summary = `compare ${volume.path} with its copy`;
     const { same, reason } = await withTargetPool(op, job, () =>
       op.host('ensureVolumeVerified', { ...job, at }, summary), // 4
     );
+    if (!same && job.plan.adopted) return reason;
     if (!same) throw copyFailed(op, reason);
   }
+  return null;
 }
 
 async function nameCopies(op: ImageOperation, job: ImageJob): Promise<void> {
@@ -160,7 +165,7 @@ async function nameCopies(op: ImageOperation, job: ImageJob): Promise<void> {
   });
 }
 
-/** The scope that can be undone. */
+/** The scope that can be undone: by a workflow of its own, for which nobody waits. */
 export async function undoOnFailure<T>(
   op: ImageOperation,
   plan: ImagePlan,
@@ -170,29 +175,53 @@ export async function undoOnFailure<T>(
     return await body();
   } catch (error) {
     const { part } = op;
-    await CancellationScope.nonCancellable(async () => {
-      op.enter('cancelling');
-      await discard(op, plan, op.jobId).catch((failed: unknown) => {
-        op.truth = `the source is untouched, its copies could not be removed: ${String(failed)}`;
-      });
-    });
+    await CancellationScope.nonCancellable(() => undo(op, plan));
     op.part = part;
     throw error;
   }
 }
 
+async function undo(op: ImageOperation, plan: ImagePlan): Promise<void> {
+  op.enter('cancelling');
+  try {
+    await release(op, op.jobId);
+    op.truth = `the source is untouched, ${await deleteCopies(op, plan)} deletes its copies`;
+  } catch (failed) {
+    op.truth = `the source is untouched, its copies are not deleted: ${String(failed)}`;
+  }
+}
+
+/** What was copied in vain, before it is planned again. A cancel leaves it to the undo. */
+export const discardOwn = (op: ImageOperation, plan: ImagePlan): Promise<void> =>
+  undoOnFailure(op, plan, () => discard(op, plan, op.jobId));
+
 /** Ends a job's daemon, and with it copy and hold; then its copies go, under whatever name. */
-export async function discard(
+async function discard(
   op: ImageOperation,
   plan: ImagePlan,
   jobId: string,
   targets: 'delete' | 'keep' = 'delete',
 ): Promise<void> {
-  await op.host('ensureImageReleased', { jobId }, 'end the copy, let go of the source');
-  const { pool } = plan.to;
+  await release(op, jobId);
   const what = targets === 'delete' ? 'the copies' : 'the reservation of copies in use';
-  const summary = `remove ${what} from pool ${pool}`;
-  await op.spm(pool)('ensureReservationAbsent', { pool, jobId, targets }, summary);
+  await removeReservation(op, { plan, jobId }, targets, what);
+}
+
+const release = (op: ImageOperation, jobId: string) =>
+  op.host('ensureImageReleased', { jobId }, 'end the copy, let go of the source');
+
+/** After it, only the final names of the copies are left, or nothing. */
+export async function removeReservation(
+  op: ImageOperation,
+  job: CopiesJob,
+  targets: 'delete' | 'keep',
+  what: string,
+): Promise<void> {
+  const { plan, jobId } = job;
+  const input = { to: plan.to, jobId, targets, owners: null };
+  const summary = `remove ${what} from pool ${plan.to.pool}`;
+  const remove = () => op.spm(plan.to.pool)('ensureReservationAbsent', input, summary);
+  await withTargetPool(op, job, remove, 'mounted');
 }
 
 function inUse(op: ImageOperation, reason: string) {

@@ -5,10 +5,12 @@
 import {
   CancellationScope,
   CancelledFailure,
+  ContinueAsNew,
   isCancellation,
   setCurrentDetails,
   setHandler,
   upsertSearchAttributes,
+  uuid4,
   workflowInfo,
 } from '@temporalio/workflow';
 import { auditLog, hostAgent, spmAgent, type Call } from './agents.ts';
@@ -34,6 +36,8 @@ export interface ImageOperation {
   id: string;
   image: ImageRef;
   jobId: string;
+  /** Under which this run has its reservations: an id of its own, also in the job of an earlier. */
+  owner: string;
   status: ImageStatus;
   /** The request in words. */
   words: string;
@@ -99,6 +103,7 @@ export function openImageOperation(opening: Opening): ImageOperation {
     tell({ away: who && `${who} (since ${new Date().toISOString()})` });
   const op: ImageOperation = {
     ...{ id: imageId(image), image, jobId: opening.jobId, status, words: opening.words },
+    owner: opening.jobId,
     ...{ requestedBy: opening.requestedBy, part: 'plan', truth: 'nothing was done', refusal: null },
     host: hostAgent(host, away),
     hostAt: otherHosts(away),
@@ -134,6 +139,13 @@ async function setBandwidth(op: ImageOperation, bandwidthBytesPerSecond: number)
   return running ? words : `${words}, from the next volume on`;
 }
 
+/** A copy that begins anew has a reservation of its own. */
+export function beginAnew(op: ImageOperation, note: string): void {
+  op.jobId = uuid4();
+  op.owner = op.jobId;
+  op.enter('planning', { note });
+}
+
 /**
  * From here on the operation only goes forward.
  * @throws CancelledFailure when a cancel came that nobody has heard yet
@@ -154,20 +166,21 @@ export function refuseLateCancel(op: ImageOperation, meaning: string): void {
  * Runs an operation from its first audit event to its last; a failure tells which part failed and
  * what is true.
  */
-export async function runImageOperation<T extends { summary: string; outcome: string }>(
+export async function runImageOperation<T extends { summary: string; outcome: AuditEvent['kind'] }>(
   op: ImageOperation,
-  success: { kind: AuditEvent['kind']; body: () => Promise<T>; after: (result: T) => string[] },
+  success: { body: () => Promise<T>; after: (result: T) => string[] },
 ): Promise<T> {
   try {
     await op.record('started', op.words);
     const result = await success.body();
     await op.refusal;
     await CancellationScope.nonCancellable(() =>
-      op.record(success.kind, result.summary, success.after(result)),
+      op.record(result.outcome, result.summary, success.after(result)),
     );
     finish(op, result.summary, result.outcome);
     return result;
   } catch (error) {
+    if (error instanceof ContinueAsNew) throw error;
     throw await CancellationScope.nonCancellable(() => recordFailure(op, error));
   } finally {
     await everyUpdateAnswered();

@@ -58,6 +58,13 @@ const transfer = {
 export const moveImageInput = z.strictObject({ ...transfer, wipe: z.boolean().default(false) });
 export const copyImageInput = z.strictObject({ ...transfer, name: fileName.optional() });
 
+/** Where copies are made; by its device one sees whether its file system is mounted. */
+export const copyTarget = z.strictObject({
+  pool: poolName,
+  folder: volumePath,
+  identity: fileIdentity,
+});
+
 export const removeImageInput = z.strictObject({
   host: hostName,
   pool: poolName,
@@ -68,6 +75,11 @@ export const removeImageInput = z.strictObject({
    * The volumes that a move left behind, whose record it has switched; null: the chain of `volume`.
    */
   left: z.strictObject({ jobId: uuid, volumes: z.array(namedVolume) }).nullable().default(null),
+  /** The copies that a move or a copy made in vain, while they are still one of these owners'. */
+  copies: z
+    .strictObject({ jobId: uuid, owners: z.array(uuid).min(1), to: copyTarget })
+    .nullable()
+    .default(null),
   requestedBy: plainText.default('unknown'),
 });
 
@@ -96,8 +108,7 @@ export const imagePlan = z.strictObject({
   host: hostName,
   /** Whose record is switched; null for a copy and for an image of no VM. */
   vm: z.strictObject({ name: vmName, uuid, disk: diskTarget }).nullable(),
-  /** With the id of the pool, where it has one. */
-  to: z.strictObject({ pool: poolName, folder: volumePath, id: uuid.optional() }),
+  to: copyTarget,
   /** Base-most first. */
   volumes: z.array(imageVolume).min(1),
   /** libvirt's snapshots whose metadata must follow, parents first. */
@@ -106,15 +117,15 @@ export const imagePlan = z.strictObject({
   spaceNeededBytes: sizeBytes,
   spaceFreeBytes: sizeBytes,
   /** What an earlier run reserved, which this one goes on with. */
-  adopted: uuid.nullable(),
+  adopted: z.strictObject({ jobId: uuid, owner: uuid }).nullable(),
   /** Reservations of earlier runs that are of no use any more. */
   leftovers: z.array(uuid),
-  /** Those whose copies are in use by now: the copies stay. Older agents do not say. */
-  usedLeftovers: z.array(uuid).optional(),
+  /** Those whose copies are in use by now: the copies stay. */
+  usedLeftovers: z.array(uuid),
   /** True when the record names the copies already, and only the source's deletion remains. */
   switched: z.boolean(),
   /** Other hosts that share the pools of a moved image: they are asked who uses it. */
-  sharedWith: z.array(hostName).optional(),
+  sharedWith: z.array(hostName),
 });
 
 export const imagePlanOutcome = z.discriminatedUnion('kind', [
@@ -129,11 +140,12 @@ export const imagePlanOutcome = z.discriminatedUnion('kind', [
 ]);
 
 /**
- * `.blockflow/<job>/job.json` in the target pool: whose reservation it is, for the next run after a
- * terminate.
+ * `.blockflow/<job>/<owner>.json` in the target pool: whose reservation it is, for the next run
+ * after a terminate. The owner is one run of the workflow, by an id of its own.
  */
 export const reservation = z.strictObject({
   jobId: uuid,
+  owner: uuid,
   workflow: plainText,
   plan: imagePlan,
 });
@@ -142,7 +154,7 @@ export const removalPlan = z.strictObject({
   volumes: z.array(namedVolume),
   totalBytes: sizeBytes,
   /** As in a plan of a move. */
-  sharedWith: z.array(hostName).optional(),
+  sharedWith: z.array(hostName),
 });
 
 export const transferResult = z.strictObject({
@@ -153,13 +165,14 @@ export const transferResult = z.strictObject({
   chainAfter: z.array(volumePath),
   copiedBytes: sizeBytes,
   verified: z.boolean(),
-  /** Workflow that deletes the source; null for a copy. */
+  /** Workflow that deletes the source; null for a copy, and when it could not be started. */
   removal: z.string().nullable(),
   warnings: z.array(z.string()),
 });
 
 export const removeImageResult = z.strictObject({
-  outcome: z.literal('removed'),
+  /** `kept`: copies made in vain, with which a repeated request goes on. */
+  outcome: z.enum(['removed', 'kept']),
   summary: z.string(),
   deleted: z.array(volumePath),
   regainedBytes: sizeBytes,

@@ -32,4 +32,6 @@ export const copyWords = (input: CopyImageInput) =>
   ].join(' ');
 
 export const removeWords = (input: RemoveImageInput) =>
-  [`rm ${input.pool}/${input.volume}`, ...wiping(input)].join(' ');
+  input.copies
+    ? `delete what job ${input.copies.jobId} has copied to ${input.pool}/${input.volume}`
+    : [`rm ${input.pool}/${input.volume}`, ...wiping(input)].join(' ');

@@ -15,6 +15,16 @@ import type { NamedVolume } from './schemas.ts';
 export const imageId = (image: ImageRef) =>
   image.kind === 'disk' ? operationId(image) : `${image.pool}/${image.volume}`;
 
+/**
+ * A removal's id: the image's own; for what a move left, which is deleted while the next operation
+ * may run, one of its own.
+ */
+export function removalId({ pool, volume, left, copies }: RemoveImageInput): string {
+  const id = `${pool}/${volume}`;
+  if (copies) return `${id}/undo/${copies.owners[0]}`;
+  return left ? `${id}/removal` : id;
+}
+
 /** What a failure names: which part of the operation it was that failed. */
 export type ImagePart = 'plan' | 'copy' | 'verify' | 'switch' | 'delete source' | 'delete target';
 
@@ -24,6 +34,11 @@ export type PlanRequest =
 
 export interface ImageJob {
   plan: ImagePlan;
+  jobId: string;
+}
+/** What is known of copies without the rest of their plan. */
+export interface CopiesJob {
+  plan: Pick<ImagePlan, 'to'>;
   jobId: string;
 }
 /** One volume of the image, by its place in the plan. */
@@ -53,6 +68,27 @@ export interface VolumeUse {
   by: string;
 }
 
+export interface AwaitedPool {
+  to: ImagePlan['to'];
+  jobId: string;
+  until: 'reserved' | 'mounted';
+}
+
+export interface UnwantedReservation {
+  to: ImagePlan['to'];
+  jobId: string;
+  /** The copies stay under their final names, or go too. */
+  targets: 'keep' | 'delete';
+  /** Nothing is deleted that is none of theirs; null: whoever has it. */
+  owners: string[] | null;
+}
+/** `kept`: another run has adopted it. */
+export interface ReservationEnd {
+  outcome: 'removed' | 'kept';
+  deleted: string[];
+  regainedBytes: number;
+}
+
 /** Activities of the host agent on images. */
 export interface ImageHostActivities {
   observeImagePlan(request: PlanRequest): Promise<ImagePlanOutcome>;
@@ -68,8 +104,8 @@ export interface ImageHostActivities {
   ensureRecordSwitched(
     job: ImageJob,
   ): Promise<{ outcome: 'switched' } | { outcome: 'not-switched'; reason: string }>;
-  /** Until the target pool is there again. */
-  awaitPool(input: { pool: string; folder: string; jobId: string }): Promise<void>;
+  /** Until the target pool holds the reservation again, or one sees that it does not. */
+  awaitPool(input: AwaitedPool): Promise<void>;
   ensureImageReleased(input: { jobId: string }): Promise<void>;
   observeRemovalPlan(input: RemoveImageInput): Promise<RemovalPlan>;
   /** Asked by an operation of another host. */
@@ -80,16 +116,12 @@ export interface ImageHostActivities {
 
 /** Activities of the SPM agent of a pool on images. */
 export interface ImageStorageActivities {
-  ensureImageReserved(input: Reservation): Promise<void>;
+  /** `gone`: the reservation that was to be adopted is being deleted. */
+  ensureImageReserved(input: Reservation): Promise<{ outcome: 'reserved' | 'gone' }>;
   ensureImageNamed(
     job: ImageJob,
   ): Promise<{ outcome: 'named' } | { outcome: 'taken'; path: string }>;
-  /** `targets`: the copies stay under their final names, or go too. */
-  ensureReservationAbsent(input: {
-    pool: string;
-    jobId: string;
-    targets: 'keep' | 'delete';
-  }): Promise<{ deleted: string[] }>;
+  ensureReservationAbsent(input: UnwantedReservation): Promise<ReservationEnd>;
   ensureVolumesWiped(input: { jobId: string; volumes: NamedVolume[] }): Promise<void>;
 }
 

@@ -4,7 +4,7 @@
  *
  *   planning ─ reserving ─ copying ─ verifying ─ naming ─ switching ─ finished
  *      │                     └─ waiting for the pool          └── RemoveImage of the source
- *      └─ waiting for space
+ *      └─ waiting for space  └── RemoveImage of the copies, when it is undone
  *
  * Steps, and what is durable when each is done:
  *  1. plan     nothing outside; the plan is in the history. Refuses early.
@@ -23,30 +23,27 @@
  *  8. delete   RemoveImage of the source has been started; then the reservation is gone. Then the
  *              report.
  *
- * Cancel: before 6 the copies go and the source is exactly what it was; after it, it is refused and
- * the move completed. Terminate: the next request finds the reservation and goes on from there.
+ * Cancel or failure: before 6 the source is exactly what it was, and RemoveImage of the copies is
+ * started, which nobody waits for; after it, a cancel is refused and the move completed. Terminate:
+ * the next request finds the reservation and goes on from there.
  * Invariants: I3 (RemoveImage proves), I6 (every step observes first), I8, I9, I10, I14 (3, 4), I15
  * (1, 3), I17.
  */
-import {
-  CancellationScope,
-  ChildWorkflowCancellationType,
-  ParentClosePolicy,
-  startChild,
-  uuid4,
-} from '@temporalio/workflow';
-import { searchAttributes } from './contract.ts';
+import { CancellationScope, uuid4 } from '@temporalio/workflow';
+import { deleteSource } from './detached-removal.ts';
 import { mebibytes } from './details.ts';
 import { retry } from './failures.ts';
-import { discard, planTransfer, undoOnFailure, untilNamed } from './image-copying.ts';
-import { openImageOperation, passPointOfNoReturn, runImageOperation } from './image-operation.ts';
+import { discardOwn, planTransfer, removeReservation } from './image-copying.ts';
+import { undoOnFailure, untilNamed } from './image-copying.ts';
+import { beginAnew, openImageOperation, passPointOfNoReturn } from './image-operation.ts';
+import { runImageOperation } from './image-operation.ts';
 import type { ImageOperation } from './image-operation.ts';
 import type { ImagePlan, MoveImageInput, TransferResult } from './image-schemas.ts';
 import { moveWords } from './image-words.ts';
 import type { ImageJob } from './move-contract.ts';
 import { moveRequest } from './request-check.ts';
 
-const BEFORE = 'the copies are removed, the source stays exactly as it is';
+const BEFORE = 'the source stays as it is, a workflow of its own deletes the copies';
 const AFTER = 'refused: the record names the copies, so the move is completed';
 
 export async function MoveImage(request: MoveImageInput): Promise<TransferResult> {
@@ -58,7 +55,7 @@ export async function MoveImage(request: MoveImageInput): Promise<TransferResult
     cancel: { before: BEFORE, after: AFTER },
   });
   const after = (result: TransferResult) => result.chainAfter;
-  return runImageOperation(op, { kind: 'moved', after, body: () => move(op, input) });
+  return runImageOperation(op, { after, body: () => move(op, input) });
 }
 
 /**
@@ -74,10 +71,9 @@ async function move(op: ImageOperation, input: MoveImageInput): Promise<Transfer
     if (plan.switched) return forwardOnly(() => finishMove(op, plan, input));
     const again = (await untilNamed(op, plan, input)) ?? (await switchRecord(op, plan)); // 2-6
     if (again === null) return forwardOnly(() => finishMove(op, plan, input)); // 7-8
-    await forwardOnly(() => discard(op, plan, op.jobId));
+    await discardOwn(op, plan);
     if (attempt === ATTEMPTS) throw unquiet(op, again);
-    op.jobId = uuid4();
-    op.enter('planning', { note: again });
+    beginAnew(op, again);
   }
 }
 
@@ -115,50 +111,28 @@ async function finishMove(
   if (plan.switched) await op.host('ensureRecordSwitched', { plan, jobId }, 'complete the switch');
   await op.host('ensureImageReleased', { jobId }, 'let go of the source and the copies'); // 7
   const removal = await startRemoval(op, plan, input); // 8
-  const { pool } = plan.to;
-  const tidy = { pool, jobId, targets: 'keep' as const };
-  await op.spm(pool)('ensureReservationAbsent', tidy, `remove the reservation in pool ${pool}`);
+  await removeReservation(op, { plan, jobId }, 'keep', 'the reservation');
+  const size = `${plan.volumes.length} volume(s), ${mebibytes(plan.totalBytes)}`;
+  const source = removal.id ? `${removal.id} deletes the source` : 'the source is still there';
   return {
     outcome: 'moved',
-    summary: `moved ${op.id} to pool ${pool}: ${plan.volumes.length} volume(s), ${mebibytes(
-      plan.totalBytes,
-    )}; ${removal.id} deletes the source`,
+    summary: `moved ${op.id} to pool ${plan.to.pool}: ${size}; ${source}`,
     jobId,
     chainBefore: plan.volumes.map((volume) => volume.path),
     chainAfter: plan.volumes.map((volume) => `${plan.to.folder}/${volume.name}`),
     copiedBytes: plan.totalBytes,
     verified: input.verify === 'full',
     removal: removal.id,
-    warnings: removal.warning ? [removal.warning] : [],
+    warnings: removal.warnings,
   };
 }
 
 /** The source's deletion, which never fails the move. */
 async function startRemoval(op: ImageOperation, plan: ImagePlan, input: MoveImageInput) {
-  const top = plan.volumes.at(-1) as ImagePlan['volumes'][number];
-  const volume = top.path.slice(top.path.lastIndexOf('/') + 1);
-  // Not the image's own id: a move of an image of no VM has that itself.
-  const id = `${top.pool}/${volume}/removal`;
-  const volumes = plan.volumes.map(({ path, pool, identity }) => ({ path, pool, identity }));
-  const { host, wipe, requestedBy } = input;
-  const left = { jobId: op.jobId, volumes };
-  const removal = { host, pool: top.pool, volume, format: top.format, wipe, left, requestedBy };
   try {
-    await startChild('RemoveImage', {
-      workflowId: id,
-      args: [removal],
-      parentClosePolicy: ParentClosePolicy.ABANDON,
-      cancellationType: ChildWorkflowCancellationType.ABANDON,
-      typedSearchAttributes: [
-        { key: searchAttributes.vm, value: top.pool },
-        { key: searchAttributes.disk, value: volume },
-        { key: searchAttributes.host, value: host },
-        { key: searchAttributes.operation, value: 'RemoveImage' },
-      ],
-    });
-    return { id, warning: null };
+    return { id: await deleteSource(op, plan, input), warnings: [] };
   } catch (error) {
-    return { id, warning: `the deletion of the source was not started: ${String(error)}` };
+    return { id: null, warnings: [`the deletion of the source was not started: ${String(error)}`] };
   }
 }
 

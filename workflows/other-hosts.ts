@@ -9,8 +9,7 @@ import type { NamedVolume } from './schemas.ts';
 
 interface Question {
   attempted: string;
-  /** Undefined in a plan of an agent that was older. */
-  hosts: readonly string[] | undefined;
+  hosts: readonly string[];
   volumes: readonly NamedVolume[];
 }
 
@@ -35,7 +34,7 @@ export async function assertUnusedElsewhere(
   { attempted, hosts, volumes }: Question,
 ): Promise<void> {
   const named = volumes.map(({ path, pool, identity }) => ({ path, pool, identity }));
-  for (const host of hosts ?? []) {
+  for (const host of hosts) {
     const summary = `ask host ${host} who uses ${named.length} volume(s)`;
     const [use] = await agentOf(host)('observeUses', { volumes: named }, summary);
     if (!use) continue;

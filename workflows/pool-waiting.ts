@@ -1,13 +1,14 @@
 /** Steps that write to the target pool, which may go away and come back meanwhile. */
 import { failureDetails } from './failures.ts';
 import type { ImageOperation } from './image-operation.ts';
-import type { ImageJob } from './move-contract.ts';
+import type { AwaitedPool, CopiesJob } from './move-contract.ts';
 
 /** Runs a step; while the target pool is away, tells so, and waits. */
 export async function withTargetPool<T>(
   op: ImageOperation,
-  { plan, jobId }: ImageJob,
+  { plan: { to }, jobId }: CopiesJob,
   step: () => Promise<T>,
+  until: AwaitedPool['until'] = 'reserved',
 ): Promise<T> {
   for (;;) {
     const { phase } = op.status;
@@ -18,8 +19,8 @@ export async function withTargetPool<T>(
       if (details?.code !== 'pool-away') throw error;
       op.enter('waiting for the pool', { note: `${details.now}. ${details.next}` });
     }
-    const { pool, folder } = plan.to;
-    await op.host('awaitPool', { pool, folder, jobId }, `wait for the file system of pool ${pool}`);
+    const words = `wait for the file system of pool ${to.pool}`;
+    await op.host('awaitPool', { to, jobId, until }, words);
     op.enter(phase, { note: null });
   }
 }

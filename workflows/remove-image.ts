@@ -1,22 +1,26 @@
 /**
  * RemoveImage: deletes an image with all its volumes from storage; no record is touched. Refused
- * while anything refers to it. A move starts it for the source that it leaves behind, and does not
- * wait for it.
+ * while anything refers to it. A move starts it for the source that it leaves behind, a move or a
+ * copy for the copies that it made in vain; nobody waits for it.
  *
  *   planning ─ [wiping] ─ deleting ─ finished
- *      └─ waiting for the disk: only what a move left, while somebody still uses it
+ *      ├─ waiting for the disk: only what was left, while somebody still uses it
+ *      └─ waiting for the pool: only copies
  *
  * Steps, and what is durable when each is done:
  *  1. plan    nothing; proven that no domain, snapshot or other chain names a volume, on no host
  *             that shares a pool of them, and nobody has one open (I3).
  *  2. wipe    POINT OF NO RETURN with `--wipe`: the volumes are out of sight, and overwritten.
- *  3. delete  POINT OF NO RETURN: the volumes are gone, by the SPM agents of their pools.
+ *  3. delete  POINT OF NO RETURN: the volumes are gone, by the SPM agents of their pools. Of copies
+ *             first the reservation is abandoned, unless a repeated request has adopted it.
  *
  * Cancel: before the point of no return the image is untouched; after it, it is refused and the
- * removal completed. Invariants: I3 (1 and, by identity and lock, each deletion), I6, I8, I9, I16,
+ * removal completed. Of copies it only ends the trying: the next request finds what is left.
+ * Invariants: I3 (1 and, by identity and lock, each deletion), I6, I8, I9, I16,
  * I17.
  */
-import { CancellationScope, isCancellation, sleep, uuid4 } from '@temporalio/workflow';
+import { CancellationScope, continueAsNew, isCancellation } from '@temporalio/workflow';
+import { sleep, uuid4, workflowInfo } from '@temporalio/workflow';
 import { mebibytes } from './details.ts';
 import { failureDetails } from './failures.ts';
 import { openImageOperation, passPointOfNoReturn, runImageOperation } from './image-operation.ts';
@@ -24,28 +28,31 @@ import type { ImageOperation } from './image-operation.ts';
 import type { RemovalPlan, RemoveImageInput, RemoveImageResult } from './image-schemas.ts';
 import { removeWords } from './image-words.ts';
 import { assertUnusedElsewhere } from './other-hosts.ts';
+import { withTargetPool } from './pool-waiting.ts';
 import { removeRequest } from './request-check.ts';
 
 const BEFORE = 'the image stays as it is';
+const COPIES_STAY = 'the copies stay until the move or copy is requested again';
 const AFTER = 'refused: the deletion has begun, so it is completed';
 
 export async function RemoveImage(request: RemoveImageInput): Promise<RemoveImageResult> {
   const input = removeRequest(request);
-  const { pool, volume, format, host, requestedBy, left } = input;
+  const { pool, volume, format, host, requestedBy } = input;
+  const jobId = (input.left ?? input.copies)?.jobId ?? uuid4();
   const image = { kind: 'volume', pool, volume, format } as const;
   const op = openImageOperation({
-    ...{ operation: 'RemoveImage', image, host, jobId: left?.jobId ?? uuid4(), requestedBy },
+    ...{ operation: 'RemoveImage', image, host, jobId, requestedBy },
     bandwidthBytesPerSecond: 0,
     words: removeWords(input),
-    cancel: { before: BEFORE, after: AFTER },
+    cancel: { before: input.copies ? COPIES_STAY : BEFORE, after: AFTER },
   });
   const body = () => remove(op, input);
-  return runImageOperation(op, { kind: 'removed', after: () => [], body });
+  return runImageOperation(op, { after: () => [], body });
 }
 
 const AGAIN_AFTER = '1 minute';
 
-/** What a move left is waited for: nobody would repeat a request that he did not make. */
+/** What a move left is tried for ever: nobody would repeat a request that he did not make. */
 async function remove(op: ImageOperation, input: RemoveImageInput): Promise<RemoveImageResult> {
   for (;;) {
     try {
@@ -53,22 +60,29 @@ async function remove(op: ImageOperation, input: RemoveImageInput): Promise<Remo
     } catch (error) {
       const failure = failureDetails(error);
       const waits = failure?.type === 'Refused' || failure?.type === 'Hold';
-      if (!input.left || !waits || isCancellation(error)) throw error;
+      const isLeft = input.left !== null || input.copies !== null;
+      if (!isLeft || !waits || isCancellation(error)) throw error;
       const { now } = failure.details;
-      await op.record('failed', `delete source: ${now}; tried again every minute`);
+      await op.record('failed', `${partOf(input)}: ${now}; tried again every minute`);
       op.enter('waiting for the disk', {
         note: now,
         cancel: { possible: true, meaning: 'the volumes that are there stay' },
       });
       await sleep(AGAIN_AFTER);
+      // A history has an end, the wait has none.
+      if (workflowInfo().continueAsNewSuggested) return continueAsNew(input);
       op.enter('planning', { note: null });
     }
   }
 }
 
+const partOf = ({ copies }: RemoveImageInput) => (copies ? 'delete target' : 'delete source');
+
 async function removeOnce(op: ImageOperation, input: RemoveImageInput): Promise<RemoveImageResult> {
+  const { copies } = input;
   const summary = `prove that nothing refers to ${op.id}`;
-  const plan = await op.host('observeRemovalPlan', input, summary); // 1
+  const observe = () => op.host('observeRemovalPlan', input, summary);
+  const plan = await (copies ? onceMounted(op, copies, observe) : observe()); // 1
   op.enter('planning', {
     jobId: op.jobId,
     chainBefore: plan.volumes.map((volume) => volume.path),
@@ -76,8 +90,34 @@ async function removeOnce(op: ImageOperation, input: RemoveImageInput): Promise<
   });
   const { sharedWith: hosts, volumes } = plan;
   await assertUnusedElsewhere(op.hostAt, { attempted: `removing image ${op.id}`, hosts, volumes });
+  op.part = partOf(input);
+  if (copies) return removeCopies(op, copies);
   passPointOfNoReturn(op, AFTER);
   return CancellationScope.nonCancellable(() => removeVolumes(op, plan, input.wipe));
+}
+
+type Copies = NonNullable<RemoveImageInput['copies']>;
+
+/** The pool may have been away for as long as the copies are not wanted. */
+const onceMounted = <T>(op: ImageOperation, { to, jobId }: Copies, step: () => Promise<T>) =>
+  withTargetPool(op, { plan: { to }, jobId }, step, 'mounted');
+
+/** 3, of copies: whoever is faster has them, this or a repeated request. */
+async function removeCopies(op: ImageOperation, copies: Copies): Promise<RemoveImageResult> {
+  const input = { ...copies, targets: 'delete' as const };
+  const { pool } = copies.to;
+  const words = `delete the copies of job ${copies.jobId} in pool ${pool}`;
+  op.enter('deleting');
+  op.truth = 'what is left of the copies goes when the move or copy is requested again';
+  const { outcome, ...done } = await onceMounted(op, copies, () =>
+    op.spm(pool)('ensureReservationAbsent', input, words),
+  );
+  const regained = `${mebibytes(done.regainedBytes)} regained`;
+  const summary =
+    outcome === 'kept'
+      ? `a repeated request goes on with the copies of ${op.id}, which stay`
+      : `removed the copies of job ${copies.jobId} from pool ${pool}: ${regained}`;
+  return { outcome, summary, ...done, wiped: false };
 }
 
 async function removeVolumes(
@@ -85,7 +125,6 @@ async function removeVolumes(
   { volumes }: RemovalPlan,
   wipe: boolean,
 ): Promise<RemoveImageResult> {
-  op.part = 'delete source';
   op.truth = 'some of its volumes may be gone already';
   const deleted: string[] = [];
   let regainedBytes = 0;

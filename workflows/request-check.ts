@@ -6,7 +6,7 @@ import { workflowInfo } from '@temporalio/workflow';
 import { operationId } from './contract.ts';
 import { refused } from './failures.ts';
 import type { CopyImageInput, MoveImageInput, RemoveImageInput } from './image-schemas.ts';
-import { imageId, type PlanRequest } from './move-contract.ts';
+import { imageId, removalId, type PlanRequest } from './move-contract.ts';
 import { copyShape, diskShape, faultsOf, hostShape, isObject } from './request-shapes.ts';
 import { mergeShape, moveShape, planShape, removeShape, withDefaults } from './request-shapes.ts';
 import type { Shape } from './request-shapes.ts';
@@ -27,9 +27,8 @@ const invalid = (why: string) =>
   });
 
 /** The id is the lock of the image: under another one, two operations could change it at once. */
-function assertId(...ids: string[]): void {
-  const { workflowId } = workflowInfo();
-  if (!ids.includes(workflowId)) throw invalid(`its workflow id must be ${ids.join(' or ')}`);
+function assertId(id: string): void {
+  if (workflowInfo().workflowId !== id) throw invalid(`its workflow id must be ${id}`);
 }
 
 export function mergeRequest(value: unknown): LiveMergeInput {
@@ -52,8 +51,7 @@ export function copyRequest(value: unknown): CopyImageInput {
 
 export function removeRequest(value: unknown): RemoveImageInput {
   const input = complete<RemoveImageInput>(removeShape, value);
-  const id = `${input.pool}/${input.volume}`;
-  assertId(...(input.left ? [`${id}/removal`] : [id]));
+  assertId(removalId(input));
   return input;
 }
 

@@ -18,12 +18,14 @@ const text = (pattern: RegExp, max = Infinity, min = 0): Rule => (value) =>
   typeof value === 'string' && value.length >= min && value.length <= max && pattern.test(value);
 const oneOf = (...words: string[]): Rule => (value) => words.includes(value as string);
 const either = (...rules: Rule[]): Rule => (value) => rules.some((is) => is(value));
+const isNull: Rule = (value) => value === null;
 const isFlag: Rule = (value) => typeof value === 'boolean';
 const isSize: Rule = (value) => Number.isSafeInteger(value) && (value as number) >= 0;
 const isFileName: Rule = (value) =>
   text(FILE_NAME)(value) && utf8Length(value as string) <= FILE_NAME_BYTES;
 const object = (shape: Shape): Rule => (value) => faultsOf(shape, value).length === 0;
-const list = (is: Rule): Rule => (value) => Array.isArray(value) && value.every(is);
+const list = (is: Rule, min = 0): Rule => (value) =>
+  Array.isArray(value) && value.length >= min && value.every(is);
 
 const must = (is: Rule): Field => ({ is });
 const may = (is: Rule): Field => ({ is, or: { value: undefined } });
@@ -82,10 +84,17 @@ const named = object({
   pool: must(text(PLAIN_TEXT, 1000)),
   identity: must(text(FILE_IDENTITY)),
 });
+const to = object({
+  ...{ pool, folder: must(text(VOLUME_PATH, 4096)), identity: must(text(FILE_IDENTITY)) },
+});
+const copies = object({
+  ...{ jobId: must(text(UUID)), owners: must(list(text(UUID), 1)), to: must(to) },
+});
 const left = object({ jobId: must(text(UUID)), volumes: must(list(named)) });
 export const removeShape = {
   ...{ host, pool, volume, format, wipe: flag, requestedBy },
-  left: byDefault(either((value) => value === null, left), null),
+  left: byDefault(either(isNull, left), null),
+  copies: byDefault(either(isNull, copies), null),
 };
 
 export const isObject = (value: unknown): value is Record<string, unknown> =>

@@ -4,10 +4,11 @@
  */
 import { constants } from 'node:fs';
 import { copyFile, link, mkdir, open, rename, rm, truncate, writeFile } from 'node:fs/promises';
-import { readFile, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { listFolder, syncFolder } from './files.ts';
+import { stat } from 'node:fs/promises';
+import { basename, dirname, extname, join } from 'node:path';
+import { syncFolder } from './files.ts';
 import { OWN_FOLDER } from './pools.ts';
+import { manifestOf } from './reservation-owner.ts';
 
 export const reservationFolder = (poolFolder: string, jobId: string) =>
   join(poolFolder, OWN_FOLDER, jobId);
@@ -20,29 +21,22 @@ export const reservationFolder = (poolFolder: string, jobId: string) =>
 export type Stage = 'part' | 'copied' | 'ready';
 export const stagedFile = (poolFolder: string, jobId: string, name: string, stage: Stage) =>
   join(reservationFolder(poolFolder, jobId), `${name}.${stage}`);
-
-const MANIFEST = 'job.json';
-export const manifestOf = (poolFolder: string, jobId: string) =>
-  join(reservationFolder(poolFolder, jobId), MANIFEST);
+/** What a reserved file is to be called, or is called already: both are then one file. */
+export const finalName = (poolFolder: string, staged: string) =>
+  join(poolFolder, basename(staged, extname(staged)));
 
 /** Makes the folder with what says whose it is. Durable when it returns. */
-export async function writeReservation(folder: string, text: string): Promise<void> {
+export async function writeReservation(
+  folder: string,
+  { owner, text }: { owner: string; text: string },
+): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o711 });
-  const draft = join(folder, `${MANIFEST}.new`);
+  const draft = join(folder, `${manifestOf(owner)}.new`);
   await writeFile(draft, text, { mode: 0o600, flush: true });
-  await rename(draft, join(folder, MANIFEST));
+  await rename(draft, join(folder, manifestOf(owner)));
   await syncFolder(folder);
   await syncFolder(dirname(folder));
   await syncFolder(dirname(dirname(folder)));
-}
-
-/** The texts of the reservations in a pool. */
-export async function readReservations(poolFolder: string): Promise<string[]> {
-  const jobs = await listFolder(join(poolFolder, OWN_FOLDER));
-  const texts = jobs.map((job) =>
-    readFile(join(poolFolder, OWN_FOLDER, job, MANIFEST), 'utf8').catch(() => null),
-  );
-  return (await Promise.all(texts)).filter((text) => text !== null);
 }
 
 /** An empty file that only its owner reads, unless it is there. */

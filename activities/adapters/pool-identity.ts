@@ -24,9 +24,8 @@ export async function observePoolId(folder: string): Promise<string | null> {
   return UUID.test(id) ? id : null;
 }
 
-/** `device:inode` as `pool id:inode`; as it is where the pool has no id. */
-export async function lastingIdentity(path: string, identity: string): Promise<string> {
-  const folder = dirname(path);
+/** `device:inode` as `pool id:inode`; as it is where the folder is no pool with an id. */
+export async function lastingIdentity(folder: string, identity: string): Promise<string> {
   const [id, facts] = await Promise.all([observePoolId(folder), observeFile(folder)]);
   const isOfFolder = deviceOf(facts?.identity ?? '') === deviceOf(identity);
   return id !== null && isOfFolder ? `${id}:${inodeOf(identity)}` : identity;
@@ -36,12 +35,12 @@ export async function lastingIdentity(path: string, identity: string): Promise<s
 export const nameVolume = async (volume: Named): Promise<NamedVolume> => ({
   path: volume.path,
   pool: volume.pool ?? '',
-  identity: await lastingIdentity(volume.path, volume.identity),
+  identity: await lastingIdentity(dirname(volume.path), volume.identity),
 });
 type Named = Omit<NamedVolume, 'pool'> & { pool: string | null };
 
 /**
- * `device:inode` of a file in this folder that has this name everywhere; null when the folder is
+ * `device:inode` of the folder, or of a file in it, that has this name everywhere; null when the folder is
  * not that pool, or not mounted.
  */
 export async function identityIn(

@@ -93,10 +93,10 @@ export async function assertNamesFree(request: PlanRequest, plan: ImagePlan): Pr
 async function isTaken(plan: ImagePlan, name: string, path: string): Promise<boolean> {
   const there = await observeFile(path);
   if (!there) return false;
-  // An earlier run may have given it its name already.
-  const own =
-    plan.adopted && (await observeFile(stagedFile(plan.to.folder, plan.adopted, name, 'ready')));
-  return !own || own.identity !== there.identity;
+  // An earlier run may have given it its name already; what that left is adopted or deleted.
+  const jobs = [plan.adopted?.jobId ?? [], plan.leftovers].flat();
+  const own = jobs.map((jobId) => observeFile(stagedFile(plan.to.folder, jobId, name, 'ready')));
+  return !(await Promise.all(own)).some((file) => file?.identity === there.identity);
 }
 
 export function tooSmall(request: PlanRequest, plan: ImagePlan, totalBytes: number) {

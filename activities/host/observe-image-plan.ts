@@ -8,13 +8,15 @@ import type { Conversion, ImagePlan, ImagePlanOutcome } from '../../workflows/im
 import type { ImageVolume, Reservation } from '../../workflows/image-schemas.ts';
 import { imageId, type PlanRequest } from '../../workflows/move-contract.ts';
 import { observeFile, observeSpace } from '../adapters/files.ts';
-import { nameVolume, observePoolId } from '../adapters/pool-identity.ts';
+import { lastingIdentity, nameVolume } from '../adapters/pool-identity.ts';
 import { asFileName } from '../adapters/qemu-img.ts';
-import { readReservations, stagedFile } from '../adapters/image-files.ts';
+import { stagedFile } from '../adapters/image-files.ts';
+import { readManifests } from '../adapters/reservation-owner.ts';
 import type { HostDeps } from './deps.ts';
 import { nameAs, planConversion, spaceFor } from './image-conversion-plan.ts';
 import { assertNamesFree, assertQuiet, assertUnreferenced, tooSmall } from './image-guards.ts';
 import { observeReferences, snapshotsNaming } from './image-references.ts';
+import type { FilePool } from '../adapters/pools.ts';
 import { findPool, observeImage, type Image } from './observe-image.ts';
 import { otherHosts } from './observe-uses.ts';
 
@@ -29,12 +31,11 @@ export async function observeImagePlan(
   request: PlanRequest,
 ): Promise<ImagePlanOutcome> {
   const image = await observeImage(deps, request.image);
-  const { name: pool, folder } = findPool(request.image, image.pools, request.to);
-  const id = await observePoolId(folder);
-  const to = { pool, folder, ...(id === null ? {} : { id }) };
+  const to = await toTarget(findPool(request.image, image.pools, request.to));
+  const { pool } = to;
   const earlier = await earlierRuns(to, imageId(request.image));
   if (request.operation === 'MoveImage') {
-    const finished = earlier.find(({ plan }) => isSwitched(image, plan));
+    const finished = earlier.find(({ plan, owner }) => owner !== null && isSwitched(image, plan));
     if (finished) {
       return { kind: 'plan', plan: await switchedBefore(deps, image, finished, earlier) };
     }
@@ -54,15 +55,22 @@ export async function observeImagePlan(
   return { kind: 'no-space', path: to.folder, neededBytes, freeBytes };
 }
 
-/** The reservations that earlier, terminated runs of this very workflow left in the target pool. */
-async function earlierRuns(to: Target, workflow: string): Promise<Reservation[]> {
-  const found = (await readReservations(to.folder)).map((text) => {
+async function toTarget({ name: pool, folder }: FilePool): Promise<Target> {
+  const identity = (await observeFile(folder))?.identity;
+  if (identity === undefined) throw new Error(`${folder} of pool ${pool} does not exist`);
+  return { pool, folder, identity: await lastingIdentity(folder, identity) };
+}
+
+/** Of a reservation that is being deleted, which is as good as none, the owner is null. */
+type EarlierRun = Omit<Reservation, 'owner'> & { owner: string | null };
+
+/** The reservations that earlier runs of this very workflow left in the target pool. */
+async function earlierRuns(to: Target, workflow: string): Promise<EarlierRun[]> {
+  const found = (await readManifests(to.folder)).flatMap(({ text, owner }) => {
     const parsed = reservation.safeParse(parseJson(text));
-    return parsed.success ? parsed.data : null;
+    return parsed.success ? [{ ...parsed.data, owner }] : [];
   });
-  return found.filter(
-    (run) => run?.workflow === workflow && run.plan.to.pool === to.pool,
-  ) as Reservation[];
+  return found.filter((run) => run.workflow === workflow && run.plan.to.pool === to.pool);
 }
 
 function parseJson(text: string): unknown {
@@ -82,13 +90,18 @@ function isSwitched(image: Image, plan: ImagePlan): boolean {
 async function switchedBefore(
   deps: HostDeps,
   image: Image,
-  { plan, jobId }: Reservation,
-  all: readonly Reservation[],
+  { plan, jobId, owner }: EarlierRun,
+  all: readonly EarlierRun[],
 ): Promise<ImagePlan> {
-  const others = all.filter((run) => run.jobId !== jobId);
-  const rest = await sortLeftovers(deps, image, others);
-  return { ...plan, adopted: jobId, ...rest, switched: true };
+  const { used, unused } = await sortByUse(deps, image, withoutJob(all, jobId));
+  const leftovers = { leftovers: jobIds(unused), usedLeftovers: jobIds(used) };
+  const adopted = owner === null ? null : { jobId, owner };
+  return { ...plan, adopted, ...leftovers, switched: true };
 }
+
+const jobIds = (runs: readonly EarlierRun[]) => runs.map(({ jobId }) => jobId);
+const withoutJob = (runs: readonly EarlierRun[], jobId: string | undefined) =>
+  runs.filter((run) => run.jobId !== jobId);
 
 function alreadyThere(image: Image, pool: string): ImagePlanOutcome {
   const chain = image.volumes.map((volume) => volume.path);
@@ -109,12 +122,12 @@ const changesFormat = ({ volumes }: Image, convert: Conversion | null) =>
 async function toPlan(
   deps: HostDeps,
   transfer: Transfer,
-  earlier: readonly Reservation[],
+  earlier: readonly EarlierRun[],
 ): Promise<ImagePlan> {
   const { request, image, to, convert } = transfer;
   const volumes = await toVolumes(transfer);
-  const same = earlier.find(({ plan }) => fingerprint(plan.volumes) === fingerprint(volumes));
-  const adopted = same?.jobId ?? null;
+  const { used, unused } = await sortByUse(deps, image, earlier);
+  const adopted = toAdopt(unused, volumes);
   const files = new Set(image.volumes.map((volume) => volume.identity));
   const { chain } = image;
   const moves = request.operation === 'MoveImage';
@@ -124,7 +137,7 @@ async function toPlan(
     volumes.reduce((all, v) => all + part(v), 0);
   const top = image.volumes.at(-1);
   const needed = convert && top ? await spaceFor(top, convert) : sum((v) => v.allocatedBytes);
-  const there = adopted === null ? 0 : await copiedBefore(to, adopted, volumes);
+  const there = await copiedBefore(unused);
   return {
     host: deps.host,
     vm,
@@ -135,7 +148,8 @@ async function toPlan(
     spaceNeededBytes: Math.max(0, needed - there),
     spaceFreeBytes: freeBytes,
     adopted,
-    ...(await sortLeftovers(deps, image, earlier.filter((run) => run.jobId !== adopted))),
+    leftovers: jobIds(withoutJob(unused, adopted?.jobId)),
+    usedLeftovers: jobIds(used),
     switched: false,
     sharedWith: moves ? await otherHosts(deps.host, volumes) : [],
   };
@@ -143,18 +157,27 @@ async function toPlan(
 
 /**
  * A run that failed in its switch has kept its copies, and something may stand on them by now: what
- * anything refers to is never deleted as a leftover.
+ * anything refers to is neither deleted as a leftover nor adopted.
  */
-async function sortLeftovers(deps: HostDeps, { pools }: Image, runs: readonly Reservation[]) {
-  const [leftovers, usedLeftovers]: [string[], string[]] = [[], []];
-  for (const { jobId, plan } of runs) {
+async function sortByUse(deps: HostDeps, { pools }: Image, runs: readonly EarlierRun[]) {
+  const [used, unused]: [EarlierRun[], EarlierRun[]] = [[], []];
+  for (const run of runs) {
+    const { jobId, plan } = run;
     const copies = plan.volumes.map(({ name }) => stagedFile(plan.to.folder, jobId, name, 'ready'));
     const facts = await Promise.all(copies.map((path) => observeFile(path)));
     const files = new Set(facts.flatMap((file) => file?.identity ?? []));
     const uses = await observeReferences(deps, { files, pools, owner: null });
-    (uses.length > 0 ? usedLeftovers : leftovers).push(jobId);
+    (uses.length > 0 ? used : unused).push(run);
   }
-  return { leftovers, usedLeftovers };
+  return { used, unused };
+}
+
+function toAdopt(runs: readonly EarlierRun[], volumes: readonly ImageVolume[]) {
+  for (const { jobId, owner, plan } of runs) {
+    const isSame = fingerprint(plan.volumes) === fingerprint(volumes);
+    if (owner !== null && isSame) return { jobId, owner };
+  }
+  return null;
 }
 
 /** Equal for the same files, unwritten since, with the same names to be. */
@@ -163,10 +186,13 @@ const fingerprint = (volumes: readonly ImageVolume[]) =>
     volumes.map((v) => [v.identity, v.sizeBytes, v.modifiedNs, v.name, v.rebase, v.convert]),
   );
 
-async function copiedBefore(to: Target, jobId: string, volumes: readonly ImageVolume[]) {
+/** What is gone on with, or is deleted before anything is reserved, takes no more space. */
+async function copiedBefore(runs: readonly EarlierRun[]) {
   const stages = ['part', 'copied', 'ready'] as const;
-  const files = volumes.flatMap(({ name }) =>
-    stages.map((stage) => observeFile(stagedFile(to.folder, jobId, name, stage))),
+  const files = runs.flatMap(({ jobId, plan: { to, volumes } }) =>
+    volumes.flatMap(({ name }) =>
+      stages.map((stage) => observeFile(stagedFile(to.folder, jobId, name, stage))),
+    ),
   );
   return (await Promise.all(files)).reduce((all, file) => all + (file?.allocatedBytes ?? 0), 0);
 }

@@ -2,15 +2,18 @@
  * Plans the removal of an image: proves that nothing refers to it any more (I3), and refuses
  * otherwise.
  */
+import { join } from 'node:path';
 import { codeOf, refusedImage } from '../../workflows/image-failures.ts';
 import type { RemovalPlan, RemoveImageInput } from '../../workflows/image-schemas.ts';
 import type { NamedVolume } from '../../workflows/schemas.ts';
-import { observeFile } from '../adapters/files.ts';
+import { listFolder, observeFile } from '../adapters/files.ts';
+import { finalName, reservationFolder } from '../adapters/image-files.ts';
 import { observePools } from '../adapters/pools.ts';
 import { nameVolume } from '../adapters/pool-identity.ts';
 import { isUnlocked } from '../adapters/qemu-img.ts';
+import { isAnothers } from '../adapters/reservation-owner.ts';
 import { untilSettled } from '../patience.ts';
-import { onThisHost } from '../pool-presence.ts';
+import { onThisHost, whileMounted } from '../pool-presence.ts';
 import type { HostDeps } from './deps.ts';
 import { observeReferences } from './image-references.ts';
 import { observeImage } from './observe-image.ts';
@@ -23,8 +26,9 @@ export async function observeRemovalPlan(
   deps: HostDeps,
   input: RemoveImageInput,
 ): Promise<RemovalPlan> {
-  const here = input.left ? await stillThere(input.left.volumes) : await wholeImage(deps, input);
-  const { obstacle } = await untilSettled(input.left ? PATIENCE : 1, async () => {
+  const here = await toRemove(deps, input);
+  const isLeft = input.left !== null || input.copies !== null;
+  const { obstacle } = await untilSettled(isLeft ? PATIENCE : 1, async () => {
     const found = await obstacleTo(deps, here);
     return { obstacle: found, doubts: found ? [found.now] : [] };
   });
@@ -42,6 +46,28 @@ export async function observeRemovalPlan(
 }
 
 const attempt = ({ pool, volume }: RemoveImageInput) => `removing image ${pool}/${volume}`;
+
+function toRemove(deps: HostDeps, input: RemoveImageInput): Promise<NamedVolume[]> {
+  if (input.copies) return copiesOf(input.copies);
+  return input.left ? stillThere(input.left.volumes) : wholeImage(deps, input);
+}
+
+/** By their final names, those that have them; none where another run goes on with them. */
+async function copiesOf({ to, jobId, owners }: NonNullable<RemoveImageInput['copies']>) {
+  const job = { plan: { to }, jobId };
+  return whileMounted(job, `looking for the copies of job ${jobId}`, async () => {
+    const folder = reservationFolder(to.folder, jobId);
+    const staged = (await isAnothers(folder, owners)) ? [] : await listFolder(folder);
+    const copies = staged.map(async (name) => {
+      const [reserved, final] = [join(folder, name), finalName(to.folder, name)];
+      const [file, named] = await Promise.all([observeFile(reserved), observeFile(final)]);
+      if (!file || name.endsWith('.json')) return [];
+      const path = named?.identity === file.identity ? final : reserved;
+      return [{ path, pool: to.pool, identity: file.identity }];
+    });
+    return (await Promise.all(copies)).flat();
+  });
+}
 
 /** A name that another file has by now is not ours to look at. */
 async function stillThere(named: readonly NamedVolume[]): Promise<NamedVolume[]> {

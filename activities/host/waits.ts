@@ -3,14 +3,12 @@
  * condition holds.
  */
 import { Context } from '@temporalio/activity';
-import type { ImageHostActivities } from '../../workflows/move-contract.ts';
+import type { AwaitedPool } from '../../workflows/move-contract.ts';
 import type { DiskRef } from '../../workflows/schemas.ts';
 import { observeSpace } from '../adapters/files.ts';
-import { isReserved } from '../pool-presence.ts';
+import { isReserved, mountOf } from '../pool-presence.ts';
 import type { HostDeps } from './deps.ts';
 import { observeChain, toObservation } from './observe-chain.ts';
-
-type PoolQuestion = Parameters<ImageHostActivities['awaitPool']>[0];
 
 const LOOK_EVERY_MS = 2000;
 
@@ -32,11 +30,12 @@ export function awaitDiskIdle(deps: HostDeps, ref: DiskRef): Promise<void> {
   });
 }
 
-/** Waits until the pool holds again what was reserved in it. */
-export function awaitPool({ pool, folder, jobId }: PoolQuestion): Promise<void> {
-  return until(async () =>
-    (await isReserved(folder, jobId)) ? null : `pool ${pool} is away: ${folder} is not mounted`,
-  );
+/** Waits until the pool holds again what was reserved in it, or one sees that it does not. */
+export function awaitPool({ to, jobId, until: wanted }: AwaitedPool): Promise<void> {
+  return until(async () => {
+    const isThere = wanted === 'reserved' ? isReserved(to, jobId) : mountOf(to, jobId);
+    return (await isThere) ? null : `pool ${to.pool} is away: ${to.folder} is not mounted`;
+  });
 }
 
 /** Waits until the file system of `path` has `neededBytes` free. */

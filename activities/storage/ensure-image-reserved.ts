@@ -2,25 +2,33 @@
  * The copies of an image in their pool: reserved out of sight, then named; or removed, when they
  * are not wanted.
  */
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import type { Reservation } from '../../workflows/image-schemas.ts';
 import type { ImageJob, ImageStorageActivities } from '../../workflows/move-contract.ts';
+import type { ReservationEnd, UnwantedReservation } from '../../workflows/move-contract.ts';
 import { bug } from '../../workflows/failures.ts';
 import { listFolder, observeFile, unlinkDurably } from '../adapters/files.ts';
 import { createFile, linkDurably, removeReservation } from '../adapters/image-files.ts';
-import { reservationFolder, stagedFile, writeReservation } from '../adapters/image-files.ts';
-import { assertReserved } from '../pool-presence.ts';
+import { finalName, reservationFolder, stagedFile } from '../adapters/image-files.ts';
+import { writeReservation } from '../adapters/image-files.ts';
+import { abandonReservation, claimReservation } from '../adapters/reservation-owner.ts';
+import { assertReserved, whileMounted } from '../pool-presence.ts';
 import type { StorageDeps } from './ensure-volumes-absent.ts';
-import { assertNoLink, folderOf, targetOf } from './pool-boundary.ts';
+import { assertNoLink, targetOf } from './pool-boundary.ts';
 
 /** Empty targets in `.blockflow/<job>/`, with a note of whose they are. */
-export async function ensureImageReserved(deps: StorageDeps, input: Reservation): Promise<void> {
-  const { plan, jobId } = input;
+export async function ensureImageReserved(
+  deps: StorageDeps,
+  input: Reservation,
+): ReturnType<ImageStorageActivities['ensureImageReserved']> {
+  const { plan, jobId, owner } = input;
   const poolFolder = await targetOf(deps.libvirt, plan);
   const folder = reservationFolder(poolFolder, jobId);
   await assertNoLink(folder);
-  await deps.effect('storage.reserve-image', folder, async () => {
-    await writeReservation(folder, JSON.stringify(input));
+  return deps.effect('storage.reserve-image', folder, async () => {
+    const isClaimed = plan.adopted === null || (await claimReservation(folder, owner));
+    if (!isClaimed) return { outcome: 'gone' };
+    await writeReservation(folder, { owner, text: JSON.stringify(input) });
     for (const { name } of plan.volumes) {
       const staged = (['copied', 'ready'] as const).map((stage) =>
         observeFile(stagedFile(poolFolder, jobId, name, stage)),
@@ -28,6 +36,7 @@ export async function ensureImageReserved(deps: StorageDeps, input: Reservation)
       const isFurther = (await Promise.all(staged)).some((file) => file !== null);
       if (!isFurther) await createFile(stagedFile(poolFolder, jobId, name, 'part'));
     }
+    return { outcome: 'reserved' };
   });
 }
 
@@ -63,24 +72,44 @@ export async function ensureImageNamed(
  */
 export async function ensureReservationAbsent(
   deps: StorageDeps,
-  { pool, jobId, targets }: Parameters<ImageStorageActivities['ensureReservationAbsent']>[0],
-): ReturnType<ImageStorageActivities['ensureReservationAbsent']> {
-  const poolFolder = await folderOf(deps.libvirt, pool);
-  const folder = reservationFolder(poolFolder, jobId);
+  input: UnwantedReservation,
+): Promise<ReservationEnd> {
+  const { to, jobId } = input;
+  const folder = reservationFolder(await targetOf(deps.libvirt, { to }), jobId);
   await assertNoLink(folder);
+  const job = { plan: { to }, jobId };
+  return whileMounted(job, `removing the copies of job ${jobId}`, async () => {
+    const end = (await observeFile(folder)) ? await endReservation(deps, folder, input) : NOTHING;
+    await deps.libvirt.refreshPool(to.pool);
+    return end;
+  });
+}
+
+const NOTHING: ReservationEnd = { outcome: 'removed', deleted: [], regainedBytes: 0 };
+
+async function endReservation(
+  deps: StorageDeps,
+  folder: string,
+  { to, targets, owners }: UnwantedReservation,
+): Promise<ReservationEnd> {
+  const isDeleted = targets === 'delete';
+  // First of all, so that nobody adopts what is half deleted.
+  const isOurs =
+    !isDeleted ||
+    (await deps.effect('storage.abandon-reservation', folder, () =>
+      abandonReservation(folder, owners),
+    ));
+  if (!isOurs) return { ...NOTHING, outcome: 'kept' };
   const deleted: string[] = [];
-  const ready = (await listFolder(folder)).filter((name) => name.endsWith('.ready'));
-  for (const file of targets === 'delete' ? ready : []) {
-    const path = join(poolFolder, basename(file, '.ready'));
-    const [reserved, named] = await Promise.all([
-      observeFile(join(folder, file)),
-      observeFile(path),
-    ]);
-    if (!named || named.identity !== reserved?.identity) continue;
+  let regainedBytes = 0;
+  for (const name of await listFolder(folder)) {
+    const file = await observeFile(join(folder, name));
+    const path = finalName(to.folder, name);
+    if (isDeleted) regainedBytes += file?.allocatedBytes ?? 0;
+    if (!isDeleted || !file || (await observeFile(path))?.identity !== file.identity) continue;
     await deps.effect('storage.unlink-copy', path, () => unlinkDurably(path));
     deleted.push(path);
   }
   await deps.effect('storage.remove-reservation', folder, () => removeReservation(folder));
-  await deps.libvirt.refreshPool(pool);
-  return { deleted };
+  return { outcome: 'removed', deleted, regainedBytes };
 }

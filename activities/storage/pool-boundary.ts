@@ -8,7 +8,7 @@ import { refusedImage } from '../../workflows/image-failures.ts';
 import type { ImagePlan } from '../../workflows/image-schemas.ts';
 import type { NamedVolume } from '../../workflows/schemas.ts';
 import { canonical } from '../adapters/files.ts';
-import { observePoolId } from '../adapters/pool-identity.ts';
+import { identityIn } from '../adapters/pool-identity.ts';
 import { isFilePool, observePools, OWN_FOLDER, poolOf, type Pool } from '../adapters/pools.ts';
 import type { Libvirt } from '../adapters/virsh.ts';
 import { onThisHost, otherStorage } from '../pool-presence.ts';
@@ -62,10 +62,14 @@ export async function folderOf(libvirt: Libvirt, name: string): Promise<string> 
 }
 
 /** The target's folder, which must be where it was when the copy was planned. */
-export async function targetOf(libvirt: Libvirt, { to }: ImagePlan): Promise<string> {
+export async function targetOf(
+  libvirt: Libvirt,
+  { to }: Pick<ImagePlan, 'to'>,
+): Promise<string> {
   const folder = await folderOf(libvirt, to.pool);
-  const isOther = to.id !== undefined && (await observePoolId(folder)) !== to.id;
-  if (isOther) throw otherStorage(to.pool, folder, `using pool ${to.pool}`);
+  if ((await identityIn(folder, to)) === null) {
+    throw otherStorage(to.pool, folder, `using pool ${to.pool}`);
+  }
   if (folder !== to.folder) throw bug(`pool ${to.pool} is not at ${to.folder}`);
   return folder;
 }

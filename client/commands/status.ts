@@ -63,7 +63,10 @@ async function find(
 ): Promise<Operation<OperationResult>[]> {
   if (vm !== undefined && disk !== undefined) return [await blockflow.operation(vm, disk)];
   const listed = await blockflow.list({ ...(vm === undefined ? {} : { vm }), state: 'running' });
-  return Promise.all(listed.map((found) => blockflow.operation(found.vm, found.disk)));
+  // By its id: what a move left is deleted under another one than the image's own.
+  return Promise.all(
+    listed.map((found) => blockflow.operation(found.vm, found.id.slice(found.vm.length + 1))),
+  );
 }
 
 async function follow(

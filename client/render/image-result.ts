@@ -10,7 +10,7 @@ import { sizeWords } from './sizes.ts';
 export function endLines(result: OperationResult, paint: Screen['paint']): string[] {
   if ('committedBytes' in result) return resultLines(result, paint);
   const done = `${paint('green', 'Done')}: ${result.summary}`;
-  if (result.outcome === 'removed') {
+  if ('deleted' in result) {
     return [done, ...result.deleted.map((path) => `  deleted  ${path}`)];
   }
   return [

@@ -128,7 +128,8 @@ it('never wipes a file that has another name, perhaps outside of the pool', asyn
 });
 
 const planFor = (folder: string, name: string): ImagePlan => ({
-  ...{ host: 'h1', vm: null, to: { pool: 'images', folder }, snapshots: [], adopted: null },
+  ...{ host: 'h1', vm: null, to: { pool: 'images', folder, identity: '1:2' } },
+  ...{ snapshots: [], adopted: null, usedLeftovers: [], sharedWith: [] },
   ...{ totalBytes: 0, spaceNeededBytes: 0, spaceFreeBytes: 0, leftovers: [], switched: false },
   volumes: [
     {

@@ -1,9 +1,9 @@
 /** Negative flow of MoveImage: a cancel in each step. Before the switch only the source is left. */
 import { basename } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { agentOf, armFault, isArmed, type Fault } from '../support/faults.ts';
+import { cancelledAt } from '../support/cancelled-move.ts';
 import { copiers, defineOff, digests, diskOf, expectNothingLeft } from '../support/move-scene.ts';
-import { inVault, recordOf, removalOf, startMove } from '../support/move-scene.ts';
+import { inVault, recordOf, removalOf, startMove, undoOf } from '../support/move-scene.ts';
 import { startMoveSystem } from '../support/move-scene.ts';
 import { poolFiles } from '../support/pool-files.ts';
 import { eventsOf, slowMove } from '../support/slow-move.ts';
@@ -21,33 +21,20 @@ const MIB = 2 ** 20;
 type Moving = Awaited<ReturnType<typeof startMove>>;
 
 /** The source is what it was, the record names it, the VM starts; nothing else is there. */
-async function expectCancelled(vm: string, file: string, before: object, move: Moving) {
+async function expectCancelled(
+  { vm, file, before }: { vm: string; file: string; before: object },
+  move: Moving,
+  copies = true,
+) {
   await expect(move.result()).rejects.toThrow();
   expect((await move.describe()).status.name).toBe('CANCELLED');
+  if (copies) await undoOf(system, move);
   await expectNothingLeft(system, [basename(file)]);
   expect(await digests([file])).toEqual(before);
   expect(await recordOf(system, vm)).toBe(file);
   expect((await eventsOf(system, `${vm}/vda`)).at(-1)?.kind).toBe('cancelled');
   await system.host.virsh('start', vm);
   await system.host.virsh('destroy', vm);
-}
-
-/** A move whose agent stands still at an effect while the cancel is asked for. */
-async function cancelledAt(vm: string, effect: Fault['effect'], action: Fault['action']) {
-  const file = await defineOff(system, vm, { bytes: MIB });
-  const before = await digests([file]);
-  armFault(system.trace, { effect, action });
-  const move = await startMove(system, { image: diskOf(vm) });
-  const agent = agentOf(effect);
-  await system.roleStopped(agent);
-  expect(isArmed(system.trace)).toBe(false);
-  await move.cancel();
-  await waitUntil('the cancel to be there', async () => {
-    const { events } = await move.fetchHistory();
-    return events?.some((event) => event.workflowExecutionCancelRequestedEventAttributes);
-  });
-  system.signalRole(agent, 'SIGCONT');
-  return { file, before, move };
 }
 
 describe('Negative flow (cancel before the switch)', () => {
@@ -61,13 +48,13 @@ describe('Negative flow (cancel before the switch)', () => {
       return (raw.pendingActivities ?? []).length > 0;
     });
     await move.cancel();
-    await expectCancelled('plan', file, before, move);
+    await expectCancelled({ vm: 'plan', file, before }, move, false);
   });
 
   it('in the copy', async () => {
     const { file, before, move } = await slowMove(system, 'copy');
     await move.cancel();
-    await expectCancelled('copy', file, before, move);
+    await expectCancelled({ vm: 'copy', file, before }, move);
   });
 
   it.each([
@@ -78,8 +65,8 @@ describe('Negative flow (cancel before the switch)', () => {
     ['name', 'storage.name-volume', 'stop-before'],
     ['named', 'storage.name-volume', 'stop-after'],
   ] as const)('in the step "%s" (%s, %s)', async (vm, effect, action) => {
-    const { file, before, move } = await cancelledAt(vm, effect, action);
-    await expectCancelled(vm, file, before, move);
+    const { file, before, move } = await cancelledAt(system, vm, { effect, action });
+    await expectCancelled({ vm, file, before }, move);
   });
 });
 
@@ -90,7 +77,7 @@ describe('Negative flow (cancel after the switch)', () => {
     ['release', 'image.release', 'stop-before'],
     ['tidy', 'storage.remove-reservation', 'stop-before'],
   ] as const)('in the step "%s" (%s, %s) is refused', async (vm, effect, action) => {
-    const { file, before, move } = await cancelledAt(vm, effect, action);
+    const { file, before, move } = await cancelledAt(system, vm, { effect, action });
     const result = await move.result();
     expect(result).toMatchObject({ outcome: 'moved', chainAfter: [inVault(system, file)] });
     await removalOf(system, result);

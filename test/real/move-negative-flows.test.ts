@@ -10,7 +10,7 @@ import { armFault } from '../support/faults.ts';
 import { POOL } from '../support/merge-scene.ts';
 import { copiers, defineOff, digests, diskOf, expectNothingLeft } from '../support/move-scene.ts';
 import { contents, effectsOn, partBytes, recordOf, removalOf } from '../support/move-scene.ts';
-import { startMove, startMoveSystem, untilMove, VAULT } from '../support/move-scene.ts';
+import { startMove, startMoveSystem, undoOf, untilMove, VAULT } from '../support/move-scene.ts';
 import { mountOwn, type OwnMount } from '../support/own-mount.ts';
 import { poolFiles } from '../support/pool-files.ts';
 import { defineShutOff, diskXml, redefine } from '../support/shut-off-vm.ts';
@@ -49,7 +49,8 @@ async function failure(move: Moving) {
 }
 
 /** The source is what it was, the record names it, the VM starts; nothing else is there. */
-async function expectUntouched(vm: string, file: string, before: object): Promise<void> {
+async function expectUntouched(vm: string, file: string, before: object, move: Moving) {
+  await undoOf(system, move);
   await expectNothingLeft(system, [basename(file)]);
   expect(await digests([file])).toEqual(before);
   expect(await recordOf(system, vm)).toBe(file);
@@ -84,7 +85,7 @@ describe('Negative flow (copy fails)', () => {
     const failed = await failure(move);
     expect(failed).toMatchObject({ type: 'Retry', details: { part: 'copy' } });
     expect(failed?.details.now).toMatch(/Operation not permitted; the source is untouched/);
-    await expectUntouched('fails', file, before);
+    await expectUntouched('fails', file, before, move);
   });
 });
 
@@ -225,8 +226,9 @@ describe('Negative flow (target name taken during the copy)', () => {
     await unlimit(move);
     const failed = await failure(move);
     expect(failed).toMatchObject({ type: 'Refused', details: { code: 'name-taken' } });
+    await undoOf(system, move);
     expect(await poolFiles(mount.path)).toEqual([basename(file)]);
     await rm(target);
-    await expectUntouched('taken', file, before);
+    await expectUntouched('taken', file, before, move);
   });
 });

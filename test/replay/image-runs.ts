@@ -3,7 +3,7 @@ import type { Client, WorkflowHandle } from '@temporalio/client';
 import type { RoleName } from '../../worker/roles.ts';
 import { imageStatusQuery } from '../../workflows/move-contract.ts';
 import { defineOff, diskOf, plainVolume, startCopy } from '../support/image-operations.ts';
-import { startMove, startRemoval, VAULT } from '../support/image-operations.ts';
+import { startMove, startRemoval, undoHandle, VAULT } from '../support/image-operations.ts';
 import { POOL } from '../support/merge-scene.ts';
 import type { System } from '../support/system.ts';
 import { waitUntil } from '../support/wait-until.ts';
@@ -57,6 +57,12 @@ export const imageRun: Record<ImageRecordingName, (stage: Stage) => Promise<Work
     const move = await copying(stage);
     await move.cancel();
     return move;
+  },
+  async undone(stage) {
+    const move = await copying(stage);
+    await move.cancel();
+    await move.result().catch(() => undefined);
+    return undoHandle(stage, move);
   },
   async 'move-refused'(stage) {
     await defineOff(stage.system, stage.vm);

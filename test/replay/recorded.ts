@@ -18,6 +18,7 @@ export const imageRecordings = {
   'moved-volume': moved,
   'move-already-done': { operation: 'MoveImage', outcome: 'already-done' },
   'move-cancelled': { cancelled: true },
+  undone: { operation: 'RemoveImage', outcome: 'removed' },
   'move-refused': { type: 'Refused', code: 'vm-running' },
   'move-restart-of-orchestrator': moved,
   'move-restart-of-host-agent': moved,

@@ -148,7 +148,7 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'no other host is asked before a deletion',
     file: 'workflows/other-hosts.ts',
-    from: 'for (const host of hosts ?? [])',
+    from: 'for (const host of hosts)',
     to: 'for (const host of [] as string[])',
     caughtBy: 'test/real/two-hosts.test.ts',
     only: 'only defined there',

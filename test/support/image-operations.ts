@@ -103,3 +103,14 @@ export const startRemoval = (
 };
 
 export const diskOf = (vm: string) => ({ kind: 'disk', vm, disk: 'vda' }) as const;
+
+/** The deletion of the copies, which an undone move has started. */
+export async function undoHandle({ client }: Pick<System, 'client'>, move: WorkflowHandle) {
+  const { events } = await move.fetchHistory();
+  const children = (events ?? []).flatMap(
+    (event) => event.childWorkflowExecutionStartedEventAttributes?.workflowExecution ?? [],
+  );
+  const undo = children.find(({ workflowId }) => workflowId?.includes('/undo/'));
+  if (!undo?.workflowId) throw new Error(`${move.workflowId} started no deletion of its copies`);
+  return client.workflow.getHandle(undo.workflowId);
+}

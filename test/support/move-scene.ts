@@ -4,18 +4,20 @@ import { createReadStream } from 'node:fs';
 import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { expect } from '@jest/globals';
+import type { WorkflowHandle } from '@temporalio/client';
 import { execa } from 'execa';
 import { OWN_FOLDER } from '../../activities/adapters/pools.ts';
 import type { RemoveImageResult, TransferResult } from '../../workflows/image-schemas.ts';
 import { imageStatusQuery, type ImageStatus } from '../../workflows/move-contract.ts';
-import { VAULT, type Handle } from './image-operations.ts';
+import { undoHandle, VAULT, type Handle } from './image-operations.ts';
 import { POOL, type Scene } from './merge-scene.ts';
 import { poolFiles } from './pool-files.ts';
 import type { System } from './system.ts';
 import { waitUntil } from './wait-until.ts';
 
 export { defineOff, diskOf, plainVolume, startCopy, startMove } from './image-operations.ts';
-export { startMoveSystem, startOffScene, startRemoval, VAULT } from './image-operations.ts';
+export { startMoveSystem, startOffScene, startRemoval } from './image-operations.ts';
+export { undoHandle, VAULT } from './image-operations.ts';
 
 /** A content hash of each file, by its name. */
 export async function digests(files: readonly string[]): Promise<Record<string, string>> {
@@ -112,3 +114,7 @@ export async function effectsOn(system: System, effect: string, part: string): P
   const lines = await system.effects();
   return lines.filter((line) => line.startsWith(`${effect} `) && line.includes(part));
 }
+
+/** Waits until it has ended. */
+export const undoOf = async (system: System, move: WorkflowHandle) =>
+  (await undoHandle(system, move)).result() as Promise<RemoveImageResult>;

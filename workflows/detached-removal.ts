@@ -1,0 +1,59 @@
+/**
+ * Deletions for which nobody waits: of the source that a move has left, of the copies that a move
+ * or a copy has made in vain. Each is a RemoveImage that outlives its parent.
+ */
+import {
+  ChildWorkflowCancellationType,
+  ParentClosePolicy,
+  startChild,
+} from '@temporalio/workflow';
+import { searchAttributes } from './contract.ts';
+import type { ImageOperation } from './image-operation.ts';
+import type { ImagePlan, MoveImageInput, RemoveImageInput } from './image-schemas.ts';
+import { removalId } from './move-contract.ts';
+
+type Removal = Omit<RemoveImageInput, 'host' | 'requestedBy'>;
+
+/** The source, with `--wipe` or without. @returns the workflow's id */
+export function deleteSource(
+  op: ImageOperation,
+  { volumes: all }: ImagePlan,
+  { wipe }: MoveImageInput,
+): Promise<string> {
+  const { pool, path: top, format } = activeLayer(all);
+  const volumes = all.map(({ path, pool: at, identity }) => ({ path, pool: at, identity }));
+  const left = { jobId: op.jobId, volumes };
+  const volume = top.slice(top.lastIndexOf('/') + 1);
+  return start(op, { pool, volume, format, wipe, left, copies: null });
+}
+
+/** The copies, unless a repeated request is faster and adopts them. @returns the workflow's id */
+export function deleteCopies(op: ImageOperation, plan: ImagePlan): Promise<string> {
+  const { name: volume, format: before, convert } = activeLayer(plan.volumes);
+  const format = convert?.format ?? before;
+  const { to, adopted } = plan;
+  const owners = [op.owner, ...(adopted ? [adopted.owner] : [])];
+  const copies = { jobId: op.jobId, owners, to };
+  return start(op, { pool: to.pool, volume, format, wipe: false, left: null, copies });
+}
+
+const activeLayer = (volumes: ImagePlan['volumes']) => volumes.at(-1) as ImagePlan['volumes'][0];
+
+async function start(op: ImageOperation, removal: Removal): Promise<string> {
+  const { host } = op.status;
+  const input: RemoveImageInput = { ...removal, host, requestedBy: op.requestedBy };
+  const workflowId = removalId(input);
+  await startChild('RemoveImage', {
+    workflowId,
+    args: [input],
+    parentClosePolicy: ParentClosePolicy.ABANDON,
+    cancellationType: ChildWorkflowCancellationType.ABANDON,
+    typedSearchAttributes: [
+      { key: searchAttributes.vm, value: input.pool },
+      { key: searchAttributes.disk, value: input.volume },
+      { key: searchAttributes.host, value: host },
+      { key: searchAttributes.operation, value: 'RemoveImage' },
+    ],
+  });
+  return workflowId;
+}
