@@ -8,14 +8,14 @@ import { dailySample } from '../support/daily-sample.ts';
 import { startMoveSystem } from '../support/move-scene.ts';
 import { nameOf, strikes } from '../support/strike-list.ts';
 import { armPoint, strike } from '../support/strike.ts';
-import { createStruckMove, VM, type StruckMove } from '../support/struck-move.ts';
+import { createStruckMove, VM } from '../support/struck-move.ts';
 import type { System } from '../support/system.ts';
 
 let system: System;
-let struck: StruckMove;
+let start: Awaited<ReturnType<typeof createStruckMove>>;
 beforeAll(async () => {
   system = await startMoveSystem({ name: 'crash-move' });
-  struck = await createStruckMove(system);
+  start = await createStruckMove(system);
 });
 afterAll(() => system.close());
 
@@ -24,15 +24,13 @@ it.each(dailySample(strikes.move, 97).map((planned) => [nameOf(planned), planned
   async (_, planned) => {
     let [passed, recoveryMs]: [boolean, number | null] = [false, null];
     try {
-      armPoint(system, planned);
-      const move = await struck.start();
-      const isOfRemoval = planned.effect === 'storage.wipe-volume';
-      await strike(system, planned, isOfRemoval ? struck.removal() : move, VM);
+      const run = await start(planned.effect, () => armPoint(system, planned));
+      await strike(system, planned, run.operation, VM);
       const struckAt = performance.now();
       await system.revive();
-      const result = await move.result();
+      await run.operation.result();
       recoveryMs = Math.round(performance.now() - struckAt);
-      await struck.expectMoved(result);
+      await run.expectRight();
       passed = true;
     } finally {
       const { victim } = planned;

@@ -2,25 +2,23 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { dailySample } from '../support/daily-sample.ts';
 import { armFault, isArmed } from '../support/faults.ts';
-import { removalOf, startMoveSystem } from '../support/move-scene.ts';
+import { startMoveSystem } from '../support/move-scene.ts';
 import { movedEffects } from '../support/strike-list.ts';
-import { createStruckMove, type StruckMove } from '../support/struck-move.ts';
+import { createStruckMove } from '../support/struck-move.ts';
 import type { System } from '../support/system.ts';
 
 let system: System;
-let struck: StruckMove;
+let start: Awaited<ReturnType<typeof createStruckMove>>;
 beforeAll(async () => {
   system = await startMoveSystem({ name: 'struck' });
-  struck = await createStruckMove(system);
+  start = await createStruckMove(system);
 });
 afterAll(() => system.close());
 
 describe.each(dailySample(movedEffects, 5))('%s', (effect) => {
   it.each(['twice', 'fail-before', 'fail-after'] as const)('%s', async (action) => {
-    armFault(system.trace, { effect, action });
-    const result = await (await struck.start()).result();
-    await removalOf(system, result);
+    const { expectRight } = await start(effect, () => armFault(system.trace, { effect, action }));
+    await expectRight();
     expect(isArmed(system.trace)).toBe(false);
-    await struck.expectMoved(result);
   });
 });

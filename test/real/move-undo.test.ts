@@ -98,7 +98,7 @@ describe('The deletion of unwanted copies', () => {
   ] as const)('goes on when its agent dies while %s (%s, %s)', async (vm, effect, action) => {
     const undone = await cancelledAt(system, vm, {
       ...{ effect: 'storage.name-volume', action: 'stop-after' },
-      meanwhile: () => Promise.resolve(armFault(system.trace, { effect, action })),
+      meanwhile: () => armFault(system.trace, { effect, action }),
     });
     await expect(undone.move.result()).rejects.toThrow();
     await system.roleEnded('spm');
@@ -139,7 +139,7 @@ describe('The deletion of unwanted copies', () => {
       ...{ effect: 'storage.name-volume', action: 'stop-after' },
       meanwhile: () => {
         const effect = 'storage.abandon-reservation';
-        return Promise.resolve(armFault(system.trace, { effect, action: 'stop-before' }));
+        armFault(system.trace, { effect, action: 'stop-before' });
       },
     });
     const before = await contents([undone.file]);

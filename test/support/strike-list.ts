@@ -33,11 +33,12 @@ function strikesOn(effects: readonly Fault['effect'][], struck: readonly Victim[
   );
 }
 
-/** Every effect that happens in a move of a VM's disk. */
+/** Every effect that happens in a move of a VM's disk, or in undoing one. */
 export const movedEffects = [
   'storage.reserve-image',
   'image.hold',
   'image.reflink',
+  'image.create-target',
   'image.start-copy',
   'image.end-copy',
   'image.complete-copy',
@@ -48,6 +49,8 @@ export const movedEffects = [
   'libvirt.redefine-snapshot',
   'image.release',
   'storage.remove-reservation',
+  'storage.abandon-reservation',
+  'storage.unlink-copy',
   'storage.wipe-volume',
 ] as const satisfies Fault['effect'][];
 

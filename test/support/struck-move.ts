@@ -1,28 +1,47 @@
-/** A VM that is down, whose disk with a snapshot moves between two pools again and again. */
+/**
+ * Two VMs that are down, whose disks move between two pools again and again: one with a snapshot,
+ * whose move may also be undone, and one whose disk changes its format each time.
+ */
 import { join } from 'node:path';
 import { expect } from '@jest/globals';
 import type { WorkflowHandle } from '@temporalio/client';
 import type { TransferResult } from '../../workflows/image-schemas.ts';
+import { cancelAt } from './cancelled-move.ts';
+import type { Fault } from './faults.ts';
 import { POOL } from './merge-scene.ts';
 import { contents, copiers, defineOff, diskOf, recordOf, removalOf } from './move-scene.ts';
-import { startMove, VAULT } from './move-scene.ts';
+import { startMove, undoHandle, VAULT } from './move-scene.ts';
 import { poolFiles } from './pool-files.ts';
 import { takeExternalSnapshot } from './snapshots.ts';
 import type { System } from './system.ts';
 
 export const VM = 'struck';
 const names = [`${VM}-1.qcow2`, `${VM}.qcow2`];
+const CONVERTED = 'converted';
 
-export interface StruckMove {
-  /** Starts the move to the other pool. */
-  start(): Promise<WorkflowHandle<(input: unknown) => Promise<TransferResult>>>;
-  /** The removal that the move which runs now starts at its end; it has effects of its own. */
-  removal(): WorkflowHandle;
-  /** Once the operation has ended: one image, in the other pool, the same data, nothing else. */
-  expectMoved(result: TransferResult): Promise<void>;
+export interface StruckRun {
+  /** The workflow that the effect is of. */
+  operation: WorkflowHandle;
+  /** Waits for the end: one image, in one pool, the same data, nothing else. */
+  expectRight(): Promise<void>;
+}
+/** Makes the effect happen; `arm` is called when its next passing is the one to be struck. */
+type Start = (arm: () => void) => Promise<StruckRun>;
+
+const undone: readonly string[] = ['storage.abandon-reservation', 'storage.unlink-copy'];
+
+export async function createStruckMove(
+  system: System,
+): Promise<(effect: Fault['effect'], arm: () => void) => Promise<StruckRun>> {
+  const { toOther, back } = await createStruckChain(system);
+  const convert = await createConverted(system);
+  return (effect, arm) => {
+    if (effect === 'image.create-target') return convert(arm);
+    return undone.includes(effect) ? back(arm) : toOther(arm, effect === 'storage.wipe-volume');
+  };
 }
 
-export async function createStruckMove(system: System): Promise<StruckMove> {
+async function createStruckChain(system: System) {
   const folder = (pool: string) => join(system.host.pools, pool);
   const chain = (pool: string) => names.toReversed().map((name) => join(folder(pool), name));
   await defineOff(system, VM, { bytes: 2 ** 20 });
@@ -30,20 +49,75 @@ export async function createStruckMove(system: System): Promise<StruckMove> {
   await takeExternalSnapshot(system.host, VM, { file, name: 's1' });
   const data = await contents(chain(POOL));
   let [at, to] = [POOL, VAULT];
-  return {
-    start: () => startMove(system, { image: diskOf(VM), to, wipe: true }),
-    removal: () => system.client.workflow.getHandle(`${at}/${names[0]}/removal`),
-    async expectMoved(result) {
-      expect(result).toMatchObject({ outcome: 'moved', chainAfter: chain(to), warnings: [] });
-      await removalOf(system, result);
-      expect(await poolFiles(folder(at))).toEqual([]);
-      expect(await poolFiles(folder(to))).toEqual(names);
-      expect(await contents(chain(to))).toEqual(data);
-      expect(await recordOf(system, VM)).toBe(chain(to)[1]);
-      const snapshot = await system.host.virsh('snapshot-dumpxml', VM, 's1');
-      expect(snapshot).not.toContain(folder(at));
-      expect(await copiers(system)).toEqual([]);
-      [at, to] = [to, at];
-    },
+  const start = () => startMove(system, { image: diskOf(VM), to, wipe: true });
+  const expectOnlyIn = async (pool: string) => {
+    for (const other of [POOL, VAULT].filter((name) => name !== pool)) {
+      expect(ofChain(await poolFiles(folder(other)))).toEqual([]);
+    }
+    expect(ofChain(await poolFiles(folder(pool)))).toEqual(names);
+    expect(await contents(chain(pool))).toEqual(data);
+    expect(await recordOf(system, VM)).toBe(chain(pool)[1]);
+    expect(await copiers(system)).toEqual([]);
+  };
+  const toOther = async (arm: () => void, isOfRemoval: boolean): Promise<StruckRun> => {
+    arm();
+    const move = await start();
+    const removal = system.client.workflow.getHandle(`${at}/${names[0]}/removal`);
+    return {
+      operation: isOfRemoval ? removal : move,
+      async expectRight() {
+        const result = await move.result();
+        expect(result).toMatchObject({ outcome: 'moved', chainAfter: chain(to), warnings: [] });
+        await removalOf(system, result);
+        await expectOnlyIn(to);
+        const snapshot = await system.host.virsh('snapshot-dumpxml', VM, 's1');
+        expect(snapshot).not.toContain(folder(at));
+        [at, to] = [to, at];
+      },
+    };
+  };
+  /** Cancelled when its copies have their names. */
+  const back: Start = async (arm) => {
+    const named = { effect: 'storage.name-volume', action: 'stop-after' } as const;
+    const move = await cancelAt(system, start, { ...named, meanwhile: arm });
+    await expect(move.result()).rejects.toThrow();
+    const operation = await undoHandle(system, move);
+    return {
+      operation,
+      async expectRight() {
+        expect(await operation.result()).toMatchObject({ outcome: 'removed' });
+        await expectOnlyIn(at);
+      },
+    };
+  };
+  return { toOther, back };
+}
+
+const ofChain = (files: readonly string[]) => files.filter((name) => !name.startsWith(CONVERTED));
+
+async function createConverted(system: System): Promise<Start> {
+  const file = await defineOff(system, CONVERTED, { bytes: 2 ** 20 });
+  const before = await contents([file]);
+  let [at, to, format] = [POOL, VAULT, 'raw' as 'raw' | 'qcow2'];
+  return async (arm) => {
+    arm();
+    const image = diskOf(CONVERTED);
+    const move = await startMove(system, { image, to, format });
+    return {
+      operation: move,
+      async expectRight() {
+        const result: TransferResult = await move.result();
+        const copy = join(system.host.pools, to, `${CONVERTED}.${format}`);
+        expect(result).toMatchObject({ outcome: 'moved', chainAfter: [copy], warnings: [] });
+        await removalOf(system, result);
+        expect(await contents([copy], [format])).toEqual(before);
+        expect(await recordOf(system, CONVERTED)).toBe(copy);
+        expect(await poolFiles(join(system.host.pools, at))).toEqual(
+          expect.not.arrayContaining([expect.stringMatching(/^converted|^\.blockflow/)]),
+        );
+        expect(await copiers(system)).toEqual([]);
+        [at, to, format] = [to, at, format === 'raw' ? 'qcow2' : 'raw'];
+      },
+    };
   };
 }
