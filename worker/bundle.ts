@@ -12,6 +12,7 @@ import { bundleWorkflowCode, type WorkerOptions } from '@temporalio/worker';
 const extension = extname(fileURLToPath(import.meta.url));
 const folder = fileURLToPath(new URL('../workflows/', import.meta.url));
 export const workflowsPath = join(folder, `index${extension}`);
+const payloadConverterPath = join(folder, `unreadable-value${extension}`);
 
 const { version: temporalVersion } = createRequire(import.meta.url)(
   '@temporalio/workflow/package.json',
@@ -27,7 +28,8 @@ export async function workflowSource(
   const codePath = join(cacheDir, `workflows-${await sourceHash()}.js`);
   const cached = await readFile(codePath, 'utf8').catch(() => null);
   if (cached !== null) return { workflowBundle: { code: cached } };
-  const { code } = await bundleWorkflowCode({ workflowsPath, logger: quiet });
+  const paths = { workflowsPath, payloadConverterPath };
+  const { code } = await bundleWorkflowCode({ ...paths, logger: quiet });
   await mkdir(cacheDir, { recursive: true });
   const draft = `${codePath}.${process.pid}`;
   await writeFile(draft, code);

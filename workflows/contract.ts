@@ -154,8 +154,15 @@ export interface StorageActivities extends Present {
   }): Promise<{ deleted: string[]; regainedBytes: number }>;
 }
 
+/** Which events of the audit log; of those that match, the newest `limit`. */
+export interface AuditFilter {
+  vm?: string;
+  disk?: string;
+  limit: number;
+}
+
 /** Local activities of the orchestrator. */
 export interface OrchestratorActivities {
   ensureEventRecorded(event: AuditEvent): Promise<void>;
-  observeEvents(filter: { vm?: string; disk?: string; limit: number }): Promise<AuditEvent[]>;
+  observeEvents(filter: AuditFilter): Promise<AuditEvent[]>;
 }

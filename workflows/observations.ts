@@ -3,9 +3,10 @@
  * Temporal.
  */
 import { auditLog, hostAgent } from './agents.ts';
+import type { AuditFilter } from './contract.ts';
 import { assertUnsharedElsewhere } from './merge-planning.ts';
 import type { AgentOf } from './other-hosts.ts';
-import { diskQuestion, mergeQuestion } from './request-check.ts';
+import { diskQuestion, eventsQuestion, mergeQuestion } from './request-check.ts';
 import type { AuditEvent, ChainObservation, DiskRef } from './schemas.ts';
 import type { LiveMergeInput, PlanOutcome } from './schemas.ts';
 
@@ -28,10 +29,6 @@ export async function PlanMerge(request: LiveMergeInput): Promise<PlanOutcome> {
 }
 
 /** The audit log, oldest first. */
-export function ObserveEvents(filter: {
-  vm?: string;
-  disk?: string;
-  limit: number;
-}): Promise<AuditEvent[]> {
-  return auditLog.observeEvents(filter);
+export async function ObserveEvents(filter: AuditFilter): Promise<AuditEvent[]> {
+  return auditLog.observeEvents(eventsQuestion(filter));
 }

@@ -3,17 +3,19 @@
  * line start workflows too, with whatever somebody types.
  */
 import { workflowInfo } from '@temporalio/workflow';
-import { operationId } from './contract.ts';
+import { operationId, type AuditFilter } from './contract.ts';
 import { refused } from './failures.ts';
 import type { CopyImageInput, MoveImageInput, RemoveImageInput } from './image-schemas.ts';
 import { imageId, removalId, type PlanRequest } from './move-contract.ts';
-import { copyShape, diskShape, faultsOf, hostShape, isObject } from './request-shapes.ts';
-import { mergeShape, moveShape, planShape, removeShape, withDefaults } from './request-shapes.ts';
-import type { Shape } from './request-shapes.ts';
+import { copyShape, diskShape, eventsShape, faultsOf, hostShape } from './request-shapes.ts';
+import { isObject, mergeShape, moveShape, planShape, quoted } from './request-shapes.ts';
+import { removeShape, withDefaults, type Shape } from './request-shapes.ts';
 import type { DiskRef, LiveMergeInput } from './schemas.ts';
+import { UnreadableValue } from './unreadable-value.ts';
 
 /** The request with its defaults. @throws Refused `invalid-request`; nothing was done */
 function complete<T>(shape: Shape, value: unknown): T {
+  if (value instanceof UnreadableValue) throw invalid(`it cannot be read: ${quoted(value.reason)}`);
   const faults = faultsOf(shape, value);
   if (faults.length > 0) throw invalid(faults.slice(0, 20).join('; '));
   return withDefaults(shape, value) as T;
@@ -59,6 +61,7 @@ export function removeRequest(value: unknown): RemoveImageInput {
 export const diskQuestion = (value: unknown) => complete<DiskRef>(diskShape, value);
 export const mergeQuestion = (value: unknown) => complete<LiveMergeInput>(mergeShape, value);
 export const removalQuestion = (value: unknown) => complete<RemoveImageInput>(removeShape, value);
+export const eventsQuestion = (value: unknown) => complete<AuditFilter>(eventsShape, value);
 export const hostQuestion = (value: unknown) => complete<{ host: string }>(hostShape, value);
 export const imageQuestion = (value: unknown) =>
   complete<PlanRequest>(planShape(isObject(value) ? value['operation'] : null), value);

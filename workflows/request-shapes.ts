@@ -43,6 +43,11 @@ const requestedBy = byDefault(text(PLAIN_TEXT, 1000), 'unknown');
 
 export const diskShape = { vm, disk, host };
 export const hostShape = { host };
+export const eventsShape = {
+  vm: may(text(LIBVIRT_NAME, 255, 1)),
+  disk: may(text(PLAIN_TEXT, 255, 1)),
+  limit: must(isSize),
+};
 export const mergeShape = {
   ...diskShape,
   top: may(text(VOLUME_NAME, 4096, 1)),
@@ -100,6 +105,10 @@ export const removeShape = {
 export const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
+/** Somebody else's text as a part of a line, whatever is in it. */
+export const quoted = (words: string) =>
+  JSON.stringify(words.slice(0, 50)).replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, '?');
+
 /** What is wrong with a request, a sentence each. */
 export function faultsOf(shape: Shape, value: unknown): string[] {
   if (!isObject(value)) return ['it is no object'];
@@ -109,7 +118,7 @@ export function faultsOf(shape: Shape, value: unknown): string[] {
     return value[key] === undefined ? !or : !is(value[key]);
   });
   return [
-    ...unknown.map((key) => `${JSON.stringify(key.slice(0, 50))} is not known`),
+    ...unknown.map((key) => `${quoted(key)} is not known`),
     ...wrong.map((key) => `${key} is ${value[key] === undefined ? 'missing' : 'not allowed'}`),
   ];
 }

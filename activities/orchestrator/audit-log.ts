@@ -3,6 +3,7 @@
  * event is appended at most once, whoever repeats it, and needs no lock.
  */
 import { join } from 'node:path';
+import type { AuditFilter } from '../../workflows/contract.ts';
 import { auditEvent, type AuditEvent } from '../../workflows/schemas.ts';
 import { listFolder, readText, writeOnce } from '../adapters/files.ts';
 import { parseJsonReply } from '../adapters/reply.ts';
@@ -29,10 +30,7 @@ export async function ensureEventRecorded(deps: AuditDeps, event: AuditEvent): P
 }
 
 /** The newest events that match, oldest first. */
-export async function observeEvents(
-  deps: AuditDeps,
-  filter: { vm?: string; disk?: string; limit: number },
-): Promise<AuditEvent[]> {
+export async function observeEvents(deps: AuditDeps, filter: AuditFilter): Promise<AuditEvent[]> {
   const names = (await listFolder(deps.folder)).filter((name) => name.endsWith('.json'));
   const events: AuditEvent[] = [];
   for (const name of names) {

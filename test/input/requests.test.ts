@@ -5,6 +5,7 @@
 import { describe, expect, it } from '@jest/globals';
 import type { z } from 'zod';
 import { imageHostSchemas } from '../../activities/image-schemas.ts';
+import { orchestratorSchemas } from '../../activities/schemas.ts';
 import { BlockflowError } from '../../client/client-failure.ts';
 import { parseVmOrDisk } from '../../client/disk-argument.ts';
 import { parseImage } from '../../client/image-argument.ts';
@@ -14,7 +15,8 @@ import { completeRequest } from '../../client/start-merge.ts';
 import { assertChoice, assertRate } from '../../workflows/decision.ts';
 import { copyImageInput, moveImageInput } from '../../workflows/image-schemas.ts';
 import { removeImageInput } from '../../workflows/image-schemas.ts';
-import { copyShape, diskShape, faultsOf, mergeShape } from '../../workflows/request-shapes.ts';
+import { copyShape, diskShape, eventsShape, faultsOf } from '../../workflows/request-shapes.ts';
+import { hostShape, mergeShape } from '../../workflows/request-shapes.ts';
 import { moveShape, planShape, removeShape, withDefaults } from '../../workflows/request-shapes.ts';
 import type { Shape } from '../../workflows/request-shapes.ts';
 import { diskRef, liveMergeInput } from '../../workflows/schemas.ts';
@@ -27,6 +29,7 @@ const INPUTS = drawn(10_000);
 const seed = Number(process.env['BLOCKFLOW_SEED'] ?? Date.now() % 2 ** 32);
 const json = anyJson(seed);
 
+const { input: auditFilter } = orchestratorSchemas.observeEvents;
 const planOf = (value: unknown) =>
   planShape((value as { operation?: unknown } | null)?.operation ?? null);
 const requests: { type: string; schema: z.ZodType; shapeOf: (value: unknown) => Shape }[] = [
@@ -36,6 +39,8 @@ const requests: { type: string; schema: z.ZodType; shapeOf: (value: unknown) => 
   { type: 'RemoveImage', schema: removeImageInput, shapeOf: () => removeShape },
   { type: 'PlanImage', schema: imageHostSchemas.observeImagePlan.input, shapeOf: planOf },
   { type: 'ObserveChain', schema: diskRef, shapeOf: () => diskShape },
+  { type: 'ObserveLeases', schema: diskRef.pick({ host: true }), shapeOf: () => hostShape },
+  { type: 'ObserveEvents', schema: auditFilter, shapeOf: () => eventsShape },
 ];
 
 describe.each(requests)('The request of $type', ({ schema, shapeOf }) => {
