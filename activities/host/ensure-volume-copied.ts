@@ -61,21 +61,27 @@ export async function ensureVolumeCopied(deps: HostDeps, input: Input): Promise<
   const running = await observeCopy(copying.state, copying.id);
   if (!running) {
     if (await shareData(deps, copying)) {
-      await complete(deps, copying, staged('ready'), volume.sizeBytes);
-      return { outcome: 'copied', by: 'reflink' };
+      const lost = await complete(deps, copying, staged('ready'), volume.sizeBytes);
+      return lost === null ? { outcome: 'copied', by: 'reflink' } : giveUp(input, lost);
     }
     const refusal = await start(deps, copying);
     if (refusal) return refusal;
   }
-  const error = await follow(deps, copying);
+  const ended = await follow(deps, copying);
   await removeNodes(copying.state, copying.id);
-  if (error === null) await complete(deps, copying, copying.done, mirrored(volume));
+  const lost =
+    ended === null
+      ? await complete(deps, copying, copying.done, mirrored(volume))
+      : `QEMU ended the copy of ${volume.path}: ${ended}`;
   await dismissCopy(copying.state, copying.id);
   await dismissJob(copying.state, creationId(input));
-  if (error === null) return { outcome: 'copied', by: 'mirror' };
-  // A target that went away is QEMU's error, too: then there is no copy, and it begins anew.
-  await assertReserved(input, `copying ${volume.path}`);
-  return { outcome: 'failed', reason: `QEMU ended the copy of ${volume.path}: ${error}` };
+  return lost === null ? { outcome: 'copied', by: 'mirror' } : giveUp(input, lost);
+}
+
+/** A target that went away is an error, too: then there is no copy, and it begins anew. */
+async function giveUp(input: Input, reason: string): Promise<CopyOutcome> {
+  await assertReserved(input, `copying ${input.plan.volumes[input.at]?.path}`);
+  return { outcome: 'failed', reason };
 }
 
 /** A container that is written anew shares nothing with its source. */
@@ -154,15 +160,27 @@ async function advance(deps: HostDeps, copying: Copying, job: CopyJob): Promise<
   return null;
 }
 
+/**
+ * A flush that failed is not tried again: Linux tells an error once, and what was not written is
+ * lost, whatever the next flush says. @returns null when the copy is durable, else why it is none.
+ */
 async function complete(
   deps: HostDeps,
   { volume, part }: Copying,
   name: string,
   copiedBytes: number,
-): Promise<void> {
-  await deps.effect('image.complete-copy', part, async () => {
+): Promise<string | null> {
+  const durably = async () => {
     const lengths = volume.convert ? null : { copiedBytes, sizeBytes: volume.sizeBytes };
     await completeCopy(volume.path, part, lengths);
     await renameDurably(part, name);
-  });
+  };
+  try {
+    await deps.effect('image.complete-copy', part, durably);
+    return null;
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === undefined) throw error;
+    return `the copy of ${volume.path} could not be completed: ${message}`;
+  }
 }

@@ -2,6 +2,7 @@
 import { Context } from '@temporalio/activity';
 import type { ImageHostActivities, ImageJob, VolumeJob } from '../../workflows/move-contract.ts';
 import type { ImageVolume } from '../../workflows/image-schemas.ts';
+import { CommandError } from '../adapters/command.ts';
 import { observeFile, renameDurably } from '../adapters/files.ts';
 import { sameBytes, sameContent } from '../adapters/image-compare.ts';
 import { stagedFile } from '../adapters/image-files.ts';
@@ -19,17 +20,28 @@ export async function ensureVolumeVerified(
 ): ReturnType<ImageHostActivities['ensureVolumeVerified']> {
   const { plan, jobId, at } = job;
   const volume = plan.volumes[at] as ImageVolume;
-  await assertReserved(job, `comparing ${volume.path} with its copy`);
+  const what = `comparing ${volume.path} with its copy`;
+  await assertReserved(job, what);
   const staged = (stage: 'copied' | 'ready') =>
     stagedFile(plan.to.folder, jobId, volume.name, stage);
   if (await observeFile(staged('ready'))) return { same: true, reason: 'verified before' };
   const { cancellationSignal: signal } = Context.current();
   const copy = { path: staged('copied'), format: volume.convert?.format ?? volume.format };
-  const same = volume.convert
-    ? await sameContent(volume, copy, signal)
-    : await sameBytes(volume.path, copy.path, signal);
-  if (!same) {
-    return { same: false, reason: `the copy of ${volume.path} differs from it` };
+  let reason: string | null = null;
+  try {
+    const same = volume.convert
+      ? await sameContent(volume, copy, signal)
+      : await sameBytes(volume.path, copy.path, signal);
+    if (!same) reason = `the copy of ${volume.path} differs from it`;
+  } catch (error) {
+    // What cannot be read once cannot be trusted; a tool that was killed is asked again.
+    if (!(error instanceof CommandError) || error.exitCode === undefined) throw error;
+    reason = `${what}: ${error.stderr}`;
+  }
+  if (reason !== null) {
+    // A pool that went away is an error, too: it is waited for.
+    await assertReserved(job, what);
+    return { same: false, reason };
   }
   await deps.effect('image.pass-verification', staged('copied'), () =>
     renameDurably(staged('copied'), staged('ready')),

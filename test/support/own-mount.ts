@@ -32,10 +32,9 @@ export async function mountOwn(
   kind: 'tmpfs' | 'ext4' | 'xfs',
   mebibytes: number,
 ): Promise<OwnMount> {
-  await removeStale();
-  const folder = join(PARENT, `${process.pid}-${startTimeOf(process.pid)}-${++count}`);
+  const folder = await makeMountFolder();
   const path = join(folder, 'fs');
-  await mkdir(path, { recursive: true });
+  await mkdir(path);
   try {
     if (kind === 'tmpfs') {
       await execa('mount', ['-t', 'tmpfs', '-o', `size=${mebibytes}M`, 'tmpfs', path]);
@@ -48,15 +47,23 @@ export async function mountOwn(
       await execa('mount', ['-o', 'loop', image, path]);
     }
   } catch (error) {
-    await remove(folder);
+    await removeMountFolder(folder);
     throw error;
   }
   return {
     path,
     freeze: () => freeze(path),
     remount: () => remount(folder),
-    close: () => remove(folder),
+    close: () => removeMountFolder(folder),
   };
+}
+
+/** A folder of this process. Removes first what killed runs have left. */
+export async function makeMountFolder(): Promise<string> {
+  await removeStale();
+  const folder = join(PARENT, `${process.pid}-${startTimeOf(process.pid)}-${++count}`);
+  await mkdir(folder, { recursive: true });
+  return folder;
 }
 
 /** The end of the shell's standard input thaws. */
@@ -85,12 +92,20 @@ async function removeStale(): Promise<void> {
   const folders = existsSync(PARENT) ? await readdir(PARENT) : [];
   for (const name of folders) {
     const [pid = 0, startTime = 0] = name.split('-').map(Number);
-    if (!isAlive(pid, startTime)) await remove(join(PARENT, name));
+    if (!isAlive(pid, startTime)) await removeMountFolder(join(PARENT, name));
   }
 }
 
-async function remove(folder: string): Promise<void> {
-  // Lazily: a killed run may have left processes that are just being ended.
-  await execa('umount', ['--lazy', join(folder, 'fs')], { reject: false });
+/** @param end what stands below the file system, which is unmounted first */
+export async function removeMountFolder(
+  folder: string,
+  end: () => PromiseLike<unknown> = () => Promise.resolve(),
+): Promise<void> {
+  const unmount = (name: string) =>
+    // Lazily: a killed run may have left processes that are just being ended.
+    execa('umount', ['--lazy', join(folder, name)], { reject: false });
+  await unmount('fs');
+  await end();
+  await unmount('device');
   await rm(folder, { recursive: true, force: true });
 }
