@@ -19,6 +19,7 @@ export type ClientFailureCode =
   | 'orchestrator-away'
   | 'agent-away'
   | 'already-up'
+  | 'metrics-address'
   | 'unexpected';
 
 export interface ClientFailureDetails {

@@ -1,4 +1,5 @@
 /** Where blockflow keeps things, and how a worker finds its Temporal, its libvirt and its name. */
+import { isIPv4, isIPv6 } from 'node:net';
 import { homedir, hostname } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -25,6 +26,12 @@ export const defaultHost = () => env('BLOCKFLOW_HOST') ?? hostname();
 export const defaultLibvirtUri = () =>
   env('BLOCKFLOW_CONNECT') ?? env('LIBVIRT_DEFAULT_URI') ?? 'qemu:///system';
 
+/** Names are not looked up: on which of its addresses would `localhost` be? */
+function isSocketAddress(text: string): boolean {
+  const [, six, four, port] = /^(?:\[(.*)\]|([^:]*)):(\d{1,5})$/.exec(text) ?? [];
+  return Number(port) < 65536 && (isIPv6(six ?? '') || isIPv4(four ?? ''));
+}
+
 export const workerConfig = z.object({
   host: hostName.default(defaultHost),
   libvirtUri: z.string().default(defaultLibvirtUri),
@@ -33,7 +40,10 @@ export const workerConfig = z.object({
   /** Of the workflows' bundle. */
   cacheDir: z.string().default(() => cacheFolder()),
   /** Address of the Prometheus endpoint, for example 127.0.0.1:9464; none by default. */
-  metricsAddress: z.string().optional(),
+  metricsAddress: z
+    .string()
+    .refine(isSocketAddress, { error: 'is not an IP address and a port' })
+    .optional(),
   /** An SPM agent that stands still for this long is ended, so that another one takes its pools. */
   leaseSeconds: z.number().positive().default(20),
   /** Pools that an SPM agent serves; all active ones by default. */

@@ -7,9 +7,11 @@ import {
   makeTelemetryFilterString,
   NativeConnection,
   Runtime,
+  type RuntimeOptions,
 } from '@temporalio/worker';
 import { pino, type Logger } from 'pino';
 import pretty from 'pino-pretty';
+import { MetricsRefused } from './metrics-refused.ts';
 import type { TemporalConfig } from './temporal-config.ts';
 import { ensureSearchAttributes } from './temporal-search-attributes.ts';
 
@@ -29,13 +31,16 @@ export function createLog(role: string): Logger {
   return pino(options, stream);
 }
 
-/** Installs the runtime. Call it once, before any connection. */
+/**
+ * Installs the runtime. Call it once, before any connection.
+ * @throws MetricsRefused when somebody else has the address
+ */
 export function installRuntime(log: Logger, metricsAddress?: string): void {
   const logger = new DefaultLogger('INFO', ({ level, message, meta }) => {
     const at = level.toLowerCase() as 'trace' | 'debug' | 'info' | 'warn' | 'error';
     log[at]({ ...meta }, message);
   });
-  Runtime.install({
+  const options: RuntimeOptions = {
     logger,
     telemetryOptions: {
       logging: { filter: makeTelemetryFilterString({ core: 'WARN', other: 'ERROR' }), forward: {} },
@@ -45,7 +50,14 @@ export function installRuntime(log: Logger, metricsAddress?: string): void {
     },
     // Each role decides by itself how it ends.
     shutdownSignals: [],
-  });
+  };
+  try {
+    Runtime.install(options);
+  } catch (error) {
+    const isMetrics = error instanceof Error && /prometheus/.test(error.message);
+    if (metricsAddress === undefined || !isMetrics) throw error;
+    throw new MetricsRefused(metricsAddress, error);
+  }
 }
 
 /**

@@ -3,7 +3,7 @@ import { BlockflowError, usage } from '../client-failure.ts';
 import type { Screen } from '../screen.ts';
 import type { Context } from './command.ts';
 import { configOf, CONNECT_OPTION, METRICS_OPTION, OWN_HOST_OPTION } from './worker.ts';
-import type { WorkerOptions } from './worker.ts';
+import { tellMetrics, type WorkerOptions } from './worker.ts';
 
 interface Options extends WorkerOptions {
   port?: string;
@@ -41,7 +41,7 @@ async function up(screen: Screen, options: Options): Promise<number> {
     await runUp({ config, port, uiPort, ready });
     return 0;
   } catch (error) {
-    if (!(error instanceof AlreadyUp)) throw error;
+    if (!(error instanceof AlreadyUp)) return tellMetrics(error);
     throw new BlockflowError('Refused', {
       code: 'already-up',
       attempted: 'starting `blockflow up`',

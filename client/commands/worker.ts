@@ -1,7 +1,8 @@
 import { Argument, type Command } from 'commander';
 import type { WorkerConfig } from '../../worker/config.ts';
 import type { RoleName } from '../../worker/roles.ts';
-import { usage } from '../client-failure.ts';
+import { MetricsRefused } from '../../worker/metrics-refused.ts';
+import { BlockflowError, usage } from '../client-failure.ts';
 import type { Context } from './command.ts';
 
 export interface WorkerOptions {
@@ -42,10 +43,24 @@ export function defineWorker(program: Command, context: Context): void {
       context.run(async () => {
         const config = await configOf(options);
         const { runRole } = await import('../../worker/main.ts');
-        await runRole(role, config);
+        await runRole(role, config).catch(tellMetrics);
         return 0;
       }),
     );
+}
+
+/** @throws BlockflowError when the address of the metrics was refused; else the same error */
+export function tellMetrics(error: unknown): never {
+  if (!(error instanceof MetricsRefused)) throw error;
+  const { address, reason } = error;
+  const port = address.slice(address.lastIndexOf(':') + 1);
+  const details = {
+    code: 'metrics-address' as const,
+    attempted: `serving metrics on ${address}`,
+    now: `the system refuses the address: ${reason}; nothing was started`,
+    next: `Give another --metrics address; \`ss -ltnp sport = :${port}\` says who listens there`,
+  };
+  throw new BlockflowError('Refused', details, error);
 }
 
 /** @throws BlockflowError Usage */
