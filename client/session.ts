@@ -9,6 +9,7 @@ import { temporalConfig } from '../worker/temporal-config.ts';
 import { readUpFile } from '../worker/up-file.ts';
 import { defaultHost } from '../worker/config.ts';
 import { BlockflowError } from './client-failure.ts';
+import { tlsTrouble } from './tls-trouble.ts';
 
 export interface ConnectOptions {
   /**
@@ -52,7 +53,10 @@ export async function openSession(options: ConnectOptions = {}): Promise<Session
     const client = new Client({ connection, namespace });
     return { client, connection, namespace, address, host: host ?? defaultHost() };
   } catch (error) {
-    throw temporalAway(`connecting to Temporal at ${address}`, error);
+    const attempted = `connecting to Temporal at ${address}`;
+    const trouble = await tlsTrouble(address, config.connectionOptions.tls);
+    if (!trouble) throw temporalAway(attempted, error);
+    throw new BlockflowError('Away', { code: 'temporal-away', attempted, ...trouble }, error);
   }
 }
 

@@ -15,6 +15,7 @@ const packageOfCommand = {
   nasm: 'nasm',
   'mkfs.xfs': 'xfsprogs',
   nbdcopy: 'libnbd-bin',
+  openssl: 'openssl',
   chromium: 'chromium',
 };
 /** One of them missing means all: qemu-block-extra, for one, brings no command of its own. */
