@@ -73,10 +73,12 @@ if [ "$funcstack[1]" = _blockflow ]; then _blockflow "$@"; else compdef _blockfl
 function fish(commands: readonly Completed[]): string {
   const quoted = (text: string) => `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
   const start = 'complete -c blockflow -f -n';
+  // The word after `blockflow` alone: `spm` is a role of `worker` as well, and a VM has any name.
+  const after = (name: string) => `'string match -q -- ${name} (commandline -opc)[2]'`;
   const lines = commands.flatMap(({ name, summary, words, takesVm }) => [
     `${start} __fish_use_subcommand -a ${name} -d ${quoted(summary)}`,
-    `${start} '__fish_seen_subcommand_from ${name}' -a ${quoted(words.join(' '))}`,
-    ...(takesVm ? [`${start} '__fish_seen_subcommand_from ${name}' -a '(${VMS})'`] : []),
+    `${start} ${after(name)} -a ${quoted(words.join(' '))}`,
+    ...(takesVm ? [`${start} ${after(name)} -a '(${VMS})'`] : []),
   ]);
   return ['# fish completion of blockflow', ...lines].join('\n');
 }
