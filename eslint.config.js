@@ -62,5 +62,5 @@ export default defineConfig(
     rules: { '@typescript-eslint/unbound-method': 'off' },
   },
   { files: ['**/*.js', '**/*.mjs'], extends: [tseslint.configs.disableTypeChecked] },
-  { files: ['*.config.js'], rules: { 'no-restricted-syntax': 'off' } },
+  { files: ['**/*.config.js'], rules: { 'no-restricted-syntax': 'off' } },
 );

@@ -15,5 +15,6 @@ export default {
   testMatch: ['<rootDir>/test/**/*.test.ts'],
   extensionsToTreatAsEsm: ['.ts'],
   transform,
+  testSequencer: '<rootDir>/test/order.config.js',
   testTimeout: 300_000,
 };

@@ -1,12 +1,12 @@
 /**
- * `npm test`: lint, types, then jest by folder; ends with the plain line "N passed, N failed".
+ * `npm test`: lint, types and all tests at once; ends with the plain line "N passed, N failed".
  * `--fast` leaves out what needs libvirt or a browser. Everything else is passed on to jest, and
  * with such a filter lint and types are left out too.
  */
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { delimiter, dirname, join } from 'node:path';
+import { availableParallelism, tmpdir } from 'node:os';
+import { delimiter, dirname, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -25,14 +25,15 @@ const checks = [
   { name: 'lint', command: ['node_modules/eslint/bin/eslint.js', '.'] },
   { name: 'types', command: ['node_modules/typescript/bin/tsc', '--noEmit'] },
 ];
-const fast = ['unit', 'input', 'workflows', 'activities', 'replay', 'model'];
 // `npm run test:model` takes about two seconds a run.
-const limitOfFast = 5 * minutes + Number(process.env.BLOCKFLOW_RUNS ?? 0) * 5000;
-const suites = [
-  { name: 'fast', folders: fast, limitMs: limitOfFast },
-  { name: 'real', folders: ['real', 'crash'], limitMs: 70 * minutes },
-  { name: 'web', folders: ['web'], limitMs: 5 * minutes },
-];
+const runsOfModelMs = Number(process.env.BLOCKFLOW_RUNS ?? 0) * 5000;
+const suites = {
+  fast: ['unit', 'input', 'workflows', 'activities', 'replay', 'model'],
+  real: ['real', 'crash'],
+  web: ['web'],
+};
+// A real test waits more than it computes: for a guest to boot, for an agent to be given up.
+const workers = Math.min(2 * availableParallelism(), 8);
 
 /** Node 22 of node_modules, for the step and for what it starts; resolves to true on exit 0. */
 function runNode(command, limitMs) {
@@ -57,8 +58,10 @@ function runNode(command, limitMs) {
 
 async function runCheck({ name, command }) {
   if (filters.length > 0) return { name, note: 'left out, as tests are filtered' };
-  const isGood = await runNode(command, 5 * minutes);
-  return { name, passed: isGood ? 1 : 0, failed: isGood ? 0 : 1 };
+  const start = Date.now();
+  const isGood = await runNode(command, 10 * minutes);
+  const seconds = (Date.now() - start) / 1000;
+  return { name, passed: isGood ? 1 : 0, failed: isGood ? 0 : 1, seconds };
 }
 
 function hasTests(folder) {
@@ -67,18 +70,18 @@ function hasTests(folder) {
   return readdirSync(path, { recursive: true }).some((file) => file.endsWith('.test.ts'));
 }
 
-async function runSuite({ name, folders, limitMs }) {
-  const present = folders.filter(hasTests);
-  if (present.length === 0) return { name, note: 'no test files yet' };
-  const report = join(reports, `${name}.json`);
+/** All in one run of jest, so that no core is idle while the last file of a suite ends. */
+async function runTests(wanted, limitMs) {
+  const folders = wanted.flatMap((suite) => suites[suite]).filter(hasTests);
+  const report = join(reports, 'jest.json');
   const isGood = await runNode(
     [
       '--experimental-vm-modules',
       '--disable-warning=ExperimentalWarning',
       'node_modules/jest/bin/jest.js',
       // Not as positional patterns: those would be joined with the user's by "or".
-      ...present.map((folder) => `--testMatch=<rootDir>/test/${folder}/**/*.test.ts`),
-      '--maxWorkers=3',
+      ...folders.map((folder) => `--testMatch=<rootDir>/test/${folder}/**/*.test.ts`),
+      `--maxWorkers=${workers}`,
       '--passWithNoTests',
       '--json',
       `--outputFile=${report}`,
@@ -86,35 +89,32 @@ async function runSuite({ name, folders, limitMs }) {
     ],
     limitMs,
   );
-  const { passed, failed } = countReport(report);
+  const rows = wanted.map((suite) => countReport(report, suite));
   // Whatever made jest fail without a failed test (a hook, a crash, the time limit) is a failure.
-  return { name, passed, failed: failed === 0 && !isGood ? 1 : failed, isTests: true };
+  if (!isGood && rows.every(({ failed }) => failed === 0)) rows[0].failed = 1;
+  return rows;
 }
 
 /** A file that failed without a failed test in it, as when it cannot be loaded, counts as one. */
-function countReport(file) {
-  if (!existsSync(file)) return { passed: 0, failed: 0 };
-  const { testResults } = JSON.parse(readFileSync(file, 'utf8'));
-  let passed = 0;
-  let failed = 0;
-  for (const { status, assertionResults } of testResults) {
+function countReport(file, suite) {
+  const row = { name: suite, passed: 0, failed: 0, seconds: 0, isTests: true };
+  const { testResults } = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : {};
+  for (const { name, status, assertionResults, startTime, endTime } of testResults ?? []) {
+    const [, folder] = relative(root, name).split(sep);
+    if (!suites[suite].includes(folder)) continue;
     const count = (wanted) => assertionResults.filter((test) => test.status === wanted).length;
-    passed += count('passed');
-    failed += count('failed');
-    if (status === 'failed' && count('failed') === 0) failed += 1;
+    row.passed += count('passed');
+    row.failed += count('failed');
+    row.seconds += (endTime - startTime) / 1000 || 0;
+    if (status === 'failed' && count('failed') === 0) row.failed += 1;
   }
-  return { passed, failed };
-}
-
-async function timed(step) {
-  const start = Date.now();
-  const result = await step;
-  return { ...result, seconds: (Date.now() - start) / 1000 };
+  return row;
 }
 
 function printTable(rows) {
+  // Of tests: what their files took, several of them at a time.
   console.log(`\n${'step'.padEnd(8)}${'passed'.padStart(8)}${'failed'.padStart(8)}   seconds`);
-  for (const { name, passed, failed, seconds, note } of rows) {
+  for (const { name, passed, failed, seconds = 0, note } of rows) {
     const counts = `${String(passed).padStart(8)}${String(failed).padStart(8)}`;
     const figures = `${counts}${seconds.toFixed(1).padStart(10)}`;
     console.log(`${name.padEnd(8)}${note === undefined ? figures : `  ${note}`}`);
@@ -122,11 +122,14 @@ function printTable(rows) {
 }
 
 async function main() {
-  const rows = [];
-  rows.push(...(await Promise.all(checks.map((check) => timed(runCheck(check))))));
-  const wanted = args.includes('--fast') ? suites.slice(0, 1) : suites;
-  for (const suite of wanted) rows.push(await timed(runSuite(suite)));
+  const start = Date.now();
+  const [wanted, limitMs] = args.includes('--fast')
+    ? [['fast'], 10 * minutes + runsOfModelMs]
+    : [Object.keys(suites), 70 * minutes + runsOfModelMs];
+  const steps = [...checks.map(runCheck), runTests(wanted, limitMs)];
+  const rows = (await Promise.all(steps)).flat();
   printTable(rows);
+  console.log(`All in ${((Date.now() - start) / 1000).toFixed(0)} s.`);
   const sum = (key) => rows.reduce((total, row) => total + (row[key] ?? 0), 0);
   const testsRan = rows.some((row) => row.isTests && row.passed + row.failed > 0);
   if (!testsRan) console.log('No test ran.');
