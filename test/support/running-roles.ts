@@ -10,7 +10,10 @@ import type { Fault } from './faults.ts';
 import { isPaused } from './processes.ts';
 import { waitUntil } from './wait-until.ts';
 
-const roleScript = fileURLToPath(new URL('role-process.ts', import.meta.url));
+const pathOf = (name: string) => fileURLToPath(new URL(name, import.meta.url));
+const roleScript = pathOf('role-process.ts');
+const hook = pathOf('stripped-once.mjs');
+const nodeOptions = ['--disable-warning=ExperimentalWarning', '--import', hook];
 
 /** A process of a role; there may be a second SPM agent. */
 export type Instance = RoleName | 'spm2';
@@ -108,7 +111,7 @@ async function startRoleProcess(
   const output = { file: logFile, append: true } as const;
   const child = execa(
     process.execPath,
-    ['--disable-warning=ExperimentalWarning', roleScript, ...args],
+    [...nodeOptions, roleScript, ...args],
     {
       env: { NODE_OPTIONS: '', ...env() },
       stdin: 'ignore',
