@@ -15,6 +15,7 @@ import type { LiveMergeResult } from '../../workflows/schemas.ts';
 import type { Fault } from './faults.ts';
 import { BUNDLES } from './host-folder.ts';
 import { startPrivateHost, type PrivateHost } from './private-host.ts';
+import { promptTimers } from './prompt-timers.ts';
 import { runRoles, type RunningRoles } from './running-roles.ts';
 
 export const HOST = 'h1';
@@ -53,7 +54,8 @@ export interface SystemOptions {
 /** Starts everything and returns when every role has said that it is ready. */
 export async function startSystem(options: SystemOptions = {}): Promise<System> {
   const { host, stateDir, runtimeDir, trace, path } = await prepareHost(options);
-  let temporal = await startTemporalServer({ stateDir });
+  const server = { stateDir, settings: promptTimers };
+  let temporal = await startTemporalServer(server);
   const connection = await Connection.connect({ address: temporal.address });
   const client = new Client({ connection });
   let temporalRuns = true;
@@ -79,7 +81,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
     },
     async startTemporal() {
       const [port, uiPort] = [portOf(temporal.address), portOf(temporal.uiUrl)];
-      temporal = await startTemporalServer({ stateDir, port, uiPort });
+      temporal = await startTemporalServer({ ...server, port, uiPort });
       temporalRuns = true;
     },
     async revive() {

@@ -17,6 +17,7 @@ import { statusQuery, type OperationStatus } from '../../workflows/contract.ts';
 import { liveMergeInput, type AuditEvent, type LiveMergeRequest } from '../../workflows/schemas.ts';
 import type { LiveMergeResult } from '../../workflows/schemas.ts';
 import { BUNDLES } from './host-folder.ts';
+import { promptTimers } from './prompt-timers.ts';
 import { agentActivities } from './simulated-agents.ts';
 import type { AgentActivities } from './simulated-host.ts';
 import type { SimulatedMachine } from './simulated-machine.ts';
@@ -60,9 +61,7 @@ export interface Bench {
 export async function startBench(): Promise<Bench> {
   quiet();
   const stateDir = await mkdtemp(join(tmpdir(), 'blockflow-bench-'));
-  // Else whatever is tried again waits for one second more.
-  const settings = ['history.timerProcessorMaxTimeShift="5ms"'];
-  const temporal = await startTemporalServer({ stateDir, settings });
+  const temporal = await startTemporalServer({ stateDir, settings: promptTimers });
   const { address } = temporal;
   const connection = await NativeConnection.connect({ address });
   const client = new Client({ connection: await Connection.connect({ address }) });
