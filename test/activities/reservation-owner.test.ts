@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { writeReservation } from '../../activities/adapters/image-files.ts';
 import { abandonReservation } from '../../activities/adapters/reservation-owner.ts';
-import { claimReservation, isAnothers, readManifests } from '../../activities/adapters/reservation-owner.ts';
+import { claimReservation } from '../../activities/adapters/reservation-owner.ts';
+import { isAnothers, readManifests } from '../../activities/adapters/reservation-owner.ts';
 
 let pool: string;
 let folder: string;

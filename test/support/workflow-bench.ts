@@ -54,6 +54,9 @@ export interface Bench {
   untilPhase(handle: MergeHandle, phase: OperationStatus['phase']): Promise<OperationStatus>;
   events(vm: SimulatedVm): Promise<AuditEvent[]>;
   startHostAgent(host: string): Promise<void>;
+  /** An agent of a test's own. */
+  serve(queue: string, activities: object): Promise<void>;
+  allEvents(): Promise<AuditEvent[]>;
   close(): Promise<void>;
 }
 
@@ -81,9 +84,7 @@ export async function startBench(): Promise<Bench> {
 
   const bench: Bench = {
     client,
-    addVm(layers = 1) {
-      return addTo(vms, new SimulatedVm(`vm${vms.size + 1}`, layers));
-    },
+    addVm: (layers = 1) => addTo(vms, new SimulatedVm(`vm${vms.size + 1}`, layers)),
     addDisk(machine, layers = 1) {
       return addTo(vms, new SimulatedVm(machine, layers, 'vdb'));
     },
@@ -105,6 +106,8 @@ export async function startBench(): Promise<Bench> {
       }),
     events: (vm) => observeEvents({ effect: createEffect([]), folder }, eventsOf(vm)),
     startHostAgent,
+    serve: (taskQueue, own) => serve({ taskQueue, activities: own }),
+    allEvents: () => observeEvents({ effect: createEffect([]), folder }, { limit: 1000 }),
     async close() {
       await stop();
       await client.connection.close();
@@ -149,7 +152,7 @@ function quiet(): void {
   });
 }
 
-function createGate() {
+export function createGate() {
   let reach: () => void = () => undefined;
   let open: () => void = () => undefined;
   const reached = new Promise<void>((resolve) => (reach = resolve));
