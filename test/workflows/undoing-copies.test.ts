@@ -5,7 +5,7 @@ import { copyImageInput, moveImageInput } from '../../workflows/image-schemas.ts
 import type { RemoveImageResult } from '../../workflows/image-schemas.ts';
 import { imageStatusQuery } from '../../workflows/move-contract.ts';
 import { undoHandle } from '../support/image-operations.ts';
-import { imageActivities, SimulatedImage } from '../support/simulated-images.ts';
+import { imageActivities, SimulatedImage } from '../support/one-simulated-image.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import { CACHES, createGate, startBench } from '../support/workflow-bench.ts';
 import type { Bench, Cache } from '../support/workflow-bench.ts';
