@@ -6,7 +6,7 @@ import { constants } from 'node:fs';
 import { copyFile, link, mkdir, open, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { stat } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
-import { syncFolder } from './files.ts';
+import { listFolder, syncFolder } from './files.ts';
 import { OWN_FOLDER } from './pools.ts';
 import { manifestOf } from './reservation-owner.ts';
 
@@ -37,6 +37,16 @@ export async function writeReservation(
   await syncFolder(folder);
   await syncFolder(dirname(folder));
   await syncFolder(dirname(dirname(folder)));
+}
+
+/** The files in the reservations of a pool. */
+export async function reservedFiles(poolFolder: string): Promise<string[]> {
+  const own = join(poolFolder, OWN_FOLDER);
+  const folders = (await listFolder(own)).map((job) => join(own, job));
+  const names = folders.map(async (folder) =>
+    (await listFolder(folder)).map((name) => join(folder, name)),
+  );
+  return (await Promise.all(names)).flat();
 }
 
 /** An empty file that only its owner reads, unless it is there. */

@@ -40,8 +40,8 @@ export const nameVolume = async (volume: Named): Promise<NamedVolume> => ({
 type Named = Omit<NamedVolume, 'pool'> & { pool: string | null };
 
 /**
- * `device:inode` of the folder, or of a file in it, that has this name everywhere; null when the folder is
- * not that pool, or not mounted.
+ * `device:inode` of the folder, or of a file in it, that has this name everywhere; null when the
+ * folder is not that pool, or not mounted.
  */
 export async function identityIn(
   folder: string,

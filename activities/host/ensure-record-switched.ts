@@ -9,7 +9,8 @@ import type { ImagePlan, ImageVolume } from '../../workflows/image-schemas.ts';
 import type { ImageHostActivities, ImageJob } from '../../workflows/move-contract.ts';
 import { diskElement, switchDiskSource } from '../adapters/disk-element.ts';
 import { parseDomain } from '../adapters/domain-xml.ts';
-import { canonical } from '../adapters/files.ts';
+import { canonical, observeFile } from '../adapters/files.ts';
+import { stagedFile } from '../adapters/image-files.ts';
 import { syncRecords } from '../adapters/libvirt-folders.ts';
 import { withFormat } from '../adapters/snapshot-format.ts';
 import { parseSnapshot, renameSources, sourcesOf } from '../adapters/snapshot-xml.ts';
@@ -66,8 +67,20 @@ async function whereRecordIs(
 async function obstacleTo(deps: HostDeps, job: ImageJob, vm: Vm): Promise<string | null> {
   const held = await ensureImageHeld(deps, job);
   if (held.outcome !== 'held') return held.reason;
+  const gone = await goneCopy(job);
+  if (gone !== null) return `${gone} is not the copy that was made (any more)`;
   const { state } = await deps.libvirt.domainInfo(vm.uuid);
   return state === 'off' ? null : `VM ${vm.name} is ${state}`;
+}
+
+/** Whoever may delete files may have done so: what the record will name is looked at once more. */
+async function goneCopy({ plan, jobId }: ImageJob): Promise<string | null> {
+  for (const volume of plan.volumes) {
+    const ready = await observeFile(stagedFile(plan.to.folder, jobId, volume.name, 'ready'));
+    const named = await observeFile(targetOf(plan, volume));
+    if (!named || named.identity !== ready?.identity) return targetOf(plan, volume);
+  }
+  return null;
 }
 
 async function switchXml(deps: HostDeps, plan: ImagePlan, vm: Vm): Promise<void> {

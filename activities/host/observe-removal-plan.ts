@@ -2,12 +2,12 @@
  * Plans the removal of an image: proves that nothing refers to it any more (I3), and refuses
  * otherwise.
  */
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { codeOf, refusedImage } from '../../workflows/image-failures.ts';
 import type { RemovalPlan, RemoveImageInput } from '../../workflows/image-schemas.ts';
 import type { NamedVolume } from '../../workflows/schemas.ts';
 import { listFolder, observeFile } from '../adapters/files.ts';
-import { finalName, reservationFolder } from '../adapters/image-files.ts';
+import { finalName, reservationFolder, reservedFiles } from '../adapters/image-files.ts';
 import { observePools } from '../adapters/pools.ts';
 import { nameVolume } from '../adapters/pool-identity.ts';
 import { isUnlocked } from '../adapters/qemu-img.ts';
@@ -29,7 +29,7 @@ export async function observeRemovalPlan(
   const here = await toRemove(deps, input);
   const isLeft = input.left !== null || input.copies !== null;
   const { obstacle } = await untilSettled(isLeft ? PATIENCE : 1, async () => {
-    const found = await obstacleTo(deps, here);
+    const found = (await obstacleTo(deps, here)) ?? (input.copies ? null : await unfinished(here));
     return { obstacle: found, doubts: found ? [found.now] : [] };
   });
   if (obstacle) {
@@ -95,6 +95,19 @@ async function obstacleTo(deps: HostDeps, volumes: readonly NamedVolume[]) {
   for (const { path } of volumes) {
     if (await isUnlocked(path)) continue;
     return { code: 'volume-in-use' as const, now: `some process has ${path} open` };
+  }
+  return null;
+}
+
+/** A copy can have its name, and be nobody's yet: the record is still to be switched to it. */
+async function unfinished(volumes: readonly NamedVolume[]) {
+  for (const { path, identity } of volumes) {
+    const reserved = await reservedFiles(dirname(path));
+    const facts = await Promise.all(reserved.map((file) => observeFile(file)));
+    const at = facts.findIndex((file) => file?.identity === identity);
+    if (at < 0) continue;
+    const now = `${path} is a copy that is being made (${reserved[at]})`;
+    return { code: 'other-operation' as const, now };
   }
   return null;
 }
