@@ -2,6 +2,7 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
+import { OWN_FOLDER } from '../../activities/adapters/pools.ts';
 import type { FailureCode } from '../../workflows/failures.ts';
 import { expectRefused } from '../support/merge-checks.ts';
 import { POOL, startSharedSystem } from '../support/merge-scene.ts';
@@ -33,8 +34,10 @@ async function createChain(name: string): Promise<[string, string]> {
 /** The merge of vdb is refused, and every file of the pool and of `folders` is what it was. */
 async function refuse(vm: string, code: FailureCode, folders: string[] = []): Promise<string> {
   const content = async () => {
-    const all = [inPool(''), ...folders];
-    return (await execa('sh', ['-c', 'find "$@" -type f -exec sha256sum {} +', '', ...all])).stdout;
+    // Agents that have just met a pool leave their names in it.
+    const others = `-not -path '*/${OWN_FOLDER}/*'`;
+    const hashes = `find "$@" -type f ${others} -exec sha256sum {} +`;
+    return (await execa('sh', ['-c', hashes, '', inPool(''), ...folders])).stdout;
   };
   const files = async () => (await content()).split('\n').sort();
   return expectRefused({ system, files }, { vm, disk: 'vdb' }, ['Refused', code]);

@@ -7,7 +7,7 @@ import { dailySample } from '../support/daily-sample.ts';
 import { armFault, isArmed, type Fault } from '../support/faults.ts';
 import { contents, copiers, defineOff, diskOf, expectNothingLeft } from '../support/move-scene.ts';
 import { inVault, recordOf, removalOf, startMove, startMoveSystem } from '../support/move-scene.ts';
-import { effectsOn, partBytes, untilMove } from '../support/move-scene.ts';
+import { effectsOn, partBytes, undoOf, untilMove } from '../support/move-scene.ts';
 import { poolFiles } from '../support/pool-files.ts';
 import type { System } from '../support/system.ts';
 import { waitUntil } from '../support/wait-until.ts';
@@ -137,6 +137,7 @@ describe('a conversion under way', () => {
     await move.cancel();
     await expect(move.result()).rejects.toThrow();
     expect((await move.describe()).status.name).toBe('CANCELLED');
+    await undoOf(system, move);
     await expectNothingLeft(system, ['cancelled.qcow2']);
     expect(await contents([file])).toEqual(before);
     expect(await recordOf(system, 'cancelled')).toBe(file);
@@ -162,6 +163,7 @@ describe('a conversion that went wrong', () => {
     system.signalRole('host', 'SIGCONT');
     const failed: unknown = await move.result().catch((error: unknown) => error);
     expect(failureDetails(failed)?.details).toMatchObject({ part: 'verify' });
+    await undoOf(system, move);
     await expectNothingLeft(system, [`${vm}.qcow2`]);
     expect(await recordOf(system, vm)).toBe(file);
   });

@@ -12,7 +12,8 @@ import { forgetCached, mountFaulty } from '../support/faulty-mount.ts';
 import type { DiskError, FaultyMount } from '../support/faulty-mount.ts';
 import { POOL } from '../support/merge-scene.ts';
 import { contents, copiers, defineOff, digests, diskOf } from '../support/move-scene.ts';
-import { recordOf, removalOf, startMove, startMoveSystem, VAULT } from '../support/move-scene.ts';
+import { recordOf, removalOf, startMove, startMoveSystem, undoOf } from '../support/move-scene.ts';
+import { VAULT } from '../support/move-scene.ts';
 import { poolFiles } from '../support/pool-files.ts';
 import type { System } from '../support/system.ts';
 
@@ -138,6 +139,7 @@ async function strike(place: Place, once: boolean): Promise<void> {
   const failed: unknown = await move.result().catch((error: unknown) => error);
   const failure = failureDetails(failed);
   await heal();
+  await undoOf(system, move);
   expect(failure).toMatchObject({ type: 'Retry', details: { part } });
   expect(failure?.details.now).toMatch(/(Input\/output|i\/o) error.*; the source is untouched/s);
   await expectUntouched(vm, file, before, request.to);

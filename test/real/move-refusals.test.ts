@@ -2,6 +2,7 @@ import { execa } from 'execa';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { isUnlocked } from '../../activities/adapters/qemu-img.ts';
 import { findPool } from '../../activities/host/observe-image.ts';
 import { failureDetails } from '../../workflows/failures.ts';
 import type { ImageRef } from '../../workflows/image-schemas.ts';
@@ -10,6 +11,7 @@ import { copiers, defineOff, diskOf, expectNothingLeft } from '../support/move-s
 import { inVault, recordOf, startCopy, startMove, startMoveSystem } from '../support/move-scene.ts';
 import { VAULT } from '../support/move-scene.ts';
 import type { System } from '../support/system.ts';
+import { waitUntil } from '../support/wait-until.ts';
 
 let system: System;
 beforeAll(async () => {
@@ -69,7 +71,7 @@ describe('a move is refused', () => {
     const file = join(images(), 'written.qcow2');
     await create(file, '1M');
     const writer = execa('qemu-io', ['-f', 'qcow2', file], { stdin: 'pipe', reject: false });
-    await new Promise((done) => setTimeout(done, 2000));
+    await waitUntil('its lock', async () => !(await isUnlocked(file)));
     expect(await refusal(volume('written.qcow2'))).toBe('volume-in-use');
     writer.kill();
     await writer;

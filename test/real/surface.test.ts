@@ -1,8 +1,9 @@
 /** What people and their tools touch: the command line, scripts, metrics, logs, many at once. */
-import { readFile } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Blockflow } from '../../client/index.ts';
+import { OWN_FOLDER } from '../../activities/adapters/pools.ts';
 import { freePort } from '../../worker/temporal-server.ts';
 import type { Phase } from '../../workflows/contract.ts';
 import { connectTo } from '../support/blockflow-client.ts';
@@ -180,6 +181,8 @@ describe('Telemetry', () => {
     } finally {
       agent.kill('SIGTERM');
       expect((await agent).exitCode).toBe(0);
+      // As whoever retires a host does; merges would wait for its answer.
+      await rm(join(system.host.pools, POOL, OWN_FOLDER, 'hosts', 'h2'));
     }
   });
 

@@ -156,8 +156,15 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a wipe does not look where its volume lies',
     file: 'activities/storage/ensure-volumes-wiped.ts',
-    from: 'await assertInPool(pools, volume);',
-    to: 'void assertInPool;',
+    from: 'volumes.map((named) => volumeInPool(pools, named, `wiping ${named.path}`))',
+    to: 'volumes.map((named) => Promise.resolve(named))',
     caughtBy: 'test/input/boundary.test.ts',
+  },
+  {
+    name: 'the pool of that name on another host is taken for this one',
+    file: 'activities/adapters/pool-identity.ts',
+    from: 'return facts && id === pool',
+    to: 'return facts',
+    caughtBy: 'test/activities/pool-identity.test.ts',
   },
 ];

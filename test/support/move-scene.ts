@@ -89,13 +89,14 @@ export async function copiers({ runtimeDir }: System): Promise<number[]> {
 
 /**
  * Nothing is left of an operation that did not happen: the source's names, an empty vault, no
- * daemon.
+ * daemon. Nobody waits for the deletion of copies but this.
  */
 export async function expectNothingLeft(system: System, names: readonly string[]): Promise<void> {
+  const vault = () => poolFiles(join(system.host.pools, VAULT));
+  await waitUntil('the copies to be deleted', async () => (await vault()).length === 0);
   const there = await poolFiles(join(system.host.pools, POOL));
   expect(there).toEqual(expect.arrayContaining([...names]));
   expect(there.filter((name) => name.startsWith(OWN_FOLDER))).toEqual([]);
-  expect(await poolFiles(join(system.host.pools, VAULT))).toEqual([]);
   expect(await copiers(system)).toEqual([]);
 }
 
