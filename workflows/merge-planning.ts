@@ -39,7 +39,7 @@ export async function planMerge(op: Operation): Promise<Planned> {
 
 /** Of the volumes from base on, as those above it refer to each other. @throws Refused */
 export function assertUnsharedElsewhere(agentOf: AgentOf, plan: MergePlan): Promise<void> {
-  const { vm, disk, base, chainBefore, sharedWith: hosts = [] } = plan;
+  const { vm, disk, base, chainBefore, sharedWith: hosts } = plan;
   const volumes = chainBefore.slice(chainBefore.findIndex(({ path }) => path === base.path));
   return assertUnusedElsewhere(agentOf, {
     attempted: `planning a merge of ${vm}/${disk}`,

@@ -161,7 +161,7 @@ export const mergePlan = z.strictObject({
   spaceNeededBytes: sizeBytes,
   spaceFreeBytes: sizeBytes,
   /** Other hosts that have a pool of these volumes: to be asked who uses them there. */
-  sharedWith: z.array(hostName).optional(),
+  sharedWith: z.array(hostName),
 });
 
 export const planOutcome = z.discriminatedUnion('kind', [

@@ -111,6 +111,8 @@ async function leftOver(
     snapshots: await snapshotChanges(chain.disk, snapshots, committed),
     spaceNeededBytes: 0,
     spaceFreeBytes: 0,
+    // They were asked before it was merged.
+    sharedWith: [],
   };
 }
 

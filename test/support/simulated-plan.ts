@@ -37,7 +37,7 @@ export function planOf(vm: SimulatedVm, input: LiveMergeInput): PlanOutcome {
       ...{ top, base, overlay, committed },
       deletes: kept ? [] : committed.map(named),
       snapshots: kept ? [] : vm.snapshots,
-      ...{ spaceNeededBytes: neededBytes, spaceFreeBytes: freeBytes },
+      ...{ spaceNeededBytes: neededBytes, spaceFreeBytes: freeBytes, sharedWith: [] },
     },
   };
 }
@@ -61,7 +61,7 @@ function leftOver(vm: SimulatedVm, input: LiveMergeInput): PlanOutcome {
   const found = { adopted: record, alreadyMerged: true, chainBefore: vm.chain, overlay: null };
   const committed = record.deletes.map(({ path }) => gone(path));
   const left = { committed, deletes: record.deletes, snapshots: vm.snapshots, persistent: true };
-  const space = { spaceNeededBytes: 0, spaceFreeBytes: vm.freeBytes };
+  const space = { spaceNeededBytes: 0, spaceFreeBytes: vm.freeBytes, sharedWith: [] };
   const plan: MergePlan = { ...same, ...found, ...left, ...space, mode: record.mode };
   return { kind: 'plan', plan };
 }
