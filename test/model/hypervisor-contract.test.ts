@@ -7,7 +7,12 @@ import { SimulatedVm } from '../support/simulated-vm.ts';
 import { BLOCKS } from '../support/simulated-content.ts';
 import { merging } from '../support/hypervisor-contract.ts';
 import { faults } from '../support/hypervisor-contract-faults.ts';
+import { moving } from '../support/hypervisor-contract-images.ts';
+import { movingFaults } from '../support/hypervisor-contract-image-faults.ts';
+import { attempts, type Strike } from '../support/simulated-switch.ts';
 import type { Ask, Hypervisor } from '../support/hypervisor.ts';
+
+const soon = <T>(act: () => T) => Promise.resolve().then(act);
 
 function open(layers: number): Hypervisor {
   const vm = new SimulatedVm(`vm-${randomUUID()}`, layers);
@@ -25,12 +30,11 @@ function open(layers: number): Hypervisor {
     return vm.content.read(vm.paths(), 3);
   };
   const newestIn = (path: string) => {
-    const below = chain.slice(0, chain.indexOf(path) + 1);
+    const below = vm.files.chainOf(path);
     return Math.max(...BLOCKS.map((block) => vm.content.read(below, block, 'durable')));
   };
   const verify = () =>
     expect([...vm.content.losses, ...vm.content.lost(vm.persistentPaths())]).toEqual([]);
-  const soon = <T>(act: () => T) => Promise.resolve().then(act);
   return {
     ...{ ref: { vm: vm.name, disk: 'vda', host: 'h1' }, chain, ask },
     ...{ write: () => soon(write), newestIn: (path) => soon(() => newestIn(path)) },
@@ -40,8 +44,34 @@ function open(layers: number): Hypervisor {
     startVm: () => soon(() => vm.machine.start()),
     startForeignJob: () => soon(() => vm.startForeignJob()),
     endJob: () => soon(() => void (vm.job = null)),
-    files: () => soon(() => [...vm.files].sort()),
+    files: () => soon(() => [...vm.files].filter((path) => path.startsWith('/images/')).sort()),
+    ...imagesOf(vm),
+    async askInterrupted(effect, name, input) {
+      const attempt = { strike: STRIKES[effect] ?? 'agent', looked: () => undefined };
+      await expect(attempts.run(attempt, () => ask(name, input))).rejects.toThrow('agent died');
+    },
   };
 }
 
-it.each([...merging, ...faults])('$title', ({ layers = 1, check }) => check(open(layers)));
+/** The effects that come second in their activities. */
+const STRIKES: Partial<Record<string, Strike>> = {
+  'image.complete-copy': 'agent late',
+  'storage.abandon-reservation': 'agent late',
+};
+
+function imagesOf(vm: SimulatedVm) {
+  const inFolder = (folder: string) =>
+    [...vm.files].filter((path) => path.slice(0, path.lastIndexOf('/')) === folder).sort();
+  return {
+    copyOf: (path: string) => path.replace('/images/', '/vault/'),
+    copies: () => soon(() => inFolder('/vault')),
+    reserved: (jobId: string) => soon(() => inFolder(`/vault/.blockflow/${jobId}`)),
+    make: (path: string) => soon(() => vm.files.create(path)),
+    remove: (path: string) => soon(() => void vm.files.unlink(path)),
+    takeAway: (isAway: boolean) =>
+      soon(() => void (isAway ? vm.images.away.add('vault') : vm.images.away.clear())),
+  };
+}
+
+const cases = [...merging, ...faults, ...moving, ...movingFaults];
+it.each(cases)('$title', ({ layers = 1, check }) => check(open(layers)));

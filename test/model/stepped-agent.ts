@@ -1,9 +1,9 @@
 /**
- * Holds every activity of one disk at its door until the test lets it in, so that a list of
+ * Holds every activity of one operation at its door until the test lets it in, so that a list of
  * commands happens in its order, whatever the clock does. Also where an agent dies.
  */
-import { agentDied } from '../support/simulated-switch.ts';
-import type { SimulatedVm, Strike } from '../support/simulated-vm.ts';
+import { agentDied, attempts, type Strike } from '../support/simulated-switch.ts';
+import type { SimulatedVm } from '../support/simulated-vm.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
 /**
@@ -18,16 +18,18 @@ interface Waiting {
 }
 
 export class SteppedAgent {
-  readonly vm: SimulatedVm;
+  readonly #vm: SimulatedVm;
   readonly #atDoor: Waiting[] = [];
   #inside = 0;
   #isOpen = false;
   /** Attempts that began in the current life of the operation; those of a dead one do nothing. */
   #life = 0;
 
+  /** Looks of its waiting activities that found nothing to end their wait. */
+  #looks = 0;
+
   constructor(vm: SimulatedVm) {
-    this.vm = vm;
-    vm.door = (name, run) => this.#pass(name, run);
+    this.#vm = vm;
   }
 
   /** Names of the activities at the door. */
@@ -55,22 +57,22 @@ export class SteppedAgent {
   /** From now on everything happens by itself, and well. */
   open(): void {
     this.#isOpen = true;
-    this.vm.strike = null;
     while (this.step('well'));
   }
 
   /** Resolves when nothing moves any more without the test: one is at the door, or one waits. */
   async settled(isOver: () => boolean, mustLeave: boolean): Promise<void> {
-    const looks = this.vm.idleLooks;
-    const what = () => `${this.vm.slug} to settle (calls ${this.vm.calls.slice(-4).join(', ')})`;
+    const looks = this.#looks;
+    const what = () => `${this.#vm.slug} to settle (calls ${this.#vm.calls.slice(-4).join(', ')})`;
     const isStill = () => {
       if (isOver() || this.#atDoor.length > 0) return true;
-      return !mustLeave && this.#inside > 0 && this.vm.idleLooks > looks + 2;
+      return !mustLeave && this.#inside > 0 && this.#looks > looks + 2;
     };
     await waitUntil(what, isStill, { intervalMs: 3, timeoutMs: 20_000 });
   }
 
-  async #pass<T>(name: string, run: () => Promise<T>): Promise<T> {
+  /** An activity arrives, and enters when it is let in. */
+  async pass<T>(name: string, run: () => Promise<T>): Promise<T> {
     const life = this.#life;
     const entered = (fate: Fate) => (life === this.#life ? fate : 'before');
     const fate = this.#isOpen
@@ -86,15 +88,14 @@ export class SteppedAgent {
   }
 
   async #perform<T>(fate: Fate, run: () => Promise<T>): Promise<T> {
-    if (fate === 'agent' || fate === 'agent late' || fate === 'qemu') this.vm.strike = fate;
-    try {
+    const inside = fate === 'agent' || fate === 'agent late' || fate === 'qemu';
+    // An activity without such a moment is passed over.
+    const attempt = { strike: inside ? fate : null, looked: () => void this.#looks++ };
+    return attempts.run(attempt, async () => {
       if (fate === 'twice') await run();
       const result = await run();
       if (fate === 'unreported') throw agentDied();
       return result;
-    } finally {
-      // An activity without such a moment is passed over.
-      if (this.vm.strike === fate) this.vm.strike = null;
-    }
+    });
   }
 }

@@ -49,6 +49,7 @@ export class TriedDisk {
     this.vm = vm;
     this.wish = wish;
     this.agent = new SteppedAgent(vm);
+    vm.door = (name, run) => this.agent.pass(name, run);
     this.#bench = bench;
     this.#cache = cache;
     this.#initial = vm.paths();

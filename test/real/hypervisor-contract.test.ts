@@ -2,10 +2,12 @@
  * The agents' activities on libvirt and QEMU, without Temporal: the same cases that the simulator
  * passes in test/model/hypervisor-contract.test.ts.
  */
-import { join } from 'node:path';
-import { afterAll, beforeAll, it } from '@jest/globals';
+import { readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { MockActivityEnvironment } from '@temporalio/testing';
-import { createEffect } from '../../activities/effect.ts';
+import { OWN_FOLDER } from '../../activities/adapters/pools.ts';
+import { createEffect, type EffectHook } from '../../activities/effect.ts';
 import { createJobWatch, type JobWatch } from '../../activities/adapters/job-watch.ts';
 import { createPivots, type Pivots } from '../../activities/adapters/safe-pivot.ts';
 import { createLibvirt, type Libvirt } from '../../activities/adapters/virsh.ts';
@@ -16,6 +18,8 @@ import { createGuestDisk } from '../support/guest-disk.ts';
 import { defineGuest, type Guest } from '../support/guest.ts';
 import { merging } from '../support/hypervisor-contract.ts';
 import { faults } from '../support/hypervisor-contract-faults.ts';
+import { movingFaults } from '../support/hypervisor-contract-image-faults.ts';
+import { moving } from '../support/hypervisor-contract-images.ts';
 import type { Ask, Hypervisor } from '../support/hypervisor.ts';
 import { activeLayer, POOL } from '../support/merge-scene.ts';
 import { expectNoLoss, verifyGuestData } from '../support/oracle.ts';
@@ -28,6 +32,7 @@ import { waitUntil } from '../support/wait-until.ts';
 const FEW_SLOTS = { slots: 16 };
 let host: PrivateHost;
 let pool: string;
+let vault: string;
 let libvirt: Libvirt;
 let watch: JobWatch;
 let pivots: Pivots;
@@ -35,10 +40,11 @@ let activities: AgentActivities;
 beforeAll(async () => {
   host = await startPrivateHost({ name: 'contract' });
   pool = await host.definePool(POOL);
+  vault = await host.definePool('vault');
   libvirt = createLibvirt(host.uri);
   watch = createJobWatch(libvirt);
   pivots = createPivots(host.uri);
-  const effect = createEffect([]);
+  const effect = createEffect([dieAfter]);
   const runtimeDir = join(host.root, 'runtime');
   activities = {
     ...createStorageActivities({ libvirt, effect }),
@@ -51,6 +57,15 @@ afterAll(async () => {
   libvirt?.close();
   await host?.close();
 });
+
+/** The agent dies when this effect is done. */
+let fatal: string | null = null;
+const dieAfter: EffectHook = async (name, _, fn) => {
+  const result = await fn();
+  if (name !== fatal) return result;
+  fatal = null;
+  throw new Error('the agent died');
+};
 
 let guests = 0;
 
@@ -101,14 +116,37 @@ async function open(layers: number): Promise<Hypervisor> {
     startVm: () => guest.start(),
     startForeignJob: () => startForeignJob(vm),
     endJob: async () => void (await host.virsh('blockjob', vm, 'vda', '--abort')),
+    async askInterrupted(effect, name, input) {
+      fatal = effect;
+      await expect(ask(name, input)).rejects.toThrow('the agent died');
+    },
+    ...imagesOf(vm),
     files: async () => {
-      const names = (await poolFiles(pool)).filter((name) => name.startsWith(`${vm}`));
-      return names.filter((name) => /^vm\d+[.-]/.exec(name)?.[0].slice(0, -1) === vm)
+      return (await poolFiles(pool))
+        .filter((name) => ofVm(vm).test(name))
         .map((name) => join(pool, name))
         .sort((a, b) => chain.indexOf(a) - chain.indexOf(b));
     },
   };
 }
+
+/** The copies in the other pool. */
+function imagesOf(vm: string) {
+  const names = async (folder: string) =>
+    (await readdir(folder).catch(() => [])).sort().map((name) => join(folder, name));
+  const own = join(vault, OWN_FOLDER);
+  return {
+    copyOf: (path: string) => join(vault, basename(path)),
+    copies: async () => (await names(vault)).filter((path) => ofVm(vm).test(basename(path))),
+    reserved: (jobId: string) => names(join(own, jobId)),
+    make: (path: string) => writeFile(path, ''),
+    remove: (path: string) => rm(path),
+    takeAway: (isAway: boolean) =>
+      isAway ? rename(own, `${own}.away`) : rename(`${own}.away`, own),
+  };
+}
+
+const ofVm = (vm: string) => new RegExp(`^${vm}[.-]`);
 
 /** A copy of the disk to another place, as somebody makes it who moves it by hand. */
 async function startForeignJob(vm: string): Promise<void> {
@@ -120,7 +158,8 @@ async function startForeignJob(vm: string): Promise<void> {
 }
 
 // The simulator passes all of them every day.
-it.each(dailySample([...merging, ...faults], 2))('$title', async ({ layers = 1, check }) => {
+const cases = [...merging, ...faults, ...moving, ...movingFaults];
+it.each(dailySample(cases, 2))('$title', async ({ layers = 1, check }) => {
   const hypervisor = await open(layers);
   await check(hypervisor);
   // One guest at a time: idle ones would take the cores from the next.

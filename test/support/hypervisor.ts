@@ -1,6 +1,7 @@
 /** A hypervisor, simulated or real, in the eyes of a test, and the steps of a merge on it. */
 import { randomUUID } from 'node:crypto';
 import { expect } from '@jest/globals';
+import type { EffectName, ImageEffectName } from '../../activities/effect.ts';
 import { liveMergeInput, type LiveMergeRequest } from '../../workflows/schemas.ts';
 import type { AgentActivities } from './simulated-host.ts';
 
@@ -16,6 +17,11 @@ export interface Hypervisor {
   chain: string[];
   /** Runs an activity once, as a worker does. */
   ask: Ask;
+  /** As `ask`, with an agent that dies when this effect is done; it has to happen. */
+  askInterrupted: (
+    effect: ImageEffectName | EffectName,
+    ...input: Parameters<Ask>
+  ) => Promise<void>;
   /** Returns when the guest has written once more, flushed: the generation of that write. */
   write(): Promise<number>;
   /** Newest generation on storage, read from this volume down. */
@@ -30,6 +36,16 @@ export interface Hypervisor {
   /** Somebody ends whatever job there is. */
   endJob(): Promise<void>;
   files(): Promise<string[]>;
+  /** Where the copy of a volume of the chain would be. */
+  copyOf(path: string): string;
+  /** The copies that have their names, and the reservations of this job: paths. */
+  copies(): Promise<string[]>;
+  reserved(jobId: string): Promise<string[]>;
+  /** Somebody makes a file; or takes it away. */
+  make(path: string): Promise<void>;
+  remove(path: string): Promise<void>;
+  /** The file system with what is reserved is not mounted; or it is again. */
+  takeAway(isAway: boolean): Promise<void>;
 }
 
 export const SLOW = 65_536;

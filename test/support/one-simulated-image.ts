@@ -27,7 +27,7 @@ const beatUntil = async (is: () => boolean) => {
   }
 };
 
-const to = { pool: 'vault', folder: '/pools/vault', identity: '2:1' };
+const to = { pool: 'attic', folder: '/pools/attic', identity: '2:1' };
 const planOf = (request: MoveImageInput | CopyImageInput): ImagePlan => ({
   ...{ host: request.host, vm: null, to, snapshots: [], switched: false, sharedWith: [] },
   ...{ totalBytes: 1, spaceNeededBytes: 1, spaceFreeBytes: 9, adopted: null },

@@ -3,16 +3,24 @@
  * there. What QEMU shows and what would survive its death are two things: data and a qcow2 layer's
  * tables reach the file for good with a flush (reliability study F2).
  */
+import type { SimulatedFiles } from './simulated-files.ts';
+
 type Blocks = Map<number, number>;
 interface Layer {
   shown: Blocks;
   durable: Blocks;
+  /** Grows with each write, as a file's modification time does. */
+  writes: number;
 }
+
+type View = 'shown' | 'durable';
 
 export const BLOCKS = [0, 1, 2, 3] as const;
 
 export class SimulatedContent {
+  /** By identity, since a file may have several names. */
   readonly #layers = new Map<string, Layer>();
+  readonly #files: SimulatedFiles;
   /** By block, the newest generation that the guest has issued, and had acknowledged. */
   readonly #issued: Blocks = new Map();
   /** By block, the oldest generation that may be read: flushed, or once seen after a crash. */
@@ -21,16 +29,23 @@ export class SimulatedContent {
   /** Writes that a death of QEMU lost although the guest had flushed them. */
   readonly losses: string[] = [];
 
+  constructor(files: SimulatedFiles) {
+    this.#files = files;
+  }
+
   layer(path: string): Layer {
-    const layer = this.#layers.get(path) ?? { shown: new Map(), durable: new Map() };
-    this.#layers.set(path, layer);
+    const file = this.#files.identity(path) ?? path;
+    const layer = this.#layers.get(file) ?? { shown: new Map(), durable: new Map(), writes: 0 };
+    this.#layers.set(file, layer);
     return layer;
   }
 
   /** The guest writes to the layer on top of its chain, and only to that. */
   write(chain: readonly string[], block: number): number {
     this.#generation++;
-    this.layer(chain.at(-1) ?? '').shown.set(block, this.#generation);
+    const layer = this.layer(chain.at(-1) ?? '');
+    layer.shown.set(block, this.#generation);
+    layer.writes++;
     this.#issued.set(block, this.#generation);
     return this.#generation;
   }
@@ -51,7 +66,9 @@ export class SimulatedContent {
   copy(from: readonly string[], base: string, blocks: Iterable<number>): void {
     for (const block of blocks) {
       const generation = this.read(from, block);
-      if (generation > 0) this.layer(base).shown.set(block, generation);
+      const layer = this.layer(base);
+      if (generation > 0) layer.shown.set(block, generation);
+      layer.writes++;
     }
   }
 
@@ -63,9 +80,10 @@ export class SimulatedContent {
   /**
    * QEMU died. What it had not flushed is lost, or (when the host wrote it in time) is not; both
    * happen, so the caller says.
+   * @param open the files that it had open
    */
-  crash(chain: readonly string[], unflushedSurvives: boolean): void {
-    for (const layer of this.#layers.values()) {
+  crash(chain: readonly string[], open: readonly string[], unflushedSurvives: boolean): void {
+    for (const layer of open.map((path) => this.layer(path))) {
       if (unflushedSurvives) layer.durable = new Map(layer.shown);
       else layer.shown = new Map(layer.durable);
     }
@@ -78,18 +96,31 @@ export class SimulatedContent {
     }
   }
 
-  /** A deleted file. */
-  remove(path: string): void {
-    this.#layers.delete(path);
+  /** Copies one block of one file, whatever lies below it, and flushes it. */
+  clone(from: string, to: string, block: number): void {
+    const generation = this.layer(from).shown.get(block);
+    if (generation === undefined) return;
+    const { shown, durable } = this.layer(to);
+    for (const blocks of [shown, durable]) blocks.set(block, generation);
   }
 
-  read(chain: readonly string[], block: number, view: keyof Layer = 'shown'): number {
+  isSame(one: string, other: string): boolean {
+    const [a, b] = [this.layer(one).shown, this.layer(other).shown];
+    return BLOCKS.every((block) => a.get(block) === b.get(block));
+  }
+
+  /** The file is emptied, or overwritten. */
+  clear(path: string): void {
+    for (const blocks of [this.layer(path).shown, this.layer(path).durable]) blocks.clear();
+  }
+
+  read(chain: readonly string[], block: number, view: View = 'shown'): number {
     const holder = chain.findLast((path) => this.layer(path)[view].has(block));
     return holder === undefined ? 0 : (this.layer(holder)[view].get(block) ?? 0);
   }
 
   /** The oracle's rule, for the chain that would boot if QEMU died now: newest flushed or newer. */
-  lost(chain: readonly string[], view: keyof Layer = 'durable'): string[] {
+  lost(chain: readonly string[], view: View = 'durable'): string[] {
     return BLOCKS.flatMap((block) => {
       const due = (view === 'shown' ? this.#issued : this.#low).get(block) ?? 0;
       const seen = this.read(chain, block, view);

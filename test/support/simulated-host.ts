@@ -2,46 +2,31 @@
  * The agents' activities over VMs in memory: same contract, same answers as the real ones give, no
  * outside.
  */
-import { basename } from 'node:path';
-import { Context } from '@temporalio/activity';
+import { Context, activityInfo } from '@temporalio/activity';
 import { recordOf } from '../../activities/host/ensure-job-recorded.ts';
 import type { ColdOutcome, HostActivities, JobInput } from '../../workflows/contract.ts';
 import type { StorageActivities } from '../../workflows/contract.ts';
 import { hold, refused } from '../../workflows/failures.ts';
+import type { ImageStorageActivities } from '../../workflows/move-contract.ts';
 import type { MergePlan } from '../../workflows/schemas.ts';
+import { bury } from './simulated-deletion.ts';
+import { imageHost, type SimulatedImageHost } from './simulated-image-host.ts';
+import { imageStorage } from './simulated-image-storage.ts';
+import { isLocked, isThere } from './simulated-images.ts';
 import { jobOf, observation, planOf } from './simulated-plan.ts';
-import { commitCold, giveBackGuest, passStrike, pivot } from './simulated-switch.ts';
-import { switchCold, topHasLeft, topModified } from './simulated-switch.ts';
+import { commitCold, giveBackGuest, pivot } from './simulated-switch.ts';
+import { again, switchCold, topHasLeft, topModified } from './simulated-switch.ts';
 import type { SimulatedVm } from './simulated-vm.ts';
+import { until, type Implementations } from './simulated-waits.ts';
 
-export type AgentActivities = HostActivities & StorageActivities;
-type Implementation<I, O> = (vm: SimulatedVm, input: I) => O | Promise<O>;
-type Implementations = {
-  [K in keyof AgentActivities]: Implementation<
-    Parameters<AgentActivities[K]>[0],
-    Awaited<ReturnType<AgentActivities[K]>>
-  >;
-};
+export type AgentActivities = HostActivities &
+  StorageActivities &
+  SimulatedImageHost &
+  ImageStorageActivities;
 
-const TICK_MS = 5;
-const sleep = () => Context.current().sleep(TICK_MS);
-
-/**
- * Waits, beating, until `look` gives an answer; a cancel ends the wait, as in the real activities.
- */
-async function until<T>(vm: SimulatedVm, look: () => T | null): Promise<T> {
-  for (;;) {
-    vm.advance();
-    passStrike(vm);
-    const answer = look();
-    if (answer !== null) return answer;
-    vm.idleLooks++;
-    Context.current().heartbeat({ copiedBytes: vm.job?.copiedBytes ?? 0 });
-    await sleep();
-  }
-}
-
-export const simulated: Implementations = {
+export const simulated: Implementations<AgentActivities> = {
+  ...imageHost,
+  ...imageStorage,
   observePresence: () => Promise.resolve(),
   observeChain: (vm, ref) => observation(vm, ref),
   observeMergePlan: (vm, input) => planOf(vm, input),
@@ -60,6 +45,8 @@ export const simulated: Implementations = {
     if (vm.commitRefusal) return { outcome: 'failed', reason: vm.commitRefusal };
     if (vm.job && !vm.isOurs(plan)) return { outcome: 'busy', reason: 'a foreign job' };
     if (!vm.job) {
+      const held = heldByCopy(vm, plan);
+      if (held) return held;
       vm.startJob(plan, bandwidthBytesPerSecond);
       vm.effects.push('start');
     }
@@ -90,7 +77,12 @@ export const simulated: Implementations = {
     if (stays) {
       throw hold('unproven', { attempted: 'proving', now: 'top is there', next: 'Look' });
     }
-    for (const { path } of plan.committed) vm.proven.add(path);
+    const open = plan.committed.find(({ path }) => isThere(vm, path) && isLocked(vm, path));
+    if (open) {
+      const now = `some process still has ${open.path} open`;
+      throw hold('unproven', { attempted: 'proving', now, next: 'Look' });
+    }
+    for (const { identity } of plan.committed) vm.proven.add(identity);
     vm.effects.push('prove');
     return { chainAfter: vm.paths(), guest: vm.state };
   },
@@ -104,13 +96,15 @@ export const simulated: Implementations = {
     vm.effects.push('forget');
   },
   ensureVolumesAbsent(vm, { jobId, volumes }) {
-    const paths = volumes.map(({ path }) => path);
+    const deleted: string[] = [];
     let regainedBytes = 0;
-    for (const path of paths) {
-      regainedBytes += bury(vm, path, `/images/.blockflow/${jobId}-${basename(path)}`);
+    for (const volume of volumes) {
+      const regained = bury(vm, volume, jobId, volumes);
+      if (regained !== null) deleted.push(volume.path);
+      regainedBytes += regained ?? 0;
     }
     vm.effects.push('delete');
-    return { deleted: paths, regainedBytes };
+    return { deleted, regainedBytes };
   },
 };
 
@@ -119,28 +113,24 @@ function noted<T extends { outcome: string }>(vm: SimulatedVm, result: T): T {
   return result;
 }
 
-/** A rename, then the deletion; what must not be deleted is a violation, whatever comes after. */
-function bury(vm: SimulatedVm, path: string, tomb: string): number {
-  if (vm.files.has(path)) {
-    const used = [...vm.paths(), ...vm.persistentPaths()].includes(path);
-    if (!vm.proven.has(path)) vm.violations.push(`${path} is deleted and was not proven unused`);
-    if (used) vm.violations.push(`${path} is deleted and is in the chain`);
-    if (used) {
-      const now = `${path} is opened; it is kept`;
-      throw hold('unproven', { attempted: 'deleting', now, next: 'Look' });
-    }
-    vm.files.delete(path);
-    vm.files.add(tomb);
-    passStrike(vm);
-  }
-  if (!vm.files.delete(tomb)) return 0;
-  vm.content.remove(path);
-  return 1048576;
+/** Attempts before libvirt's words become the result. */
+const PATIENCE = 6;
+
+/** QEMU may not write to base while a copy holds it. */
+function heldByCopy(vm: SimulatedVm, { base }: MergePlan) {
+  if (!vm.images.isHeld(base.identity)) return null;
+  const reason = `Failed to get "write" lock on ${base.path}`;
+  if (activityInfo().attempt < PATIENCE) throw again(reason);
+  return { outcome: 'failed', reason } as const;
 }
 
 /** qemu-img goes on when the agent dies; the next attempt follows it. */
 async function coldCommit(vm: SimulatedVm, plan: MergePlan): Promise<ColdOutcome> {
   if (topHasLeft(vm, plan)) return { outcome: 'committed', topModifiedNs: topModified(vm, plan) };
+  const held = [plan.top, ...plan.committed, plan.base].some((v) => vm.images.isHeld(v.identity));
+  if (held && vm.state === 'off') {
+    return { outcome: 'failed', reason: 'Failed to get "write" lock' };
+  }
   if (vm.coldSinceMs === null) vm.effects.push('cold-commit');
   vm.coldSinceMs ??= vm.machine.now();
   const since = vm.coldSinceMs;

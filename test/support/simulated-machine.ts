@@ -54,15 +54,26 @@ export class SimulatedMachine {
     for (const disk of this.disks) {
       disk.advance();
       disk.job = null;
-      disk.content.crash(disk.persistentPaths(), unflushedSurvives);
+      const open = [...disk.paths(), ...disk.persistentPaths()];
+      disk.content.crash(disk.persistentPaths(), open, unflushedSurvives);
     }
     Object.assign(this, { state: 'off', stateReason });
   }
 
-  /** QEMU does not get its locks while qemu-img has them. */
+  /** QEMU does not get its locks while qemu-img or a copy has them. */
+  get mayStart(): boolean {
+    return this.#state === 'off' && this.disks.every(mayBeOpened);
+  }
+
   start(): void {
-    const locked = this.disks.some(({ coldSinceMs }) => coldSinceMs !== null);
-    if (this.#state !== 'off' || locked) return;
+    if (!this.mayStart) return;
     Object.assign(this, { state: 'running', stateReason: 'running (booted)' });
   }
+}
+
+function mayBeOpened({ coldSinceMs, images, files, persistent }: SimulatedVm): boolean {
+  const paths = persistent.map(({ path }) => path);
+  const active = files.identity(paths.at(-1) ?? '') ?? '';
+  if (paths.some((path) => !files.has(path) || images.isAway(path))) return false;
+  return coldSinceMs === null && !images.isHeld(active);
 }

@@ -1,8 +1,9 @@
 /** What the simulated host agent observes, and the plan that it makes of it. */
 import { assertPossible, selectVolumes } from '../../activities/host/merge-selection.ts';
-import { bug, hold } from '../../workflows/failures.ts';
+import { bug, hold, refused } from '../../workflows/failures.ts';
 import type { DiskRef, LiveMergeInput, MergePlan } from '../../workflows/schemas.ts';
 import type { PlanOutcome, Volume } from '../../workflows/schemas.ts';
+import { childOf } from './simulated-images.ts';
 import type { SimulatedVm } from './simulated-vm.ts';
 
 const MIB = 1048576;
@@ -18,6 +19,7 @@ export function planOf(vm: SimulatedVm, input: LiveMergeInput): PlanOutcome {
   if (!selection) return { kind: 'done', chain, reason: 'the disk is a single volume' };
   const { top, base, committed, overlay } = selection;
   assertPossible(input, selection, vm.state);
+  assertUnshared(vm, [base, ...committed]);
   const asked = record?.top === top.path && record.base === base.path;
   if (job && !(asked && vm.isOurs(selection))) {
     return { kind: 'busy', job: jobOf(vm), reason: 'a foreign job' };
@@ -42,7 +44,16 @@ export function planOf(vm: SimulatedVm, input: LiveMergeInput): PlanOutcome {
   };
 }
 
-const named = ({ path, identity }: Volume) => ({ path, identity, pool: 'images' });
+/** I13: what another chain stands on is not changed. */
+function assertUnshared(vm: SimulatedVm, touched: readonly Volume[]): void {
+  const paths = touched.map(({ path }) => path);
+  const shared = childOf(vm, (path) => paths.includes(path), (path) => vm.paths().includes(path));
+  if (shared === null) return;
+  const now = `${shared} is also the backing file of another chain`;
+  throw refused('shared-base', { attempted: 'planning', now, next: 'Merge above it' });
+}
+
+const named = ({ path, identity, pool }: Volume) => ({ path, identity, pool: pool ?? '' });
 const TYPES = { active: 'Active Block Commit', inner: 'Block Commit', foreign: 'Block Copy' };
 
 export function jobOf(vm: SimulatedVm) {
@@ -59,7 +70,7 @@ function leftOver(vm: SimulatedVm, input: LiveMergeInput): PlanOutcome {
   const { disk, host } = input;
   const same = { vm: vm.name, vmUuid: vm.machine.uuid, disk, host, base, top: gone(record.top) };
   const found = { adopted: record, alreadyMerged: true, chainBefore: vm.chain, overlay: null };
-  const committed = record.deletes.map(({ path }) => gone(path));
+  const committed = record.deletes.map((volume) => ({ ...gone(volume.path), ...volume }));
   const left = { committed, deletes: record.deletes, snapshots: vm.snapshots, persistent: true };
   const space = { spaceNeededBytes: 0, spaceFreeBytes: vm.freeBytes, sharedWith: [] };
   const plan: MergePlan = { ...same, ...found, ...left, ...space, mode: record.mode };

@@ -1,25 +1,42 @@
 /** The switches of the simulated host agent, with the moments at which somebody may die in them. */
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { ApplicationFailure } from '@temporalio/common';
 import type { ColdOutcome, HostActivities, JobInput } from '../../workflows/contract.ts';
 import type { MergePlan } from '../../workflows/schemas.ts';
-import type { SimulatedVm, Strike } from './simulated-vm.ts';
+import type { SimulatedVm } from './simulated-vm.ts';
+
+/** Who dies in the middle of an activity that has several steps. */
+export type Strike = 'agent' | 'agent late' | 'qemu';
 
 export const topHasLeft = (vm: SimulatedVm, plan: MergePlan) =>
   !vm.paths().includes(plan.top.path);
 
-/** How the death of an agent looks to its workflow, but at once, not after ten seconds. */
-export const agentDied = () =>
-  ApplicationFailure.create({ message: 'the agent died', type: 'AgentDied', nextRetryDelay: 1 });
+/** What is tried again, but at once, not after seconds. */
+export const again = (message: string) =>
+  ApplicationFailure.create({ message, type: 'AgentDied', nextRetryDelay: 1 });
 
-function strikes(vm: SimulatedVm, strike: Strike): boolean {
-  if (vm.strike !== strike) return false;
-  vm.strike = null;
+/** How the death of an agent looks to its workflow. */
+export const agentDied = () => again('the agent died');
+
+/** One attempt of an activity in a test that strikes at it. */
+interface Attempt {
+  /** Strikes once, where the activity can be struck so. */
+  strike: Strike | null;
+  /** A wait has looked, and found nothing to end it. */
+  looked(): void;
+}
+export const attempts = new AsyncLocalStorage<Attempt>();
+
+function strikes(strike: Strike): boolean {
+  const attempt = attempts.getStore();
+  if (attempt?.strike !== strike) return false;
+  attempt.strike = null;
   return true;
 }
 
 /** The agent dies here, when it was to die inside of an activity. */
-export function passStrike(vm: SimulatedVm, strike: 'agent' | 'agent late' = 'agent'): void {
-  if (strikes(vm, strike)) throw agentDied();
+export function passStrike(strike: 'agent' | 'agent late' = 'agent'): void {
+  if (strikes(strike)) throw agentDied();
 }
 
 /** I12: a guest that a dead agent's pivot suspended runs again. */
@@ -43,14 +60,14 @@ export function pivot(
     if (vm.pivotsToRefuse-- > 0) return { outcome: 'not-pivoted', reason: 'QEMU refused' };
     vm.effects.push('pivot');
     if (vm.state === 'running') Object.assign(vm, { state: 'paused', suspendedGuest: true });
-    passStrike(vm);
+    passStrike();
     vm.switchLive(top, base);
-    if (strikes(vm, 'qemu')) {
+    if (strikes('qemu')) {
       vm.stop('shut off (crashed)');
       return { outcome: 'vm-stopped', reason: vm.machine.stateReason };
     }
     vm.switchPersistent(top, base);
-    passStrike(vm, 'agent late');
+    passStrike('agent late');
     giveBackGuest(vm);
   }
   return { outcome: 'pivoted', stallMs: 12, pivotIssuedAtMs: Date.now() };
@@ -78,9 +95,14 @@ export function switchCold(
     if (topModifiedNs !== topModified(vm, plan)) {
       return { outcome: 'vm-started', reason: `${plan.top.path} was written since its commit` };
     }
-    vm.switchPersistent(plan.top.path, plan.base.path);
+    const { top, base, overlay } = plan;
+    if (vm.images.isHeld(top.identity)) {
+      return { outcome: 'vm-started', reason: `some process has ${top.path} open` };
+    }
+    if (overlay && vm.images.isHeld(overlay.identity)) throw again('Failed to get "write" lock');
+    vm.switchPersistent(top.path, base.path);
     vm.effects.push('cold-switch');
-    passStrike(vm);
+    passStrike();
   }
   return { outcome: 'committed', topModifiedNs };
 }

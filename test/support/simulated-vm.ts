@@ -6,9 +6,12 @@
 import type { GuestState, JobRecord, SnapshotChange } from '../../workflows/schemas.ts';
 import type { MergePlan, Volume } from '../../workflows/schemas.ts';
 import { SimulatedContent } from './simulated-content.ts';
+import { SimulatedFiles } from './simulated-files.ts';
+import { SimulatedImages } from './simulated-images.ts';
 import { SimulatedMachine } from './simulated-machine.ts';
 
-export const POOL = 'images';
+const POOL = 'images';
+export const POOLS = [POOL, 'vault'] as const;
 const MIB = 1048576;
 
 export interface SimulatedJob {
@@ -27,36 +30,35 @@ export interface SimulatedJob {
   pending: number[];
 }
 
-/** Who dies in the middle of an activity that has several steps. */
-export type Strike = 'agent' | 'agent late' | 'qemu';
-
 export class SimulatedVm {
   readonly machine: SimulatedMachine;
   readonly disk: string;
   /** Base-most first: what the running QEMU has, and what the persistent XML would boot. */
   live: Volume[];
   persistent: Volume[];
-  readonly content = new SimulatedContent();
-  /** Paths on the pool's file system. */
-  readonly files = new Set<string>();
+  /** On the file systems of the pools. */
+  readonly files = new SimulatedFiles();
+  readonly content = new SimulatedContent(this.files);
+  /** Copies under way, and the pools that they are in. */
+  readonly images = new SimulatedImages();
   job: SimulatedJob | null = null;
   record: JobRecord | null = null;
   /** The pivot of this disk suspended a running guest, and did not live to resume it. */
   suspendedGuest = false;
   snapshots: SnapshotChange[] = [];
+  /** The volume that libvirt's snapshots name. */
+  snapshotSource = '';
   freeBytes = 1e12;
   /** What was changed outside, in order; and `prove`, which must come before `delete`. */
   readonly effects: string[] = [];
   /** Activities that began, in order, each attempt once. */
   readonly calls: string[] = [];
-  /** Volumes that a proof found out of the chain and unused. */
+  /** Identities of volumes that a proof found out of the chain, or nowhere, and unused. */
   readonly proven = new Set<string>();
   /** What must never happen and did. */
   readonly violations: string[] = [];
   /** Since when qemu-img commits, which holds its locks whether an agent looks or not. */
   coldSinceMs: number | null = null;
-  /** Looks of waiting activities that found nothing to end their wait. */
-  idleLooks = 0;
 
   // How it behaves.
   copyMs = 30;
@@ -71,8 +73,6 @@ export class SimulatedVm {
   diverges = false;
   /** Views of the chain differ. */
   disagreement: string | null = null;
-  /** Strikes once, inside the next activity that can be struck there. */
-  strike: Strike | null = null;
   /** A switch that was asked for did not happen, so that the operation may be undone again. */
   switchRefused = false;
   /** Stands around every activity; production has nothing there. */
@@ -81,9 +81,11 @@ export class SimulatedVm {
   constructor(machine: string | SimulatedMachine, layers = 1, disk = 'vda') {
     this.machine = typeof machine === 'string' ? new SimulatedMachine(machine) : machine;
     this.disk = disk;
-    const volumes = Array.from({ length: layers + 1 }, (_, n) => volumeOf(this.slug, n));
-    [this.live, this.persistent] = [volumes, [...volumes]];
-    for (const path of this.paths()) this.files.add(path);
+    const paths = Array.from({ length: layers + 1 }, (_, layer) => this.path(layer));
+    paths.forEach((path, layer) => this.files.create(path, paths[layer - 1]));
+    this.persistent = this.volumes(paths.at(-1) ?? '');
+    this.live = [...this.persistent];
+    this.snapshotSource = this.path(0);
     this.machine.disks.push(this);
   }
 
@@ -109,7 +111,16 @@ export class SimulatedVm {
   }
 
   path(layer: number): string {
-    return volumeOf(this.slug, layer).path;
+    return `/${POOL}/${this.slug}.layer${layer}`;
+  }
+
+  /** The chain of this volume, by the headers. */
+  volumes(active: string): Volume[] {
+    return this.files.chainOf(active).map((path, at) => ({
+      ...{ path, index: at + 1, format: 'qcow2', identity: this.files.identity(path) ?? 'none' },
+      ...{ virtualSizeBytes: 64 * MIB, allocatedBytes: MIB, internalSnapshots: [] },
+      pool: path.split('/')[1] ?? '',
+    }));
   }
 
   paths(): string[] {
@@ -202,6 +213,9 @@ export class SimulatedVm {
   /** libvirt's half: what the VM boots from. */
   switchPersistent(top: string, base: string): void {
     this.persistent = without(this.persistent, top, base);
+    for (const [at, { path }] of this.persistent.entries()) {
+      this.files.setBacking(path, this.persistent[at - 1]?.path ?? null);
+    }
   }
 
   /** Top and what lies between leave the chain; the files stay. */
@@ -215,17 +229,4 @@ function without(chain: Volume[], top: string, base: string): Volume[] {
   const paths = chain.map(({ path }) => path);
   const [from, to] = [paths.indexOf(base), paths.indexOf(top)];
   return chain.filter((_, at) => at <= from || at > to);
-}
-
-function volumeOf(slug: string, layer: number): Volume {
-  return {
-    path: `/images/${slug}.layer${layer}`,
-    index: layer + 1,
-    format: 'qcow2',
-    identity: `7:${layer}`,
-    virtualSizeBytes: 64 * MIB,
-    allocatedBytes: MIB,
-    pool: POOL,
-    internalSnapshots: [],
-  };
 }

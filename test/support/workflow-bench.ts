@@ -16,12 +16,17 @@ import { hostQueue, operationId, spmQueue } from '../../workflows/contract.ts';
 import { statusQuery, type OperationStatus } from '../../workflows/contract.ts';
 import { liveMergeInput, type AuditEvent, type LiveMergeRequest } from '../../workflows/schemas.ts';
 import type { LiveMergeResult } from '../../workflows/schemas.ts';
+import { copyImageInput, moveImageInput, removeImageInput } from '../../workflows/image-schemas.ts';
+import type { CopyImageRequest, MoveImageRequest } from '../../workflows/image-schemas.ts';
+import type { RemoveImageRequest, RemoveImageResult } from '../../workflows/image-schemas.ts';
+import type { TransferResult } from '../../workflows/image-schemas.ts';
+import { imageId } from '../../workflows/move-contract.ts';
 import { BUNDLES } from './host-folder.ts';
 import { promptTimers } from './prompt-timers.ts';
 import { agentActivities } from './simulated-agents.ts';
 import type { AgentActivities } from './simulated-host.ts';
 import type { SimulatedMachine } from './simulated-machine.ts';
-import { POOL, SimulatedVm } from './simulated-vm.ts';
+import { POOLS, SimulatedVm } from './simulated-vm.ts';
 import { waitUntil } from './wait-until.ts';
 
 /** Every workflow test runs under both: with 0, each task replays the whole history. */
@@ -39,6 +44,14 @@ export interface Gate {
 
 export type MergeHandle = WorkflowHandle<(input: unknown) => Promise<LiveMergeResult>>;
 
+export type ImageRequest =
+  | ({ operation: 'MoveImage' } & MoveImageRequest)
+  | ({ operation: 'CopyImage' } & CopyImageRequest)
+  | ({ operation: 'RemoveImage' } & RemoveImageRequest);
+export type ImageHandle = WorkflowHandle<
+  (input: unknown) => Promise<TransferResult | RemoveImageResult>
+>;
+
 export interface Bench {
   client: Client;
   /**
@@ -50,6 +63,7 @@ export interface Bench {
   /** Holds the next run of this activity for this VM. */
   gate(vm: SimulatedVm, activity: keyof AgentActivities): Gate;
   merge(vm: SimulatedVm, cache: Cache, request?: Partial<LiveMergeRequest>): Promise<MergeHandle>;
+  operate(cache: Cache, request: ImageRequest): Promise<ImageHandle>;
   status(handle: MergeHandle): Promise<OperationStatus>;
   untilPhase(handle: MergeHandle, phase: OperationStatus['phase']): Promise<OperationStatus>;
   events(vm: SimulatedVm): Promise<AuditEvent[]>;
@@ -73,14 +87,14 @@ export async function startBench(): Promise<Bench> {
   const gates = new Map<string, Gate & { pass(): Promise<void> }>();
   const activities = agentActivities(vms, gates);
   const { serve, stop } = createWorkers(connection);
-  const source = await workflowSource(BUNDLES);
+  const source = impatient(await workflowSource(BUNDLES));
   const audit = createOrchestratorActivities({ effect: createEffect([]), folder });
   for (const { cache, maxCachedWorkflows } of CACHES) {
     await serve({ taskQueue: cache, ...source, maxCachedWorkflows, activities: audit });
   }
   const startHostAgent = (host: string) => serve({ taskQueue: hostQueue(host), activities });
   await startHostAgent('h1');
-  await serve({ taskQueue: spmQueue(POOL), activities });
+  for (const pool of POOLS) await serve({ taskQueue: spmQueue(pool), activities });
 
   const bench: Bench = {
     client,
@@ -98,6 +112,7 @@ export async function startBench(): Promise<Bench> {
       const workflowId = operationId(input);
       return client.workflow.start('LiveMerge', { workflowId, taskQueue: cache, args: [input] });
     },
+    operate: (cache, request) => startImageOperation(client, cache, request),
     status: (handle) => handle.query(statusQuery),
     untilPhase: (handle, phase) =>
       waitUntil(`phase ${phase}`, async () => {
@@ -124,6 +139,22 @@ function addTo(vms: Map<string, SimulatedVm>, vm: SimulatedVm): SimulatedVm {
   return vm;
 }
 
+function startImageOperation(client: Client, { cache: taskQueue }: Cache, request: ImageRequest) {
+  const { workflowId, input } = imageInput(request);
+  const options = { workflowId, taskQueue, args: [input] as [unknown] };
+  return client.workflow.start(request.operation, options) as Promise<ImageHandle>;
+}
+
+function imageInput({ operation, ...request }: ImageRequest) {
+  if (operation === 'RemoveImage') {
+    const input = removeImageInput.parse(request);
+    return { workflowId: `${input.pool}/${input.volume}`, input };
+  }
+  const schema = operation === 'MoveImage' ? moveImageInput : copyImageInput;
+  const input = schema.parse(request);
+  return { workflowId: imageId(input.image), input };
+}
+
 const diskOf = ({ name: vm, disk }: SimulatedVm) => ({ vm, disk });
 const eventsOf = (vm: SimulatedVm) => ({ ...diskOf(vm), limit: 99 });
 const refOf = (vm: SimulatedVm) => ({ ...diskOf(vm), host: 'h1' });
@@ -141,6 +172,14 @@ function createWorkers(connection: NativeConnection) {
       await Promise.all(running.map(({ done }) => done));
     },
   };
+}
+
+/** A minute between two tries of a removal is more than a test has. */
+function impatient({ workflowBundle }: Awaited<ReturnType<typeof workflowSource>>) {
+  const code = workflowBundle && 'code' in workflowBundle ? workflowBundle.code : '';
+  const [before, after, ...more] = code.split("AGAIN_AFTER = '1 minute'");
+  if (after === undefined || more.length > 0) throw new Error('the minute is said elsewhere');
+  return { workflowBundle: { code: `${before}AGAIN_AFTER = '20 milliseconds'${after}` } };
 }
 
 function quiet(): void {

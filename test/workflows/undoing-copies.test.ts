@@ -21,7 +21,7 @@ beforeAll(async () => {
       (imageActivities(image) as Record<string, Call | undefined>)[name]?.(input);
     Object.assign(now, { [name]: call });
   }
-  for (const queue of ['host-h2', 'spm-vault']) await bench.serve(queue, now);
+  for (const queue of ['host-h2', 'spm-attic']) await bench.serve(queue, now);
 });
 beforeEach(() => {
   image = new SimulatedImage();
@@ -35,7 +35,7 @@ const eventsOf = async ({ workflowId }: WorkflowHandle) =>
   (await bench.allEvents()).filter((event) => event.workflowId === workflowId);
 
 const ref = { kind: 'volume', pool: 'images', volume: 'a.qcow2', format: 'qcow2' } as const;
-const request = { host: 'h2', image: ref, to: 'vault', verify: 'none' } as const;
+const request = { host: 'h2', image: ref, to: 'attic', verify: 'none' } as const;
 const [cached] = CACHES;
 
 function start(type: 'MoveImage' | 'CopyImage', { cache: taskQueue }: Cache) {
