@@ -1,0 +1,182 @@
+/** Runs of the model of images that are worth a name: shrunk failures, and telling orders. */
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { startBench, type Bench } from '../support/workflow-bench.ts';
+import type { ImageAction } from './image-actions.ts';
+import { play } from './image-run.ts';
+import type { Role } from './tried-operation.ts';
+
+let bench: Bench;
+beforeAll(async () => {
+  bench = await startBench();
+});
+afterAll(() => bench.close());
+
+const steps = (count: number, role: Role = 'disk'): ImageAction => ({ do: 'steps', role, count });
+const move = (to: 'images' | 'vault'): ImageAction => ({ do: 'ask', wish: { what: 'move', to } });
+const cancel: ImageAction = { do: 'cancel', role: 'disk' };
+const terminate: ImageAction = { do: 'terminate', role: 'disk' };
+/** Plan, reserve, hold, twice two for a copy, twice verify, rebase, name: the switch is next. */
+const NAMED = 11;
+/** The healing ends with a move to the other pool, and a merge. */
+const HEALED = ['moved', 'removed', 'merged'];
+
+const found: { title: string; actions: ImageAction[]; ends: string[] }[] = [
+  {
+    title: 'a copy is not removed by hand between its name and the switch to it',
+    actions: [
+      steps(NAMED),
+      { do: 'ask', wish: { what: 'rm', from: 'vault', layer: 1 } },
+      steps(3, 'rm'),
+      steps(1),
+    ],
+    ends: ['moved', 'other-operation', 'removed', ...HEALED],
+  },
+  {
+    title: 'the VM runs between copy and switch, after the copying daemon died: planned again',
+    actions: [
+      steps(NAMED),
+      { do: 'kill copier' },
+      { do: 'start VM' },
+      { do: 'write', block: 2 },
+      { do: 'flush' },
+      { do: 'shut down' },
+      steps(1),
+    ],
+    ends: ['moved', 'removed', ...HEALED],
+  },
+  {
+    title: 'a move that was cancelled before its switch leaves the source, and nothing else',
+    actions: [steps(NAMED - 1), cancel, steps(4), steps(2, 'undo')],
+    ends: ['cancelled', 'removed', ...HEALED],
+  },
+  {
+    title: 'a repeated move that reserves before the undo goes on with the copies',
+    actions: [
+      steps(NAMED - 1),
+      cancel,
+      steps(4),
+      move('vault'),
+      steps(2),
+      steps(2, 'undo'),
+      steps(NAMED),
+    ],
+    ends: ['cancelled', 'kept', 'moved', 'removed', ...HEALED],
+  },
+  {
+    title: 'a repeated move that reserves after the undo began copies anew',
+    actions: [
+      steps(NAMED - 1),
+      cancel,
+      steps(4),
+      move('vault'),
+      steps(1),
+      steps(1, 'undo'),
+      { do: 'step', role: 'undo', fate: 'agent late', which: 0 },
+      steps(3),
+      steps(2, 'undo'),
+    ],
+    ends: ['cancelled', 'removed', 'moved', 'removed', ...HEALED],
+  },
+  {
+    title: 'an undo waits for a pool that is away, and then removes the copies',
+    actions: [
+      steps(NAMED - 4),
+      { do: 'pool away', pool: 'vault' },
+      cancel,
+      steps(2),
+      steps(3, 'undo'),
+      { do: 'pool back' },
+      steps(3, 'undo'),
+    ],
+    ends: ['cancelled', 'removed', ...HEALED],
+  },
+  {
+    title: 'a cancel after the switch is refused, and the move is completed',
+    actions: [steps(NAMED + 1), cancel, steps(3)],
+    ends: ['moved', 'removed', ...HEALED],
+  },
+  {
+    title: 'a move terminated after its switch is finished by the next one',
+    actions: [
+      steps(NAMED),
+      { do: 'step', role: 'disk', fate: 'agent', which: 0 },
+      terminate,
+      move('vault'),
+      steps(5),
+    ],
+    ends: ['terminated', 'moved', 'removed', ...HEALED],
+  },
+  {
+    title: 'what a cancelled move reserved, then a terminated copy, is adopted by the next move',
+    actions: [
+      steps(1),
+      cancel,
+      steps(5),
+      { do: 'ask', wish: { what: 'copy', to: 'vault' } },
+      steps(5),
+      terminate,
+      move('vault'),
+      steps(NAMED),
+    ],
+    ends: ['cancelled', 'kept', 'terminated', 'moved', 'removed', ...HEALED],
+  },
+  {
+    title: 'what was copied of a source that was written since is not adopted',
+    actions: [
+      steps(NAMED),
+      terminate,
+      { do: 'kill copier' },
+      { do: 'start VM' },
+      { do: 'write', block: 2 },
+      { do: 'flush' },
+      { do: 'shut down' },
+      move('vault'),
+      steps(3),
+    ],
+    ends: ['terminated', 'moved', 'removed', ...HEALED],
+  },
+  {
+    title: 'a source that somebody made a clone of meanwhile is kept until the clone is gone',
+    actions: [
+      steps(NAMED),
+      { do: 'clone', pool: 'images' },
+      steps(3),
+      steps(3, 'removal'),
+      { do: 'drop clone' },
+      steps(3, 'removal'),
+    ],
+    ends: ['moved', 'removed', ...HEALED],
+  },
+  {
+    title: 'a copy of the base during a cold merge is refused, and the merge goes on',
+    actions: [
+      cancel,
+      steps(3),
+      { do: 'ask', wish: { what: 'merge' } },
+      steps(3),
+      { do: 'ask', wish: { what: 'copy base', from: 'images', to: 'vault' } },
+      steps(5, 'base'),
+      steps(9),
+    ],
+    ends: [
+      ...['cancelled', 'removed', 'merged', 'volume-in-use', 'removed'],
+      ...['moved', 'removed', 'already-done'],
+    ],
+  },
+  {
+    title: 'the target pool goes away and comes back between copy and verification',
+    actions: [
+      steps(NAMED - 4),
+      { do: 'pool away', pool: 'vault' },
+      steps(2),
+      { do: 'pool back' },
+      steps(4),
+    ],
+    ends: ['moved', 'removed', ...HEALED],
+  },
+];
+
+it.each(found)('$title', async ({ actions, ends }) => {
+  const world = await play(bench, actions);
+  expect(world.ends).toEqual(ends);
+});
