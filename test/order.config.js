@@ -21,6 +21,10 @@ const longest = [
   'test/real/effects.test.ts',
   'test/real/merge-cold.test.ts',
   'test/web/web-ui.test.ts',
+  'test/workflows/cancelling.test.ts',
+  'test/real/package.test.ts',
+  'test/real/live-merge.test.ts',
+  'test/crash/move-matrix.test.ts',
 ];
 
 const rank = (path) => {
