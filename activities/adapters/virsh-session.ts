@@ -16,7 +16,7 @@ const ANSWER_WITHIN_MS = 60_000;
 
 interface Session {
   write: (text: string) => void;
-  kill: () => void;
+  kill(): void;
   busy: boolean;
   /** Receives what virsh prints, and null at its end. */
   receive: (text: string | null) => void;
@@ -91,7 +91,11 @@ function open(uri: string, sessions: Set<Session>): Session {
   });
   const session: Session = {
     write: (text) => child.stdin.write(text),
-    kill: () => child.kill(),
+    // At once: whoever asks next must not get the session that has just failed.
+    kill() {
+      sessions.delete(session);
+      child.kill();
+    },
     busy: false,
     receive: () => undefined,
   };
