@@ -2,7 +2,8 @@
 import { readFile, readdir } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import type { Logger } from 'pino';
-import { databaseIn, freePort, startTemporalServer } from './temporal-server.ts';
+import { freePort } from './free-port.ts';
+import { databaseIn, startTemporalServer } from './temporal-server.ts';
 import type { TemporalServer } from './temporal-server.ts';
 import { readLastUpFile, startTicksOf } from './up-file.ts';
 

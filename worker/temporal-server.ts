@@ -3,11 +3,11 @@
  * (FACTS.md 2).
  */
 import { mkdir } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { Connection } from '@temporalio/client';
 import { searchAttributes } from '../workflows/contract.ts';
+import { freePort } from './free-port.ts';
 import { findTemporalBinary } from './temporal-binary.ts';
 
 export interface TemporalServer {
@@ -45,17 +45,21 @@ export async function startTemporalServer(options: ServerOptions): Promise<Tempo
   const args = serverArguments(database, port, uiPort, options.settings ?? []);
   const child = execa(binary, args, {
     stdin: 'ignore',
-    stdout: 'ignore',
-    stderr: 'pipe',
+    all: true,
+    buffer: false,
     reject: false,
     cleanup: true,
     detached: options.ownGroup ?? false,
   });
+  let lastWords = '';
+  child.all.setEncoding('utf8').on('data', (words: string) => {
+    lastWords = `${lastWords}${words}`.slice(-500);
+  });
   // Not `child.then`: comparing the whole of execa's type takes tsc seconds.
-  const lastWords = (async () => (await child).stderr)();
-  const ended = lastWords.then(() => undefined);
+  const end = (async () => (await child).shortMessage)();
+  const ended = end.then(() => undefined);
   const address = `127.0.0.1:${port}`;
-  await Promise.race([untilAnswers(address), lastWords.then(notStarted)]);
+  await Promise.race([untilAnswers(address), end.then((how) => notStarted(how, lastWords))]);
   return {
     address,
     uiUrl: `http://127.0.0.1:${uiPort}`,
@@ -93,8 +97,9 @@ function serverArguments(
   ];
 }
 
-function notStarted(stderr: string): never {
-  throw new Error(`the Temporal server ended while it started: ${stderr.trim().slice(-500)}`);
+function notStarted(how: string | undefined, lastWords: string): never {
+  const words = lastWords.trim() || 'nothing';
+  throw new Error(`the Temporal server ended while it started (${how}); it said: ${words}`);
 }
 
 async function untilAnswers(address: string): Promise<void> {
@@ -110,15 +115,4 @@ async function untilAnswers(address: string): Promise<void> {
       await new Promise((done) => setTimeout(done, 100));
     }
   }
-}
-
-/** A port that was free a moment ago. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer().once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Blockflow } from '../../client/index.ts';
 import { OWN_FOLDER } from '../../activities/adapters/pools.ts';
-import { freePort } from '../../worker/temporal-server.ts';
+import { freePort } from '../../worker/free-port.ts';
 import type { Phase } from '../../workflows/contract.ts';
 import { connectTo } from '../support/blockflow-client.ts';
 import { commandLine, environmentOf, says, scripts, startWorker } from '../support/command-line.ts';

@@ -2,7 +2,7 @@
 import { execa } from 'execa';
 import { Connection } from '@temporalio/client';
 import { findTemporalBinary } from '../../worker/temporal-binary.ts';
-import { freePort } from '../../worker/temporal-server.ts';
+import { freePort } from '../../worker/free-port.ts';
 import { waitUntil } from './wait-until.ts';
 
 const NAMESPACE = 'default';
