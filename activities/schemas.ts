@@ -26,6 +26,15 @@ const keepRelative = z.boolean();
 const stopped = z.strictObject({ outcome: z.enum(['vm-stopped', 'not-pivoted']), reason });
 const milliseconds = z.number().nonnegative();
 
+const startOutcome = z.discriminatedUnion('outcome', [
+  z.strictObject({
+    outcome: z.literal('started'),
+    reason,
+    readyAtMs: milliseconds.nullable(),
+  }),
+  z.strictObject({ outcome: z.enum(['finished', 'vm-stopped', 'busy', 'failed']), reason }),
+]);
+
 const readyOutcome = z.discriminatedUnion('outcome', [
   z.strictObject({ outcome: z.literal('ready'), readyAtMs: milliseconds }),
   z.strictObject({ outcome: z.literal('finished') }),
@@ -51,11 +60,7 @@ export const hostSchemas = {
   ensureJobRecorded: { input: job.extend({ phase: jobRecord.shape.phase }), result: nothing },
   ensureCommitStarted: {
     input: limited.extend({ keepRelative }),
-    result: z.strictObject({
-      outcome: z.enum(['started', 'finished', 'vm-stopped', 'busy', 'failed']),
-      reason,
-      readyAtMs: milliseconds.nullable().optional(),
-    }),
+    result: startOutcome,
   },
   ensureBandwidth: {
     input: diskRef.extend({ bandwidthBytesPerSecond: sizeBytes }),

@@ -108,6 +108,11 @@ interface Present {
   observePresence(): Promise<void>;
 }
 
+export type StartOutcome =
+  /** With when it was READY, if that was before the start was reported. */
+  | { outcome: 'started'; reason: string; readyAtMs: number | null }
+  | { outcome: 'finished' | 'vm-stopped' | 'busy' | 'failed'; reason: string };
+
 /** Activities of the host agent. `observe` reads, `ensure` makes a state true, `await` waits. */
 export interface HostActivities extends Present {
   observeChain(ref: DiskRef): Promise<ChainObservation>;
@@ -117,12 +122,7 @@ export interface HostActivities extends Present {
   ensureJobRecorded(input: JobInput & { phase: JobRecord['phase'] }): Promise<void>;
   ensureCommitStarted(
     input: JobInput & { bandwidthBytesPerSecond: number; keepRelative: boolean },
-  ): Promise<{
-    outcome: 'started' | 'finished' | 'vm-stopped' | 'busy' | 'failed';
-    reason: string;
-    /** When it was READY, if that was before the start was reported. */
-    readyAtMs?: number | null | undefined;
-  }>;
+  ): Promise<StartOutcome>;
   ensureBandwidth(input: DiskRef & { bandwidthBytesPerSecond: number }): Promise<BlockJob | null>;
   awaitCommitReady(
     input: JobInput & { until: 'ready' | 'end'; tellConvergence: boolean },

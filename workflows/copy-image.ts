@@ -13,15 +13,13 @@
  */
 import { CancellationScope, uuid4 } from '@temporalio/workflow';
 import { mebibytes } from './details.ts';
-import { retry } from './failures.ts';
-import { discardOwn, planTransfer, removeReservation } from './image-copying.ts';
-import { undoOnFailure, untilNamed } from './image-copying.ts';
-import { beginAnew, openImageOperation, passPointOfNoReturn } from './image-operation.ts';
-import { runImageOperation } from './image-operation.ts';
+import { planTransfer, untilNamed } from './image-copying.ts';
+import { openImageOperation, passPointOfNoReturn, runImageOperation } from './image-operation.ts';
 import type { ImageOperation } from './image-operation.ts';
 import type { CopyImageInput, ImagePlan, TransferResult } from './image-schemas.ts';
 import { copyWords } from './image-words.ts';
 import { copyRequest } from './request-check.ts';
+import { beginAgain, removeReservation, undoOnFailure } from './unwanted-copies.ts';
 
 const BEFORE = 'the source stays as it is, a workflow of its own deletes the copies';
 const AFTER = 'refused: the copy is there';
@@ -38,8 +36,6 @@ export async function CopyImage(request: CopyImageInput): Promise<TransferResult
   return runImageOperation(op, { after, body: () => copy(op, input) });
 }
 
-const ATTEMPTS = 3;
-
 async function copy(op: ImageOperation, input: CopyImageInput): Promise<TransferResult> {
   for (let attempt = 1; ; attempt++) {
     const planned = await planTransfer(op, { operation: 'CopyImage', ...input });
@@ -50,15 +46,7 @@ async function copy(op: ImageOperation, input: CopyImageInput): Promise<Transfer
       await undoOnFailure(op, plan, () => Promise.resolve(passPointOfNoReturn(op, AFTER)));
       return CancellationScope.nonCancellable(() => finishCopy(op, plan, input));
     }
-    await discardOwn(op, plan);
-    if (attempt === ATTEMPTS) {
-      throw retry('command-failed', {
-        attempted: `copying ${op.id}`,
-        now: `it was changed each time between plan and copy (${again})`,
-        next: 'Keep the VM down and its disk unwritten, then repeat the request',
-      });
-    }
-    beginAnew(op, again);
+    await beginAgain(op, plan, { attempted: `copying ${op.id}`, attempt, reason: again });
   }
 }
 

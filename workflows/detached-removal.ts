@@ -8,9 +8,11 @@ import {
   startChild,
 } from '@temporalio/workflow';
 import { searchAttributes } from './contract.ts';
+import { fileName } from './details.ts';
 import type { ImageOperation } from './image-operation.ts';
 import type { ImagePlan, MoveImageInput, RemoveImageInput } from './image-schemas.ts';
 import { removalId } from './move-contract.ts';
+import { named } from './other-hosts.ts';
 
 type Removal = Omit<RemoveImageInput, 'host' | 'requestedBy'>;
 
@@ -21,10 +23,8 @@ export function deleteSource(
   { wipe }: MoveImageInput,
 ): Promise<string> {
   const { pool, path: top, format } = activeLayer(all);
-  const volumes = all.map(({ path, pool: at, identity }) => ({ path, pool: at, identity }));
-  const left = { jobId: op.jobId, volumes };
-  const volume = top.slice(top.lastIndexOf('/') + 1);
-  return start(op, { pool, volume, format, wipe, left, copies: null });
+  const left = { jobId: op.jobId, volumes: all.map(named) };
+  return start(op, { pool, volume: fileName(top), format, wipe, left, copies: null });
 }
 
 /** The copies, unless a repeated request is faster and adopts them. @returns the workflow's id */

@@ -2,16 +2,15 @@
  * Steps 1 to 5 of a move and of a copy: plan, reserve, hold, copy, verify, name. All of it can be
  * undone.
  */
-import { CancellationScope } from '@temporalio/workflow';
-import { deleteCopies } from './detached-removal.ts';
 import { mebibytes } from './details.ts';
 import { retry } from './failures.ts';
 import { refusedImage } from './image-failures.ts';
 import type { ImageOperation } from './image-operation.ts';
 import type { ImagePlan, ImagePlanOutcome, ImageVolume } from './image-schemas.ts';
 import { assertUnusedElsewhere } from './other-hosts.ts';
+import type { CopyFailure, ImageJob, PlanRequest, VolumeJob } from './move-contract.ts';
 import { withTargetPool } from './pool-waiting.ts';
-import type { CopiesJob, CopyFailure, ImageJob, PlanRequest, VolumeJob } from './move-contract.ts';
+import { discard, undoOnFailure } from './unwanted-copies.ts';
 
 export type Planned = Exclude<ImagePlanOutcome, { kind: 'no-space' }>;
 
@@ -163,65 +162,6 @@ async function nameCopies(op: ImageOperation, job: ImageJob): Promise<void> {
     now: `${named.path} was made by somebody else meanwhile`,
     next: 'Rename or remove that file, or choose another pool, and repeat the request',
   });
-}
-
-/** The scope that can be undone: by a workflow of its own, for which nobody waits. */
-export async function undoOnFailure<T>(
-  op: ImageOperation,
-  plan: ImagePlan,
-  body: () => Promise<T>,
-): Promise<T> {
-  try {
-    return await body();
-  } catch (error) {
-    const { part } = op;
-    await CancellationScope.nonCancellable(() => undo(op, plan));
-    op.part = part;
-    throw error;
-  }
-}
-
-async function undo(op: ImageOperation, plan: ImagePlan): Promise<void> {
-  op.enter('cancelling');
-  try {
-    await release(op, op.jobId);
-    op.truth = `the source is untouched, ${await deleteCopies(op, plan)} deletes its copies`;
-  } catch (failed) {
-    op.truth = `the source is untouched, its copies are not deleted: ${String(failed)}`;
-  }
-}
-
-/** What was copied in vain, before it is planned again. A cancel leaves it to the undo. */
-export const discardOwn = (op: ImageOperation, plan: ImagePlan): Promise<void> =>
-  undoOnFailure(op, plan, () => discard(op, plan, op.jobId));
-
-/** Ends a job's daemon, and with it copy and hold; then its copies go, under whatever name. */
-async function discard(
-  op: ImageOperation,
-  plan: ImagePlan,
-  jobId: string,
-  targets: 'delete' | 'keep' = 'delete',
-): Promise<void> {
-  await release(op, jobId);
-  const what = targets === 'delete' ? 'the copies' : 'the reservation of copies in use';
-  await removeReservation(op, { plan, jobId }, targets, what);
-}
-
-const release = (op: ImageOperation, jobId: string) =>
-  op.host('ensureImageReleased', { jobId }, 'end the copy, let go of the source');
-
-/** After it, only the final names of the copies are left, or nothing. */
-export async function removeReservation(
-  op: ImageOperation,
-  job: CopiesJob,
-  targets: 'delete' | 'keep',
-  what: string,
-): Promise<void> {
-  const { plan, jobId } = job;
-  const input = { to: plan.to, jobId, targets, owners: null };
-  const summary = `remove ${what} from pool ${plan.to.pool}`;
-  const remove = () => op.spm(plan.to.pool)('ensureReservationAbsent', input, summary);
-  await withTargetPool(op, job, remove, 'mounted');
 }
 
 function inUse(op: ImageOperation, reason: string) {

@@ -58,7 +58,7 @@ const transfer = {
 export const moveImageInput = z.strictObject({ ...transfer, wipe: z.boolean().default(false) });
 export const copyImageInput = z.strictObject({ ...transfer, name: fileName.optional() });
 
-/** Where copies are made; by its device one sees whether its file system is mounted. */
+/** Where copies are made; by the folder's identity one sees whether its file system is mounted. */
 export const copyTarget = z.strictObject({
   pool: poolName,
   folder: volumePath,

@@ -152,7 +152,7 @@ async function startCommit(op: Operation, job: JobInput): Promise<Begun> {
     // earlier run's limit.
     const limited = op.status.bandwidthBytesPerSecond === bandwidthBytesPerSecond;
     if (plan.adopted || !limited) await limitJob(op);
-    const { readyAtMs = null } = started;
+    const { readyAtMs } = started;
     return readyAtMs === null ? { end: 'started' } : { end: 'ready', readyAtMs };
   }
   if (started.outcome === 'vm-stopped') return { end: 'vm stopped', reason: started.reason };

@@ -41,11 +41,8 @@ export async function planMerge(op: Operation): Promise<Planned> {
 export function assertUnsharedElsewhere(agentOf: AgentOf, plan: MergePlan): Promise<void> {
   const { vm, disk, base, chainBefore, sharedWith: hosts } = plan;
   const volumes = chainBefore.slice(chainBefore.findIndex(({ path }) => path === base.path));
-  return assertUnusedElsewhere(agentOf, {
-    attempted: `planning a merge of ${vm}/${disk}`,
-    hosts,
-    volumes: volumes.map(({ path, pool, identity }) => ({ path, pool: pool ?? '', identity })),
-  });
+  const attempted = `planning a merge of ${vm}/${disk}`;
+  return assertUnusedElsewhere(agentOf, { attempted, hosts, volumes });
 }
 
 async function waitForSpace(op: Operation, outcome: PlanOutcome & { kind: 'no-space' }) {

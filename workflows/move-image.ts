@@ -32,16 +32,14 @@
 import { CancellationScope, uuid4 } from '@temporalio/workflow';
 import { deleteSource } from './detached-removal.ts';
 import { mebibytes } from './details.ts';
-import { retry } from './failures.ts';
-import { discardOwn, planTransfer, removeReservation } from './image-copying.ts';
-import { undoOnFailure, untilNamed } from './image-copying.ts';
-import { beginAnew, openImageOperation, passPointOfNoReturn } from './image-operation.ts';
-import { runImageOperation } from './image-operation.ts';
+import { planTransfer, untilNamed } from './image-copying.ts';
+import { openImageOperation, passPointOfNoReturn, runImageOperation } from './image-operation.ts';
 import type { ImageOperation } from './image-operation.ts';
 import type { ImagePlan, MoveImageInput, TransferResult } from './image-schemas.ts';
 import { moveWords } from './image-words.ts';
 import type { ImageJob } from './move-contract.ts';
 import { moveRequest } from './request-check.ts';
+import { beginAgain, removeReservation, undoOnFailure } from './unwanted-copies.ts';
 
 const BEFORE = 'the source stays as it is, a workflow of its own deletes the copies';
 const AFTER = 'refused: the record names the copies, so the move is completed';
@@ -58,11 +56,6 @@ export async function MoveImage(request: MoveImageInput): Promise<TransferResult
   return runImageOperation(op, { after, body: () => move(op, input) });
 }
 
-/**
- * Times that somebody may write to the source between plan and hold, before the operation gives up.
- */
-const ATTEMPTS = 3;
-
 async function move(op: ImageOperation, input: MoveImageInput): Promise<TransferResult> {
   for (let attempt = 1; ; attempt++) {
     const planned = await planTransfer(op, { operation: 'MoveImage', ...input }); // 1
@@ -71,9 +64,7 @@ async function move(op: ImageOperation, input: MoveImageInput): Promise<Transfer
     if (plan.switched) return forwardOnly(() => finishMove(op, plan, input));
     const again = (await untilNamed(op, plan, input)) ?? (await switchRecord(op, plan)); // 2-6
     if (again === null) return forwardOnly(() => finishMove(op, plan, input)); // 7-8
-    await discardOwn(op, plan);
-    if (attempt === ATTEMPTS) throw unquiet(op, again);
-    beginAnew(op, again);
+    await beginAgain(op, plan, { attempted: `moving ${op.id}`, attempt, reason: again });
   }
 }
 
@@ -145,14 +136,6 @@ function alreadyThere(
     ...{ chainBefore: chain, chainAfter: chain, copiedBytes: 0, verified: false },
     ...{ removal: null, warnings: [] },
   };
-}
-
-function unquiet(op: ImageOperation, reason: string) {
-  return retry('command-failed', {
-    attempted: `moving ${op.id}`,
-    now: `it was changed each time between plan and copy (${reason})`,
-    next: 'Keep the VM down and its disk unwritten, then repeat the request',
-  });
 }
 
 /** The scope that is always completed. */

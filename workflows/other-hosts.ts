@@ -10,8 +10,14 @@ import type { NamedVolume } from './schemas.ts';
 interface Question {
   attempted: string;
   hosts: readonly string[];
-  volumes: readonly NamedVolume[];
+  volumes: readonly Volume[];
 }
+type Volume = Omit<NamedVolume, 'pool'> & { pool: string | null };
+
+/** What other agents need to know of a volume. */
+export const named = ({ path, pool, identity }: Volume): NamedVolume => ({
+  ...{ path, pool: pool ?? '', identity },
+});
 
 type Activities = Pick<ImageHostActivities, 'observeUses'>;
 export type AgentOf = (host: string) => Call<Activities>;
@@ -33,10 +39,10 @@ export async function assertUnusedElsewhere(
   agentOf: AgentOf,
   { attempted, hosts, volumes }: Question,
 ): Promise<void> {
-  const named = volumes.map(({ path, pool, identity }) => ({ path, pool, identity }));
+  const input = { volumes: volumes.map(named) };
   for (const host of hosts) {
-    const summary = `ask host ${host} who uses ${named.length} volume(s)`;
-    const [use] = await agentOf(host)('observeUses', { volumes: named }, summary);
+    const summary = `ask host ${host} who uses ${volumes.length} volume(s)`;
+    const [use] = await agentOf(host)('observeUses', input, summary);
     if (!use) continue;
     throw refusedImage(codeOf(use), {
       attempted,

@@ -8,7 +8,7 @@ import { stat } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
 import { listFolder, syncFolder } from './files.ts';
 import { OWN_FOLDER } from './pools.ts';
-import { manifestOf } from './reservation-owner.ts';
+import { manifestOf, reservationFolders } from './reservation-owner.ts';
 
 export const reservationFolder = (poolFolder: string, jobId: string) =>
   join(poolFolder, OWN_FOLDER, jobId);
@@ -41,9 +41,7 @@ export async function writeReservation(
 
 /** The files in the reservations of a pool. */
 export async function reservedFiles(poolFolder: string): Promise<string[]> {
-  const own = join(poolFolder, OWN_FOLDER);
-  const folders = (await listFolder(own)).map((job) => join(own, job));
-  const names = folders.map(async (folder) =>
+  const names = (await reservationFolders(poolFolder)).map(async (folder) =>
     (await listFolder(folder)).map((name) => join(folder, name)),
   );
   return (await Promise.all(names)).flat();

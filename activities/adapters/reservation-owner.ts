@@ -70,11 +70,15 @@ export interface Manifest {
   owner: string | null;
 }
 
+/** The folders of the reservations in a pool; what else is there has no manifest and no copies. */
+export async function reservationFolders(poolFolder: string): Promise<string[]> {
+  const own = join(poolFolder, OWN_FOLDER);
+  return (await listFolder(own)).map((job) => join(own, job));
+}
+
 /** The manifests of the reservations in a pool. */
 export async function readManifests(poolFolder: string): Promise<Manifest[]> {
-  const jobs = await listFolder(join(poolFolder, OWN_FOLDER));
-  const found = jobs.map(async (job) => {
-    const folder = join(poolFolder, OWN_FOLDER, job);
+  const found = (await reservationFolders(poolFolder)).map(async (folder) => {
     const name = await manifestIn(folder);
     const text = name && (await readFile(join(folder, name), 'utf8').catch(() => null));
     if (!name || !text) return [];

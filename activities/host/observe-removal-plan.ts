@@ -80,7 +80,7 @@ async function stillThere(named: readonly NamedVolume[]): Promise<NamedVolume[]>
 async function wholeImage(deps: HostDeps, input: RemoveImageInput): Promise<NamedVolume[]> {
   const { pool, volume, format } = input;
   const image = await observeImage(deps, { kind: 'volume', pool, volume, format });
-  return image.volumes.map(({ path, pool: at, identity }) => ({ path, pool: at, identity }));
+  return image.volumes;
 }
 
 async function obstacleTo(deps: HostDeps, volumes: readonly NamedVolume[]) {
@@ -101,9 +101,10 @@ async function obstacleTo(deps: HostDeps, volumes: readonly NamedVolume[]) {
 
 /** A copy can have its name, and be nobody's yet: the record is still to be switched to it. */
 async function unfinished(volumes: readonly NamedVolume[]) {
+  const folders = [...new Set(volumes.map(({ path }) => dirname(path)))];
+  const reserved = (await Promise.all(folders.map(reservedFiles))).flat();
+  const facts = await Promise.all(reserved.map((file) => observeFile(file)));
   for (const { path, identity } of volumes) {
-    const reserved = await reservedFiles(dirname(path));
-    const facts = await Promise.all(reserved.map((file) => observeFile(file)));
     const at = facts.findIndex((file) => file?.identity === identity);
     if (at < 0) continue;
     const now = `${path} is a copy that is being made (${reserved[at]})`;

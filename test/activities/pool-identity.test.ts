@@ -1,5 +1,5 @@
 /** What a volume is called by all hosts and after a reboot, on a real file system of its own. */
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { observeFile } from '../../activities/adapters/files.ts';
@@ -19,7 +19,6 @@ const JOB = '7c9a2f7e-4f5a-4f6e-9d8e-0a1b2c3d4e5f';
 let mount: OwnMount;
 beforeEach(async () => {
   mount = await mountOwn('ext4', MEBIBYTES);
-  await rm(join(mount.path, 'lost+found'), { recursive: true });
 });
 afterEach(() => mount.close());
 

@@ -1,19 +1,20 @@
 /** How many runs of a model are drawn, from which seed, and what a failed one prints. */
-import { expect } from '@jest/globals';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { runsAllCases, today } from '../support/daily-sample.ts';
+import { startBench, type Bench } from '../support/workflow-bench.ts';
 
 const { BLOCKFLOW_SEED, BLOCKFLOW_PATH, BLOCKFLOW_RUNS } = process.env;
 /** Plays exactly the commands of a failed run. */
-export const REPLAY = process.env['BLOCKFLOW_REPLAY'];
+const REPLAY = process.env['BLOCKFLOW_REPLAY'];
 const numRuns = Number(BLOCKFLOW_RUNS ?? (runsAllCases ? 100 : 6));
 const seed = Number(BLOCKFLOW_SEED ?? today());
-export const MAX_COMMANDS = 40;
+const MAX_COMMANDS = 40;
 const RUNS_LIMIT_MS = numRuns * 20_000;
-export const LIMIT_MS = 60_000 + RUNS_LIMIT_MS;
+const LIMIT_MS = 60_000 + RUNS_LIMIT_MS;
 
 /** What the runs did. */
-export class Figures {
+class Figures {
   runs = 0;
   #commands = 0;
   #longest = 0;
@@ -33,8 +34,32 @@ export class Figures {
   }
 }
 
+interface Model<G, D> {
+  /** What a run is given before its commands. */
+  given: fc.Arbitrary<G>;
+  commands(max: number, replayPath?: string): fc.Arbitrary<D>;
+  /** Plays a run to its healed end: how many commands happened, and how the operations ended. */
+  play(bench: Bench, given: G, drawn: D): Promise<{ happened: number; ends: readonly string[] }>;
+}
+
+/** Defines the test of a model in this file, on a bench of its own. */
+export function testModel<G, D>(file: string, title: string, model: Model<G, D>): void {
+  let bench: Bench;
+  beforeAll(async () => {
+    bench = await startBench();
+  });
+  afterAll(() => bench.close());
+  const figures = new Figures();
+  const drawn = model.commands(MAX_COMMANDS, REPLAY);
+  const property = fc.asyncProperty(model.given, drawn, async (given, commands) => {
+    const { happened, ends } = await model.play(bench, given, commands);
+    figures.add(happened, ends);
+  });
+  it(title, () => checkModel(file, property, figures), LIMIT_MS);
+}
+
 /** Draws the runs. @throws with what plays the failed one again, shrunk */
-export async function checkModel<T>(
+async function checkModel<T>(
   file: string,
   property: fc.IAsyncProperty<T>,
   figures: Figures,

@@ -12,8 +12,8 @@ import { forgetCached, mountFaulty } from '../support/faulty-mount.ts';
 import type { DiskError, FaultyMount } from '../support/faulty-mount.ts';
 import { POOL } from '../support/merge-scene.ts';
 import { contents, copiers, defineOff, digests, diskOf } from '../support/move-scene.ts';
-import { recordOf, removalOf, startMove, startMoveSystem, undoOf } from '../support/move-scene.ts';
-import { VAULT } from '../support/move-scene.ts';
+import { expectIntact, removalOf, startMove, startMoveSystem } from '../support/move-scene.ts';
+import { undoOf, VAULT } from '../support/move-scene.ts';
 import { poolFiles } from '../support/pool-files.ts';
 import type { System } from '../support/system.ts';
 
@@ -116,12 +116,9 @@ const folderOf = (pool?: string) => (pool === VAULT ? disk.path : join(system.ho
 /** The source is what it was, the record names it, the VM starts; nothing else is there. */
 async function expectUntouched(vm: string, file: string, before: object, to?: string) {
   await forgetCached(file);
-  expect(await digests([file])).toEqual(before);
-  expect(await recordOf(system, vm)).toBe(file);
   expect(await poolFiles(folderOf(to))).toEqual([]);
   expect(await copiers(system)).toEqual([]);
-  await system.host.virsh('start', vm);
-  await system.host.virsh('destroy', vm);
+  await expectIntact(system, { vm, file, before });
 }
 
 async function strike(place: Place, once: boolean): Promise<void> {

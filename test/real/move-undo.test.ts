@@ -8,7 +8,7 @@ import { failureDetails } from '../../workflows/failures.ts';
 import { imageStatusQuery } from '../../workflows/move-contract.ts';
 import { cancelledAt } from '../support/cancelled-move.ts';
 import { armFault, isArmed } from '../support/faults.ts';
-import { contents, digests, diskOf, expectNothingLeft, recordOf } from '../support/move-scene.ts';
+import { contents, digests, diskOf, expectOnlySource, recordOf } from '../support/move-scene.ts';
 import { removalOf, startMove, startMoveSystem, undoHandle } from '../support/move-scene.ts';
 import { undoOf, VAULT } from '../support/move-scene.ts';
 import { mountOwn, type OwnMount } from '../support/own-mount.ts';
@@ -22,7 +22,6 @@ let system: System;
 let mount: OwnMount;
 beforeAll(async () => {
   mount = await mountOwn('ext4', 200);
-  await rm(join(mount.path, 'lost+found'), { recursive: true });
   system = await startMoveSystem({ name: 'undo', vault: mount.path });
 });
 afterEach(() => system.revive());
@@ -39,15 +38,6 @@ interface Undone {
 }
 
 const statusOf = (undo: WorkflowHandle) => undo.query(imageStatusQuery);
-
-/** The source is what it was, the record names it, the VM starts; nothing else is there. */
-async function expectUntouched({ vm, file, before }: Undone): Promise<void> {
-  await expectNothingLeft(system, [basename(file)]);
-  expect(await digests([file])).toEqual(before);
-  expect(await recordOf(system, vm)).toBe(file);
-  await system.host.virsh('start', vm);
-  await system.host.virsh('destroy', vm);
-}
 
 /** The request repeated moves the image, and leaves nothing of both but the copy. */
 async function expectRepeated({ vm, file }: Undone, before: readonly string[]): Promise<void> {
@@ -85,7 +75,7 @@ describe('A move that is cancelled while its target pool is not mounted', () => 
     const { regainedBytes, ...result } = await undoOf(system, move);
     expect(result).toMatchObject({ outcome: 'removed', deleted: [] });
     expect(regainedBytes).toBeGreaterThan(0);
-    await expectUntouched({ ...undone, before });
+    await expectOnlySource(system, { ...undone, before });
   });
 });
 
@@ -107,7 +97,7 @@ describe('The deletion of unwanted copies', () => {
     expect(isArmed(system.trace)).toBe(false);
     await system.startRole('spm');
     expect(await undoOf(system, undone.move)).toMatchObject({ outcome: 'removed' });
-    await expectUntouched(undone);
+    await expectOnlySource(system, undone);
   });
 
   it('deletes nothing that somebody uses by then, and says so until it is cancelled', async () => {

@@ -2,9 +2,9 @@
 import { randomUUID } from 'node:crypto';
 import { expect } from '@jest/globals';
 import { begin, type Case } from './hypervisor.ts';
-import { ask, copyAll, ending, expectOnSource, once, planCopyOfBase } from './image-steps.ts';
+import { ask, ending, expectOnSource, once, planCopyOfBase } from './image-steps.ts';
 import { planMove, release, removal, removalOfCopies, reserve } from './image-steps.ts';
-import { switchTo, untilNamed } from './image-steps.ts';
+import { switchTo, untilNamed, untilVerified } from './image-steps.ts';
 
 export const movingFaults: readonly Case[] = [
   {
@@ -46,12 +46,7 @@ export const movingFaults: readonly Case[] = [
     async check(h) {
       await h.shutDown();
       const move = await planMove(h);
-      await reserve(h, move);
-      await h.ask('ensureImageHeld', move);
-      await copyAll(h, move);
-      for (const at of move.plan.volumes.keys()) {
-        await h.ask('ensureVolumeVerified', { ...move, at });
-      }
+      await untilVerified(h, move);
       const path = h.copyOf(h.chain.at(-1) ?? '');
       await h.make(path);
       const named = await h.ask('ensureImageNamed', move);

@@ -5,7 +5,7 @@ import { expect } from '@jest/globals';
 import type { EffectName, ImageEffectName } from '../../activities/effect.ts';
 import { copyImageInput, moveImageInput, removeImageInput } from '../../workflows/image-schemas.ts';
 import type { ImagePlan } from '../../workflows/image-schemas.ts';
-import { observe, type Ask, type Hypervisor } from './hypervisor.ts';
+import { expectUnchanged, type Ask, type Hypervisor } from './hypervisor.ts';
 
 type Effect = EffectName | ImageEffectName;
 /** How a step is asked for: once, twice, or by an agent that dies in it. */
@@ -62,8 +62,8 @@ export async function copyAll(h: Hypervisor, move: Move, way = once): Promise<vo
   }
 }
 
-/** Up to the copies' final names. */
-export async function untilNamed(h: Hypervisor, move: Move, way = once): Promise<void> {
+/** Up to copies that are verified. */
+export async function untilVerified(h: Hypervisor, move: Move, way = once): Promise<void> {
   await reserve(h, move, way);
   const held = await way(h, 'image.hold', 'ensureImageHeld', move);
   expect(held).toEqual({ outcome: 'held' });
@@ -74,6 +74,11 @@ export async function untilNamed(h: Hypervisor, move: Move, way = once): Promise
     });
     expect(verified).toMatchObject({ same: true });
   }
+}
+
+/** Up to the copies' final names. */
+export async function untilNamed(h: Hypervisor, move: Move, way = once): Promise<void> {
+  await untilVerified(h, move, way);
   await way(h, 'qemu-img.rebase', 'ensureBackingNames', move);
   const named = await way(h, 'storage.name-volume', 'ensureImageNamed', move);
   expect(named).toEqual({ outcome: 'named' });
@@ -121,10 +126,6 @@ export function removalOfCopies(h: Hypervisor, { plan: { to, volumes }, jobId }:
 
 /** The source is the truth, and whole. */
 export async function expectOnSource(h: Hypervisor): Promise<void> {
-  const { views, disagreements } = await observe(h);
-  expect({ headers: views.headers, disagreements }).toEqual({
-    headers: h.chain,
-    disagreements: [],
-  });
+  await expectUnchanged(h);
   await h.verify();
 }

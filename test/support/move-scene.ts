@@ -100,6 +100,27 @@ export async function expectNothingLeft(system: System, names: readonly string[]
   expect(await copiers(system)).toEqual([]);
 }
 
+interface Source {
+  vm: string;
+  file: string;
+  /** Its digests. */
+  before: object;
+}
+
+/** The file is what it was, the record names it, and the VM starts (and may write). */
+export async function expectIntact(system: System, { vm, file, before }: Source): Promise<void> {
+  expect(await digests([file])).toEqual(before);
+  expect(await recordOf(system, vm)).toBe(file);
+  await system.host.virsh('start', vm);
+  await system.host.virsh('destroy', vm);
+}
+
+/** The source is intact, and nothing else is there. */
+export async function expectOnlySource(system: System, source: Source): Promise<void> {
+  await expectNothingLeft(system, [basename(source.file)]);
+  await expectIntact(system, source);
+}
+
 export const inVault = (system: System, file: string) =>
   join(system.host.pools, VAULT, basename(file));
 

@@ -45,6 +45,8 @@ export async function mountOwn(
       const options = { xfs: ['-m', 'reflink=1'], ext4: ['-m', '0'] }[kind];
       await execa(`mkfs.${kind}`, ['-q', ...options, image]);
       await execa('mount', ['-o', 'loop', image, path]);
+      // As other kinds are: nothing is in it.
+      await rm(join(path, 'lost+found'), { recursive: true, force: true });
     }
   } catch (error) {
     await removeMountFolder(folder);

@@ -50,7 +50,7 @@ export const simulated: Implementations<AgentActivities> = {
       vm.startJob(plan, bandwidthBytesPerSecond);
       vm.effects.push('start');
     }
-    return { outcome: 'started', reason: 'started' };
+    return { outcome: 'started', reason: 'started', readyAtMs: null };
   },
   ensureBandwidth(vm, { bandwidthBytesPerSecond }) {
     vm.advance();
