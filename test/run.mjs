@@ -1,20 +1,24 @@
 /**
- * `npm test`: lint, types and all tests at once; ends with the plain line "N passed, N failed".
- * `--fast` leaves out what needs libvirt or a browser. Everything else is passed on to jest, and
- * with such a filter lint and types are left out too.
+ * `npm test`: lint, types and tests at once; ends with the plain line "N passed, N failed".
+ * `--fast` leaves out what needs libvirt or a browser, `--all` adds the files whose turn is another
+ * day (turns.mjs). Everything else is passed on to jest, and with such a filter every file takes
+ * part, but lint and types are left out.
  */
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { delimiter, dirname, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { notToday } from './turns.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const bin = join(root, 'node_modules', '.bin');
 const reports = mkdtempSync(join(tmpdir(), 'blockflow-test-'));
 
 const args = process.argv.slice(2).filter((arg) => arg !== '--');
-const filters = args.filter((arg) => arg !== '--fast');
+const filters = args.filter((arg) => arg !== '--fast' && arg !== '--all');
+const isFast = args.includes('--fast');
+const inTurn = filters.length === 0 && !args.includes('--all');
 // Who names a case wants that one, whatever today's sample is.
 if (filters.some((arg) => /^(-t|--testNamePattern)/.test(arg))) {
   process.env.BLOCKFLOW_ALL_CASES = '1';
@@ -81,6 +85,7 @@ async function runTests(wanted, limitMs) {
       'node_modules/jest/bin/jest.js',
       // Not as positional patterns: those would be joined with the user's by "or".
       ...folders.map((folder) => `--testMatch=<rootDir>/test/${folder}/**/*.test.ts`),
+      ...(inTurn ? notToday.map((pattern) => `--testPathIgnorePatterns=${pattern}`) : []),
       `--maxWorkers=${workers}`,
       '--passWithNoTests',
       '--json',
@@ -123,7 +128,7 @@ function printTable(rows) {
 
 async function main() {
   const start = Date.now();
-  const [wanted, limitMs] = args.includes('--fast')
+  const [wanted, limitMs] = isFast
     ? [['fast'], 10 * minutes + runsOfModelMs]
     : [Object.keys(suites), 70 * minutes + runsOfModelMs];
   const steps = [...checks.map(runCheck), runTests(wanted, limitMs)];
@@ -133,6 +138,9 @@ async function main() {
   const sum = (key) => rows.reduce((total, row) => total + (row[key] ?? 0), 0);
   const testsRan = rows.some((row) => row.isTests && row.passed + row.failed > 0);
   if (!testsRan) console.log('No test ran.');
+  if (inTurn && !isFast) {
+    console.log(`${notToday.length} files have their turn another day; npm run test:all runs all.`);
+  }
   console.log(`\n${sum('passed')} passed, ${sum('failed')} failed`);
   return testsRan && sum('failed') === 0 ? 0 : 1;
 }

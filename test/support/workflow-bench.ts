@@ -21,6 +21,7 @@ import type { CopyImageRequest, MoveImageRequest } from '../../workflows/image-s
 import type { RemoveImageRequest, RemoveImageResult } from '../../workflows/image-schemas.ts';
 import type { TransferResult } from '../../workflows/image-schemas.ts';
 import { imageId } from '../../workflows/move-contract.ts';
+import { dailySample } from './daily-sample.ts';
 import { BUNDLES } from './host-folder.ts';
 import { promptTimers } from './prompt-timers.ts';
 import { agentActivities } from './simulated-agents.ts';
@@ -29,11 +30,13 @@ import type { SimulatedMachine } from './simulated-machine.ts';
 import { POOLS, SimulatedVm } from './simulated-vm.ts';
 import { waitUntil } from './wait-until.ts';
 
-/** Every workflow test runs under both: with 0, each task replays the whole history. */
+/** With 0, each task replays the whole history. */
 export const CACHES = [
   { cache: 'with its cache', maxCachedWorkflows: 100 },
   { cache: 'without a cache', maxCachedWorkflows: 0 },
 ] as const;
+/** Every workflow test runs under both, in a plain `npm test` under the other one each day. */
+export const TRIED_CACHES = dailySample(CACHES, 2);
 export type Cache = (typeof CACHES)[number];
 
 export interface Gate {

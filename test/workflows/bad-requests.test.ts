@@ -16,7 +16,7 @@ import { diskRef, liveMergeInput } from '../../workflows/schemas.ts';
 import { anyJson, createChance, mutate, type Chance } from '../input/hostile.ts';
 import { validValue } from '../input/valid-values.ts';
 import { drawn } from '../support/daily-sample.ts';
-import { CACHES, startBench, type Bench } from '../support/workflow-bench.ts';
+import { TRIED_CACHES, startBench, type Bench } from '../support/workflow-bench.ts';
 
 const REQUESTS = drawn(200);
 const AT_ONCE = 20;
@@ -107,7 +107,7 @@ async function faultsOf(type: string, taskQueue: string, start: BadStart): Promi
   return isRefused && isTold && isAllowed ? null : { failure, error: String(error), history };
 }
 
-describe.each(CACHES)('A bad request, $cache,', (cache) => {
+describe.each(TRIED_CACHES)('A bad request, $cache,', (cache) => {
   it.each(Object.keys(workflows).sort())(
     `of %s is refused with the reason, ${REQUESTS} times, and nothing is asked of an agent`,
     async (type) => {

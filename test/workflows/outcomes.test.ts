@@ -1,7 +1,8 @@
 /** Every way a merge ends, against VMs in memory on a real Temporal server. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { failureDetails } from '../../workflows/failures.ts';
-import { CACHES, startBench, type Bench, type MergeHandle } from '../support/workflow-bench.ts';
+import { TRIED_CACHES, startBench } from '../support/workflow-bench.ts';
+import type { Bench, MergeHandle } from '../support/workflow-bench.ts';
 
 let bench: Bench;
 beforeAll(async () => {
@@ -12,7 +13,7 @@ afterAll(() => bench.close());
 const failureOf = async (handle: MergeHandle) =>
   failureDetails(await handle.result().catch((error: unknown) => error));
 
-describe.each(CACHES)('LiveMerge, $cache,', (cache) => {
+describe.each(TRIED_CACHES)('LiveMerge, $cache,', (cache) => {
   it('merges the active layer: records before it starts, proves before it deletes', async () => {
     const vm = bench.addVm();
     vm.snapshots = [{ name: 's1', action: 'delete' }];

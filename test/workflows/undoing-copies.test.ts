@@ -7,7 +7,7 @@ import { imageStatusQuery } from '../../workflows/move-contract.ts';
 import { undoHandle } from '../support/image-operations.ts';
 import { imageActivities, SimulatedImage } from '../support/one-simulated-image.ts';
 import { waitUntil } from '../support/wait-until.ts';
-import { CACHES, createGate, startBench } from '../support/workflow-bench.ts';
+import { CACHES, TRIED_CACHES, createGate, startBench } from '../support/workflow-bench.ts';
 import type { Bench, Cache } from '../support/workflow-bench.ts';
 
 type Call = (input: unknown) => Promise<unknown>;
@@ -52,7 +52,7 @@ async function cancelled(type: 'MoveImage' | 'CopyImage' = 'MoveImage', cache: C
   return undoHandle(bench, move);
 }
 
-describe.each(CACHES)('Copies in vain, $cache,', (cache) => {
+describe.each(TRIED_CACHES)('Copies in vain, $cache,', (cache) => {
   it('are deleted once their pool is there, of which the cancel does not wait', async () => {
     image.isAway = true;
     const undo = await cancelled('MoveImage', cache);

@@ -3,7 +3,8 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { WorkflowUpdateFailedError } from '@temporalio/client';
 import { failureDetails } from '../../workflows/failures.ts';
 import { bandwidthUpdate, decideUpdate } from '../../workflows/contract.ts';
-import { CACHES, startBench, type Bench, type MergeHandle } from '../support/workflow-bench.ts';
+import { CACHES, TRIED_CACHES, startBench } from '../support/workflow-bench.ts';
+import type { Bench, MergeHandle } from '../support/workflow-bench.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
 let bench: Bench;
@@ -16,7 +17,7 @@ const failureOf = async (handle: MergeHandle) =>
   failureDetails(await handle.result().catch((error: unknown) => error));
 const SLOW = { bandwidthBytesPerSecond: 1 };
 
-describe.each(CACHES)('LiveMerge, $cache,', (cache) => {
+describe.each(TRIED_CACHES)('LiveMerge, $cache,', (cache) => {
   it('refuses a disk with a foreign job, which it does not touch', async () => {
     const vm = bench.addVm();
     vm.startForeignJob();
