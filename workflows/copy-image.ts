@@ -14,15 +14,18 @@
 import { CancellationScope, uuid4 } from '@temporalio/workflow';
 import { mebibytes } from './details.ts';
 import { planTransfer, untilNamed } from './image-copying.ts';
-import { openImageOperation, passPointOfNoReturn, runImageOperation } from './image-operation.ts';
+import { openImageOperation, runImageOperation } from './image-operation.ts';
 import type { ImageOperation } from './image-operation.ts';
 import type { CopyImageInput, ImagePlan, TransferResult } from './image-schemas.ts';
 import { copyWords } from './image-words.ts';
+import { passPointOfNoReturn } from './operation.ts';
 import { copyRequest } from './request-check.ts';
 import { beginAgain, removeReservation, undoOnFailure } from './unwanted-copies.ts';
 
-const BEFORE = 'the source stays as it is, a workflow of its own deletes the copies';
-const AFTER = 'refused: the copy is there';
+const cancel = {
+  before: 'the source stays as it is, a workflow of its own deletes the copies',
+  after: 'refused: the copy is there',
+};
 
 export async function CopyImage(request: CopyImageInput): Promise<TransferResult> {
   const input = copyRequest(request);
@@ -30,7 +33,7 @@ export async function CopyImage(request: CopyImageInput): Promise<TransferResult
     ...{ operation: 'CopyImage', image: input.image, host: input.host, jobId: uuid4() },
     ...{ bandwidthBytesPerSecond: input.bandwidthBytesPerSecond, requestedBy: input.requestedBy },
     words: copyWords(input),
-    cancel: { before: BEFORE, after: AFTER },
+    cancel,
   });
   const after = (result: TransferResult) => result.chainAfter;
   return runImageOperation(op, { after, body: () => copy(op, input) });
@@ -43,7 +46,7 @@ async function copy(op: ImageOperation, input: CopyImageInput): Promise<Transfer
     const { plan } = planned;
     const again = await untilNamed(op, plan, input);
     if (again === null) {
-      await undoOnFailure(op, plan, () => Promise.resolve(passPointOfNoReturn(op, AFTER)));
+      await undoOnFailure(op, plan, () => Promise.resolve(passPointOfNoReturn(op)));
       return CancellationScope.nonCancellable(() => finishCopy(op, plan, input));
     }
     await beginAgain(op, plan, { attempted: `copying ${op.id}`, attempt, reason: again });

@@ -2,7 +2,7 @@
 import { CancellationScope, condition, isCancellation, setHandler } from '@temporalio/workflow';
 import { bandwidthUpdate, decideUpdate, type JobInput } from './contract.ts';
 import { mebibytes } from './details.ts';
-import type { Operation } from './operation.ts';
+import type { MergeOperation } from './merge-operation.ts';
 import type { BlockJob } from './schemas.ts';
 
 export interface Decision {
@@ -10,7 +10,7 @@ export interface Decision {
 }
 
 /** Registers the updates. A refused update leaves no trace in the history. */
-export function acceptMessages(op: Operation): Decision {
+export function acceptMessages(op: MergeOperation): Decision {
   const decision: Decision = { chosen: null };
   setHandler(
     decideUpdate,
@@ -51,10 +51,10 @@ export function assertRate(bytesPerSecond: unknown): void {
   throw new Error(`${said.slice(0, 50)} is not a number of bytes per second`);
 }
 
-async function setBandwidth(op: Operation, bandwidthBytesPerSecond: number): Promise<string> {
+async function setBandwidth(op: MergeOperation, bandwidthBytesPerSecond: number): Promise<string> {
   const isCopying = op.status.phase === 'copying';
   // With another limit it may converge; any other note still holds.
-  op.enter(op.status.phase, { bandwidthBytesPerSecond, ...(isCopying ? { note: null } : {}) });
+  op.tell({ bandwidthBytesPerSecond, ...(isCopying ? { note: null } : {}) });
   const words =
     bandwidthBytesPerSecond === 0 ? 'no limit' : `${mebibytes(bandwidthBytesPerSecond)}/s`;
   if (!isCopying) return `${words}, from the next copy on`;
@@ -62,7 +62,7 @@ async function setBandwidth(op: Operation, bandwidthBytesPerSecond: number): Pro
 }
 
 /** Gives the running job the limit that the operation has. */
-export function limitJob(op: Operation): Promise<BlockJob | null> {
+export function limitJob(op: MergeOperation): Promise<BlockJob | null> {
   const { vm, disk, host } = op.input;
   const { bandwidthBytesPerSecond } = op.status;
   const words = bandwidthBytesPerSecond === 0 ? 'no limit' : mebibytes(bandwidthBytesPerSecond);
@@ -72,7 +72,7 @@ export function limitJob(op: Operation): Promise<BlockJob | null> {
 
 /** What to do at READY. While a person thinks, the VM is still watched. */
 export async function decide(
-  op: Operation,
+  op: MergeOperation,
   job: JobInput,
   decision: Decision,
 ): Promise<'pivot' | 'keep' | 'look again'> {

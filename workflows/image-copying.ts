@@ -42,7 +42,7 @@ function askOthers(op: ImageOperation, plan: ImagePlan): Promise<void> {
 
 async function adopt(op: ImageOperation, plan: ImagePlan): Promise<void> {
   if (plan.adopted) op.jobId = plan.adopted.jobId;
-  op.enter(op.status.phase, {
+  op.tell({
     jobId: op.jobId,
     chainBefore: plan.volumes.map((volume) => volume.path),
     chainTarget: plan.volumes.map((volume) => `${plan.to.folder}/${volume.name}`),

@@ -35,11 +35,10 @@ import { alreadyDone, commitRefused, finishKept, finishMerge, jobLost } from './
 import { ownFailure } from './failures.ts';
 import { giveUp, recordFailure, vmStopped } from './merge-ending.ts';
 import { planMerge } from './merge-planning.ts';
-import { everyUpdateAnswered, goForwardOnly, openOperation } from './operation.ts';
-import { passPointOfNoReturn, returnBeforePoint, showInList } from './operation.ts';
-import type { Operation } from './operation.ts';
+import { openMerge, type MergeOperation } from './merge-operation.ts';
+import { everyUpdateAnswered, goForwardOnly, passPointOfNoReturn } from './operation.ts';
+import { returnBeforePoint, showInList } from './operation.ts';
 import { mergeRequest } from './request-check.ts';
-import { requestWords } from './request-words.ts';
 import type { LiveMergeInput, LiveMergeResult, MergePlan } from './schemas.ts';
 
 /** How an attempt to get top out of the chain ended. */
@@ -50,9 +49,9 @@ type Attempt =
   | { end: 'vm stopped'; reason: string };
 
 export async function LiveMerge(request: LiveMergeInput): Promise<LiveMergeResult> {
-  const op = openOperation(mergeRequest(request), uuid4());
+  const op = openMerge(mergeRequest(request), uuid4());
   try {
-    await op.record('started', requestWords(op.input));
+    await op.record('started', op.words);
     const result = await merge(op);
     await op.refusal;
     return result;
@@ -65,7 +64,7 @@ export async function LiveMerge(request: LiveMergeInput): Promise<LiveMergeResul
   }
 }
 
-async function merge(op: Operation): Promise<LiveMergeResult> {
+async function merge(op: MergeOperation): Promise<LiveMergeResult> {
   const decision = acceptMessages(op);
   let earlier: MergePlan | null = null;
   const lostBy = new Set<string>();
@@ -100,7 +99,7 @@ async function merge(op: Operation): Promise<LiveMergeResult> {
 const ATTEMPTS = 3;
 
 /** 2 to 5, by the state of the VM; for what an earlier run left, only what is still to do. */
-function switchChain(op: Operation, plan: MergePlan, decision: Decision): Promise<Attempt> {
+function switchChain(op: MergeOperation, plan: MergePlan, decision: Decision): Promise<Attempt> {
   if (plan.mode === 'cold') return plan.alreadyMerged ? switchedBefore() : coldMerge(op, plan);
   return plan.alreadyMerged && plan.mode === 'inner'
     ? switchedBefore()
@@ -111,7 +110,11 @@ const switchedBefore = () => Promise.resolve<Attempt>(SWITCHED);
 const SWITCHED = { end: 'switched', stallMs: null, readyToPivotMs: null } as const;
 
 /** 2 to 5 while the VM runs. */
-async function liveMerge(op: Operation, plan: MergePlan, decision: Decision): Promise<Attempt> {
+async function liveMerge(
+  op: MergeOperation,
+  plan: MergePlan,
+  decision: Decision,
+): Promise<Attempt> {
   const job: JobInput = { plan, jobId: op.jobId };
   const begun = plan.alreadyMerged ? READY_BEFORE : await startCommit(op, job); // 2, 3
   if (begun.end !== 'started' && begun.end !== 'ready') return begun;
@@ -135,16 +138,15 @@ const READY_BEFORE: Ready = { end: 'ready', readyAtMs: null };
 
 type Begun = Attempt | Ready | { end: 'started' };
 
-async function startCommit(op: Operation, job: JobInput): Promise<Begun> {
+async function startCommit(op: MergeOperation, job: JobInput): Promise<Begun> {
   await op.host('ensureJobRecorded', { ...job, phase: 'commit' }, 'record the job in the domain');
   op.enter('copying');
   showInList(op);
   const { plan } = job;
   const { bandwidthBytesPerSecond } = op.status;
-  const { keepRelative } = op.input;
   const started = await op.host(
     'ensureCommitStarted',
-    { ...job, bandwidthBytesPerSecond, keepRelative },
+    { ...job, bandwidthBytesPerSecond, keepRelative: op.input.keepRelative },
     `commit ${volumeCount(plan.committed.length)} into ${fileName(plan.base.path)}`,
   );
   if (started.outcome === 'started') {
@@ -162,7 +164,7 @@ async function startCommit(op: Operation, job: JobInput): Promise<Begun> {
 }
 
 /** 4: adds nothing to the history while it waits. */
-async function awaitReady(op: Operation, job: JobInput): Promise<Attempt | Ready> {
+async function awaitReady(op: MergeOperation, job: JobInput): Promise<Attempt | Ready> {
   for (let tellConvergence = true; ; tellConvergence = false) {
     const summary = `copy into ${fileName(job.plan.base.path)} until both hold the same`;
     const input = { ...job, until: 'ready' as const, tellConvergence };
@@ -181,7 +183,7 @@ interface Ready {
 }
 
 /** 5: null when QEMU refused the pivot, so that READY must be awaited again. */
-async function pivot(op: Operation, job: JobInput, readyAtMs: number | null) {
+async function pivot(op: MergeOperation, job: JobInput, readyAtMs: number | null) {
   passPointOfNoReturn(op);
   op.enter('pivoting');
   const summary = `pivot to ${fileName(job.plan.base.path)}: suspend, pivot, verify, resume`;
@@ -193,13 +195,12 @@ async function pivot(op: Operation, job: JobInput, readyAtMs: number | null) {
     return { end: 'switched', stallMs, readyToPivotMs } as const;
   }
   returnBeforePoint(op, `the pivot did not happen: ${done.reason}`);
-  return done.outcome === 'vm-stopped'
-    ? ({ end: 'vm stopped', reason: done.reason } as const)
-    : null;
+  if (done.outcome !== 'vm-stopped') return null;
+  return { end: 'vm stopped', reason: done.reason } as const;
 }
 
 /** 2 to 5 while the VM is down. */
-async function coldMerge(op: Operation, plan: MergePlan): Promise<Attempt> {
+async function coldMerge(op: MergeOperation, plan: MergePlan): Promise<Attempt> {
   const job: JobInput = { plan, jobId: op.jobId };
   await op.host('ensureJobRecorded', { ...job, phase: 'commit' }, 'record the job in the domain');
   op.enter('copying');
@@ -226,7 +227,7 @@ async function coldMerge(op: Operation, plan: MergePlan): Promise<Attempt> {
  * unchanged.
  */
 async function untilPointOfNoReturn(
-  op: Operation,
+  op: MergeOperation,
   plan: MergePlan,
   body: () => Promise<Attempt>,
 ): Promise<Attempt> {

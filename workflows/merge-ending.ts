@@ -3,7 +3,8 @@ import { CancellationScope, isCancellation } from '@temporalio/workflow';
 import type { JobInput } from './contract.ts';
 import { fileName, mebibytes, volumeCount } from './details.ts';
 import { failureDetails, retry } from './failures.ts';
-import { passPointOfNoReturn, REFUSED, showInList, type Operation } from './operation.ts';
+import type { MergeOperation } from './merge-operation.ts';
+import { passPointOfNoReturn, refusedCancel, showInList } from './operation.ts';
 import type { LiveMergeResult, MergePlan } from './schemas.ts';
 
 interface Switched {
@@ -13,7 +14,7 @@ interface Switched {
 
 /** 6 to 9: proves the chain, lets libvirt's records follow, deletes, forgets, reports. */
 export async function finishMerge(
-  op: Operation,
+  op: MergeOperation,
   plan: MergePlan,
   switched: Switched,
 ): Promise<LiveMergeResult> {
@@ -39,13 +40,13 @@ export async function finishMerge(
     regainedBytes,
     stallMs: switched.stallMs,
     readyToPivotMs: switched.readyToPivotMs,
-    warnings: [...kept(plan, deleted), ...(op.refusal ? [REFUSED] : [])],
+    warnings: [...kept(plan, deleted), ...(op.refusal ? [refusedCancel(op)] : [])],
   };
   await end(op, 'merged', result);
   return result;
 }
 
-async function deleteVolumes(op: Operation, plan: MergePlan) {
+async function deleteVolumes(op: MergeOperation, plan: MergePlan) {
   op.enter('deleting');
   const deleted: string[] = [];
   let regainedBytes = 0;
@@ -70,7 +71,7 @@ function kept(plan: MergePlan, deleted: string[]): string[] {
  * Two-phase commit without the second phase: the chain stays, base holds all that top held at this
  * moment.
  */
-export async function finishKept(op: Operation, plan: MergePlan): Promise<LiveMergeResult> {
+export async function finishKept(op: MergeOperation, plan: MergePlan): Promise<LiveMergeResult> {
   const job: JobInput = { plan, jobId: op.jobId };
   const base = fileName(plan.base.path);
   await op.host('ensureCommitAborted', job, 'end the READY job without a pivot');
@@ -87,7 +88,7 @@ export async function finishKept(op: Operation, plan: MergePlan): Promise<LiveMe
 
 /** The state that was asked for is there already, by observation. */
 export async function alreadyDone(
-  op: Operation,
+  op: MergeOperation,
   found: { chain: string[]; reason: string },
 ): Promise<LiveMergeResult> {
   const result: LiveMergeResult = {
@@ -112,7 +113,7 @@ const NOTHING_MEASURED = {
   warnings: [],
 };
 
-function reportOf(op: Operation, plan: MergePlan) {
+function reportOf(op: MergeOperation, plan: MergePlan) {
   return {
     ...NOTHING_MEASURED,
     mode: plan.mode,
@@ -123,7 +124,7 @@ function reportOf(op: Operation, plan: MergePlan) {
 }
 
 async function end(
-  op: Operation,
+  op: MergeOperation,
   kind: 'merged' | 'kept' | 'already-done',
   result: LiveMergeResult,
 ): Promise<void> {
@@ -134,7 +135,7 @@ async function end(
 }
 
 /** The audit event and the last details of an operation that did not succeed. */
-export async function recordFailure(op: Operation, error: unknown): Promise<void> {
+export async function recordFailure(op: MergeOperation, error: unknown): Promise<void> {
   const cancelled = isCancellation(error);
   const failure = failureDetails(error);
   const message = error instanceof Error ? error.message : String(error);
@@ -154,7 +155,7 @@ export async function recordFailure(op: Operation, error: unknown): Promise<void
  * The VM stopped before the pivot: the snapshot remains, and the same request finishes the work
  * later.
  */
-export async function vmStopped(op: Operation, plan: MergePlan, reason: string) {
+export async function vmStopped(op: MergeOperation, plan: MergePlan, reason: string) {
   const job: JobInput = { plan, jobId: op.jobId };
   await op.host('ensureJobForgotten', job, 'remove the record of the job');
   return retry('vm-stopped', {
@@ -168,7 +169,7 @@ export async function vmStopped(op: Operation, plan: MergePlan, reason: string) 
 
 /** Fails between two attempts: the record of the one before, if there was one, does not stay. */
 export async function giveUp(
-  op: Operation,
+  op: MergeOperation,
   plan: MergePlan | null,
   error: unknown,
 ): Promise<never> {
@@ -181,7 +182,7 @@ export async function giveUp(
 }
 
 /** QEMU's error itself never reaches libvirt's clients, except when it is the pivot that fails. */
-export function jobLost(op: Operation, plan: MergePlan, reasons: Iterable<string>) {
+export function jobLost(op: MergeOperation, plan: MergePlan, reasons: Iterable<string>) {
   return retry('job-lost', {
     attempted: `merging ${plan.top.path} into ${plan.base.path} of ${op.id}`,
     now:
@@ -193,7 +194,7 @@ export function jobLost(op: Operation, plan: MergePlan, reasons: Iterable<string
   });
 }
 
-export function commitRefused(op: Operation, plan: MergePlan, reason: string) {
+export function commitRefused(op: MergeOperation, plan: MergePlan, reason: string) {
   return retry('command-failed', {
     attempted: `starting the commit of ${plan.top.path} into ${plan.base.path} of ${op.id}`,
     now: `libvirt refuses it: ${reason}; the chain is unchanged`,

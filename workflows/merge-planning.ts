@@ -6,7 +6,7 @@ import { auditLog } from './agents.ts';
 import { mebibytes } from './details.ts';
 import { failureDetails, refused } from './failures.ts';
 import { requestWords } from './request-words.ts';
-import type { Operation } from './operation.ts';
+import type { MergeOperation } from './merge-operation.ts';
 import { assertUnusedElsewhere, type AgentOf } from './other-hosts.ts';
 import type { MergePlan, PlanOutcome } from './schemas.ts';
 
@@ -14,7 +14,7 @@ export type Planned =
   | { kind: 'plan'; plan: MergePlan; waited: boolean }
   | { kind: 'done'; chain: string[]; reason: string };
 
-export async function planMerge(op: Operation): Promise<Planned> {
+export async function planMerge(op: MergeOperation): Promise<Planned> {
   const { input } = op;
   const { vm, disk, host } = input;
   for (let waited = false; ; waited = true) {
@@ -45,7 +45,7 @@ export function assertUnsharedElsewhere(agentOf: AgentOf, plan: MergePlan): Prom
   return assertUnusedElsewhere(agentOf, { attempted, hosts, volumes });
 }
 
-async function waitForSpace(op: Operation, outcome: PlanOutcome & { kind: 'no-space' }) {
+async function waitForSpace(op: MergeOperation, outcome: PlanOutcome & { kind: 'no-space' }) {
   const { path, neededBytes, freeBytes } = outcome;
   const missing = mebibytes(neededBytes - freeBytes);
   op.enter('waiting for space', {
@@ -58,7 +58,7 @@ async function waitForSpace(op: Operation, outcome: PlanOutcome & { kind: 'no-sp
  * A volume that is not in the chain is no mistake when the audit log shows that this very request
  * merged it.
  */
-async function planOrEvidence(op: Operation): Promise<PlanOutcome> {
+async function planOrEvidence(op: MergeOperation): Promise<PlanOutcome> {
   const { input } = op;
   try {
     return await op.host('observeMergePlan', input, `plan the merge of ${op.id}`);
@@ -76,7 +76,7 @@ async function planOrEvidence(op: Operation): Promise<PlanOutcome> {
 }
 
 /** The job of an earlier run keeps its id, so that its record stays true. */
-function adopt(op: Operation, plan: MergePlan): MergePlan {
+function adopt(op: MergeOperation, plan: MergePlan): MergePlan {
   if (plan.adopted) op.jobId = plan.adopted.jobId;
   const gone = new Set(plan.committed.map((volume) => volume.path));
   const chainBefore = plan.chainBefore.map((volume) => volume.path);
@@ -91,7 +91,7 @@ function adopt(op: Operation, plan: MergePlan): MergePlan {
   return plan;
 }
 
-function foreignJob(op: Operation, reason: string) {
+function foreignJob(op: MergeOperation, reason: string) {
   const { vm, disk } = op.input;
   return refused('foreign-job', {
     attempted: `merging ${op.id}`,

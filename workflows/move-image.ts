@@ -33,16 +33,19 @@ import { CancellationScope, uuid4 } from '@temporalio/workflow';
 import { deleteSource } from './detached-removal.ts';
 import { mebibytes } from './details.ts';
 import { planTransfer, untilNamed } from './image-copying.ts';
-import { openImageOperation, passPointOfNoReturn, runImageOperation } from './image-operation.ts';
+import { openImageOperation, runImageOperation } from './image-operation.ts';
 import type { ImageOperation } from './image-operation.ts';
 import type { ImagePlan, MoveImageInput, TransferResult } from './image-schemas.ts';
 import { moveWords } from './image-words.ts';
 import type { ImageJob } from './move-contract.ts';
+import { passPointOfNoReturn, returnBeforePoint } from './operation.ts';
 import { moveRequest } from './request-check.ts';
 import { beginAgain, removeReservation, undoOnFailure } from './unwanted-copies.ts';
 
-const BEFORE = 'the source stays as it is, a workflow of its own deletes the copies';
-const AFTER = 'refused: the record names the copies, so the move is completed';
+const cancel = {
+  before: 'the source stays as it is, a workflow of its own deletes the copies',
+  after: 'refused: the record names the copies, so the move is completed',
+};
 
 export async function MoveImage(request: MoveImageInput): Promise<TransferResult> {
   const input = moveRequest(request);
@@ -50,7 +53,7 @@ export async function MoveImage(request: MoveImageInput): Promise<TransferResult
     ...{ operation: 'MoveImage', image: input.image, host: input.host, jobId: uuid4() },
     ...{ bandwidthBytesPerSecond: input.bandwidthBytesPerSecond, requestedBy: input.requestedBy },
     words: moveWords(input),
-    cancel: { before: BEFORE, after: AFTER },
+    cancel,
   });
   const after = (result: TransferResult) => result.chainAfter;
   return runImageOperation(op, { after, body: () => move(op, input) });
@@ -71,14 +74,14 @@ async function move(op: ImageOperation, input: MoveImageInput): Promise<Transfer
 /** 6: @returns why it did not happen; null when it did */
 async function switchRecord(op: ImageOperation, plan: ImagePlan): Promise<string | null> {
   op.enter('switching');
-  await undoOnFailure(op, plan, () => Promise.resolve(passPointOfNoReturn(op, AFTER)));
+  await undoOnFailure(op, plan, () => Promise.resolve(passPointOfNoReturn(op)));
   const job: ImageJob = { plan, jobId: op.jobId };
   const summary = `switch the record of ${op.id} to pool ${plan.to.pool}`;
   const done = await forwardOnly(() =>
     op.host('ensureRecordSwitched', job, summary).catch((error: unknown) => keepBoth(op, error)),
   );
   if (done.outcome === 'switched') return null;
-  op.enter('switching', { cancel: { possible: true, meaning: BEFORE } });
+  returnBeforePoint(op, done.reason);
   return done.reason;
 }
 
@@ -96,7 +99,7 @@ async function finishMove(
   input: MoveImageInput,
 ): Promise<TransferResult> {
   const { jobId } = op;
-  op.enter('deleting', { cancel: { possible: false, meaning: AFTER } });
+  op.enter('deleting', { cancel: { possible: false, meaning: op.cancel.after } });
   op.part = 'delete source';
   // The rest of a switch that a terminated run began: its snapshots may still name the source.
   if (plan.switched) await op.host('ensureRecordSwitched', { plan, jobId }, 'complete the switch');

@@ -1,79 +1,89 @@
 /**
- * What a running operation knows of itself and tells: status query, details, search attributes,
- * audit events.
+ * What every running operation knows of itself and tells: status query, details, search attributes,
+ * audit events, and what a cancel means now.
  */
 import {
   allHandlersFinished,
   CancellationScope,
   CancelledFailure,
   condition,
+  defineQuery,
   setCurrentDetails,
   setHandler,
   upsertSearchAttributes,
   workflowInfo,
 } from '@temporalio/workflow';
-import { auditLog, hostAgent, spmAgent, type Call } from './agents.ts';
-import { operationId, searchAttributes, statusQuery } from './contract.ts';
-import type { HostActivities, OperationStatus, Phase, StorageActivities } from './contract.ts';
-import { detailsOf } from './details.ts';
+import { auditLog, type AwayListener } from './agents.ts';
+import { searchAttributes, type OperationStatus } from './contract.ts';
 import { otherHosts, type AgentOf } from './other-hosts.ts';
-import { requestWords } from './request-words.ts';
-import type { AuditEvent, LiveMergeInput } from './schemas.ts';
+import type { AuditEvent } from './schemas.ts';
 
-export interface Operation {
-  input: LiveMergeInput;
+/** What the status of every operation tells besides its phase. */
+interface Facts extends Omit<OperationStatus, 'operation' | 'phase' | 'mode'> {
+  operation: AuditEvent['operation'];
+}
+type About<O> = { operation: O } & Pick<
+  OperationStatus,
+  'vm' | 'disk' | 'host' | 'bandwidthBytesPerSecond'
+>;
+
+export interface Operation<S extends Facts & { phase: string }> {
+  /** Its workflow's id, as messages name it. */
   id: string;
   jobId: string;
-  status: OperationStatus;
+  status: S;
+  /** The request in words. */
+  words: string;
+  requestedBy: string;
+  /** What a cancel means before the point of no return, and after it. */
+  cancel: { before: string; after: string };
   /** Settled once the refusal of a cancel is in the audit log; null while no cancel was refused. */
   refusal: Promise<void> | null;
-  host: Call<HostActivities>;
   /** Agents of other hosts. */
   hostAt: AgentOf;
-  spm(pool: string): Call<StorageActivities>;
+  /** Tells which agent does not answer, and with null that it does again. */
+  away: AwayListener;
+  /** Tells facts that changed without the phase. */
+  tell(changes: Partial<Omit<Facts, 'operation'>>): void;
   /** Enters a phase; `changes` are the other facts that changed with it. */
-  enter(phase: Phase, changes?: Partial<OperationStatus>): void;
+  enter: (phase: S['phase'], changes?: Partial<S>) => void;
   /** Writes an event to the audit log, at most once for each kind in a run. */
   record(kind: AuditEvent['kind'], reason: string, after?: string[]): Promise<void>;
 }
+/** Any of them, where its own phases do not matter. */
+export type AnyOperation = Omit<Operation<Facts & { phase: string }>, 'enter'>;
 
-const BEFORE = 'the job is ended, the chain stays as it is, nothing is left behind';
-const AFTER = 'refused: the switch has been requested, so the merge is completed';
-export const REFUSED = `cancel ${AFTER}`;
+type Opening<S extends Facts & { phase: string }> = Pick<
+  Operation<S>,
+  'id' | 'jobId' | 'words' | 'requestedBy' | 'cancel'
+> & { detailsOf: (status: S) => string };
 
-export function openOperation(input: LiveMergeInput, jobId: string): Operation {
-  const status: OperationStatus = {
-    operation: 'LiveMerge',
-    vm: input.vm,
-    disk: input.disk,
-    host: input.host,
-    phase: 'planning',
-    since: new Date().toISOString(),
-    cancel: { possible: true, meaning: BEFORE },
-    away: null,
-    note: null,
-    mode: null,
-    jobId: null,
-    chainBefore: [],
-    chainTarget: [],
-    committedBytes: 0,
-    bandwidthBytesPerSecond: input.bandwidthBytesPerSecond,
-  };
-  const tell = (changes: Partial<OperationStatus>) => {
+export const statusOf = <O>(about: About<O>, meaning: string) => ({
+  ...about,
+  phase: 'planning' as const,
+  since: new Date().toISOString(),
+  cancel: { possible: true, meaning },
+  ...{ away: null, note: null, mode: null, jobId: null },
+  ...{ chainBefore: [], chainTarget: [], committedBytes: 0 },
+});
+
+export function openOperation<S extends Facts & { phase: string }>(
+  status: S,
+  { detailsOf, ...opening }: Opening<S>,
+): Operation<S> {
+  const tell = (changes: object) => {
     Object.assign(status, changes);
     setCurrentDetails(detailsOf(status));
   };
-  const away = (who: string | null) =>
+  const away: AwayListener = (who) =>
     tell({ away: who && `${who} (since ${new Date().toISOString()})` });
-  const op: Operation = {
-    input,
-    id: operationId(input),
-    jobId,
+  const op: Operation<S> = {
+    ...opening,
     status,
     refusal: null,
-    host: hostAgent(input.host, away),
     hostAt: otherHosts(away),
-    spm: (pool) => spmAgent(pool, away),
+    away,
+    tell,
     enter(phase, changes = {}) {
       const since = phase === status.phase ? status.since : new Date().toISOString();
       tell({ phase, since, ...changes });
@@ -81,8 +91,8 @@ export function openOperation(input: LiveMergeInput, jobId: string): Operation {
     record: (kind, reason, after = []) =>
       auditLog.ensureEventRecorded(eventOf(op, kind, reason, after)),
   };
-  setHandler(statusQuery, () => status, {
-    description: 'Phase, chain, and what happens if one cancels now',
+  setHandler(defineQuery<S>('status'), () => status, {
+    description: 'Phase, volumes, and what happens if one cancels now',
   });
   CancellationScope.current().cancelRequested.catch(() => refuseLateCancel(op));
   tell({});
@@ -94,34 +104,36 @@ export function openOperation(input: LiveMergeInput, jobId: string): Operation {
  * @throws CancelledFailure when a cancel came while its activity was ending well, so that nobody
  * has heard it yet
  */
-export function passPointOfNoReturn(op: Operation): void {
+export function passPointOfNoReturn(op: AnyOperation): void {
   if (CancellationScope.current().consideredCancelled)
     throw new CancelledFailure('cancelled in time');
-  op.enter(op.status.phase, { cancel: { possible: false, meaning: AFTER } });
+  op.tell({ cancel: { possible: false, meaning: op.cancel.after } });
 }
 
 /**
  * Refuses a cancel that came, unless it is still followed. Told in the details, the warnings and
  * the audit log.
  */
-export function refuseLateCancel(op: Operation): void {
+function refuseLateCancel(op: AnyOperation): void {
   if (op.status.cancel.possible || op.refusal) return;
-  op.enter(op.status.phase, { note: REFUSED });
-  op.refusal = CancellationScope.nonCancellable(() => op.record('cancel-refused', AFTER));
+  op.tell({ note: refusedCancel(op) });
+  op.refusal = CancellationScope.nonCancellable(() => op.record('cancel-refused', op.cancel.after));
 }
+
+export const refusedCancel = (op: AnyOperation) => `cancel ${op.cancel.after}`;
 
 /**
  * The chain has switched. A cancel that came while it did so, and that no activity heard, is
  * refused now.
  */
-export function goForwardOnly(op: Operation): void {
-  op.enter(op.status.phase, { cancel: { possible: false, meaning: AFTER } });
+export function goForwardOnly(op: AnyOperation): void {
+  op.tell({ cancel: { possible: false, meaning: op.cancel.after } });
   if (CancellationScope.current().consideredCancelled) refuseLateCancel(op);
 }
 
 /** Undoes `passPointOfNoReturn` when the chain shows that the switch did not happen. */
-export function returnBeforePoint(op: Operation, note: string): void {
-  op.enter(op.status.phase, { cancel: { possible: true, meaning: BEFORE }, note });
+export function returnBeforePoint(op: AnyOperation, note: string): void {
+  op.tell({ cancel: { possible: true, meaning: op.cancel.before }, note });
 }
 
 /**
@@ -132,7 +144,7 @@ export const everyUpdateAnswered = () =>
   CancellationScope.nonCancellable(() => condition(allHandlersFinished));
 
 /** Search attributes cost an event each time, so only the phases one searches for are written. */
-export function showInList(op: Operation, outcome?: string): void {
+export function showInList(op: AnyOperation, outcome?: string): void {
   upsertSearchAttributes([
     { key: searchAttributes.phase, value: op.status.phase },
     ...(outcome ? [{ key: searchAttributes.outcome, value: outcome }] : []),
@@ -140,25 +152,17 @@ export function showInList(op: Operation, outcome?: string): void {
 }
 
 function eventOf(
-  op: Operation,
+  { status, words, requestedBy }: AnyOperation,
   kind: AuditEvent['kind'],
   reason: string,
   after: string[],
 ): AuditEvent {
-  const { vm, disk, host, requestedBy } = op.input;
+  const { operation, vm, disk, host, chainBefore } = status;
+  const { runId, workflowId } = workflowInfo();
   return {
-    id: `${workflowInfo().runId}-${kind}`,
+    id: `${runId}-${kind}`,
     time: new Date().toISOString(),
-    operation: 'LiveMerge',
-    workflowId: op.id,
-    vm,
-    disk,
-    host,
-    kind,
-    request: requestWords(op.input),
-    who: requestedBy,
-    reason,
-    before: op.status.chainBefore,
-    after,
+    ...{ operation, workflowId, vm, disk, host, kind },
+    ...{ request: words, who: requestedBy, reason, before: chainBefore, after },
   };
 }

@@ -23,10 +23,11 @@ import { CancellationScope, continueAsNew, isCancellation } from '@temporalio/wo
 import { sleep, uuid4, workflowInfo } from '@temporalio/workflow';
 import { mebibytes } from './details.ts';
 import { failureDetails } from './failures.ts';
-import { openImageOperation, passPointOfNoReturn, runImageOperation } from './image-operation.ts';
+import { openImageOperation, runImageOperation } from './image-operation.ts';
 import type { ImageOperation } from './image-operation.ts';
 import type { RemovalPlan, RemoveImageInput, RemoveImageResult } from './image-schemas.ts';
 import { removeWords } from './image-words.ts';
+import { passPointOfNoReturn } from './operation.ts';
 import { assertUnusedElsewhere } from './other-hosts.ts';
 import { withTargetPool } from './pool-waiting.ts';
 import { removeRequest } from './request-check.ts';
@@ -92,7 +93,7 @@ async function removeOnce(op: ImageOperation, input: RemoveImageInput): Promise<
   await assertUnusedElsewhere(op.hostAt, { attempted: `removing image ${op.id}`, hosts, volumes });
   op.part = partOf(input);
   if (copies) return removeCopies(op, copies);
-  passPointOfNoReturn(op, AFTER);
+  passPointOfNoReturn(op);
   return CancellationScope.nonCancellable(() => removeVolumes(op, plan, input.wipe));
 }
 

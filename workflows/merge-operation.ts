@@ -1,0 +1,33 @@
+/** What a running merge knows of itself besides what every operation does. */
+import { hostAgent, spmAgent, type Call } from './agents.ts';
+import { operationId } from './contract.ts';
+import type { HostActivities, OperationStatus, StorageActivities } from './contract.ts';
+import { detailsOf } from './details.ts';
+import { openOperation, statusOf, type Operation } from './operation.ts';
+import { requestWords } from './request-words.ts';
+import type { LiveMergeInput } from './schemas.ts';
+
+export interface MergeOperation extends Operation<OperationStatus> {
+  input: LiveMergeInput;
+  host: Call<HostActivities>;
+  spm(pool: string): Call<StorageActivities>;
+}
+
+const cancel = {
+  before: 'the job is ended, the chain stays as it is, nothing is left behind',
+  after: 'refused: the switch has been requested, so the merge is completed',
+};
+
+export function openMerge(input: LiveMergeInput, jobId: string): MergeOperation {
+  const { vm, disk, host, bandwidthBytesPerSecond, requestedBy } = input;
+  const about = { operation: 'LiveMerge' as const, vm, disk, host, bandwidthBytesPerSecond };
+  const op = openOperation<OperationStatus>(statusOf(about, cancel.before), {
+    ...{ id: operationId(input), jobId, words: requestWords(input), requestedBy, cancel },
+    detailsOf,
+  });
+  return Object.assign(op, {
+    input,
+    host: hostAgent<HostActivities>(host, op.away),
+    spm: (pool: string) => spmAgent(pool, op.away),
+  });
+}
