@@ -1,8 +1,7 @@
 /** Keeps the embedded Temporal server alive for `blockflow up`, always at the same address. */
 import { readFile, readdir } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import type { Logger } from 'pino';
-import { freePort } from './free-port.ts';
+import { freePort, isFree } from './free-port.ts';
 import { databaseIn, startTemporalServer } from './temporal-server.ts';
 import type { TemporalServer } from './temporal-server.ts';
 import { readLastUpFile, startTicksOf } from './up-file.ts';
@@ -84,13 +83,6 @@ async function choosePort(
   }
   for (const port of [usual, last]) if (port !== undefined && (await isFree(port))) return port;
   return freePort();
-}
-
-function isFree(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const probe = createServer().once('error', () => resolve(false));
-    probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)));
-  });
 }
 
 /**

@@ -46,6 +46,7 @@ const DISCONNECTS = [
   'failed to connect',
   'Failed to connect socket',
   'Disconnected from',
+  'Reconnected to',
   'client socket is closed',
   'Cannot recv data',
   'Cannot write data',

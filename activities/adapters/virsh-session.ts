@@ -97,7 +97,7 @@ function open(uri: string, sessions: Set<Session>): Session {
       child.kill();
     },
     busy: false,
-    receive: () => undefined,
+    receive: (text) => idle(session, text),
   };
   child.stdout.setEncoding('utf8').on('data', (text: string) => session.receive(text));
   child.stdin.on('error', () => undefined);
@@ -109,6 +109,11 @@ function open(uri: string, sessions: Set<Session>): Session {
   return session;
 }
 
+/** A session that has lost its libvirtd says so while nobody asks; another is opened then. */
+function idle(session: Session, text: string | null): void {
+  if (text?.includes('error: ')) session.kill();
+}
+
 /**
  * virsh echoes each command as it reads it: the echo of the marker comes right after the answer
  * before it.
@@ -118,7 +123,7 @@ function converse(session: Session, line: string): Promise<string> {
     let text = '';
     const end = (settle: () => void) => {
       clearTimeout(timer);
-      session.receive = () => undefined;
+      session.receive = (more) => idle(session, more);
       settle();
     };
     const fail = (words: string) =>
@@ -132,8 +137,11 @@ function converse(session: Session, line: string): Promise<string> {
       text += more;
       const endOfAnswer = text.indexOf(`virsh # ${MARKER}\n`);
       if (endOfAnswer < 0) return;
-      const answer = text.slice(text.indexOf('\n') + 1, endOfAnswer);
-      if (answer.startsWith('error: Disconnected')) return fail(answer);
+      const echo = text.slice(0, text.indexOf('\n'));
+      const answer = text.slice(echo.length + 1, endOfAnswer);
+      // What virsh says of a lost connection comes whenever it hears of it: also before it has read
+      // the line, whose failure then looked like an answer, or right after an answer.
+      if (!echo.endsWith(line) || LOST.test(answer)) return fail(text.slice(0, endOfAnswer));
       if (!answer.startsWith('error:')) return end(() => resolve(answer));
       end(() => reject(CommandError.of(`virsh ${line}`, answer)));
     };
@@ -141,5 +149,7 @@ function converse(session: Session, line: string): Promise<string> {
   });
 }
 
+/** At the begin or the end: elsewhere it may be a description's text. */
+const LOST = /^error: (Dis|Re)connected|(^|\n)error: Disconnected from [^\n]*\n?$/;
 /** Nobody can write it into a description, whose text would then end an answer. */
 const MARKER = `echo @${randomUUID().slice(0, 18)}@`;

@@ -7,19 +7,35 @@
 
 use strict;
 use warnings;
-use POSIX qw(mkfifo uname);
+use POSIX qw(mkfifo uname :sys_wait_h);
 
 my ($fifo, @command) = @ARGV;
 my $PR_SET_CHILD_SUBREAPER = 36;
 my $prctl = (uname())[4] eq 'aarch64' ? 167 : 157;
 syscall($prctl, $PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0 or die "prctl: $!";
-$SIG{CHLD} = 'IGNORE';    # the kernel reaps, adopted children too
+
+# As a service manager does, a libvirtd that failed is started again: of one that was killed while
+# it forked, the child holds the lock of the pid file for a moment. One that was killed is not.
+my ($libvirtd, $failed) = (0, 0);
+$SIG{CHLD} = sub {
+    while ((my $pid = waitpid(-1, WNOHANG)) > 0) {
+        $failed = 1 if $pid == $libvirtd && WIFEXITED($?) && WEXITSTATUS($?) != 0;
+    }
+};
+
+sub start {
+    $failed = 0;
+    $libvirtd = fork;
+    return if $libvirtd;
+    $SIG{CHLD} = 'DEFAULT';
+    exec(@command) or die "exec $command[0]: $!";
+}
 
 # Whoever sees the fifo knows that the namespace is ready.
 mkfifo($fifo, 0600) or die "mkfifo $fifo: $!";
 open(my $orders, '+<', $fifo) or die "open $fifo: $!";
-while (<$orders>) {
-    next if fork;
-    $SIG{CHLD} = 'DEFAULT';
-    exec(@command) or die "exec $command[0]: $!";
+for (;;) {
+    vec(my $ready = '', fileno($orders), 1) = 1;
+    my $ordered = select($ready, undef, undef, 0.1) > 0 && sysread($orders, my $line, 4096);
+    start() if $ordered || $failed;
 }
