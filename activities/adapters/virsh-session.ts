@@ -83,7 +83,8 @@ export function quote(word: string): string | null {
  */
 function open(uri: string, sessions: Set<Session>): Session {
   const child = execa('sh', ['-c', 'exec virsh -q -c "$0" 2>&1', uri], {
-    env: { LC_ALL: 'C' },
+    // Else readline wraps the echo of a line that is longer than a terminal is wide.
+    env: { LC_ALL: 'C', COLUMNS: '1000000' },
     stdin: 'pipe',
     stdout: 'pipe',
     buffer: false,
@@ -141,7 +142,8 @@ function converse(session: Session, line: string): Promise<string> {
       const answer = text.slice(echo.length + 1, endOfAnswer);
       // What virsh says of a lost connection comes whenever it hears of it: also before it has read
       // the line, whose failure then looked like an answer, or right after an answer.
-      if (!echo.endsWith(line) || LOST.test(answer)) return fail(text.slice(0, endOfAnswer));
+      const isLate = echo.includes('error: ') && !echo.endsWith(line);
+      if (isLate || LOST.test(answer)) return fail(text.slice(0, endOfAnswer));
       if (!answer.startsWith('error:')) return end(() => resolve(answer));
       end(() => reject(CommandError.of(`virsh ${line}`, answer)));
     };
