@@ -7,15 +7,17 @@ import { existsSync } from 'node:fs';
 const thirds = [
   [
     ...['move-negative-flows', 'merge-cold', 'merge-names', 'merge-space', 'merge-keeping'],
-    ...['many-merges', 'move-space', 'many-at-once', 'merge-refusals'],
+    ...['many-merges', 'move-space', 'many-at-once', 'merge-refusals', 'spm-lease'],
   ],
   [
     ...['negative-flows', 'move-undo', 'move-cancel', 'move-format', 'move-format-interrupted'],
     ...['merge-snapshots', 'pool-away', 'move-at-once', 'search-attributes', 'support'],
+    ...['merge-io-errors', 'move-io-errors'],
   ],
   [
     ...['merge-cancel', 'two-hosts', 'move-preallocation', 'move-refusals', 'move-reflink'],
     ...['merge-converging', 'merge-variants', 'merge-refusals-storage', 'demo', 'package'],
+    'surface',
   ],
 ];
 

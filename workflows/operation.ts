@@ -92,7 +92,7 @@ export function openOperation<S extends Facts & { phase: string }>(
       auditLog.ensureEventRecorded(eventOf(op, kind, reason, after)),
   };
   setHandler(defineQuery<S>('status'), () => status, {
-    description: 'Phase, volumes, and what happens if one cancels now',
+    description: 'Phase, chain, and what happens if one cancels now',
   });
   CancellationScope.current().cancelRequested.catch(() => refuseLateCancel(op));
   tell({});

@@ -48,7 +48,7 @@ const victims = {
 type Victim = keyof typeof victims;
 
 describe('A merge goes on to its end', () => {
-  const each = dailySample(Object.keys(victims) as Victim[], 2);
+  const each = dailySample(Object.keys(victims) as Victim[], 5);
   it.each(each)('when %s is killed while it copies', async (name) => {
     await sceneOf();
     const merge = await system.merge({ ...disk(), bandwidthBytesPerSecond: SLOW });

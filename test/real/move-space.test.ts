@@ -27,7 +27,6 @@ beforeAll(async () => {
   mount = await mountOwn('ext4', 64);
   folder = mount.path;
   system = await startSharedSystem({ name: 'space' });
-  await rm(join(folder, 'lost+found'), { recursive: true });
   await system.host.definePool(TIGHT, folder);
 });
 afterAll(async () => {

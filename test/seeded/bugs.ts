@@ -167,4 +167,11 @@ export const seededBugs: readonly SeededBug[] = [
     to: 'return facts',
     caughtBy: 'test/activities/pool-identity.test.ts',
   },
+  {
+    name: 'what is said of a lost connection is taken for an answer',
+    file: 'activities/adapters/virsh-session.ts',
+    from: 'if (isLate || LOST.test(answer))',
+    to: 'if (LOST.test(answer))',
+    caughtBy: 'test/real/virsh-session.test.ts',
+  },
 ];
