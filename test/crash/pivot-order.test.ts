@@ -18,13 +18,12 @@ type Recorded = 'top' | 'base';
 type Step = (at: DaemonScene) => Promise<Recorded | undefined>;
 
 const record: Step = () => Promise.resolve('base' as const);
-/** Guest writes, flushed; the mirror lags behind them as on a slow base. */
+/** Guest writes, flushed; the mirror lags behind them. */
 const writes: Step = async ({ writer }) => {
   await writer.untilFlushed(24);
   return undefined;
 };
 const pivot: Step = async (at) => {
-  await at.limit(0);
   await at.pivot();
   return undefined;
 };
@@ -37,9 +36,6 @@ const resume: Step = ({ writer }) => {
   return Promise.resolve(undefined);
 };
 
-/** A mirror that copies hardly anything from now on. */
-const LAGGING = 1024;
-
 /** Kills after the first `count` steps, and opens what the record names then. */
 async function lostAfter(
   steps: readonly Step[],
@@ -48,7 +44,7 @@ async function lostAfter(
 ): Promise<number[]> {
   scene = await startDaemonScene(format);
   await scene.untilReady();
-  await scene.limit(LAGGING);
+  await scene.stall();
   let recorded: Recorded = 'top';
   for (const step of steps.slice(0, count)) recorded = (await step(scene)) ?? recorded;
   return scene.killAndOpen(recorded);

@@ -16,9 +16,12 @@ export interface DaemonScene {
   writer: BlockWriter;
   /** Starts the commit of top into base; returns at READY. */
   untilReady(): Promise<void>;
-  /** Bytes per second, 0 for none. */
-  limit(bytesPerSecond: number): Promise<void>;
-  /** Returns when QEMU has concluded the job. */
+  /**
+   * The job copies nothing from now on, as on a base that is too slow. A limit does not do this: a
+   * mirror that is READY ignores its limit.
+   */
+  stall(): Promise<void>;
+  /** The job goes on and pivots; returns when QEMU has concluded it. */
   pivot(): Promise<void>;
   /** SIGKILL; then the blocks that are lost when this layer is opened. */
   killAndOpen(layer: 'base' | 'top'): Promise<number[]>;
@@ -41,6 +44,7 @@ export async function startDaemonScene(baseFormat: 'qcow2' | 'raw'): Promise<Dae
     const [found] = await ask({ execute: 'query-jobs' });
     return jobs.parse(found).find(({ id }) => id === JOB);
   };
+  let isStalled = false;
   return {
     writer,
     async untilReady() {
@@ -48,10 +52,13 @@ export async function startDaemonScene(baseFormat: 'qcow2' | 'raw'): Promise<Dae
       await ask({ execute: 'block-commit', arguments: commit });
       await waitUntil('READY', async () => (await job())?.status === 'ready', { intervalMs: 5 });
     },
-    async limit(speed) {
-      await ask({ execute: 'block-job-set-speed', arguments: { device: JOB, speed } });
+    async stall() {
+      await ask({ execute: 'job-pause', arguments: { id: JOB } });
+      await waitUntil('the stall', async () => (await job())?.status === 'standby');
+      isStalled = true;
     },
     async pivot() {
+      if (isStalled) await ask({ execute: 'job-resume', arguments: { id: JOB } });
       await ask({ execute: 'job-complete', arguments: { id: JOB } });
       await waitUntil('the pivot', async () => (await job()) === undefined, { intervalMs: 5 });
     },
