@@ -1,7 +1,7 @@
 /** Messages to a running merge: its bandwidth, and the decision between pivot and keep. */
 import { CancellationScope, condition, isCancellation, setHandler } from '@temporalio/workflow';
 import { bandwidthUpdate, decideUpdate, type JobInput } from './contract.ts';
-import { mebibytes } from './details.ts';
+import { limitWords, mebibytes } from './details.ts';
 import type { MergeOperation } from './merge-operation.ts';
 import type { BlockJob } from './schemas.ts';
 
@@ -55,8 +55,7 @@ async function setBandwidth(op: MergeOperation, bandwidthBytesPerSecond: number)
   const isCopying = op.status.phase === 'copying';
   // With another limit it may converge; any other note still holds.
   op.tell({ bandwidthBytesPerSecond, ...(isCopying ? { note: null } : {}) });
-  const words =
-    bandwidthBytesPerSecond === 0 ? 'no limit' : `${mebibytes(bandwidthBytesPerSecond)}/s`;
+  const words = limitWords(bandwidthBytesPerSecond);
   if (!isCopying) return `${words}, from the next copy on`;
   return (await limitJob(op)) ? words : `${words}; no job runs at the moment`;
 }

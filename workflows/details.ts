@@ -44,6 +44,10 @@ const progress = (vm: string, disk: string) =>
 /** Bytes as MiB with one decimal. */
 export const mebibytes = (bytes: number) => `${(bytes / 1048576).toFixed(1)} MiB`;
 
+/** As a person is told of a new limit. */
+export const limitWords = (bytesPerSecond: number) =>
+  bytesPerSecond === 0 ? 'no limit' : `${mebibytes(bytesPerSecond)}/s`;
+
 function limit(bytesPerSecond: number): string {
   if (bytesPerSecond === 0) return 'none';
   const small = bytesPerSecond < 1048576;

@@ -1,16 +1,15 @@
 /** What a running operation on an image knows of itself besides what every operation does. */
-import { CancellationScope, ContinueAsNew, isCancellation } from '@temporalio/workflow';
-import { setHandler, uuid4 } from '@temporalio/workflow';
+import { CancellationScope, ContinueAsNew, isCancellation, setHandler } from '@temporalio/workflow';
 import { hostAgent, spmAgent, type Call } from './agents.ts';
 import { bandwidthUpdate } from './contract.ts';
 import type { HostActivities, StorageActivities } from './contract.ts';
 import { assertRate } from './decision.ts';
-import { mebibytes } from './details.ts';
+import { limitWords } from './details.ts';
 import { imageDetails } from './image-details.ts';
 import { failureDetails } from './failures.ts';
 import { partFailure } from './image-failures.ts';
 import type { ImageRef } from './image-schemas.ts';
-import { imageId } from './move-contract.ts';
+import { imageId, imageStatusQuery } from './move-contract.ts';
 import type { ImageHostActivities, ImageOperationName, ImagePart } from './move-contract.ts';
 import type { ImagePhase, ImageStatus, ImageStorageActivities } from './move-contract.ts';
 import { everyUpdateAnswered, openOperation, showInList, statusOf } from './operation.ts';
@@ -54,6 +53,7 @@ export function openImageOperation(opening: Opening): ImageOperation {
   const disk = image.kind === 'disk' ? image.disk : image.volume;
   const base = openOperation<ImageStatus>(statusOf({ ...about, vm, disk }, cancel.before), {
     ...{ id: imageId(image), jobId, words, requestedBy, cancel },
+    statusQuery: imageStatusQuery,
     detailsOf: imageDetails,
   });
   const op: ImageOperation = Object.assign(base, {
@@ -75,19 +75,11 @@ export function openImageOperation(opening: Opening): ImageOperation {
 
 async function setBandwidth(op: ImageOperation, bandwidthBytesPerSecond: number): Promise<string> {
   op.tell({ bandwidthBytesPerSecond });
-  const words =
-    bandwidthBytesPerSecond === 0 ? 'no limit' : `${mebibytes(bandwidthBytesPerSecond)}/s`;
+  const words = limitWords(bandwidthBytesPerSecond);
   if (op.status.phase !== 'copying') return `${words}, from the next copy on`;
   const input = { jobId: op.jobId, bandwidthBytesPerSecond };
   const running = await op.host('ensureCopyBandwidth', input, `limit the copy to ${words}`);
   return running ? words : `${words}, from the next volume on`;
-}
-
-/** A copy that begins anew has a reservation of its own. */
-export function beginAnew(op: ImageOperation, note: string): void {
-  op.jobId = uuid4();
-  op.owner = op.jobId;
-  op.enter('planning', { note });
 }
 
 /**

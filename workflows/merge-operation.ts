@@ -1,6 +1,6 @@
 /** What a running merge knows of itself besides what every operation does. */
 import { hostAgent, spmAgent, type Call } from './agents.ts';
-import { operationId } from './contract.ts';
+import { operationId, statusQuery } from './contract.ts';
 import type { HostActivities, OperationStatus, StorageActivities } from './contract.ts';
 import { detailsOf } from './details.ts';
 import { openOperation, statusOf, type Operation } from './operation.ts';
@@ -23,6 +23,7 @@ export function openMerge(input: LiveMergeInput, jobId: string): MergeOperation 
   const about = { operation: 'LiveMerge' as const, vm, disk, host, bandwidthBytesPerSecond };
   const op = openOperation<OperationStatus>(statusOf(about, cancel.before), {
     ...{ id: operationId(input), jobId, words: requestWords(input), requestedBy, cancel },
+    statusQuery,
     detailsOf,
   });
   return Object.assign(op, {

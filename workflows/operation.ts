@@ -7,27 +7,28 @@ import {
   CancellationScope,
   CancelledFailure,
   condition,
-  defineQuery,
   setCurrentDetails,
   setHandler,
   upsertSearchAttributes,
   workflowInfo,
+  type QueryDefinition,
 } from '@temporalio/workflow';
 import { auditLog, type AwayListener } from './agents.ts';
 import { searchAttributes, type OperationStatus } from './contract.ts';
 import { otherHosts, type AgentOf } from './other-hosts.ts';
 import type { AuditEvent } from './schemas.ts';
 
-/** What the status of every operation tells besides its phase. */
+/** What the status of every operation tells; each has phases of its own. */
 interface Facts extends Omit<OperationStatus, 'operation' | 'phase' | 'mode'> {
   operation: AuditEvent['operation'];
+  phase: string;
 }
 type About<O> = { operation: O } & Pick<
   OperationStatus,
   'vm' | 'disk' | 'host' | 'bandwidthBytesPerSecond'
 >;
 
-export interface Operation<S extends Facts & { phase: string }> {
+export interface Operation<S extends Facts> {
   /** Its workflow's id, as messages name it. */
   id: string;
   jobId: string;
@@ -44,19 +45,19 @@ export interface Operation<S extends Facts & { phase: string }> {
   /** Tells which agent does not answer, and with null that it does again. */
   away: AwayListener;
   /** Tells facts that changed without the phase. */
-  tell(changes: Partial<Omit<Facts, 'operation'>>): void;
+  tell(changes: Partial<Omit<Facts, 'operation' | 'phase'>>): void;
   /** Enters a phase; `changes` are the other facts that changed with it. */
   enter: (phase: S['phase'], changes?: Partial<S>) => void;
   /** Writes an event to the audit log, at most once for each kind in a run. */
   record(kind: AuditEvent['kind'], reason: string, after?: string[]): Promise<void>;
 }
 /** Any of them, where its own phases do not matter. */
-export type AnyOperation = Omit<Operation<Facts & { phase: string }>, 'enter'>;
+export type AnyOperation = Omit<Operation<Facts>, 'enter'>;
 
-type Opening<S extends Facts & { phase: string }> = Pick<
+type Opening<S extends Facts> = Pick<
   Operation<S>,
   'id' | 'jobId' | 'words' | 'requestedBy' | 'cancel'
-> & { detailsOf: (status: S) => string };
+> & { statusQuery: QueryDefinition<S>; detailsOf: (status: S) => string };
 
 export const statusOf = <O>(about: About<O>, meaning: string) => ({
   ...about,
@@ -67,9 +68,9 @@ export const statusOf = <O>(about: About<O>, meaning: string) => ({
   ...{ chainBefore: [], chainTarget: [], committedBytes: 0 },
 });
 
-export function openOperation<S extends Facts & { phase: string }>(
+export function openOperation<S extends Facts>(
   status: S,
-  { detailsOf, ...opening }: Opening<S>,
+  { statusQuery, detailsOf, ...opening }: Opening<S>,
 ): Operation<S> {
   const tell = (changes: object) => {
     Object.assign(status, changes);
@@ -91,7 +92,7 @@ export function openOperation<S extends Facts & { phase: string }>(
     record: (kind, reason, after = []) =>
       auditLog.ensureEventRecorded(eventOf(op, kind, reason, after)),
   };
-  setHandler(defineQuery<S>('status'), () => status, {
+  setHandler(statusQuery, () => status, {
     description: 'Phase, chain, and what happens if one cancels now',
   });
   CancellationScope.current().cancelRequested.catch(() => refuseLateCancel(op));

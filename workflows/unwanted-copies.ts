@@ -1,8 +1,8 @@
 /** Copies that are not wanted any more, as the transfer failed, was cancelled, or begins again. */
-import { CancellationScope } from '@temporalio/workflow';
+import { CancellationScope, uuid4 } from '@temporalio/workflow';
 import { deleteCopies } from './detached-removal.ts';
 import { retry } from './failures.ts';
-import { beginAnew, type ImageOperation } from './image-operation.ts';
+import type { ImageOperation } from './image-operation.ts';
 import type { ImagePlan } from './image-schemas.ts';
 import type { CopiesJob } from './move-contract.ts';
 import { withTargetPool } from './pool-waiting.ts';
@@ -53,7 +53,10 @@ export async function beginAgain(
       next: 'Keep the VM down and its disk unwritten, then repeat the request',
     });
   }
-  beginAnew(op, reason);
+  // A copy that begins anew has a reservation of its own.
+  op.jobId = uuid4();
+  op.owner = op.jobId;
+  op.enter('planning', { note: reason });
 }
 
 /** Ends a job's daemon, and with it copy and hold; then its copies go, under whatever name. */

@@ -20,6 +20,8 @@ interface Session {
   busy: boolean;
   /** Receives what virsh prints, and null at its end. */
   receive: (text: string | null) => void;
+  /** Receives while nobody asks: who has lost its libvirtd says so, and another is opened then. */
+  idle: (text: string | null) => void;
 }
 
 /**
@@ -90,6 +92,9 @@ function open(uri: string, sessions: Set<Session>): Session {
     buffer: false,
     reject: false,
   });
+  const idle = (text: string | null) => {
+    if (text?.includes('error: ')) session.kill();
+  };
   const session: Session = {
     write: (text) => child.stdin.write(text),
     // At once: whoever asks next must not get the session that has just failed.
@@ -98,7 +103,8 @@ function open(uri: string, sessions: Set<Session>): Session {
       child.kill();
     },
     busy: false,
-    receive: (text) => idle(session, text),
+    receive: idle,
+    idle,
   };
   child.stdout.setEncoding('utf8').on('data', (text: string) => session.receive(text));
   child.stdin.on('error', () => undefined);
@@ -110,11 +116,6 @@ function open(uri: string, sessions: Set<Session>): Session {
   return session;
 }
 
-/** A session that has lost its libvirtd says so while nobody asks; another is opened then. */
-function idle(session: Session, text: string | null): void {
-  if (text?.includes('error: ')) session.kill();
-}
-
 /**
  * virsh echoes each command as it reads it: the echo of the marker comes right after the answer
  * before it.
@@ -124,7 +125,7 @@ function converse(session: Session, line: string): Promise<string> {
     let text = '';
     const end = (settle: () => void) => {
       clearTimeout(timer);
-      session.receive = (more) => idle(session, more);
+      session.receive = session.idle;
       settle();
     };
     const fail = (words: string) =>
@@ -152,6 +153,6 @@ function converse(session: Session, line: string): Promise<string> {
 }
 
 /** At the begin or the end: elsewhere it may be a description's text. */
-const LOST = /^error: (Dis|Re)connected|(^|\n)error: Disconnected from [^\n]*\n?$/;
+const LOST = /^error: (Dis|Re)connected|\nerror: Disconnected from [^\n]*\n?$/;
 /** Nobody can write it into a description, whose text would then end an answer. */
 const MARKER = `echo @${randomUUID().slice(0, 18)}@`;

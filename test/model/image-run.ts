@@ -16,11 +16,7 @@ export async function openImage(bench: Bench, manner: Manner): Promise<TriedImag
   Object.assign(vm, { copyMs: 100, readyLagMs: 30 });
   vm.snapshots = [{ name: 's1', action: 'delete' }];
   vm.machine.standStill();
-  vm.paths().forEach((path, layer, chain) => {
-    for (const block of [0, layer + 1]) vm.content.write(chain.slice(0, layer + 1), block);
-    vm.content.settle(path);
-  });
-  vm.flush();
+  vm.fillLayers();
   vm.stop('shut off (destroyed)');
   const world = new TriedImage(bench, CACHES[0], vm, manner);
   await world.ask({ what: 'move', to: 'vault' });

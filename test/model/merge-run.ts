@@ -25,14 +25,7 @@ export async function openWorld(bench: Bench, { wishes, isOff }: Setting): Promi
   first.machine.standStill();
   const tried = (vm: SimulatedVm, wish: Wish) => new TriedDisk(bench, CACHES[0], vm, wish);
   const world = [tried(first, wishes[0]), tried(second, wishes[1])] as const;
-  // Each layer has a block of its own, and one that the layer below has too.
-  for (const { vm } of world) {
-    vm.paths().forEach((path, layer, chain) => {
-      for (const block of [0, layer + 1]) vm.content.write(chain.slice(0, layer + 1), block);
-      vm.content.settle(path);
-    });
-    vm.flush();
-  }
+  for (const { vm } of world) vm.fillLayers();
   if (isOff) first.stop('shut off (destroyed)');
   await world[0].begin();
   return world;

@@ -4,7 +4,8 @@ import { basename } from 'node:path';
 import { expect } from '@jest/globals';
 import type { EffectName, ImageEffectName } from '../../activities/effect.ts';
 import { copyImageInput, moveImageInput, removeImageInput } from '../../workflows/image-schemas.ts';
-import type { ImagePlan } from '../../workflows/image-schemas.ts';
+import type { ImagePlanOutcome } from '../../workflows/image-schemas.ts';
+import { named } from '../../workflows/other-hosts.ts';
 import { expectUnchanged, type Ask, type Hypervisor } from './hypervisor.ts';
 
 type Effect = EffectName | ImageEffectName;
@@ -30,20 +31,21 @@ export function ask(h: Hypervisor) {
 
 /** A plan to move the disk, whose VM is down. */
 export async function planMove(h: Hypervisor) {
-  const planned = await ask(h);
+  return jobOf(await ask(h));
+}
+export type Move = Awaited<ReturnType<typeof planMove>>;
+
+function jobOf(planned: ImagePlanOutcome) {
   if (planned.kind !== 'plan') throw new Error(`no plan, but ${planned.kind}`);
   return { plan: planned.plan, jobId: randomUUID() };
 }
-export type Move = Awaited<ReturnType<typeof planMove>>;
 
 /** A plan to copy the base, as an image of no VM. */
 export async function planCopyOfBase(h: Hypervisor) {
   const volume = basename(h.chain[0] ?? '');
   const base = { kind: 'volume', pool: 'images', volume, format: 'qcow2' } as const;
   const input = copyImageInput.parse({ host: 'h1', image: base, to: 'vault' });
-  const planned = await h.ask('observeImagePlan', { operation: 'CopyImage', ...input });
-  if (planned.kind !== 'plan') throw new Error(`no plan, but ${planned.kind}`);
-  return { plan: planned.plan, jobId: randomUUID() };
+  return jobOf(await h.ask('observeImagePlan', { operation: 'CopyImage', ...input }));
 }
 
 /** As the run that has this job, or as a later one that goes on with it. */
@@ -102,10 +104,6 @@ export function removalAfter(h: Hypervisor, { plan, jobId }: Move) {
   const request = { host: 'h1', pool: 'images', volume, format: 'qcow2', left: { jobId, volumes } };
   return h.ask('observeRemovalPlan', removeImageInput.parse(request));
 }
-
-const named = ({ path, pool, identity }: ImagePlan['volumes'][number]) => ({
-  ...{ path, pool, identity },
-});
 
 type Owners = [string, ...string[]];
 

@@ -1,4 +1,5 @@
 /** What the simulated host agent plans for an image, and what it refuses. */
+import { fileName } from '../../workflows/details.ts';
 import { codeOf, refusedImage } from '../../workflows/image-failures.ts';
 import type { ImageRefusalCode } from '../../workflows/image-failures.ts';
 import type { ImagePlan, ImagePlanOutcome, ImageRef } from '../../workflows/image-schemas.ts';
@@ -15,8 +16,6 @@ const MIB = 1048576;
 const refuse = (code: ImageRefusalCode, now: string) =>
   refusedImage(code, { attempted: 'planning', now, next: 'Mend it' });
 
-export const nameOf = (path: string) => path.slice(path.lastIndexOf('/') + 1);
-
 function chainOf(vm: SimulatedVm, ref: ImageRef): string[] {
   if (ref.kind === 'disk') {
     const gone = vm.paths().find((path) => !isThere(vm, path));
@@ -31,12 +30,12 @@ function chainOf(vm: SimulatedVm, ref: ImageRef): string[] {
 function volumesOf(vm: SimulatedVm, chain: readonly string[], pool: string): ImagePlan['volumes'] {
   return chain.map((path, at) => {
     const backing = chain[at - 1];
-    const wanted = backing === undefined ? null : `/${pool}/${nameOf(backing)}`;
+    const wanted = backing === undefined ? null : `/${pool}/${fileName(backing)}`;
     return {
       ...{ path, pool: path.split('/')[1] ?? '', format: 'qcow2', sizeBytes: MIB },
       ...{ identity: vm.files.identity(path) ?? '', allocatedBytes: MIB, convert: null },
       modifiedNs: String(vm.content.layer(path).writes),
-      name: nameOf(path),
+      name: fileName(path),
       rebase: wanted === null || wanted === backing ? null : { name: wanted, format: 'qcow2' },
     };
   });
@@ -175,7 +174,7 @@ function copiesOf(
     .filter((path) => path.startsWith(`${folder}/`) && path !== manifestOf(to.pool, jobId))
     .map((path) => {
       const identity = vm.files.identity(path) ?? '';
-      const final = `${to.folder}/${nameOf(path).replace(/\.(part|copied|ready)$/, '')}`;
+      const final = `${to.folder}/${fileName(path).replace(/\.(part|copied|ready)$/, '')}`;
       const isNamed = identityOf(vm, final) === identity;
       return { path: isNamed ? final : path, pool: to.pool, identity };
     });

@@ -210,6 +210,15 @@ export class SimulatedVm {
     this.job = null;
   }
 
+  /** Each layer gets a block of its own, and one that the layer below has too. */
+  fillLayers(): void {
+    this.paths().forEach((path, layer, chain) => {
+      for (const block of [0, layer + 1]) this.content.write(chain.slice(0, layer + 1), block);
+      this.content.settle(path);
+    });
+    this.flush();
+  }
+
   /** libvirt's half: what the VM boots from. */
   switchPersistent(top: string, base: string): void {
     this.persistent = without(this.persistent, top, base);
