@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { Lease, LeaseRecord } from '../storage/pool-lease.ts';
 import { isLocked, lockFile } from './file-lock.ts';
-import { OWN_FOLDER } from './pools.ts';
+import { ensureOwnFolder, OWN_FOLDER } from './pools.ts';
 
 export const leaseFile = (poolFolder: string) => join(poolFolder, OWN_FOLDER, 'lease');
 
@@ -33,6 +33,7 @@ interface Wanted {
  * @throws what the file system says, for example EROFS; an Error about a record that is not one
  */
 export async function acquireFlockLease(wanted: Wanted, until: AbortSignal): Promise<Lease | null> {
+  await ensureOwnFolder(wanted.folder);
   const path = leaseFile(wanted.folder);
   const file = await lockFile(path, { until });
   if (!file) return null;

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { hostName } from '../../workflows/schemas.ts';
 import { listFolder, observeFile, syncFolder } from './files.ts';
 import { createFile } from './image-files.ts';
-import { OWN_FOLDER } from './pools.ts';
+import { ensureOwnFolder, OWN_FOLDER } from './pools.ts';
 
 const hostsFolder = (poolFolder: string) => join(poolFolder, OWN_FOLDER, 'hosts');
 
@@ -17,6 +17,7 @@ export async function registerHost(poolFolder: string, host: string): Promise<vo
   const folder = hostsFolder(poolFolder);
   const file = join(folder, host);
   if (await observeFile(file)) return;
+  await ensureOwnFolder(poolFolder);
   await mkdir(folder, { recursive: true });
   await createFile(file);
   await syncFolder(folder);

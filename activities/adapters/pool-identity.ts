@@ -8,13 +8,14 @@ import { dirname, join } from 'node:path';
 import { UUID } from '../../workflows/name-patterns.ts';
 import type { NamedVolume } from '../../workflows/schemas.ts';
 import { observeFile, readText, writeOnce } from './files.ts';
-import { OWN_FOLDER } from './pools.ts';
+import { ensureOwnFolder, OWN_FOLDER } from './pools.ts';
 
 const idFile = (poolFolder: string) => join(poolFolder, OWN_FOLDER, 'id');
 
 /** Durable when it returns. Nothing happens when the pool has one. */
 export async function ensurePoolId(poolFolder: string): Promise<void> {
   if (await observeFile(idFile(poolFolder))) return;
+  await ensureOwnFolder(poolFolder);
   await writeOnce(idFile(poolFolder), `${randomUUID()}\n`);
 }
 

@@ -3,6 +3,8 @@ import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { observeFile } from '../../activities/adapters/files.ts';
+import { acquireFlockLease } from '../../activities/adapters/flock-lease.ts';
+import { registerHost } from '../../activities/adapters/pool-hosts.ts';
 import { ensurePoolId, nameVolume } from '../../activities/adapters/pool-identity.ts';
 import { observePoolId } from '../../activities/adapters/pool-identity.ts';
 import type { Libvirt } from '../../activities/adapters/virsh.ts';
@@ -95,6 +97,20 @@ describe('A pool with an id', () => {
     const away = { type: 'Retry', details: { code: 'pool-away' } };
     expect(await failureOf(remove(under))).toMatchObject(away);
     expect(await poolFiles(mount.path)).toEqual(['a.raw']);
+  });
+});
+
+describe('A pool whose folder is away', () => {
+  const lease = (folder: string) =>
+    acquireFlockLease({ pool: 'images', folder, holder: 'spm@a:1' }, new AbortController().signal);
+  const agents = {
+    'the id': ensurePoolId,
+    "the host's name": (folder: string) => registerHost(folder, 'h1'),
+    'the lease': lease,
+  };
+  it.each(Object.entries(agents))('is not made for %s', async (_, write) => {
+    await expect(write(join(mount.path, 'away'))).rejects.toThrow('ENOENT');
+    expect(await poolFiles(mount.path)).toEqual([]);
   });
 });
 

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
+import { execa } from 'execa';
 import { observeFile } from '../../activities/adapters/files.ts';
 import type { Libvirt } from '../../activities/adapters/virsh.ts';
 import { createEffect } from '../../activities/effect.ts';
@@ -79,7 +80,7 @@ describe.each(['ensureVolumesAbsent', 'ensureVolumesWiped'] as const)('%s', (nam
     'a path that leaves and comes back': () => `${root}/outside/../pool/a.qcow2`,
     'a path with //': () => `${pool}//a.qcow2`,
     'a file in a folder of the pool': () => join(pool, 'folder/b'),
-    'a device': () => '/dev/null',
+    'a device': () => join(root, 'outside/device'),
     'the pool itself': () => pool,
     'a link that leaves the pool': () => join(pool, 'link'),
     'a link within the pool': () => join(pool, 'inner'),
@@ -88,6 +89,8 @@ describe.each(['ensureVolumesAbsent', 'ensureVolumesWiped'] as const)('%s', (nam
   };
   it.each(Object.keys(paths))('touches nothing for %s', async (what) => {
     await writeFile(join(pool, 'folder/b'), 'b');
+    // As /dev/null, which an agent that goes out of its pool would delete for the whole machine.
+    await execa('mknod', [join(root, 'outside/device'), 'c', '1', '3']);
     await symlink(secret, join(pool, 'link'));
     await symlink(join(pool, 'a.qcow2'), join(pool, 'inner'));
     await symlink(join(root, 'outside'), join(pool, 'linked'));

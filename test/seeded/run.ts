@@ -16,28 +16,23 @@ const args = process.argv.slice(2);
 const only = args.includes('--only') ? (args[args.indexOf('--only') + 1] ?? '') : '';
 const notCopied = /\/(node_modules|\.git|dist)$/;
 
-/** True when the test that has to notice a bug passes on the tree as it is. */
-async function passes(tree: string, { caughtBy, only: title }: SeededBug): Promise<boolean> {
+/** Runs the test that has to notice a bug; the error has what it printed. */
+async function passes(tree: string, { caughtBy, only: title }: SeededBug): Promise<void> {
   const titles = title === undefined ? [] : ['-t', title];
-  const { exitCode } = await execa('node', ['test/run.mjs', caughtBy, '--bail', ...titles], {
-    cwd: tree,
-    reject: false,
-    stdio: 'ignore',
-  });
-  return exitCode === 0;
+  await execa('node', ['test/run.mjs', caughtBy, '--bail', ...titles], { cwd: tree, all: true });
 }
 
 /** Tests that pass without a bug, by file and title: only their failing says anything. */
-const sound = new Map<string, boolean>();
+const sound = new Set<string>();
 
 async function isCaught(tree: string, bug: SeededBug): Promise<boolean> {
   const test = `${bug.caughtBy} ${bug.only ?? ''}`;
-  if (!sound.has(test)) sound.set(test, await passes(tree, bug));
-  if (!sound.get(test)) throw new Error(`${test} fails without any bug`);
+  if (!sound.has(test)) await passes(tree, bug);
+  sound.add(test);
   const file = join(tree, bug.file);
   const text = await readFile(file, 'utf8');
   await writeFile(file, text.replace(bug.from, () => bug.to));
-  const caught = !(await passes(tree, bug));
+  const caught = await passes(tree, bug).then(() => false, () => true);
   await writeFile(file, text);
   return caught;
 }
