@@ -12,7 +12,7 @@ const thirds = [
   [
     ...['negative-flows', 'move-undo', 'move-cancel', 'move-format', 'move-format-interrupted'],
     ...['merge-snapshots', 'pool-away', 'move-at-once', 'search-attributes', 'support'],
-    ...['merge-io-errors', 'move-io-errors'],
+    ...['merge-io-errors', 'move-io-errors', 'header-io-errors'],
   ],
   [
     ...['merge-cancel', 'two-hosts', 'move-preallocation', 'move-refusals', 'move-reflink'],

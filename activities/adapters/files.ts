@@ -48,8 +48,11 @@ export async function observeSpace(
   return { freeBytes: fs.bavail * fs.bsize, totalBytes: fs.blocks * fs.bsize };
 }
 
-/** Makes the names in a folder durable: a rename is on disk only after this. */
-export async function syncFolder(path: string): Promise<void> {
+/**
+ * Makes a file durable, or the names in a folder: a rename is on disk only after this. A failure is
+ * told once: what was written before it is not to be trusted, whatever a second call says.
+ */
+export async function syncPath(path: string): Promise<void> {
   const handle = await open(path, 'r');
   try {
     await handle.sync();
@@ -61,13 +64,13 @@ export async function syncFolder(path: string): Promise<void> {
 export async function renameDurably(from: string, to: string): Promise<void> {
   await mkdir(dirname(to), { recursive: true });
   await rename(from, to);
-  await syncFolder(dirname(to));
-  await syncFolder(dirname(from));
+  await syncPath(dirname(to));
+  await syncPath(dirname(from));
 }
 
 export async function unlinkDurably(path: string): Promise<void> {
   await unlink(path);
-  await syncFolder(dirname(path));
+  await syncPath(dirname(path));
 }
 
 /** Names in a folder, empty when it does not exist. */
@@ -93,5 +96,5 @@ export async function writeOnce(path: string, text: string): Promise<void> {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   });
   await unlink(draft);
-  await syncFolder(dirname(path));
+  await syncPath(dirname(path));
 }

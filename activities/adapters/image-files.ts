@@ -6,7 +6,7 @@ import { constants } from 'node:fs';
 import { copyFile, link, mkdir, open, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { stat } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
-import { listFolder, syncFolder } from './files.ts';
+import { listFolder, syncPath } from './files.ts';
 import { OWN_FOLDER } from './pools.ts';
 import { manifestOf, reservationFolders } from './reservation-owner.ts';
 
@@ -34,9 +34,9 @@ export async function writeReservation(
   const draft = join(folder, `${manifestOf(owner)}.new`);
   await writeFile(draft, text, { mode: 0o600, flush: true });
   await rename(draft, join(folder, manifestOf(owner)));
-  await syncFolder(folder);
-  await syncFolder(dirname(folder));
-  await syncFolder(dirname(dirname(folder)));
+  await syncPath(folder);
+  await syncPath(dirname(folder));
+  await syncPath(dirname(dirname(folder)));
 }
 
 /** The files in the reservations of a pool. */
@@ -57,7 +57,7 @@ export async function createFile(path: string): Promise<void> {
 /** Removes a reservation's folder with everything in it. */
 export async function removeReservation(folder: string): Promise<void> {
   await rm(folder, { recursive: true, force: true });
-  await syncFolder(dirname(folder)).catch(() => undefined);
+  await syncPath(dirname(folder)).catch(() => undefined);
 }
 
 /**
@@ -138,18 +138,17 @@ async function writeAll(file: Handle, bytes: Buffer, position: number): Promise<
 }
 
 /**
- * Gives a file one more name, durably. `link` decides: it never replaces a file (`mv -n` returns 0
- * on a clash).
+ * Gives a file one more name; `syncPath` of the folder makes it durable. `link` decides: it never
+ * replaces a file (`mv -n` returns 0 on a clash).
  * @returns false when the name is taken
  */
-export async function linkDurably(from: string, to: string): Promise<boolean> {
+export async function linkFile(from: string, to: string): Promise<boolean> {
   try {
     await link(from, to);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
     throw error;
   }
-  await syncFolder(dirname(to));
   return true;
 }
 

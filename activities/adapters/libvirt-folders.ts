@@ -5,7 +5,7 @@
 import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { run } from './command.ts';
-import { syncFolder } from './files.ts';
+import { syncPath } from './files.ts';
 
 const DAEMONS = new Set(['libvirtd', 'virtqemud']);
 /** As the daemon sees them: system daemons, and those of an ordinary user's session. */
@@ -18,7 +18,7 @@ export async function syncRecords(vm: { name: string; uuid: string }): Promise<v
   ).flat();
   // Out of reach (another user's daemon, a session's folders): then everything is flushed.
   if (folders.length === 0) await run('sync', []);
-  for (const folder of folders) await syncFolder(folder);
+  for (const folder of folders) await syncPath(folder);
 }
 
 /** A daemon may see other folders under these names than this process does. */

@@ -6,7 +6,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hostName } from '../../workflows/schemas.ts';
-import { listFolder, observeFile, syncFolder } from './files.ts';
+import { listFolder, observeFile, syncPath } from './files.ts';
 import { createFile } from './image-files.ts';
 import { ensureOwnFolder, OWN_FOLDER } from './pools.ts';
 
@@ -20,7 +20,7 @@ export async function registerHost(poolFolder: string, host: string): Promise<vo
   await ensureOwnFolder(poolFolder);
   await mkdir(folder, { recursive: true });
   await createFile(file);
-  await syncFolder(folder);
+  await syncPath(folder);
 }
 
 /** The hosts that have or had this pool. */

@@ -5,7 +5,7 @@
  */
 import { readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
-import { listFolder, syncFolder } from './files.ts';
+import { listFolder, syncPath } from './files.ts';
 import { OWN_FOLDER } from './pools.ts';
 
 export const manifestOf = (owner: string) => `${owner}.json`;
@@ -25,7 +25,7 @@ async function renameManifest(folder: string, from: string, to: string): Promise
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
     throw error;
   }
-  await syncFolder(folder);
+  await syncPath(folder);
   return true;
 }
 

@@ -1,8 +1,9 @@
 /** The point of no return of a cold merge: the one record that names top names base instead. */
 import { dirname, relative } from 'node:path';
 import { operationId, type ColdOutcome, type HostActivities } from '../../workflows/contract.ts';
+import { ensureBackingName } from '../adapters/backing-name.ts';
 import { diskElement, diskSource, switchDiskSource } from '../adapters/disk-element.ts';
-import { asFileName, readHeader, rebaseUnsafe, whileHeld } from '../adapters/qemu-img.ts';
+import { asFileName, whileHeld } from '../adapters/qemu-img.ts';
 import type { HostDeps } from './deps.ts';
 import { topModified } from './ensure-cold-committed.ts';
 import { lookAtDisk } from './observe-disk.ts';
@@ -44,13 +45,12 @@ async function staleness(deps: HostDeps, { plan, topModifiedNs }: Input) {
 async function switchHeader(deps: HostDeps, { plan, keepRelative }: Input): Promise<void> {
   const { overlay, base } = plan;
   if (!overlay) return;
-  const header = await readHeader(overlay.path, overlay.format);
   const name = keepRelative
     ? asFileName(relative(dirname(overlay.path), base.path))
     : base.path;
-  if (header.backingName === name) return;
-  await deps.effect('qemu-img.rebase', overlay.path, () =>
-    rebaseUnsafe(overlay.path, overlay.format, { name, format: base.format }),
+  const { path, format } = overlay;
+  await ensureBackingName({ path, format, backing: { name, format: base.format } }, (rebase) =>
+    deps.effect('qemu-img.rebase', path, rebase),
   );
 }
 

@@ -171,6 +171,8 @@ async function complete(
   copiedBytes: number,
 ): Promise<string | null> {
   const durably = async () => {
+    // Another attempt has done it meanwhile.
+    if (await observeFile(name)) return;
     const lengths = volume.convert ? null : { copiedBytes, sizeBytes: volume.sizeBytes };
     await completeCopy(volume.path, part, lengths);
     await renameDurably(part, name);

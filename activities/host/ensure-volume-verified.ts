@@ -2,11 +2,12 @@
 import { Context } from '@temporalio/activity';
 import type { ImageHostActivities, ImageJob, VolumeJob } from '../../workflows/move-contract.ts';
 import type { ImageVolume } from '../../workflows/image-schemas.ts';
+import { failureDetails, givenUp } from '../../workflows/failures.ts';
+import { ensureBackingName } from '../adapters/backing-name.ts';
 import { CommandError } from '../adapters/command.ts';
 import { observeFile, renameDurably } from '../adapters/files.ts';
 import { sameBytes, sameContent } from '../adapters/image-compare.ts';
 import { stagedFile } from '../adapters/image-files.ts';
-import { readHeader, rebaseUnsafe } from '../adapters/qemu-img.ts';
 import { assertReserved } from '../pool-presence.ts';
 import type { HostDeps } from './deps.ts';
 
@@ -49,14 +50,27 @@ export async function ensureVolumeVerified(
   return { same: true, reason: 'compared' };
 }
 
-/** The chain of the copies refers only to the copies. The names may not exist yet. */
+/**
+ * The chain of the copies refers only to the copies. The names may not exist yet. A copy whose
+ * header could not be written is given up.
+ */
 export async function ensureBackingNames(deps: HostDeps, job: ImageJob): Promise<void> {
   const { plan, jobId } = job;
-  await assertReserved(job, 'rebasing the copies');
+  const attempted = 'letting the copies refer to the copies only';
+  await assertReserved(job, attempted);
   for (const { name, format, rebase } of plan.volumes) {
     if (!rebase) continue;
-    const file = stagedFile(plan.to.folder, jobId, name, 'ready');
-    if ((await readHeader(file, format)).backingName === rebase.name) continue;
-    await deps.effect('qemu-img.rebase', file, () => rebaseUnsafe(file, format, rebase));
+    const path = stagedFile(plan.to.folder, jobId, name, 'ready');
+    try {
+      await ensureBackingName({ path, format, backing: rebase }, (change) =>
+        deps.effect('qemu-img.rebase', path, change),
+      );
+    } catch (error) {
+      // A pool that went away is an error, too: it is waited for.
+      await assertReserved(job, attempted);
+      const now = failureDetails(error)?.details.now ?? String(error);
+      const next = 'Look at the disk of that pool, then repeat the request';
+      throw givenUp({ attempted, now, next }, error);
+    }
   }
 }

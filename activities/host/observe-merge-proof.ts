@@ -5,7 +5,7 @@
 import type { JobInput, MergeProof } from '../../workflows/contract.ts';
 import { hold } from '../../workflows/failures.ts';
 import type { Volume } from '../../workflows/schemas.ts';
-import { observeFile } from '../adapters/files.ts';
+import { observeFile, syncPath } from '../adapters/files.ts';
 import { isUnlocked } from '../adapters/qemu-img.ts';
 import { untilSettled } from '../patience.ts';
 import type { HostDeps } from './deps.ts';
@@ -21,10 +21,25 @@ const PATIENCE = 30;
  */
 export async function observeMergeProof(deps: HostDeps, input: JobInput): Promise<MergeProof> {
   const { plan } = input;
+  await assertDurable(input);
   const { chain, doubts } = await untilSettled(PATIENCE, () => lookForProof(deps, input));
   if (doubts.length > 0) throw unproven(input, doubts);
   await assertUnshared(deps, plan, chain, plan.committed, plan.chainBefore);
   return { chainAfter: chain.volumes.map((volume) => volume.path), guest: chain.vm.state };
+}
+
+/**
+ * What takes the place of the committed volumes is on the disk: QEMU flushes base before the pivot,
+ * but not the header that it has given an overlay.
+ */
+async function assertDurable(input: JobInput): Promise<void> {
+  const { base, overlay } = input.plan;
+  for (const { path } of overlay ? [base, overlay] : [base]) {
+    await syncPath(path).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EIO') throw error;
+      throw unproven(input, [`${path} could not be flushed (Input/output error)`]);
+    });
+  }
 }
 
 async function lookForProof(deps: HostDeps, { plan }: JobInput) {

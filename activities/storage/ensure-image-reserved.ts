@@ -7,8 +7,8 @@ import type { Reservation } from '../../workflows/image-schemas.ts';
 import type { ImageJob, ImageStorageActivities } from '../../workflows/move-contract.ts';
 import type { ReservationEnd, UnwantedReservation } from '../../workflows/move-contract.ts';
 import { bug } from '../../workflows/failures.ts';
-import { listFolder, observeFile, unlinkDurably } from '../adapters/files.ts';
-import { createFile, linkDurably, removeReservation } from '../adapters/image-files.ts';
+import { listFolder, observeFile, syncPath, unlinkDurably } from '../adapters/files.ts';
+import { createFile, linkFile, removeReservation } from '../adapters/image-files.ts';
 import { finalName, reservationFolder, stagedFile } from '../adapters/image-files.ts';
 import { writeReservation } from '../adapters/image-files.ts';
 import { abandonReservation, claimReservation } from '../adapters/reservation-owner.ts';
@@ -57,11 +57,13 @@ export async function ensureImageNamed(
     const [ready, named] = await Promise.all([observeFile(reserved), observeFile(path)]);
     if (!ready) throw bug(`${reserved} was to be named ${path}, but does not exist`);
     if (named?.identity === ready.identity) continue;
-    const done = await deps.effect('storage.name-volume', path, () => linkDurably(reserved, path));
+    const done = await deps.effect('storage.name-volume', path, () => linkFile(reserved, path));
     if (done) continue;
     // The same link twice is no clash: only another file's name is taken.
     if ((await observeFile(path))?.identity !== ready.identity) return { outcome: 'taken', path };
   }
+  // Also of names that are there already: an attempt before may have failed just here.
+  await syncPath(folder);
   await deps.libvirt.refreshPool(plan.to.pool);
   return { outcome: 'named' };
 }

@@ -161,6 +161,14 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: 'test/input/boundary.test.ts',
   },
   {
+    name: 'a header counts as changed when qemu-img says so',
+    file: 'activities/adapters/backing-name.ts',
+    from: 'if (found === backing.name) return;',
+    to: 'if (found) return;',
+    caughtBy: 'test/real/header-io-errors.test.ts',
+    only: 'in a cold merge',
+  },
+  {
     name: 'the pool of that name on another host is taken for this one',
     file: 'activities/adapters/pool-identity.ts',
     from: 'return facts && id === pool',

@@ -1,0 +1,153 @@
+/**
+ * EIO where only names are written: backing names in headers, and the names of copies. qemu-img and
+ * the page cache say that all is well then; nothing may be deleted on their word.
+ */
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import type { WorkflowHandle } from '@temporalio/client';
+import { execa } from 'execa';
+import type { HostDeps } from '../../activities/host/deps.ts';
+import { observeMergeProof } from '../../activities/host/observe-merge-proof.ts';
+import type { JobInput } from '../../workflows/contract.ts';
+import { failureDetails } from '../../workflows/failures.ts';
+import { armFault } from '../support/faults.ts';
+import { forgetCached, mountFaulty, type FaultyMount } from '../support/faulty-mount.ts';
+import { POOL } from '../support/merge-scene.ts';
+import { contents, copiers, startMove, startMoveSystem } from '../support/move-scene.ts';
+import { undoOf } from '../support/move-scene.ts';
+import { poolFiles } from '../support/pool-files.ts';
+import { backingName } from '../support/relative-chain.ts';
+import { createImage, defineShutOff, diskXml } from '../support/shut-off-vm.ts';
+import type { System } from '../support/system.ts';
+import { waitUntil } from '../support/wait-until.ts';
+
+let system: System;
+let disk: FaultyMount;
+let count = 0;
+beforeAll(async () => {
+  disk = await mountFaulty(120);
+  await execa('rmdir', [join(disk.path, 'lost+found')]);
+  system = await startMoveSystem({ name: 'headerio', vault: disk.path });
+});
+afterEach(() => system.revive());
+afterAll(async () => {
+  await system?.close();
+  await disk?.close();
+});
+
+/** A VM that is off, whose vdb is a chain of so many layers in this folder, the base first. */
+async function defineChain(folder: string, layers: number) {
+  const vm = `header${++count}`;
+  const chain: string[] = [];
+  for (let layer = 0; layer < layers; layer++) {
+    const below = chain.at(-1);
+    const path = await createImage(join(folder, `${vm}-${layer}.qcow2`), below ? { below } : {});
+    await execa('qemu-io', ['-f', 'qcow2', '-c', `write -P ${layer + 1} ${layer}M 1M`, path]);
+    chain.push(path);
+  }
+  await defineShutOff(system.host, vm, diskXml(chain.at(-1) ?? ''));
+  await execa('sync', chain);
+  const image = { kind: 'disk', vm, disk: 'vdb' } as const;
+  return { vm, chain, image, before: await contents(chain) };
+}
+
+/** From now on the header of this image cannot be written. */
+const failHeader = async (path: string, once: boolean) =>
+  disk.fail({ on: 'write', sector: await disk.sectorOf(path, 0), once });
+
+async function reserved(stage: string): Promise<string> {
+  const { stdout } = await execa('find', [disk.path, '-name', stage]);
+  return stdout.trim();
+}
+
+/** Lets the agent go on, which stands still at a planned fault, with the disk broken. */
+async function breakAt(agent: 'host' | 'spm', fail: () => Promise<() => Promise<void>>) {
+  await system.roleStopped(agent);
+  const heal = await fail();
+  system.signalRole(agent, 'SIGCONT');
+  return heal;
+}
+
+const isTriedAgain = (operation: WorkflowHandle) =>
+  waitUntil('the step to be tried again', async () => {
+    const { raw } = await operation.describe();
+    return (raw.pendingActivities ?? []).some(({ attempt }) => (attempt ?? 1) > 2);
+  });
+
+/** As after a reboot: what no disk has is gone. */
+const forgetAll = async () => {
+  for (const name of await poolFiles(disk.path)) await forgetCached(join(disk.path, name));
+};
+
+describe.each([['once', true], ['for ever', false]] as const)('EIO %s', (_, once) => {
+  it("at a copy's header: given up, the source is untouched", async () => {
+    const { vm, chain, image, before } = await defineChain(join(system.host.pools, POOL), 2);
+    armFault(system.trace, { effect: 'qemu-img.rebase', action: 'stop-before' });
+    const move = await startMove(system, { image });
+    const header = async () => failHeader(await reserved(`${vm}-1.qcow2.ready`), once);
+    const heal = await breakAt('host', header);
+    const failure = failureDetails(await move.result().catch((error: unknown) => error));
+    await heal();
+    expect(failure).toMatchObject({ type: 'Retry', details: { part: 'switch' } });
+    expect(failure?.details.now).toMatch(/(Input\/output|i\/o) error.*; the source is untouched/s);
+    await undoOf(system, move);
+    expect(await poolFiles(disk.path)).toEqual([]);
+    expect(await copiers(system)).toEqual([]);
+    expect(await contents(chain)).toEqual(before);
+    const { chainAfter } = await (await startMove(system, { image })).result();
+    await forgetAll();
+    expect(await contents(chainAfter)).toEqual(before);
+    await execa('rm', chainAfter);
+  });
+
+  it("at an overlay's header in a cold merge: done again before anything is deleted", async () => {
+    const { vm, chain, before } = await defineChain(disk.path, 3);
+    const [base = '', middle = '', top = ''] = chain;
+    armFault(system.trace, { effect: 'qemu-img.rebase', action: 'stop-before' });
+    const merge = await system.merge({ vm, disk: 'vdb', top: middle });
+    const heal = await breakAt('host', () => failHeader(top, once));
+    if (!once) {
+      await isTriedAgain(merge);
+      expect(await poolFiles(disk.path)).toEqual(chain.map((_, at) => `${vm}-${at}.qcow2`));
+      await heal();
+    }
+    expect(await merge.result()).toMatchObject({ outcome: 'merged', deleted: [middle] });
+    if (once) await heal();
+    await forgetAll();
+    expect(await backingName(top)).toBe(base);
+    expect(await contents([top])).toEqual(before.slice(2));
+    await execa('rm', [base, top]);
+  });
+
+  it('at the names of the copies: flushed again before the switch', async () => {
+    const { vm, image, before } = await defineChain(join(system.host.pools, POOL), 2);
+    armFault(system.trace, { effect: 'storage.name-volume', action: 'stop-before' });
+    const move = await startMove(system, { image });
+    const heal = await breakAt('spm', () => disk.fail({ on: 'flush', once }));
+    if (!once) {
+      await isTriedAgain(move);
+      expect(await system.effects()).not.toContain(`libvirt.switch-disk-source ${vm}/vdb`);
+      await heal();
+    }
+    const { chainAfter } = await move.result();
+    if (once) await heal();
+    await forgetAll();
+    expect(await contents(chainAfter)).toEqual(before);
+    await execa('rm', chainAfter);
+  });
+
+  it('at what is left of a merge: nothing is deleted, a person has to look', async () => {
+    const { vm, chain } = await defineChain(disk.path, 2);
+    const [base = '', overlay = ''] = chain;
+    const heal = await failHeader(overlay, once);
+    await execa('dd', ['if=/dev/urandom', `of=${overlay}`, 'bs=4k', 'count=1', 'conv=notrunc']);
+    const left = { base: { path: base }, overlay: { path: overlay } };
+    const plan = { vm, disk: 'vdb', top: { path: `${base}-top` }, ...left };
+    const proof = observeMergeProof({} as HostDeps, { plan } as unknown as JobInput);
+    const failure = failureDetails(await proof.catch((error: unknown) => error));
+    await heal();
+    expect(failure).toMatchObject({ type: 'Hold', details: { code: 'unproven' } });
+    expect(failure?.details.now).toMatch(/could not be flushed.*nothing was deleted/);
+    await execa('rm', chain);
+  });
+});
