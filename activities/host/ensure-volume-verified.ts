@@ -66,6 +66,7 @@ export async function ensureBackingNames(deps: HostDeps, job: ImageJob): Promise
         deps.effect('qemu-img.rebase', path, change),
       );
     } catch (error) {
+      if (!isOfStorage(error)) throw error;
       // A pool that went away is an error, too: it is waited for.
       await assertReserved(job, attempted);
       const now = failureDetails(error)?.details.now ?? String(error);
@@ -74,3 +75,9 @@ export async function ensureBackingNames(deps: HostDeps, job: ImageJob): Promise
     }
   }
 }
+
+/** Told by the file system, by a tool, or by what the disk has; not that a tool was killed. */
+const isOfStorage = (error: unknown) =>
+  error instanceof CommandError
+    ? error.exitCode !== undefined
+    : failureDetails(error) !== null || (error as NodeJS.ErrnoException).code !== undefined;
