@@ -11,14 +11,32 @@ const DAEMONS = new Set(['libvirtd', 'virtqemud']);
 /** As the daemon sees them: system daemons, and those of an ordinary user's session. */
 const SYSTEM = { domains: 'etc/libvirt/qemu', snapshots: 'var/lib/libvirt/qemu/snapshot' };
 
+interface Vm {
+  name: string;
+  uuid: string;
+}
+
 /** Makes the persistent XML and the snapshot metadata of a VM durable. */
-export async function syncRecords(vm: { name: string; uuid: string }): Promise<void> {
-  const folders = (
-    await Promise.all((await daemonRoots()).map((root) => foldersOf(root, vm)))
-  ).flat();
+export async function syncRecords(vm: Vm): Promise<void> {
+  const folders = await foldersOf(vm);
   // Out of reach (another user's daemon, a session's folders): then everything is flushed.
   if (folders.length === 0) await run('sync', []);
   for (const folder of folders) await syncPath(folder);
+}
+
+/** Where the persistent XML of a VM is; null when that is out of reach. */
+export const domainFolder = async (vm: Vm) => (await foldersOf(vm))[0] ?? null;
+
+/** Where the daemons were the last time: to look for them takes 10 ms. */
+let known: string[] = [];
+
+async function foldersOf(vm: Vm): Promise<string[]> {
+  const foldersIn = async (roots: string[]) =>
+    (await Promise.all(roots.map((root) => foldersBelow(root, vm)))).flat();
+  const found = await foldersIn(known);
+  if (found.length > 0) return found;
+  known = await daemonRoots();
+  return foldersIn(known);
 }
 
 /** A daemon may see other folders under these names than this process does. */
@@ -32,7 +50,7 @@ async function daemonRoots(): Promise<string[]> {
     .map((pid) => `/proc/${pid}/root`);
 }
 
-async function foldersOf(root: string, vm: { name: string; uuid: string }): Promise<string[]> {
+async function foldersBelow(root: string, vm: Vm): Promise<string[]> {
   const domains = join(root, SYSTEM.domains);
   const xml = await readFile(join(domains, `${vm.name}.xml`), 'utf8').catch(() => '');
   if (!xml.includes(`<uuid>${vm.uuid}</uuid>`)) return [];

@@ -1,9 +1,9 @@
-# Safe pivot: suspend, pivot, verify the persistent XML, resume; in one virsh session, in a session
-# of its own, so that it runs to its end when the agent that started it dies. Resumes in every case:
-# the guest never stays paused (I12).
+# Safe pivot: suspend, pivot, verify the persistent XML, flush its name, resume; in one virsh session,
+# in a session of its own, so that it runs to its end when the agent that started it dies. Resumes in
+# every case: the guest never stays paused (I12).
 # usage: safe-pivot.bash URI, then on standard input one line each, when the pivot is due (no line:
 # nothing is done): UUID, DISK, BASE, PERSISTENT (yes or no), RECORD (metadata element that
-# announces the pivot), RESULT (file for the report), LOCK
+# announces the pivot), FOLDER (of the persistent XML, or empty), RESULT (file for the report), LOCK
 # It connects before it reads, so that a process that waits with its connection open loses no time
 # at READY.
 trap '' PIPE HUP
@@ -30,7 +30,11 @@ ask() {
   return 1
 } 2>/dev/null
 
-for name in uuid disk base persistent record result lock; do
+# libvirt flushes the XML, but not its new name: after a power cut the VM would boot from top,
+# without what it has written since. The folder is held open, as its name may go with libvirtd.
+flush_record() { [[ -z $folder ]] || sync /dev/fd/8; }
+
+for name in uuid disk base persistent record folder result lock; do
   IFS= read -r "$name" || exit 0
 done
 # Pivots of one VM never overlap: the second would take the guest that the first suspended for one
@@ -41,6 +45,7 @@ until [[ $lock -ef /dev/fd/9 ]]; do
   exec 9>"$lock"
   flock 9
 done 2>/dev/null
+[[ -z $folder ]] || exec 8<"$folder" || folder=
 ask "domstate $uuid --reason" || exit 1
 # A word of its own: a guest that was resumed once is "running (unpaused)".
 [[ $reply =~ (^|[[:space:]])(paused|pmsuspended) ]] && guest=paused || guest=running
@@ -66,7 +71,9 @@ if [[ $persistent == no || $pivot == failed* ]]; then verified=yes
 elif ask "domblklist $uuid --inactive" && [[ $reply == *" $disk "*" $base"$'\n'* ]]; then verified=yes
 fi
 if [[ $guest != running ]]; then resumed=yes
-elif [[ $verified == yes ]] && ask "resume $uuid" && [[ $reply != *error:* ]]; then resumed=yes
+elif [[ $verified == yes ]]; then
+  [[ $pivot == failed* ]] || flush_record
+  ask "resume $uuid" && [[ $reply != *error:* ]] && resumed=yes
 fi
 # libvirtd died in between: wait for it. When it is back it writes the XML of a pivot that QEMU has
 # done meanwhile, so resume once both XMLs name one file, and after 10 s of an answering libvirtd in
@@ -78,6 +85,7 @@ for ((try = 0, waited = 0; try < 18000; try++)); do
     running* | shut* | *'failed to get domain'*) resumed=yes ;;
     paused*)
       if [[ $persistent == no || $(source_of) == "$(source_of --inactive)" ]] || ((waited++ >= 50)); then
+        flush_record
         virsh -q -c "$uri" resume "$uuid" >/dev/null 2>&1 && resumed=yes
       fi ;;
   esac

@@ -15,6 +15,8 @@ export interface PivotRequest {
   persistent: boolean;
   /** Metadata element that announces the pivot, set before the guest is suspended. */
   record: string;
+  /** Of the persistent XML, whose new name is flushed before the guest runs on; null: it is not. */
+  folder: string | null;
   resultFile: string;
 }
 
@@ -53,9 +55,9 @@ export function createPivots(uri: string): Pivots {
   return {
     async run(request) {
       await mkdir(dirname(request.resultFile), { recursive: true });
-      const { uuid, disk, base, persistent, record, resultFile } = request;
-      const lines = [uuid, disk, base, persistent ? 'yes' : 'no', record, resultFile];
-      await take().run([...lines, lock(resultFile)]);
+      const { uuid, disk, base, persistent, record, folder, resultFile } = request;
+      const lines = [uuid, disk, base, persistent ? 'yes' : 'no', record];
+      await take().run([...lines, folder ?? '', resultFile, lock(resultFile)]);
       // Not before: its start would take time from the pivot.
       waiting ??= closed ? null : startScript(uri);
       return readPivotReport(resultFile);

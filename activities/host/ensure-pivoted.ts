@@ -3,6 +3,7 @@
  */
 import { operationId, type HostActivities, type JobInput } from '../../workflows/contract.ts';
 import { buildRecord } from '../adapters/domain-xml.ts';
+import { domainFolder } from '../adapters/libvirt-folders.ts';
 import { readPivotReport } from '../adapters/safe-pivot.ts';
 import { inOneLine } from '../adapters/virsh-records.ts';
 import type { HostDeps } from './deps.ts';
@@ -25,6 +26,8 @@ export async function ensurePivoted(deps: HostDeps, input: JobInput): Promise<Ou
   if (!mirror || !(await isReady(before, plan))) {
     return { outcome: 'not-pivoted', reason: 'the job is not READY (any more)' };
   }
+  const vm = { name: plan.vm, uuid: plan.vmUuid };
+  const folder = before.persistent ? await domainFolder(vm) : null;
   const report = await deps.effect('libvirt.pivot', operationId(plan), () =>
     deps.pivots.run({
       uuid: plan.vmUuid,
@@ -33,6 +36,7 @@ export async function ensurePivoted(deps: HostDeps, input: JobInput): Promise<Ou
       base: mirror.path,
       persistent: before.persistent,
       record: inOneLine(buildRecord(recordOf(input, 'pivot'))),
+      folder,
       resultFile: pivotFile(deps, plan),
     }),
   );

@@ -5,6 +5,7 @@
 import { operationId, type HostActivities } from '../../workflows/contract.ts';
 import type { SnapshotChange } from '../../workflows/schemas.ts';
 import { canonical } from '../adapters/files.ts';
+import { syncRecords } from '../adapters/libvirt-folders.ts';
 import { parseSnapshot, rewriteSnapshot, sourcesOf } from '../adapters/snapshot-xml.ts';
 import type { Snapshot } from '../adapters/snapshot-xml.ts';
 import type { HostDeps } from './deps.ts';
@@ -18,6 +19,7 @@ export async function ensureSnapshotRecords(deps: HostDeps, input: Input): Promi
     if (change.action === 'delete') await deleteRecord(deps, input, change);
     else await redefine(deps, input, change);
   }
+  await syncRecords({ name: input.plan.vm, uuid: input.plan.vmUuid });
 }
 
 async function deleteRecord(deps: HostDeps, { plan }: Input, change: SnapshotChange) {

@@ -6,6 +6,7 @@ import type { JobInput, MergeProof } from '../../workflows/contract.ts';
 import { hold } from '../../workflows/failures.ts';
 import type { Volume } from '../../workflows/schemas.ts';
 import { observeFile, syncPath } from '../adapters/files.ts';
+import { syncRecords } from '../adapters/libvirt-folders.ts';
 import { isUnlocked } from '../adapters/qemu-img.ts';
 import { untilSettled } from '../patience.ts';
 import type { HostDeps } from './deps.ts';
@@ -21,9 +22,11 @@ const PATIENCE = 30;
  */
 export async function observeMergeProof(deps: HostDeps, input: JobInput): Promise<MergeProof> {
   const { plan } = input;
-  await assertDurable(input);
+  await assertFlushed(input);
   const { chain, doubts } = await untilSettled(PATIENCE, () => lookForProof(deps, input));
   if (doubts.length > 0) throw unproven(input, doubts);
+  // Without this a power cut could bring the names of the committed volumes back.
+  if (chain.persistentDomain) await syncRecords({ name: plan.vm, uuid: plan.vmUuid });
   await assertUnshared(deps, plan, chain, plan.committed, plan.chainBefore);
   return { chainAfter: chain.volumes.map((volume) => volume.path), guest: chain.vm.state };
 }
@@ -32,7 +35,7 @@ export async function observeMergeProof(deps: HostDeps, input: JobInput): Promis
  * What takes the place of the committed volumes is on the disk: QEMU flushes base before the pivot,
  * but not the header that it has given an overlay.
  */
-async function assertDurable(input: JobInput): Promise<void> {
+async function assertFlushed(input: JobInput): Promise<void> {
   const { base, overlay } = input.plan;
   for (const { path } of overlay ? [base, overlay] : [base]) {
     await syncPath(path).catch((error: NodeJS.ErrnoException) => {

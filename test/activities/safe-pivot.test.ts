@@ -31,7 +31,8 @@ beforeEach(async () => {
   const bin = join(root, 'bin');
   await mkdir(bin);
   await writeFile(join(bin, 'virsh'), STUB);
-  await chmod(join(bin, 'virsh'), 0o755);
+  await writeFile(join(bin, 'sync'), `#!/bin/sh\necho "sync $(readlink "$1")" >>'${bin}/log'\n`);
+  for (const tool of ['virsh', 'sync']) await chmod(join(bin, tool), 0o755);
   await set({ state: 'running (booted)', source: '/images/top.qcow2', pivot: '', refusal: '' });
   process.env['PATH'] = `${bin}:${PATH}`;
 });
@@ -53,7 +54,7 @@ const pivot = async (changes: Partial<PivotRequest> = {}) => {
   const pivots = createPivots('test:///x');
   const report = await pivots.run({
     ...{ uuid: UUID, disk: 'vda', base: '/images/base.qcow2' },
-    ...{ persistent: true, record: '<job/>' },
+    ...{ persistent: true, record: '<job/>', folder: root },
     resultFile: join(root, 'run/pivot'),
     ...changes,
   });
@@ -62,7 +63,7 @@ const pivot = async (changes: Partial<PivotRequest> = {}) => {
 };
 
 describe('The safe pivot', () => {
-  it('announces, suspends, pivots, verifies the persistent XML, resumes', async () => {
+  it('announces, suspends, pivots, verifies and flushes the persistent XML, resumes', async () => {
     const report = await pivot();
     expect(await commands()).toEqual([
       `domstate ${UUID} --reason`,
@@ -70,6 +71,7 @@ describe('The safe pivot', () => {
       `suspend ${UUID}`,
       `blockjob ${UUID} vda --pivot`,
       `domblklist ${UUID} --inactive`,
+      `sync ${root}`,
       `resume ${UUID}`,
     ]);
     expect(report).toMatchObject({ pivot: 'done', guest: 'running', resumed: true });
@@ -120,10 +122,18 @@ describe('The safe pivot', () => {
     expect(await read('state')).toMatch(/^running/);
   });
 
+  it('pivots a domain whose folder is out of reach, or is gone', async () => {
+    for (const folder of [null, join(root, 'gone')]) {
+      await set({ state: 'running (booted)', source: '/images/top.qcow2' });
+      expect(await pivot({ folder })).toMatchObject({ pivot: 'done', resumed: true });
+    }
+    expect((await commands()).some((line) => line.startsWith('sync'))).toBe(false);
+  });
+
   it('lets two pivots of one VM run one after the other', async () => {
     await Promise.all([pivot(), pivot()]);
     const seen = (await commands()).map((line) => line.split(' ')[0]);
-    const one = ['domstate', 'metadata', 'suspend', 'blockjob', 'domblklist', 'resume'];
+    const one = ['domstate', 'metadata', 'suspend', 'blockjob', 'domblklist', 'sync', 'resume'];
     expect(seen).toEqual([...one, ...one]);
   });
 });

@@ -161,6 +161,21 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: 'test/input/boundary.test.ts',
   },
   {
+    name: 'the guest runs on before the new name of its XML is flushed',
+    file: 'activities/adapters/safe-pivot.bash',
+    from: '[[ $pivot == failed* ]] || flush_record',
+    to: ':',
+    caughtBy: 'test/activities/safe-pivot.test.ts',
+  },
+  {
+    name: 'a volume is deleted before the record that it has left is flushed',
+    file: 'activities/host/observe-merge-proof.ts',
+    from: 'if (chain.persistentDomain) await',
+    to: 'if (!chain) await',
+    caughtBy: 'test/real/power-cut.test.ts',
+    only: 'shut off',
+  },
+  {
     name: 'a header counts as changed when qemu-img says so',
     file: 'activities/adapters/backing-name.ts',
     from: 'if (found === backing.name) return;',

@@ -34,16 +34,20 @@ const PROGRAMS_OF_BLOCKFLOW = /^(node|temporal.*)$/;
  */
 const runFolder = (root: string) => join('/dev/shm/blockflow-test', basename(root), 'run');
 
-/** Makes the empty folder of a new host, owned by this process, and returns its path. */
-export async function makeHostFolder(parent: string, name: string): Promise<string> {
+/**
+ * Makes the empty folder of a new host, owned by this process, and returns its path.
+ * @param etc where its /etc/libvirt is, default in the folder
+ */
+export async function makeHostFolder(parent: string, name: string, etc?: string): Promise<string> {
   const owner = `${process.pid}-${startTimeOf(process.pid)}`;
   const root = join(parent, `${owner}-${name}-${randomBytes(4).toString('hex')}`);
-  const folders = ['lib', 'cache', 'log', 'etc', 'pools'];
+  const folders = ['lib', 'cache', 'log', 'pools'];
   await mkdir(root, { recursive: true });
   await Promise.all(folders.map((folder) => mkdir(join(root, folder))));
   await mkdir(runFolder(root), { recursive: true });
   await symlink(runFolder(root), join(root, 'run'));
-  await cp('/etc/libvirt', join(root, 'etc'), { recursive: true });
+  if (etc !== undefined) await symlink(etc, join(root, 'etc'));
+  await cp('/etc/libvirt', etc ?? join(root, 'etc'), { recursive: true });
   await writeFile(join(root, 'etc/qemu.conf'), QEMU_CONF);
   await writeFile(join(root, 'etc/libvirtd.conf'), LIBVIRTD_CONF);
   // libvirt wants to write into /dev/kvm before it probes it. Mode 000 does not stop root, only

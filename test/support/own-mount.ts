@@ -1,7 +1,7 @@
 /** File systems of a test's own: small enough to fill, or with reflinks. */
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, rm, truncate, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { isAlive, startTimeOf } from './processes.ts';
@@ -20,6 +20,11 @@ export interface OwnMount {
   freeze(): Promise<() => Promise<void>>;
   /** As a reboot does it: the same file system, with another device number. Of ext4 and xfs. */
   remount(): Promise<void>;
+  /**
+   * What its disk would have after a power cut now, on a mount of its own: whatever nobody has
+   * flushed is not in it, unless the kernel has written it by itself. Of ext4 and xfs.
+   */
+  afterPowerCut(): Promise<{ path: string; close(): Promise<void> }>;
   close(): Promise<void>;
 }
 
@@ -56,6 +61,7 @@ export async function mountOwn(
     path,
     freeze: () => freeze(path),
     remount: () => remount(folder),
+    afterPowerCut: () => afterPowerCut(join(folder, 'image')),
     close: () => removeMountFolder(folder),
   };
 }
@@ -88,6 +94,15 @@ async function remount(folder: string): Promise<void> {
   await execa('mount', [device, path]);
   // It goes with the mount.
   await execa('losetup', ['--detach', device]);
+}
+
+async function afterPowerCut(image: string) {
+  const folder = await makeMountFolder();
+  const [copy, path] = [join(folder, 'image'), join(folder, 'fs')];
+  await mkdir(path);
+  await copyFile(image, copy);
+  await execa('mount', ['-o', 'loop', copy, path]);
+  return { path, close: () => removeMountFolder(folder) };
 }
 
 async function removeStale(): Promise<void> {

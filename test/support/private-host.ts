@@ -21,6 +21,8 @@ export interface PrivateHostOptions {
   readonly root?: string;
   /** Goes into the folder's name, for people. */
   readonly name?: string;
+  /** Folder that it has as /etc/libvirt, default one of its own. */
+  readonly etc?: string;
 }
 
 const MOUNTS = {
@@ -35,7 +37,7 @@ const MOUNTS = {
 export async function startPrivateHost(options: PrivateHostOptions = {}): Promise<PrivateHost> {
   const parent = options.root ?? DEFAULT_HOSTS_FOLDER;
   await reapStaleHosts(parent);
-  const root = await makeHostFolder(parent, options.name ?? 'host');
+  const root = await makeHostFolder(parent, options.name ?? 'host', options.etc);
   try {
     await makeNamespace(root);
     const host = new PrivateHost(root);

@@ -43,6 +43,8 @@ export interface System extends RunningRoles {
 export interface SystemOptions {
   /** Goes into the name of the host's folder. */
   name?: string;
+  /** Of the host. */
+  etc?: string;
   roles?: readonly RoleName[];
   /** Makes the folder, below the host's, that comes first on the PATH of the roles. */
   pathFolder?: (root: string) => string;
@@ -103,8 +105,8 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   return system;
 }
 
-async function prepareHost({ name, pathFolder }: SystemOptions) {
-  const host = await startPrivateHost(name === undefined ? {} : { name });
+async function prepareHost({ name, etc, pathFolder }: SystemOptions) {
+  const host = await startPrivateHost({ ...(name && { name }), ...(etc && { etc }) });
   const stateDir = join(host.root, 'state');
   mkdirSync(stateDir, { recursive: true });
   const first = pathFolder?.(host.root);
