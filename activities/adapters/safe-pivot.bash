@@ -68,12 +68,12 @@ fi
 # DESIGN.md.
 verified=no
 if [[ $persistent == no || $pivot == failed* ]]; then verified=yes
-elif ask "domblklist $uuid --inactive" && [[ $reply == *" $disk "*" $base"$'\n'* ]]; then verified=yes
+elif ask "domblklist $uuid --inactive" && [[ $reply == *" $disk "*" $base"$'\n'* ]]; then
+  flush_record
+  verified=yes
 fi
 if [[ $guest != running ]]; then resumed=yes
-elif [[ $verified == yes ]]; then
-  [[ $pivot == failed* ]] || flush_record
-  ask "resume $uuid" && [[ $reply != *error:* ]] && resumed=yes
+elif [[ $verified == yes ]] && ask "resume $uuid" && [[ $reply != *error:* ]]; then resumed=yes
 fi
 # libvirtd died in between: wait for it. When it is back it writes the XML of a pivot that QEMU has
 # done meanwhile, so resume once both XMLs name one file, and after 10 s of an answering libvirtd in

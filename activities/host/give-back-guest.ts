@@ -4,6 +4,8 @@
  */
 import { operationId } from '../../workflows/contract.ts';
 import type { MergePlan } from '../../workflows/schemas.ts';
+import { syncPath } from '../adapters/files.ts';
+import { domainFolder } from '../adapters/libvirt-folders.ts';
 import { awaitPivotScript, pivotResultFile } from '../adapters/safe-pivot.ts';
 import { readPivotReport, removePivotReport } from '../adapters/safe-pivot.ts';
 import type { HostDeps } from './deps.ts';
@@ -44,6 +46,9 @@ async function giveBackGuest(deps: HostDeps, plan: MergePlan, look: DiskLook): P
     const agree = !isAsked || now.persistentSource === now.disk?.chain.at(-1)?.path;
     return { doubts: agree ? [] : [`the persistent XML names ${now.persistentSource}`] };
   });
+  // As the script does it. A guest is not kept paused because its storage fails.
+  const folder = look.persistent ? await domainFolder({ name: plan.vm, uuid: plan.vmUuid }) : null;
+  if (folder !== null) await syncPath(folder).catch(() => undefined);
   await deps.effect('libvirt.resume-guest', operationId(plan), async () => {
     await deps.libvirt.resume(plan.vmUuid);
   });

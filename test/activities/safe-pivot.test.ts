@@ -101,6 +101,7 @@ describe('The safe pivot', () => {
     const report = await pivot();
     expect(report).toMatchObject({ pivot: 'done', guest: 'paused', stallMs: 0 });
     expect((await commands()).some((line) => /^(suspend|resume)/.test(line))).toBe(false);
+    expect(await commands()).toContain(`sync ${root}`);
     expect(await read('state')).toBe('paused (user)');
   });
 

@@ -163,8 +163,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'the guest runs on before the new name of its XML is flushed',
     file: 'activities/adapters/safe-pivot.bash',
-    from: '[[ $pivot == failed* ]] || flush_record',
-    to: ':',
+    from: '  flush_record\n  verified=yes',
+    to: '  verified=yes',
     caughtBy: 'test/activities/safe-pivot.test.ts',
   },
   {
