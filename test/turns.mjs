@@ -8,11 +8,12 @@ const thirds = [
   [
     ...['move-negative-flows', 'merge-cold', 'merge-names', 'merge-space', 'merge-keeping'],
     ...['many-merges', 'move-space', 'many-at-once', 'merge-refusals', 'spm-lease'],
+    'header-io-errors',
   ],
   [
     ...['negative-flows', 'move-undo', 'move-cancel', 'move-format', 'move-format-interrupted'],
     ...['merge-snapshots', 'pool-away', 'move-at-once', 'search-attributes', 'support'],
-    ...['merge-io-errors', 'move-io-errors', 'header-io-errors'],
+    ...['merge-io-errors', 'move-io-errors'],
   ],
   [
     ...['merge-cancel', 'two-hosts', 'move-preallocation', 'move-refusals', 'move-reflink'],

@@ -27,7 +27,7 @@ export async function syncRecords(vm: Vm): Promise<void> {
 /** Where the persistent XML of a VM is; null when that is out of reach. */
 export const domainFolder = async (vm: Vm) => (await foldersOf(vm))[0] ?? null;
 
-/** Where the daemons were the last time: to look for them takes 10 ms. */
+/** Where the daemons were the last time: to look for them is to read all of /proc. */
 let known: string[] = [];
 
 async function foldersOf(vm: Vm): Promise<string[]> {

@@ -193,8 +193,9 @@ describe('Telemetry', () => {
     await operation.result();
     const linesOf = async (role: string) =>
       (await readFile(join(system.host.root, `${role}.log`), 'utf8'))
-        .trimEnd()
         .split('\n')
+        // What comes after the last end of a line is still being written.
+        .slice(0, -1)
         .map((line) => JSON.parse(line) as Record<string, unknown>)
         .filter(({ workflowId, effect }) => workflowId === 'web5/vda' && effect !== undefined);
     for (const [role, effect, activityType] of [
@@ -202,9 +203,12 @@ describe('Telemetry', () => {
       ['host', 'libvirt.pivot', 'ensurePivoted'],
       ['spm', 'storage.unlink-volume', 'ensureVolumesAbsent'],
     ] as const) {
-      const lines = (await linesOf(role)).filter((line) => line['effect'] === effect);
       for (const msg of ['effect begins', 'effect is done']) {
-        expect(lines.find((line) => line['msg'] === msg)).toMatchObject({
+        // The file is written by this process, from a pipe.
+        const line = await waitUntil(`${msg}: ${effect}`, async () =>
+          (await linesOf(role)).find((found) => found['effect'] === effect && found['msg'] === msg),
+        );
+        expect(line).toMatchObject({
           ...{ level: 30, role, workflowType: 'LiveMerge', activityType },
           ...{ workflowRunId: runId, activityId: expect.stringMatching(/^\d+$/) as unknown },
           target: expect.stringContaining(role === 'orchestrator' ? runId : 'web5') as unknown,
