@@ -35,8 +35,8 @@ export async function ensureVolumeVerified(
       : await sameBytes(volume.path, copy.path, signal);
     if (!same) reason = `the copy of ${volume.path} differs from it`;
   } catch (error) {
-    // What cannot be read once cannot be trusted; a tool that was killed is asked again.
-    if (!(error instanceof CommandError) || error.exitCode === undefined) throw error;
+    // What cannot be read once cannot be trusted.
+    if (!isToolsWord(error)) throw error;
     reason = `${what}: ${error.stderr}`;
   }
   if (reason !== null) {
@@ -76,8 +76,12 @@ export async function ensureBackingNames(deps: HostDeps, job: ImageJob): Promise
   }
 }
 
-/** Told by the file system, by a tool, or by what the disk has; not that a tool was killed. */
+/** A tool that was killed has said nothing, and is asked again. */
+const isToolsWord = (error: unknown): error is CommandError =>
+  error instanceof CommandError && error.exitCode !== undefined;
+
+/** Told by the file system, by a tool, or by what the disk has. */
 const isOfStorage = (error: unknown) =>
-  error instanceof CommandError
-    ? error.exitCode !== undefined
-    : failureDetails(error) !== null || (error as NodeJS.ErrnoException).code !== undefined;
+  isToolsWord(error) ||
+  failureDetails(error) !== null ||
+  (error as NodeJS.ErrnoException).code !== undefined;

@@ -4,29 +4,27 @@
  */
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import type { WorkflowHandle } from '@temporalio/client';
 import { execa } from 'execa';
 import type { HostDeps } from '../../activities/host/deps.ts';
 import { observeMergeProof } from '../../activities/host/observe-merge-proof.ts';
 import type { JobInput } from '../../workflows/contract.ts';
 import { failureDetails } from '../../workflows/failures.ts';
 import { armFault } from '../support/faults.ts';
-import { forgetCached, mountFaulty, type FaultyMount } from '../support/faulty-mount.ts';
+import { mountFaulty, type FaultyMount } from '../support/faulty-mount.ts';
 import { POOL } from '../support/merge-scene.ts';
 import { contents, copiers, startMove, startMoveSystem } from '../support/move-scene.ts';
 import { undoOf } from '../support/move-scene.ts';
 import { poolFiles } from '../support/pool-files.ts';
 import { backingName } from '../support/relative-chain.ts';
 import { createImage, defineShutOff, diskXml } from '../support/shut-off-vm.ts';
+import { untilAttempt } from '../support/strike.ts';
 import type { System } from '../support/system.ts';
-import { waitUntil } from '../support/wait-until.ts';
 
 let system: System;
 let disk: FaultyMount;
 let count = 0;
 beforeAll(async () => {
   disk = await mountFaulty(120);
-  await execa('rmdir', [join(disk.path, 'lost+found')]);
   system = await startMoveSystem({ name: 'headerio', vault: disk.path });
 });
 afterEach(() => system.revive());
@@ -55,11 +53,6 @@ async function defineChain(folder: string, layers: number) {
 const failHeader = async (path: string, once: boolean) =>
   disk.fail({ on: 'write', sector: await disk.sectorOf(path, 0), once });
 
-async function reserved(stage: string): Promise<string> {
-  const { stdout } = await execa('find', [disk.path, '-name', stage]);
-  return stdout.trim();
-}
-
 /** Lets the agent go on, which stands still at a planned fault, with the disk broken. */
 async function breakAt(agent: 'host' | 'spm', fail: () => Promise<() => Promise<void>>) {
   await system.roleStopped(agent);
@@ -68,23 +61,12 @@ async function breakAt(agent: 'host' | 'spm', fail: () => Promise<() => Promise<
   return heal;
 }
 
-const isTriedAgain = (operation: WorkflowHandle) =>
-  waitUntil('the step to be tried again', async () => {
-    const { raw } = await operation.describe();
-    return (raw.pendingActivities ?? []).some(({ attempt }) => (attempt ?? 1) > 2);
-  });
-
-/** As after a reboot: what no disk has is gone. */
-const forgetAll = async () => {
-  for (const name of await poolFiles(disk.path)) await forgetCached(join(disk.path, name));
-};
-
 describe.each([['once', true], ['for ever', false]] as const)('EIO %s', (_, once) => {
   it("at a copy's header: given up, the source is untouched", async () => {
     const { vm, chain, image, before } = await defineChain(join(system.host.pools, POOL), 2);
     armFault(system.trace, { effect: 'qemu-img.rebase', action: 'stop-before' });
     const move = await startMove(system, { image });
-    const header = async () => failHeader(await reserved(`${vm}-1.qcow2.ready`), once);
+    const header = async () => failHeader(await disk.find(`${vm}-1.qcow2.ready`), once);
     const heal = await breakAt('host', header);
     const failure = failureDetails(await move.result().catch((error: unknown) => error));
     await heal();
@@ -95,7 +77,7 @@ describe.each([['once', true], ['for ever', false]] as const)('EIO %s', (_, once
     expect(await copiers(system)).toEqual([]);
     expect(await contents(chain)).toEqual(before);
     const { chainAfter } = await (await startMove(system, { image })).result();
-    await forgetAll();
+    await disk.forget();
     expect(await contents(chainAfter)).toEqual(before);
     await execa('rm', chainAfter);
   });
@@ -107,13 +89,13 @@ describe.each([['once', true], ['for ever', false]] as const)('EIO %s', (_, once
     const merge = await system.merge({ vm, disk: 'vdb', top: middle });
     const heal = await breakAt('host', () => failHeader(top, once));
     if (!once) {
-      await isTriedAgain(merge);
+      await untilAttempt(3, merge);
       expect(await poolFiles(disk.path)).toEqual(chain.map((_, at) => `${vm}-${at}.qcow2`));
       await heal();
     }
     expect(await merge.result()).toMatchObject({ outcome: 'merged', deleted: [middle] });
     if (once) await heal();
-    await forgetAll();
+    await disk.forget();
     expect(await backingName(top)).toBe(base);
     expect(await contents([top])).toEqual(before.slice(2));
     await execa('rm', [base, top]);
@@ -125,13 +107,13 @@ describe.each([['once', true], ['for ever', false]] as const)('EIO %s', (_, once
     const move = await startMove(system, { image });
     const heal = await breakAt('spm', () => disk.fail({ on: 'flush', once }));
     if (!once) {
-      await isTriedAgain(move);
+      await untilAttempt(3, move);
       expect(await system.effects()).not.toContain(`libvirt.switch-disk-source ${vm}/vdb`);
       await heal();
     }
     const { chainAfter } = await move.result();
     if (once) await heal();
-    await forgetAll();
+    await disk.forget();
     expect(await contents(chainAfter)).toEqual(before);
     await execa('rm', chainAfter);
   });

@@ -23,7 +23,6 @@ let disk: FaultyMount;
 let count = 0;
 beforeAll(async () => {
   disk = await mountFaulty(120);
-  await execa('rmdir', [join(disk.path, 'lost+found')]);
   system = await startMoveSystem({ name: 'moveio', vault: disk.path });
 });
 afterEach(() => system.revive());
@@ -78,10 +77,7 @@ const places: Place[] = [
 ];
 
 /** A file of the copy under way. */
-async function staged(stage: string): Promise<string> {
-  const { stdout } = await execa('find', [disk.path, '-name', `*.${stage}`]);
-  return stdout.trim();
-}
+const staged = (stage: string) => disk.find(`*.${stage}`);
 
 interface Extent {
   data: boolean;
@@ -130,7 +126,7 @@ async function strike(place: Place, once: boolean): Promise<void> {
   const move = await startMove(system, { image: diskOf(vm), ...request });
   await system.roleStopped('host');
   const found = await place.error(file);
-  for (const name of await poolFiles(disk.path)) await forgetCached(join(disk.path, name));
+  await disk.forget();
   const heal = await disk.fail({ ...found, once });
   system.signalRole('host', 'SIGCONT');
   const failed: unknown = await move.result().catch((error: unknown) => error);

@@ -17,7 +17,7 @@ const only = args.includes('--only') ? (args[args.indexOf('--only') + 1] ?? '') 
 const notCopied = /\/(node_modules|\.git|dist)$/;
 
 /** Runs the test that has to notice a bug; the error has what it printed. */
-async function passes(tree: string, { caughtBy, only: title }: SeededBug): Promise<void> {
+async function runTest(tree: string, { caughtBy, only: title }: SeededBug): Promise<void> {
   const titles = title === undefined ? [] : ['-t', title];
   await execa('node', ['test/run.mjs', caughtBy, '--bail', ...titles], { cwd: tree, all: true });
 }
@@ -27,12 +27,12 @@ const sound = new Set<string>();
 
 async function isCaught(tree: string, bug: SeededBug): Promise<boolean> {
   const test = `${bug.caughtBy} ${bug.only ?? ''}`;
-  if (!sound.has(test)) await passes(tree, bug);
+  if (!sound.has(test)) await runTest(tree, bug);
   sound.add(test);
   const file = join(tree, bug.file);
   const text = await readFile(file, 'utf8');
   await writeFile(file, text.replace(bug.from, () => bug.to));
-  const caught = await passes(tree, bug).then(() => false, () => true);
+  const caught = await runTest(tree, bug).then(() => false, () => true);
   await writeFile(file, text);
   return caught;
 }

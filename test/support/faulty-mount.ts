@@ -3,11 +3,12 @@
  * file that qemu-storage-daemon exports by FUSE, with QEMU's blkdebug below. So it is the kernel
  * that tells the error, to whoever reads, writes or flushes a file there.
  */
-import { mkdir, open, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, open, rmdir, truncate, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { execa } from 'execa';
 import { qmp, type QmpCommand } from '../../activities/adapters/qmp.ts';
 import { makeMountFolder, removeMountFolder } from './own-mount.ts';
+import { poolFiles } from './pool-files.ts';
 import { waitUntil } from './wait-until.ts';
 
 const SECTOR = 512;
@@ -25,6 +26,10 @@ export interface FaultyMount {
   path: string;
   /** The sector of the disk with this byte of a file. */
   sectorOf(file: string, atByte: number): Promise<number>;
+  /** The one file in it with this name, which may have wildcards; empty when there is none. */
+  find(name: string): Promise<string>;
+  /** As after a reboot: what the disk does not have of the pool's files is gone. */
+  forget(): Promise<void>;
   /** From now on requests fail. Returns what makes the disk answer as before. */
   fail(error: DiskError): Promise<() => Promise<void>>;
   close(): Promise<void>;
@@ -60,10 +65,16 @@ export async function mountFaulty(mebibytes: number): Promise<FaultyMount> {
   await execa('mount', [loop, path]);
   // From now on the loop device goes with its mount.
   await execa('losetup', ['--detach', loop]);
+  // As other kinds of mounts are: nothing is in it.
+  await rmdir(join(path, 'lost+found'));
   let count = 0;
   return {
     path,
     sectorOf,
+    find: async (name) => (await execa('find', [path, '-name', name])).stdout.trim(),
+    async forget() {
+      for (const name of await poolFiles(path)) await forgetCached(join(path, name));
+    },
     async fail(error) {
       const name = `faulty${++count}`;
       await forgetCached(device);

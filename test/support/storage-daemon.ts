@@ -21,7 +21,7 @@ export interface DaemonScene {
    * mirror that is READY ignores its limit.
    */
   stall(): Promise<void>;
-  /** The job goes on and pivots; returns when QEMU has concluded it. */
+  /** The stalled job goes on and pivots; returns when QEMU has concluded it. */
   pivot(): Promise<void>;
   /** SIGKILL; then the blocks that are lost when this layer is opened. */
   killAndOpen(layer: 'base' | 'top'): Promise<number[]>;
@@ -44,7 +44,6 @@ export async function startDaemonScene(baseFormat: 'qcow2' | 'raw'): Promise<Dae
     const [found] = await ask({ execute: 'query-jobs' });
     return jobs.parse(found).find(({ id }) => id === JOB);
   };
-  let isStalled = false;
   return {
     writer,
     async untilReady() {
@@ -55,10 +54,9 @@ export async function startDaemonScene(baseFormat: 'qcow2' | 'raw'): Promise<Dae
     async stall() {
       await ask({ execute: 'job-pause', arguments: { id: JOB } });
       await waitUntil('the stall', async () => (await job())?.status === 'standby');
-      isStalled = true;
     },
     async pivot() {
-      if (isStalled) await ask({ execute: 'job-resume', arguments: { id: JOB } });
+      await ask({ execute: 'job-resume', arguments: { id: JOB } });
       await ask({ execute: 'job-complete', arguments: { id: JOB } });
       await waitUntil('the pivot', async () => (await job()) === undefined, { intervalMs: 5 });
     },

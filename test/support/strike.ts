@@ -44,7 +44,8 @@ async function strikeAgent(
   const agent = agentOf(planned.effect);
   if (planned.strike === 'freeze') {
     if (agent === 'orchestrator') await frozen();
-    else await untilGivenUp(operation);
+    // Temporal takes the frozen agent for dead: from then on two attempts may be at work.
+    else await untilAttempt(2, operation);
     return system.signalRole(agent, 'SIGCONT');
   }
   const pid = system.rolePid(agent);
@@ -94,10 +95,10 @@ function pidOf({ host, temporal, rolePid }: System, victim: Victim, vm: string):
 /** The fault itself lasts so long; nothing is waited for here. */
 const frozen = () => new Promise((resolve) => setTimeout(resolve, FREEZE_MS));
 
-/** Until Temporal takes the frozen agent for dead: from then on two attempts may be at work. */
-async function untilGivenUp(operation: WorkflowHandle): Promise<void> {
-  await waitUntil('Temporal to give the agent up', async () => {
+/** Waits until the activity that is under way is tried for the so-many-th time. */
+export async function untilAttempt(wanted: number, operation: WorkflowHandle): Promise<void> {
+  await waitUntil(`attempt ${wanted} of an activity`, async () => {
     const { raw } = await operation.describe();
-    return (raw.pendingActivities ?? []).some(({ attempt }) => (attempt ?? 1) > 1);
+    return (raw.pendingActivities ?? []).some(({ attempt }) => (attempt ?? 1) >= wanted);
   });
 }
