@@ -14,7 +14,7 @@ export interface FileFacts {
 /** A name that no file can have is as good as missing: a guest may have put it into a header. */
 const ABSENT = new Set(['ENOENT', 'ENOTDIR', 'ENAMETOOLONG', 'ELOOP']);
 const missing = (error: unknown) => ABSENT.has((error as NodeJS.ErrnoException).code ?? '');
-const nullIfMissing = (error: unknown) => {
+export const nullIfMissing = (error: unknown) => {
   if (missing(error)) return null;
   throw error;
 };

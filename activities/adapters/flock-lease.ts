@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { Lease, LeaseRecord } from '../storage/pool-lease.ts';
 import { isLocked, lockFile } from './file-lock.ts';
+import { nullIfMissing } from './files.ts';
 import { ensureOwnFolder, OWN_FOLDER } from './pools.ts';
 
 export const leaseFile = (poolFolder: string) => join(poolFolder, OWN_FOLDER, 'lease');
@@ -96,9 +97,4 @@ export async function observeFlockLease(
   const path = leaseFile(poolFolder);
   const last = await Promise.resolve(path).then(readRecord).catch(nullIfMissing);
   return last && { ...last, isHeld: await isLocked(path) };
-}
-
-function nullIfMissing(error: unknown): null {
-  if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-  throw error;
 }

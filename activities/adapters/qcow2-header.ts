@@ -5,6 +5,7 @@
  */
 import { open, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
+import { nullIfMissing } from './files.ts';
 
 const MAGIC = 0x514649fb;
 /** QEMU refuses a name beyond the first cluster, and clusters of more than this. */
@@ -13,11 +14,12 @@ const LARGEST_CLUSTER = 2n ** 21n;
 /**
  * Absolute backing path of a qcow2 file, null when it is something else or has no local backing
  * file.
+ * @throws of the file system, for a file that is there and cannot be read
  */
 export async function backingOf(path: string): Promise<string | null> {
   // Opening a pipe would wait for its writer.
-  const facts = await stat(path).catch(() => null);
-  const file = facts?.isFile() ? await open(path, 'r').catch(() => null) : null;
+  const facts = await stat(path).catch(nullIfMissing);
+  const file = facts?.isFile() ? await open(path, 'r').catch(nullIfMissing) : null;
   if (!file) return null;
   try {
     const header = Buffer.alloc(20);

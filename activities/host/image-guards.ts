@@ -60,7 +60,7 @@ export async function assertUnreferenced(
 ): Promise<void> {
   const { chain } = image;
   const [reference] = await observeReferences(deps, {
-    files: new Set(image.volumes.map((volume) => volume.identity)),
+    volumes: image.volumes,
     pools: image.pools,
     owner: chain && { uuid: chain.vm.uuid, disk: chain.disk },
   });

@@ -164,9 +164,12 @@ async function sortByUse(deps: HostDeps, { pools }: Image, runs: readonly Earlie
   for (const run of runs) {
     const { jobId, plan } = run;
     const copies = plan.volumes.map(({ name }) => stagedFile(plan.to.folder, jobId, name, 'ready'));
-    const facts = await Promise.all(copies.map((path) => observeFile(path)));
-    const files = new Set(facts.flatMap((file) => file?.identity ?? []));
-    const uses = await observeReferences(deps, { files, pools, owner: null });
+    const found = copies.map(async (path) => {
+      const file = await observeFile(path);
+      return file ? [{ path, identity: file.identity }] : [];
+    });
+    const volumes = (await Promise.all(found)).flat();
+    const uses = await observeReferences(deps, { volumes, pools, owner: null });
     (uses.length > 0 ? used : unused).push(run);
   }
   return { used, unused };

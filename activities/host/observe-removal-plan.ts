@@ -85,7 +85,7 @@ async function wholeImage(deps: HostDeps, input: RemoveImageInput): Promise<Name
 
 async function obstacleTo(deps: HostDeps, volumes: readonly NamedVolume[]) {
   const [reference] = await observeReferences(deps, {
-    files: new Set(volumes.map((volume) => volume.identity)),
+    volumes,
     pools: await observePools(deps.libvirt),
     owner: null,
   });

@@ -16,22 +16,23 @@ export async function observeUses(
 ): Promise<VolumeUse[]> {
   const pools = await observePools(deps.libvirt);
   const found = await Promise.all(volumes.map((volume) => sameFiles(pools, volume)));
-  const files = new Set(found.flat());
-  return observeReferences(deps, { files, pools, owner: null });
+  return observeReferences(deps, { volumes: found.flat(), pools, owner: null });
 }
 
 /**
- * The identities here of a file that another host has named. A file of a pool without an id is
+ * A file that another host has named, by its identities here. A file of a pool without an id is
  * known by name and inode alone: a shared file system has another device number, and perhaps
  * another mount point, on each host.
  */
-async function sameFiles(pools: readonly Pool[], volume: NamedVolume): Promise<string[]> {
+async function sameFiles(pools: readonly Pool[], volume: NamedVolume): Promise<NamedVolume[]> {
   const folders = new Set([dirname(volume.path), ...pools.flatMap(({ folder }) => folder ?? [])]);
   const found = [...folders].map(async (folder) => {
+    const path = join(folder, basename(volume.path));
     const identity = await identityIn(folder, volume);
-    if (identity !== volume.identity) return identity ?? [];
-    const file = await observeFile(join(folder, basename(volume.path)));
-    return file && inodeOf(file.identity) === inodeOf(identity) ? file.identity : [];
+    if (identity !== volume.identity) return identity === null ? [] : { ...volume, path, identity };
+    const file = await observeFile(path);
+    const isIt = file !== null && inodeOf(file.identity) === inodeOf(identity);
+    return isIt ? { ...volume, path, identity: file.identity } : [];
   });
   return (await Promise.all(found)).flat();
 }

@@ -3,28 +3,28 @@
  * say.
  */
 import { join } from 'node:path';
-import { bug } from '../../workflows/failures.ts';
-import { refusedImage } from '../../workflows/image-failures.ts';
+import { bug, retry } from '../../workflows/failures.ts';
 import type { ImagePlan } from '../../workflows/image-schemas.ts';
 import type { NamedVolume } from '../../workflows/schemas.ts';
 import { canonical } from '../adapters/files.ts';
 import { identityIn } from '../adapters/pool-identity.ts';
-import { isFilePool, observePools, OWN_FOLDER, poolOf, type Pool } from '../adapters/pools.ts';
+import { isFilePool, observePools, OWN_FOLDER, poolOf } from '../adapters/pools.ts';
+import type { FilePool, Pool } from '../adapters/pools.ts';
 import type { Libvirt } from '../adapters/virsh.ts';
 import { onThisHost, otherStorage } from '../pool-presence.ts';
 
 /**
  * A volume of this host's pool, with its identity here.
- * @throws Retry `pool-away` when the pool of that name is another one here, or not mounted; Bug as
- * below
+ * @throws Retry `pool-away` when the pool of that name is not active, another one here, or not
+ * mounted; Bug as below
  */
 export async function volumeInPool(
   pools: readonly Pool[],
   named: NamedVolume,
   attempted: string,
 ): Promise<NamedVolume> {
-  const folder = pools.find(({ name }) => name === named.pool)?.folder;
-  const volume = await onThisHost(named, attempted, folder ?? undefined);
+  const { folder } = activePool(pools, named.pool, attempted);
+  const volume = await onThisHost(named, attempted, folder);
   await assertInPool(pools, volume);
   return volume;
 }
@@ -47,29 +47,29 @@ export async function assertNoLink(folder: string): Promise<void> {
   if ((await canonical(folder)) !== folder) throw bug(`${folder} is a link; it was not followed`);
 }
 
-/** Folder of an active file pool. @throws Refused `unknown-pool` */
-export async function folderOf(libvirt: Libvirt, name: string): Promise<string> {
-  const pool = (await observePools(libvirt)).find((candidate) => candidate.name === name);
-  if (pool && isFilePool(pool)) {
-    await assertNoLink(join(pool.folder, OWN_FOLDER));
-    return pool.folder;
-  }
-  throw refusedImage('unknown-pool', {
-    attempted: `using pool ${name}`,
-    now: pool ? `it is of type ${pool.type}` : 'no active pool has this name (any more)',
-    next: `Start it with \`virsh pool-start ${name}\``,
+/** @throws Retry `pool-away`: it was active when the operation was planned */
+function activePool(pools: readonly Pool[], name: string, attempted: string): FilePool {
+  const pool = pools.find((candidate) => candidate.name === name);
+  if (pool && isFilePool(pool)) return pool;
+  throw retry('pool-away', {
+    attempted,
+    now: pool ? `pool ${name} is of type ${pool.type} now` : `pool ${name} is not active`,
+    next: `Start it with \`virsh pool-start ${name}\`; blockflow goes on by itself`,
   });
 }
 
-/** The target's folder, which must be where it was when the copy was planned. */
+/**
+ * The target's folder, which must be where it was when the copy was planned.
+ * @throws Retry `pool-away`; Bug for another place or a link
+ */
 export async function targetOf(
   libvirt: Libvirt,
   { to }: Pick<ImagePlan, 'to'>,
 ): Promise<string> {
-  const folder = await folderOf(libvirt, to.pool);
-  if ((await identityIn(folder, to)) === null) {
-    throw otherStorage(to.pool, folder, `using pool ${to.pool}`);
-  }
+  const attempted = `using pool ${to.pool}`;
+  const { folder } = activePool(await observePools(libvirt), to.pool, attempted);
+  await assertNoLink(join(folder, OWN_FOLDER));
+  if ((await identityIn(folder, to)) === null) throw otherStorage(to.pool, folder, attempted);
   if (folder !== to.folder) throw bug(`pool ${to.pool} is not at ${to.folder}`);
   return folder;
 }

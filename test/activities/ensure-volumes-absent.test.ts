@@ -37,8 +37,9 @@ async function qemuIo(script: string): Promise<void> {
 
 const libvirt = {
   poolXml: () => {
-    const target = `<target><path>${pool}</path></target>`;
-    return Promise.resolve([`<pool type='dir'><name>images</name>${target}</pool>`]);
+    const xml = (name: string, folder: string) =>
+      `<pool type='dir'><name>${name}</name><target><path>${folder}</path></target></pool>`;
+    return Promise.resolve([xml('images', pool), xml('other', join(root, 'other'))]);
   },
   refreshPool: (name: string) => Promise.resolve(refreshed.push(name)),
 } as unknown as Libvirt;

@@ -23,11 +23,13 @@ let root: string;
 let pool: string;
 let secret: string;
 let effects: string[];
+let isActive: boolean;
 
 beforeEach(async () => {
   root = await realpath(await mkdtemp(join(tmpdir(), 'blockflow-boundary-')));
   pool = join(root, 'pool');
   effects = [];
+  isActive = true;
   for (const folder of ['pool', 'pool/folder', 'outside', 'bin']) await mkdir(join(root, folder));
   secret = join(root, 'outside/secret');
   await writeFile(secret, 'secret'.repeat(1000));
@@ -48,7 +50,8 @@ afterEach(async () => {
 const libvirt = {
   poolXml: () => {
     const target = `<target><path>${pool}</path></target>`;
-    return Promise.resolve([`<pool type='dir'><name>images</name>${target}</pool>`]);
+    const xml = `<pool type='dir'><name>images</name>${target}</pool>`;
+    return Promise.resolve(isActive ? [xml] : []);
   },
   refreshPool: () => Promise.resolve(''),
 } as unknown as Libvirt;
@@ -142,25 +145,31 @@ const planFor = (folder: string, name: string): ImagePlan => ({
   ],
 });
 
+const OWNER = '22222222-2222-4333-8444-555555555555';
+/** What the SPM agent is asked to do with the copies of a plan. */
+const stepsOf = (plan: ImagePlan): [Name, object][] => [
+  ['ensureImageReserved', { jobId: JOB, owner: OWNER, workflow: 'w', plan }],
+  ['ensureImageNamed', { jobId: JOB, plan }],
+  ['ensureReservationAbsent', { jobId: JOB, to: plan.to, targets: 'delete', owners: null }],
+];
+
 describe('The reservation of a copy', () => {
   const names = ['../../outside/x', '..', '/etc/x', 'a/b', 'x\0', ''];
   it.each(names)('is not made under the name %j', async (name) => {
     const before = await outside();
-    for (const activity of ['ensureImageReserved', 'ensureImageNamed'] as const) {
-      const input = { jobId: JOB, plan: planFor(pool, name) };
-      const workflow = activity === 'ensureImageReserved' ? { workflow: 'w' } : {};
-      expect(await run(activity, { ...input, ...workflow })).toMatchObject({ type: 'Bug' });
+    for (const [activity, input] of stepsOf(planFor(pool, name)).slice(0, 2)) {
+      const now: unknown = expect.stringMatching('is not a file name');
+      expect(await run(activity, input)).toMatchObject({ type: 'Bug', details: { now } });
     }
     expect([await outside(), effects]).toEqual([before, []]);
   });
 
   it('is in the folder of its pool, and in no other', async () => {
-    const elsewhere = join(root, 'outside');
     const before = await outside();
-    const job = { jobId: JOB, plan: planFor(elsewhere, 'x') };
-    const reserved = await run('ensureImageReserved', { ...job, workflow: 'w' });
-    expect(reserved).toMatchObject({ type: 'Bug' });
-    expect(await run('ensureImageNamed', job)).toMatchObject({ type: 'Bug' });
+    for (const [activity, input] of stepsOf(planFor(join(root, 'outside'), 'x'))) {
+      const now: unknown = expect.stringMatching('is not at');
+      expect(await run(activity, input)).toMatchObject({ type: 'Bug', details: { now } });
+    }
     expect([await outside(), effects]).toEqual([before, []]);
   });
 
@@ -168,11 +177,27 @@ describe('The reservation of a copy', () => {
     await mkdir(join(pool, '.blockflow'));
     await symlink(join(root, 'outside'), join(pool, '.blockflow', JOB));
     const before = await outside();
-    const job = { jobId: JOB, plan: planFor(pool, 'x') };
-    const gone = { pool: 'images', jobId: JOB, targets: 'delete' };
-    const reserved = await run('ensureImageReserved', { ...job, workflow: 'w' });
-    expect(reserved).toMatchObject({ type: 'Bug' });
-    expect(await run('ensureReservationAbsent', gone)).toMatchObject({ type: 'Bug' });
+    const [reserve, , remove] = stepsOf(planFor(pool, 'x'));
+    for (const [activity, input] of [reserve, remove] as [Name, object][]) {
+      const now: unknown = expect.stringMatching('is a link');
+      expect(await run(activity, input)).toMatchObject({ type: 'Bug', details: { now } });
+    }
     expect([await outside(), effects]).toEqual([before, []]);
+  });
+});
+
+describe('A pool that is not active', () => {
+  it('is waited for by every step, which changes nothing', async () => {
+    isActive = false;
+    const before = [await outside(), await readdir(pool)];
+    const volumes = { jobId: JOB, volumes: [await volume(join(pool, 'a.qcow2'))] };
+    for (const [activity, input] of [
+      ...stepsOf(planFor(pool, 'x')),
+      ...[['ensureVolumesAbsent', volumes], ['ensureVolumesWiped', volumes]],
+    ] as [Name, object][]) {
+      const away = { type: 'Retry', details: { code: 'pool-away' } };
+      expect(await run(activity, input)).toMatchObject(away);
+    }
+    expect([[await outside(), await readdir(pool)], effects]).toEqual([before, []]);
   });
 });

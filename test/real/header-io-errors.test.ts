@@ -7,6 +7,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { execa } from 'execa';
 import type { HostDeps } from '../../activities/host/deps.ts';
 import { observeMergeProof } from '../../activities/host/observe-merge-proof.ts';
+import { childrenOf } from '../../activities/host/volume-users.ts';
 import type { JobInput } from '../../workflows/contract.ts';
 import { failureDetails } from '../../workflows/failures.ts';
 import { armFault } from '../support/faults.ts';
@@ -132,4 +133,19 @@ describe.each([['once', true], ['for ever', false]] as const)('EIO %s', (_, once
     expect(failure?.details.now).toMatch(/could not be flushed.*nothing was deleted/);
     await execa('rm', chain);
   });
+});
+
+it('EIO at the header of a neighbour: nobody can tell what it stands on', async () => {
+  const neighbour = await createImage(join(disk.path, 'neighbour.qcow2'));
+  await disk.forget();
+  const heal = await disk.fail({
+    ...{ on: 'read', sector: await disk.sectorOf(neighbour, 0), once: false },
+  });
+  const files = new Set<string>();
+  const search = { pools: [], volumes: [{ path: neighbour }], family: files };
+  const failure = failureDetails(await childrenOf(files, search).catch((error: unknown) => error));
+  await heal();
+  expect(failure).toMatchObject({ type: 'Hold', details: { code: 'unproven' } });
+  expect(failure?.details.attempted).toContain(neighbour);
+  await execa('rm', [neighbour]);
 });

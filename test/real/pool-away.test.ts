@@ -2,16 +2,20 @@
  * A pool that goes away and comes back: its file system stands still, or libvirt has it inactive.
  * Five seconds; with BLOCKFLOW_ALL_CASES also longer than a minute, and than three at the pivot.
  */
-import { basename, join } from 'node:path';
+import { rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { statusQuery } from '../../workflows/contract.ts';
+import { failureDetails } from '../../workflows/failures.ts';
 import { dailySample, runsAllCases } from '../support/daily-sample.ts';
 import { startDeltaScene } from '../support/delta-scene.ts';
 import { expectMerged, untilCopying, untilPhase } from '../support/merge-proofs.ts';
 import { POOL, startSharedSystem, type Scene } from '../support/merge-scene.ts';
 import { copiers, defineOff, digests, diskOf, removalOf } from '../support/move-scene.ts';
-import { startMove } from '../support/move-scene.ts';
+import { startMove, untilMove } from '../support/move-scene.ts';
 import { mountOwn, type OwnMount } from '../support/own-mount.ts';
+import { createImage } from '../support/shut-off-vm.ts';
 import type { System } from '../support/system.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
@@ -102,6 +106,23 @@ const cases = {
     expect(await digests([join(mount.path, basename(file))])).toEqual(before);
     expect(await copiers(system)).toEqual([]);
   },
+  async 'under the copy of a move, inactive in libvirt'(seconds: number) {
+    const vm = `moved${++count}`;
+    const file = await defineOff(system, vm, { bytes: 24 * MIB });
+    const before = await digests([file]);
+    const limit = { bandwidthBytesPerSecond: 2 * MIB };
+    const move = await startMove(system, { image: diskOf(vm), to: 'far', ...limit });
+    await waitUntil('the copy', async () => (await copiers(system)).length > 0);
+    await system.host.virsh('pool-destroy', 'far');
+    await move.executeUpdate('bandwidth', { args: [0] });
+    await untilMove(move, 'the naming', ({ phase }) => phase === 'naming');
+    await sleep(seconds * 1000);
+    await system.host.virsh('pool-start', 'far');
+    const result = await move.result();
+    expect(result).toMatchObject({ outcome: 'moved', verified: true });
+    await removalOf(system, result);
+    expect(await digests([join(mount.path, basename(file))])).toEqual(before);
+  },
   async 'before a merge deletes, inactive in libvirt'(seconds: number) {
     const here = await farBase(MIB);
     const request = { vm: here.guest.name, disk: 'vda', waitForDecision: true };
@@ -124,5 +145,29 @@ const all = Object.entries(cases).flatMap(([when, run]) =>
 );
 
 describe('A pool that goes away', () => {
+  it('hides no child of a volume that a merge would delete', async () => {
+    const here = await farBase(MIB);
+    const { guest, chain } = here;
+    const top = chain[1] as string;
+    const request = { vm: guest.name, disk: 'vda', waitForDecision: true };
+    const merge = await system.merge(request);
+    await untilPhase(merge, 'waiting for a decision');
+    const child = await createImage(join(dirname(top), `over-${guest.name}`), { below: top });
+    await system.host.virsh('pool-destroy', POOL);
+    await merge.executeUpdate('decide', { args: ['pivot'] });
+    await waitUntil('the end of the proof', async () => {
+      const { status } = await merge.describe();
+      return status.name !== 'RUNNING' || (await merge.query(statusQuery)).phase === 'deleting';
+    });
+    await system.host.virsh('pool-start', POOL);
+    const failed: unknown = await merge.result().catch((error: unknown) => error);
+    expect(failureDetails(failed)).toMatchObject({
+      ...{ type: 'Refused', details: { code: 'shared-base' } },
+    });
+    expect(await here.files()).toContain(basename(top));
+    await rm(child);
+    await expectMerged(here, await system.merge({ vm: guest.name, disk: 'vda' }));
+  });
+
   it.each(dailySample(all, 2))('for $seconds s, $when', ({ run, seconds }) => run(seconds));
 });

@@ -184,6 +184,14 @@ export const seededBugs: readonly SeededBug[] = [
     only: 'in a cold merge',
   },
   {
+    name: 'other children are looked for in active pools only',
+    file: 'activities/host/volume-users.ts',
+    from: ', ...own])',
+    to: '])',
+    caughtBy: 'test/real/pool-away.test.ts',
+    only: 'hides no child',
+  },
+  {
     name: 'the pool of that name on another host is taken for this one',
     file: 'activities/adapters/pool-identity.ts',
     from: 'return facts && id === pool',
