@@ -2,6 +2,7 @@
  * Reads what blockflow needs from a libvirt domain's XML. Nothing past this file sees raw XML of a
  * domain.
  */
+import { join } from 'node:path';
 import { jobRecord, type JobRecord } from '../../workflows/schemas.ts';
 import { unexpected } from './reply.ts';
 import { createXmlBuilder, createXmlReader } from './xml.ts';
@@ -188,19 +189,32 @@ export function buildRecord(record: JobRecord): string {
   return String(element);
 }
 
-/** Every local file or device that a domain or snapshot document names as a disk source. */
-export function sourcesNamed(xml: string): string[] {
+/** Where `type='volume'` looks for its volume: only an active pool has a folder. */
+type PoolFolders = readonly { name: string; folder: string | null }[];
+
+/**
+ * Every local file or device that a domain names as a disk source.
+ * @param own the target of a disk that is left out
+ */
+export function sourcesNamed(xml: string, pools: PoolFolders, own?: string): string[] {
   const paths: string[] = [];
   const visit = (value: unknown): void => {
     if (Array.isArray(value)) return value.forEach(visit);
     const element = node(value);
     if (!element) return;
+    if (own !== undefined && node(element['target'])?.['@dev'] === own) return;
     for (const source of [element['source']].flat().map(node)) {
-      const path = source?.['@file'] ?? source?.['@dev'];
+      const path = source?.['@file'] ?? source?.['@dev'] ?? volumeOf(source, pools);
       if (path) paths.push(path);
     }
     Object.values(element).forEach(visit);
   };
   visit(read(xml, 'domain'));
   return paths;
+}
+
+function volumeOf(source: Node | null, pools: PoolFolders): string | null {
+  const { '@pool': pool, '@volume': volume } = source ?? {};
+  const folder = pools.find(({ name }) => name === pool)?.folder;
+  return folder && volume ? join(folder, volume) : null;
 }

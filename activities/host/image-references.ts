@@ -3,7 +3,7 @@
  * identity, not by name.
  */
 import type { VolumeUse } from '../../workflows/move-contract.ts';
-import { parseDomain, sourcesNamed } from '../adapters/domain-xml.ts';
+import { sourcesNamed } from '../adapters/domain-xml.ts';
 import type { Pool } from '../adapters/pools.ts';
 import { parseSnapshot, sourcesOf } from '../adapters/snapshot-xml.ts';
 import type { HostDeps } from './deps.ts';
@@ -24,7 +24,7 @@ export async function observeReferences(deps: HostDeps, question: Question): Pro
   const { volumes, pools, owner } = question;
   const files = new Set(volumes.map((volume) => volume.identity));
   const [domains, snapshots, children] = await Promise.all([
-    domainReferences(deps, files, owner),
+    domainReferences(deps, files, question),
     snapshotReferences(deps, files, owner),
     childrenOf(files, { pools, volumes, family: files }),
   ]);
@@ -35,11 +35,11 @@ export async function observeReferences(deps: HostDeps, question: Question): Pro
 async function domainReferences(
   deps: HostDeps,
   files: Identities,
-  owner: Question['owner'],
+  { owner, pools }: Question,
 ): Promise<VolumeUse[]> {
   const references: VolumeUse[] = [];
   for (const { uuid, name, xml } of await deps.libvirt.allDomainXml()) {
-    const named = uuid === owner?.uuid ? otherDisks(xml, owner.disk) : sourcesNamed(xml);
+    const named = sourcesNamed(xml, pools, uuid === owner?.uuid ? owner.disk : undefined);
     for (const source of new Set(named)) {
       const path = await firstIn(files, source);
       if (path !== null) references.push({ kind: 'domain', path, by: `VM ${name}` });
@@ -47,11 +47,6 @@ async function domainReferences(
   }
   return references;
 }
-
-const otherDisks = (xml: string, own: string) =>
-  parseDomain(xml)
-    .disks.filter((disk) => disk.target !== own)
-    .flatMap((disk) => disk.chain.map((volume) => volume.path));
 
 async function snapshotReferences(
   deps: HostDeps,

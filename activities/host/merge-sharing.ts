@@ -51,7 +51,7 @@ async function assertNoOtherUser(
 ): Promise<void> {
   for (const { uuid, name, xml } of await deps.libvirt.allDomainXml()) {
     const mine = uuid === chain.vm.uuid;
-    const named = mine ? otherDisks(chain) : sourcesNamed(xml);
+    const named = sourcesNamed(xml, chain.pools, mine ? chain.disk : undefined);
     const uses = await Promise.all(named.map((source) => firstIn(touched, source)));
     const path = uses.find((use) => use !== null);
     if (path === undefined) continue;
@@ -61,13 +61,6 @@ async function assertNoOtherUser(
       next: `See \`virsh domblklist ${name}\`; detach it there first`,
     });
   }
-}
-
-function otherDisks(chain: Chain): string[] {
-  const disks = [...(chain.live?.disks ?? []), ...(chain.persistentDomain?.disks ?? [])];
-  return disks
-    .filter((disk) => disk.target !== chain.disk)
-    .flatMap((disk) => disk.chain.map((volume) => volume.path));
 }
 
 const attempt = ({ vm, disk }: Request) => `planning a merge of ${vm}/${disk}`;

@@ -50,7 +50,11 @@ const parsers: Parser[] = [
     texts: ['live', 'ready', 'inactive'].map((state) => reply(`domain-${state}.xml`)),
     read: parseDomain,
   },
-  { what: 'the sources of a domain', texts: [reply('domain-live.xml')], read: sourcesNamed },
+  {
+    what: 'the sources of a domain',
+    texts: [reply('domain-live.xml')],
+    read: (xml) => sourcesNamed(xml, []),
+  },
   {
     what: 'the element of a disk',
     texts: [reply('domain-inactive.xml')],

@@ -1,5 +1,5 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
 import { OWN_FOLDER } from '../../activities/adapters/pools.ts';
@@ -63,6 +63,16 @@ describe('a merge refused for what else uses the volumes', () => {
     await defineShutOff(system.host, 'used', diskXml(top));
     await defineShutOff(system.host, 'user', diskXml(base));
     expect(await refuse('used', 'volume-in-use')).toContain('VM user');
+  });
+
+  it('refuses with volume-in-use when a VM names base as a volume of its pool', async () => {
+    const [base, top] = await createChain('volume');
+    await defineShutOff(system.host, 'volume', diskXml(top));
+    const named = diskXml(base)
+      .replace("type='file'", "type='volume'")
+      .replace(/<source [^>]*>/, `<source pool='${POOL}' volume='${basename(base)}'/>`);
+    await defineShutOff(system.host, 'by-volume', named);
+    expect(await refuse('volume', 'volume-in-use')).toContain('VM by-volume');
   });
 
   it('refuses with volume-in-use when a VM has a layer over base in no pool', async () => {

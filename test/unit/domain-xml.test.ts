@@ -117,6 +117,17 @@ describe('a disk in the XML of a domain', () => {
   it('names every source in it, below and beside the active layer', () => {
     const xml = `<domain><devices><disk><source file='/a'/>${below}<mirror><source dev='/dev/m'/>
       </mirror></disk></devices></domain>`;
-    expect(sourcesNamed(xml).sort()).toEqual(['/a', '/b & c', '/dev/m']);
+    expect(sourcesNamed(xml, []).sort()).toEqual(['/a', '/b & c', '/dev/m']);
+  });
+
+  it('names volumes by their active pool, and not those of the disk that is left out', () => {
+    const disk = (target: string, source: string) =>
+      `<disk type='volume'><source ${source}/><target dev='${target}'/></disk>`;
+    const volume = (name: string, pool = 'images') => `pool='${pool}' volume='${name}'`;
+    const xml = `<domain><devices>${disk('vda', volume('a'))}${disk('vdb', volume('b c'))}
+      ${disk('vdc', volume('d', 'stopped'))}</devices></domain>`;
+    const pools = [{ name: 'images', folder: '/pool' }, { name: 'logical', folder: null }];
+    expect(sourcesNamed(xml, pools)).toEqual(['/pool/a', '/pool/b c']);
+    expect(sourcesNamed(xml, pools, 'vda')).toEqual(['/pool/b c']);
   });
 });
