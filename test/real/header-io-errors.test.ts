@@ -17,7 +17,7 @@ import { contents, copiers, startMove, startMoveSystem } from '../support/move-s
 import { undoOf } from '../support/move-scene.ts';
 import { poolFiles } from '../support/pool-files.ts';
 import { backingName } from '../support/relative-chain.ts';
-import { createImage, defineShutOff, diskXml } from '../support/shut-off-vm.ts';
+import { createImage, defineChain } from '../support/shut-off-vm.ts';
 import { untilAttempt } from '../support/strike.ts';
 import type { System } from '../support/system.ts';
 
@@ -34,20 +34,10 @@ afterAll(async () => {
   await disk?.close();
 });
 
-/** A VM that is off, whose vdb is a chain of so many layers in this folder, the base first. */
-async function defineChain(folder: string, layers: number) {
+async function startChain(folder: string, layers: number) {
   const vm = `header${++count}`;
-  const chain: string[] = [];
-  for (let layer = 0; layer < layers; layer++) {
-    const below = chain.at(-1);
-    const path = await createImage(join(folder, `${vm}-${layer}.qcow2`), below ? { below } : {});
-    await execa('qemu-io', ['-f', 'qcow2', '-c', `write -P ${layer + 1} ${layer}M 1M`, path]);
-    chain.push(path);
-  }
-  await defineShutOff(system.host, vm, diskXml(chain.at(-1) ?? ''));
-  await execa('sync', chain);
-  const image = { kind: 'disk', vm, disk: 'vdb' } as const;
-  return { vm, chain, image, before: await contents(chain) };
+  const found = await defineChain(system.host, vm, folder, layers);
+  return { vm, ...found, before: await contents(found.chain) };
 }
 
 /** From now on the header of this image cannot be written. */
@@ -64,7 +54,7 @@ async function breakAt(agent: 'host' | 'spm', fail: () => Promise<() => Promise<
 
 describe.each([['once', true], ['for ever', false]] as const)('EIO %s', (_, once) => {
   it("at a copy's header: given up, the source is untouched", async () => {
-    const { vm, chain, image, before } = await defineChain(join(system.host.pools, POOL), 2);
+    const { vm, chain, image, before } = await startChain(join(system.host.pools, POOL), 2);
     armFault(system.trace, { effect: 'qemu-img.rebase', action: 'stop-before' });
     const move = await startMove(system, { image });
     const header = async () => failHeader(await disk.find(`${vm}-1.qcow2.ready`), once);
@@ -84,7 +74,7 @@ describe.each([['once', true], ['for ever', false]] as const)('EIO %s', (_, once
   });
 
   it("at an overlay's header in a cold merge: done again before anything is deleted", async () => {
-    const { vm, chain, before } = await defineChain(disk.path, 3);
+    const { vm, chain, before } = await startChain(disk.path, 3);
     const [base = '', middle = '', top = ''] = chain;
     armFault(system.trace, { effect: 'qemu-img.rebase', action: 'stop-before' });
     const merge = await system.merge({ vm, disk: 'vdb', top: middle });
@@ -103,7 +93,7 @@ describe.each([['once', true], ['for ever', false]] as const)('EIO %s', (_, once
   });
 
   it('at the names of the copies: flushed again before the switch', async () => {
-    const { vm, image, before } = await defineChain(join(system.host.pools, POOL), 2);
+    const { vm, image, before } = await startChain(join(system.host.pools, POOL), 2);
     armFault(system.trace, { effect: 'storage.name-volume', action: 'stop-before' });
     const move = await startMove(system, { image });
     const heal = await breakAt('spm', () => disk.fail({ on: 'flush', once }));
@@ -120,7 +110,7 @@ describe.each([['once', true], ['for ever', false]] as const)('EIO %s', (_, once
   });
 
   it('at what is left of a merge: nothing is deleted, a person has to look', async () => {
-    const { vm, chain } = await defineChain(disk.path, 2);
+    const { vm, chain } = await startChain(disk.path, 2);
     const [base = '', overlay = ''] = chain;
     const heal = await failHeader(overlay, once);
     await execa('dd', ['if=/dev/urandom', `of=${overlay}`, 'bs=4k', 'count=1', 'conv=notrunc']);

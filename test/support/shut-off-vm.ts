@@ -38,6 +38,23 @@ export async function defineShutOff(host: PrivateHost, name: string, disk: strin
   await host.virsh('define', file);
 }
 
+/**
+ * Defines a VM whose vdb is a chain of so many layers in this folder, the base first: each with a
+ * MiB of its own. They are on the disk.
+ */
+export async function defineChain(host: PrivateHost, vm: string, folder: string, layers: number) {
+  const chain: string[] = [];
+  for (let layer = 0; layer < layers; layer++) {
+    const below = chain.at(-1);
+    const path = await createImage(join(folder, `${vm}-${layer}.qcow2`), below ? { below } : {});
+    await execa('qemu-io', ['-f', 'qcow2', '-c', `write -P ${layer + 1} ${layer}M 1M`, path]);
+    chain.push(path);
+  }
+  await defineShutOff(host, vm, diskXml(chain.at(-1) ?? ''));
+  await execa('sync', chain);
+  return { chain, image: { kind: 'disk', vm, disk: 'vdb' } as const };
+}
+
 /** Redefines a VM with its persistent XML changed. */
 export async function redefine(
   host: PrivateHost,
