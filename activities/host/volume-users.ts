@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { hold } from '../../workflows/failures.ts';
 import { listFolder, observeFile } from '../adapters/files.ts';
 import type { Pool } from '../adapters/pools.ts';
-import { backingOf } from '../adapters/qcow2-header.ts';
+import { namesIn } from '../adapters/qcow2-header.ts';
 
 /** `device:inode` of each. */
 export type Identities = ReadonlySet<string>;
@@ -24,9 +24,12 @@ export async function isOneOf(files: Identities, path: string): Promise<boolean>
  */
 export async function firstIn(files: Identities, source: string): Promise<string | null> {
   const seen = new Set<string>();
-  for (let path: string | null = source; path && !seen.has(path); path = await below(path)) {
+  for (let path: string | null = source; path && !seen.has(path); ) {
     if (await isOneOf(files, path)) return path;
     seen.add(path);
+    const { backing, dataFile } = await below(path);
+    if (dataFile !== null && (await isOneOf(files, dataFile))) return dataFile;
+    path = backing;
   }
   return null;
 }
@@ -53,15 +56,17 @@ export async function childrenOf(
   for (const folder of new Set([...pools.flatMap((pool) => pool.folder ?? []), ...own])) {
     for (const name of await listFolder(folder)) {
       const child = join(folder, name);
-      const path = await below(child);
-      if (path === null || !(await isOneOf(files, path))) continue;
-      if (!(await isOneOf(family, child))) children.push({ child, path });
+      const { backing, dataFile } = await below(child);
+      for (const path of [backing, dataFile]) {
+        if (path === null || !(await isOneOf(files, path))) continue;
+        if (!(await isOneOf(family, child))) children.push({ child, path });
+      }
     }
   }
   return children;
 }
 
-const below = (path: string) => backingOf(path).catch(cannotTell(path));
+const below = (path: string) => namesIn(path).catch(cannotTell(path));
 
 const cannotTell = (path: string) => (error: Error) => {
   throw hold('unproven', {

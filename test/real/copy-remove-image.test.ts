@@ -2,6 +2,7 @@ import { execa } from 'execa';
 import { open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { isUnlocked } from '../../activities/adapters/qemu-img.ts';
 import { failureDetails } from '../../workflows/failures.ts';
 import { SMALL } from '../support/merge-checks.ts';
 import { POOL } from '../support/merge-scene.ts';
@@ -11,6 +12,7 @@ import { startMoveSystem, startOffScene, startRemoval, VAULT } from '../support/
 import { poolFiles } from '../support/pool-files.ts';
 import { backingName } from '../support/relative-chain.ts';
 import type { System } from '../support/system.ts';
+import { waitUntil } from '../support/wait-until.ts';
 
 let system: System;
 beforeAll(async () => {
@@ -20,10 +22,10 @@ afterAll(() => system.close());
 
 const images = () => join(system.host.pools, POOL);
 const create = (...args: string[]) => execa('qemu-img', ['create', '-q', '-f', 'qcow2', ...args]);
-const remove = async (volume: string, wipe = false) =>
-  startRemoval(system, { pool: POOL, volume, format: 'qcow2', wipe });
-async function refusal(volume: string): Promise<string | undefined> {
-  const error = await (await remove(volume)).result().then(
+const remove = async (volume: string, wipe = false, format: 'qcow2' | 'raw' = 'qcow2') =>
+  startRemoval(system, { pool: POOL, volume, format, wipe });
+async function refusal(volume: string, format?: 'raw'): Promise<string | undefined> {
+  const error = await (await remove(volume, false, format)).result().then(
     () => undefined,
     (e: unknown) => e,
   );
@@ -73,11 +75,12 @@ describe('RemoveImage', () => {
     await create(base, '1M');
     await create('-F', 'qcow2', '-b', base, join(images(), 'over.qcow2'));
     expect(await refusal('base.qcow2')).toBe('shared-base');
-    const reader = execa('qemu-io', ['-r', '-f', 'qcow2', join(images(), 'over.qcow2')], {
-      stdin: 'pipe',
-      reject: false,
-    });
-    await new Promise((done) => setTimeout(done, 2000));
+    const data = `data_file=${join(images(), 'data.raw')}`;
+    await create('-o', data, join(images(), 'outside.qcow2'), '1M');
+    expect(await refusal('data.raw', 'raw')).toBe('shared-base');
+    const over = join(images(), 'over.qcow2');
+    const reader = execa('qemu-io', ['-r', '-f', 'qcow2', over], { stdin: 'pipe', reject: false });
+    await waitUntil('qemu-io to open it', async () => !(await isUnlocked(over)));
     expect(await refusal('over.qcow2')).toBe('volume-in-use');
     reader.kill();
     await reader;

@@ -2,7 +2,8 @@ import { mkdtemp, open, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { backingOf, localFile } from '../../activities/adapters/qcow2-header.ts';
+import { execa } from 'execa';
+import { backingOf, localFile, namesIn } from '../../activities/adapters/qcow2-header.ts';
 
 let folder: string;
 beforeAll(async () => {
@@ -44,6 +45,19 @@ describe('the backing file of a qcow2 header', () => {
     const half = await header('/b');
     await truncate(half, 19);
     expect(await backingOf(half)).toBeNull();
+  });
+
+  it('stands beside the external data file', async () => {
+    const [image, data] = [join(folder, 'outside.qcow2'), join(folder, 'data.raw')];
+    const over = ['-b', join(folder, 'base.raw'), '-F', 'raw', '-u'];
+    const create = (...more: string[]) =>
+      execa('qemu-img', ['create', '-q', '-f', 'qcow2', ...more, image, '1M']);
+    await create('-o', `data_file=${data}`);
+    expect(await namesIn(image)).toEqual({ backing: null, dataFile: data });
+    await create('-o', `data_file=${data}`, ...over);
+    expect(await namesIn(image)).toEqual({ backing: join(folder, 'base.raw'), dataFile: data });
+    await create(...over);
+    expect(await namesIn(image)).toMatchObject({ dataFile: null });
   });
 
   it('is what can be read of a name that the end of the file cuts off', async () => {
