@@ -1,6 +1,6 @@
 /** libvirt storage pools, as blockflow's storage domains. */
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { canonical } from './files.ts';
 import { parseReply, unexpected } from './reply.ts';
@@ -66,3 +66,8 @@ export function poolOf(pools: readonly Pool[], canonicalPath: string): Pool | nu
   const folder = canonicalPath.slice(0, canonicalPath.lastIndexOf('/')) || '/';
   return pools.find((p) => p.folder === folder) ?? null;
 }
+
+/** What to do about a volume at `path` that no active pool holds. */
+export const poolNeeded = (path: string) =>
+  'Start its pool (`virsh pool-list --all` shows it, `virsh pool-start` starts it), or make one: ' +
+  `\`virsh pool-create-as NAME dir --target ${dirname(path)}\``;

@@ -2,7 +2,7 @@
  * What must hold before a merge may start. Each guard either returns or refuses with the reason and
  * a next step.
  */
-import { filePoolTypes, poolOf } from '../adapters/pools.ts';
+import { filePoolTypes, poolNeeded, poolOf } from '../adapters/pools.ts';
 import { hold, refused } from '../../workflows/failures.ts';
 import type { LiveMergeInput, Volume } from '../../workflows/schemas.ts';
 import type { Selection } from './merge-selection.ts';
@@ -46,11 +46,10 @@ export function assertInPools(
   for (const { path } of volumes) {
     const pool = poolOf(chain.pools, path);
     if (!pool) {
-      const folder = path.slice(0, path.lastIndexOf('/')) || '/';
       throw refused('outside-pools', {
         attempted: attempt(input),
         now: `${path} lies in no active storage pool of ${chain.host}`,
-        next: `Make a pool of its folder: \`virsh pool-create-as NAME dir --target ${folder}\``,
+        next: poolNeeded(path),
       });
     }
     if (!filePoolTypes.includes(pool.type)) {

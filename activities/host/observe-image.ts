@@ -1,11 +1,12 @@
 /** An image, of a VM or of none, as one list of volumes with all that a copy of it has to know. */
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import type { ImageRef } from '../../workflows/image-schemas.ts';
 import { refusedImage } from '../../workflows/image-failures.ts';
 import { imageId } from '../../workflows/move-contract.ts';
 import type { Volume } from '../../workflows/schemas.ts';
 import { observeFile, type FileFacts } from '../adapters/files.ts';
-import { filePoolTypes, isFilePool, observePools, poolOf } from '../adapters/pools.ts';
+import { filePoolTypes, isFilePool, observePools } from '../adapters/pools.ts';
+import { poolNeeded, poolOf } from '../adapters/pools.ts';
 import type { FilePool, Pool } from '../adapters/pools.ts';
 import type { ImageHeader } from '../adapters/qemu-img.ts';
 import type { HostDeps } from './deps.ts';
@@ -91,7 +92,7 @@ function filePoolOf(ref: ImageRef, pools: readonly Pool[], path: string): Pool {
   throw refusedImage('outside-pools', {
     attempted: `reading the image ${imageId(ref)}`,
     now: `${path} lies in no active storage pool`,
-    next: `Make a pool of its folder: \`virsh pool-create-as NAME dir --target ${dirname(path)}\``,
+    next: poolNeeded(path),
   });
 }
 
