@@ -58,6 +58,22 @@ async function comeBack(): Promise<void> {
 /** A running guest whose base is in pool `far`. */
 const farBase = async (bytes: number): Promise<Scene> =>
   (scene = await startDeltaScene(system, { vm: `far${++count}`, bytes, baseFolder: mount.path }));
+/** A move to pool `far` that copies. */
+async function startFarMove() {
+  const vm = `moved${++count}`;
+  const file = await defineOff(system, vm, { bytes: 24 * MIB });
+  const before = await digests([file]);
+  const limit = { bandwidthBytesPerSecond: 2 * MIB };
+  const move = await startMove(system, { image: diskOf(vm), to: 'far', ...limit });
+  await waitUntil('the copy', async () => (await copiers(system)).length > 0);
+  const expectMoved = async () => {
+    const result = await move.result();
+    expect(result).toMatchObject({ outcome: 'moved', verified: true });
+    await removalOf(system, result);
+    expect(await digests([join(mount.path, basename(file))])).toEqual(before);
+  };
+  return { move, expectMoved };
+}
 const isRunning = async ({ guest }: Scene) =>
   expect((await system.host.virsh('domstate', guest.name)).trim()).toBe('running');
 const copied = async (vm: string) => {
@@ -92,36 +108,20 @@ const cases = {
     await expectMerged(here, merge);
   },
   async 'under the copy of a move'(seconds: number) {
-    const vm = `moved${++count}`;
-    const file = await defineOff(system, vm, { bytes: 24 * MIB });
-    const before = await digests([file]);
-    const limit = { bandwidthBytesPerSecond: 2 * MIB };
-    const move = await startMove(system, { image: diskOf(vm), to: 'far', ...limit });
-    await waitUntil('the copy', async () => (await copiers(system)).length > 0);
+    const { move, expectMoved } = await startFarMove();
     await away(seconds);
     await move.executeUpdate('bandwidth', { args: [0] });
-    const result = await move.result();
-    expect(result).toMatchObject({ outcome: 'moved', verified: true });
-    await removalOf(system, result);
-    expect(await digests([join(mount.path, basename(file))])).toEqual(before);
+    await expectMoved();
     expect(await copiers(system)).toEqual([]);
   },
   async 'under the copy of a move, inactive in libvirt'(seconds: number) {
-    const vm = `moved${++count}`;
-    const file = await defineOff(system, vm, { bytes: 24 * MIB });
-    const before = await digests([file]);
-    const limit = { bandwidthBytesPerSecond: 2 * MIB };
-    const move = await startMove(system, { image: diskOf(vm), to: 'far', ...limit });
-    await waitUntil('the copy', async () => (await copiers(system)).length > 0);
+    const { move, expectMoved } = await startFarMove();
     await system.host.virsh('pool-destroy', 'far');
     await move.executeUpdate('bandwidth', { args: [0] });
     await untilMove(move, 'the naming', ({ phase }) => phase === 'naming');
     await sleep(seconds * 1000);
     await system.host.virsh('pool-start', 'far');
-    const result = await move.result();
-    expect(result).toMatchObject({ outcome: 'moved', verified: true });
-    await removalOf(system, result);
-    expect(await digests([join(mount.path, basename(file))])).toEqual(before);
+    await expectMoved();
   },
   async 'before a merge deletes, inactive in libvirt'(seconds: number) {
     const here = await farBase(MIB);
