@@ -51,7 +51,10 @@ export const imageHostSchemas = {
   },
   ensureRecordSwitched: {
     input: job,
-    result: z.union([outcome('switched'), outcome('not-switched').extend({ reason })]),
+    result: z.union([
+      outcome('switched'),
+      z.strictObject({ outcome: z.enum(['not-switched', 'pool-away']), reason }),
+    ]),
   },
   awaitPool: {
     input: z.strictObject({

@@ -103,7 +103,7 @@ export interface ImageHostActivities {
   ensureCopyBandwidth(input: { jobId: string; bandwidthBytesPerSecond: number }): Promise<boolean>;
   ensureRecordSwitched(
     job: ImageJob,
-  ): Promise<{ outcome: 'switched' } | { outcome: 'not-switched'; reason: string }>;
+  ): Promise<{ outcome: 'switched' } | { outcome: 'not-switched' | 'pool-away'; reason: string }>;
   /** Until the target pool holds the reservation again, or one sees that it does not. */
   awaitPool(input: AwaitedPool): Promise<void>;
   ensureImageReleased(input: { jobId: string }): Promise<void>;

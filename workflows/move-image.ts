@@ -39,6 +39,7 @@ import type { ImagePlan, MoveImageInput, TransferResult } from './image-schemas.
 import { moveWords } from './image-words.ts';
 import type { ImageJob } from './move-contract.ts';
 import { passPointOfNoReturn, returnBeforePoint } from './operation.ts';
+import { untilBack } from './pool-waiting.ts';
 import { moveRequest } from './request-check.ts';
 import { beginAgain, removeReservation, undoOnFailure } from './unwanted-copies.ts';
 
@@ -73,16 +74,21 @@ async function move(op: ImageOperation, input: MoveImageInput): Promise<Transfer
 
 /** 6: @returns why it did not happen; null when it did */
 async function switchRecord(op: ImageOperation, plan: ImagePlan): Promise<string | null> {
-  op.enter('switching');
-  await undoOnFailure(op, plan, () => Promise.resolve(passPointOfNoReturn(op)));
   const job: ImageJob = { plan, jobId: op.jobId };
   const summary = `switch the record of ${op.id} to pool ${plan.to.pool}`;
-  const done = await forwardOnly(() =>
-    op.host('ensureRecordSwitched', job, summary).catch((error: unknown) => keepBoth(op, error)),
-  );
-  if (done.outcome === 'switched') return null;
-  returnBeforePoint(op, done.reason);
-  return done.reason;
+  for (;;) {
+    op.enter('switching', { note: null });
+    await undoOnFailure(op, plan, () => Promise.resolve(passPointOfNoReturn(op)));
+    const done = await forwardOnly(() =>
+      op.host('ensureRecordSwitched', job, summary).catch((error: unknown) => keepBoth(op, error)),
+    );
+    if (done.outcome === 'switched') return null;
+    const { outcome, reason } = done;
+    returnBeforePoint(op, reason);
+    if (outcome === 'not-switched') return reason;
+    const pool = { to: plan.to, jobId: op.jobId, until: 'reserved' as const };
+    await undoOnFailure(op, plan, () => untilBack(op, pool, reason));
+  }
 }
 
 /** Something may stand on the copies by now, so nothing is deleted: a person has to look. */

@@ -17,10 +17,14 @@ export async function withTargetPool<T>(
     } catch (error) {
       const details = failureDetails(error)?.details;
       if (details?.code !== 'pool-away') throw error;
-      op.enter('waiting for the pool', { note: `${details.now}. ${details.next}` });
+      await untilBack(op, { to, jobId, until }, `${details.now}. ${details.next}`);
     }
-    const words = `wait for the file system of pool ${to.pool}`;
-    await op.host('awaitPool', { to, jobId, until }, words);
     op.enter(phase, { note: null });
   }
+}
+
+/** @param note what is away, and what to do about it */
+export async function untilBack(op: ImageOperation, pool: AwaitedPool, note: string) {
+  op.enter('waiting for the pool', { note });
+  await op.host('awaitPool', pool, `wait for the file system of pool ${pool.to.pool}`);
 }

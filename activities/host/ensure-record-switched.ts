@@ -12,6 +12,7 @@ import { parseDomain } from '../adapters/domain-xml.ts';
 import { canonical, observeFile } from '../adapters/files.ts';
 import { stagedFile } from '../adapters/image-files.ts';
 import { syncRecords } from '../adapters/libvirt-folders.ts';
+import { isReserved } from '../pool-presence.ts';
 import { withFormat } from '../adapters/snapshot-format.ts';
 import { parseSnapshot, renameSources, sourcesOf } from '../adapters/snapshot-xml.ts';
 import type { HostDeps } from './deps.ts';
@@ -32,7 +33,7 @@ export async function ensureRecordSwitched(deps: HostDeps, job: ImageJob): Promi
   if (before === 'elsewhere') throw elsewhere(job.plan, vm);
   if (before === 'source') {
     const obstacle = await obstacleTo(deps, job, vm);
-    if (obstacle !== null) return { outcome: 'not-switched', reason: obstacle };
+    if (obstacle !== null) return obstacle;
     await switchXml(deps, job.plan, vm);
   }
   // libvirt does not flush its folder: without this a power cut could bring the source's name back.
@@ -63,15 +64,22 @@ async function whereRecordIs(
   return path === top.path ? 'source' : 'elsewhere';
 }
 
-/** The last look before: still off, still held, still what was copied. */
-async function obstacleTo(deps: HostDeps, job: ImageJob, vm: Vm): Promise<string | null> {
+/** The last look before: still off, still held, still what was copied, in a pool that is there. */
+async function obstacleTo(deps: HostDeps, job: ImageJob, vm: Vm): Promise<Outcome | null> {
+  const { to } = job.plan;
   const held = await ensureImageHeld(deps, job);
-  if (held.outcome !== 'held') return held.reason;
+  if (held.outcome !== 'held') return notSwitched(held.reason);
   const gone = await goneCopy(job);
-  if (gone !== null) return `${gone} is not the copy that was made (any more)`;
+  if (gone !== null && !(await isReserved(to, job.jobId))) {
+    const reason = `${to.folder} does not hold the copies. Mount pool ${to.pool} again`;
+    return { outcome: 'pool-away', reason };
+  }
+  if (gone !== null) return notSwitched(`${gone} is not the copy that was made (any more)`);
   const { state } = await deps.libvirt.domainInfo(vm.uuid);
-  return state === 'off' ? null : `VM ${vm.name} is ${state}`;
+  return state === 'off' ? null : notSwitched(`VM ${vm.name} is ${state}`);
 }
+
+const notSwitched = (reason: string): Outcome => ({ outcome: 'not-switched', reason });
 
 /** Whoever may delete files may have done so: what the record will name is looked at once more. */
 async function goneCopy({ plan, jobId }: ImageJob): Promise<string | null> {

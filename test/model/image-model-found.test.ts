@@ -20,7 +20,14 @@ const NAMED = 11;
 /** The healing ends with a move to the other pool, and a merge. */
 const HEALED = ['moved', 'removed', 'merged'];
 
-const found: { title: string; actions: ImageAction[]; ends: string[] }[] = [
+interface Found {
+  title: string;
+  actions: ImageAction[];
+  ends: string[];
+  /** How many volumes are copied before the first switch. */
+  copies?: number;
+}
+const found: Found[] = [
   {
     title: 'a copy is not removed by hand between its name and the switch to it',
     actions: [
@@ -174,9 +181,38 @@ const found: { title: string; actions: ImageAction[]; ends: string[] }[] = [
     ],
     ends: ['moved', 'removed', ...HEALED],
   },
+  {
+    title: 'the target pool goes away before the switch, which waits for it',
+    actions: [
+      steps(NAMED),
+      { do: 'pool away', pool: 'vault' },
+      steps(2),
+      { do: 'pool back' },
+      steps(4),
+    ],
+    ends: ['moved', 'removed', ...HEALED],
+    copies: 2,
+  },
+  {
+    title: 'the target pool goes away before the switch, and the move is cancelled',
+    actions: [
+      steps(NAMED),
+      { do: 'pool away', pool: 'vault' },
+      steps(2),
+      cancel,
+      steps(2),
+      { do: 'pool back' },
+      steps(4, 'undo'),
+    ],
+    ends: ['cancelled', 'removed', ...HEALED],
+  },
 ];
 
-it.each(found)('$title', async ({ actions, ends }) => {
+it.each(found)('$title', async ({ actions, ends, copies }) => {
   const world = await play(bench, actions);
   expect(world.ends).toEqual(ends);
+  if (copies === undefined) return;
+  const { effects } = world.vm;
+  const before = effects.slice(0, effects.indexOf('switch'));
+  expect(before.filter((effect) => effect === 'copy')).toHaveLength(copies);
 });

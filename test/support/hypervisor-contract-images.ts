@@ -118,4 +118,19 @@ export const moving: readonly Case[] = [
       await release(h, move);
     },
   },
+  {
+    title: 'a record is not switched to copies whose pool went away',
+    async check(h) {
+      await h.shutDown();
+      const move = await planMove(h);
+      await untilNamed(h, move);
+      await h.takeAway(true);
+      const away = await h.ask('ensureRecordSwitched', move);
+      expect(away).toMatchObject({ outcome: 'pool-away' });
+      await expectOnSource(h);
+      await h.takeAway(false);
+      await switchTo(h, move);
+      await release(h, move);
+    },
+  },
 ];

@@ -133,6 +133,9 @@ function switched(
   if (active !== targetOf(plan)) {
     if (active !== plan.volumes.at(-1)?.path) throw elsewhere(active);
     const held = ensureHeld(vm, job);
+    if (held.outcome === 'held' && vm.images.isAway(targetOf(plan))) {
+      return { outcome: 'pool-away', reason: `pool ${plan.to.pool} is away` };
+    }
     const isOff = vm.state === 'off';
     const gone = isOff ? goneCopy(vm, job) : `VM is ${vm.state}`;
     const obstacle = held.outcome === 'held' ? gone : held.reason;
@@ -150,9 +153,11 @@ function switched(
 }
 
 function goneCopy(vm: SimulatedVm, { plan, jobId }: ImageJob): string | null {
-  const isGone = ({ name }: { name: string }) =>
-    identityOf(vm, `${plan.to.folder}/${name}`) !==
-    identityOf(vm, staged(plan.to.pool, jobId, name, 'ready'));
+  const isGone = ({ name }: { name: string }) => {
+    const path = `${plan.to.folder}/${name}`;
+    const ready = staged(plan.to.pool, jobId, name, 'ready');
+    return !isThere(vm, path) || identityOf(vm, path) !== identityOf(vm, ready);
+  };
   const gone = plan.volumes.find(isGone);
   return gone ? `${plan.to.folder}/${gone.name} is not the copy that was made` : null;
 }
