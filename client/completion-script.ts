@@ -34,17 +34,25 @@ const namesOf = (commands: readonly Completed[]) => commands.map(({ name }) => n
 const caseOf = (commands: readonly Completed[], line: (command: Completed) => string) =>
   commands.map((command) => `    ${command.name}) ${line(command)} ;;`).join('\n');
 
+/**
+ * compgen expands its words as a shell does, so it gets ours only: a VM may be called `$(reboot)`.
+ */
 function bash(commands: readonly Completed[]): string {
   const words = ({ words, takesVm }: Completed) =>
-    `words="${words.join(' ')}${takesVm ? ` $(${VMS})` : ''}"`;
+    `words="${words.join(' ')}"${takesVm ? ' vms=yes' : ''}`;
   return `# bash completion of blockflow
 _blockflow() {
-  local words
-  case "\${COMP_WORDS[1]}" in
+  local cur=\${COMP_WORDS[COMP_CWORD]} words= vms= vm quoted
+  if [ "$COMP_CWORD" = 1 ]; then words="${namesOf(commands)}"
+  else case "\${COMP_WORDS[1]}" in
 ${caseOf(commands, words)}
-  esac
-  if [ "$COMP_CWORD" = 1 ]; then words="${namesOf(commands)}"; fi
-  COMPREPLY=($(compgen -W "$words" -- "\${COMP_WORDS[COMP_CWORD]}"))
+  esac fi
+  COMPREPLY=($(compgen -W "$words" -- "$cur"))
+  [ "$vms" ] || return 0
+  while IFS= read -r vm; do
+    printf -v quoted %q "$vm"
+    [[ $vm && ($vm == "$cur"* || $quoted == "$cur"*) ]] && COMPREPLY+=("$quoted")
+  done < <(${VMS})
 }
 complete -F _blockflow blockflow`;
 }

@@ -134,20 +134,22 @@ test.each(['bash', 'zsh', 'fish'] as const)('completion for %s knows all command
   }
 });
 
-test('bash completes commands and options', () => {
+test('bash completes commands, options, and VMs whatever they are called', () => {
   const script = completionScript(program, 'bash');
-  const complete = (...typed: string[]) =>
-    execFileSync(
-      'bash',
-      [
-        '--norc',
-        '-c',
-        `${script}\nCOMP_WORDS=(${typed.join(' ')}) COMP_CWORD=${typed.length - 1}\n` +
-          '_blockflow; echo "${COMPREPLY[@]}"',
-      ],
-      { encoding: 'utf8', env: { PATH: '/usr/bin:/bin' } },
-    ).trim();
-  expect(complete('blockflow', 'me')).toBe('merge');
-  expect(complete('blockflow', 'merge', '--keep-o')).toBe('--keep-overlay');
-  expect(complete('blockflow', 'worker', 'orch')).toBe('orchestrator');
+  const vms = ['web1', 'my vm', "it's", '$(exit 9)', 'a*'];
+  const virsh = `virsh() { printf '%s\\n' "\${VMS[@]}" ''; }; VMS=("$@")`;
+  const complete = (...typed: string[]) => {
+    const words = `COMP_WORDS=(${typed.join(' ')}) COMP_CWORD=${typed.length - 1}`;
+    const print = `printf '%s\\n' "\${COMPREPLY[@]}"`;
+    const run = `${virsh}\n${script}\n${words}\n_blockflow; ${print}`;
+    const options = { encoding: 'utf8', env: { PATH: '/usr/bin:/bin' } } as const;
+    return execFileSync('bash', ['--norc', '-c', run, 'bash', ...vms], options).trim().split('\n');
+  };
+  expect(complete('blockflow', 'me')).toEqual(['merge']);
+  expect(complete('blockflow', 'merge', '--keep-o')).toEqual(['--keep-overlay']);
+  expect(complete('blockflow', 'worker', 'orch')).toEqual(['orchestrator']);
+  expect(complete('blockflow', 'merge', 'we')).toEqual(['web1']);
+  expect(complete('blockflow', 'merge', "'my\\ '")).toEqual(['my\\ vm']);
+  const every = ['web1', 'my\\ vm', "it\\'s", '\\$\\(exit\\ 9\\)', 'a\\*'];
+  expect(complete('blockflow', 'merge', "''")).toEqual(expect.arrayContaining(every));
 });
