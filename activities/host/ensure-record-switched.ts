@@ -12,9 +12,9 @@ import { parseDomain } from '../adapters/domain-xml.ts';
 import { canonical, observeFile } from '../adapters/files.ts';
 import { stagedFile } from '../adapters/image-files.ts';
 import { syncRecords } from '../adapters/libvirt-folders.ts';
-import { isReserved } from '../pool-presence.ts';
 import { withFormat } from '../adapters/snapshot-format.ts';
 import { parseSnapshot, renameSources, sourcesOf } from '../adapters/snapshot-xml.ts';
+import { isReserved } from '../pool-presence.ts';
 import type { HostDeps } from './deps.ts';
 import { ensureImageHeld } from './ensure-image-held.ts';
 
