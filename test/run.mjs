@@ -5,15 +5,18 @@
  * part, but lint and types are left out.
  */
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { delimiter, dirname, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { notToday } from './turns.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const bin = join(root, 'node_modules', '.bin');
-const reports = mkdtempSync(join(tmpdir(), 'blockflow-test-'));
+// Named as host-folder.ts names folders, so that the next run removes it when this one is killed.
+const startTime = readFileSync('/proc/self/stat', 'latin1').split(') ').at(-1)?.split(' ')[19];
+const reports = `/tmp/blockflow-test/${process.pid}-${startTime}-report`;
+mkdirSync(reports, { recursive: true });
 
 const args = process.argv.slice(2).filter((arg) => arg !== '--');
 const filters = args.filter((arg) => arg !== '--fast' && arg !== '--all');
