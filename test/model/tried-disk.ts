@@ -77,6 +77,8 @@ export class TriedDisk {
 
   /** Starts the operation, and follows it to its end. */
   async begin(): Promise<void> {
+    // The last run may have ended after it was last looked at: nothing of this one is its fault.
+    this.checkEnd();
     this.#hadLeftovers = this.vm.record !== null;
     Object.assign(this, { end: null, mustLeave: false, refusesCancel: false });
     this.vm.switchRefused = false;
