@@ -78,9 +78,6 @@ async function nameAt(file: FileHandle, at: number, length: number): Promise<str
   return buffer.toString('utf8').replace(/\0.*$/s, '') || null;
 }
 
-/** Absolute backing path of a qcow2 file; null, and errors, as of `namesIn`. */
-export const backingOf = async (path: string) => (await namesIn(path)).backing;
-
 /**
  * The local file that a backing name means: a path, `file:PATH`, or `json:{...}` with a file name
  * in it.

@@ -7,7 +7,7 @@ import { sourcesNamed } from '../adapters/domain-xml.ts';
 import type { Pool } from '../adapters/pools.ts';
 import { parseSnapshot, sourcesOf } from '../adapters/snapshot-xml.ts';
 import type { HostDeps } from './deps.ts';
-import { childrenOf, firstIn, isOneOf, type Identities } from './volume-users.ts';
+import { childrenOf, firstIn, identitiesOf, isOneOf, type Identities } from './volume-users.ts';
 
 interface Question {
   volumes: readonly { path: string; identity: string }[];
@@ -22,11 +22,11 @@ interface Question {
  */
 export async function observeReferences(deps: HostDeps, question: Question): Promise<VolumeUse[]> {
   const { volumes, pools, owner } = question;
-  const files = new Set(volumes.map((volume) => volume.identity));
+  const files = identitiesOf(volumes);
   const [domains, snapshots, children] = await Promise.all([
     domainReferences(deps, files, question),
     snapshotReferences(deps, files, owner),
-    childrenOf(files, { pools, volumes, family: files }),
+    childrenOf(files, { pools, volumes }),
   ]);
   const stand = children.map(({ child, path }) => ({ kind: 'child' as const, path, by: child }));
   return [...domains, ...snapshots, ...stand];

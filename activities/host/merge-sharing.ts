@@ -7,15 +7,12 @@ import type { Volume } from '../../workflows/schemas.ts';
 import { sourcesNamed } from '../adapters/domain-xml.ts';
 import type { HostDeps } from './deps.ts';
 import type { Chain } from './observe-chain.ts';
-import { childrenOf, firstIn, type Identities } from './volume-users.ts';
+import { childrenOf, firstIn, identitiesOf, type Identities } from './volume-users.ts';
 
 interface Request {
   vm: string;
   disk: string;
 }
-
-const identities = (volumes: readonly Volume[]): Identities =>
-  new Set(volumes.map((volume) => volume.identity));
 
 /**
  * @param touched volumes whose data changes or that are deleted
@@ -30,9 +27,9 @@ export async function assertUnshared(
   family: readonly Volume[],
 ): Promise<void> {
   const volumes = [...family, ...chain.volumes, ...touched];
-  const search = { pools: chain.pools, volumes, family: identities(volumes) };
-  await assertNoOtherUser(deps, request, chain, identities(touched));
-  const [other] = await childrenOf(identities(touched), search);
+  const files = identitiesOf(touched);
+  await assertNoOtherUser(deps, request, chain, files);
+  const [other] = await childrenOf(files, { pools: chain.pools, volumes });
   if (!other) return;
   throw refused('shared-base', {
     attempted: attempt(request),

@@ -19,6 +19,7 @@ import { observeReferences, snapshotsNaming } from './image-references.ts';
 import type { FilePool } from '../adapters/pools.ts';
 import { findPool, observeImage, type Image } from './observe-image.ts';
 import { otherHosts } from './observe-uses.ts';
+import { identitiesOf } from './volume-users.ts';
 
 type Target = ImagePlan['to'];
 
@@ -128,7 +129,6 @@ async function toPlan(
   const volumes = await toVolumes(transfer);
   const { used, unused } = await sortByUse(deps, image, earlier);
   const adopted = toAdopt(unused, volumes);
-  const files = new Set(image.volumes.map((volume) => volume.identity));
   const { chain } = image;
   const moves = request.operation === 'MoveImage';
   const vm = chain && moves ? { name: chain.vm.name, uuid: chain.vm.uuid, disk: chain.disk } : null;
@@ -143,7 +143,7 @@ async function toPlan(
     vm,
     to,
     volumes,
-    snapshots: vm ? await snapshotsNaming(deps, vm.uuid, files) : [],
+    snapshots: vm ? await snapshotsNaming(deps, vm.uuid, identitiesOf(image.volumes)) : [],
     totalBytes: convert?.virtualSizeBytes ?? sum((volume) => volume.sizeBytes),
     spaceNeededBytes: Math.max(0, needed - there),
     spaceFreeBytes: freeBytes,

@@ -11,6 +11,14 @@ import { namesIn } from '../adapters/qcow2-header.ts';
 /** `device:inode` of each. */
 export type Identities = ReadonlySet<string>;
 
+interface File {
+  path: string;
+  identity: string;
+}
+
+export const identitiesOf = (volumes: readonly Pick<File, 'identity'>[]): Identities =>
+  new Set(volumes.map((volume) => volume.identity));
+
 /** @throws Hold `unproven` where that cannot be told */
 export async function isOneOf(files: Identities, path: string): Promise<boolean> {
   const facts = await observeFile(path).catch(cannotTell(path));
@@ -36,10 +44,11 @@ export async function firstIn(files: Identities, source: string): Promise<string
 
 interface Search {
   pools: readonly Pool[];
-  /** Their own folders are looked through whether or not a pool is active there (any more). */
-  volumes: readonly { path: string }[];
-  /** Files that may stand on each other. */
-  family: Identities;
+  /**
+   * These may stand on each other. Their own folders are looked through whether or not a pool is
+   * active there (any more).
+   */
+  volumes: readonly File[];
 }
 
 /**
@@ -49,9 +58,10 @@ interface Search {
  */
 export async function childrenOf(
   files: Identities,
-  { pools, volumes, family }: Search,
+  { pools, volumes }: Search,
 ): Promise<{ child: string; path: string }[]> {
   const children: { child: string; path: string }[] = [];
+  const family = identitiesOf(volumes);
   const own = volumes.map(({ path }) => dirname(path));
   for (const folder of new Set([...pools.flatMap((pool) => pool.folder ?? []), ...own])) {
     for (const name of await listFolder(folder)) {

@@ -131,9 +131,9 @@ it('EIO at the header of a neighbour: nobody can tell what it stands on', async 
   const heal = await disk.fail({
     ...{ on: 'read', sector: await disk.sectorOf(neighbour, 0), once: false },
   });
-  const files = new Set<string>();
-  const search = { pools: [], volumes: [{ path: neighbour }], family: files };
-  const failure = failureDetails(await childrenOf(files, search).catch((error: unknown) => error));
+  const search = { pools: [], volumes: [{ path: neighbour, identity: 'none' }] };
+  const children = childrenOf(new Set(), search);
+  const failure = failureDetails(await children.catch((error: unknown) => error));
   await heal();
   expect(failure).toMatchObject({ type: 'Hold', details: { code: 'unproven' } });
   expect(failure?.details.attempted).toContain(neighbour);

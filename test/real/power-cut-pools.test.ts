@@ -4,9 +4,7 @@
  */
 import { basename, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { backingOf } from '../../activities/adapters/qcow2-header.ts';
 import { startDeltaScene } from '../support/delta-scene.ts';
-import { agentOf, armFault, type Fault } from '../support/faults.ts';
 import { createGuestDisk } from '../support/guest-disk.ts';
 import { defineGuest } from '../support/guest.ts';
 import { SMALL } from '../support/merge-checks.ts';
@@ -14,6 +12,8 @@ import { POOL, startSharedSystem, type Scene } from '../support/merge-scene.ts';
 import { contents, digests, removalOf, startMove } from '../support/move-scene.ts';
 import { expectNoLoss, verifyGuestData } from '../support/oracle.ts';
 import { mountOwn, type OwnMount } from '../support/own-mount.ts';
+import { cutPower, type Look, type PowerCut } from '../support/power-cut.ts';
+import { backingName } from '../support/relative-chain.ts';
 import { defineChain } from '../support/shut-off-vm.ts';
 import { takeExternalSnapshot } from '../support/snapshots.ts';
 import type { System } from '../support/system.ts';
@@ -32,31 +32,8 @@ afterAll(async () => {
   await disk?.close();
 });
 
-interface Cut {
-  /** When: the agent stands still at this point. */
-  at: Pick<Fault, 'effect' | 'action'>;
-  /** The guest that writes to the disk, if any: it stands still, too. */
-  vm?: string;
-}
-
-/** Looks at the disk as it would be after a power cut in the middle of an operation. */
-async function cut<T>({ at, vm }: Cut, start: () => Promise<T>, look: (path: string) => unknown) {
-  armFault(system.trace, at);
-  const operation = await start();
-  const agent = agentOf(at.effect);
-  await system.roleStopped(agent);
-  const qemu = vm === undefined ? null : system.host.qemuPid(vm);
-  if (qemu !== null) process.kill(qemu, 'SIGSTOP');
-  const found = await disk.afterPowerCut();
-  try {
-    await look(found.path);
-  } finally {
-    await found.close();
-    if (qemu !== null) process.kill(qemu, 'SIGCONT');
-    system.signalRole(agent, 'SIGCONT');
-  }
-  return operation;
-}
+const cut = <T>(when: Pick<PowerCut, 'at' | 'vm'>, start: () => Promise<T>, look: Look) =>
+  cutPower({ system, disk, ...when }, start, look);
 
 /** Base has every write that the guest was told of. */
 async function expectWrites({ guest, chain }: Scene, folder: string): Promise<void> {
@@ -93,7 +70,7 @@ describe('A power cut finds in base, before top is deleted,', () => {
 describe('A power cut finds base below the overlay, before what was between is deleted,', () => {
   const expectBelow = (chain: string[]) => async (folder: string) => {
     const [base = '', , overlay = ''] = chain;
-    expect(await backingOf(join(folder, basename(overlay)))).toBe(base);
+    expect(await backingName(join(folder, basename(overlay)))).toBe(base);
   };
 
   it('after an inner merge', async () => {

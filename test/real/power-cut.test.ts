@@ -5,10 +5,10 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { agentOf, armFault } from '../support/faults.ts';
 import { SMALL } from '../support/merge-checks.ts';
 import { startScene, startSharedSystem, type Scene } from '../support/merge-scene.ts';
 import { mountOwn, type OwnMount } from '../support/own-mount.ts';
+import { cutPower } from '../support/power-cut.ts';
 import type { System } from '../support/system.ts';
 
 let etc: OwnMount;
@@ -26,14 +26,12 @@ afterAll(async () => {
 
 /** What the VM's XML names on the disk, with its power cut when this effect has been done. */
 async function filesAfter(effect: 'libvirt.pivot' | 'storage.unlink-volume', vm: string) {
-  armFault(system.trace, { effect, action: 'stop-after' });
-  const merge = await system.merge({ vm, disk: 'vda' });
-  const agent = agentOf(effect);
-  await system.roleStopped(agent);
-  const disk = await etc.afterPowerCut();
-  const xml = await readFile(join(disk.path, `qemu/${vm}.xml`), 'utf8');
-  await disk.close();
-  system.signalRole(agent, 'SIGCONT');
+  let xml = '';
+  const at = { effect, action: 'stop-after' } as const;
+  const start = () => system.merge({ vm, disk: 'vda' });
+  const merge = await cutPower({ system, disk: etc, at }, start, async (path) => {
+    xml = await readFile(join(path, `qemu/${vm}.xml`), 'utf8');
+  });
   await merge.result();
   await scene.close();
   return [...xml.matchAll(/<source file='([^']*)'/g)].map(([, file]) => file);

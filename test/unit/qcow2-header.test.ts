@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
-import { backingOf, localFile, namesIn } from '../../activities/adapters/qcow2-header.ts';
+import { localFile, namesIn } from '../../activities/adapters/qcow2-header.ts';
 
 let folder: string;
 beforeAll(async () => {
@@ -28,6 +28,8 @@ async function header(
   await writeFile(path, image);
   return path;
 }
+
+const backingOf = async (path: string) => (await namesIn(path)).backing;
 
 describe('the backing file of a qcow2 header', () => {
   it('is a path, absolute or from the folder of the image', async () => {
