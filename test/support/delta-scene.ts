@@ -8,18 +8,27 @@ import type { System } from './system.ts';
 
 const VIRTUAL_SIZE_BYTES = 64 * 2 ** 20;
 
-/** @param options `bytes` that base lacks; `baseFolder` of another pool than the overlay's. */
+interface Delta {
+  vm: string;
+  /** That base lacks. */
+  bytes: number;
+  /** Of another pool. */
+  baseFolder?: string;
+  overlayFolder?: string;
+}
+
 export async function startDeltaScene(
   system: System,
-  { vm, bytes, baseFolder }: { vm: string; bytes: number; baseFolder?: string },
+  { vm, bytes, ...folders }: Delta,
 ): Promise<Scene> {
   const { host } = system;
   const pool = join(host.pools, POOL);
-  const base = await createGuestDisk(join(baseFolder ?? pool, `${vm}.qcow2`), {
+  const { baseFolder = pool, overlayFolder = pool } = folders;
+  const base = await createGuestDisk(join(baseFolder, `${vm}.qcow2`), {
     format: 'qcow2',
     virtualSizeBytes: VIRTUAL_SIZE_BYTES,
   });
-  const overlay = await createOverlay(join(pool, `${vm}-snap1.qcow2`), base);
+  const overlay = await createOverlay(join(overlayFolder, `${vm}-snap1.qcow2`), base);
   await growOverlay(overlay, { bytes });
   const guest = await defineGuest(host, { name: vm, disk: overlay });
   const scene = asScene(system, guest, [base.path, overlay.path]);
