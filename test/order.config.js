@@ -23,7 +23,7 @@ const longest = [
   'test/web/web-ui.test.ts',
   'test/workflows/cancelling.test.ts',
   'test/workflows/waiting.test.ts',
-  'test/workflows/tls-and-profiles.test.ts',
+  'test/real/tls-and-profiles.test.ts',
   'test/workflows/outcomes.test.ts',
   'test/workflows/history.test.ts',
   'test/real/package.test.ts',

@@ -26,6 +26,7 @@ const inTurn = filters.length === 0 && !args.includes('--all');
 if (filters.some((arg) => /^(-t|--testNamePattern)/.test(arg))) {
   process.env.BLOCKFLOW_ALL_CASES = '1';
 }
+if (isFast) process.env.BLOCKFLOW_FAST = '1';
 const minutes = 60_000;
 
 // Rules that know types look into other files, whose changes such a cache does not see.

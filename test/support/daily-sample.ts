@@ -6,6 +6,9 @@ export const today = (now = Date.now()) => Math.floor(now / DAY_MS);
 /** True for the long runs, as `npm run test:crash` is one. */
 export const runsAllCases = Boolean(process.env['BLOCKFLOW_ALL_CASES']);
 
+/** True in `npm run test:fast`. */
+export const isFast = Boolean(process.env['BLOCKFLOW_FAST']);
+
 /**
  * Every `every`-th item, beginning at another one each day; all items when all cases run.
  */
