@@ -13,9 +13,9 @@ import type { Libvirt } from './virsh.ts';
 export type JobEvent =
   | { kind: 'block-job'; vm: string; disk: string; status: string }
   | { kind: 'lifecycle'; vm: string; detail: string }
-  /** The safety net's reading; also the first answer after (re)connecting. */
   /** libvirtd did not answer the safety net's question. */
   | { kind: 'silence'; uuid: string; disk: string; reason: string }
+  /** The safety net's reading; also the first answer after (re)connecting. */
   | { kind: 'sample'; uuid: string; disk: string; state: GuestState; job: JobSample | null };
 export type JobSample = JobReading;
 
@@ -33,9 +33,8 @@ export interface JobWatch {
 
 /**
  * Time between two questions for progress: each second for a few disks, less often for many, so
- * that
- * 100 waiting operations cost the agent as little as one does; always shorter than the heartbeat
- * time-out.
+ * that 100 waiting operations cost the agent as little as one does; always shorter than the
+ * heartbeat time-out.
  */
 const tickMs = (disks: number) => Math.min(4000, 1000 + 30 * disks);
 

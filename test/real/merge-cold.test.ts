@@ -1,10 +1,12 @@
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { dailySample } from '../support/daily-sample.ts';
 import { bothXml, effectsSince, expectLeftClean, merged } from '../support/merge-checks.ts';
 import { SMALL } from '../support/merge-checks.ts';
 import { startScene, startSharedSystem, type Scene } from '../support/merge-scene.ts';
 import type { SceneOptions } from '../support/merge-scene.ts';
+import { argumentsOf } from '../support/processes.ts';
 import { growOverlay } from '../support/snapshots.ts';
 import type { System } from '../support/system.ts';
 import { waitUntil } from '../support/wait-until.ts';
@@ -15,6 +17,8 @@ const MiB = 2 ** 20;
  * count.
  */
 const SLOW = { bandwidthBytesPerSecond: 4 * MiB };
+/** So that it still runs when its agent has been started again. */
+const SLOWER = { bandwidthBytesPerSecond: 2 * MiB };
 
 let system: System;
 let scene: Scene | undefined;
@@ -37,11 +41,13 @@ async function startDown(options: SceneOptions, grownBytes = 0): Promise<Scene> 
   return scene;
 }
 
-/** The qemu-img of the running commit; the same one before and after the death of an agent. */
+/** Process id of the qemu-img of the running commit. */
 const runningCommit = () =>
   waitUntil('qemu-img to run', async () => {
     const names = await readdir(system.runtimeDir).catch(() => []);
-    return names.find((name) => name.endsWith('.pid'));
+    const name = names.find((name) => name.endsWith('.pid')) ?? '';
+    const pid = Number(await readFile(join(system.runtimeDir, name), 'utf8').catch(() => 0));
+    return pid > 0 && argumentsOf(pid)[0]?.endsWith('qemu-img') && pid;
   });
 
 const bootAndWrite = async ({ guest }: Scene) => {
@@ -102,10 +108,14 @@ describe('a merge while the VM is down', () => {
 describe('a merge while the VM is down, and the agent dies', () => {
   it('goes on with the commit that runs', async () => {
     const here = await startDown({ vm: 'survivor' }, 48 * MiB);
-    const merge = await system.merge({ vm: 'survivor', disk: 'vda', ...SLOW });
+    const merge = await system.merge({ vm: 'survivor', disk: 'vda', ...SLOWER });
     const before = await runningCommit();
     await system.killRole('host');
     await system.startRole('host');
+    await waitUntil('the agent to come to the commit again', async () => {
+      const passed = await system.effects();
+      return passed.filter((line) => line === 'qemu-img.commit survivor/vda').length === 2;
+    });
     expect(await runningCommit()).toBe(before);
     expect(await merge.result()).toMatchObject({ outcome: 'merged', mode: 'cold' });
     await bootAndWrite(here);

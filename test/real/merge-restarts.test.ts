@@ -2,7 +2,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { dailySample } from '../support/daily-sample.ts';
 import type { Fault } from '../support/faults.ts';
-import { expectMerged, SLOW, untilCopying, untilStatus } from '../support/merge-proofs.ts';
+import { expectMerged, SLOW, untilCopying } from '../support/merge-proofs.ts';
+import { untilPhase, untilStatus } from '../support/merge-proofs.ts';
 import { startScene, startSharedSystem, type Scene } from '../support/merge-scene.ts';
 import { argumentsOf, otherPids } from '../support/processes.ts';
 import type { System } from '../support/system.ts';
@@ -154,10 +155,28 @@ describe('The events of libvirt', () => {
     await waitUntil('another virsh event', () =>
       eventProcesses(system).some((pid) => !before.includes(pid)),
     );
-    await merge.executeUpdate('bandwidth', { args: [0] });
+    // Nobody answers the safety net, so only an event tells; after 10 s a heartbeat is missed.
+    const asked = await waitUntil('a question', () => {
+      const pids = sessions(system);
+      return pids.length > 0 && pids;
+    });
+    for (const pid of asked) process.kill(pid, 'SIGSTOP');
+    try {
+      await system.host.virsh('blockjob', scene.guest.name, 'vda', '--bandwidth', '0');
+      await untilPhase(merge, 'pivoting', 7000);
+    } finally {
+      for (const pid of asked) process.kill(pid, 'SIGCONT');
+    }
     await expectMerged(scene, merge);
   });
 });
+
+/** The open virsh sessions in which agents ask. */
+const sessions = ({ host }: System) =>
+  otherPids().filter((pid) => {
+    const words = argumentsOf(pid);
+    return words[0] === 'virsh' && words.at(-1) === host.uri;
+  });
 
 const eventProcesses = ({ host }: System) =>
   otherPids().filter((pid) => {

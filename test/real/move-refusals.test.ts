@@ -71,10 +71,13 @@ describe('a move is refused', () => {
     const file = join(images(), 'written.qcow2');
     await create(file, '1M');
     const writer = execa('qemu-io', ['-f', 'qcow2', file], { stdin: 'pipe', reject: false });
-    await waitUntil('its lock', async () => !(await isUnlocked(file)));
-    expect(await refusal(volume('written.qcow2'))).toBe('volume-in-use');
-    writer.kill();
-    await writer;
+    try {
+      await waitUntil('its lock', async () => !(await isUnlocked(file)));
+      expect(await refusal(volume('written.qcow2'))).toBe('volume-in-use');
+    } finally {
+      writer.kill();
+      await writer;
+    }
     await expectNothingLeft(system, ['written.qcow2']);
   });
 

@@ -9,6 +9,7 @@ import type { WorkflowHandle } from '@temporalio/client';
 import { pivotResultFile } from '../../activities/adapters/safe-pivot.ts';
 import type { EffectName } from '../../activities/effect.ts';
 import { observeEvents } from '../../activities/orchestrator/audit-log.ts';
+import { expectMarks } from './layer-marks.ts';
 import { addLayer } from './layers.ts';
 import { expectLeftClean, type Request } from './merge-checks.ts';
 import { SLOW, untilCopying } from './merge-proofs.ts';
@@ -159,6 +160,7 @@ export async function expectRight(scene: Scene): Promise<void> {
   const acknowledged = guest.acknowledged();
   const question = { imagePath: path, format, parameters, acknowledged, forceShare: true };
   expectNoLoss(await verifyGuestData(question), guest.serial);
+  await expectMarks(guest, path, format);
   const folder = join(system.stateDir, 'events');
   const deps = { folder, effect: () => Promise.reject(new Error('reads only')) };
   const events = await observeEvents(deps, { vm: guest.name, limit: 1000 });

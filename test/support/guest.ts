@@ -79,6 +79,8 @@ export class Guest {
   /** The disk as it was when the guest was defined. */
   readonly disk: GuestDisk;
   readonly serial: SerialLog;
+  /** Of its layers (layer-marks.ts): how many were written; place and pattern of those that stand. */
+  readonly marks = { written: 0, standing: new Map<number, number>() };
 
   constructor(host: PrivateHost, name: string, disk: GuestDisk, serialPath: string) {
     this.host = host;

@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { createGuestDisk } from './guest-disk.ts';
 import type { GuestParameters } from './guest-sector.ts';
 import { defineGuest, type Guest } from './guest.ts';
+import { expectMarks, markLayer } from './layer-marks.ts';
 import { expectNoLoss, verifyGuestData } from './oracle.ts';
 import { OWN_FOLDER } from '../../activities/adapters/pools.ts';
 import { poolFiles } from './pool-files.ts';
@@ -81,6 +82,7 @@ export async function startScene(options: SceneOptions = {}): Promise<Scene> {
     const file = join(pool, `${vm}-snap${layer}.qcow2`);
     const name = options.snapshotNames?.[layer - 1];
     await takeExternalSnapshot(host, vm, { file, ...(name ? { name } : {}) });
+    await markLayer(guest);
     chain.push(file);
   }
   await guest.waitForAcks(disk.parameters.slots + 1, 60_000);
@@ -122,6 +124,7 @@ async function verifyAfterCrash(guest: Guest): Promise<number> {
     parameters: guest.disk.parameters,
   });
   expectNoLoss(report, guest.serial);
+  await expectMarks(guest, path, format);
   return acknowledged;
 }
 
