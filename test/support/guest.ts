@@ -79,7 +79,7 @@ export class Guest {
   /** The disk as it was when the guest was defined. */
   readonly disk: GuestDisk;
   readonly serial: SerialLog;
-  /** Of its layers (layer-marks.ts): how many were written; place and pattern of those that stand. */
+  /** Of its layers (layer-marks.ts): how many were written; place and pattern of what stands. */
   readonly marks = { written: 0, standing: new Map<number, number>() };
 
   constructor(host: PrivateHost, name: string, disk: GuestDisk, serialPath: string) {
