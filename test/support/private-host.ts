@@ -159,6 +159,8 @@ async function makeNamespace(root: string): Promise<void> {
   const inside = (...args: string[]) =>
     execa('nsenter', ['--target', `${init.pid}`, '--mount', 'mount', ...args]);
   for (const [folder, target] of Object.entries(MOUNTS)) {
+    // /run is empty after each boot; without systemd a first libvirtd would make its folder there.
+    await mkdir(target, { recursive: true });
     await inside('--bind', join(root, folder), target);
   }
   if (existsSync('/dev/kvm')) {
