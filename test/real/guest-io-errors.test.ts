@@ -5,8 +5,8 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
-import { execa } from 'execa';
 import { startDeltaScene } from '../support/delta-scene.ts';
+import { extentsOf } from '../support/extents.ts';
 import { mountFaulty, type FaultyMount } from '../support/faulty-mount.ts';
 import { SECTOR_BYTES } from '../support/guest-sector.ts';
 import { expectMerged } from '../support/merge-proofs.ts';
@@ -32,17 +32,11 @@ afterAll(async () => {
 async function breakFirstSlot() {
   const { chain, guest } = scene;
   const top = chain[1] as string;
-  const args = ['map', '-U', '--output=json', '-f', 'qcow2', top];
-  const extents = JSON.parse((await execa('qemu-img', args)).stdout) as Extent[];
+  const extents = await extentsOf(top);
   const at = guest.disk.parameters.regionStartSector * SECTOR_BYTES;
   const extent = extents.find(({ start, length }) => start <= at && at < start + length);
   const sector = await disk.sectorOf(top, (extent?.offset ?? 0) + at - (extent?.start ?? 0));
   return disk.fail({ on: 'write', sector, once: false });
-}
-interface Extent {
-  start: number;
-  length: number;
-  offset: number;
 }
 
 const startHere = async (vm: string) =>

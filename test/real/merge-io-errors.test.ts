@@ -1,11 +1,11 @@
 /** EIO below a merge, once and for ever, at each place where the copy meets the storage. */
 import { basename } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { execa } from 'execa';
 import { WorkflowFailedError } from '@temporalio/client';
 import { failureDetails } from '../../workflows/failures.ts';
 import { dailySample } from '../support/daily-sample.ts';
 import { startDeltaScene } from '../support/delta-scene.ts';
+import { extentsOf } from '../support/extents.ts';
 import { makeFaultyQemuImg, type FaultyQemuImg } from '../support/faulty-qemu-img.ts';
 import { injectIoError, type IoError } from '../support/io-errors.ts';
 import { addLayer } from '../support/layers.ts';
@@ -49,15 +49,9 @@ async function errorAt(place: Place, once: boolean): Promise<IoError> {
 
 /** Where the data lies in top's file that the guest never touches. */
 async function dataOf(top: string): Promise<number> {
-  const args = ['map', '-U', '--output=json', '-f', 'qcow2', top];
-  const extents = JSON.parse((await execa('qemu-img', args)).stdout) as Extent[];
+  const extents = await extentsOf(top);
   const [largest] = extents.filter((e) => e.depth === 0).sort((a, b) => b.length - a.length);
   return (largest?.offset ?? 0) + MIB;
-}
-interface Extent {
-  depth: number;
-  length: number;
-  offset: number;
 }
 
 /**

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { expectMarks } from '../support/layer-marks.ts';
 import { expectLeftClean, merged, SMALL } from '../support/merge-checks.ts';
 import { startScene, startSharedSystem, type Scene } from '../support/merge-scene.ts';
 import type { SceneOptions } from '../support/merge-scene.ts';
@@ -22,8 +23,9 @@ const start = async (options: SceneOptions) =>
 
 /** Base alone holds every write that was acknowledged when the merge was over, or began. */
 async function expectBaseComplete({ chain, guest }: Scene, acknowledged: number): Promise<void> {
+  const base = chain[0] as string;
   const report = await verifyGuestData({
-    imagePath: chain[0] as string,
+    imagePath: base,
     format: 'qcow2',
     acknowledged,
     issued: guest.acknowledged() + guest.disk.parameters.ackEvery,
@@ -31,6 +33,7 @@ async function expectBaseComplete({ chain, guest }: Scene, acknowledged: number)
     forceShare: true,
   });
   expectNoLoss(report);
+  await expectMarks(guest, base, 'qcow2');
 }
 
 const waitForDecision = async (vm: string) => {

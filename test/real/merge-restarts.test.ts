@@ -171,15 +171,10 @@ describe('The events of libvirt', () => {
   });
 });
 
+const processesWith = (isMeant: (words: string[]) => boolean) =>
+  otherPids().filter((pid) => isMeant(argumentsOf(pid)));
 /** The open virsh sessions in which agents ask. */
 const sessions = ({ host }: System) =>
-  otherPids().filter((pid) => {
-    const words = argumentsOf(pid);
-    return words[0] === 'virsh' && words.at(-1) === host.uri;
-  });
-
+  processesWith((words) => words[0] === 'virsh' && words.at(-1) === host.uri);
 const eventProcesses = ({ host }: System) =>
-  otherPids().filter((pid) => {
-    const words = argumentsOf(pid);
-    return words.includes(host.uri) && words.includes('event');
-  });
+  processesWith((words) => words.includes(host.uri) && words.includes('event'));

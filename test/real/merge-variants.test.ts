@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { expectGuestData } from '../support/guest-data.ts';
 import { bothXml, expectLeftClean, merged, SMALL } from '../support/merge-checks.ts';
 import { startScene, startSharedSystem, type Scene } from '../support/merge-scene.ts';
 import type { SceneOptions } from '../support/merge-scene.ts';
 import { untilPhase } from '../support/merge-proofs.ts';
-import { expectNoLoss, verifyGuestData } from '../support/oracle.ts';
 import { createImage } from '../support/shut-off-vm.ts';
 import { takeExternalSnapshot } from '../support/snapshots.ts';
 import type { System } from '../support/system.ts';
@@ -141,13 +141,7 @@ describe('what else a merge may meet', () => {
     expect(await files()).toEqual(['transient.qcow2']);
     expect((await bothXml(system, 'transient')).join()).not.toContain('urn:blockflow');
     await guest.kill();
-    const report = await verifyGuestData({
-      imagePath: chain[0] as string,
-      format: 'qcow2',
-      acknowledged: guest.acknowledged(),
-      parameters: guest.disk.parameters,
-    });
-    expectNoLoss(report, guest.serial);
+    await expectGuestData(guest, { path: chain[0] as string, format: 'qcow2' });
   });
 
   it('merges two disks of a VM at the same time, with a record for each', async () => {

@@ -7,6 +7,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { execa } from 'execa';
 import { failureDetails } from '../../workflows/failures.ts';
 import { dailySample } from '../support/daily-sample.ts';
+import { extentsOf, type Extent } from '../support/extents.ts';
 import { armFault } from '../support/faults.ts';
 import { forgetCached, mountFaulty } from '../support/faulty-mount.ts';
 import type { DiskError, FaultyMount } from '../support/faulty-mount.ts';
@@ -79,16 +80,9 @@ const places: Place[] = [
 /** A file of the copy under way. */
 const staged = (stage: string) => disk.find(`*.${stage}`);
 
-interface Extent {
-  data: boolean;
-  start: number;
-  length: number;
-  offset: number;
-}
 /** The largest piece of data of an image. */
 async function dataOf(image: string): Promise<Extent> {
-  const args = ['map', '--output=json', '-U', '-f', 'qcow2', image];
-  const extents = JSON.parse((await execa('qemu-img', args)).stdout) as Extent[];
+  const extents = await extentsOf(image);
   const [largest] = extents.filter(({ data }) => data).sort((a, b) => b.length - a.length);
   return largest as Extent;
 }

@@ -6,11 +6,11 @@ import { basename, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { startDeltaScene } from '../support/delta-scene.ts';
 import { createGuestDisk } from '../support/guest-disk.ts';
+import { expectGuestData } from '../support/guest-data.ts';
 import { defineGuest } from '../support/guest.ts';
 import { SMALL } from '../support/merge-checks.ts';
 import { POOL, startSharedSystem, type Scene } from '../support/merge-scene.ts';
 import { contents, digests, removalOf, startMove } from '../support/move-scene.ts';
-import { expectNoLoss, verifyGuestData } from '../support/oracle.ts';
 import { mountOwn, type OwnMount } from '../support/own-mount.ts';
 import { cutPower, type Look, type PowerCut } from '../support/power-cut.ts';
 import { backingName } from '../support/relative-chain.ts';
@@ -37,11 +37,8 @@ const cut = <T>(when: Pick<PowerCut, 'at' | 'vm'>, start: () => Promise<T>, look
 
 /** Base has every write that the guest was told of. */
 async function expectWrites({ guest, chain }: Scene, folder: string): Promise<void> {
-  const imagePath = join(folder, basename(chain[0] as string));
-  const { parameters } = guest.disk;
-  const acknowledged = guest.acknowledged();
-  const question = { imagePath, format: 'qcow2', parameters, acknowledged };
-  expectNoLoss(await verifyGuestData(question), guest.serial);
+  const path = join(folder, basename(chain[0] as string));
+  await expectGuestData(guest, { path, format: 'qcow2' });
 }
 
 const DELETED = { effect: 'storage.quarantine-volume', action: 'stop-before' } as const;

@@ -9,12 +9,11 @@ import type { WorkflowHandle } from '@temporalio/client';
 import { pivotResultFile } from '../../activities/adapters/safe-pivot.ts';
 import type { EffectName } from '../../activities/effect.ts';
 import { observeEvents } from '../../activities/orchestrator/audit-log.ts';
-import { expectMarks } from './layer-marks.ts';
+import { expectGuestData } from './guest-data.ts';
 import { addLayer } from './layers.ts';
 import { expectLeftClean, type Request } from './merge-checks.ts';
 import { SLOW, untilCopying } from './merge-proofs.ts';
 import { activeLayer, type Scene } from './merge-scene.ts';
-import { expectNoLoss, verifyGuestData } from './oracle.ts';
 
 export interface Scenario {
   /** Brings a running guest with one volume to where the request is made. */
@@ -155,12 +154,7 @@ export async function expectRight(scene: Scene): Promise<void> {
     expect(await virsh('blockjob', guest.name, 'vda')).toContain('No current');
     await virsh('suspend', guest.name);
   }
-  const { path, format } = await activeLayer(guest);
-  const { parameters } = guest.disk;
-  const acknowledged = guest.acknowledged();
-  const question = { imagePath: path, format, parameters, acknowledged, forceShare: true };
-  expectNoLoss(await verifyGuestData(question), guest.serial);
-  await expectMarks(guest, path, format);
+  await expectGuestData(guest, { ...(await activeLayer(guest)), forceShare: true });
   const folder = join(system.stateDir, 'events');
   const deps = { folder, effect: () => Promise.reject(new Error('reads only')) };
   const events = await observeEvents(deps, { vm: guest.name, limit: 1000 });

