@@ -39,12 +39,12 @@ for name in uuid disk base persistent record folder result lock; do
 done
 # Pivots of one VM never overlap: the second would take the guest that the first suspended for one
 # that the user paused, and pivot after the first has resumed it.
-# Who ends an operation removes the lock while holding it, so look whether it is still the one
-# named.
+# Whoever holds the lock removes it at its end, so look whether it is still the one named.
 until [[ $lock -ef /dev/fd/9 ]]; do
   exec 9>"$lock"
   flock 9
 done 2>/dev/null
+trap 'rm -f "$lock"' EXIT
 [[ -z $folder ]] || exec 8<"$folder" || folder=
 ask "domstate $uuid --reason" || exit 1
 # A word of its own: a guest that was resumed once is "running (unpaused)".

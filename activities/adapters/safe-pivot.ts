@@ -33,6 +33,8 @@ export interface PivotReport {
 export const pivotResultFile = (runtimeDir: string, ref: { vmUuid: string; disk: string }) =>
   join(runtimeDir, `pivot-${ref.vmUuid}-${ref.disk}`);
 
+const PREPARE_AFTER_MS = 1000;
+
 export interface Pivots {
   /** Runs one pivot to its end and reads its report; null when it left none. */
   run(request: PivotRequest): Promise<PivotReport | null>;
@@ -47,6 +49,7 @@ export interface Pivots {
 export function createPivots(uri: string): Pivots {
   let closed = false;
   let waiting: Script | null = startScript(uri);
+  const prepareNext = () => (waiting ??= closed ? null : startScript(uri));
   const take = () => {
     const script = waiting?.ended === false ? waiting : startScript(uri);
     waiting = null;
@@ -58,8 +61,8 @@ export function createPivots(uri: string): Pivots {
       const { uuid, disk, base, persistent, record, folder, resultFile } = request;
       const lines = [uuid, disk, base, persistent ? 'yes' : 'no', record];
       await take().run([...lines, folder ?? '', resultFile, lock(resultFile)]);
-      // Not before: its start would take time from the pivot.
-      waiting ??= closed ? null : startScript(uri);
+      // Not at once: its start would take time from the steps that follow.
+      setTimeout(prepareNext, PREPARE_AFTER_MS).unref();
       return readPivotReport(resultFile);
     },
     close() {
@@ -97,9 +100,12 @@ function startScript(uri: string): Script {
   return started;
 }
 
-/** Returns when no script of this VM runs any more (one that an agent's earlier life started). */
+/**
+ * Returns when no script of this VM runs any more (one that an agent's earlier life started). Each
+ * makes the lock before its report and removes it at its end, unless it is killed.
+ */
 export async function awaitPivotScript(resultFile: string): Promise<void> {
-  if ((await readPivotReport(resultFile)) === null) return;
+  if ((await readPivotReport(resultFile)) === null || !existsSync(lock(resultFile))) return;
   await execa('flock', [lock(resultFile), 'true'], { stdio: 'ignore' });
 }
 
@@ -132,7 +138,7 @@ export async function readPivotReport(resultFile: string): Promise<PivotReport |
 /** Forgets a disk's report once its operation has ended. */
 export async function removePivotReport(resultFile: string): Promise<void> {
   await rm(resultFile, { force: true });
-  // Another disk's script may hold it: the end of that operation removes it then.
+  // Of a script that was killed; another disk's may hold it, and removes it.
   const held = ['-n', lock(resultFile), 'rm', '-f', lock(resultFile)];
   if (existsSync(lock(resultFile))) await execa('flock', held, { stdio: 'ignore', reject: false });
 }

@@ -1,9 +1,12 @@
 /** The pivot's script against a `virsh` that writes down what it is told. */
-import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { createPivots, type PivotRequest } from '../../activities/adapters/safe-pivot.ts';
+import { execa } from 'execa';
+import { awaitPivotScript, createPivots } from '../../activities/adapters/safe-pivot.ts';
+import type { PivotRequest } from '../../activities/adapters/safe-pivot.ts';
 
 const PATH = process.env['PATH'];
 const UUID = '11111111-2222-4333-8444-555555555555';
@@ -129,6 +132,28 @@ describe('The safe pivot', () => {
       expect(await pivot({ folder })).toMatchObject({ pivot: 'done', resumed: true });
     }
     expect((await commands()).some((line) => line.startsWith('sync'))).toBe(false);
+  });
+
+  it('leaves its report and no lock, also when virsh is gone', async () => {
+    const resultFile = join(root, `run/pivot-${UUID}-vda`);
+    await pivot({ resultFile });
+    await writeFile(join(root, 'bin/virsh'), '#!/bin/sh\n');
+    await pivot({ resultFile });
+    expect(await readdir(join(root, 'run'))).toEqual([`pivot-${UUID}-vda`]);
+  });
+
+  it('is waited for as long as it has its lock', async () => {
+    const resultFile = join(root, `run/pivot-${UUID}-vda`);
+    await pivot({ resultFile });
+    const holder = execa('flock', [join(root, `run/pivot-${UUID}.lock`), 'sh', '-c', 'echo; cat']);
+    await once(holder.stdout, 'data');
+    const seen: string[] = [];
+    const waited = awaitPivotScript(resultFile).then(() => seen.push('waited'));
+    await readFile(resultFile);
+    seen.push('freed');
+    holder.stdin.end();
+    await waited;
+    expect(seen).toEqual(['freed', 'waited']);
   });
 
   it('lets two pivots of one VM run one after the other', async () => {
