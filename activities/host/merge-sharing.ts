@@ -28,8 +28,10 @@ export async function assertUnshared(
 ): Promise<void> {
   const volumes = [...family, ...chain.volumes, ...touched];
   const files = identitiesOf(touched);
-  await assertNoOtherUser(deps, request, chain, files);
-  const [other] = await childrenOf(files, { pools: chain.pools, volumes });
+  const [[other]] = await Promise.all([
+    childrenOf(files, { pools: chain.pools, volumes }),
+    assertNoOtherUser(deps, request, chain, files),
+  ]);
   if (!other) return;
   throw refused('shared-base', {
     attempted: attempt(request),

@@ -9,6 +9,7 @@ import { findQemu, openFiles, type OpenFile } from '../adapters/open-files.ts';
 import { observePools, poolOf, type Pool } from '../adapters/pools.ts';
 import { hasProtocol } from '../adapters/qcow2-header.ts';
 import { readHeader, type ImageHeader } from '../adapters/qemu-img.ts';
+import { nullIfNoDomain } from '../adapters/virsh-connection.ts';
 import { refused } from '../../workflows/failures.ts';
 import type { ChainObservation, DiskRef, Volume } from '../../workflows/schemas.ts';
 import type { HostDeps } from './deps.ts';
@@ -114,14 +115,21 @@ async function observeDomain(deps: HostDeps, ref: DiskRef) {
       next: 'Names are those of `virsh list --all`',
     });
   }
-  const info = await libvirt.domainInfo(uuid);
-  const [live, persistentDomain] = await Promise.all([
-    info.state === 'off' ? null : libvirt.currentXml(uuid).then((xml) => xml && parseDomain(xml)),
-    info.persistent ? libvirt.inactiveXml(uuid).then(parseDomain) : null,
+  const [info, current, inactive] = await Promise.all([
+    libvirt.domainInfo(uuid),
+    libvirt.currentXml(uuid),
+    libvirt.inactiveXml(uuid).catch(nullIfNoDomain),
   ]);
   const { state, stateReason, persistent } = info;
   const vm = { name: ref.vm, uuid, state, stateReason, persistent };
-  return { identity: { vm }, live: live || null, persistentDomain };
+  const parse = (xml: string | null, isThere: boolean) =>
+    xml !== null && isThere ? parseDomain(xml) : null;
+  return {
+    identity: { vm },
+    live: parse(current, state !== 'off'),
+    // Of a transient domain libvirt gives the running one again.
+    persistentDomain: parse(inactive, persistent),
+  };
 }
 
 /**

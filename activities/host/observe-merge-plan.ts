@@ -30,8 +30,10 @@ export async function observeMergePlan(
 ): Promise<PlanOutcome> {
   const chain = await observeChain(deps, input);
   assertWritable(input, chain);
-  const { job } = await toObservation(deps, chain);
-  const snapshots = await observeSnapshots(deps, chain);
+  const [{ job }, snapshots] = await Promise.all([
+    toObservation(deps, chain),
+    observeSnapshots(deps, chain),
+  ]);
   const finished = !job && chain.record && (await leftOver(chain, chain.record, snapshots));
   if (finished) return { kind: 'plan', plan: finished };
 
