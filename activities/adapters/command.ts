@@ -1,5 +1,6 @@
 /** Runs one command of the outside world: an argument array in, text out, never a shell. */
 import { execa, ExecaError } from 'execa';
+import { runInSession } from './command-session.ts';
 
 /**
  * A command that did not exit 0. `stderr` is the tool's own words, cut to what an error can carry.
@@ -35,13 +36,18 @@ export class CommandError extends Error {
 }
 
 /** What is used of execa's error; to compare the whole of its type takes tsc seconds. */
-type FailedCommand = Pick<ExecaError, 'exitCode' | 'stderr' | 'stdout' | 'shortMessage'>;
+type FailedCommand = Pick<ExecaError, 'stderr' | 'stdout' | 'shortMessage'> & {
+  exitCode?: number | undefined;
+};
 
 export interface RunOptions {
   signal?: AbortSignal | undefined;
   timeoutMs?: number;
   input?: string;
 }
+
+/** Of a command that was killed a shell says 128 and the signal's number. */
+const KILLED = 128;
 
 /**
  * Runs `file` with `args` in the C locale and returns its standard output.
@@ -51,6 +57,22 @@ export async function run(
   file: string,
   args: readonly string[],
   options: RunOptions = {},
+): Promise<string> {
+  if (Object.values(options).some((value) => value !== undefined)) {
+    return runAsChild(file, args, options);
+  }
+  const { exitCode, stdout, stderr } = await runInSession([file, ...args]);
+  if (exitCode === 0) return stdout;
+  const code = exitCode > KILLED ? {} : { exitCode };
+  const shortMessage = `it exited ${exitCode}`;
+  throw CommandError.from([file, ...args].join(' '), { stdout, stderr, shortMessage, ...code });
+}
+
+/** What a session cannot do: an input, an end before the command's own. */
+async function runAsChild(
+  file: string,
+  args: readonly string[],
+  options: RunOptions,
 ): Promise<string> {
   try {
     const result = await execa(file, [...args], {
