@@ -7,7 +7,7 @@ import type { HostActivities, OrchestratorActivities } from '../workflows/contra
 import type { StorageActivities } from '../workflows/contract.ts';
 import { bug } from '../workflows/failures.ts';
 import { auditEvent, blockJob, chainObservation, diskRef } from '../workflows/schemas.ts';
-import { guestState, jobRecord, liveMergeInput } from '../workflows/schemas.ts';
+import { guestState, liveMergeInput } from '../workflows/schemas.ts';
 import { mergePlan, namedVolume, planOutcome, sizeBytes } from '../workflows/schemas.ts';
 import { snapshotChange, uuid, vmName, volumePath } from '../workflows/schemas.ts';
 
@@ -57,7 +57,6 @@ export const hostSchemas = {
     input: z.strictObject({ path: volumePath, neededBytes: sizeBytes }),
     result: nothing,
   },
-  ensureJobRecorded: { input: job.extend({ phase: jobRecord.shape.phase }), result: nothing },
   ensureCommitStarted: {
     input: limited.extend({ keepRelative }),
     result: startOutcome,

@@ -5,7 +5,7 @@
 import { defineQuery, defineUpdate } from '@temporalio/workflow';
 import { defineSearchAttributeKey } from '@temporalio/common';
 import type { AuditEvent, BlockJob, ChainObservation, DiskRef, LiveMergeInput } from './schemas.ts';
-import type { JobRecord, MergePlan, NamedVolume, PlanOutcome, SnapshotChange } from './schemas.ts';
+import type { MergePlan, NamedVolume, PlanOutcome, SnapshotChange } from './schemas.ts';
 
 export const ORCHESTRATOR_QUEUE = 'blockflow';
 /** Queue of the agent on a hypervisor; only that host's agent serves it. */
@@ -119,7 +119,6 @@ export interface HostActivities extends Present {
   observeMergePlan(input: LiveMergeInput): Promise<PlanOutcome>;
   awaitDiskIdle(ref: DiskRef): Promise<void>;
   awaitSpace(input: { path: string; neededBytes: number }): Promise<void>;
-  ensureJobRecorded(input: JobInput & { phase: JobRecord['phase'] }): Promise<void>;
   ensureCommitStarted(
     input: JobInput & { bandwidthBytesPerSecond: number; keepRelative: boolean },
   ): Promise<StartOutcome>;

@@ -9,7 +9,7 @@
  * Steps, and what is durable when each is done:
  *  1. plan     nothing outside; the plan is in the history. Refuses early.
  *  2. record   job id, top, base and the files to delete, in the domain's metadata: anybody sees
- *              whose job it is.
+ *              whose job it is. In the activity of 3, before its effect.
  *  3. commit   QEMU's job runs (it survives every process of ours); cold: qemu-img runs.
  *  4. ready    base has what top has, and follows it (active), or the job ended by itself (inner),
  *              or qemu-img did (cold).
@@ -139,7 +139,6 @@ const READY_BEFORE: Ready = { end: 'ready', readyAtMs: null };
 type Begun = Attempt | Ready | { end: 'started' };
 
 async function startCommit(op: MergeOperation, job: JobInput): Promise<Begun> {
-  await op.host('ensureJobRecorded', { ...job, phase: 'commit' }, 'record the job in the domain');
   op.enter('copying');
   showInList(op);
   const { plan } = job;
@@ -202,7 +201,6 @@ async function pivot(op: MergeOperation, job: JobInput, readyAtMs: number | null
 /** 2 to 5 while the VM is down. */
 async function coldMerge(op: MergeOperation, plan: MergePlan): Promise<Attempt> {
   const job: JobInput = { plan, jobId: op.jobId };
-  await op.host('ensureJobRecorded', { ...job, phase: 'commit' }, 'record the job in the domain');
   op.enter('copying');
   showInList(op);
   const limit = { bandwidthBytesPerSecond: op.status.bandwidthBytesPerSecond };

@@ -9,7 +9,9 @@ import { coldCommitExit, coldCommitPercent, coldCommitState } from '../adapters/
 import { runColdCommit, stopColdCommit } from '../adapters/cold-commit.ts';
 import { observeFile } from '../adapters/files.ts';
 import type { HostDeps } from './deps.ts';
-import { lookAtDisk, topHasLeft } from './observe-disk.ts';
+import { lookAndGiveBack } from './give-back-guest.ts';
+import { recordJob } from './job-record.ts';
+import { topHasLeft } from './observe-disk.ts';
 import { createProgress } from './progress.ts';
 
 type Input = Parameters<HostActivities['ensureColdCommitted']>[0];
@@ -23,7 +25,8 @@ const LOOK_EVERY_MS = 500;
 export async function ensureColdCommitted(deps: HostDeps, input: Input): Promise<ColdOutcome> {
   const { plan, jobId } = input;
   const state = coldCommitState(deps.runtimeDir, jobId);
-  const look = await lookAtDisk(deps, plan);
+  const look = await lookAndGiveBack(deps, plan);
+  await recordJob(deps, input, look);
   if (topHasLeft(look, plan)) return { outcome: 'committed', topModifiedNs: '' };
   if (look.state !== 'off') return { outcome: 'vm-started', reason: look.stateReason };
   const running = deps.effect('qemu-img.commit', operationId(plan), () =>

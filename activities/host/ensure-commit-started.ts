@@ -1,4 +1,4 @@
-/** Start-or-attach of the commit job, its limit, and its abort. */
+/** Start-or-attach of the commit job, announced first; its limit, and its abort. */
 import { activityInfo } from '@temporalio/activity';
 import { operationId, type HostActivities, type JobInput } from '../../workflows/contract.ts';
 import { retry } from '../../workflows/failures.ts';
@@ -10,20 +10,23 @@ import { awaitPivotScript } from '../adapters/safe-pivot.ts';
 import type { JobReading } from '../adapters/virsh-jobs.ts';
 import type { HostDeps } from './deps.ts';
 import { lookAndGiveBack, pivotFile } from './give-back-guest.ts';
+import { recordJob } from './job-record.ts';
 import { isCommitInto, isCommitOf, isReady, lookAtDisk, topHasLeft } from './observe-disk.ts';
 
 type StartInput = Parameters<HostActivities['ensureCommitStarted']>[0];
 
 /**
- * A job of ours that already runs is attached to; a chain that already lacks top needs none. A job
- * of somebody else that began after the plan is for the next plan to find.
+ * Records first whose job it is. A job of ours that already runs is attached to; a chain that
+ * already lacks top needs none. A job of somebody else that began after the plan is for the next
+ * plan to find.
  */
 export async function ensureCommitStarted(
   deps: HostDeps,
   input: StartInput,
 ): ReturnType<HostActivities['ensureCommitStarted']> {
   const { plan } = input;
-  const look = await lookAtDisk(deps, plan);
+  const look = await lookAndGiveBack(deps, plan);
+  await recordJob(deps, input, look);
   if (topHasLeft(look, plan)) return { outcome: 'finished', reason: 'top has left the chain' };
   if (look.state === 'off') return { outcome: 'vm-stopped', reason: look.stateReason };
   const running = await deps.libvirt.blockJob(plan.vmUuid, plan.disk);

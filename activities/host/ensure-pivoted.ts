@@ -7,7 +7,7 @@ import { domainFolder } from '../adapters/libvirt-folders.ts';
 import { readPivotReport } from '../adapters/safe-pivot.ts';
 import { inOneLine } from '../adapters/virsh-records.ts';
 import type { HostDeps } from './deps.ts';
-import { recordOf } from './ensure-job-recorded.ts';
+import { recordOf } from './job-record.ts';
 import { lookAndGiveBack, pivotFile } from './give-back-guest.ts';
 import { isReady, topHasLeft, type DiskLook } from './observe-disk.ts';
 

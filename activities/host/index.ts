@@ -12,10 +12,10 @@ import { ensureColdSwitched } from './ensure-cold-switched.ts';
 import type { HostDeps } from './deps.ts';
 import { ensureBandwidth, ensureCommitAborted } from './ensure-commit-started.ts';
 import { ensureCommitStarted } from './ensure-commit-started.ts';
-import { ensureJobForgotten, ensureJobRecorded } from './ensure-job-recorded.ts';
 import { ensurePivoted } from './ensure-pivoted.ts';
 import { ensureSnapshotRecords } from './ensure-snapshot-records.ts';
 import { createImageHostActivities } from './image-activities.ts';
+import { ensureJobForgotten } from './job-record.ts';
 import { observeChain, toObservation } from './observe-chain.ts';
 import { observeMergePlan } from './observe-merge-plan.ts';
 import { observeMergeProof } from './observe-merge-proof.ts';
@@ -35,7 +35,6 @@ function mergeActivities(deps: HostDeps): HostActivities {
     observeMergePlan: beating((input) => observeMergePlan(deps, input)),
     awaitDiskIdle: (ref) => awaitDiskIdle(deps, ref),
     awaitSpace,
-    ensureJobRecorded: beating((input) => ensureJobRecorded(deps, input)),
     ensureCommitStarted: beating((input) => ensureCommitStarted(deps, input)),
     ensureBandwidth: beating((input) => ensureBandwidth(deps, input)),
     awaitCommitReady: (input) => awaitCommitReady(deps, input),

@@ -3,12 +3,12 @@
  * adopts it.
  */
 import type { JobRecord } from '../../workflows/schemas.ts';
-import type { HostActivities, JobInput } from '../../workflows/contract.ts';
-import { operationId } from '../../workflows/contract.ts';
+import { operationId, type JobInput } from '../../workflows/contract.ts';
 import { coldCommitState, removeColdCommit } from '../adapters/cold-commit.ts';
 import { removePivotReport } from '../adapters/safe-pivot.ts';
 import type { HostDeps } from './deps.ts';
-import { lookAndGiveBack, pivotFile } from './give-back-guest.ts';
+import { pivotFile } from './give-back-guest.ts';
+import type { DiskLook } from './observe-disk.ts';
 import type { DomainInfo } from '../adapters/virsh.ts';
 
 export function recordOf({ plan, jobId }: JobInput, phase: JobRecord['phase']): JobRecord {
@@ -31,13 +31,9 @@ const scopesOf = ({ state, persistent }: DomainInfo) => [
 ];
 
 /** Writes the record into the live and the persistent XML, before anything else changes. */
-export async function ensureJobRecorded(
-  deps: HostDeps,
-  input: Parameters<HostActivities['ensureJobRecorded']>[0],
-): Promise<void> {
+export async function recordJob(deps: HostDeps, input: JobInput, look: DiskLook): Promise<void> {
   const { plan } = input;
-  const look = await lookAndGiveBack(deps, plan);
-  const record = recordOf(input, input.phase);
+  const record = recordOf(input, 'commit');
   if (JSON.stringify(look.record) === JSON.stringify(record)) return;
   const scopes = scopesOf(look);
   // A transient domain that stopped is gone; the next step says so.

@@ -160,7 +160,7 @@ const found: Found[] = [
       cancel,
       steps(3),
       { do: 'ask', wish: { what: 'merge' } },
-      steps(3),
+      steps(2),
       { do: 'ask', wish: { what: 'copy base', from: 'images', to: 'vault' } },
       steps(5, 'base'),
       steps(9),

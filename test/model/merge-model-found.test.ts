@@ -12,19 +12,19 @@ afterAll(() => bench.close());
 
 const steps = (count: number): Action => ({ disk: 0, do: 'steps', count });
 /**
- * Plan, record, start, wait, and time that passes twice until READY: the pivot is the seventh.
+ * Plan, start, wait, and time that passes twice until READY: the pivot is the sixth.
  */
 const found: { title: string; actions: Action[]; setting?: Partial<Setting>; ends: string[] }[] = [
   {
     // It was attached to, pivoted, and ended on cancel.
     title: 'a job that somebody begins after the plan is left alone',
-    actions: [steps(2), { disk: 0, do: 'foreign job' }, steps(4)],
+    actions: [steps(1), { disk: 0, do: 'foreign job' }, steps(4)],
     ends: ['foreign-job', 'merged'],
   },
   {
     title: 'QEMU dies between its own pivot and the persistent XML: the VM starts on top',
     actions: [
-      steps(4),
+      steps(3),
       { disk: 0, do: 'write', block: 3 },
       { disk: 0, do: 'flush' },
       steps(2),
@@ -35,7 +35,7 @@ const found: { title: string; actions: Action[]; setting?: Partial<Setting>; end
   {
     title: 'agent and pivot script die with the guest suspended, and the run is terminated',
     actions: [
-      steps(6),
+      steps(5),
       { disk: 0, do: 'step', fate: 'agent', which: 0 },
       { disk: 0, do: 'terminate' },
     ],
@@ -44,7 +44,7 @@ const found: { title: string; actions: Action[]; setting?: Partial<Setting>; end
   {
     title: 'a cancel that the pivot refuses stays refused when the agent dies before the pivot',
     actions: [
-      steps(6),
+      steps(5),
       { disk: 0, do: 'cancel' },
       { disk: 0, do: 'step', fate: 'before', which: 0 },
     ],
@@ -60,14 +60,14 @@ const found: { title: string; actions: Action[]; setting?: Partial<Setting>; end
   },
   {
     title: 'a run terminated between the deletion and the end of its record is finished',
-    actions: [steps(10), { disk: 0, do: 'terminate' }],
+    actions: [steps(9), { disk: 0, do: 'terminate' }],
     ends: ['terminated', 'merged'],
   },
   {
     title: 'the VM runs between cold commit and switch, and writes',
     setting: { isOff: true },
     actions: [
-      steps(4),
+      steps(3),
       { disk: 0, do: 'start VM' },
       { disk: 0, do: 'write', block: 2 },
       { disk: 0, do: 'flush' },

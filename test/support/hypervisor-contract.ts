@@ -33,7 +33,7 @@ export const merging: readonly Case[] = [
   {
     title: 'a record is there until it is forgotten, which may be asked for twice',
     async check(h) {
-      const { job } = await begin(h);
+      const { job } = await ready(h);
       expect((await observe(h)).record).toMatchObject({ jobId: job.jobId, top: h.chain[1] });
       await h.ask('ensureJobForgotten', job);
       await h.ask('ensureJobForgotten', job);

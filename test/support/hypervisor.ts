@@ -59,7 +59,6 @@ export async function begin(
   if (planned.kind !== 'plan') throw new Error(`no plan, but ${planned.kind}`);
   const job = { plan: planned.plan, jobId: randomUUID() };
   const start = { ...job, bandwidthBytesPerSecond: limit, keepRelative: false };
-  await ask('ensureJobRecorded', { ...job, phase: 'commit' });
   return { plan: planned.plan, job, start };
 }
 

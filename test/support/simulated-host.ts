@@ -3,7 +3,7 @@
  * outside.
  */
 import { Context, activityInfo } from '@temporalio/activity';
-import { recordOf } from '../../activities/host/ensure-job-recorded.ts';
+import { recordOf } from '../../activities/host/job-record.ts';
 import type { ColdOutcome, HostActivities, JobInput } from '../../workflows/contract.ts';
 import type { StorageActivities } from '../../workflows/contract.ts';
 import { hold, refused } from '../../workflows/failures.ts';
@@ -33,12 +33,9 @@ export const simulated: Implementations<AgentActivities> = {
   awaitDiskIdle: (vm) => until(vm, () => (vm.job ? null : undefined)),
   awaitSpace: (vm, { neededBytes }) =>
     until(vm, () => (vm.freeBytes < neededBytes ? null : undefined)),
-  ensureJobRecorded(vm, input) {
-    giveBackGuest(vm);
-    vm.record = recordOf(input, input.phase);
-    vm.effects.push('record');
-  },
-  ensureCommitStarted(vm, { plan, bandwidthBytesPerSecond }) {
+  ensureCommitStarted(vm, input) {
+    const { plan, bandwidthBytesPerSecond } = input;
+    recordJob(vm, input);
     vm.advance();
     if (topHasLeft(vm, plan)) return { outcome: 'finished', reason: 'top has left the chain' };
     if (vm.state === 'off') return { outcome: 'vm-stopped', reason: vm.machine.stateReason };
@@ -70,7 +67,10 @@ export const simulated: Implementations<AgentActivities> = {
     }),
   ensureCommitAborted: (vm, { plan, jobId }) => abort(vm, { plan, jobId }),
   ensurePivoted: (vm, input) => noted(vm, pivot(vm, input)),
-  ensureColdCommitted: (vm, { plan }) => coldCommit(vm, plan),
+  ensureColdCommitted(vm, input) {
+    recordJob(vm, input);
+    return coldCommit(vm, input.plan);
+  },
   ensureColdSwitched: (vm, input) => noted(vm, switchCold(vm, input)),
   observeMergeProof(vm, { plan }) {
     const stays = [...vm.paths(), ...vm.persistentPaths()].includes(plan.top.path);
@@ -107,6 +107,12 @@ export const simulated: Implementations<AgentActivities> = {
     return { deleted, regainedBytes };
   },
 };
+
+function recordJob(vm: SimulatedVm, input: JobInput): void {
+  giveBackGuest(vm);
+  vm.record = recordOf(input, 'commit');
+  vm.effects.push('record');
+}
 
 function noted<T extends { outcome: string }>(vm: SimulatedVm, result: T): T {
   vm.switchRefused ||= !['pivoted', 'committed'].includes(result.outcome);

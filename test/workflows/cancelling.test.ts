@@ -35,11 +35,9 @@ const undone: readonly Step[] = [
   { activity: 'observeMergePlan', scene: 'a running VM' },
   { activity: 'awaitDiskIdle', scene: 'a foreign job', prepare: busy, request: wait },
   { activity: 'awaitSpace', scene: 'a full file system', prepare: full },
-  { activity: 'ensureJobRecorded', scene: 'a running VM' },
   { activity: 'ensureCommitStarted', scene: 'a running VM' },
   { activity: 'awaitCommitReady', scene: 'a running VM' },
   { activity: 'awaitCommitReady', scene: 'an inner layer', request: INNER },
-  { activity: 'ensureJobRecorded', scene: 'a VM that is down', prepare: off },
   { activity: 'ensureColdCommitted', scene: 'a VM that is down', prepare: off },
 ];
 const snapshot = (vm: SimulatedVm) => void (vm.snapshots = [{ name: 's', action: 'delete' }]);
