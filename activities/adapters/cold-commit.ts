@@ -5,6 +5,7 @@ import { mkdir, open, readFile, readdir, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
+import type { FileFacts } from './files.ts';
 
 const script = fileURLToPath(new URL('cold-commit.bash', import.meta.url));
 
@@ -13,29 +14,49 @@ export const coldCommitState = (runtimeDir: string, jobId: string) =>
   join(runtimeDir, `commit-${jobId}`);
 
 /**
- * Starts `qemu-img` with `args` unless it runs already (a lock decides), and resolves when that run
- * has ended.
- * @returns its exit code, or null when it was killed or another run's end was waited for.
+ * Starts `qemu-img` with `args`, and resolves when it has ended. Unless it runs already (a lock
+ * decides): then when that run has; or has an end that nobody has forgotten.
+ * @param volumes what its end is to be told with
  */
-export async function runColdCommit(state: string, args: readonly string[]): Promise<void> {
+export async function runColdCommit(
+  state: string,
+  volumes: readonly string[],
+  args: readonly string[],
+): Promise<void> {
   await mkdir(dirname(state), { recursive: true });
-  const command = ['-n', '-E', '75', `${state}.lock`, 'bash', script, state, ...args];
+  const run = ['bash', script, state, ...volumes, '--', ...args];
+  const command = ['-n', '-E', '75', `${state}.lock`, ...run];
   const options = { detached: true, stdio: 'ignore', reject: false, cleanup: false } as const;
   const { exitCode } = await execa('flock', command, options);
   // 75: an earlier life of the agent started it, and it still runs. Its end frees the lock.
   if (exitCode === 75) await execa('flock', [`${state}.lock`, 'true'], { stdio: 'ignore' });
 }
 
-/** How the last run ended: null while it runs, or when it was killed. */
-export async function coldCommitExit(
-  state: string,
-): Promise<{ code: number; error: string } | null> {
-  const code = await readFile(`${state}.exit`, 'utf8').catch(() => '');
-  // An empty file is no 0.
-  if (!/^\d+\n$/.test(code)) return null;
-  const error = await readFile(`${state}.error`, 'utf8').catch(() => '');
-  return { code: Number(code), error: error.trim() };
+export interface ColdCommitEnd {
+  code: number;
+  error: string;
+  /** What the volumes were when it had ended: `fingerprint` of each. */
+  fingerprints: string[];
 }
+
+/** How the last run ended: null while it runs, or when it was killed. */
+export async function coldCommitEnd(state: string): Promise<ColdCommitEnd | null> {
+  const report = await readFile(`${state}.exit`, 'utf8').catch(() => '');
+  const [code = '', ...files] = report.trimEnd().split('\n');
+  // An empty file is no 0.
+  if (!/^\d+$/.test(code)) return null;
+  const error = await readFile(`${state}.error`, 'utf8').catch(() => '');
+  // stat(1) writes seconds and nanoseconds with a point between.
+  const fingerprints = files.map((file) => file.replace('.', ''));
+  return { code: Number(code), error: error.trim(), fingerprints };
+}
+
+/** Another file, and another state of the same one, has another. */
+export const fingerprint = ({ identity, sizeBytes, modifiedNs }: FileFacts) =>
+  `${identity} ${sizeBytes} ${modifiedNs}`;
+
+/** So that it may run again. */
+export const forgetColdCommitEnd = (state: string) => rm(`${state}.exit`, { force: true });
 
 /** Percent done, from the tail of what qemu-img prints (`(12.34/100%)` and carriage returns). */
 export async function coldCommitPercent(state: string): Promise<number> {

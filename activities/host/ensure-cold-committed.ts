@@ -5,9 +5,10 @@
 import { Context } from '@temporalio/activity';
 import { operationId, type ColdOutcome, type HostActivities } from '../../workflows/contract.ts';
 import type { MergePlan } from '../../workflows/schemas.ts';
-import { coldCommitExit, coldCommitPercent, coldCommitState } from '../adapters/cold-commit.ts';
-import { runColdCommit, stopColdCommit } from '../adapters/cold-commit.ts';
-import { observeFile } from '../adapters/files.ts';
+import { coldCommitEnd, coldCommitPercent, coldCommitState } from '../adapters/cold-commit.ts';
+import { fingerprint, forgetColdCommitEnd, runColdCommit } from '../adapters/cold-commit.ts';
+import { stopColdCommit, type ColdCommitEnd } from '../adapters/cold-commit.ts';
+import { observeFile, type FileFacts } from '../adapters/files.ts';
 import type { HostDeps } from './deps.ts';
 import { lookAndGiveBack } from './give-back-guest.ts';
 import { recordJob } from './job-record.ts';
@@ -19,8 +20,8 @@ const LOOK_EVERY_MS = 500;
 
 /**
  * Commits top into base with `qemu-img commit -d`, so that top stays the whole truth until the
- * record is switched. A run that an earlier life of the agent started is followed, not started
- * twice.
+ * record is switched. A run that an earlier life of the agent started is followed, and one that
+ * ended meanwhile counts, as long as no volume of it has changed since.
  */
 export async function ensureColdCommitted(deps: HostDeps, input: Input): Promise<ColdOutcome> {
   const { plan, jobId } = input;
@@ -29,14 +30,37 @@ export async function ensureColdCommitted(deps: HostDeps, input: Input): Promise
   await recordJob(deps, input, look);
   if (topHasLeft(look, plan)) return { outcome: 'committed', topModifiedNs: '' };
   if (look.state !== 'off') return { outcome: 'vm-started', reason: look.stateReason };
+  const before = await committedTop(plan, await coldCommitEnd(state));
+  if (before) return { outcome: 'committed', topModifiedNs: before.modifiedNs };
+  await forgetColdCommitEnd(state);
   const running = deps.effect('qemu-img.commit', operationId(plan), () =>
-    runColdCommit(state, commitArguments(input)),
+    runColdCommit(state, volumesOf(plan), commitArguments(input)),
   );
   await follow(state, plan, running);
-  const exit = await coldCommitExit(state);
-  if (exit?.code === 0) return { outcome: 'committed', topModifiedNs: await topModified(plan) };
-  const reason = exit ? exit.error || `qemu-img exited ${exit.code}` : 'qemu-img was killed';
-  return { outcome: 'failed', reason };
+  const end = await coldCommitEnd(state);
+  const top = await committedTop(plan, end);
+  return top
+    ? { outcome: 'committed', topModifiedNs: top.modifiedNs }
+    : { outcome: 'failed', reason: whyFailed(plan, end) };
+}
+
+const volumesOf = ({ base, committed }: MergePlan) => [base, ...committed].map(({ path }) => path);
+
+/**
+ * Top, when a run has committed just these volumes, and none of them has changed since; null
+ * otherwise. A run that an earlier request began may have been of others.
+ */
+async function committedTop(plan: MergePlan, end: ColdCommitEnd | null): Promise<FileFacts | null> {
+  if (end?.code !== 0) return null;
+  const now = await Promise.all(volumesOf(plan).map(observeFile));
+  const are = now.map((file) => file && fingerprint(file));
+  return are.join() === end.fingerprints.join() ? (now.at(-1) ?? null) : null;
+}
+
+function whyFailed({ top, base }: MergePlan, end: ColdCommitEnd | null): string {
+  if (!end) return 'qemu-img was killed';
+  if (end.code !== 0) return end.error || `qemu-img exited ${end.code}`;
+  return `${top.path} or ${base.path} is not what it was when qemu-img ended`;
 }
 
 /**

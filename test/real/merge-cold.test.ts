@@ -2,6 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { dailySample } from '../support/daily-sample.ts';
+import { spoilMarks } from '../support/layer-marks.ts';
 import { bothXml, effectsSince, expectLeftClean, merged } from '../support/merge-checks.ts';
 import { SMALL } from '../support/merge-checks.ts';
 import { startScene, startSharedSystem, type Scene } from '../support/merge-scene.ts';
@@ -31,13 +32,14 @@ afterEach(async () => {
 });
 afterAll(() => system?.close());
 
-/** A VM that is down, by SIGKILL, with layers; the top one holds `grownBytes` more. */
-async function startDown(options: SceneOptions, grownBytes = 0): Promise<Scene> {
+/** A VM that is down, by SIGKILL, with layers; the top one, or another, has `grownBytes` more. */
+async function startDown(options: SceneOptions, grownBytes = 0, grown = -1): Promise<Scene> {
   const guest = { ...SMALL, virtualSizeBytes: 8 * MiB + grownBytes };
   scene = await startScene({ system, guest, ...options });
   await scene.guest.kill();
-  const top = { ...scene.guest.disk, path: scene.chain.at(-1) as string, format: 'qcow2' as const };
-  if (grownBytes > 0) await growOverlay(top, { bytes: grownBytes });
+  const path = scene.chain.at(grown) as string;
+  const layer = { ...scene.guest.disk, path, format: 'qcow2' as const };
+  if (grownBytes > 0) await growOverlay(layer, { bytes: grownBytes });
   return scene;
 }
 
@@ -105,6 +107,72 @@ describe('a merge while the VM is down', () => {
   });
 });
 
+/** The agent dies in the middle of a commit, which then ends alone. */
+async function endedAlone(vm: string) {
+  const here = await startDown({ vm }, 24 * MiB);
+  const merge = await system.merge({ vm, disk: 'vda', ...SLOW });
+  await runningCommit();
+  await system.killRole('host');
+  await waitUntil('the commit to end', async () =>
+    (await readdir(system.runtimeDir)).some((name) => name.endsWith('.exit')),
+  );
+  return { here, merge };
+}
+
+const commitsOf = async (vm: string) =>
+  (await system.effects()).filter((line) => line === `qemu-img.commit ${vm}/vda`).length;
+
+describe('a merge while the VM is down, whose commit ends while the agent is away', () => {
+  it('takes the commit for done', async () => {
+    const { here, merge } = await endedAlone('ended');
+    await system.startRole('host');
+    expect(await merge.result()).toMatchObject({ outcome: 'merged', mode: 'cold' });
+    expect(await commitsOf('ended')).toBe(1);
+    await bootAndWrite(here);
+    await expectLeftClean(here, ['ended.qcow2']);
+    await here.verifyAfterCrash();
+  });
+
+  it('commits again what the VM wrote meanwhile', async () => {
+    const { here, merge } = await endedAlone('newer');
+    await bootAndWrite(here);
+    await here.guest.kill();
+    await system.startRole('host');
+    expect(await merge.result()).toMatchObject({ outcome: 'merged', mode: 'cold' });
+    expect(await commitsOf('newer')).toBe(2);
+    await expectLeftClean(here, ['newer.qcow2']);
+    await here.verifyAfterCrash();
+  });
+
+  it('commits again into a base that somebody wrote to meanwhile', async () => {
+    const { here, merge } = await endedAlone('spoilt');
+    await spoilMarks(here.guest, here.chain[0] as string);
+    await system.startRole('host');
+    expect(await merge.result()).toMatchObject({ outcome: 'merged', mode: 'cold' });
+    expect(await commitsOf('spoilt')).toBe(2);
+    await expectLeftClean(here, ['spoilt.qcow2']);
+    await here.verifyAfterCrash();
+  });
+
+  it('does not take the commit of other volumes for that of a later request', async () => {
+    const here = await startDown({ vm: 'other', layers: 2 }, 40 * MiB, 1);
+    const inner = here.chain[1] as string;
+    const first = await system.merge({ vm: 'other', disk: 'vda', top: inner, ...SLOWER });
+    const commit = await runningCommit();
+    await system.killRole('host');
+    await first.terminate();
+    await system.startRole('host');
+    const second = await system.merge({ vm: 'other', disk: 'vda' });
+    await waitUntil('the agent to meet that commit', async () => (await commitsOf('other')) === 2);
+    expect(await runningCommit()).toBe(commit);
+    const result = await second.result();
+    expect(result).toMatchObject({ outcome: 'merged', mode: 'cold', deleted: here.chain.slice(1) });
+    await bootAndWrite(here);
+    await expectLeftClean(here, ['other.qcow2']);
+    await here.verifyAfterCrash();
+  });
+});
+
 describe('a merge while the VM is down, and the agent dies', () => {
   it('goes on with the commit that runs', async () => {
     const here = await startDown({ vm: 'survivor' }, 48 * MiB);
@@ -113,8 +181,7 @@ describe('a merge while the VM is down, and the agent dies', () => {
     await system.killRole('host');
     await system.startRole('host');
     await waitUntil('the agent to come to the commit again', async () => {
-      const passed = await system.effects();
-      return passed.filter((line) => line === 'qemu-img.commit survivor/vda').length === 2;
+      return (await commitsOf('survivor')) === 2;
     });
     expect(await runningCommit()).toBe(before);
     expect(await merge.result()).toMatchObject({ outcome: 'merged', mode: 'cold' });

@@ -3,6 +3,7 @@
  * an inner layer stays unseen: the guest writes over each of its slots in the layers above.
  */
 import { execa } from 'execa';
+import { qemuIo } from './guest-disk.ts';
 import type { Guest } from './guest.ts';
 import { regionEndBytes } from './guest-sector.ts';
 
@@ -35,4 +36,10 @@ export async function expectMarks(guest: Guest, path: string, format: string): P
   const args = ['-U', '-r', '-f', format, ...commands, path];
   const { failed, stdout, stderr } = await execa('qemu-io', args, { reject: false });
   if (failed) throw new Error(`${path} lacks marks of its layers:\n${stdout}${stderr}`);
+}
+
+/** Overwrites the guest's marks in one of its layers that nobody has open. */
+export async function spoilMarks({ disk, marks }: Guest, path: string): Promise<void> {
+  const writes = [...marks.standing.keys()].map((at) => `write -q -P 0 ${at} ${MARK_BYTES}`);
+  await qemuIo(path, disk.format, writes, 'writeback');
 }
