@@ -1,53 +1,60 @@
 /**
- * The one door: every change to the outside world goes through `effect(name, target, fn)`. The list
- * of names is the list of crash tests and of rows in DESIGN.md's table, so a new effect is tested
- * without touching a test.
+ * The one door: every change to the outside world goes through `effect(name, target, fn)`. The
+ * registry of names is the list of crash tests and of rows in DESIGN.md's tables, so a new effect
+ * is tested without touching a test.
  */
-export const effectNames = [
-  'libvirt.record-job',
-  'libvirt.start-commit',
-  'libvirt.set-job-bandwidth',
-  'libvirt.abort-job',
-  'libvirt.pivot',
-  'libvirt.resume-guest',
-  'libvirt.forget-job',
-  'libvirt.redefine-snapshot',
-  'libvirt.delete-snapshot-record',
-  'libvirt.switch-disk-source',
-  'qemu-img.commit',
-  'qemu-img.rebase',
-  'storage.quarantine-volume',
-  'storage.unlink-volume',
-  'audit.append-event',
-] as const;
-export type EffectName = (typeof effectNames)[number];
 
-/** The effects of moving, copying and removing images, besides those they share with a merge. */
-export const imageEffectNames = [
-  'image.hold',
-  'image.reflink',
-  'image.create-target',
-  'image.start-copy',
-  'image.set-copy-bandwidth',
-  'image.resume-copy',
-  'image.end-copy',
-  'image.complete-copy',
-  'image.pass-verification',
-  'image.release',
-  'storage.reserve-image',
-  'storage.name-volume',
-  'storage.abandon-reservation',
-  'storage.unlink-copy',
-  'storage.remove-reservation',
-  'storage.wipe-volume',
-] as const;
-export type ImageEffectName = (typeof imageEffectNames)[number];
+/** What effects belong to; to a move also its removal of the source, or of its copies. */
+export type Operation = 'merge' | 'move';
 
-export type Effect = <T>(
-  name: EffectName | ImageEffectName,
-  target: string,
-  fn: () => Promise<T>,
-) => Promise<T>;
+/** Every effect, and the operations in which it happens. */
+const effects = {
+  'libvirt.record-job': ['merge'],
+  'libvirt.start-commit': ['merge'],
+  'libvirt.set-job-bandwidth': ['merge'],
+  'libvirt.abort-job': ['merge'],
+  'libvirt.pivot': ['merge'],
+  'libvirt.resume-guest': ['merge'],
+  'libvirt.forget-job': ['merge'],
+  'libvirt.redefine-snapshot': ['merge', 'move'],
+  'libvirt.delete-snapshot-record': ['merge'],
+  'libvirt.switch-disk-source': ['merge', 'move'],
+  'qemu-img.commit': ['merge'],
+  'qemu-img.rebase': ['merge', 'move'],
+  'storage.quarantine-volume': ['merge', 'move'],
+  'storage.unlink-volume': ['merge', 'move'],
+  'audit.append-event': ['merge', 'move'],
+  'storage.reserve-image': ['move'],
+  'image.hold': ['move'],
+  'image.reflink': ['move'],
+  'image.create-target': ['move'],
+  'image.start-copy': ['move'],
+  'image.set-copy-bandwidth': ['move'],
+  'image.resume-copy': ['move'],
+  'image.end-copy': ['move'],
+  'image.complete-copy': ['move'],
+  'image.pass-verification': ['move'],
+  'storage.name-volume': ['move'],
+  'image.release': ['move'],
+  'storage.remove-reservation': ['move'],
+  'storage.abandon-reservation': ['move'],
+  'storage.unlink-copy': ['move'],
+  'storage.wipe-volume': ['move'],
+} as const satisfies Record<string, readonly Operation[]>;
+type Effects = typeof effects;
+
+/** The effects of one operation, or all. */
+export type EffectName<O extends Operation = Operation> = {
+  [Name in keyof Effects]: Extract<Effects[Name][number], O> extends never ? never : Name;
+}[keyof Effects];
+
+export const effectNames = Object.keys(effects) as EffectName[];
+export const effectsOf = <O extends Operation>(operation: O): EffectName<O>[] =>
+  effectNames.filter((name): name is EffectName<O> =>
+    (effects[name] as readonly Operation[]).includes(operation),
+  );
+
+export type Effect = <T>(name: EffectName, target: string, fn: () => Promise<T>) => Promise<T>;
 
 /** Stands in the door around every effect: logging in production, faults in tests. */
 export type EffectHook = Effect;

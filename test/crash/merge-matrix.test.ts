@@ -5,11 +5,10 @@
  */
 import { basename } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import type { EffectName } from '../../activities/effect.ts';
 import { keepInLedger, type CrashCase } from '../support/crash-ledger.ts';
 import { dailySample } from '../support/daily-sample.ts';
 import { awaken, expectRight, finish, scenarioFor } from '../support/effect-scenarios.ts';
-import { scenarioNameOf, stateOf } from '../support/effect-scenarios.ts';
+import { scenarioNameOf, stateOf, type MergeEffect } from '../support/effect-scenarios.ts';
 import { startScene, startSharedSystem, type Scene } from '../support/merge-scene.ts';
 import { nameOf, strikes, type Strike } from '../support/strike-list.ts';
 import { armPoint, strike } from '../support/strike.ts';
@@ -28,7 +27,7 @@ afterAll(() => system.close());
 const scenes = new Map<string, Scene>();
 let built = 0;
 
-async function takeScene(effect: EffectName): Promise<Scene> {
+async function takeScene(effect: MergeEffect): Promise<Scene> {
   const name = scenarioNameOf(effect);
   const scene = scenes.get(name);
   scenes.delete(name);
@@ -40,7 +39,7 @@ async function takeScene(effect: EffectName): Promise<Scene> {
 it.each(dailySample(strikes.merge, 97).map((planned) => [nameOf(planned), planned] as const))(
   '%s',
   async (_, planned) => {
-    const effect = planned.effect as EffectName;
+    const { effect } = planned;
     const scene = await takeScene(effect);
     const seen: Measured = { guestWrites: 0, recoveryMs: null, stallMs: null };
     let passed = false;
@@ -60,9 +59,13 @@ it.each(dailySample(strikes.merge, 97).map((planned) => [nameOf(planned), planne
 type Measured = Pick<CrashCase, 'guestWrites' | 'recoveryMs' | 'stallMs'>;
 
 /** Strikes a merge, heals, and looks whether it ends right. @param seen what was measured so far */
-async function mergeUnder(scene: Scene, planned: Strike, seen: Measured): Promise<void> {
+async function mergeUnder(
+  scene: Scene,
+  planned: Strike<MergeEffect>,
+  seen: Measured,
+): Promise<void> {
   const { guest } = scene;
-  const scenario = scenarioFor(planned.effect as EffectName);
+  const scenario = scenarioFor(planned.effect);
   await awaken(scene);
   const writesBefore = guest.acknowledged();
   await guest.waitForAcks(WRITES);

@@ -6,18 +6,24 @@ import { afterAll, beforeAll, it } from '@jest/globals';
 import { keepInLedger } from '../support/crash-ledger.ts';
 import { dailySample } from '../support/daily-sample.ts';
 import { startMoveSystem } from '../support/move-scene.ts';
+import { mountOwn, type OwnMount } from '../support/own-mount.ts';
 import { nameOf, strikes } from '../support/strike-list.ts';
 import { armPoint, strike } from '../support/strike.ts';
 import { createStruckMove, VM } from '../support/struck-move.ts';
 import type { System } from '../support/system.ts';
 
+let mount: OwnMount;
 let system: System;
 let start: Awaited<ReturnType<typeof createStruckMove>>;
 beforeAll(async () => {
+  mount = await mountOwn('ext4', 64);
   system = await startMoveSystem({ name: 'crash-move' });
-  start = await createStruckMove(system);
+  start = await createStruckMove(system, mount.path);
 });
-afterAll(() => system.close());
+afterAll(async () => {
+  await system.close();
+  await mount.close();
+});
 
 it.each(dailySample(strikes.move, 97).map((planned) => [nameOf(planned), planned] as const))(
   'move: %s',

@@ -4,10 +4,10 @@
  * nothing.
  */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { effectNames, type EffectName } from '../../activities/effect.ts';
+import { effectsOf } from '../../activities/effect.ts';
 import { dailySample } from '../support/daily-sample.ts';
 import { awaken, expectRight, finish, scenarioFor } from '../support/effect-scenarios.ts';
-import { scenarioNameOf } from '../support/effect-scenarios.ts';
+import { scenarioNameOf, type MergeEffect } from '../support/effect-scenarios.ts';
 import { armFault, isArmed } from '../support/faults.ts';
 import { SMALL } from '../support/merge-checks.ts';
 import { startScene, startSharedSystem, type Scene } from '../support/merge-scene.ts';
@@ -21,18 +21,18 @@ afterAll(() => system.close());
 
 const scenes = new Map<string, Promise<Scene>>();
 
-function sceneOf(effect: EffectName): Promise<Scene> {
+function sceneOf(effect: MergeEffect): Promise<Scene> {
   const vm = scenarioNameOf(effect).replace(' ', '');
   const scene = scenes.get(vm) ?? startScene({ system, vm, layers: 0, guest: SMALL });
   scenes.set(vm, scene);
   return scene;
 }
 
-async function passings(effect: EffectName): Promise<number> {
+async function passings(effect: MergeEffect): Promise<number> {
   return (await system.effects()).filter((line) => line.startsWith(`${effect} `)).length;
 }
 
-describe.each(dailySample(effectNames, 5))('%s', (effect) => {
+describe.each(dailySample(effectsOf('merge'), 5))('%s', (effect) => {
   it.each(['twice', 'fail-after', 'fail-before'] as const)('%s', async (action) => {
     const scene = await sceneOf(effect);
     const scenario = scenarioFor(effect);

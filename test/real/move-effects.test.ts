@@ -1,21 +1,27 @@
 /** Every effect of a move, struck by every fault: the move still ends, once, with the same data. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { effectsOf } from '../../activities/effect.ts';
 import { dailySample } from '../support/daily-sample.ts';
 import { armFault, isArmed } from '../support/faults.ts';
 import { startMoveSystem } from '../support/move-scene.ts';
-import { movedEffects } from '../support/strike-list.ts';
+import { mountOwn, type OwnMount } from '../support/own-mount.ts';
 import { createStruckMove } from '../support/struck-move.ts';
 import type { System } from '../support/system.ts';
 
+let mount: OwnMount;
 let system: System;
 let start: Awaited<ReturnType<typeof createStruckMove>>;
 beforeAll(async () => {
+  mount = await mountOwn('ext4', 64);
   system = await startMoveSystem({ name: 'struck' });
-  start = await createStruckMove(system);
+  start = await createStruckMove(system, mount.path);
 });
-afterAll(() => system.close());
+afterAll(async () => {
+  await system.close();
+  await mount.close();
+});
 
-describe.each(dailySample(movedEffects, 5))('%s', (effect) => {
+describe.each(dailySample(effectsOf('move'), 5))('%s', (effect) => {
   it.each(['twice', 'fail-before', 'fail-after'] as const)('%s', async (action) => {
     const { expectRight } = await start(effect, () => armFault(system.trace, { effect, action }));
     await expectRight();

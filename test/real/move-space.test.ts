@@ -1,7 +1,7 @@
-import { execa } from 'execa';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { fill, unfill, untilOutOfSpace } from '../support/full-pool.ts';
 import { startSharedSystem } from '../support/merge-scene.ts';
 import {
   copiers,
@@ -34,25 +34,16 @@ afterAll(async () => {
   await mount.close();
 });
 
-const filler = () => join(folder, 'filler');
-/** Leaves `freeBytes` on the file system of the pool, or less while something is copied to it. */
-async function fill(freeBytes: number): Promise<void> {
-  const { stdout } = await execa('stat', ['-f', '-c', '%a %S', folder]);
-  const [blocks = 0, size = 0] = stdout.split(' ').map(Number);
-  const length = `${blocks * size - freeBytes}`;
-  await execa('fallocate', ['-l', length, filler()], { reject: false });
-}
-
 describe('a move into a pool without space', () => {
   it('waits before it has begun, says what is missing, and goes on', async () => {
-    await fill(10 * MIB);
+    await fill(folder, 10 * MIB);
     const file = await defineOff(system, 'early', { bytes: 24 * MIB });
     const before = await digests([file]);
     const move = await startMove(system, { image: diskOf('early'), to: TIGHT });
     const { note } = await untilMove(move, 'to wait', ({ phase }) => phase === 'waiting for space');
     expect(note).toMatch(/MiB are missing/);
     expect(await copiers(system)).toEqual([]);
-    await rm(filler());
+    await unfill(folder);
     const result = await move.result();
     await removalOf(system, result);
     const target = join(folder, 'early.qcow2');
@@ -66,16 +57,9 @@ describe('a move into a pool without space', () => {
     const limit = { bandwidthBytesPerSecond: 4 * MIB };
     const move = await startMove(system, { image: diskOf('middle'), to: TIGHT, ...limit });
     await waitUntil('the copy', async () => (await copiers(system)).length > 0);
-    await fill(2 * MIB);
-    const paused = async () => {
-      const { raw } = await move.describe();
-      const beats = (raw.pendingActivities ?? []).flatMap(
-        (a) => a.heartbeatDetails?.payloads ?? [],
-      );
-      return beats.some(({ data }) => Buffer.from(data ?? []).includes('waiting for space'));
-    };
-    await waitUntil('the pause', paused, { timeoutMs: 60_000 });
-    await rm(filler());
+    await fill(folder, 2 * MIB);
+    await untilOutOfSpace(move);
+    await unfill(folder);
     const result = await move.result();
     expect(result).toMatchObject({ outcome: 'moved', verified: true });
     await removalOf(system, result);

@@ -98,9 +98,10 @@ export const scenarios = {
   },
 } satisfies Record<string, Scenario>;
 export type ScenarioName = keyof typeof scenarios;
+export type MergeEffect = EffectName<'merge'>;
 
 /** The scenario that every effect happens in. A new effect needs one. */
-const scenarioOf: Record<EffectName, ScenarioName> = {
+const scenarioOf: Record<MergeEffect, ScenarioName> = {
   'libvirt.record-job': 'active',
   'libvirt.start-commit': 'active',
   'libvirt.set-job-bandwidth': 'bandwidth',
@@ -117,8 +118,8 @@ const scenarioOf: Record<EffectName, ScenarioName> = {
   'storage.unlink-volume': 'active',
   'audit.append-event': 'active',
 };
-export const scenarioNameOf = (effect: EffectName): ScenarioName => scenarioOf[effect];
-export const scenarioFor = (effect: EffectName): Scenario => scenarios[scenarioOf[effect]];
+export const scenarioNameOf = (effect: MergeEffect): ScenarioName => scenarioOf[effect];
+export const scenarioFor = (effect: MergeEffect): Scenario => scenarios[scenarioOf[effect]];
 
 export async function stateOf({ system, guest }: Scene): Promise<string> {
   return (await system.host.virsh('domstate', guest.name)).trim();

@@ -4,10 +4,10 @@
  */
 import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { z } from 'zod';
-import { effectNames, imageEffectNames, type EffectHook } from '../../activities/effect.ts';
+import { effectNames, type EffectHook } from '../../activities/effect.ts';
 
 export const fault = z.object({
-  effect: z.enum([...effectNames, ...imageEffectNames]),
+  effect: z.enum(effectNames),
   /**
    * `fail-before`: never started. `fail-after`: done, then reported as failed. `twice`: done two
    * times. `kill-before`, `kill-after`: this process dies by SIGKILL. `hang-before`,

@@ -1,7 +1,7 @@
 /** A hypervisor, simulated or real, in the eyes of a test, and the steps of a merge on it. */
 import { randomUUID } from 'node:crypto';
 import { expect } from '@jest/globals';
-import type { EffectName, ImageEffectName } from '../../activities/effect.ts';
+import type { EffectName } from '../../activities/effect.ts';
 import { liveMergeInput, type LiveMergeRequest } from '../../workflows/schemas.ts';
 import type { AgentActivities } from './simulated-host.ts';
 
@@ -19,7 +19,7 @@ export interface Hypervisor {
   ask: Ask;
   /** As `ask`, with an agent that dies when this effect is done; it has to happen. */
   askInterrupted: (
-    effect: ImageEffectName | EffectName,
+    effect: EffectName,
     ...input: Parameters<Ask>
   ) => Promise<void>;
   /** Returns when the guest has written once more, flushed: the generation of that write. */

@@ -2,15 +2,18 @@
 import { randomUUID } from 'node:crypto';
 import { basename } from 'node:path';
 import { expect } from '@jest/globals';
-import type { EffectName, ImageEffectName } from '../../activities/effect.ts';
+import type { EffectName } from '../../activities/effect.ts';
 import { copyImageInput, moveImageInput, removeImageInput } from '../../workflows/image-schemas.ts';
 import type { ImagePlanOutcome } from '../../workflows/image-schemas.ts';
 import { named } from '../../workflows/other-hosts.ts';
 import { expectUnchanged, type Ask, type Hypervisor } from './hypervisor.ts';
 
-type Effect = EffectName | ImageEffectName;
 /** How a step is asked for: once, twice, or by an agent that dies in it. */
-export type Way = (h: Hypervisor, effect: Effect, ...input: Parameters<Ask>) => Promise<unknown>;
+export type Way = (
+  h: Hypervisor,
+  effect: EffectName,
+  ...input: Parameters<Ask>
+) => Promise<unknown>;
 
 export const once: Way = (h, _, ...input) => h.ask(...input);
 export const twice: Way = async (h, _, ...input) => {

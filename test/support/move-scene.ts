@@ -125,8 +125,12 @@ export const inVault = (system: System, file: string) =>
   join(system.host.pools, VAULT, basename(file));
 
 /** Bytes on the disk of a copy under way, which has this name once it is there. */
-export async function partBytes(system: System, name: string): Promise<number> {
-  const args = [inVault(system, OWN_FOLDER), '-name', `${name}.part`, '-printf', '%b\n'];
+export async function partBytes(
+  system: System,
+  name: string,
+  folder = inVault(system, ''),
+): Promise<number> {
+  const args = [join(folder, OWN_FOLDER), '-name', `${name}.part`, '-printf', '%b\n'];
   const { stdout } = await execa('find', args, { reject: false });
   return Number(stdout.trim() || 0) * 512;
 }

@@ -1,6 +1,6 @@
 /** Every case of the crash matrices: effect x point x victim x strike. */
-import { effectNames } from '../../activities/effect.ts';
-import { agentOf, type Fault } from './faults.ts';
+import { effectsOf, type EffectName, type Operation } from '../../activities/effect.ts';
+import { agentOf } from './faults.ts';
 
 /** Before the effect; when it has begun and its agent stands still; when it is done but untold. */
 const points = ['before', 'during', 'after'] as const;
@@ -8,8 +8,8 @@ export const victims = ['orchestrator', 'host', 'spm', 'libvirtd', 'qemu', 'temp
 export type Victim = (typeof victims)[number];
 
 /** `kill twice`: the agent dies again at the next effect, in its recovery. */
-export interface Strike {
-  effect: Fault['effect'];
+export interface Strike<Effect extends EffectName = EffectName> {
+  effect: Effect;
   point: (typeof points)[number];
   victim: Victim;
   strike: 'kill' | 'freeze' | 'kill twice';
@@ -19,7 +19,10 @@ export const nameOf = ({ effect, point, victim, strike }: Strike) =>
   `${effect}, ${point}: ${strike} ${victim}`;
 
 /** Every strike on these effects; the process that holds an effect is also killed twice. */
-function strikesOn(effects: readonly Fault['effect'][], struck: readonly Victim[]): Strike[] {
+function strikesOn<Effect extends EffectName>(
+  effects: readonly Effect[],
+  struck: readonly Victim[],
+): Strike<Effect>[] {
   const strikes = (effect: string, victim: Victim) =>
     victim === agentOf(effect)
       ? (['kill', 'freeze', 'kill twice'] as const)
@@ -33,32 +36,11 @@ function strikesOn(effects: readonly Fault['effect'][], struck: readonly Victim[
   );
 }
 
-/** Every effect that happens in a move of a VM's disk, or in undoing one. */
-export const movedEffects = [
-  'storage.reserve-image',
-  'image.hold',
-  'image.reflink',
-  'image.create-target',
-  'image.start-copy',
-  'image.end-copy',
-  'image.complete-copy',
-  'image.pass-verification',
-  'qemu-img.rebase',
-  'storage.name-volume',
-  'libvirt.switch-disk-source',
-  'libvirt.redefine-snapshot',
-  'image.release',
-  'storage.remove-reservation',
-  'storage.abandon-reservation',
-  'storage.unlink-copy',
-  'storage.wipe-volume',
-] as const satisfies Fault['effect'][];
-
 /** The VM is down during a move, so there is no QEMU to strike. */
 const moveVictims = victims.filter((victim) => victim !== 'qemu');
 
 export const strikes = {
-  merge: strikesOn(effectNames, victims),
-  move: strikesOn(movedEffects, moveVictims),
-};
-export type Matrix = keyof typeof strikes;
+  merge: strikesOn(effectsOf('merge'), victims),
+  move: strikesOn(effectsOf('move'), moveVictims),
+} satisfies Record<Operation, Strike[]>;
+export type Matrix = Operation;

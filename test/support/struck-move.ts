@@ -5,14 +5,16 @@
 import { join } from 'node:path';
 import { expect } from '@jest/globals';
 import type { WorkflowHandle } from '@temporalio/client';
+import { OWN_FOLDER } from '../../activities/adapters/pools.ts';
+import type { EffectName } from '../../activities/effect.ts';
 import type { TransferResult } from '../../workflows/image-schemas.ts';
 import { cancelAt } from './cancelled-move.ts';
-import type { Fault } from './faults.ts';
 import { POOL } from './merge-scene.ts';
 import { contents, copiers, defineOff, diskOf, recordOf, removalOf } from './move-scene.ts';
 import { startMove, undoHandle, VAULT } from './move-scene.ts';
 import { poolFiles } from './pool-files.ts';
 import { takeExternalSnapshot } from './snapshots.ts';
+import { createStruckCopy } from './struck-copy.ts';
 import type { System } from './system.ts';
 
 export const VM = 'struck';
@@ -26,18 +28,30 @@ export interface StruckRun {
   expectRight(): Promise<void>;
 }
 /** Makes the effect happen; `arm` is called when its next passing is the one to be struck. */
-type Start = (arm: () => void) => Promise<StruckRun>;
+export type Start = (arm: () => void) => Promise<StruckRun>;
 
-const undone: readonly string[] = ['storage.abandon-reservation', 'storage.unlink-copy'];
+type MoveEffect = EffectName<'move'>;
+const undone: readonly MoveEffect[] = ['storage.abandon-reservation', 'storage.unlink-copy'];
+/** Of the removal of the source. */
+const removing: readonly MoveEffect[] = [
+  'storage.quarantine-volume',
+  'storage.wipe-volume',
+  'storage.unlink-volume',
+];
 
+/** @param tight folder of a file system of 64 MiB */
 export async function createStruckMove(
   system: System,
-): Promise<(effect: Fault['effect'], arm: () => void) => Promise<StruckRun>> {
+  tight: string,
+): Promise<(effect: MoveEffect, arm: () => void) => Promise<StruckRun>> {
   const { toOther, back } = await createStruckChain(system);
   const convert = await createConverted(system);
+  const { limited, cramped } = await createStruckCopy(system, tight);
   return (effect, arm) => {
     if (effect === 'image.create-target') return convert(arm);
-    return undone.includes(effect) ? back(arm) : toOther(arm, effect === 'storage.wipe-volume');
+    if (effect === 'image.set-copy-bandwidth') return limited(arm);
+    if (effect === 'image.resume-copy') return cramped(arm);
+    return undone.includes(effect) ? back(arm) : toOther(arm, removing.includes(effect));
   };
 }
 
@@ -93,7 +107,8 @@ async function createStruckChain(system: System) {
   return { toOther, back };
 }
 
-const ofChain = (files: readonly string[]) => files.filter((name) => !name.startsWith(CONVERTED));
+const ofChain = (files: readonly string[]) =>
+  files.filter((name) => name.startsWith(VM) || name.startsWith(OWN_FOLDER));
 
 async function createConverted(system: System): Promise<Start> {
   const file = await defineOff(system, CONVERTED, { bytes: 2 ** 20 });
