@@ -189,14 +189,21 @@ export function buildRecord(record: JobRecord): string {
   return String(element);
 }
 
-/** Where `type='volume'` looks for its volume: only an active pool has a folder. */
+/** Where `type='volume'` looks for its volume. */
 type PoolFolders = readonly { name: string; folder: string | null }[];
 
 /**
  * Every local file or device that a domain names as a disk source.
  * @param own the target of a disk that is left out
  */
-export function sourcesNamed(xml: string, pools: PoolFolders, own?: string): string[] {
+export const sourcesNamed = (xml: string, pools: PoolFolders, own?: string): string[] =>
+  sourcesIn(read(xml, 'domain'), pools, own);
+
+/** Every one that a snapshot's metadata names, for itself or in its copies of the domain. */
+export const snapshotSources = (xml: string, pools: PoolFolders): string[] =>
+  sourcesIn(read(xml, 'domainsnapshot'), pools);
+
+function sourcesIn(document: unknown, pools: PoolFolders, own?: string): string[] {
   const paths: string[] = [];
   const visit = (value: unknown): void => {
     if (Array.isArray(value)) return value.forEach(visit);
@@ -209,7 +216,7 @@ export function sourcesNamed(xml: string, pools: PoolFolders, own?: string): str
     }
     Object.values(element).forEach(visit);
   };
-  visit(read(xml, 'domain'));
+  visit(document);
   return paths;
 }
 

@@ -44,6 +44,19 @@ export async function observePools(libvirt: Libvirt): Promise<Pool[]> {
   return Promise.all(documents.map(parsePool));
 }
 
+/**
+ * The pools that these documents may name volumes of (`type='volume'`): one that is not active has
+ * its folder all the same.
+ */
+export async function poolsNamedIn(
+  documents: readonly string[],
+  libvirt: Libvirt,
+  active: readonly Pool[],
+): Promise<readonly Pool[]> {
+  if (!documents.some((xml) => /\stype=['"]volume['"]/.test(xml))) return active;
+  return Promise.all((await libvirt.poolXml('all')).map(parsePool));
+}
+
 /** One `<pool>` document. @throws Retry `unexpected-reply` for anything else. */
 export async function parsePool(xml: string): Promise<Pool> {
   const parsed = parseReply(pool, 'libvirt for a pool', read(xml, 'pool')).pool;

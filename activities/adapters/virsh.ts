@@ -75,8 +75,9 @@ function domainCommands(virsh: VirshConnection) {
 function poolCommands(virsh: VirshConnection) {
   return {
     /** XML documents of the active pools. */
-    async poolXml(): Promise<string[]> {
-      const uuids = parseUuids(await virsh.ask('pool-list --uuid'));
+    async poolXml(which: 'active' | 'all' = 'active'): Promise<string[]> {
+      const all = which === 'all' ? ' --all' : '';
+      const uuids = parseUuids(await virsh.ask(`pool-list --uuid${all}`));
       const texts = uuids.map((uuid) => virsh.ask(`pool-dumpxml ${uuid}`).catch(nullIfNoPool));
       return (await Promise.all(texts)).filter((xml) => xml !== null);
     },

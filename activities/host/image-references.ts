@@ -3,8 +3,8 @@
  * identity, not by name.
  */
 import type { VolumeUse } from '../../workflows/move-contract.ts';
-import { sourcesNamed } from '../adapters/domain-xml.ts';
-import type { Pool } from '../adapters/pools.ts';
+import { snapshotSources, sourcesNamed } from '../adapters/domain-xml.ts';
+import { poolsNamedIn, type Pool } from '../adapters/pools.ts';
 import { parseSnapshot, sourcesOf } from '../adapters/snapshot-xml.ts';
 import type { HostDeps } from './deps.ts';
 import { childrenOf, firstIn, identitiesOf, isOneOf, type Identities } from './volume-users.ts';
@@ -21,11 +21,11 @@ interface Question {
  * @throws Hold `unproven` where that cannot be told
  */
 export async function observeReferences(deps: HostDeps, question: Question): Promise<VolumeUse[]> {
-  const { volumes, pools, owner } = question;
+  const { volumes, pools } = question;
   const files = identitiesOf(volumes);
   const [domains, snapshots, children] = await Promise.all([
     domainReferences(deps, files, question),
-    snapshotReferences(deps, files, owner),
+    snapshotReferences(deps, files, question),
     childrenOf(files, { pools, volumes }),
   ]);
   const stand = children.map(({ child, path }) => ({ kind: 'child' as const, path, by: child }));
@@ -35,10 +35,12 @@ export async function observeReferences(deps: HostDeps, question: Question): Pro
 async function domainReferences(
   deps: HostDeps,
   files: Identities,
-  { owner, pools }: Question,
+  { owner, pools: active }: Question,
 ): Promise<VolumeUse[]> {
   const references: VolumeUse[] = [];
-  for (const { uuid, name, xml } of await deps.libvirt.allDomainXml()) {
+  const domains = await deps.libvirt.allDomainXml();
+  const pools = await poolsNamedIn(domains.map(({ xml }) => xml), deps.libvirt, active);
+  for (const { uuid, name, xml } of domains) {
     const named = sourcesNamed(xml, pools, uuid === owner?.uuid ? owner.disk : undefined);
     for (const source of new Set(named)) {
       const path = await firstIn(files, source);
@@ -51,14 +53,15 @@ async function domainReferences(
 async function snapshotReferences(
   deps: HostDeps,
   files: Identities,
-  owner: Question['owner'],
+  { owner, pools: active }: Question,
 ): Promise<VolumeUse[]> {
   const references: VolumeUse[] = [];
   for (const { uuid, name } of await deps.libvirt.listVms()) {
     if (uuid === owner?.uuid) continue;
     for (const snapshot of await deps.libvirt.snapshotNames(uuid)) {
-      const document = parseSnapshot(await deps.libvirt.snapshotXml(uuid, snapshot));
-      for (const path of new Set(sourcesOf(document))) {
+      const xml = await deps.libvirt.snapshotXml(uuid, snapshot);
+      const pools = await poolsNamedIn([xml], deps.libvirt, active);
+      for (const path of new Set(snapshotSources(xml, pools))) {
         const by = `snapshot ${snapshot} of VM ${name}`;
         if (await isOneOf(files, path)) references.push({ kind: 'snapshot', path, by });
       }

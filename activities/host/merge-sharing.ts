@@ -5,6 +5,7 @@
 import { refused } from '../../workflows/failures.ts';
 import type { Volume } from '../../workflows/schemas.ts';
 import { sourcesNamed } from '../adapters/domain-xml.ts';
+import { poolsNamedIn } from '../adapters/pools.ts';
 import type { HostDeps } from './deps.ts';
 import type { Chain } from './observe-chain.ts';
 import { childrenOf, firstIn, identitiesOf, type Identities } from './volume-users.ts';
@@ -48,9 +49,11 @@ async function assertNoOtherUser(
   chain: Chain,
   touched: Identities,
 ): Promise<void> {
-  for (const { uuid, name, xml } of await deps.libvirt.allDomainXml()) {
+  const domains = await deps.libvirt.allDomainXml();
+  const pools = await poolsNamedIn(domains.map(({ xml }) => xml), deps.libvirt, chain.pools);
+  for (const { uuid, name, xml } of domains) {
     const mine = uuid === chain.vm.uuid;
-    const named = sourcesNamed(xml, chain.pools, mine ? chain.disk : undefined);
+    const named = sourcesNamed(xml, pools, mine ? chain.disk : undefined);
     const uses = await Promise.all(named.map((source) => firstIn(touched, source)));
     const path = uses.find((use) => use !== null);
     if (path === undefined) continue;

@@ -1,5 +1,5 @@
 import { execa } from 'execa';
-import { open, stat } from 'node:fs/promises';
+import { open, stat, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { isUnlocked } from '../../activities/adapters/qemu-img.ts';
@@ -11,6 +11,7 @@ import { inVault, startCopy } from '../support/move-scene.ts';
 import { startMoveSystem, startOffScene, startRemoval, VAULT } from '../support/move-scene.ts';
 import { poolFiles } from '../support/pool-files.ts';
 import { backingName } from '../support/relative-chain.ts';
+import { defineShutOff, diskXml } from '../support/shut-off-vm.ts';
 import type { System } from '../support/system.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
@@ -90,6 +91,23 @@ describe('RemoveImage', () => {
     expect(await poolFiles(images())).toEqual(
       expect.arrayContaining(['base.qcow2', 'kept-snap1.qcow2', 'over.qcow2', 'user.qcow2']),
     );
+  });
+
+  it('is refused while a snapshot names it as a volume of a pool that is not active', async () => {
+    const file = join(images(), 'by-volume.qcow2');
+    await create(file, '1M');
+    const link = join(system.host.root, 'by-link');
+    await symlink(images(), link);
+    await system.host.virsh('pool-define-as', 'asleep', 'dir', '--target', link);
+    const source = `<source pool='asleep' volume='by-volume.qcow2'/>`;
+    const disk = diskXml(file).replace("type='file'", "type='volume'");
+    await defineShutOff(system.host, 'keeper', disk.replace(/<source [^>]*>/, source));
+    expect(await refusal('by-volume.qcow2')).toBe('volume-in-use');
+    const snapshot = ['snapshot-create-as', 'keeper', 's1', '--disk-only', '--diskspec'];
+    await system.host.virsh(...snapshot, 'vda,snapshot=external', '--diskspec', 'vdb,snapshot=no');
+    await system.host.virsh('detach-disk', 'keeper', 'vdb', '--config');
+    expect(await system.host.virsh('snapshot-dumpxml', 'keeper', 's1')).toContain("pool='asleep'");
+    expect(await refusal('by-volume.qcow2')).toBe('volume-in-use');
   });
 
   it('removes a chain that nobody refers to', async () => {

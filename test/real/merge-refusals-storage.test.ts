@@ -1,5 +1,5 @@
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
 import { OWN_FOLDER } from '../../activities/adapters/pools.ts';
@@ -73,6 +73,13 @@ describe('a merge refused for what else uses the volumes', () => {
       .replace(/<source [^>]*>/, `<source pool='${POOL}' volume='${basename(base)}'/>`);
     await defineShutOff(system.host, 'by-volume', named);
     expect(await refuse('volume', 'volume-in-use')).toContain('VM by-volume');
+    // Also of a pool that is not active: it has no volumes, but it has a folder.
+    const link = join(system.host.root, 'images-by-link');
+    await symlink(dirname(base), link);
+    await system.host.virsh('pool-define-as', 'asleep', 'dir', '--target', link);
+    await system.host.virsh('undefine', 'by-volume');
+    await defineShutOff(system.host, 'by-link', named.replace(POOL, 'asleep'));
+    expect(await refuse('volume', 'volume-in-use')).toContain('VM by-link');
   });
 
   it('refuses with volume-in-use when a VM has a layer over base in no pool', async () => {
