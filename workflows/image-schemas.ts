@@ -65,10 +65,11 @@ export const copyTarget = z.strictObject({
   identity: fileIdentity,
 });
 
-export const removeImageInput = z.strictObject({
+const removal = z.strictObject({
   host: hostName,
   pool: poolName,
-  volume: fileName,
+  /** The active layer. */
+  volume: foundFileName,
   format: imageFormat,
   wipe: z.boolean().default(false),
   /**
@@ -82,6 +83,11 @@ export const removeImageInput = z.strictObject({
     .default(null),
   requestedBy: plainText.default('unknown'),
 });
+/** Users name what pools show; what a move or a copy leaves has whatever name it had. */
+export const removeImageInput = removal.refine(
+  ({ volume, left, copies }) => left ?? copies ?? fileName.safeParse(volume).success,
+  { path: ['volume'], error: 'is not a file name' },
+);
 
 /** One volume of the image: where it is, what it was when it was planned, and what it becomes. */
 export const imageVolume = z.strictObject({

@@ -52,7 +52,7 @@ export function copyRequest(value: unknown): CopyImageInput {
 }
 
 export function removeRequest(value: unknown): RemoveImageInput {
-  const input = complete<RemoveImageInput>(removeShape, value);
+  const input = complete<RemoveImageInput>(removeShape(value), value);
   assertId(removalId(input));
   return input;
 }
@@ -60,7 +60,8 @@ export function removeRequest(value: unknown): RemoveImageInput {
 /** Those that only look need no lock, so their id is free. */
 export const diskQuestion = (value: unknown) => complete<DiskRef>(diskShape, value);
 export const mergeQuestion = (value: unknown) => complete<LiveMergeInput>(mergeShape, value);
-export const removalQuestion = (value: unknown) => complete<RemoveImageInput>(removeShape, value);
+export const removalQuestion = (value: unknown) =>
+  complete<RemoveImageInput>(removeShape(value), value);
 export const eventsQuestion = (value: unknown) => complete<AuditFilter>(eventsShape, value);
 export const hostQuestion = (value: unknown) => complete<{ host: string }>(hostShape, value);
 export const imageQuestion = (value: unknown) =>

@@ -3,8 +3,8 @@
  * workflow does not load. `test/input/requests.test.ts` holds the two together.
  */
 import { DISK_TARGET, FILE_IDENTITY, FILE_NAME, FILE_NAME_BYTES } from './name-patterns.ts';
-import { HOST_NAME, LIBVIRT_NAME, PLAIN_TEXT, utf8Length, UUID } from './name-patterns.ts';
-import { VOLUME_NAME, VOLUME_PATH } from './name-patterns.ts';
+import { FOUND_FILE_NAME, HOST_NAME, LIBVIRT_NAME, PLAIN_TEXT } from './name-patterns.ts';
+import { utf8Length, UUID, VOLUME_NAME, VOLUME_PATH } from './name-patterns.ts';
 
 type Rule = (value: unknown) => boolean;
 interface Field {
@@ -36,6 +36,7 @@ const disk = must(text(DISK_TARGET));
 const host = must(text(HOST_NAME));
 const pool = must(text(LIBVIRT_NAME, 255, 1));
 const volume = must(isFileName);
+const foundVolume = must(text(FOUND_FILE_NAME, 255));
 const format = must(oneOf('raw', 'qcow2'));
 const flag = byDefault(isFlag, false);
 const limit = byDefault(isSize, 0);
@@ -96,11 +97,13 @@ const copies = object({
   ...{ jobId: must(text(UUID)), owners: must(list(text(UUID), 1)), to: must(to) },
 });
 const left = object({ jobId: must(text(UUID)), volumes: must(list(named)) });
-export const removeShape = {
-  ...{ host, pool, volume, format, wipe: flag, requestedBy },
+/** What a move or a copy leaves has whatever name it had. */
+export const removeShape = (value: unknown) => ({
+  ...{ host, pool, format, wipe: flag, requestedBy },
+  volume: isObject(value) && (value['left'] ?? value['copies']) ? foundVolume : volume,
   left: byDefault(either(isNull, left), null),
   copies: byDefault(either(isNull, copies), null),
-};
+});
 
 export const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -19,6 +19,8 @@ export const reservationFolder = (poolFolder: string, jobId: string) =>
  * file's name is the durable record.
  */
 export type Stage = 'part' | 'copied' | 'ready';
+/** Bytes of a name that leave room for what it has while it is copied. */
+export const LONGEST_NAME_BYTES = 255 - '.part.clone'.length;
 export const stagedFile = (poolFolder: string, jobId: string, name: string, stage: Stage) =>
   join(reservationFolder(poolFolder, jobId), `${name}.${stage}`);
 /** What a reserved file is to be called, or is called already: both are then one file. */

@@ -8,7 +8,7 @@ import { codeOf, refusedImage } from '../../workflows/image-failures.ts';
 import { imageId, type PlanRequest } from '../../workflows/move-contract.ts';
 import { hold } from '../../workflows/failures.ts';
 import { observeFile } from '../adapters/files.ts';
-import { stagedFile } from '../adapters/image-files.ts';
+import { LONGEST_NAME_BYTES, stagedFile } from '../adapters/image-files.ts';
 import type { HostDeps } from './deps.ts';
 import { observeReferences } from './image-references.ts';
 import type { Image } from './observe-image.ts';
@@ -80,6 +80,7 @@ export async function assertNamesFree(request: PlanRequest, plan: ImagePlan): Pr
   const names = plan.volumes.map((volume) => volume.name);
   for (const [at, name] of names.entries()) {
     const path = join(plan.to.folder, name);
+    if (Buffer.byteLength(name) > LONGEST_NAME_BYTES) throw tooLong(request, name);
     const twice = names.indexOf(name) !== at;
     if (!twice && !(await isTaken(plan, name, path))) continue;
     throw refusedImage('name-taken', {
@@ -89,6 +90,13 @@ export async function assertNamesFree(request: PlanRequest, plan: ImagePlan): Pr
     });
   }
 }
+
+const tooLong = (request: PlanRequest, name: string) =>
+  refusedImage('invalid-request', {
+    attempted: attempt(request),
+    now: `the name of ${name} is longer than ${LONGEST_NAME_BYTES} bytes; nothing was done`,
+    next: 'Rename that file',
+  });
 
 async function isTaken(plan: ImagePlan, name: string, path: string): Promise<boolean> {
   const there = await observeFile(path);

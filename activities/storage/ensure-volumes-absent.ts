@@ -3,6 +3,7 @@
  * list, then unlinked there. A file that is not the planned one (another inode by that name) is
  * never touched.
  */
+import { createHash } from 'node:crypto';
 import { basename, dirname, join } from 'node:path';
 import type { StorageActivities } from '../../workflows/contract.ts';
 import { bug, hold, retry } from '../../workflows/failures.ts';
@@ -22,9 +23,16 @@ export interface StorageDeps {
 
 type Input = Parameters<StorageActivities['ensureVolumesAbsent']>[0];
 
-/** Where a volume lies between its name's end and its own. */
-export const tombOf = (path: string, jobId: string) =>
-  join(dirname(path), OWN_FOLDER, `${jobId}-${basename(path)}`);
+/** Bytes that every file system of a pool takes. */
+const LONGEST_NAME = 255;
+
+/** Where a volume lies between its name's end and its own; a name may be too long to be a part. */
+export function tombOf(path: string, jobId: string): string {
+  const name = `${jobId}-${basename(path)}`;
+  const digest = createHash('sha256').update(name).digest('hex');
+  const isShort = Buffer.byteLength(name) <= LONGEST_NAME;
+  return join(dirname(path), OWN_FOLDER, isShort ? name : `${jobId}-${digest}`);
+}
 
 export async function ensureVolumesAbsent(
   deps: StorageDeps,

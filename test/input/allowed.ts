@@ -17,7 +17,7 @@ const isUuid: Rule = (text) => text.length === 36 && /^[0-9a-f-]*$/i.test(text);
 
 const RULES: Record<string, Rule> = {
   ...{ path: isPath, folder: isPath, jobId: isUuid, uuid: isUuid, vmUuid: isUuid },
-  ...{ leftovers: isUuid, vm: isWord, to: isWord, host: isWord, volume: isWord },
+  ...{ leftovers: isUuid, vm: isWord, to: isWord, host: isWord },
   identity: (text) => /^\d+:\d+$/.test(text),
   modifiedNs: (text) => /^\d+$/.test(text),
 };
@@ -47,6 +47,10 @@ export function notAllowed(value: unknown, place: readonly string[] = []): strin
 function namesOf(value: Record<string, unknown>): string[] {
   const { name, rebase, phase, top, base } = value;
   const faults: string[] = [];
+  const { volume } = value;
+  // What a move or a copy leaves has whatever name it had.
+  const isAllowed = (value['left'] ?? value['copies']) ? isName : isWord;
+  if (typeof volume === 'string' && !isAllowed(volume)) faults.push('volume');
   if ('modifiedNs' in value && !isName(String(name))) faults.push('name');
   const backing = (rebase as { name?: string } | null | undefined)?.name;
   if (backing !== undefined && /^$|^[^/]*:/.test(backing)) faults.push('rebase.name');

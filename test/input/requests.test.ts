@@ -36,7 +36,7 @@ const requests: { type: string; schema: z.ZodType; shapeOf: (value: unknown) => 
   { type: 'LiveMerge', schema: liveMergeInput, shapeOf: () => mergeShape },
   { type: 'MoveImage', schema: moveImageInput, shapeOf: () => moveShape },
   { type: 'CopyImage', schema: copyImageInput, shapeOf: () => copyShape },
-  { type: 'RemoveImage', schema: removeImageInput, shapeOf: () => removeShape },
+  { type: 'RemoveImage', schema: removeImageInput, shapeOf: removeShape },
   { type: 'PlanImage', schema: imageHostSchemas.observeImagePlan.input, shapeOf: planOf },
   { type: 'ObserveChain', schema: diskRef, shapeOf: () => diskShape },
   { type: 'ObserveLeases', schema: diskRef.pick({ host: true }), shapeOf: () => hostShape },

@@ -1,5 +1,5 @@
 import { mkdir, symlink } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { expectLeftClean, merged, SMALL } from '../support/merge-checks.ts';
 import { startScene, startSharedSystem, type Scene } from '../support/merge-scene.ts';
@@ -23,7 +23,7 @@ const start = async (options: SceneOptions) =>
 
 /** Puts a layer on the chain and lets the guest write over every slot of it. */
 async function grow({ guest, pool }: Scene, name: string, below: string): Promise<string> {
-  const file = join(pool, name);
+  const file = resolve(pool, name);
   await addLayer(system.host, guest.name, { file, below });
   await guest.waitForAcks(17);
   return file;
@@ -80,6 +80,40 @@ describe('names in a chain', () => {
     await expectLeftClean(here, ['link.qcow2', 'link-2.qcow2']);
     expect(await merged(system, { vm: 'link', disk: 'vda' })).toMatchObject({ mode: 'active' });
     await expectLeftClean(here, ['link.qcow2']);
+    await here.verifyAfterCrash();
+  });
+});
+
+describe('a link to the volume that is merged, and none to its base', () => {
+  const cases = [
+    { vm: 'linked', above: 1, mode: 'inner' },
+    { vm: 'active', above: 0, mode: 'active' },
+  ];
+  it.each(cases)('is seen as that volume: $mode', async ({ vm, above, mode }) => {
+    const here = await start({ vm });
+    const folder = join(system.host.root, `links-${vm}`);
+    await mkdir(folder);
+    const link = join(folder, `${vm}-1.qcow2`);
+    await symlink(join(here.pool, `${vm}-1.qcow2`), link);
+    await grow(here, above > 0 ? `${vm}-1.qcow2` : link, here.chain[0] as string);
+    if (above > 0) await grow(here, `${vm}-2.qcow2`, link);
+    const top = join(here.pool, `${vm}-1.qcow2`);
+    const result = await merged(system, { vm, disk: 'vda', top });
+    expect(result).toMatchObject({ mode, deleted: [top] });
+    const left = above > 0 ? [`${vm}-2.qcow2`] : [];
+    await expectLeftClean(here, [`${vm}.qcow2`, ...left]);
+    await here.verifyAfterCrash();
+  });
+});
+
+describe('a long name', () => {
+  it('is no obstacle to the deletion of its volume', async () => {
+    const here = await start({ vm: 'long' });
+    const name = `long-${'n'.repeat(244)}.qcow2`;
+    const top = await grow(here, name, 'long.qcow2');
+    const result = await merged(system, { vm: 'long', disk: 'vda' });
+    expect(result).toMatchObject({ mode: 'active', deleted: [top] });
+    await expectLeftClean(here, ['long.qcow2']);
     await here.verifyAfterCrash();
   });
 });

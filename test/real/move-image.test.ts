@@ -1,5 +1,5 @@
 import { execa } from 'execa';
-import { copyFile, mkdir, readFile, truncate, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, readFile, truncate, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { SMALL } from '../support/merge-checks.ts';
@@ -9,6 +9,7 @@ import { defineOff, inVault, recordOf, removalOf, startMove } from '../support/m
 import { startMoveSystem, startOffScene } from '../support/move-scene.ts';
 import { poolFiles } from '../support/pool-files.ts';
 import { addLayer, backingName } from '../support/relative-chain.ts';
+import { createImage, defineShutOff, diskXml } from '../support/shut-off-vm.ts';
 import type { System } from '../support/system.ts';
 
 let system: System;
@@ -53,6 +54,19 @@ describe('MoveImage of a VM disk', () => {
     expect(list.trim().split('\n')).toEqual(['s1', 's2']);
     expect((await system.host.virsh('snapshot-current', 'three', '--name')).trim()).toBe('s2');
     await expectBoots(scene);
+  });
+
+  it.each([
+    ['dash', '-a.qcow2'],
+    ['dot', '.a.qcow2'],
+    ['long', `${'n'.repeat(238)}.qcow2`],
+  ])('deletes the source whatever its name: %s', async (vm, name) => {
+    const file = await createImage(join(images(), name));
+    await defineShutOff(system.host, vm, diskXml(file));
+    const { chainAfter, removal } = await moved({ kind: 'disk', vm, disk: 'vdb' });
+    expect(chainAfter).toEqual([inVault(system, name)]);
+    expect(removal).toBe(`${POOL}/${name}/removal`);
+    expect(await readdir(images())).not.toContain(name);
   });
 
   it('leaves relative backing names relative, corrects those that lead back', async () => {

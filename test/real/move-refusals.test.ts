@@ -10,6 +10,7 @@ import { POOL } from '../support/merge-scene.ts';
 import { copiers, defineOff, diskOf, expectNothingLeft } from '../support/move-scene.ts';
 import { inVault, recordOf, startCopy, startMove, startMoveSystem } from '../support/move-scene.ts';
 import { VAULT } from '../support/move-scene.ts';
+import { createImage, defineShutOff, diskXml } from '../support/shut-off-vm.ts';
 import type { System } from '../support/system.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
@@ -49,6 +50,14 @@ describe('a move is refused', () => {
     await system.host.virsh('destroy', 'running');
     await expectNothingLeft(system, ['running.qcow2']);
     expect(await recordOf(system, 'running')).toBe(file);
+  });
+
+  it('invalid-request: with a name that has no room for what a copy adds to it', async () => {
+    const name = `${'n'.repeat(239)}.qcow2`;
+    const file = await createImage(join(images(), name));
+    await defineShutOff(system.host, 'named', diskXml(file));
+    expect(await refusal({ kind: 'disk', vm: 'named', disk: 'vdb' })).toBe('invalid-request');
+    await expectNothingLeft(system, [name]);
   });
 
   it('shared-base: while another chain stands on it, which a copy may', async () => {
