@@ -1,7 +1,7 @@
 /** Files and file systems: one function per system call that blockflow needs. */
 import { randomUUID } from 'node:crypto';
 import { link, lstat, mkdir, open, readdir, readFile, realpath, rename } from 'node:fs/promises';
-import { stat, statfs, unlink } from 'node:fs/promises';
+import { stat, statfs, unlink, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 export interface FileFacts {
@@ -85,16 +85,14 @@ export const readText = (path: string) => readFile(path, 'utf8');
 export async function writeOnce(path: string, text: string): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
   const draft = `${path}.${randomUUID()}.new`;
-  const file = await open(draft, 'w');
   try {
-    await file.writeFile(text);
-    await file.sync();
+    await writeFile(draft, text, { flush: true });
+    await link(draft, path).catch((error: unknown) => {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    });
   } finally {
-    await file.close();
+    // Also of a full disk, on which it is tried again and again.
+    await unlink(draft).catch(nullIfMissing);
   }
-  await link(draft, path).catch((error: unknown) => {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-  });
-  await unlink(draft);
   await syncPath(dirname(path));
 }
