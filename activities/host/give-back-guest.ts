@@ -9,7 +9,7 @@ import { domainFolder } from '../adapters/libvirt-folders.ts';
 import { awaitPivotScript, pivotResultFile } from '../adapters/safe-pivot.ts';
 import { readPivotReport, removePivotReport } from '../adapters/safe-pivot.ts';
 import type { HostDeps } from './deps.ts';
-import { lookAtDisk, type DiskLook } from './observe-disk.ts';
+import { lookAtDisk, topHasLeft, type DiskLook } from './observe-disk.ts';
 import { untilSettled } from '../patience.ts';
 
 /** Looks for two XMLs that agree before the guest runs on in any case. */
@@ -26,6 +26,20 @@ export async function lookAndGiveBack(deps: HostDeps, plan: MergePlan): Promise<
   await awaitPivotScript(pivotFile(deps, plan));
   const look = await lookAtDisk(deps, plan);
   return (await giveBackGuest(deps, plan, look)) ? lookAtDisk(deps, plan) : look;
+}
+
+/**
+ * An inner merge leaves the guest on its layer, so that it is the deletion of the merged volumes
+ * which gives space to one that QEMU paused. Without space QEMU pauses it again.
+ */
+export async function resumeAfterDeletion(deps: HostDeps, plan: MergePlan): Promise<void> {
+  if (plan.mode !== 'inner') return;
+  const look = await lookAtDisk(deps, plan);
+  const isPausedByQemu = look.state === 'paused' && look.stateReason.includes('I/O error');
+  if (!isPausedByQemu || !topHasLeft(look, plan)) return;
+  await deps.effect('libvirt.resume-guest', operationId(plan), async () => {
+    await deps.libvirt.resume(plan.vmUuid);
+  });
 }
 
 /**

@@ -7,7 +7,7 @@ import { operationId, type JobInput } from '../../workflows/contract.ts';
 import { coldCommitState, removeColdCommit } from '../adapters/cold-commit.ts';
 import { removePivotReport } from '../adapters/safe-pivot.ts';
 import type { HostDeps } from './deps.ts';
-import { pivotFile } from './give-back-guest.ts';
+import { pivotFile, resumeAfterDeletion } from './give-back-guest.ts';
 import type { DiskLook } from './observe-disk.ts';
 import type { DomainInfo } from '../adapters/virsh.ts';
 
@@ -49,6 +49,7 @@ export async function recordJob(deps: HostDeps, input: JobInput, look: DiskLook)
  */
 export async function ensureJobForgotten(deps: HostDeps, { plan, jobId }: JobInput): Promise<void> {
   const { vmUuid, disk } = plan;
+  await resumeAfterDeletion(deps, plan);
   const scopes = scopesOf(await deps.libvirt.domainInfo(vmUuid));
   await deps.effect('libvirt.forget-job', operationId(plan), async () => {
     // virsh removes neither when one of the two is not there, so what it leaves is removed one by

@@ -3,6 +3,7 @@ import { rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
+import { observePoolId } from '../../activities/adapters/pool-identity.ts';
 import { startDeltaScene } from '../support/delta-scene.ts';
 import { expectMerged, heartbeatNote, SLOW, untilPhase } from '../support/merge-proofs.ts';
 import { asScene, startScene, startSharedSystem, type Scene } from '../support/merge-scene.ts';
@@ -23,6 +24,8 @@ beforeAll(async () => {
   small = mount.path;
   system = await startSharedSystem();
   await system.host.definePool('small', small);
+  // Its id is written by an agent that finds it, as long as there is space.
+  await waitUntil('the pool to have its id', async () => (await observePoolId(small)) !== null);
 });
 afterEach(async () => {
   await scene.close();
@@ -103,6 +106,23 @@ describe('Too little space for the overlay', () => {
     await pausedFor(false);
     await expectMerged(scene, await system.merge({ vm: scene.guest.name, disk: 'vda' }));
     expect(scene.guest.serial.writeErrors).toEqual([]);
+  });
+
+  it('the guest that QEMU paused runs on once an inner merge has deleted a volume', async () => {
+    const vm = `small${++count}`;
+    scene = await startDeltaScene(system, { vm, bytes: 24 * MIB, overlayFolder: small });
+    const [base = '', top = ''] = scene.chain;
+    const active = join(small, `${vm}-full.qcow2`);
+    await fillTo(MIB);
+    await takeExternalSnapshot(system.host, vm, { file: active });
+    scene = asScene(system, scene.guest, [...scene.chain, active]);
+    await waitUntil('QEMU to pause the guest', async () => (await stateOf(vm)).includes('I/O'));
+    const merge = await system.merge({ vm, disk: 'vda', top });
+    expect(await merge.result()).toMatchObject({ mode: 'inner', chainAfter: [base, active] });
+    expect(await stateOf(vm)).toMatch(/^running/);
+    await scene.guest.waitForAcks(50);
+    expect(scene.guest.serial.writeErrors).toEqual([]);
+    await scene.verifyAfterCrash();
   });
 
   it('with base beside it: waits for space, then merges, and the guest runs on', async () => {
