@@ -85,23 +85,16 @@ describe('names in a chain', () => {
 });
 
 describe('a link to the volume that is merged, and none to its base', () => {
-  const cases = [
-    { vm: 'linked', above: 1, mode: 'inner' },
-    { vm: 'active', above: 0, mode: 'active' },
-  ];
-  it.each(cases)('is seen as that volume: $mode', async ({ vm, above, mode }) => {
-    const here = await start({ vm });
-    const folder = join(system.host.root, `links-${vm}`);
+  it('is seen as that volume', async () => {
+    const here = await start({ vm: 'linked' });
+    const folder = join(system.host.root, 'links-linked');
     await mkdir(folder);
-    const link = join(folder, `${vm}-1.qcow2`);
-    await symlink(join(here.pool, `${vm}-1.qcow2`), link);
-    await grow(here, above > 0 ? `${vm}-1.qcow2` : link, here.chain[0] as string);
-    if (above > 0) await grow(here, `${vm}-2.qcow2`, link);
-    const top = join(here.pool, `${vm}-1.qcow2`);
-    const result = await merged(system, { vm, disk: 'vda', top });
-    expect(result).toMatchObject({ mode, deleted: [top] });
-    const left = above > 0 ? [`${vm}-2.qcow2`] : [];
-    await expectLeftClean(here, [`${vm}.qcow2`, ...left]);
+    const [top, link] = [join(here.pool, 'linked-1.qcow2'), join(folder, 'linked-1.qcow2')];
+    await symlink(top, link);
+    await grow(here, link, here.chain[0] as string);
+    const result = await merged(system, { vm: 'linked', disk: 'vda' });
+    expect(result).toMatchObject({ mode: 'active', deleted: [top] });
+    await expectLeftClean(here, ['linked.qcow2']);
     await here.verifyAfterCrash();
   });
 });
