@@ -64,8 +64,7 @@ export async function syncPath(path: string): Promise<void> {
 export async function renameDurably(from: string, to: string): Promise<void> {
   await mkdir(dirname(to), { recursive: true });
   await rename(from, to);
-  await syncPath(dirname(to));
-  await syncPath(dirname(from));
+  for (const folder of new Set([dirname(to), dirname(from)])) await syncPath(folder);
 }
 
 export async function unlinkDurably(path: string): Promise<void> {

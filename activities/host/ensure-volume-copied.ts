@@ -15,13 +15,11 @@ import { assertReserved } from '../pool-presence.ts';
 import type { HostDeps } from './deps.ts';
 import { ensureImageHeld, stateOf } from './ensure-image-held.ts';
 import { copyId, createTarget, creationId } from './ensure-volume-created.ts';
+import { createPauses } from './job-pauses.ts';
 import { createProgress } from './progress.ts';
 
 type Input = Parameters<ImageHostActivities['ensureVolumeCopied']>[0];
 
-/** Short at first, so that a small image does not wait for a look. */
-const FIRST_LOOK_MS = 2;
-const LOOK_EVERY_MS = 500;
 /** With less free than this a resumed copy would only pause again. */
 const WORTH_RESUMING_BYTES = 4 * 2 ** 20;
 
@@ -73,8 +71,8 @@ export async function ensureVolumeCopied(deps: HostDeps, input: Input): Promise<
     ended === null
       ? await complete(deps, copying, copying.done, mirrored(volume))
       : `QEMU ended the copy of ${volume.path}: ${ended}`;
-  await dismissCopy(copying.state, copying.id);
-  await dismissJob(copying.state, creationId(input));
+  await dismissJob(copying.state, copying.id);
+  if (volume.convert) await dismissJob(copying.state, creationId(input));
   return lost === null ? { outcome: 'copied', by: 'mirror' } : giveUp(input, lost);
 }
 
@@ -125,9 +123,10 @@ async function follow(deps: HostDeps, copying: Copying): Promise<string | null> 
   if (!needsMirror(volume)) return null;
   const context = Context.current();
   const progress = createProgress('copying');
+  const pause = createPauses();
   const { plan, at } = copying.input;
   const before = plan.volumes.slice(0, at).reduce((sum, v) => sum + v.sizeBytes, 0);
-  for (let wait = FIRST_LOOK_MS; ; wait = Math.min(wait * 2, LOOK_EVERY_MS)) {
+  for (;;) {
     const job = await observeCopy(state, id);
     if (!job) throw new Error(`the daemon that copies ${volume.path} died; it is started again`);
     if (job.status === 'concluded') return job.error;
@@ -137,7 +136,7 @@ async function follow(deps: HostDeps, copying: Copying): Promise<string | null> 
     const copiedBytes = Math.min(totalBytes, before + job.copiedBytes);
     const now = progress.add({ atMs: Date.now(), copiedBytes, totalBytes });
     context.heartbeat({ ...now, volume: volume.path, note: await advance(deps, copying, job) });
-    await context.sleep(wait);
+    await context.sleep(pause(job));
   }
 }
 

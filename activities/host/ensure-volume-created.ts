@@ -11,10 +11,8 @@ import { QmpError } from '../adapters/qmp.ts';
 import { assertReserved } from '../pool-presence.ts';
 import type { HostDeps } from './deps.ts';
 import { ensureImageHeld, stateOf } from './ensure-image-held.ts';
+import { createPauses } from './job-pauses.ts';
 import { createProgress } from './progress.ts';
-
-const FIRST_LOOK_MS = 2;
-const LOOK_EVERY_MS = 500;
 
 /** Names of a volume's jobs in the daemon; an ended one stays there until its copy is complete. */
 export const copyId = ({ at }: VolumeJob) => `copy-${at}`;
@@ -78,12 +76,13 @@ async function untilCreated(
   const context = Context.current();
   const progress = createProgress('creating');
   const note = `creating the empty image, preallocation ${preallocation}`;
-  for (let wait = FIRST_LOOK_MS; ; wait = Math.min(wait * 2, LOOK_EVERY_MS)) {
+  const pause = createPauses();
+  for (;;) {
     const job = await observeCopy(state, id);
     if (!job) throw new Error('the daemon that creates the copy died; it is started again');
     if (job.status === 'concluded') return job.error;
     const sample = { atMs: Date.now(), copiedBytes: 0, totalBytes: virtualSizeBytes };
     context.heartbeat({ ...progress.add(sample), note });
-    await context.sleep(wait);
+    await context.sleep(pause(job));
   }
 }
