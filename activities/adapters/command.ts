@@ -44,6 +44,8 @@ export interface RunOptions {
   signal?: AbortSignal | undefined;
   timeoutMs?: number;
   input?: string;
+  /** More variables. */
+  env?: Record<string, string>;
 }
 
 /** Of a command that was killed a shell says 128 and the signal's number. */
@@ -76,7 +78,7 @@ async function runAsChild(
 ): Promise<string> {
   try {
     const result = await execa(file, [...args], {
-      env: { LC_ALL: 'C' },
+      env: { LC_ALL: 'C', ...options.env },
       stripFinalNewline: false,
       ...(options.signal ? { cancelSignal: options.signal, forceKillAfterDelay: 2000 } : {}),
       ...(options.timeoutMs ? { timeout: options.timeoutMs } : {}),

@@ -22,6 +22,13 @@ export const copierState = (runtimeDir: string, jobId: string) =>
  */
 const sockets = (state: string) => [`${state}.s1`, `${state}.s2`];
 
+/**
+ * Lets glibc ask for huge pages. In small ones 1 MiB is all that a virtio disk takes in a request
+ * (254 segments), in huge ones 4 MiB: a cold 4 GiB then takes 4.1 s instead of 5.6 s, with a third
+ * of the processor time (DESIGN.md 6). Where there are none, nothing changes.
+ */
+const HUGE_PAGES = { GLIBC_TUNABLES: 'glibc.malloc.hugetlb=1' };
+
 export type CopierStart = { running: true } | { running: false; reason: string };
 
 /**
@@ -50,7 +57,8 @@ export async function startCopier(state: string, files: readonly string[]): Prom
   ]);
   const daemon = ['qemu-storage-daemon', '--daemonize', '--pidfile', `${state}.pid`];
   try {
-    await run('flock', ['-n', '-F', '-E', '75', `${state}.lock`, ...daemon, ...monitors, ...holds]);
+    const lock = ['-n', '-F', '-E', '75', `${state}.lock`];
+    await run('flock', [...lock, ...daemon, ...monitors, ...holds], { env: HUGE_PAGES });
   } catch (error) {
     if (!(error instanceof CommandError)) throw error;
     // Without the lock a second daemon would take the socket away from the first.
