@@ -43,7 +43,6 @@ type FailedCommand = Pick<ExecaError, 'stderr' | 'stdout' | 'shortMessage'> & {
 export interface RunOptions {
   signal?: AbortSignal | undefined;
   timeoutMs?: number;
-  input?: string;
   /** More variables. */
   env?: Record<string, string>;
 }
@@ -82,7 +81,7 @@ async function runAsChild(
       stripFinalNewline: false,
       ...(options.signal ? { cancelSignal: options.signal, forceKillAfterDelay: 2000 } : {}),
       ...(options.timeoutMs ? { timeout: options.timeoutMs } : {}),
-      ...(options.input === undefined ? { stdin: 'ignore' as const } : { input: options.input }),
+      stdin: 'ignore',
     });
     return result.stdout;
   } catch (error) {

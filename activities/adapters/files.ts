@@ -2,7 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import { link, lstat, mkdir, open, readdir, readFile, realpath, rename } from 'node:fs/promises';
 import { stat, statfs, unlink, writeFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 
 export interface FileFacts {
   identity: string;
@@ -76,6 +77,25 @@ export async function unlinkDurably(path: string): Promise<void> {
 export const listFolder = async (path: string) => (await readdir(path).catch(nullIfMissing)) ?? [];
 
 export const readText = (path: string) => readFile(path, 'utf8');
+
+/**
+ * Gives other processes of ours a file with this text to open. Without a name it ends with its use,
+ * or with this process.
+ */
+export async function withNamelessFile<T>(
+  text: string,
+  use: (path: string) => Promise<T>,
+): Promise<T> {
+  const name = join(tmpdir(), `blockflow-${randomUUID()}`);
+  const file = await open(name, 'wx', 0o600);
+  try {
+    await unlink(name);
+    await file.writeFile(text);
+    return await use(`/proc/${process.pid}/fd/${file.fd}`);
+  } finally {
+    await file.close();
+  }
+}
 
 /**
  * Writes a file that is complete and durable once it has its name; a file that has the name already

@@ -1,6 +1,7 @@
-/** How virsh is spoken to: questions through open sessions, effects as processes of their own. */
+/** How virsh is spoken to: what ends soon in open sessions, the rest as processes of their own. */
 import { retry } from '../../workflows/failures.ts';
 import { CommandError, run } from './command.ts';
+import { withNamelessFile } from './files.ts';
 import { createVirshSessions } from './virsh-session.ts';
 
 export interface VirshConnection {
@@ -11,8 +12,8 @@ export interface VirshConnection {
   command(...args: string[]): Promise<string>;
   /** Any command, as an argument array. */
   run(...args: string[]): Promise<string>;
-  /** A command that reads `input` as its file /dev/stdin: a file of ours could outlive us. */
-  feed(input: string, ...args: string[]): Promise<string>;
+  /** A command that reads a text from a file. @param args its words, given that file's path */
+  feed(text: string, args: (path: string) => string[]): Promise<string>;
   close(): void;
 }
 
@@ -28,16 +29,14 @@ export function connectVirsh(uri: string): VirshConnection {
   };
   const asProcess = (...args: string[]) =>
     run('virsh', ['-q', '-c', uri, ...args]).catch(orAway);
+  const command = (...args: string[]) =>
+    sessions.command(args)?.catch(orAway) ?? asProcess(...args);
   return {
     uri,
     ask: (line) => sessions.ask(line).catch(orAway),
-    command: (...args) => sessions.command(args)?.catch(orAway) ?? asProcess(...args),
+    command,
     run: asProcess,
-    feed: (input, ...args) => {
-      // Node's pipes are sockets, which cannot be opened as /dev/stdin; the shell line is fixed.
-      const piped = ['-c', 'cat | "$@"', 'sh', 'virsh', '-q', '-c', uri, ...args];
-      return run('sh', piped, { input }).catch(orAway);
-    },
+    feed: (text, args) => withNamelessFile(text, (path) => command(...args(path))),
     close: () => sessions.close(),
   };
 }

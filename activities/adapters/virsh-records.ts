@@ -36,7 +36,7 @@ export function recordCommands(virsh: VirshConnection) {
     snapshotXml: (uuid: string, name: string) =>
       virsh.run('snapshot-dumpxml', uuid, '--snapshotname', name, '--security-info'),
     redefineSnapshot: (uuid: string, xml: string) =>
-      virsh.feed(xml, 'snapshot-create', uuid, '--xmlfile', '/dev/stdin', '--redefine'),
+      virsh.feed(xml, (path) => ['snapshot-create', uuid, '--xmlfile', path, '--redefine']),
     deleteSnapshotRecord: (uuid: string, name: string) =>
       virsh.run('snapshot-delete', uuid, '--snapshotname', name, '--metadata'),
   };

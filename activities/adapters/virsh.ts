@@ -66,7 +66,7 @@ function domainCommands(virsh: VirshConnection) {
      * `--current`: when the VM runs by now, libvirt refuses another source, and nothing changes.
      */
     updateDiskConfig: (uuid: string, diskXml: string) =>
-      virsh.feed(diskXml, 'update-device', uuid, '/dev/stdin', '--current'),
+      virsh.feed(diskXml, (path) => ['update-device', uuid, path, '--current']),
     resume: (uuid: string) => virsh.run('resume', uuid),
     version: () => virsh.run('version', '--daemon'),
   };

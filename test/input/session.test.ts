@@ -3,6 +3,7 @@
  * test driver, which needs no daemon. And the arguments of every other tool, by a stub that keeps
  * them.
  */
+import { readlinkSync } from 'node:fs';
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,6 +12,7 @@ import fc from 'fast-check';
 import { run } from '../../activities/adapters/command.ts';
 import { dataExtents, sameBytes, sameContent } from '../../activities/adapters/image-compare.ts';
 import { measure, readHeader, rebaseUnsafe } from '../../activities/adapters/qemu-img.ts';
+import { connectVirsh } from '../../activities/adapters/virsh-connection.ts';
 import { inOneLine } from '../../activities/adapters/virsh-records.ts';
 import { createVirshSessions, quote } from '../../activities/adapters/virsh-session.ts';
 import { buildRecord } from '../../activities/adapters/domain-xml.ts';
@@ -49,6 +51,25 @@ describe('A session of virsh', () => {
       expect((await sessions.ask('domstate test')).trim()).toBe('running');
     } finally {
       sessions.close();
+    }
+  });
+
+  it('reads a text of any characters from a file that has no name', async () => {
+    const virsh = connectVirsh('test:///default');
+    try {
+      const title = 'é %s $(id) \' &amp; "\t';
+      const xml = `<domain type='test'><name>fed</name><title>${title}</title><memory>1</memory>
+        <os><type>hvm</type></os></domain>`;
+      let named = '';
+      await virsh.feed(xml, (path) => {
+        named = readlinkSync(path);
+        return ['define', path];
+      });
+      expect(await virsh.ask('list --all --name')).toContain('fed');
+      expect(await virsh.ask('dumpxml fed')).toContain('é %s $(id)');
+      expect(named).toMatch(/ \(deleted\)$/);
+    } finally {
+      virsh.close();
     }
   });
 
