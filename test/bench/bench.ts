@@ -1,14 +1,14 @@
 /**
  * `npm run bench`: figures of LiveMerge, paired in one run because machines are noisy. Prints a
- * markdown table; with `--write` also puts it into TESTING.md. `--only NAME` runs one part,
- * `--quick` fewer repeats.
+ * markdown table; with `--write` also puts it into TESTING.md. `--only NAME` runs one part, or
+ * those whose names begin so (`moves`, `moves-raw`), `--quick` fewer repeats.
  */
 import { cpus } from 'node:os';
 import { againstVirsh } from './against-virsh.ts';
 import { historyLength } from './history-length.ts';
 import { fourLayers } from './four-layers.ts';
 import { latencies } from './latencies.ts';
-import { moves } from './moves.ts';
+import { movesOf, resumedMove } from './moves.ts';
 import type { Row } from './figures.ts';
 import { table } from './figures.ts';
 import { writeMarked } from '../support/marked-text.ts';
@@ -20,7 +20,11 @@ const parts: Record<string, (quick: boolean) => Promise<Row[]>> = {
   'history-length': historyLength,
   'four-layers': fourLayers,
   'waiting-operations': waitingOperations,
-  moves,
+  'moves-qcow2-full': movesOf('qcow2', 'full'),
+  'moves-qcow2-sparse': movesOf('qcow2', 'sparse'),
+  'moves-raw-full': movesOf('raw', 'full'),
+  'moves-raw-sparse': movesOf('raw', 'sparse'),
+  'moves-resumed': resumedMove,
 };
 
 const args = process.argv.slice(2);
@@ -28,7 +32,7 @@ const quick = args.includes('--quick');
 const only = args.includes('--only') ? args[args.indexOf('--only') + 1] : undefined;
 const rows: Row[] = [];
 for (const [name, part] of Object.entries(parts)) {
-  if (only !== undefined && only !== name) continue;
+  if (only !== undefined && !`${name}-`.startsWith(`${only}-`)) continue;
   process.stderr.write(`bench: ${name} ...\n`);
   rows.push(...(await part(quick)));
 }

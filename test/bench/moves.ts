@@ -29,26 +29,36 @@ interface Bench {
   at: Map<string, string>;
 }
 
-export async function moves(quick: boolean): Promise<Row[]> {
+export const movesOf = (format: Image['format'], kind: 'full' | 'sparse') => (quick: boolean) =>
+  withBench(async (bench) => {
+    const full = quick ? GIB / 2 : 4 * GIB;
+    const [vm, words] = [`${format}-${kind}`, `4 GiB ${format}, ${kind}`];
+    const image = { vm, format, dataBytes: kind === 'full' ? full : GIB / 16, words };
+    return againstTools(bench, image, quick ? 1 : 3);
+  });
+
+export const resumedMove = (quick: boolean) =>
+  withBench(async (bench) => [await resumed(bench, quick)]);
+
+async function withBench(measure: (bench: Bench) => Promise<Row[]>): Promise<Row[]> {
   const system = await startSharedSystem({ name: 'moves' });
   await system.host.definePool(OTHER);
   const blockflow = await connectTo(system);
   const bench = { system, blockflow, at: new Map<string, string>() };
-  const full = quick ? GIB / 2 : 4 * GIB;
   try {
-    const rows: Row[] = [];
-    for (const format of ['qcow2', 'raw'] as const) {
-      for (const [kind, dataBytes] of [['full', full], ['sparse', GIB / 16]] as const) {
-        const [vm, words] = [`${format}-${kind}`, `4 GiB ${format}, ${kind}`];
-        const image = { vm, format, dataBytes, words };
-        rows.push(...(await againstTools(bench, image, quick ? 1 : 3)));
-      }
-    }
-    return [...rows, await resumed(bench, quick)];
+    await warmUp(bench);
+    return await measure(bench);
   } finally {
     await blockflow.close();
     await system.close();
   }
+}
+
+/** The first move waits until the SPM agent has seen that there is another pool. */
+async function warmUp(bench: Bench): Promise<void> {
+  const image: Image = { vm: 'first', format: 'qcow2', dataBytes: 2 ** 20, words: '' };
+  await create(bench, image);
+  await move(bench, image, { verify: 'none' });
 }
 
 const folder = ({ system }: Bench, pool: string) => join(system.host.pools, pool);
@@ -96,7 +106,10 @@ const tools: Record<string, (format: string, from: string, to: string) => string
   nbdcopy: (_, from, to) => ['nbdcopy', '--flush', from, to],
 };
 
-async function withTool(bench: Bench, image: Image, tool: string): Promise<[number, number]> {
+type Note = (what: string, milliseconds: number) => void;
+
+/** Until the copy is on the disk; and then, one tool a round, what a comparison of it takes. */
+async function withTool(bench: Bench, image: Image, tool: string, compares: boolean, note: Note) {
   const at = bench.at.get(image.vm) ?? POOL;
   const source = join(folder(bench, at), file(image));
   const target = join(folder(bench, elsewhere(at)), 'by-hand');
@@ -106,17 +119,20 @@ async function withTool(bench: Bench, image: Image, tool: string): Promise<[numb
   const begin = performance.now();
   await execa(program, args);
   await execa('sync', [target]);
-  const copied = performance.now() - begin;
-  // Another container of the same data is no file that `cmp` could compare.
-  const compare = ['compare', '-f', image.format, '-F', image.format, source, target];
-  const [program2, args2] =
-    tool === 'qemu-img convert' ? ['qemu-img', compare] : ['cmp', [source, target]];
-  const compareBegin = performance.now();
-  await execa(program2, args2);
-  const compared = performance.now() - compareBegin;
+  note(tool, performance.now() - begin);
+  if (compares) {
+    const compareBegin = performance.now();
+    await compare(image, tool, source, target);
+    note('compared', performance.now() - compareBegin);
+  }
   await rm(target);
-  return [copied, compared];
 }
+
+/** Another container of the same data is no file that `cmp` could compare. */
+const compare = ({ format }: Image, tool: string, source: string, target: string) =>
+  tool === 'qemu-img convert'
+    ? execa('qemu-img', ['compare', '-f', format, '-F', format, source, target])
+    : execa('cmp', [source, target]);
 
 /** Every contender begins with the source on the disk alone. */
 async function forget(bench: Bench, image: Image): Promise<void> {
@@ -128,14 +144,13 @@ async function forget(bench: Bench, image: Image): Promise<void> {
 async function againstTools(bench: Bench, image: Image, repeats: number): Promise<Row[]> {
   await create(bench, image);
   const times = new Map<string, number[]>();
-  const note = (what: string, value: number) =>
-    times.set(what, [...(times.get(what) ?? []), value]);
+  const note: Note = (what, milliseconds) =>
+    times.set(what, [...(times.get(what) ?? []), milliseconds]);
+  const names = Object.keys(tools);
   for (let i = 0; i < repeats; i++) {
-    for (const tool of Object.keys(tools)) {
+    for (const [at, tool] of names.entries()) {
       await forget(bench, image);
-      const [copied, compared] = await withTool(bench, image, tool);
-      note(tool, copied);
-      note('compared', compared);
+      await withTool(bench, image, tool, at === i % names.length, note);
     }
     for (const verify of ['none', 'full'] as const) {
       await forget(bench, image);
