@@ -69,7 +69,7 @@ export async function run(
   throw CommandError.from([file, ...args].join(' '), { stdout, stderr, shortMessage, ...code });
 }
 
-/** What a session cannot do: an input, an end before the command's own. */
+/** What a session cannot do: other variables, an end before the command's own. */
 async function runAsChild(
   file: string,
   args: readonly string[],
