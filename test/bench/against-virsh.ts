@@ -19,7 +19,7 @@ const guests = [
 ];
 
 export async function againstVirsh(quick: boolean): Promise<Row[]> {
-  const system = await startSharedSystem();
+  const system = await startSharedSystem({ onDisk: true });
   try {
     const rows: Row[] = [];
     for (const [i, { words, writesPerSecond }] of guests.entries()) {

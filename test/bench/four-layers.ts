@@ -7,7 +7,7 @@ import { median, ms, type Row } from './figures.ts';
 const LAYER_BYTES = 512 * 2 ** 20;
 
 export async function fourLayers(quick: boolean): Promise<Row[]> {
-  const system = await startSharedSystem();
+  const system = await startSharedSystem({ onDisk: true });
   try {
     const vm = 'layers';
     const next = createDeltas(system, vm, 1);

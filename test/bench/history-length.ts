@@ -4,7 +4,7 @@ import type { System } from '../support/system.ts';
 import type { Row } from './figures.ts';
 
 export async function historyLength(quick: boolean): Promise<Row[]> {
-  const system = await startSharedSystem();
+  const system = await startSharedSystem({ onDisk: true });
   try {
     const fast = await merge(system, 'fast', 0);
     const slow = await merge(system, 'slow', quick ? 200_000 : 20_000);

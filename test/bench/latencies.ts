@@ -5,7 +5,7 @@ import { takeExternalSnapshot } from '../support/snapshots.ts';
 import { median, ms, percentile, type Row } from './figures.ts';
 
 export async function latencies(quick: boolean): Promise<Row[]> {
-  const scene = await startScene();
+  const scene = await startScene({ onDisk: true });
   const { system, guest } = scene;
   const toPivot: number[] = [];
   const stalls: number[] = [];

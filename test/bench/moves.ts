@@ -41,7 +41,7 @@ export const resumedMove = (quick: boolean) =>
   withBench(async (bench) => [await resumed(bench, quick)]);
 
 async function withBench(measure: (bench: Bench) => Promise<Row[]>): Promise<Row[]> {
-  const system = await startSharedSystem({ name: 'moves' });
+  const system = await startSharedSystem({ name: 'moves', onDisk: true });
   await system.host.definePool(OTHER);
   const blockflow = await connectTo(system);
   const bench = { system, blockflow, at: new Map<string, string>() };

@@ -10,7 +10,7 @@ import type { Row } from './figures.ts';
 
 export async function waitingOperations(quick: boolean): Promise<Row[]> {
   const count = quick ? 10 : 100;
-  const system = await startSharedSystem();
+  const system = await startSharedSystem({ onDisk: true });
   try {
     const disks = await defineManyDisks(system, count);
     const merges = await Promise.all(

@@ -29,7 +29,7 @@ export interface Stage {
  * delta, but not in use yet.
  */
 export async function setStage(story: Story): Promise<Stage> {
-  const system = await startSystem({ roles: [], name: 'demo' });
+  const system = await startSystem({ roles: [], name: 'demo', onDisk: true });
   const { host, temporal } = system;
   story.step(
     `A private libvirt host is up (its own libvirtd; yours is not touched), and a Temporal server.`,

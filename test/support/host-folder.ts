@@ -4,8 +4,8 @@
  */
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { cp, mkdir, readdir, rm, symlink, writeFile } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { cp, mkdir, readdir, rm, statfs, symlink, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 
 import {
   argumentsOf,
@@ -28,24 +28,29 @@ const PROGRAMS_OF_A_HOST = /^(perl|libvirtd|virtlogd|dnsmasq|qemu-system-.*)$/;
  */
 const PROGRAMS_OF_BLOCKFLOW = /^(node|temporal.*)$/;
 
-/**
- * The host's /run/libvirt is in memory, as /run is everywhere: libvirt flushes a file there at
- * every change of a domain, also between suspend and resume.
- */
-const runFolder = (root: string) => join('/dev/shm/blockflow-test', basename(root), 'run');
+const MEMORY = '/dev/shm';
+/** What of a host is in memory. */
+const memoryOf = (root: string) => join(MEMORY, 'blockflow-test', basename(root));
+
+/** Makes an empty folder, owned by this process, and returns its path. */
+export async function makeOwnFolder(parent: string, name: string): Promise<string> {
+  const owner = `${process.pid}-${startTimeOf(process.pid)}`;
+  const root = join(parent, `${owner}-${name}-${randomBytes(4).toString('hex')}`);
+  await mkdir(root, { recursive: true });
+  return root;
+}
 
 /**
  * Makes the empty folder of a new host, owned by this process, and returns its path.
  * @param etc where its /etc/libvirt is, default in the folder
  */
 export async function makeHostFolder(parent: string, name: string, etc?: string): Promise<string> {
-  const owner = `${process.pid}-${startTimeOf(process.pid)}`;
-  const root = join(parent, `${owner}-${name}-${randomBytes(4).toString('hex')}`);
+  const root = await makeOwnFolder(parent, name);
   const folders = ['lib', 'cache', 'log', 'pools'];
-  await mkdir(root, { recursive: true });
   await Promise.all(folders.map((folder) => mkdir(join(root, folder))));
-  await mkdir(runFolder(root), { recursive: true });
-  await symlink(runFolder(root), join(root, 'run'));
+  // In memory, as /run is everywhere: libvirt flushes a file there at every change of a domain,
+  // also between suspend and resume.
+  await makeInMemory(root, 'run');
   if (etc !== undefined) await symlink(etc, join(root, 'etc'));
   await cp('/etc/libvirt', etc ?? join(root, 'etc'), { recursive: true });
   await writeFile(join(root, 'etc/qemu.conf'), QEMU_CONF);
@@ -54,6 +59,24 @@ export async function makeHostFolder(parent: string, name: string, etc?: string)
   // the read-only mount of this file over /dev/kvm does.
   await writeFile(join(root, 'no-kvm'), '', { mode: 0o000 });
   return root;
+}
+
+/**
+ * Makes the folder that Temporal and the roles have their state in, and returns its path: in memory
+ * where there is room, since Temporal flushes after every step. A process that is killed loses
+ * nothing there either.
+ */
+export async function makeStateFolder(root: string, { onDisk = false } = {}): Promise<string> {
+  const { bavail, bsize } = await statfs(MEMORY);
+  if (onDisk || bavail * bsize < 2 ** 30) await mkdir(join(root, 'state'));
+  else await makeInMemory(root, 'state');
+  return join(root, 'state');
+}
+
+async function makeInMemory(root: string, name: string): Promise<void> {
+  const folder = join(memoryOf(root), name);
+  await mkdir(folder, { recursive: true });
+  await symlink(folder, join(root, name));
 }
 
 /**
@@ -86,7 +109,7 @@ export async function removeHost(root: string): Promise<void> {
   for (let pids = processesOf(root); pids.length > 0; pids = processesOf(root)) {
     await Promise.all(pids.map((pid) => killAndWait(pid)));
   }
-  for (const folder of [dirname(runFolder(root)), root]) {
+  for (const folder of [memoryOf(root), root]) {
     await rm(folder, { recursive: true, force: true, maxRetries: 5 });
   }
 }

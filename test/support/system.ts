@@ -2,7 +2,6 @@
  * The whole of blockflow for a test: a private host, a Temporal server, and the three roles as real
  * processes.
  */
-import { mkdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
@@ -13,7 +12,7 @@ import { operationId, ORCHESTRATOR_QUEUE, searchAttributes } from '../../workflo
 import { liveMergeInput, type LiveMergeRequest } from '../../workflows/schemas.ts';
 import type { LiveMergeResult } from '../../workflows/schemas.ts';
 import type { Fault } from './faults.ts';
-import { BUNDLES } from './host-folder.ts';
+import { BUNDLES, makeStateFolder } from './host-folder.ts';
 import { startPrivateHost, type PrivateHost } from './private-host.ts';
 import { promptTimers } from './prompt-timers.ts';
 import { runRoles, type RunningRoles } from './running-roles.ts';
@@ -49,6 +48,8 @@ export interface SystemOptions {
   /** Makes the folder, below the host's, that comes first on the PATH of the roles. */
   pathFolder?: (root: string) => string;
   faults?: Partial<Record<RoleName, readonly Fault[]>>;
+  /** With its state on a disk, as a user has it: for whoever measures. */
+  onDisk?: boolean;
   /** More of the workers' configuration. */
   config?: Partial<WorkerConfig>;
 }
@@ -105,14 +106,12 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   return system;
 }
 
-async function prepareHost({ name, etc, pathFolder }: SystemOptions) {
+async function prepareHost({ name, etc, pathFolder, onDisk = false }: SystemOptions) {
   const host = await startPrivateHost({ ...(name && { name }), ...(etc && { etc }) });
-  const stateDir = join(host.root, 'state');
-  mkdirSync(stateDir, { recursive: true });
   const first = pathFolder?.(host.root);
   return {
     host,
-    stateDir,
+    stateDir: await makeStateFolder(host.root, { onDisk }),
     runtimeDir: join(host.root, 'runtime'),
     trace: join(host.root, 'effects'),
     path: first === undefined ? {} : { PATH: `${first}:${process.env['PATH']}` },

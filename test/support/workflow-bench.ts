@@ -1,8 +1,6 @@
 /**
  * A real Temporal server and orchestrators in this process, with agents whose host is simulated.
  */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
@@ -22,7 +20,8 @@ import type { RemoveImageRequest, RemoveImageResult } from '../../workflows/imag
 import type { TransferResult } from '../../workflows/image-schemas.ts';
 import { imageId } from '../../workflows/move-contract.ts';
 import { dailySample, isFast } from './daily-sample.ts';
-import { BUNDLES } from './host-folder.ts';
+import { BUNDLES, DEFAULT_HOSTS_FOLDER, makeOwnFolder } from './host-folder.ts';
+import { makeStateFolder, reapStaleHosts, removeHost } from './host-folder.ts';
 import { promptTimers } from './prompt-timers.ts';
 import { agentActivities } from './simulated-agents.ts';
 import type { AgentActivities } from './simulated-host.ts';
@@ -83,7 +82,9 @@ export interface Bench {
 /** Call once in a test file. */
 export async function startBench(): Promise<Bench> {
   quiet();
-  const stateDir = await mkdtemp(join(tmpdir(), 'blockflow-bench-'));
+  await reapStaleHosts();
+  const root = await makeOwnFolder(DEFAULT_HOSTS_FOLDER, 'bench');
+  const stateDir = await makeStateFolder(root);
   const temporal = await startTemporalServer({ stateDir, settings: promptTimers });
   const { address } = temporal;
   const connection = await NativeConnection.connect({ address });
@@ -134,7 +135,7 @@ export async function startBench(): Promise<Bench> {
       await client.connection.close();
       await connection.close();
       await temporal.stop();
-      await rm(stateDir, { recursive: true });
+      await removeHost(root);
     },
   };
   return bench;
