@@ -13,6 +13,8 @@ const packageOfCommand = {
   libvirtd: 'libvirt-daemon-system',
   virsh: 'libvirt-clients',
   nasm: 'nasm',
+  losetup: 'mount',
+  'mkfs.ext4': 'e2fsprogs',
   'mkfs.xfs': 'xfsprogs',
   nbdcopy: 'libnbd-bin',
   openssl: 'openssl',

@@ -155,6 +155,13 @@ test('the guest itself reports data that changed behind its back', async () => {
   await guest.kill();
 });
 
+test('a private host has nothing of what is defined on the machine', async () => {
+  const namesOf = async (list: string) =>
+    (await host.virsh(list, '--all', '--name')).split(/\s+/).filter(Boolean);
+  const lists = await Promise.all(['list', 'net-list', 'pool-list'].map(namesOf));
+  expect(lists).toEqual([[], [], ['images']]);
+});
+
 test('libvirtd can be killed and started again while the guest goes on writing', async () => {
   const guest = await newGuest('vm');
   await guest.start();

@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { cp, mkdir, readdir, rm, statfs, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, statfs, symlink, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 
 import {
@@ -28,9 +28,8 @@ const PROGRAMS_OF_A_HOST = /^(perl|libvirtd|virtlogd|dnsmasq|qemu-system-.*)$/;
  */
 const PROGRAMS_OF_BLOCKFLOW = /^(node|temporal.*)$/;
 
-const MEMORY = '/dev/shm';
 /** What of a host is in memory. */
-const memoryOf = (root: string) => join(MEMORY, 'blockflow-test', basename(root));
+const memoryOf = (root: string) => join('/dev/shm/blockflow-test', basename(root));
 
 /** Makes an empty folder, owned by this process, and returns its path. */
 export async function makeOwnFolder(parent: string, name: string): Promise<string> {
@@ -42,7 +41,7 @@ export async function makeOwnFolder(parent: string, name: string): Promise<strin
 
 /**
  * Makes the empty folder of a new host, owned by this process, and returns its path.
- * @param etc where its /etc/libvirt is, default in the folder
+ * @param etc an empty folder that it has as /etc/libvirt, default one of its own
  */
 export async function makeHostFolder(parent: string, name: string, etc?: string): Promise<string> {
   const root = await makeOwnFolder(parent, name);
@@ -51,8 +50,9 @@ export async function makeHostFolder(parent: string, name: string, etc?: string)
   // In memory, as /run is everywhere: libvirt flushes a file there at every change of a domain,
   // also between suspend and resume.
   await makeInMemory(root, 'run');
-  if (etc !== undefined) await symlink(etc, join(root, 'etc'));
-  await cp('/etc/libvirt', etc ?? join(root, 'etc'), { recursive: true });
+  // Nothing of the machine's own: its VMs and pools may be there to be started by themselves.
+  if (etc === undefined) await mkdir(join(root, 'etc'));
+  else await symlink(etc, join(root, 'etc'));
   await writeFile(join(root, 'etc/qemu.conf'), QEMU_CONF);
   await writeFile(join(root, 'etc/libvirtd.conf'), LIBVIRTD_CONF);
   // libvirt wants to write into /dev/kvm before it probes it. Mode 000 does not stop root, only
@@ -67,7 +67,8 @@ export async function makeHostFolder(parent: string, name: string, etc?: string)
  * nothing there either.
  */
 export async function makeStateFolder(root: string, { onDisk = false } = {}): Promise<string> {
-  const { bavail, bsize } = await statfs(MEMORY);
+  await mkdir(memoryOf(root), { recursive: true });
+  const { bavail, bsize } = await statfs(memoryOf(root));
   if (onDisk || bavail * bsize < 2 ** 30) await mkdir(join(root, 'state'));
   else await makeInMemory(root, 'state');
   return join(root, 'state');

@@ -12,6 +12,7 @@ import { imageStatusQuery, type ImageStatus } from '../../workflows/move-contrac
 import { undoHandle, VAULT, type Handle } from './image-operations.ts';
 import { POOL, type Scene } from './merge-scene.ts';
 import { poolFiles } from './pool-files.ts';
+import { argumentsOf, otherPids, programOf } from './processes.ts';
 import type { System } from './system.ts';
 import { waitUntil } from './wait-until.ts';
 
@@ -80,11 +81,11 @@ export function untilMove(
 }
 
 /** Daemons that hold or copy images for this system. */
-export async function copiers({ runtimeDir }: System): Promise<number[]> {
-  const { stdout } = await execa('pgrep', ['-f', `qemu-storage-daemon.*${runtimeDir}/`], {
-    reject: false,
-  });
-  return stdout.split('\n').filter(Boolean).map(Number);
+export function copiers({ runtimeDir }: System): Promise<number[]> {
+  const ours = (word: string) => word.includes(`${runtimeDir}/`);
+  const isCopier = (pid: number) =>
+    programOf(pid) === 'qemu-storage-daemon' && argumentsOf(pid).some(ours);
+  return Promise.resolve(otherPids().filter(isCopier));
 }
 
 /**

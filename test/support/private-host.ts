@@ -21,7 +21,7 @@ export interface PrivateHostOptions {
   readonly root?: string;
   /** Goes into the folder's name, for people. */
   readonly name?: string;
-  /** Folder that it has as /etc/libvirt, default one of its own. */
+  /** Empty folder that it has as /etc/libvirt, default one of its own. */
   readonly etc?: string;
 }
 
