@@ -2,8 +2,8 @@
  * Headless Chromium that reads the Web UI as a person does: all text that is visible, frames
  * included.
  */
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
 import puppeteer, { type Browser, type Page } from 'puppeteer-core';
 import { waitUntil } from '../support/wait-until.ts';
 
@@ -32,6 +32,13 @@ export interface WebUi {
   close(): Promise<void>;
 }
 
+/** By the names that set-up looks for. */
+function findChromium(): string {
+  const folders = (process.env['PATH'] ?? '').split(delimiter);
+  const files = folders.flatMap((f) => [join(f, 'chromium'), join(f, 'chromium-browser')]);
+  return process.env['CHROMIUM_PATH'] ?? files.find(existsSync) ?? '/usr/bin/chromium';
+}
+
 /**
  * @param folder gets the browser's own data, and a screenshot of each page that lacked something.
  */
@@ -39,7 +46,7 @@ export async function openWebUi(uiUrl: string, folder: string): Promise<WebUi> {
   const shots = join(folder, 'screenshots');
   mkdirSync(shots, { recursive: true });
   const browser: Browser = await puppeteer.launch({
-    executablePath: process.env['CHROMIUM_PATH'] ?? '/usr/bin/chromium',
+    executablePath: findChromium(),
     args: FLAGS,
     userDataDir: join(folder, 'chromium'),
     timeout: PATIENCE_MS,
