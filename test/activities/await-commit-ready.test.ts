@@ -7,6 +7,7 @@ import { awaitCommitReady } from '../../activities/host/await-commit-ready.ts';
 import type { HostDeps } from '../../activities/host/deps.ts';
 import type { ReadyOutcome } from '../../workflows/contract.ts';
 import type { MergePlan } from '../../workflows/schemas.ts';
+import { waitUntil } from '../support/wait-until.ts';
 
 const VM = { vmUuid: '11111111-2222-4333-8444-555555555555', vm: 'web1', disk: 'vda' };
 const plan = {
@@ -35,12 +36,17 @@ const mirrored = (ready: boolean) =>
 function watched(until: 'ready' | 'end' = 'ready') {
   const seen = { xml: mirrored(false), state: 'running', job: HALF as JobSample | null };
   let listener: ((event: JobEvent) => void) | null = null;
+  /** Looks that have asked all they ask of a job that runs. */
+  let [looks, settled] = [0, 0];
   const info = () => ({ state: seen.state, stateReason: `${seen.state} (test)`, persistent: true });
   const libvirt = {
     domainInfo: () => Promise.resolve(info()),
     currentXml: () => Promise.resolve(seen.xml),
     inactiveXml: () => Promise.resolve(seen.xml),
-    blockJob: () => Promise.resolve(seen.job),
+    blockJob: () => {
+      looks++;
+      return Promise.resolve(seen.job);
+    },
   } as unknown as Libvirt;
   const watch: HostDeps['watch'] = {
     subscribe(_disk, to) {
@@ -66,8 +72,11 @@ function watched(until: 'ready' | 'end' = 'ready') {
     silence: (reason: string) => listener?.({ kind: 'silence', uuid, disk, reason }),
     sample: (job: JobSample | null, state: 'running' | 'off' = 'running') =>
       listener?.({ kind: 'sample', uuid, disk, state, job }),
-    /** Lets the look that began with the activity end. */
-    settle: () => new Promise((done) => setTimeout(done, 20)),
+    /** Lets the look that began with the activity, or the next one, end. */
+    settle: () => {
+      const wanted = ++settled;
+      return waitUntil(`look ${wanted}`, () => looks >= wanted);
+    },
   };
 }
 
