@@ -2,6 +2,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { dailySample } from '../support/daily-sample.ts';
 import type { Fault } from '../support/faults.ts';
+import { makeHeardVirsh } from '../support/heard-virsh.ts';
 import { expectMerged, SLOW, untilCopying } from '../support/merge-proofs.ts';
 import { untilPhase, untilStatus } from '../support/merge-proofs.ts';
 import { startScene, startSharedSystem, type Scene } from '../support/merge-scene.ts';
@@ -15,8 +16,15 @@ let count = 0;
 const sceneOf = async () => (scene = await startScene({ system, vm: `web${++count}` }));
 const disk = () => ({ vm: scene.guest.name, disk: 'vda' });
 
+let heardBy: (pid: number) => string;
+
 beforeAll(async () => {
-  system = await startSharedSystem();
+  const pathFolder = (root: string) => {
+    const virsh = makeHeardVirsh(root);
+    heardBy = virsh.heardBy;
+    return virsh.folder;
+  };
+  system = await startSharedSystem({ pathFolder });
 });
 afterEach(async () => {
   await system.revive();
@@ -152,9 +160,14 @@ describe('The events of libvirt', () => {
     const before = eventProcesses(system);
     await system.host.killLibvirtd();
     await system.host.startLibvirtd();
-    await waitUntil('another virsh event', () =>
-      eventProcesses(system).some((pid) => !before.includes(pid)),
+    const listener = await waitUntil('another virsh event', () =>
+      eventProcesses(system).find((pid) => !before.includes(pid)),
     );
+    // It hears nothing until it has told libvirtd what it wants to hear.
+    await waitUntil('virsh event to hear of a change', async () => {
+      await system.host.virsh('desc', scene.guest.name, '--live', 'changed');
+      return heardBy(listener) !== '';
+    });
     // Nobody answers the safety net, so only an event tells; after 10 s a heartbeat is missed.
     const asked = await waitUntil('a question', () => {
       const pids = sessions(system);
