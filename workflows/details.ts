@@ -3,6 +3,7 @@
  * Pure.
  */
 import type { OperationStatus } from './contract.ts';
+import type { MergePlan } from './schemas.ts';
 
 const cell = (text: string) => text.replaceAll('|', '\\|').replaceAll('\n', ' ');
 const time = (iso: string) => `${iso.slice(0, 10)} ${iso.slice(11, 19)} UTC`;
@@ -10,6 +11,12 @@ const time = (iso: string) => `${iso.slice(0, 10)} ${iso.slice(11, 19)} UTC`;
 /** What a person calls a volume: its file's name. */
 export const fileName = (path: string) => path.slice(path.lastIndexOf('/') + 1);
 export const volumeCount = (count: number) => (count === 1 ? '1 volume' : `${count} volumes`);
+
+/** What the activity that starts a commit does. */
+export function commitWords({ committed, base }: Pick<MergePlan, 'committed' | 'base'>): string {
+  const commit = `commit ${volumeCount(committed.length)} into ${fileName(base.path)}`;
+  return `record the job in the domain, ${commit}`;
+}
 
 /** A markdown table; the live percentage is in the heartbeat of the pending activity. */
 export function detailsOf(status: OperationStatus): string {

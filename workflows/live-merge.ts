@@ -30,7 +30,7 @@
 import { CancellationScope, uuid4 } from '@temporalio/workflow';
 import type { JobInput } from './contract.ts';
 import { acceptMessages, decide, limitJob, type Decision } from './decision.ts';
-import { fileName, volumeCount } from './details.ts';
+import { commitWords, fileName } from './details.ts';
 import { alreadyDone, commitRefused, finishKept, finishMerge, jobLost } from './merge-ending.ts';
 import { ownFailure } from './failures.ts';
 import { giveUp, recordFailure, vmStopped } from './merge-ending.ts';
@@ -146,7 +146,7 @@ async function startCommit(op: MergeOperation, job: JobInput): Promise<Begun> {
   const started = await op.host(
     'ensureCommitStarted',
     { ...job, bandwidthBytesPerSecond, keepRelative: op.input.keepRelative },
-    `commit ${volumeCount(plan.committed.length)} into ${fileName(plan.base.path)}`,
+    commitWords(plan),
   );
   if (started.outcome === 'started') {
     // A limit that was set while the job was being started found no job; an adopted job has an
@@ -204,8 +204,7 @@ async function coldMerge(op: MergeOperation, plan: MergePlan): Promise<Attempt> 
   op.enter('copying');
   showInList(op);
   const limit = { bandwidthBytesPerSecond: op.status.bandwidthBytesPerSecond };
-  const summary = `commit ${volumeCount(plan.committed.length)} into ${fileName(plan.base.path)}`;
-  const committed = await op.host('ensureColdCommitted', { ...job, ...limit }, summary);
+  const committed = await op.host('ensureColdCommitted', { ...job, ...limit }, commitWords(plan));
   if (committed.outcome !== 'committed') return { end: 'plan again', note: committed.reason };
   if (op.input.keepOverlay) return { end: 'kept' };
   passPointOfNoReturn(op);

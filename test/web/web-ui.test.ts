@@ -78,8 +78,7 @@ describe('the Web UI during a merge', () => {
     await ui.expect(
       pageOf(held, 'timeline'),
       'plan the merge of web1/vda',
-      'record the job in the domain',
-      'commit 1 volume into web1.qcow2',
+      'record the job in the domain, commit 1 volume into web1.qcow2',
       'copy into web1.qcow2 until both hold the same',
     );
     await ui.expect(
