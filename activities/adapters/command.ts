@@ -42,7 +42,6 @@ type FailedCommand = Pick<ExecaError, 'stderr' | 'stdout' | 'shortMessage'> & {
 
 export interface RunOptions {
   signal?: AbortSignal | undefined;
-  timeoutMs?: number;
   /** More variables. */
   env?: Record<string, string>;
 }
@@ -69,7 +68,7 @@ export async function run(
   throw CommandError.from([file, ...args].join(' '), { stdout, stderr, shortMessage, ...code });
 }
 
-/** What a session cannot do: other variables, an end before the command's own. */
+/** What a session cannot do: other variables, an end when `signal` says so. */
 async function runAsChild(
   file: string,
   args: readonly string[],
@@ -80,7 +79,6 @@ async function runAsChild(
       env: { LC_ALL: 'C', ...options.env },
       stripFinalNewline: false,
       ...(options.signal ? { cancelSignal: options.signal, forceKillAfterDelay: 2000 } : {}),
-      ...(options.timeoutMs ? { timeout: options.timeoutMs } : {}),
       stdin: 'ignore',
     });
     return result.stdout;
