@@ -22,7 +22,7 @@ export interface OperationView {
   endedAt: string | null;
   /** Null when the orchestrator did not answer. */
   status: OperationStatus | null;
-  /** The last heartbeat of the running copy, null while nothing is copied. */
+  /** The last heartbeat of a running copy, comparison or wipe; null while there is none. */
   progress: Progress | null;
   /** Who does not answer and what is being retried, in sentences; empty when all is well. */
   troubles: string[];
@@ -79,7 +79,7 @@ export function stateOf(name: WorkflowExecutionDescription['status']['name']): O
   return name === 'CANCELLED' ? 'cancelled' : name === 'TERMINATED' ? 'terminated' : 'failed';
 }
 
-/** A beat says more only while something is copied. */
+/** A beat says more only while something is copied, compared or wiped. */
 const progressBeat = z.object({
   phase: z.string(),
   percent: z.number(),

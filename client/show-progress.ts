@@ -1,7 +1,8 @@
 /** Live progress of a followed operation: a bar for a person, sober lines for a log. */
 import type { SingleBar } from 'cli-progress';
 import type { OperationView } from './operation-view.ts';
-import { copyWords, isCopying, notesOf, phaseOf, progressWords } from './render/progress-line.ts';
+import { amountWords, currentProgress, notesOf } from './render/progress-line.ts';
+import { phaseOf, progressWords } from './render/progress-line.ts';
 import { timeWords } from './render/sizes.ts';
 import type { Screen } from './screen.ts';
 
@@ -29,7 +30,7 @@ export function lineDisplay(screen: Screen, now: () => number = Date.now): Progr
   };
 }
 
-/** A bar while something is copied, the phase otherwise; notes stand once above it. */
+/** A bar while something is copied, compared or wiped; notes stand once above it. */
 export async function barDisplay(screen: Screen, id: string): Promise<ProgressDisplay> {
   const { SingleBar, Presets } = await import('cli-progress');
   const bar: SingleBar = new SingleBar(
@@ -60,12 +61,12 @@ export async function barDisplay(screen: Screen, id: string): Promise<ProgressDi
         told.add(withoutTime(note));
         screen.print(screen.paint('yellow', `${id}: ${note}`));
       }
-      const copying = isCopying(view) ? view.progress : null;
+      const progress = currentProgress(view);
       const payload = {
         phase: phaseOf(view).padEnd(9),
-        words: copying ? copyWords(copying) : '',
+        words: progress ? amountWords(progress) : '',
       };
-      const percent = copying?.percent ?? (isPastCopy(view) ? 100 : 0);
+      const percent = progress?.percent ?? (isPastCopy(view) ? 100 : 0);
       if (!started) bar.start(100, percent, payload);
       else bar.update(percent, payload);
       started = true;
@@ -74,10 +75,11 @@ export async function barDisplay(screen: Screen, id: string): Promise<ProgressDi
   };
 }
 
-const isPastCopy = ({ status }: OperationView) =>
-  ['pivoting', 'proving', 'deleting', 'finished', 'waiting for a decision'].includes(
-    status?.phase ?? '',
-  );
+const PAST_COPY: readonly string[] = [
+  ...['pivoting', 'proving', 'deleting', 'finished', 'waiting for a decision'],
+  ...['naming', 'switching'],
+];
+const isPastCopy = ({ status }: OperationView) => PAST_COPY.includes(status?.phase ?? '');
 
 /** "does not answer (since 12:01:03)" is one note, however often the time moves on. */
 const withoutTime = (note: string) => note.replace(/\([^)]*\d\d:\d\d[^)]*\)/, '');

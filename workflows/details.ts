@@ -5,9 +5,6 @@
 import type { OperationStatus } from './contract.ts';
 import type { MergePlan } from './schemas.ts';
 
-const cell = (text: string) => text.replaceAll('|', '\\|').replaceAll('\n', ' ');
-const time = (iso: string) => `${iso.slice(0, 10)} ${iso.slice(11, 19)} UTC`;
-
 /** What a person calls a volume: its file's name. */
 export const fileName = (path: string) => path.slice(path.lastIndexOf('/') + 1);
 export const volumeCount = (count: number) => (count === 1 ? '1 volume' : `${count} volumes`);
@@ -18,45 +15,58 @@ export function commitWords({ committed, base }: Pick<MergePlan, 'committed' | '
   return `record the job in the domain, ${commit}`;
 }
 
-/** A markdown table; the live percentage is in the heartbeat of the pending activity. */
-export function detailsOf(status: OperationStatus): string {
-  const chain = (paths: string[]) => paths.map((path) => `\`${fileName(path)}\``).join(' ← ');
-  const { phase, since, cancel, vm, disk } = status;
-  const row = (key: string, value: string | null) => (value ? [[key, value] as const] : []);
-  const rows = [
-    ...row('Phase', `**${phase}** since ${time(since)}`),
-    ...row('Away', status.away),
-    ...row(phase === 'finished' ? 'Result' : 'Note', status.note),
-    ...row('Progress', phase === 'copying' ? progress(vm, disk) : null),
-    ...row('Cancel now', cancel.possible ? `possible: ${cancel.meaning}` : cancel.meaning),
-    ...(status.mode
-      ? [
-          ...row('Chain before', chain(status.chainBefore)),
-          ...row('Chain wanted', chain(status.chainTarget)),
-          ...row('Mode', `${status.mode}, ${mebibytes(status.committedBytes)} to commit`),
-          ...row('Limit', limit(status.bandwidthBytesPerSecond)),
-          ...row('Job', `\`${status.jobId ?? ''}\``),
-        ]
-      : []),
+type Row = readonly [key: string, value: string | null];
+type Shown = Pick<OperationStatus, 'vm' | 'disk' | 'host' | 'since' | 'away' | 'note' | 'cancel'>;
+
+const cell = (text: string) => text.replaceAll('|', '\\|').replaceAll('\n', ' ');
+const time = (iso: string) => `${iso.slice(0, 10)} ${iso.slice(11, 19)} UTC`;
+
+/** Phases of which the heartbeat of the pending activity tells how far they are. */
+export const MEASURED_PHASES: readonly string[] = ['copying', 'verifying', 'wiping'];
+
+/** A markdown table: what every operation tells, then `rows`; without a value they are left out. */
+export function operationPage(
+  { operation, phase, ...shown }: Shown & { operation: string; phase: string },
+  rows: readonly Row[],
+): string {
+  const { vm, disk, host, since, away, note, cancel } = shown;
+  const all: Row[] = [
+    ['Phase', `**${phase}** since ${time(since)}`],
+    ['Away', away],
+    [phase === 'finished' ? 'Result' : 'Note', note],
+    ['Progress', MEASURED_PHASES.includes(phase) ? progressWords(`${vm}/${disk}`) : null],
+    ['Cancel now', cancel.possible ? `possible: ${cancel.meaning}` : cancel.meaning],
+    ...rows,
   ];
-  const lines = rows.map(([key, value]) => `| ${key} | ${cell(value)} |`);
-  const title = `| ${vm}/${disk} | ${status.operation} on host ${status.host} |`;
+  const lines = all.flatMap(([key, value]) => (value ? [`| ${key} | ${cell(value)} |`] : []));
+  const title = `| ${vm}/${disk} | ${operation} on host ${host} |`;
   return [title, '|---|---|', ...lines].join('\n');
 }
 
+/** The page of a merge. */
+export function mergeDetails(status: OperationStatus): string {
+  const chain = (paths: string[]) => paths.map((path) => `\`${fileName(path)}\``).join(' ← ');
+  const { mode, bandwidthBytesPerSecond, committedBytes } = status;
+  if (!mode) return operationPage(status, []);
+  return operationPage(status, [
+    ['Chain before', chain(status.chainBefore)],
+    ['Chain wanted', chain(status.chainTarget)],
+    ['Mode', `${mode}, ${mebibytes(committedBytes)} to commit`],
+    ['Limit', bandwidthBytesPerSecond === 0 ? 'none' : limitWords(bandwidthBytesPerSecond)],
+    ['Job', `\`${status.jobId ?? ''}\``],
+  ]);
+}
+
 /** The figures change too often for the history of a workflow. */
-const progress = (vm: string, disk: string) =>
-  `percent and rate are on the page Pending Activities, and in \`blockflow status ${vm}/${disk}\``;
+const progressWords = (id: string) =>
+  `percent and rate are on the page Pending Activities, and in \`blockflow status ${id}\``;
 
 /** Bytes as MiB with one decimal. */
 export const mebibytes = (bytes: number) => `${(bytes / 1048576).toFixed(1)} MiB`;
 
-/** As a person is told of a new limit. */
-export const limitWords = (bytesPerSecond: number) =>
-  bytesPerSecond === 0 ? 'no limit' : `${mebibytes(bytesPerSecond)}/s`;
-
-function limit(bytesPerSecond: number): string {
-  if (bytesPerSecond === 0) return 'none';
+/** As a person is told of a limit. */
+export function limitWords(bytesPerSecond: number): string {
+  if (bytesPerSecond === 0) return 'no limit';
   const small = bytesPerSecond < 1048576;
   return small ? `${(bytesPerSecond / 1024).toFixed(1)} KiB/s` : `${mebibytes(bytesPerSecond)}/s`;
 }

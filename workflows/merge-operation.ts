@@ -2,7 +2,7 @@
 import { hostAgent, spmAgent, type Call } from './agents.ts';
 import { operationId, statusQuery } from './contract.ts';
 import type { HostActivities, OperationStatus, StorageActivities } from './contract.ts';
-import { detailsOf } from './details.ts';
+import { mergeDetails } from './details.ts';
 import { openOperation, statusOf, type Operation } from './operation.ts';
 import { requestWords } from './request-words.ts';
 import type { LiveMergeInput } from './schemas.ts';
@@ -24,7 +24,7 @@ export function openMerge(input: LiveMergeInput, jobId: string): MergeOperation 
   const op = openOperation<OperationStatus>(statusOf(about, cancel.before), {
     ...{ id: operationId(input), jobId, words: requestWords(input), requestedBy, cancel },
     statusQuery,
-    detailsOf,
+    detailsOf: mergeDetails,
   });
   return Object.assign(op, {
     input,

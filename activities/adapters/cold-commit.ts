@@ -6,6 +6,7 @@ import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
 import type { FileFacts } from './files.ts';
+import { percentOf } from './qemu-img.ts';
 
 const script = fileURLToPath(new URL('cold-commit.bash', import.meta.url));
 
@@ -58,7 +59,7 @@ export const fingerprint = ({ identity, sizeBytes, modifiedNs }: FileFacts) =>
 /** So that it may run again. */
 export const forgetColdCommitEnd = (state: string) => rm(`${state}.exit`, { force: true });
 
-/** Percent done, from the tail of what qemu-img prints (`(12.34/100%)` and carriage returns). */
+/** Percent done, from the tail of what qemu-img prints. */
 export async function coldCommitPercent(state: string): Promise<number> {
   const file = await open(`${state}.progress`, 'r').catch(() => null);
   if (!file) return 0;
@@ -66,8 +67,7 @@ export async function coldCommitPercent(state: string): Promise<number> {
     const { size } = await file.stat();
     const tail = Buffer.alloc(64);
     const { bytesRead } = await file.read(tail, 0, 64, Math.max(0, size - 64));
-    const found = [...tail.toString('latin1', 0, bytesRead).matchAll(/\((\d+(?:\.\d+)?)\/100%\)/g)];
-    return Number(found.at(-1)?.[1] ?? 0);
+    return percentOf(tail.toString('latin1', 0, bytesRead)) ?? 0;
   } finally {
     await file.close();
   }

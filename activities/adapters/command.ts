@@ -44,6 +44,8 @@ export interface RunOptions {
   signal?: AbortSignal | undefined;
   /** More variables. */
   env?: Record<string, string>;
+  /** Told each piece of its output as it comes. */
+  onOutput?: (text: string) => void;
 }
 
 /** Of a command that was killed a shell says 128 and the signal's number. */
@@ -68,20 +70,22 @@ export async function run(
   throw CommandError.from([file, ...args].join(' '), { stdout, stderr, shortMessage, ...code });
 }
 
-/** What a session cannot do: other variables, an end when `signal` says so. */
+/** What a session cannot do: other variables, an end when `signal` says so, output as it comes. */
 async function runAsChild(
   file: string,
   args: readonly string[],
   options: RunOptions,
 ): Promise<string> {
   try {
-    const result = await execa(file, [...args], {
+    const child = execa(file, [...args], {
       env: { LC_ALL: 'C', ...options.env },
       stripFinalNewline: false,
       ...(options.signal ? { cancelSignal: options.signal, forceKillAfterDelay: 2000 } : {}),
       stdin: 'ignore',
     });
-    return result.stdout;
+    const { onOutput } = options;
+    if (onOutput) child.stdout.on('data', (piece) => onOutput(String(piece)));
+    return (await child).stdout;
   } catch (error) {
     if (options.signal?.aborted) throw options.signal.reason;
     if (!(error instanceof ExecaError)) throw error;

@@ -2,8 +2,14 @@
 import { z } from 'zod';
 import { CommandError, run } from './command.ts';
 import { observeFile } from './files.ts';
-import { readHeader } from './qemu-img.ts';
+import { percentOf, readHeader } from './qemu-img.ts';
 import { count, parseJsonReply, unexpected } from './reply.ts';
+
+export interface CompareOptions {
+  signal?: AbortSignal;
+  /** Told, in steps of 2, how much of them is compared. */
+  onPercent?: (percent: number) => void;
+}
 
 /**
  * True when both files hold the same bytes. Comparing containers proves everything at once: data,
@@ -13,12 +19,12 @@ import { count, parseJsonReply, unexpected } from './reply.ts';
 export async function sameBytes(
   one: string,
   other: string,
-  signal?: AbortSignal,
+  options: CompareOptions = {},
 ): Promise<boolean> {
   const [a, b] = await Promise.all([observeFile(one), observeFile(other)]);
   // Without -s a longer file with zeros at its end counts as the same.
   if (a?.sizeBytes !== b?.sizeBytes) return false;
-  return compare(['-f', 'raw', '-F', 'raw', one, other], signal);
+  return compare(['-f', 'raw', '-F', 'raw', one, other], options);
 }
 
 interface Image {
@@ -27,20 +33,27 @@ interface Image {
 }
 
 /** True when a guest reads the same in both images, from the first to the last byte. */
-export async function sameContent(one: Image, other: Image, signal?: AbortSignal) {
+export async function sameContent(one: Image, other: Image, options: CompareOptions = {}) {
   const [a, b] = await Promise.all([one, other].map((i) => readHeader(i.path, i.format)));
   if (a?.virtualSizeBytes !== b?.virtualSizeBytes) return false;
-  return compare(['-f', one.format, '-F', other.format, one.path, other.path], signal);
+  return compare(['-f', one.format, '-F', other.format, one.path, other.path], options);
 }
 
 /**
  * Past the page cache where the file system can: what the disk has is compared, and a third of the
  * processor time is enough.
  */
-async function compare(images: readonly string[], signal?: AbortSignal): Promise<boolean> {
+async function compare(
+  images: readonly string[],
+  { signal, onPercent }: CompareOptions,
+): Promise<boolean> {
+  const onOutput = (text: string) => {
+    const percent = percentOf(text);
+    if (percent !== null) onPercent?.(percent);
+  };
   const isSame = async (...cache: string[]) => {
     try {
-      await run('qemu-img', ['compare', '-U', '-q', ...cache, ...images], { signal });
+      await run('qemu-img', ['compare', '-U', '-p', ...cache, ...images], { signal, onOutput });
       return true;
     } catch (error) {
       if (error instanceof CommandError && error.exitCode === 1) return false;

@@ -143,3 +143,9 @@ export async function rebaseUnsafe(
   const { name, format: below } = backing;
   await run('qemu-img', ['rebase', '-u', '-f', format, '-b', name, '-F', below, path]);
 }
+
+/** The last of the percentages that `-p` prints: `(12.34/100%)`, and carriage returns. */
+export function percentOf(text: string): number | null {
+  const last = [...text.matchAll(/\((\d+(?:\.\d+)?)\/100%\)/g)].at(-1)?.[1];
+  return last === undefined ? null : Number(last);
+}

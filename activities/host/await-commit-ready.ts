@@ -8,7 +8,7 @@ import { mebibytes } from '../../workflows/details.ts';
 import type { JobEvent, JobSample } from '../adapters/job-watch.ts';
 import type { HostDeps } from './deps.ts';
 import { isCommitOf, isReady, lookAtDisk, topHasLeft } from './observe-disk.ts';
-import { createProgress } from './progress.ts';
+import { createProgress } from '../progress.ts';
 
 type Input = Parameters<HostActivities['awaitCommitReady']>[0];
 

@@ -13,7 +13,7 @@ import type { HostDeps } from './deps.ts';
 import { lookAndGiveBack } from './give-back-guest.ts';
 import { recordJob } from './job-record.ts';
 import { topHasLeft } from './observe-disk.ts';
-import { createProgress } from './progress.ts';
+import { createProgress } from '../progress.ts';
 
 type Input = Parameters<HostActivities['ensureColdCommitted']>[0];
 const LOOK_EVERY_MS = 500;

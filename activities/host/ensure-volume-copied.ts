@@ -16,7 +16,7 @@ import type { HostDeps } from './deps.ts';
 import { ensureImageHeld, stateOf } from './ensure-image-held.ts';
 import { copyId, createTarget, creationId } from './ensure-volume-created.ts';
 import { createPauses } from './job-pauses.ts';
-import { createProgress } from './progress.ts';
+import { createProgress } from '../progress.ts';
 
 type Input = Parameters<ImageHostActivities['ensureVolumeCopied']>[0];
 

@@ -12,7 +12,7 @@ import { assertReserved } from '../pool-presence.ts';
 import type { HostDeps } from './deps.ts';
 import { ensureImageHeld, stateOf } from './ensure-image-held.ts';
 import { createPauses } from './job-pauses.ts';
-import { createProgress } from './progress.ts';
+import { createProgress } from '../progress.ts';
 
 /** Names of a volume's jobs in the daemon; an ended one stays there until its copy is complete. */
 export const copyId = ({ at }: VolumeJob) => `copy-${at}`;

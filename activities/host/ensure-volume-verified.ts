@@ -6,8 +6,9 @@ import { failureDetails, givenUp } from '../../workflows/failures.ts';
 import { ensureBackingName } from '../adapters/backing-name.ts';
 import { CommandError } from '../adapters/command.ts';
 import { observeFile, renameDurably } from '../adapters/files.ts';
-import { sameBytes, sameContent } from '../adapters/image-compare.ts';
+import { sameBytes, sameContent, type CompareOptions } from '../adapters/image-compare.ts';
 import { stagedFile } from '../adapters/image-files.ts';
+import { showProgress, type Show } from '../beating.ts';
 import { assertReserved } from '../pool-presence.ts';
 import type { HostDeps } from './deps.ts';
 
@@ -18,6 +19,7 @@ import type { HostDeps } from './deps.ts';
 export async function ensureVolumeVerified(
   deps: HostDeps,
   job: VolumeJob,
+  show: Show,
 ): ReturnType<ImageHostActivities['ensureVolumeVerified']> {
   const { plan, jobId, at } = job;
   const volume = plan.volumes[at] as ImageVolume;
@@ -26,13 +28,13 @@ export async function ensureVolumeVerified(
   const staged = (stage: 'copied' | 'ready') =>
     stagedFile(plan.to.folder, jobId, volume.name, stage);
   if (await observeFile(staged('ready'))) return { same: true, reason: 'verified before' };
-  const { cancellationSignal: signal } = Context.current();
   const copy = { path: staged('copied'), format: volume.convert?.format ?? volume.format };
   let reason: string | null = null;
   try {
+    const options = compareOptions(job, show);
     const same = volume.convert
-      ? await sameContent(volume, copy, signal)
-      : await sameBytes(volume.path, copy.path, signal);
+      ? await sameContent(volume, copy, options)
+      : await sameBytes(volume.path, copy.path, options);
     if (!same) reason = `the copy of ${volume.path} differs from it`;
   } catch (error) {
     // What cannot be read once cannot be trusted.
@@ -49,6 +51,23 @@ export async function ensureVolumeVerified(
   );
   return { same: true, reason: 'compared' };
 }
+
+/** A cancel ends the comparison; shown is how much of all volumes is compared. */
+function compareOptions({ plan, at }: VolumeJob, show: Show): CompareOptions {
+  const { totalBytes, volumes } = plan;
+  const before = sizeOf(volumes.slice(0, at));
+  // A converted image is one volume, and its size is what a guest sees.
+  const size = volumes[at]?.convert ? totalBytes : sizeOf(volumes.slice(at, at + 1));
+  const tell = showProgress(show, { phase: 'verifying', totalBytes });
+  tell(before);
+  return {
+    signal: Context.current().cancellationSignal,
+    onPercent: (percent) => tell(before + Math.round((size * percent) / 100)),
+  };
+}
+
+const sizeOf = (volumes: readonly ImageVolume[]) =>
+  volumes.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
 
 /**
  * The chain of the copies refers only to the copies. The names may not exist yet. A copy whose

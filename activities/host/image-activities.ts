@@ -21,7 +21,7 @@ export function createImageHostActivities(deps: HostDeps): ImageHostActivities {
     ensureImageHeld: beating((job) => ensureImageHeld(deps, job)),
     ensureVolumeCreated: (job) => ensureVolumeCreated(deps, job),
     ensureVolumeCopied: (job) => ensureVolumeCopied(deps, job),
-    ensureVolumeVerified: beating((job) => ensureVolumeVerified(deps, job)),
+    ensureVolumeVerified: beating((job, show) => ensureVolumeVerified(deps, job, show)),
     ensureBackingNames: beating((job) => ensureBackingNames(deps, job)),
     ensureCopyBandwidth: beating((input) => ensureCopyBandwidth(deps, input)),
     ensureRecordSwitched: beating((job) => ensureRecordSwitched(deps, job)),

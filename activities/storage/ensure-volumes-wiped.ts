@@ -10,6 +10,7 @@ import { dataExtents } from '../adapters/image-compare.ts';
 import { overwrite } from '../adapters/image-files.ts';
 import { isUnlocked } from '../adapters/qemu-img.ts';
 import { observePools } from '../adapters/pools.ts';
+import { showProgress, type Show } from '../beating.ts';
 import { tombOf, type StorageDeps } from './ensure-volumes-absent.ts';
 import { volumeInPool } from './pool-boundary.ts';
 
@@ -21,6 +22,7 @@ import { volumeInPool } from './pool-boundary.ts';
 export async function ensureVolumesWiped(
   deps: StorageDeps,
   { jobId, volumes }: Parameters<ImageStorageActivities['ensureVolumesWiped']>[0],
+  show: Show,
 ): Promise<void> {
   const pools = await observePools(deps.libvirt);
   const found = volumes.map((named) => volumeInPool(pools, named, `wiping ${named.path}`));
@@ -30,7 +32,9 @@ export async function ensureVolumesWiped(
     if ((await observeFile(tomb))?.identity !== volume.identity) continue;
     await assertOnlyName(tomb);
     const extents = await dataExtents(tomb);
-    await deps.effect('storage.wipe-volume', tomb, () => overwrite(tomb, extents));
+    const totalBytes = extents.reduce((sum, { length }) => sum + length, 0);
+    const tell = showProgress(show, { phase: 'wiping', totalBytes });
+    await deps.effect('storage.wipe-volume', tomb, () => overwrite(tomb, extents, tell));
   }
 }
 

@@ -13,6 +13,6 @@ export function createImageStorageActivities(deps: StorageDeps): ImageStorageAct
     ensureImageReserved: beating((input) => ensureImageReserved(deps, input)),
     ensureImageNamed: beating((input) => ensureImageNamed(deps, input)),
     ensureReservationAbsent: beating((input) => ensureReservationAbsent(deps, input)),
-    ensureVolumesWiped: beating((input) => ensureVolumesWiped(deps, input)),
+    ensureVolumesWiped: beating((input, show) => ensureVolumesWiped(deps, input, show)),
   });
 }

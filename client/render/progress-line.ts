@@ -1,21 +1,22 @@
 /** The state of an operation in one line. Pure. */
 import type { Progress } from '../../workflows/contract.ts';
+import { MEASURED_PHASES } from '../../workflows/details.ts';
 import type { OperationView } from '../operation-view.ts';
 import { durationWords, sizeWords } from './sizes.ts';
 
 /** `copying 42.0 %, 108.0 MiB of 256.0 MiB, 118.3 MiB/s, 3 s left`, then what is wrong. */
 export function progressWords(view: OperationView): string {
-  const copying = isCopying(view) && view.progress;
+  const progress = currentProgress(view);
   return [
-    phaseOf(view) + (copying ? ` ${copyWords(copying)}` : ''),
+    phaseOf(view) + (progress ? ` ${amountWords(progress)}` : ''),
     ...notesOf(view).map((note) => `- ${note}`),
   ].join(' ');
 }
 
-/** True while the percentage of the heartbeat is of interest. */
-export function isCopying({ status, progress, state }: OperationView): boolean {
-  if (state !== 'running' || !progress) return false;
-  return status === null || status.phase === 'copying';
+/** Null while the operation does nothing of which one could tell how far it is. */
+export function currentProgress({ status, progress, state }: OperationView): Progress | null {
+  if (state !== 'running') return null;
+  return status === null || MEASURED_PHASES.includes(status.phase) ? progress : null;
 }
 
 export function phaseOf(view: OperationView): string {
@@ -32,7 +33,7 @@ export function notesOf(view: OperationView): string[] {
   ) as string[];
 }
 
-export function copyWords(progress: Progress): string {
+export function amountWords(progress: Progress): string {
   const { percent, copiedBytes, totalBytes, rateBytesPerSecond, remainingSeconds } = progress;
   return [
     `${percent.toFixed(1)} %`,

@@ -1,6 +1,6 @@
 /**
- * `npm run bench`: figures of LiveMerge, paired in one run because machines are noisy. Prints a
- * markdown table; with `--write` also puts it into TESTING.md. `--only NAME` runs one part, or
+ * `npm run bench`: figures of merges and moves, paired in one run because machines are noisy.
+ * Prints a markdown table; with `--write` also puts it into TESTING.md. `--only NAME` runs one part, or
  * those whose names begin so (`moves`, `moves-raw`), `--quick` fewer repeats.
  */
 import { cpus } from 'node:os';
@@ -8,7 +8,9 @@ import { againstVirsh } from './against-virsh.ts';
 import { historyLength } from './history-length.ts';
 import { fourLayers } from './four-layers.ts';
 import { latencies } from './latencies.ts';
-import { movesOf, resumedMove } from './moves.ts';
+import { movesOf } from './moves.ts';
+import { reflinkedMoves } from './reflinked-moves.ts';
+import { resumedMove } from './resumed-move.ts';
 import type { Row } from './figures.ts';
 import { table } from './figures.ts';
 import { writeMarked } from '../support/marked-text.ts';
@@ -24,6 +26,7 @@ const parts: Record<string, (quick: boolean) => Promise<Row[]>> = {
   'moves-qcow2-sparse': movesOf('qcow2', 'sparse'),
   'moves-raw-full': movesOf('raw', 'full'),
   'moves-raw-sparse': movesOf('raw', 'sparse'),
+  'moves-reflinked': reflinkedMoves,
   'moves-resumed': resumedMove,
 };
 

@@ -35,6 +35,11 @@ test('without an orchestrator the heartbeat is shown, with who does not answer',
   );
 });
 
+test.each(['verifying', 'wiping'])('how far it is with %s is told, too', (phase) => {
+  const view = viewOf({ phase: phase as 'copying' }, { progress: { ...copying, phase } });
+  expect(progressWords(view)).toMatch(/^\w+ing 42.0 %, 108.0 MiB of 256.0 MiB/);
+});
+
 test('percentages of the copy are not shown for later phases', () => {
   expect(progressWords(viewOf({ phase: 'deleting' }, { progress: copying }))).toBe('deleting');
 });
@@ -70,6 +75,23 @@ test('status says what a cancel would do now', () => {
   expect(lines[0]).toBe('web1/vda  LiveMerge  copying');
   expect(lines).toContainEqual(expect.stringMatching(/^ {2}started {2}.*\(1 min 0 s ago\)$/));
   expect(lines).toContain('  cancel   possible: the chain stays');
+});
+
+test('status of a move says what is copied, where to, and the limit', () => {
+  const move = { operation: 'MoveImage' as 'LiveMerge', chainBefore: ['/a/b.raw', '/a/t.qcow2'] };
+  const sizes = { committedBytes: 5 * 2 ** 20, bandwidthBytesPerSecond: 2 ** 20 };
+  const view = viewOf({ ...move, ...sizes, chainTarget: ['/o/b.raw', '/o/t.qcow2'] });
+  expect(operationLines(view, plain)).toEqual(
+    expect.arrayContaining([
+      '  size     5.0 MiB',
+      '  before   b.raw ← t.qcow2',
+      '  copy     /o/b.raw',
+      '  copy     /o/t.qcow2',
+      '  limit    1.0 MiB/s',
+    ]),
+  );
+  const [, ...early] = operationLines(viewOf({ ...move, chainBefore: [] }), plain);
+  expect(early.join('\n')).not.toMatch(/size|before|copy|limit/);
 });
 
 const volume = (path: string, index: number) => ({

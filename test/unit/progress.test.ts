@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { createProgress } from '../../activities/host/progress.ts';
+import { createProgress } from '../../activities/progress.ts';
 
 const MiB = 2 ** 20;
 

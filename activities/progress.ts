@@ -1,5 +1,5 @@
 /** Rate, remaining time and convergence of a copy, from samples. Pure. */
-import type { Progress } from '../../workflows/contract.ts';
+import type { Progress } from '../workflows/contract.ts';
 
 interface Sample {
   atMs: number;
