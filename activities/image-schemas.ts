@@ -47,7 +47,7 @@ export const imageHostSchemas = {
   ensureBackingNames: { input: job, result: nothing },
   ensureCopyBandwidth: {
     input: z.strictObject({ jobId: uuid, bandwidthBytesPerSecond: sizeBytes }),
-    result: z.boolean(),
+    result: nothing,
   },
   ensureRecordSwitched: {
     input: job,

@@ -78,8 +78,8 @@ async function setBandwidth(op: ImageOperation, bandwidthBytesPerSecond: number)
   const words = limitWords(bandwidthBytesPerSecond);
   if (op.status.phase !== 'copying') return `${words}, from the next copy on`;
   const input = { jobId: op.jobId, bandwidthBytesPerSecond };
-  const running = await op.host('ensureCopyBandwidth', input, `limit the copy to ${words}`);
-  return running ? words : `${words}, from the next volume on`;
+  await op.host('ensureCopyBandwidth', input, `limit the copy to ${words}`);
+  return words;
 }
 
 /**

@@ -100,7 +100,7 @@ export interface ImageHostActivities {
   ): Promise<CopyOutcome>;
   ensureVolumeVerified(job: VolumeJob): Promise<{ same: boolean; reason: string }>;
   ensureBackingNames(job: ImageJob): Promise<void>;
-  ensureCopyBandwidth(input: { jobId: string; bandwidthBytesPerSecond: number }): Promise<boolean>;
+  ensureCopyBandwidth(input: { jobId: string; bandwidthBytesPerSecond: number }): Promise<void>;
   ensureRecordSwitched(
     job: ImageJob,
   ): Promise<{ outcome: 'switched' } | { outcome: 'not-switched' | 'pool-away'; reason: string }>;

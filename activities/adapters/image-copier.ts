@@ -94,7 +94,7 @@ export async function stopCopier(state: string): Promise<void> {
     await killCopier(state);
     await execa('flock', [`${state}.lock`, 'true'], { stdio: 'ignore', reject: false });
   }
-  const names = ['s1', 's2', 'pid', 'lock'];
+  const names = ['s1', 's2', 'pid', 'lock', 'limit'];
   await Promise.all(names.map((name) => rm(`${state}.${name}`, { force: true })));
 }
 

@@ -3,8 +3,10 @@
  * start` neither.
  */
 import { dirname } from 'node:path';
+import { Context } from '@temporalio/activity';
 import type { HoldOutcome, ImageHostActivities, ImageJob } from '../../workflows/move-contract.ts';
 import { setCopySpeed } from '../adapters/copy-job.ts';
+import { readCopyLimit, writeCopyLimit } from '../adapters/copy-limit.ts';
 import { observeFile } from '../adapters/files.ts';
 import { copierRuns, copierState, runningCopies } from '../adapters/image-copier.ts';
 import { startCopier, stopCopier } from '../adapters/image-copier.ts';
@@ -49,17 +51,22 @@ export async function ensureImageReleased(
   await deps.effect('image.release', jobId, () => stopCopier(stateOf(deps, jobId)));
 }
 
-/** Sets the limit of the volume that is being copied; false when none is. */
+/** Also of a copy that is just being started, or will be once more. */
 export async function ensureCopyBandwidth(
   deps: HostDeps,
   { jobId, bandwidthBytesPerSecond }: Parameters<ImageHostActivities['ensureCopyBandwidth']>[0],
-): Promise<boolean> {
+): Promise<void> {
   const state = stateOf(deps, jobId);
-  const running = await runningCopies(state);
-  for (const id of running) {
-    await deps.effect('image.set-copy-bandwidth', `${jobId} ${id}`, () =>
-      setCopySpeed(state, id, bandwidthBytesPerSecond),
-    );
-  }
-  return running.length > 0;
+  await deps.effect('image.set-copy-bandwidth', jobId, async () => {
+    await writeCopyLimit(state, { runId: runId(), bytesPerSecond: bandwidthBytesPerSecond });
+    for (const id of await runningCopies(state)) {
+      await setCopySpeed(state, id, bandwidthBytesPerSecond);
+    }
+  });
 }
+
+/** What this run was told last, or scheduled the copy with. */
+export const wantedRate = async (state: string, scheduled: number) =>
+  (await readCopyLimit(state, runId())) ?? scheduled;
+
+const runId = () => Context.current().info.workflowExecution?.runId ?? '';

@@ -4,16 +4,17 @@
  */
 import { Context } from '@temporalio/activity';
 import type { CopyOutcome, ImageHostActivities } from '../../workflows/move-contract.ts';
-import type { ImageVolume } from '../../workflows/image-schemas.ts';
+import type { ImagePlan, ImageVolume } from '../../workflows/image-schemas.ts';
 import { COPY_UNIT, dismissCopy, dismissJob, endCopy } from '../adapters/copy-job.ts';
-import { removeNodes, resumeCopy, startCopy } from '../adapters/copy-job.ts';
+import { removeNodes, resumeCopy, setCopySpeed, startCopy } from '../adapters/copy-job.ts';
 import { observeFile, observeSpace, renameDurably } from '../adapters/files.ts';
 import { observeCopy, type CopyJob } from '../adapters/image-copier.ts';
 import { completeCopy, reflink, resetFile, stagedFile } from '../adapters/image-files.ts';
 import { QmpError } from '../adapters/qmp.ts';
+import type { Show } from '../beating.ts';
 import { assertReserved } from '../pool-presence.ts';
 import type { HostDeps } from './deps.ts';
-import { ensureImageHeld, stateOf } from './ensure-image-held.ts';
+import { ensureImageHeld, stateOf, wantedRate } from './ensure-image-held.ts';
 import { copyId, createTarget, creationId } from './ensure-volume-created.ts';
 import { createPauses } from './job-pauses.ts';
 import { createProgress } from '../progress.ts';
@@ -22,6 +23,7 @@ type Input = Parameters<ImageHostActivities['ensureVolumeCopied']>[0];
 
 /** With less free than this a resumed copy would only pause again. */
 const WORTH_RESUMING_BYTES = 4 * 2 ** 20;
+const SPACE_AGAIN_MS = 1000;
 
 /** What one volume's copy is about. */
 interface Copying {
@@ -32,20 +34,25 @@ interface Copying {
   state: string;
   part: string;
   done: string;
+  show: Show;
 }
 
 /**
  * Starts the copy, or finds the one that an earlier life of the agent started, and follows it to
  * its end. A file that has the next stage's name is complete, whoever made it.
  */
-export async function ensureVolumeCopied(deps: HostDeps, input: Input): Promise<CopyOutcome> {
+export async function ensureVolumeCopied(
+  deps: HostDeps,
+  input: Input,
+  show: Show,
+): Promise<CopyOutcome> {
   const { plan, jobId, at } = input;
   const volume = plan.volumes[at] as ImageVolume;
   const staged = (stage: 'part' | 'copied' | 'ready') =>
     stagedFile(plan.to.folder, jobId, volume.name, stage);
   const copying: Copying = {
     ...{ input, volume, id: copyId(input), state: stateOf(deps, jobId), part: staged('part') },
-    done: staged(input.verify === 'full' ? 'copied' : 'ready'),
+    ...{ done: staged(input.verify === 'full' ? 'copied' : 'ready'), show },
   };
   // The hold proves that the copy is one of what the source is now, also when an earlier run made
   // it.
@@ -56,10 +63,12 @@ export async function ensureVolumeCopied(deps: HostDeps, input: Input): Promise<
     await dismissCopy(copying.state, copying.id);
     return { outcome: 'copied', by: 'earlier run' };
   }
-  const running = await observeCopy(copying.state, copying.id);
-  if (!running) {
+  if (await observeCopy(copying.state, copying.id)) {
+    // The limit that it has may be that of an earlier run.
+    await limit(deps, copying, null);
+  } else {
     if (await shareData(deps, copying)) {
-      const lost = await complete(deps, copying, staged('ready'), volume.sizeBytes);
+      const lost = await complete(deps, { ...copying, done: staged('ready') }, volume.sizeBytes);
       return lost === null ? { outcome: 'copied', by: 'reflink' } : giveUp(input, lost);
     }
     const refusal = await start(deps, copying);
@@ -69,7 +78,7 @@ export async function ensureVolumeCopied(deps: HostDeps, input: Input): Promise<
   await removeNodes(copying.state, copying.id);
   const lost =
     ended === null
-      ? await complete(deps, copying, copying.done, mirrored(volume))
+      ? await complete(deps, copying, mirrored(volume))
       : `QEMU ended the copy of ${volume.path}: ${ended}`;
   await dismissJob(copying.state, copying.id);
   if (volume.convert) await dismissJob(copying.state, creationId(input));
@@ -96,9 +105,9 @@ async function start(deps: HostDeps, copying: Copying): Promise<CopyOutcome | nu
   const { volume, part, id, state } = copying;
   if (!needsMirror(volume)) return null;
   const { convert, sizeBytes, format } = volume;
-  const { bandwidthBytesPerSecond } = copying.input;
+  const bandwidthBytesPerSecond = await rateOf(copying);
   const what = convert ? { ...convert, from: format } : { bytes: mirrored(volume) };
-  const uncreated = convert && (await createTarget(deps, copying.input));
+  const uncreated = convert && (await createTarget(deps, copying.input, copying.show));
   if (uncreated) return { outcome: 'failed', reason: uncreated };
   try {
     await deps.effect('image.start-copy', part, async () => {
@@ -108,6 +117,8 @@ async function start(deps: HostDeps, copying: Copying): Promise<CopyOutcome | nu
       const files = { source: volume.path, target: part, sizeBytes };
       await startCopy(state, { id, ...files, what, bandwidthBytesPerSecond });
     });
+    // Told meanwhile: whoever told it found no job.
+    await limit(deps, copying, bandwidthBytesPerSecond);
     return null;
   } catch (error) {
     if (!(error instanceof QmpError)) throw error;
@@ -115,11 +126,24 @@ async function start(deps: HostDeps, copying: Copying): Promise<CopyOutcome | nu
   }
 }
 
+const rateOf = ({ state, input }: Copying) => wantedRate(state, input.bandwidthBytesPerSecond);
+
+/** @param current limit of the job, null when nobody knows it */
+async function limit(deps: HostDeps, copying: Copying, current: number | null): Promise<void> {
+  const rate = await rateOf(copying);
+  if (rate === current) return;
+  const { state, id, input } = copying;
+  await deps.effect('image.set-copy-bandwidth', `${input.jobId} ${id}`, () =>
+    setCopySpeed(state, id, rate),
+  );
+}
+
 /**
- * Beats until the copy has ended. @returns null when it is complete and flushed, else QEMU's words.
+ * Shows how far the copy is until it has ended.
+ * @returns null when it is complete and flushed, else QEMU's words
  */
 async function follow(deps: HostDeps, copying: Copying): Promise<string | null> {
-  const { volume, state, id } = copying;
+  const { volume, state, id, show } = copying;
   if (!needsMirror(volume)) return null;
   const context = Context.current();
   const progress = createProgress('copying');
@@ -135,7 +159,7 @@ async function follow(deps: HostDeps, copying: Copying): Promise<string | null> 
     const totalBytes = volume.convert ? job.totalBytes : plan.totalBytes;
     const copiedBytes = Math.min(totalBytes, before + job.copiedBytes);
     const now = progress.add({ atMs: Date.now(), copiedBytes, totalBytes });
-    context.heartbeat({ ...now, volume: volume.path, note: await advance(deps, copying, job) });
+    show({ ...now, volume: volume.path, note: await advance(deps, copying, job) });
     await context.sleep(pause(job));
   }
 }
@@ -154,7 +178,7 @@ async function advance(deps: HostDeps, copying: Copying, job: CopyJob): Promise<
     if (freeBytes >= Math.min(left, WORTH_RESUMING_BYTES)) {
       await deps.effect('image.resume-copy', part, () => resumeCopy(state, id));
     }
-    return `waiting for space in pool ${input.plan.to.pool}: ${freeBytes} bytes are free`;
+    return spaceWords(input.plan.to, freeBytes);
   }
   return null;
 }
@@ -165,23 +189,38 @@ async function advance(deps: HostDeps, copying: Copying, job: CopyJob): Promise<
  */
 async function complete(
   deps: HostDeps,
-  { volume, part }: Copying,
-  name: string,
+  copying: Copying,
   copiedBytes: number,
 ): Promise<string | null> {
+  const { volume, part, done, show } = copying;
   const durably = async () => {
     // Another attempt has done it meanwhile.
-    if (await observeFile(name)) return;
+    if (await observeFile(done)) return true;
     const lengths = volume.convert ? null : { copiedBytes, sizeBytes: volume.sizeBytes };
-    await completeCopy(volume.path, part, lengths);
-    await renameDurably(part, name);
+    if (!(await completeCopy(volume.path, part, lengths))) return false;
+    await renameDurably(part, done);
+    return true;
   };
   try {
-    await deps.effect('image.complete-copy', part, durably);
+    while (!(await deps.effect('image.complete-copy', part, durably))) {
+      show({ phase: 'copying', note: await waitingForSpace(copying) });
+      await Context.current().sleep(SPACE_AGAIN_MS);
+    }
     return null;
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === undefined) throw error;
+    // Another attempt flushed it and gave it its next name, while this one was about to.
+    if (code === 'ENOENT' && (await observeFile(done))) return null;
     return `the copy of ${volume.path} could not be completed: ${message}`;
   }
 }
+
+async function waitingForSpace({ input, volume }: Copying): Promise<string> {
+  const { to } = input.plan;
+  await assertReserved(input, `completing the copy of ${volume.path}`);
+  return spaceWords(to, (await observeSpace(to.folder)).freeBytes);
+}
+
+const spaceWords = ({ pool }: ImagePlan['to'], freeBytes: number) =>
+  `waiting for space in pool ${pool}: ${freeBytes} bytes are free`;

@@ -3,11 +3,12 @@ import { Context } from '@temporalio/activity';
 import type { Conversion, ImageVolume } from '../../workflows/image-schemas.ts';
 import type { ImageHostActivities, VolumeJob } from '../../workflows/move-contract.ts';
 import { dismissJob } from '../adapters/copy-job.ts';
-import { observeFile } from '../adapters/files.ts';
+import { observeFile, observeSpace } from '../adapters/files.ts';
 import { startCreation } from '../adapters/image-conversion.ts';
 import { observeCopy } from '../adapters/image-copier.ts';
 import { resetFile, stagedFile } from '../adapters/image-files.ts';
 import { QmpError } from '../adapters/qmp.ts';
+import type { Show } from '../beating.ts';
 import { assertReserved } from '../pool-presence.ts';
 import type { HostDeps } from './deps.ts';
 import { ensureImageHeld, stateOf } from './ensure-image-held.ts';
@@ -25,6 +26,7 @@ export const creationId = ({ at }: VolumeJob) => `create-${at}`;
 export async function ensureVolumeCreated(
   deps: HostDeps,
   job: VolumeJob,
+  show: Show,
 ): ReturnType<ImageHostActivities['ensureVolumeCreated']> {
   const held = await ensureImageHeld(deps, job);
   if (held.outcome !== 'held') return held;
@@ -37,52 +39,102 @@ export async function ensureVolumeCreated(
     }
   }
   if (await observeCopy(stateOf(deps, jobId), copyId(job))) return { outcome: 'created' };
-  const error = await createTarget(deps, job);
+  const error = await createTarget(deps, job, show);
   return error === null ? { outcome: 'created' } : { outcome: 'failed', reason: error };
 }
 
 /**
  * Creates the target unless this daemon has: another daemon's is emptied and created anew. Only for
- * a volume whose copy does not run. @returns null when it is there, else QEMU's words.
+ * a volume whose copy does not run. Waits while there is no space for it. @returns null when it is
+ * there, else QEMU's words.
  */
-export async function createTarget(deps: HostDeps, job: VolumeJob): Promise<string | null> {
+export async function createTarget(
+  deps: HostDeps,
+  job: VolumeJob,
+  show: Show,
+): Promise<string | null> {
   const { plan, jobId, at } = job;
   const { name, convert } = plan.volumes[at] as ImageVolume & { convert: Conversion };
   const [state, id] = [stateOf(deps, jobId), creationId(job)];
   const part = stagedFile(plan.to.folder, jobId, name, 'part');
-  if (!(await observeCopy(state, id))) {
-    try {
-      await deps.effect('image.create-target', part, async () => {
-        if (await observeCopy(state, id)) return;
-        await resetFile(part, 0);
-        await startCreation(state, id, part, convert);
-      });
-    } catch (error) {
-      if (!(error instanceof QmpError)) throw error;
-      return `QEMU refuses to create ${part}: ${error.message}`;
-    }
+  for (;;) {
+    const refusal = await create(deps, { state, id, part, convert });
+    if (refusal !== null) return refusal;
+    const error = await untilCreated(state, id, { convert, show });
+    if (error === null) return null;
+    await dismissJob(state, id);
+    if (!/No space left on device/.test(error)) return `QEMU could not create ${part}: ${error}`;
+    await untilSpace(job, convert, show);
   }
-  const error = await untilCreated(state, id, convert);
-  if (error === null) return null;
-  await dismissJob(state, id);
-  return `QEMU could not create ${part}: ${error}`;
+}
+
+interface Creation {
+  state: string;
+  id: string;
+  part: string;
+  convert: Conversion;
+}
+
+/** @returns QEMU's words when it does not even begin */
+async function create(deps: HostDeps, { state, id, part, convert }: Creation) {
+  if (await observeCopy(state, id)) return null;
+  try {
+    await deps.effect('image.create-target', part, async () => {
+      if (await observeCopy(state, id)) return;
+      await resetFile(part, 0);
+      await startCreation(state, id, part, convert);
+    });
+    return null;
+  } catch (error) {
+    if (!(error instanceof QmpError)) throw error;
+    return `QEMU refuses to create ${part}: ${error.message}`;
+  }
+}
+
+interface Creating {
+  convert: Conversion;
+  show: Show;
 }
 
 async function untilCreated(
   state: string,
   id: string,
-  { virtualSizeBytes, preallocation }: Conversion,
+  { convert, show }: Creating,
 ): Promise<string | null> {
   const context = Context.current();
-  const progress = createProgress('creating');
-  const note = `creating the empty image, preallocation ${preallocation}`;
+  const shown = shownWhileCreating(convert);
+  const note = `creating the empty image, preallocation ${convert.preallocation}`;
   const pause = createPauses();
   for (;;) {
     const job = await observeCopy(state, id);
     if (!job) throw new Error('the daemon that creates the copy died; it is started again');
     if (job.status === 'concluded') return job.error;
-    const sample = { atMs: Date.now(), copiedBytes: 0, totalBytes: virtualSizeBytes };
-    context.heartbeat({ ...progress.add(sample), note });
+    show({ ...shown, note });
     await context.sleep(pause(job));
+  }
+}
+
+const shownWhileCreating = ({ virtualSizeBytes: totalBytes }: Conversion) =>
+  createProgress('creating').add({ atMs: Date.now(), copiedBytes: 0, totalBytes });
+
+/** Without preallocation only tables are written, a thousandth of the size at most. */
+const METADATA_PART = 1000;
+const LOOK_EVERY_MS = 1000;
+
+/** What is there is given back by the next attempt; until then it counts as free. */
+async function untilSpace(job: VolumeJob, convert: Conversion, show: Show): Promise<void> {
+  const { to } = job.plan;
+  const { preallocation, virtualSizeBytes: size } = convert;
+  const isReserved = preallocation === 'falloc' || preallocation === 'full';
+  const neededBytes = isReserved ? size : size / METADATA_PART;
+  const part = stagedFile(to.folder, job.jobId, job.plan.volumes[job.at]?.name ?? '', 'part');
+  for (;;) {
+    await assertReserved(job, `waiting for space in pool ${to.pool}`);
+    const [{ freeBytes }, file] = await Promise.all([observeSpace(to.folder), observeFile(part)]);
+    const missing = neededBytes - freeBytes - (file?.allocatedBytes ?? 0);
+    if (missing <= 0) return;
+    const note = `waiting for space in pool ${to.pool}: ${Math.ceil(missing)} bytes are missing`;
+    show({ ...shownWhileCreating(convert), note });
+    await Context.current().sleep(LOOK_EVERY_MS);
   }
 }

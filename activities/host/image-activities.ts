@@ -19,8 +19,8 @@ export function createImageHostActivities(deps: HostDeps): ImageHostActivities {
   return parsing<ImageHostActivities>(imageHostSchemas, {
     observeImagePlan: beating((request) => observeImagePlan(deps, request)),
     ensureImageHeld: beating((job) => ensureImageHeld(deps, job)),
-    ensureVolumeCreated: (job) => ensureVolumeCreated(deps, job),
-    ensureVolumeCopied: (job) => ensureVolumeCopied(deps, job),
+    ensureVolumeCreated: beating((job, show) => ensureVolumeCreated(deps, job, show)),
+    ensureVolumeCopied: beating((job, show) => ensureVolumeCopied(deps, job, show)),
     ensureVolumeVerified: beating((job, show) => ensureVolumeVerified(deps, job, show)),
     ensureBackingNames: beating((job) => ensureBackingNames(deps, job)),
     ensureCopyBandwidth: beating((input) => ensureCopyBandwidth(deps, input)),

@@ -1,5 +1,5 @@
 /** Files that are compared before a source may go. */
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, open, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -54,4 +54,28 @@ PATH='${PATH}' exec qemu-img "$@"
   it.each(Object.entries(copies))('%s is judged by every byte', async (_, [make, same]) => {
     expect(await sameBytes(source, await make())).toBe(same);
   });
+
+  /** Compared in parts; it ends within a sector. */
+  const LARGE = 300 * 2 ** 20 + 1003;
+  async function large(name: string, differsAt: number | null): Promise<string> {
+    const path = await file(name, (at) => at % 251);
+    await truncate(path, LARGE);
+    const handle = await open(path, 'r+');
+    if (differsAt !== null) await handle.write('x', differsAt);
+    await handle.close();
+    return path;
+  }
+
+  it.each([0, LARGE / 2 - 2 ** 20, LARGE / 2 + 2 ** 20, LARGE - 1])(
+    'a large copy that differs at %d only is none',
+    async (at) => {
+      const whole = await large('large', null);
+      const percents: number[] = [];
+      const onPercent = (percent: number) => percents.push(percent);
+      expect(await sameBytes(whole, await large('equal', null), { onPercent })).toBe(true);
+      expect(percents).toEqual([...percents].sort((a, b) => a - b));
+      expect(percents.at(-1)).toBe(100);
+      expect(await sameBytes(whole, await large('other', Math.floor(at)))).toBe(false);
+    },
+  );
 });

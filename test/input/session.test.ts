@@ -4,7 +4,7 @@
  * them.
  */
 import { readlinkSync } from 'node:fs';
-import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -184,6 +184,17 @@ describe('The arguments of a tool', () => {
       const formats = args.filter((arg, at) => /^-[fF]$/.test(args[at - 1] ?? '') && arg !== '');
       expect([args, formats.length]).toEqual([args, images]);
       expect(args.at(-1)?.startsWith('/')).toBe(true);
+    }
+  });
+
+  it('name the format of every part of a large file, whatever its name', async () => {
+    const path = join(folder, '",driver":"qcow2');
+    await writeFile(path, '');
+    await truncate(path, 2 ** 30);
+    expect(await sameBytes(path, path)).toBe(true);
+    for (const image of (await argv()).slice(-2)) {
+      const file = { driver: 'file', filename: path };
+      expect(JSON.parse(image.replace(/^json:/, ''))).toMatchObject({ driver: 'raw', file });
     }
   });
 });

@@ -172,16 +172,19 @@ describe('Negative flow (host agent killed during the copy)', () => {
     }
   });
 
-  it('and the copying daemon too: the volume is copied anew', async () => {
-    const { file, before, move, daemon } = await slowMove(system, 'orphan');
+  it.each([
+    ['only the copying daemon', 'orphan', false],
+    ['the copying daemon too, as when its host dies', 'rebooted', true],
+  ])('%s: the volume is copied anew', async (_, vm, isAgentToo) => {
+    const { file, before, move, daemon } = await slowMove(system, vm);
+    if (isAgentToo) await system.killRole('host');
     process.kill(daemon, 'SIGKILL');
-    await waitUntil('another daemon', async () => {
-      const [now] = await copiers(system);
-      return now !== undefined && now !== daemon;
-    });
+    await waitUntil('its end', async () => !(await copiers(system)).includes(daemon));
+    if (isAgentToo) await system.startRole('host');
+    await waitUntil('another daemon', async () => (await copiers(system)).length > 0);
     await unlimit(move);
-    await expectMoved('orphan', file, before, move);
-    expect(await effectsOn(system, 'image.start-copy', 'orphan.qcow2')).toHaveLength(2);
+    await expectMoved(vm, file, before, move);
+    expect(await effectsOn(system, 'image.start-copy', `${vm}.qcow2`)).toHaveLength(2);
   });
 });
 

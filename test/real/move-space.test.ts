@@ -1,17 +1,12 @@
-import { rm } from 'node:fs/promises';
+import { appendFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { EffectName } from '../../activities/effect.ts';
+import { armFault } from '../support/faults.ts';
 import { fill, unfill, untilOutOfSpace } from '../support/full-pool.ts';
 import { startSharedSystem } from '../support/merge-scene.ts';
-import {
-  copiers,
-  defineOff,
-  digests,
-  diskOf,
-  removalOf,
-  startMove,
-} from '../support/move-scene.ts';
-import { untilMove } from '../support/move-scene.ts';
+import { copiers, defineOff, digests, diskOf, effectsOn } from '../support/move-scene.ts';
+import { removalOf, startMove, untilMove } from '../support/move-scene.ts';
 import { mountOwn, type OwnMount } from '../support/own-mount.ts';
 import type { System } from '../support/system.ts';
 import { waitUntil } from '../support/wait-until.ts';
@@ -22,9 +17,9 @@ let system: System;
 let mount: OwnMount;
 let folder: string;
 
-/** A pool on a file system of 64 MiB. */
+/** A pool on a file system of 96 MiB. */
 beforeAll(async () => {
-  mount = await mountOwn('ext4', 64);
+  mount = await mountOwn('ext4', 96);
   folder = mount.path;
   system = await startSharedSystem({ name: 'space' });
   await system.host.definePool(TIGHT, folder);
@@ -63,10 +58,76 @@ describe('a move into a pool without space', () => {
     const result = await move.result();
     expect(result).toMatchObject({ outcome: 'moved', verified: true });
     await removalOf(system, result);
-    expect(await digests([join(folder, 'middle.qcow2')])).toEqual(before);
+    const target = join(folder, 'middle.qcow2');
+    expect(await digests([target])).toEqual(before);
+    await rm(target);
     const effects = await system.effects();
     const starts = effects.filter((line) => /^image.start-copy .*middle/.test(line));
     expect(starts).toHaveLength(1);
     expect(effects.some((line) => line.startsWith('image.resume-copy'))).toBe(true);
+  });
+
+  /** Stops the agent just before `effect`, and lets it go on without space. */
+  async function withoutSpaceAt(effect: EffectName, start: () => ReturnType<typeof startMove>) {
+    armFault(system.trace, { effect, action: 'stop-before' });
+    const move = await start();
+    await system.roleStopped('host');
+    await fill(folder, 0);
+    system.signalRole('host', 'SIGCONT');
+    await untilOutOfSpace(move);
+    await unfill(folder);
+    return move.result();
+  }
+
+  it('waits where the space of a new image is taken', async () => {
+    await defineOff(system, 'anew', { bytes: MIB });
+    const how = { to: TIGHT, format: 'raw', preallocation: 'falloc' } as const;
+    const result = await withoutSpaceAt('image.create-target', () =>
+      startMove(system, { image: diskOf('anew'), ...how }),
+    );
+    expect(result).toMatchObject({ outcome: 'moved', verified: true });
+    await removalOf(system, result);
+    const target = join(folder, 'anew.raw');
+    expect((await stat(target)).size).toBeGreaterThan(MIB);
+    await rm(target);
+  });
+
+  it('waits where the end of a file is written', async () => {
+    const file = await defineOff(system, 'end', { bytes: MIB, format: 'raw' });
+    await appendFile(file, 'an end');
+    const before = await digests([file]);
+    const result = await withoutSpaceAt('image.complete-copy', () =>
+      startMove(system, { image: diskOf('end'), to: TIGHT }),
+    );
+    await removalOf(system, result);
+    const target = join(folder, 'end.raw');
+    expect(await digests([target])).toEqual(before);
+    await rm(target);
+  });
+});
+
+describe('a move into a pool that answers slowly', () => {
+  it('waits for the flush, and completes the copy once', async () => {
+    const file = await defineOff(system, 'flushed', { bytes: MIB });
+    const before = await digests([file]);
+    armFault(system.trace, { effect: 'image.complete-copy', action: 'stop-before' });
+    const move = await startMove(system, { image: diskOf('flushed'), to: TIGHT });
+    await system.roleStopped('host');
+    const thaw = await mount.freeze();
+    try {
+      system.signalRole('host', 'SIGCONT');
+      // Longer than an activity may be silent.
+      await waitUntil('the agent to beat while it flushes', async () => {
+        const [activity] = (await move.describe()).raw.pendingActivities ?? [];
+        expect(activity?.attempt).toBe(1);
+        const [first, last] = [activity?.lastStartedTime, activity?.lastHeartbeatTime];
+        return Number(last?.seconds ?? 0) > Number(first?.seconds ?? Infinity) + 8;
+      });
+    } finally {
+      await thaw();
+    }
+    await removalOf(system, await move.result());
+    expect(await digests([join(folder, 'flushed.qcow2')])).toEqual(before);
+    expect(await effectsOn(system, 'image.complete-copy', 'flushed.qcow2')).toHaveLength(1);
   });
 });
