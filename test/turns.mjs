@@ -13,7 +13,7 @@ const thirds = [
   [
     ...['negative-flows', 'move-undo', 'move-cancel', 'move-format', 'move-format-interrupted'],
     ...['merge-snapshots', 'pool-away', 'move-at-once', 'search-attributes', 'support'],
-    ...['merge-io-errors', 'move-io-errors'],
+    ...['merge-io-errors', 'move-io-errors', 'host-gone'],
   ],
   [
     ...['merge-cancel', 'two-hosts', 'move-preallocation', 'move-refusals', 'move-reflink'],

@@ -80,7 +80,7 @@ function start<T>(client: Client, type: string, workflowId: string, input: unkno
 
 export const startMove = (
   { client }: Pick<System, 'client'>,
-  request: Omit<MoveImageRequest, 'host' | 'to'> & { to?: string },
+  request: Omit<MoveImageRequest, 'host' | 'to'> & { to?: string; host?: string },
 ): Promise<Handle<TransferResult>> => {
   const input = moveImageInput.parse({ host: HOST, to: VAULT, ...request });
   return start(client, 'MoveImage', imageId(input.image), input);
