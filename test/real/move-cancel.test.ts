@@ -1,11 +1,15 @@
 /** Negative flow of MoveImage: a cancel in each step. Before the switch only the source is left. */
+import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { cancelledAt } from '../support/cancelled-move.ts';
-import { copiers, defineOff, digests, diskOf, expectOnlySource } from '../support/move-scene.ts';
-import { inVault, recordOf, removalOf, startMove, undoOf } from '../support/move-scene.ts';
-import { startMoveSystem } from '../support/move-scene.ts';
+import { cancelAt, cancelledAt } from '../support/cancelled-move.ts';
+import { POOL } from '../support/merge-scene.ts';
+import { copiers, defineOff, digests, diskOf, expectNothingLeft } from '../support/move-scene.ts';
+import { expectOnlySource, inVault, plainVolume, recordOf } from '../support/move-scene.ts';
+import { removalOf, startCopy, startMove, startMoveSystem } from '../support/move-scene.ts';
+import { startRemoval, undoOf, VAULT } from '../support/move-scene.ts';
 import { poolFiles } from '../support/pool-files.ts';
 import { eventsOf, slowMove } from '../support/slow-move.ts';
+import { takeExternalSnapshot } from '../support/snapshots.ts';
 import type { System } from '../support/system.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
@@ -63,6 +67,56 @@ describe('Negative flow (cancel before the switch)', () => {
     const { file, before, move } = await cancelledAt(system, vm, { effect, action });
     await expectCancelled({ vm, file, before }, move);
   });
+});
+
+describe('Negative flow (cancel before the switch, what not every move does)', () => {
+  it('while the target of a conversion is created', async () => {
+    const file = await defineOff(system, 'create', { bytes: MIB });
+    const before = await digests([file]);
+    const request = { image: diskOf('create'), format: 'raw' } as const;
+    const at = { effect: 'image.create-target', action: 'stop-before' } as const;
+    const move = await cancelAt(system, () => startMove(system, request), at);
+    await expectCancelled({ vm: 'create', file, before }, move);
+  });
+
+  it('while the copies of a chain get the names of copies', async () => {
+    const base = await defineOff(system, 'chained', { bytes: MIB });
+    const file = join(dirname(base), 'chained-1.qcow2');
+    await takeExternalSnapshot(system.host, 'chained', { file, name: 's1' });
+    const before = await digests([file]);
+    const start = () => startMove(system, { image: diskOf('chained') });
+    const move = await cancelAt(system, start, { effect: 'qemu-img.rebase', action: 'stop-before' });
+    await expectCancelled({ vm: 'chained', file, before }, move);
+  });
+});
+
+describe('Negative flow (cancel of a copy)', () => {
+  it('leaves the source alone, and nothing in the other pool', async () => {
+    const image = await plainVolume(system, 'copied', 'raw');
+    const start = () => startCopy(system, { image, to: VAULT, name: 'clone' });
+    const at = { effect: 'image.complete-copy', action: 'stop-before' } as const;
+    const copy = await cancelAt(system, start, at);
+    await expect(copy.result()).rejects.toThrow();
+    expect((await copy.describe()).status.name).toBe('CANCELLED');
+    await undoOf(system, copy);
+    await expectNothingLeft(system, ['copied.raw']);
+  });
+});
+
+describe('Negative flow (cancel of a removal)', () => {
+  it.each(['stop-before', 'stop-after'] as const)(
+    'is refused once the deletion has begun (%s), and completed',
+    async (action) => {
+      await plainVolume(system, `gone-${action}`, 'raw');
+      const volume = { pool: POOL, volume: `gone-${action}.raw`, format: 'raw' } as const;
+      const start = () => startRemoval(system, { ...volume, wipe: false });
+      const at = { effect: 'storage.quarantine-volume', action } as const;
+      const removal = await cancelAt(system, start, at);
+      expect(await removal.result()).toMatchObject({ outcome: 'removed' });
+      const events = await eventsOf(system, `${POOL}/${volume.volume}`);
+      expect(events.map(({ kind }) => kind)).toEqual(['started', 'cancel-refused', 'removed']);
+    },
+  );
 });
 
 describe('Negative flow (cancel after the switch)', () => {

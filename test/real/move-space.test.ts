@@ -8,6 +8,7 @@ import { startSharedSystem } from '../support/merge-scene.ts';
 import { copiers, defineOff, digests, diskOf, effectsOn } from '../support/move-scene.ts';
 import { removalOf, startMove, untilMove } from '../support/move-scene.ts';
 import { mountOwn, type OwnMount } from '../support/own-mount.ts';
+import { poolFiles } from '../support/pool-files.ts';
 import type { System } from '../support/system.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
@@ -44,6 +45,20 @@ describe('a move into a pool without space', () => {
     const target = join(folder, 'early.qcow2');
     expect(await digests([target])).toEqual(before);
     await rm(target);
+  });
+
+  it('is cancelled while it waits, and has done nothing', async () => {
+    await fill(folder, 10 * MIB);
+    const file = await defineOff(system, 'given-up', { bytes: 24 * MIB });
+    const before = await digests([file]);
+    const move = await startMove(system, { image: diskOf('given-up'), to: TIGHT });
+    await untilMove(move, 'to wait', ({ phase }) => phase === 'waiting for space');
+    await move.cancel();
+    await expect(move.result()).rejects.toThrow();
+    expect((await move.describe()).status.name).toBe('CANCELLED');
+    await unfill(folder);
+    expect(await digests([file])).toEqual(before);
+    expect((await poolFiles(folder)).filter((name) => name.includes('given-up'))).toEqual([]);
   });
 
   it('waits in the middle of a copy, and goes on where it was', async () => {
