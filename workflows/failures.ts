@@ -77,8 +77,11 @@ export const refused = (code: RefusalCode, words: Words) => failure('Refused', {
 /** Not yet: the activity's retry policy, or the same request again, can finish the work. */
 export const retry = (code: RetryCode, words: Words, cause?: unknown) =>
   failure('Retry', { code, ...words }, { cause });
-/** Not repeated as an attempt: the storage failed, and what it holds now is not to be trusted. */
-export const givenUp = (words: Words, cause: unknown) =>
+/**
+ * Not repeated as an attempt: the storage failed, and what it holds now is not to be trusted; or a
+ * tool that must be mended first.
+ */
+export const givenUp = (words: Words, cause?: unknown) =>
   failure('Retry', { code: 'command-failed', ...words }, { cause, nonRetryable: true });
 /** Not repeated as an attempt: the workflow waits for the pool, and says so. */
 export const poolAway = (words: Words) =>

@@ -29,7 +29,12 @@ const sockets = (state: string) => [`${state}.s1`, `${state}.s2`];
  */
 const HUGE_PAGES = { GLIBC_TUNABLES: 'glibc.malloc.hugetlb=1' };
 
-export type CopierStart = { running: true } | { running: false; reason: string };
+/** `locked`: by somebody else; `missing`: the program; each with the tool's own words. */
+export type CopierStart =
+  { running: true } | { running: false; why: 'locked' | 'missing' | 'failed'; reason: string };
+
+/** flock's exit codes: the first is our choice, the second EX_UNAVAILABLE of a program. */
+const [RUNS_ALREADY, NOT_EXECUTED] = [75, 69];
 
 /**
  * Starts the daemon with a hold on each file, unless it runs. The hold is QEMU's own image lock:
@@ -57,14 +62,22 @@ export async function startCopier(state: string, files: readonly string[]): Prom
   ]);
   const daemon = ['qemu-storage-daemon', '--daemonize', '--pidfile', `${state}.pid`];
   try {
-    const lock = ['-n', '-F', '-E', '75', `${state}.lock`];
+    const lock = ['-n', '-F', '-E', `${RUNS_ALREADY}`, `${state}.lock`];
     await run('flock', [...lock, ...daemon, ...monitors, ...holds], { env: HUGE_PAGES });
   } catch (error) {
     if (!(error instanceof CommandError)) throw error;
     // Without the lock a second daemon would take the socket away from the first.
-    if (error.exitCode !== 75) return { running: false, reason: error.stderr };
+    if (error.exitCode !== RUNS_ALREADY) return refusalOf(error);
   }
   return { running: true };
+}
+
+/** What QEMU says when somebody else has one of its image locks, and of no other failure. */
+const LOCKED = /Failed to get (?:shared )?"[^"]*" lock|Is another process using the image/;
+
+function refusalOf({ stderr: reason, exitCode }: CommandError): CopierStart {
+  if (LOCKED.test(reason)) return { running: false, why: 'locked', reason };
+  return { running: false, why: exitCode === NOT_EXECUTED ? 'missing' : 'failed', reason };
 }
 
 const blockdev = (options: Record<string, unknown>) => ['--blockdev', JSON.stringify(options)];

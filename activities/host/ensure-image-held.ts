@@ -5,13 +5,17 @@
 import { dirname } from 'node:path';
 import { Context } from '@temporalio/activity';
 import type { HoldOutcome, ImageHostActivities, ImageJob } from '../../workflows/move-contract.ts';
+import { givenUp } from '../../workflows/failures.ts';
+import type { ImagePlan } from '../../workflows/image-schemas.ts';
 import { setCopySpeed } from '../adapters/copy-job.ts';
 import { readCopyLimit, writeCopyLimit } from '../adapters/copy-limit.ts';
 import { observeFile } from '../adapters/files.ts';
 import { copierRuns, copierState, runningCopies } from '../adapters/image-copier.ts';
-import { startCopier, stopCopier } from '../adapters/image-copier.ts';
+import { startCopier, stopCopier, type CopierStart } from '../adapters/image-copier.ts';
 import { identityIn } from '../adapters/pool-identity.ts';
 import type { HostDeps } from './deps.ts';
+
+type Unheld = Exclude<CopierStart, { running: true }>;
 
 export const stateOf = (deps: HostDeps, jobId: string) => copierState(deps.runtimeDir, jobId);
 
@@ -25,22 +29,40 @@ export async function ensureImageHeld(
   { plan, jobId }: ImageJob,
 ): Promise<HoldOutcome> {
   const state = stateOf(deps, jobId);
-  if (!(await copierRuns(state))) {
-    const files = plan.volumes.map((volume) => volume.path);
-    const started = await deps.effect('image.hold', files.at(-1) ?? '', () =>
-      startCopier(state, files),
-    );
-    if (!started.running) return { outcome: 'in-use', reason: started.reason };
-  }
+  const files = plan.volumes.map((volume) => volume.path);
+  const hold = () => startCopier(state, files);
+  const held = (await copierRuns(state))
+    ? ({ running: true } as const)
+    : await deps.effect('image.hold', files.at(-1) ?? '', hold);
+  if (!held.running && held.why === 'locked') return { outcome: 'in-use', reason: held.reason };
+  const changed = await changeOf(plan);
+  if (changed !== null) return { outcome: 'changed', reason: changed };
+  if (!held.running) throw notHeld(files, held);
+  return { outcome: 'held' };
+}
+
+/** Nobody's fault but this host's: that the volumes are in use would be a wrong trail. */
+const notHeld = (files: readonly string[], { why, reason }: Unheld) =>
+  givenUp({
+    attempted: `holding ${files.at(-1)} with qemu-storage-daemon`,
+    now: reason,
+    next:
+      why === 'missing'
+        ? 'Install it on this host (`blockflow doctor` there names the package), then repeat'
+        : 'Mend what it says (`blockflow doctor` there looks closer), then repeat the request',
+  });
+
+/** @returns what is not as it was planned, null when all is. */
+async function changeOf(plan: ImagePlan): Promise<string | null> {
   for (const volume of plan.volumes) {
     const { path, sizeBytes, modifiedNs } = volume;
     const facts = await observeFile(path);
     const identity = await identityIn(dirname(path), volume);
     const same = facts?.identity === identity && facts.sizeBytes === sizeBytes;
     if (same && facts.modifiedNs === modifiedNs) continue;
-    return { outcome: 'changed', reason: `${path} was ${facts ? 'written' : 'removed'} meanwhile` };
+    return `${path} was ${facts ? 'written' : 'removed'} meanwhile`;
   }
-  return { outcome: 'held' };
+  return null;
 }
 
 /** Lets go: ends the daemon, and with it the hold and any copy that runs. */

@@ -8,6 +8,7 @@ const TOOLS = {
   virsh: 'libvirt-clients',
   'qemu-img': 'qemu-utils',
   'qemu-io': 'qemu-utils',
+  'qemu-storage-daemon': 'qemu-system-common',
   bash: 'bash',
   flock: 'util-linux',
 };

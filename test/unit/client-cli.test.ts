@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { expect, test } from '@jest/globals';
 import { BlockflowError, exitCodeOf, usage } from '../../client/client-failure.ts';
 import { completionScript } from '../../client/completion-script.ts';
+import { checkMachine } from '../../client/doctor/check-machine.ts';
 import { failureDocument, failureLines } from '../../client/render/failure.ts';
 import { createProgram, runCli } from '../../client/run-cli.ts';
 import { createScreen } from '../support/client-views.ts';
@@ -74,6 +75,18 @@ test('with --json a usage error is one document', async () => {
     type: 'Usage',
     code: 'usage',
     exitCode: 2,
+  });
+});
+
+test('doctor names the package of each tool that a move or a merge calls', async () => {
+  const { PATH } = process.env;
+  process.env['PATH'] = '/nowhere';
+  const checks = await checkMachine().finally(() => void (process.env['PATH'] = PATH));
+  const tools = 'virsh, qemu-img, qemu-io, qemu-storage-daemon, bash, flock';
+  const packages = 'libvirt-clients qemu-utils qemu-system-common bash util-linux';
+  expect(checks.at(-1)).toEqual({
+    ...{ area: 'machine', state: 'fails', found: `not on the PATH: ${tools}` },
+    mend: `apt-get install ${packages}`,
   });
 });
 
