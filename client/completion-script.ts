@@ -24,7 +24,7 @@ function describe(command: Command): Completed {
     name: command.name(),
     summary: command.summary(),
     words: [...(first?.argChoices ?? []), ...options, '--help'],
-    takesVm: first?.name() === 'VM',
+    takesVm: first?.name().split('|')[0] === 'VM',
   };
 }
 

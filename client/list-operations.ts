@@ -66,14 +66,16 @@ export async function listOperations(
 const quoted = (text: string) => `"${text.replaceAll(/["\\]/g, '\\$&')}"`;
 
 /**
- * By workflow id where there is one, so that operations without search attributes are found too.
+ * By workflow id where there is one, so that operations without search attributes are found too;
+ * with an image's come those of what was left of it, whose ids are longer.
  */
 function queryOf({ vm, disk, state, since }: ListFilter): string {
-  const prefix = vm === undefined ? null : quoted(`${vm}/`);
+  const id = vm === undefined || disk === undefined ? null : `${vm}/${disk}`;
+  const below = (name: string) => `WorkflowId STARTS_WITH ${quoted(`${name}/`)}`;
   return [
     'WorkflowType IN ("LiveMerge", "MoveImage", "CopyImage", "RemoveImage")',
-    ...(vm !== undefined && disk !== undefined ? [`WorkflowId = ${quoted(`${vm}/${disk}`)}`] : []),
-    ...(prefix !== null && disk === undefined ? [`WorkflowId STARTS_WITH ${prefix}`] : []),
+    ...(id === null ? [] : [`(WorkflowId = ${quoted(id)} OR ${below(id)})`]),
+    ...(vm !== undefined && id === null ? [below(vm)] : []),
     ...(state === 'running' ? ['ExecutionStatus = "Running"'] : []),
     ...(state === 'ended' ? ['ExecutionStatus != "Running"'] : []),
     ...(since ? [`StartTime >= "${since.toISOString()}"`] : []),

@@ -13,7 +13,7 @@ export function defineEvents(program: Command, context: Context): void {
     .command('events')
     .summary('the audit log: who, what, before, after, reason')
     .description('Shows the newest events of the audit log, oldest first.')
-    .argument('[VM]', 'only this VM, or this VM/DISK')
+    .argument('[VM]', 'only of this VM or pool, or of this VM/DISK or POOL/VOLUME')
     .argument('[DISK]')
     .option('-n <count>', 'at most so many', '20')
     .option(...JSON_OPTION)
@@ -28,9 +28,9 @@ async function showEvents(
   second: string | undefined,
   options: Options,
 ): Promise<number> {
-  const { parseVmOrDisk } = await import('../disk-argument.ts');
+  const { parseSubject } = await import('../image-argument.ts');
   const { parseCount } = await import('../count.ts');
-  const named = first === undefined ? {} : parseVmOrDisk(first, second);
+  const named = first === undefined ? {} : parseSubject(first, second);
   const limit = parseCount(options.n);
   return withBlockflow({}, async (blockflow) => {
     const events = await blockflow.events({ ...named, limit });

@@ -21,7 +21,7 @@ interface Options {
   host?: string;
 }
 
-const IMAGE = 'VM/DISK or VM; POOL/VOLUME (its active layer) for an image that belongs to no VM';
+const IMAGE = 'VM or VM/DISK; POOL/VOLUME (its active layer) for an image that belongs to no VM';
 
 export function defineMove(program: Command, context: Context): void {
   transfer(program.command('move'))
@@ -29,7 +29,7 @@ export function defineMove(program: Command, context: Context): void {
     .description(
       'Copies every volume of an image while the VM is down and held, compares the copies, ' +
         'switches the record to them, and leaves the deletion of the source to a workflow of ' +
-        'its own (blockflow status POOL/VOLUME/removal).',
+        'its own, which it names at its end.',
     )
     .option('--wipe', 'overwrite the source before it is deleted')
     .action((first: string, second: string | undefined, options: Options) =>
@@ -44,7 +44,7 @@ export function defineCopy(program: Command, context: Context): void {
       "Copies every volume of an image; the copy's chain refers only to the copy. A shared image " +
         '(a template) can be copied too.',
     )
-    .option('--name <name>', 'name of the active layer; the layers below get NAME.1, NAME.2, ...')
+    .option('--name <name>', 'NAME for the active layer; NAME.1, NAME.2, ... from the base up')
     .action((first: string, second: string | undefined, options: Options) =>
       context.run(() => runTransfer(context.screen, [first, second], options, 'copy')),
     );
@@ -58,7 +58,7 @@ export function defineRm(program: Command, context: Context): void {
       'Refused while a VM, a snapshot of libvirt or another chain names a volume of it, or ' +
         'a process has one open. No record is touched.',
     )
-    .argument('<IMAGE>', 'POOL/VOLUME, its active layer')
+    .argument('<POOL/VOLUME>', 'the image, by its active layer')
     .option('--wipe', 'overwrite what was written before it is deleted');
   running(command).action((name: string, options: Options) =>
     context.run(() => remove(context.screen, name, options)),
@@ -68,10 +68,13 @@ export function defineRm(program: Command, context: Context): void {
 const transfer = (command: Command) =>
   running(
     command
-      .argument('<IMAGE>', IMAGE)
+      .argument('<VM|POOL/VOLUME>', IMAGE)
       .argument('[DISK]', 'target such as vda')
       .requiredOption('--to <pool>', 'pool to copy to')
-      .option('--bandwidth <rate>', 'limit: MiB/s, or with a unit (512K, 200M, 1G)')
+      .option(
+        '--bandwidth <rate>',
+        'limit: MiB/s, or with a unit (512K, 200M, 1G); `blockflow bandwidth` changes it',
+      )
       .addOption(
         new Option('--verify <how>', 'compare the copies with the source')
           .choices(['full', 'none'])
@@ -99,7 +102,7 @@ const running = (command: Command) =>
     .addOption(
       new Option(
         '--source-format <format>',
-        'of POOL/VOLUME (default: by the end of its name)',
+        'of POOL/VOLUME (default: by the end of its name: .qcow2, .raw, .img)',
       ).choices(['qcow2', 'raw']),
     )
     .option('--dry-run', 'print what would happen, touch nothing')

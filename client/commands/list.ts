@@ -14,7 +14,7 @@ export function defineList(program: Command, context: Context): void {
     .command('list')
     .summary('operations that run and that ran')
     .description('Lists operations, the newest first, as the Web UI does: about a second behind.')
-    .argument('[VM]', 'only this VM, or this VM/DISK')
+    .argument('[VM]', 'only of this VM or pool, or of this VM/DISK or POOL/VOLUME')
     .argument('[DISK]')
     .option('--running', 'only those that run')
     .option('-n <count>', 'at most so many', '20')
@@ -30,9 +30,9 @@ async function list(
   second: string | undefined,
   options: Options,
 ): Promise<number> {
-  const { parseVmOrDisk } = await import('../disk-argument.ts');
+  const { parseVmOrOperation } = await import('../image-argument.ts');
   const { parseCount } = await import('../count.ts');
-  const named = first === undefined ? {} : parseVmOrDisk(first, second);
+  const named = first === undefined ? {} : parseVmOrOperation(first, second);
   const state = options.running ? { state: 'running' as const } : {};
   const filter = { ...named, ...state, limit: parseCount(options.n) };
   return withBlockflow({}, async (blockflow) => {

@@ -18,7 +18,7 @@ export function defineStatus(program: Command, context: Context): void {
       'Shows the running operation on a disk or the last one; those of a VM; or all that run. ' +
         'Asks the orchestrator, and where it does not answer tells what the Temporal server knows.',
     )
-    .argument('[VM]', 'VM, or VM/DISK')
+    .argument('[VM]', 'VM or pool, VM/DISK, POOL/VOLUME, or a name that `list` shows')
     .argument('[DISK]')
     .option('--follow', 'follow the operation to its end; ^C ends only the following')
     .option(...HOST_OPTION)

@@ -16,7 +16,7 @@ export function defineBandwidth(program: Command, context: Context): void {
     .description(
       'Sets the limit of the running copy: MiB/s, or with a unit (512K, 200M, 1G); 0 is none.',
     )
-    .argument('<VM>', 'VM, or VM/DISK')
+    .argument('<VM>', 'VM, VM/DISK or POOL/VOLUME')
     .argument('<DISK|RATE>')
     .argument('[RATE]')
     .option(...JSON_OPTION)

@@ -4,6 +4,12 @@ import fc from 'fast-check';
 import { BlockflowError } from '../../client/client-failure.ts';
 import { parseCount } from '../../client/count.ts';
 import { parseDisk, parseVmOrDisk } from '../../client/disk-argument.ts';
+import {
+  parseImage,
+  parseOperation,
+  parseSubject,
+  parseVmOrOperation,
+} from '../../client/image-argument.ts';
 import { parseRate } from '../../client/rate.ts';
 
 const usageOf = (run: () => unknown): string | null => {
@@ -76,6 +82,55 @@ test('a disk that is missing, named twice or no target is told as such', () => {
   expect(usageOf(() => parseDisk('--vm', 'vda'))).toContain('not a VM name');
   expect(usageOf(() => parseDisk('web1/'))).toContain('not a disk target');
   expect(parseVmOrDisk('web1')).toEqual({ vm: 'web1' });
+});
+
+const vda = { kind: 'disk', vm: 'web1', disk: 'vda' };
+const volume = (name: string, format: string) => {
+  const [pool, file] = name.split('/');
+  return { kind: 'volume', pool, volume: file, format };
+};
+
+test('A/B is a volume where its format is told, and a disk where B is a target', () => {
+  expect(parseImage('web1', 'vda')).toEqual(vda);
+  expect(parseImage('web1/vda')).toEqual(vda);
+  expect(parseImage('images/web1.qcow2')).toEqual(volume('images/web1.qcow2', 'qcow2'));
+  expect(parseImage('images/a.img')).toEqual(volume('images/a.img', 'raw'));
+  const qcow2 = (name: string) => parseImage(name, undefined, 'qcow2');
+  for (const name of ['default/web1-root', 'default/disk1', 'default/vda', 'default/a.img']) {
+    expect(qcow2(name)).toEqual(volume(name, 'qcow2'));
+  }
+});
+
+test('what may be a disk or a volume is neither, and both spellings are told', () => {
+  for (const name of ['default/disk1', 'default/web1-root', 'a/raw', 'a/x.constructor']) {
+    const said = usageOf(() => parseImage(name));
+    const [first, second] = name.split('/');
+    expect(said).toContain(`Say \`${first} ${second}\` for a disk of VM ${first}`);
+    expect(said).toContain('--source-format qcow2 or --source-format raw');
+  }
+  expect(parseImage('default', 'disk1')).toEqual({ kind: 'disk', vm: 'default', disk: 'disk1' });
+  expect(usageOf(() => parseImage('web1/'))).toContain('is not a disk target');
+  expect(usageOf(() => parseImage('web1', 'vda', 'raw'))).toContain("the VM's XML says");
+});
+
+test('an operation is named by its id, whatever the image is called', () => {
+  const name = fc.stringMatching(/^[A-Za-z0-9_. ][A-Za-z0-9_. -]{0,20}$/);
+  const rest = fc.array(name, { minLength: 1, maxLength: 3 });
+  fc.assert(
+    fc.property(name, rest, (vm, parts) => {
+      const disk = parts.join('/');
+      expect(parseOperation(`${vm}/${disk}`)).toEqual({ vm, disk });
+      expect(parseVmOrOperation(`${vm}/${disk}`)).toEqual({ vm, disk });
+      expect(parseSubject(`${vm}/${disk}`)).toEqual({ vm, disk: parts[0] });
+    }),
+  );
+  expect(parseOperation('default', 'web1-root')).toEqual({ vm: 'default', disk: 'web1-root' });
+  expect(parseVmOrOperation('default')).toEqual({ vm: 'default' });
+  expect(usageOf(() => parseOperation('web1'))).toContain('no disk is named');
+  expect(usageOf(() => parseOperation('web1/vda', 'vdb'))).toContain('the disk is named twice');
+  for (const bad of ['web1/', '/vda', 'a//b', 'a/b/', `a/b\nc`, `a/${'b'.repeat(700)}`]) {
+    expect(usageOf(() => parseOperation(bad))).toContain('not the name of an operation');
+  }
 });
 
 test('a count is a number from 1 to 1000', () => {
