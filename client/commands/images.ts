@@ -118,6 +118,7 @@ async function runTransfer(
 ): Promise<number> {
   const { parseImage } = await import('../image-argument.ts');
   const { parseRate } = await import('../rate.ts');
+  const { imageId } = await import('../../workflows/move-contract.ts');
   const { to, verify, bandwidth, name, wipe, host } = options;
   const { format, preallocation, ifExists } = options;
   const request = {
@@ -135,8 +136,9 @@ async function runTransfer(
     }
     const plan = verb === 'move' ? blockflow.planMove(move) : blockflow.planCopy(copy);
     const outcome = await plan;
-    const { transferPlanLines } = await import('../render/image-result.ts');
-    return printPlan(screen, outcome, transferPlanLines(outcome, verb === 'move'), options);
+    const { transferPlanLines } = await import('../render/image-plan.ts');
+    const asked = { verb, id: imageId(move.image), verify, wipe: move.wipe };
+    return printPlan(screen, outcome, transferPlanLines(outcome, asked), options);
   });
 }
 
@@ -148,8 +150,9 @@ async function remove(screen: Screen, name: string, options: Options): Promise<n
   return withBlockflow(options, async (blockflow: Blockflow) => {
     if (!options.dryRun) return follow(screen, await blockflow.remove(request), options);
     const plan = await blockflow.planRemoval(request);
-    const { removalPlanLines } = await import('../render/image-result.ts');
-    return printPlan(screen, plan, removalPlanLines(plan), options);
+    const { removalPlanLines } = await import('../render/image-plan.ts');
+    const asked = { id: `${image.pool}/${image.volume}`, wipe: request.wipe };
+    return printPlan(screen, plan, removalPlanLines(plan, asked), options);
   });
 }
 
