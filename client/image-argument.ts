@@ -2,6 +2,7 @@
  * What names an image on a command line: VM DISK, VM/DISK, or POOL/VOLUME for an image of no VM.
  */
 import { fileName, poolName, type ImageRef } from '../workflows/image-schemas.ts';
+import { formatByName } from '../workflows/image-words.ts';
 import { usage } from './client-failure.ts';
 import { parseDisk, parseVmOrDisk, type DiskArgument } from './disk-argument.ts';
 
@@ -17,7 +18,7 @@ const TARGET = /^(?:fd|hd|sd|ubd|vd|xvd)[a-z0-9]+$/;
 export function parseImage(first: string, second?: string, format?: SourceFormat): ImageRef {
   const slash = first.indexOf('/');
   if (second !== undefined || slash < 0) return parseDiskOnly(parseDisk(first, second), format);
-  if (format ?? formatOf(first)) return { kind: 'volume', ...parseVolume(first, format) };
+  if (format ?? formatByName(first)) return { kind: 'volume', ...parseVolume(first, format) };
   const [name, part] = [first.slice(0, slash), first.slice(slash + 1)];
   if (part === '' || TARGET.test(part)) return { kind: 'disk', ...parseDisk(first) };
   throw usage(
@@ -34,12 +35,6 @@ function parseDiskOnly(ref: DiskArgument, format?: SourceFormat): ImageRef {
   throw usage(`reading --source-format ${format}`, now, 'Leave it out, or name POOL/VOLUME');
 }
 
-/** A guest can write any header into a raw image, but it does not choose the file's name. */
-function formatOf(volume: string): SourceFormat | undefined {
-  const [, end] = /[^/]\.(qcow2|raw|img)$/.exec(volume) ?? [];
-  return end === 'img' ? 'raw' : (end as SourceFormat | undefined);
-}
-
 /** @throws BlockflowError Usage */
 export function parseVolume(name: string, format?: SourceFormat) {
   const slash = name.indexOf('/');
@@ -52,7 +47,7 @@ export function parseVolume(name: string, format?: SourceFormat) {
       'Say POOL/VOLUME; see `virsh vol-list POOL`',
     );
   }
-  const known = format ?? formatOf(volume);
+  const known = format ?? formatByName(volume);
   if (known) return { pool, volume, format: known };
   const now = 'its name does not tell its format, which blockflow never probes';
   throw usage(attempted, now, 'Add --source-format qcow2 or --source-format raw');

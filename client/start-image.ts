@@ -12,8 +12,9 @@ import type {
   RemoveImageRequest,
 } from '../workflows/image-schemas.ts';
 import type { RemoveImageResult, TransferResult } from '../workflows/image-schemas.ts';
+import { requestPage } from '../workflows/image-details.ts';
 import { copyWords, moveWords, removeWords } from '../workflows/image-words.ts';
-import { imageId } from '../workflows/move-contract.ts';
+import { imageId, type ImageOperationName } from '../workflows/move-contract.ts';
 import { ask } from './ask-agents.ts';
 import { usage } from './client-failure.ts';
 import { openOperation, type Operation, type OperationResult } from './operation.ts';
@@ -50,19 +51,19 @@ export function imageMethods(session: Session): ImageMethods {
   return {
     move(request) {
       const input = complete(moveImageInput, request, 'move');
-      const start = { type: 'MoveImage', id: imageId(input.image), words: moveWords(input) };
-      return begin(session, { ...start, input }, transferResult);
+      const start = { id: imageId(input.image), words: moveWords(input), input };
+      return begin(session, { type: 'MoveImage', ...start }, transferResult);
     },
     copy(request) {
       const input = complete(copyImageInput, request, 'copy');
-      const start = { type: 'CopyImage', id: imageId(input.image), words: copyWords(input) };
-      return begin(session, { ...start, input }, transferResult);
+      const start = { id: imageId(input.image), words: copyWords(input), input };
+      return begin(session, { type: 'CopyImage', ...start }, transferResult);
     },
     remove(request) {
       const input = complete(removeImageInput, request, 'rm');
       const id = `${input.pool}/${input.volume}`;
-      const start = { type: 'RemoveImage', id, words: removeWords(input) };
-      return begin(session, { ...start, input }, removeImageResult);
+      const start = { id, words: removeWords(input), input };
+      return begin(session, { type: 'RemoveImage', ...start }, removeImageResult);
     },
     planMove(request) {
       const input = complete(moveImageInput, request, 'move');
@@ -93,7 +94,7 @@ function parse<S extends z.ZodType>(schema: S, request: object, command: string)
 }
 
 interface Beginning {
-  type: string;
+  type: ImageOperationName;
   id: string;
   words: string;
   input: { host: string; requestedBy: string };
@@ -107,15 +108,10 @@ async function begin<R extends OperationResult>(
   const { host } = input;
   const slash = id.indexOf('/');
   const [vm, disk] = [id.slice(0, slash), id.slice(slash + 1)];
-  const rows = [
-    `| Request | \`${words}\` |`,
-    `| Host | ${host} |`,
-    `| Asked by | ${input.requestedBy} |`,
-  ];
   const { handle, ...facts } = await startOperation(session, {
     ...{ type, id, input, words, vm, disk, host },
     key: JSON.stringify({ request: words, host }),
-    details: [`| ${type} | of an image |`, '|---|---|', ...rows].join('\n'),
+    details: requestPage({ id, operation: type, words, ...input }),
   });
   return openOperation(session, handle, facts, schema);
 }

@@ -4,6 +4,7 @@
  */
 import { WorkflowExecutionAlreadyStartedError, type WorkflowHandle } from '@temporalio/client';
 import { ORCHESTRATOR_QUEUE, searchAttributes } from '../workflows/contract.ts';
+import { oneLine } from '../workflows/details.ts';
 import { BlockflowError } from './client-failure.ts';
 import { viewOperation, type OperationView } from './operation-view.ts';
 import { progressWords } from './render/progress-line.ts';
@@ -112,14 +113,4 @@ function otherOperation(
     now: `another operation runs on ${id}: ${summary} (${progressWords(view)})`,
     next: `Wait for it (\`blockflow status ${id}\`) or end it (\`blockflow cancel ${id}\`)`,
   });
-}
-
-/** Temporal refuses a summary of more than 200 bytes. */
-function oneLine(text: string): string {
-  const bytes = Buffer.from(text);
-  if (bytes.length <= 200) return text;
-  return `${bytes
-    .subarray(0, 196)
-    .toString('utf8')
-    .replace(/\uFFFD$/, '')}…`;
 }

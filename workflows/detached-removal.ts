@@ -9,6 +9,7 @@ import {
 } from '@temporalio/workflow';
 import { searchAttributes } from './contract.ts';
 import { fileName } from './details.ts';
+import { removalPages } from './image-details.ts';
 import type { ImageOperation } from './image-operation.ts';
 import type { ImagePlan, MoveImageInput, RemoveImageInput } from './image-schemas.ts';
 import { removalId } from './move-contract.ts';
@@ -48,11 +49,13 @@ async function start(op: ImageOperation, removal: Removal): Promise<string> {
     args: [input],
     parentClosePolicy: ParentClosePolicy.ABANDON,
     cancellationType: ChildWorkflowCancellationType.ABANDON,
+    ...removalPages(input, op.id),
     typedSearchAttributes: [
       { key: searchAttributes.vm, value: input.pool },
       { key: searchAttributes.disk, value: input.volume },
       { key: searchAttributes.host, value: host },
       { key: searchAttributes.operation, value: 'RemoveImage' },
+      { key: searchAttributes.phase, value: 'planning' },
     ],
   });
   return workflowId;

@@ -3,6 +3,7 @@
  * Pure.
  */
 import type { OperationStatus } from './contract.ts';
+import { utf8Length } from './name-patterns.ts';
 import type { MergePlan } from './schemas.ts';
 
 /** What a person calls a volume: its file's name. */
@@ -13,6 +14,17 @@ export const volumeCount = (count: number) => (count === 1 ? '1 volume' : `${cou
 export function commitWords({ committed, base }: Pick<MergePlan, 'committed' | 'base'>): string {
   const commit = `commit ${volumeCount(committed.length)} into ${fileName(base.path)}`;
   return `record the job in the domain, ${commit}`;
+}
+
+/** For a summary, of which Temporal refuses more than 200 bytes. */
+export function oneLine(text: string): string {
+  if (utf8Length(text) <= 200) return text;
+  let cut = '';
+  for (const char of text) {
+    if (utf8Length(cut + char) > 197) break;
+    cut += char;
+  }
+  return `${cut}…`;
 }
 
 type Row = readonly [key: string, value: string | null];
@@ -38,8 +50,13 @@ export function operationPage(
     ['Cancel now', cancel.possible ? `possible: ${cancel.meaning}` : cancel.meaning],
     ...rows,
   ];
-  const lines = all.flatMap(([key, value]) => (value ? [`| ${key} | ${cell(value)} |`] : []));
-  const title = `| ${vm}/${disk} | ${operation} on host ${host} |`;
+  return table([`${vm}/${disk}`, `${operation} on host ${host}`], all);
+}
+
+/** Rows without a value are left out. */
+export function table([first, second]: readonly [string, string], rows: readonly Row[]): string {
+  const title = `| ${cell(first)} | ${cell(second)} |`;
+  const lines = rows.flatMap(([key, value]) => (value ? [`| ${key} | ${cell(value)} |`] : []));
   return [title, '|---|---|', ...lines].join('\n');
 }
 

@@ -47,6 +47,12 @@ const PARTS: Partial<Record<ImagePhase, ImagePart>> = {
   switching: 'switch',
 };
 
+/** What one searches for: each of them costs an event, so the short ones are left out. */
+const LISTED: readonly ImagePhase[] = [
+  ...(['waiting for space', 'waiting for the pool', 'waiting for the disk'] as const),
+  ...(['copying', 'verifying', 'switching', 'wiping', 'deleting'] as const),
+];
+
 export function openImageOperation(opening: Opening): ImageOperation {
   const { image, jobId, words, requestedBy, cancel, ...about } = opening;
   const vm = image.kind === 'disk' ? image.vm : image.pool;
@@ -62,9 +68,13 @@ export function openImageOperation(opening: Opening): ImageOperation {
     spm: (pool: string) => spmAgent(pool, base.away),
   });
   const { enter } = base;
+  let listed: ImagePhase = 'planning';
   op.enter = (phase, changes) => {
     op.part = PARTS[phase] ?? op.part;
     enter(phase, changes);
+    if (phase === listed || !LISTED.includes(phase)) return;
+    listed = phase;
+    showInList(op);
   };
   setHandler(bandwidthUpdate, (bytesPerSecond) => setBandwidth(op, bytesPerSecond), {
     description: 'Limit of the running copy in bytes per second, 0 for none',

@@ -1,7 +1,10 @@
-/** What `--dry-run` of a move, a copy and a removal tells. */
+/** What is told of a move, a copy and a removal before it runs: its plan, its words, its page. */
 import { expect, test } from '@jest/globals';
 import { removalPlanLines, transferPlanLines } from '../../client/render/image-plan.ts';
+import { removalPages } from '../../workflows/image-details.ts';
+import { copyImageInput, moveImageInput, removeImageInput } from '../../workflows/image-schemas.ts';
 import { imagePlan, type ImagePlan } from '../../workflows/image-schemas.ts';
+import { copyWords, moveWords, removeWords } from '../../workflows/image-words.ts';
 
 const MIB = 2 ** 20;
 const JOB = 'b0c5a6f5-8c54-4b52-9d7b-3f9a1f3d2c11';
@@ -94,4 +97,41 @@ test('a removal tells what goes, how much, and whether it is overwritten', () =>
   ]);
   const wiped = removalPlanLines(plan, { id: 'images/a.raw', wipe: true }).join('\n');
   expect(wiped).toContain('2. overwrite its data with zeros and delete it; no cancel');
+});
+
+const asked = { host: 'h1', requestedBy: 'me' };
+const image = { pool: 'images', volume: 'root', format: 'qcow2' } as const;
+
+test('a request in words can be typed as it is', () => {
+  const root = { kind: 'volume', ...image } as const;
+  const words = moveWords(moveImageInput.parse({ ...asked, image: root, to: 'vault' }));
+  expect(words).toBe('move images/root --to vault --source-format qcow2');
+  const named = { ...root, volume: 'root.qcow2' };
+  const plain = copyWords(copyImageInput.parse({ ...asked, image: named, to: 'vault' }));
+  expect(plain).toBe('copy images/root.qcow2 --to vault');
+  const removal = removeImageInput.parse({ ...asked, ...image, wipe: true });
+  expect(removeWords(removal)).toBe('rm images/root --source-format qcow2 --wipe');
+});
+
+test('a removal that nobody typed tells whose it is, in at most 200 bytes', () => {
+  const left = { jobId: JOB, volumes: [] };
+  const input = removeImageInput.parse({ ...asked, ...image, left, wipe: true });
+  const { staticSummary, staticDetails } = removalPages(input, 'web1/vda');
+  expect(staticSummary).toBe(
+    'delete the source that web1/vda has left: images/root, overwritten first',
+  );
+  expect(staticDetails.split('\n')).toEqual([
+    '| RemoveImage | of the source that web1/vda has left |',
+    '|---|---|',
+    '| Request | `rm images/root --source-format qcow2 --wipe` |',
+    '| Host | h1 |',
+    '| Asked by | me |',
+    expect.stringMatching(/^\| To cancel \| `blockflow cancel images\/root\/removal/),
+  ]);
+  const copies = { jobId: JOB, owners: [JOB], to: { pool: 'v', folder: '/v', identity: '1:1' } };
+  const undo = removeImageInput.parse({ ...asked, ...image, copies });
+  const long = removalPages(undo, `${'ü'.repeat(200)}/vda`).staticSummary;
+  expect(long).toMatch(/^delete copies that ü+…$/);
+  expect(Buffer.byteLength(long)).toBeLessThanOrEqual(200);
+  expect(removalPages(undo, 'web1/vda').staticSummary).toContain('made in vain: images/root');
 });

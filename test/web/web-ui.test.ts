@@ -1,12 +1,16 @@
 /**
- * What a person at night finds in the Web UI: during a merge, after it, and after one that failed.
+ * What a person at night finds in the Web UI: during a merge and a move, after them, and after a
+ * merge that failed.
  */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { connectBlockflow, type Blockflow, type Operation } from '../../client/index.ts';
-import { startScene, startSharedSystem, type Scene } from '../support/merge-scene.ts';
+import type { TransferResult } from '../../client/index.ts';
+import { defineOff, diskOf, inVault, startMoveSystem, VAULT } from '../support/move-scene.ts';
+import { startScene, type Scene } from '../support/merge-scene.ts';
 import { HOST, type System } from '../support/system.ts';
 import { openWebUi, type WebUi } from './browser.ts';
 
+const MIB = 2 ** 20;
 const SLOW_BYTES_PER_SECOND = 65536;
 let system: System;
 let blockflow: Blockflow;
@@ -17,7 +21,7 @@ let held: Operation;
 let doomed: Operation;
 
 beforeAll(async () => {
-  system = await startSharedSystem({ name: 'web' });
+  system = await startMoveSystem({ name: 'web' });
   const { temporal, stateDir, host } = system;
   // The guest writes into two clusters a round, so that a slow copy becomes READY in the end.
   const guest = { slots: 16, writesPerSecond: 40 };
@@ -39,7 +43,7 @@ afterAll(async () => {
   await system?.close();
 });
 
-const pageOf = ({ id, runId }: Operation, page: string) =>
+const pageOf = ({ id, runId }: Pick<Operation, 'id' | 'runId'>, page: string) =>
   `workflows/${encodeURIComponent(id)}/${runId}/${page}`;
 const listWhere = (query: string) => `workflows?query=${encodeURIComponent(query)}`;
 
@@ -156,5 +160,59 @@ describe('the Web UI after a failure', () => {
     );
     await ui.expect(pageOf(refused, 'user-metadata'), 'finished since', 'Result');
     await ui.expect(listWhere('BlockflowOutcome="refused"'), 'nobody/vda');
+  });
+});
+
+/** The line of words of its source's removal, also in the move's own timeline. */
+const LEFT = 'delete the source that web3/vda has left: images/web3.qcow2, overwritten first';
+
+describe('the Web UI of a move', () => {
+  let move: Operation<TransferResult>;
+  let file: string;
+
+  it('lists it as copying, and tells what is copied where, and what a cancel means', async () => {
+    file = await defineOff(system, 'web3', { bytes: 24 * MIB });
+    const request = { to: VAULT, bandwidthBytesPerSecond: SLOW_BYTES_PER_SECOND, wipe: true };
+    move = await blockflow.move({ image: diskOf('web3'), ...request });
+    await ui.expect(listWhere('BlockflowVm="web3" AND BlockflowPhase="copying"'), '1 Running');
+    const text = await ui.expect(
+      pageOf(move, 'user-metadata'),
+      ...['move web3/vda --to vault --wipe', 'blockflow cancel web3/vda'],
+      ...['MoveImage on host h1', 'copying since', inVault(system, file)],
+      'percent and rate are on the page Pending Activities',
+      'possible: the source stays as it is, a workflow of its own deletes the copies',
+    );
+    expect(text).not.toContain('|---|');
+    expect(text).toMatch(/Limit\s+64\.0 KiB\/s/);
+    await ui.expect(pageOf(move, 'pending-activities'), 'ensureVolumeCopied', '"percent":');
+  });
+
+  it('shows its copy, comparison, switch and deletion, and that it is over', async () => {
+    await move.setBandwidth(0);
+    const { summary } = await move.result();
+    await ui.expect(
+      pageOf(move, 'timeline'),
+      ...['Completed', '"outcome": "moved"', `copy ${file}, `],
+      ...['hold the source: nobody can write to it', `compare ${file} with its copy`],
+      ...['give the copies their names', 'switch the record of web3/vda to pool vault'],
+      ...['let go of the source and the copies', LEFT],
+    );
+    await ui.expect(pageOf(move, 'user-metadata'), summary, 'finished since', 'it is over');
+  });
+
+  it('shows the deletion as a workflow of its own, with whose source it deletes', async () => {
+    const { removal } = await move.result();
+    const [first = '', ...rest] = removal?.split('/') ?? [];
+    const deletion = await blockflow.operation(first, rest.join('/'));
+    const { summary } = (await deletion.result()) as { summary: string };
+    const listed = listWhere('BlockflowVm="images" AND BlockflowOutcome="removed"');
+    await ui.expect(listed, deletion.id, 'RemoveImage', 'Completed');
+    const text = await ui.expect(
+      pageOf(deletion, 'user-metadata'),
+      ...[LEFT, 'rm images/web3.qcow2 --wipe', `blockflow cancel ${deletion.id}`, summary],
+    );
+    expect(text).not.toContain('|---|');
+    const steps = ['overwrite 1 volume(s) of pool images', 'delete 1 volume(s) of pool images'];
+    await ui.expect(pageOf(deletion, 'timeline'), 'prove that nothing refers to', ...steps);
   });
 });
