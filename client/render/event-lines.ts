@@ -24,6 +24,10 @@ export function eventLines(event: AuditEvent, paint: Screen['paint']): string[] 
   return [
     `${timeWords(time)}  ${style ? paint(style, word) : word}  ${vm}/${disk} on ${host}, ${who}`,
     `    ${reason}`,
-    ...(changed && before.length > 0 ? [`    ${chainWords(before)}  →  ${chainWords(after)}`] : []),
+    ...(changed && before.length > 0 ? [`    ${chainWords(before)}  →  ${afterWords(event)}`] : []),
   ];
 }
+
+/** A copy mostly has the name of its source. */
+const afterWords = ({ before, after }: AuditEvent) =>
+  chainWords(before) === chainWords(after) ? after.join(' ← ') : chainWords(after);
