@@ -85,7 +85,8 @@ describe('Negative flow (cancel before the switch, what not every move does)', (
     await takeExternalSnapshot(system.host, 'chained', { file, name: 's1' });
     const before = await digests([file]);
     const start = () => startMove(system, { image: diskOf('chained') });
-    const move = await cancelAt(system, start, { effect: 'qemu-img.rebase', action: 'stop-before' });
+    const at = { effect: 'qemu-img.rebase', action: 'stop-before' } as const;
+    const move = await cancelAt(system, start, at);
     await expectCancelled({ vm: 'chained', file, before }, move);
   });
 });
