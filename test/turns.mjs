@@ -8,7 +8,7 @@ const thirds = [
   [
     ...['move-negative-flows', 'merge-cold', 'merge-names', 'merge-space', 'merge-keeping'],
     ...['many-merges', 'move-space', 'many-at-once', 'merge-refusals', 'spm-lease'],
-    ...['header-io-errors', 'power-cut-pools', 'move-limit'],
+    ...['header-io-errors', 'power-cut-pools', 'move-limit', 'changed-meanwhile'],
   ],
   [
     ...['negative-flows', 'move-undo', 'move-cancel', 'move-format', 'move-format-interrupted'],

@@ -38,8 +38,10 @@ export async function ensureRecordSwitched(deps: HostDeps, job: ImageJob): Promi
   }
   // libvirt does not flush its folder: without this a power cut could bring the source's name back.
   await syncRecords(vm);
-  for (const name of job.plan.snapshots) await redefine(deps, job.plan, vm, name);
-  if (job.plan.snapshots.length > 0) await syncRecords(vm);
+  // Not those of the plan: a snapshot may have been made during the copy.
+  const stale = await staleSnapshots(deps, job.plan, vm);
+  for (const snapshot of stale) await redefine(deps, job.plan, vm, snapshot);
+  if (stale.length > 0) await syncRecords(vm);
   await assertSwitched(deps, job.plan, vm);
   return { outcome: 'switched' };
 }
@@ -113,15 +115,32 @@ async function renamedIn(plan: ImagePlan, xml: string): Promise<Map<string, stri
   return renamed;
 }
 
+interface Stale {
+  name: string;
+  xml: string;
+  renamed: Map<string, string>;
+}
+
 /**
- * Also an internal snapshot's: reverting to it with stale metadata would silently bring the
- * source's name back.
+ * The snapshots that name the source now, parents first. Also internal ones: reverting to one with
+ * stale metadata would silently bring the source's name back.
  */
-async function redefine(deps: HostDeps, plan: ImagePlan, vm: Vm, name: string): Promise<void> {
-  if (!(await deps.libvirt.snapshotNames(vm.uuid)).includes(name)) return;
-  const xml = await deps.libvirt.snapshotXml(vm.uuid, name);
-  const renamed = await renamedIn(plan, xml);
-  if (renamed.size === 0) return;
+async function staleSnapshots(deps: HostDeps, plan: ImagePlan, vm: Vm): Promise<Stale[]> {
+  const stale: Stale[] = [];
+  for (const name of await deps.libvirt.snapshotNames(vm.uuid)) {
+    const xml = await deps.libvirt.snapshotXml(vm.uuid, name);
+    const renamed = await renamedIn(plan, xml);
+    if (renamed.size > 0) stale.push({ name, xml, renamed });
+  }
+  return stale;
+}
+
+async function redefine(
+  deps: HostDeps,
+  plan: ImagePlan,
+  vm: Vm,
+  { name, xml, renamed }: Stale,
+): Promise<void> {
   const target = `${operationId({ vm: vm.name, disk: vm.disk })} ${name}`;
   const moved = plan.volumes
     .filter((volume) => formatOf(volume) !== volume.format)
@@ -135,11 +154,7 @@ async function redefine(deps: HostDeps, plan: ImagePlan, vm: Vm, name: string): 
 }
 
 async function assertSwitched(deps: HostDeps, plan: ImagePlan, vm: Vm): Promise<void> {
-  const stale: string[] = [];
-  for (const name of await deps.libvirt.snapshotNames(vm.uuid)) {
-    const xml = await deps.libvirt.snapshotXml(vm.uuid, name);
-    if ((await renamedIn(plan, xml)).size > 0) stale.push(`snapshot ${name}`);
-  }
+  const stale = (await staleSnapshots(deps, plan, vm)).map(({ name }) => `snapshot ${name}`);
   if ((await whereRecordIs(deps, plan, vm)) !== 'target') stale.push('the persistent XML');
   if (stale.length === 0) return;
   throw retry('command-failed', {

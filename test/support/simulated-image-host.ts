@@ -147,7 +147,7 @@ function switched(
     passStrike();
   }
   const old = plan.volumes.find(({ path }) => path === vm.snapshotSource);
-  if (plan.snapshots.length > 0 && old) vm.snapshotSource = `${plan.to.folder}/${old.name}`;
+  if (old) vm.snapshotSource = `${plan.to.folder}/${old.name}`;
   passStrike('agent late');
   return { outcome: 'switched' };
 }
