@@ -2,9 +2,9 @@
  * Steps 1 to 5 of a move and of a copy: plan, reserve, hold, copy, verify, name. All of it can be
  * undone.
  */
-import { mebibytes } from './details.ts';
+import { fileName, mebibytes } from './details.ts';
 import { retry } from './failures.ts';
-import { refusedImage } from './image-failures.ts';
+import { nameTaken, refusedImage } from './image-failures.ts';
 import type { ImageOperation } from './image-operation.ts';
 import type { ImagePlan, ImagePlanOutcome, ImageVolume } from './image-schemas.ts';
 import { assertUnusedElsewhere } from './other-hosts.ts';
@@ -157,11 +157,8 @@ async function nameCopies(op: ImageOperation, job: ImageJob): Promise<void> {
     op.spm(plan.to.pool)('ensureImageNamed', job, 'give the copies their names'),
   );
   if (named.outcome === 'named') return;
-  throw refusedImage('name-taken', {
-    attempted: `naming the copies of ${op.id}`,
-    now: `${named.path} was made by somebody else meanwhile`,
-    next: 'Rename or remove that file, or choose another pool, and repeat the request',
-  });
+  const now = `${named.path} was made by somebody else meanwhile`;
+  throw nameTaken(`naming the copies of ${op.id}`, plan.to, fileName(named.path), now);
 }
 
 function inUse(op: ImageOperation, reason: string) {

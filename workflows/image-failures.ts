@@ -20,6 +20,21 @@ type Words = Omit<FailureDetails, 'code'>;
 export const refusedImage = (code: ImageRefusalCode, words: Words) =>
   refused(code as RefusalCode, words);
 
+/** A file of which nobody here knows who needs it. */
+export const nameTaken = (
+  attempted: string,
+  { pool }: { pool: string },
+  name: string,
+  now: string,
+) =>
+  refusedImage('name-taken', {
+    attempted,
+    now,
+    next:
+      'Choose another pool, or make sure that nothing needs that file and remove it: ' +
+      `\`blockflow rm ${pool}/${name}\` looks who uses it`,
+  });
+
 /** What a use of a volume refuses. */
 export const codeOf = ({ kind }: VolumeUse) =>
   kind === 'child' ? ('shared-base' as const) : ('volume-in-use' as const);

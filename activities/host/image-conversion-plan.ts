@@ -6,6 +6,7 @@ import type { Conversion } from '../../workflows/image-schemas.ts';
 import { imageId, type PlanRequest } from '../../workflows/move-contract.ts';
 import { dataExtents } from '../adapters/image-compare.ts';
 import { measure } from '../adapters/qemu-img.ts';
+import { merge } from './image-guards.ts';
 import type { Image } from './observe-image.ts';
 
 type Volume = Image['volumes'][number];
@@ -46,11 +47,10 @@ function obstacleTo(
     return { code: 'invalid-request', now, next: 'Choose --preallocation off, falloc or full' };
   }
   if (volumes.length > 1) {
-    const merge = ref.kind === 'disk' ? `blockflow merge ${imageId(ref)}` : 'qemu-img commit';
     return {
       code: 'several-volumes',
       now: `it has ${volumes.length} volumes, and only one can be written anew`,
-      next: `Merge them first (\`${merge}\`), or leave --format and --preallocation out`,
+      next: `Merge them first (\`${merge(ref)}\`), or leave --format and --preallocation out`,
     };
   }
   const { internalSnapshots, bitmaps, encrypted } = header;

@@ -3,19 +3,24 @@
  * with the next step.
  */
 import { join } from 'node:path';
-import type { ImagePlan } from '../../workflows/image-schemas.ts';
-import { codeOf, refusedImage } from '../../workflows/image-failures.ts';
+import type { ImagePlan, ImageRef } from '../../workflows/image-schemas.ts';
+import { codeOf, nameTaken, refusedImage } from '../../workflows/image-failures.ts';
 import { imageId, type PlanRequest } from '../../workflows/move-contract.ts';
 import { hold } from '../../workflows/failures.ts';
-import { observeFile } from '../adapters/files.ts';
+import { observeFile, type FileFacts } from '../adapters/files.ts';
 import { LONGEST_NAME_BYTES, stagedFile } from '../adapters/image-files.ts';
 import type { HostDeps } from './deps.ts';
 import { observeReferences } from './image-references.ts';
 import type { Image } from './observe-image.ts';
+import { identitiesOf } from './volume-users.ts';
 
 const verb = ({ operation }: PlanRequest) => (operation === 'MoveImage' ? 'moving' : 'copying');
 const attempt = (request: PlanRequest) =>
   `${verb(request)} ${imageId(request.image)} to pool ${request.to}`;
+
+/** What makes it one volume. */
+export const merge = (ref: ImageRef) =>
+  ref.kind === 'disk' ? `blockflow merge ${imageId(ref)}` : 'qemu-img commit';
 
 /** Nobody writes to the image, and its views agree on what it is. */
 export function assertQuiet(request: PlanRequest, { chain }: Image): void {
@@ -76,20 +81,51 @@ export async function assertUnreferenced(
 }
 
 /** No copy takes the name of a file that is there, or of another copy. */
-export async function assertNamesFree(request: PlanRequest, plan: ImagePlan): Promise<void> {
+export async function assertNamesFree(
+  request: PlanRequest,
+  { ref, volumes }: Image,
+  plan: ImagePlan,
+): Promise<void> {
   const names = plan.volumes.map((volume) => volume.name);
+  const files = await Promise.all(names.map((name) => observeFile(join(plan.to.folder, name))));
+  const own = identitiesOf(volumes);
+  const isOwn = (file: FileFacts | null) => file !== null && own.has(file.identity);
+  // Nobody may be told to take these away: the image stands on them.
+  const lie = names.filter((_, at) => isOwn(files[at] ?? null));
+  if (lie.length > 0) throw lieThere(request, ref, lie);
   for (const [at, name] of names.entries()) {
-    const path = join(plan.to.folder, name);
     if (Buffer.byteLength(name) > LONGEST_NAME_BYTES) throw tooLong(request, name);
-    const twice = names.indexOf(name) !== at;
-    if (!twice && !(await isTaken(plan, name, path))) continue;
-    throw refusedImage('name-taken', {
-      attempted: attempt(request),
-      now: twice ? `two of its volumes are called ${name}` : `${path} exists; nothing was done`,
-      next: 'Rename or remove that file, or choose another pool',
-    });
+    if (names.indexOf(name) !== at) throw calledTheSame(request, ref, name);
+    const there = files[at] ?? null;
+    if (there === null || (await isOfEarlierRun(plan, name, there))) continue;
+    const now = `${join(plan.to.folder, name)} exists; nothing was done`;
+    throw nameTaken(attempt(request), plan.to, name, now);
   }
 }
+
+function lieThere(request: PlanRequest, ref: ImageRef, names: readonly string[]) {
+  const { operation, to } = request;
+  return refusedImage('same-pool', {
+    attempted: attempt(request),
+    now:
+      `${names.join(', ')} of this image ${names.length > 1 ? 'lie' : 'lies'} in pool ${to} ` +
+      'already, and its copy would have the same name; nothing was touched',
+    next:
+      operation === 'MoveImage'
+        ? `Move it to a third pool first, and from there to ${to}; or merge it (\`${merge(ref)}\`)`
+        : 'Give the copy a name (`--name`), or choose another pool',
+  });
+}
+
+const calledTheSame = (request: PlanRequest, ref: ImageRef, name: string) =>
+  refusedImage('name-taken', {
+    attempted: attempt(request),
+    now: `two volumes of this image are called ${name}; nothing was done`,
+    next:
+      request.operation === 'MoveImage'
+        ? `Merge it first (\`${merge(ref)}\`)`
+        : 'Give the copy a name (`--name`)',
+  });
 
 const tooLong = (request: PlanRequest, name: string) =>
   refusedImage('invalid-request', {
@@ -98,13 +134,11 @@ const tooLong = (request: PlanRequest, name: string) =>
     next: 'Rename that file',
   });
 
-async function isTaken(plan: ImagePlan, name: string, path: string): Promise<boolean> {
-  const there = await observeFile(path);
-  if (!there) return false;
-  // An earlier run may have given it its name already; what that left is adopted or deleted.
+/** It may have given the copy its name already; what that left is adopted or deleted. */
+async function isOfEarlierRun(plan: ImagePlan, name: string, there: FileFacts): Promise<boolean> {
   const jobs = [plan.adopted?.jobId ?? [], plan.leftovers].flat();
   const own = jobs.map((jobId) => observeFile(stagedFile(plan.to.folder, jobId, name, 'ready')));
-  return !(await Promise.all(own)).some((file) => file?.identity === there.identity);
+  return (await Promise.all(own)).some((file) => file?.identity === there.identity);
 }
 
 export function tooSmall(request: PlanRequest, plan: ImagePlan, totalBytes: number) {

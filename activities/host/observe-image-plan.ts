@@ -48,7 +48,7 @@ export async function observeImagePlan(
   assertQuiet(request, image);
   if (request.operation === 'MoveImage') await assertUnreferenced(deps, request, image);
   const plan = await toPlan(deps, { request, image, to, convert }, earlier);
-  await assertNamesFree(request, plan);
+  await assertNamesFree(request, image, plan);
   const { totalBytes } = await observeSpace(to.folder);
   if (plan.spaceNeededBytes > totalBytes) throw tooSmall(request, plan, totalBytes);
   if (plan.spaceNeededBytes <= plan.spaceFreeBytes) return { kind: 'plan', plan };
