@@ -30,7 +30,8 @@ export type RefusalCode =
   | 'foreign-job'
   | 'not-enough-space'
   | 'internal-snapshots'
-  | 'other-operation';
+  | 'other-operation'
+  | 'managed-save';
 export type HoldCode = 'divergent-chain' | 'unproven' | 'identity-changed';
 export type RetryCode =
   | 'vm-stopped'

@@ -14,6 +14,11 @@ export interface DomainInfo {
   /** virsh's words, for example `shut off (crashed)`. */
   stateReason: string;
   persistent: boolean;
+  /**
+   * The next start restores a guest with the XML and the disks of when it was saved. The reason
+   * `shut off (saved)` says so only until libvirtd is started anew.
+   */
+  managedSave: boolean;
 }
 
 /**
@@ -32,6 +37,8 @@ export function createLibvirt(uri: string) {
 }
 export type Libvirt = ReturnType<typeof createLibvirt>;
 
+const GONE = { state: 'off', stateReason: 'gone', persistent: false, managedSave: false } as const;
+
 function domainCommands(virsh: VirshConnection) {
   const listVms = async () => parseVms(await virsh.ask('list --all --uuid --name'));
   /** Live XML of a running domain, persistent when it is down; null without such a domain. */
@@ -45,7 +52,7 @@ function domainCommands(virsh: VirshConnection) {
     async domainInfo(uuid: string): Promise<DomainInfo> {
       const line = `dominfo ${uuid}; domstate ${uuid} --reason`;
       const text = await virsh.ask(line).catch(nullIfNoDomain);
-      if (text === null) return { state: 'off', stateReason: 'gone', persistent: false };
+      if (text === null) return GONE;
       return parseInfo(text);
     },
     currentXml,
@@ -113,11 +120,18 @@ const linesOf = (text: string) => text.split('\n').filter((line) => line.trim() 
 /** The answers of `dominfo` and `domstate --reason`, one after the other. */
 export function parseInfo(text: string): DomainInfo {
   const stateReason = linesOf(text).at(-1)?.trim() ?? '';
-  const [persistent, again] = [...text.matchAll(/^Persistent:\s+(yes|no)$/gm)].map((m) => m[1]);
-  if (persistent === undefined || again !== undefined) {
-    throw unexpected('virsh dominfo', 'it does not say whether the VM is persistent', text);
-  }
-  return { state: guestStateOf(stateReason), stateReason, persistent: persistent === 'yes' };
+  const is = (field: string) => {
+    const line = new RegExp(`^${field}:\\s+(yes|no)$`, 'gm');
+    const [answer, again] = [...text.matchAll(line)].map((match) => match[1]);
+    if (answer !== undefined && again === undefined) return answer === 'yes';
+    throw unexpected('virsh dominfo', `it does not say yes or no to ${field}`, text);
+  };
+  return {
+    state: guestStateOf(stateReason),
+    stateReason,
+    persistent: is('Persistent'),
+    managedSave: is('Managed save'),
+  };
 }
 
 /**

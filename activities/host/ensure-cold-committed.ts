@@ -12,6 +12,7 @@ import { observeFile, type FileFacts } from '../adapters/files.ts';
 import type { HostDeps } from './deps.ts';
 import { lookAndGiveBack } from './give-back-guest.ts';
 import { recordJob } from './job-record.ts';
+import { wasSaved } from './managed-save.ts';
 import { topHasLeft } from './observe-disk.ts';
 import { createProgress } from '../progress.ts';
 
@@ -30,6 +31,7 @@ export async function ensureColdCommitted(deps: HostDeps, input: Input): Promise
   await recordJob(deps, input, look);
   if (topHasLeft(look, plan)) return { outcome: 'committed', topModifiedNs: '' };
   if (look.state !== 'off') return { outcome: 'vm-started', reason: look.stateReason };
+  if (look.managedSave) return { outcome: 'vm-started', reason: wasSaved(plan.vm) };
   const before = await committedTop(plan, await coldCommitEnd(state));
   if (before) return { outcome: 'committed', topModifiedNs: before.modifiedNs };
   await forgetColdCommitEnd(state);

@@ -6,7 +6,8 @@ import { diskElement, diskSource, switchDiskSource } from '../adapters/disk-elem
 import { asFileName, whileHeld } from '../adapters/qemu-img.ts';
 import type { HostDeps } from './deps.ts';
 import { topModified } from './ensure-cold-committed.ts';
-import { lookAtDisk } from './observe-disk.ts';
+import { wasSaved } from './managed-save.ts';
+import { lookAtDisk, topHasLeft } from './observe-disk.ts';
 
 type Input = Parameters<HostActivities['ensureColdSwitched']>[0];
 
@@ -35,6 +36,10 @@ async function staleness(deps: HostDeps, { plan, topModifiedNs }: Input) {
   const usesTop = look.disk?.chain.some((volume) => volume.path === plan.top.path) ?? false;
   if (look.state !== 'off' && usesTop) {
     return { outcome: 'vm-started', reason: look.stateReason } as const;
+  }
+  // It ran, wrote nothing to top, and was saved: by the name of top, unless that was gone already.
+  if (look.managedSave && !topHasLeft(look, plan)) {
+    return { outcome: 'vm-started', reason: wasSaved(plan.vm) } as const;
   }
   const modified = topModifiedNs !== '' && (await topModified(plan)) !== topModifiedNs;
   return modified

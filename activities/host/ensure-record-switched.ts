@@ -17,6 +17,7 @@ import { parseSnapshot, renameSources, sourcesOf } from '../adapters/snapshot-xm
 import { isReserved } from '../pool-presence.ts';
 import type { HostDeps } from './deps.ts';
 import { ensureImageHeld } from './ensure-image-held.ts';
+import { wasSaved } from './managed-save.ts';
 
 type Vm = NonNullable<ImagePlan['vm']>;
 type Outcome = Awaited<ReturnType<ImageHostActivities['ensureRecordSwitched']>>;
@@ -77,7 +78,9 @@ async function obstacleTo(deps: HostDeps, job: ImageJob, vm: Vm): Promise<Outcom
     return { outcome: 'pool-away', reason };
   }
   if (gone !== null) return notSwitched(`${gone} is not the copy that was made (any more)`);
-  const { state } = await deps.libvirt.domainInfo(vm.uuid);
+  const { state, managedSave } = await deps.libvirt.domainInfo(vm.uuid);
+  // By a start between plan and hold that wrote nothing; the hold itself lets none run.
+  if (managedSave) return notSwitched(wasSaved(vm.name));
   return state === 'off' ? null : notSwitched(`VM ${vm.name} is ${state}`);
 }
 

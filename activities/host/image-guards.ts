@@ -11,6 +11,7 @@ import { observeFile, type FileFacts } from '../adapters/files.ts';
 import { LONGEST_NAME_BYTES, stagedFile } from '../adapters/image-files.ts';
 import type { HostDeps } from './deps.ts';
 import { observeReferences } from './image-references.ts';
+import { refusedManagedSave } from './managed-save.ts';
 import type { Image } from './observe-image.ts';
 import { identitiesOf } from './volume-users.ts';
 
@@ -33,6 +34,10 @@ export function assertQuiet(request: PlanRequest, { chain }: Image): void {
       now: `VM ${vm.name} is ${vm.state}; nothing was done`,
       next: `Shut it down first (\`virsh shutdown ${vm.name}\`); a running one stays`,
     });
+  }
+  // A copy changes nothing under it, and reads what the guest flushed before it was saved.
+  if (chain.managedSave && request.operation === 'MoveImage') {
+    throw refusedManagedSave(attempted, vm.name);
   }
   if (!vm.persistent) {
     throw refusedImage('not-persistent', {

@@ -5,6 +5,7 @@
 import { filePoolTypes, poolNeeded, poolOf } from '../adapters/pools.ts';
 import { hold, refused } from '../../workflows/failures.ts';
 import type { LiveMergeInput, Volume } from '../../workflows/schemas.ts';
+import { refusedManagedSave } from './managed-save.ts';
 import type { Selection } from './merge-selection.ts';
 import type { Chain } from './observe-chain.ts';
 
@@ -25,6 +26,12 @@ export function assertWritable(input: LiveMergeInput, chain: Chain): void {
       next: 'Nothing needs to be merged',
     });
   }
+}
+
+/** While it is down only: a guest that runs was restored, or never saved. */
+export function assertNotSaved({ vm }: LiveMergeInput, chain: Chain): void {
+  if (chain.vm.state !== 'off' || !chain.managedSave) return;
+  throw refusedManagedSave(`planning a merge of ${vm}/${chain.disk}`, vm);
 }
 
 /** A Hold: the views differ, and choosing one of them could lose data (H1, H2, H3). */

@@ -25,6 +25,7 @@ export interface Chain extends ChainObservation {
   xmlDisk: XmlDisk;
   live: XmlDomain | null;
   persistentDomain: XmlDomain | null;
+  managedSave: boolean;
   pools: Pool[];
   openFiles: OpenFile[] | null;
   headers: Map<string, ImageHeader>;
@@ -81,6 +82,7 @@ export async function observeChain(deps: HostDeps, ref: DiskRef): Promise<Chain>
     xmlDisk,
     live: domain.live,
     persistentDomain: domain.persistentDomain,
+    managedSave: domain.managedSave,
     pools,
     openFiles: open,
     headers,
@@ -120,12 +122,13 @@ async function observeDomain(deps: HostDeps, ref: DiskRef) {
     libvirt.currentXml(uuid),
     libvirt.inactiveXml(uuid).catch(nullIfNoDomain),
   ]);
-  const { state, stateReason, persistent } = info;
+  const { state, stateReason, persistent, managedSave } = info;
   const vm = { name: ref.vm, uuid, state, stateReason, persistent };
   const parse = (xml: string | null, isThere: boolean) =>
     xml !== null && isThere ? parseDomain(xml) : null;
   return {
     identity: { vm },
+    managedSave,
     live: parse(current, state !== 'off'),
     // Of a transient domain libvirt gives the running one again.
     persistentDomain: parse(inactive, persistent),

@@ -12,7 +12,7 @@ import type { NamedVolume, PlanOutcome, SnapshotChange, Volume } from '../../wor
 import { onThisHost } from '../pool-presence.ts';
 import type { HostDeps } from './deps.ts';
 import { assertAgreement, assertInPools, assertNoInternalSnapshots } from './merge-guards.ts';
-import { assertWritable } from './merge-guards.ts';
+import { assertNotSaved, assertWritable } from './merge-guards.ts';
 import { assertPossible, selectVolumes, type Selection } from './merge-selection.ts';
 import { assertUnshared } from './merge-sharing.ts';
 import { observeChain, toObservation, type Chain } from './observe-chain.ts';
@@ -47,6 +47,7 @@ export async function observeMergePlan(
   }
   assertPossible(input, selection, chain.vm.state);
   if (job && !(await isOurs(chain, selection, job))) return busy(input, job);
+  assertNotSaved(input, chain);
   assertAgreement(input, chain);
   const { base, committed, overlay } = selection;
   assertInPools(input, chain, [base, ...committed, ...(overlay ? [overlay] : [])]);

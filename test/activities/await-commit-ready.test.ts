@@ -38,7 +38,8 @@ function watched(until: 'ready' | 'end' = 'ready') {
   let listener: ((event: JobEvent) => void) | null = null;
   /** Looks that have asked all they ask of a job that runs. */
   let [looks, settled] = [0, 0];
-  const info = () => ({ state: seen.state, stateReason: `${seen.state} (test)`, persistent: true });
+  const whole = { persistent: true, managedSave: false };
+  const info = () => ({ state: seen.state, stateReason: `${seen.state} (test)`, ...whole });
   const libvirt = {
     domainInfo: () => Promise.resolve(info()),
     currentXml: () => Promise.resolve(seen.xml),

@@ -148,6 +148,8 @@ describe('What would be a guess', () => {
       refused(() => parseInfo(info.replace(/running \(booted\)$/, word)));
     }
     refused(() => parseInfo(info.replace(/^Persistent.*\n/m, '')));
+    refused(() => parseInfo(info.replace(/^Managed save.*\n/m, '')));
+    refused(() => parseInfo(info.replace(/^(Managed save: +)no$/m, '$1unknown')));
   });
 
   it('is not READY by numbers, nor by a mirror of somebody else', () => {

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
 import { OWN_FOLDER } from '../../activities/adapters/pools.ts';
 import type { FailureCode } from '../../workflows/failures.ts';
-import { expectRefused } from '../support/merge-checks.ts';
+import { expectRefused, merged } from '../support/merge-checks.ts';
 import { POOL, startSharedSystem } from '../support/merge-scene.ts';
 import { mountOwn, type OwnMount } from '../support/own-mount.ts';
 import { createImage, defineShutOff, diskXml } from '../support/shut-off-vm.ts';
@@ -42,6 +42,22 @@ async function refuse(vm: string, code: FailureCode, folders: string[] = []): Pr
   const files = async () => (await content()).split('\n').sort();
   return expectRefused({ system, files }, { vm, disk: 'vdb' }, ['Refused', code]);
 }
+
+describe('a merge refused for a guest that is saved', () => {
+  it('refuses with managed-save, also once libvirt has forgotten why the VM is off', async () => {
+    const [base, top] = await createChain('saved');
+    await defineShutOff(system.host, 'saved', diskXml(top));
+    await system.host.virsh('start', 'saved');
+    await system.host.virsh('managedsave', 'saved');
+    expect(await refuse('saved', 'managed-save')).toContain('the state of VM saved is saved');
+    await system.host.restart();
+    expect(await system.host.virsh('domstate', '--reason', 'saved')).toContain('(unknown)');
+    await refuse('saved', 'managed-save');
+    await system.host.virsh('managedsave-remove', 'saved');
+    const result = await merged(system, { vm: 'saved', disk: 'vdb' });
+    expect(result).toMatchObject({ outcome: 'merged', mode: 'cold', chainAfter: [base] });
+  });
+});
 
 describe('a merge refused for what else uses the volumes', () => {
   it('refuses with shared-base when base has another child, by whatever name', async () => {

@@ -55,6 +55,24 @@ describe('a move is refused', () => {
     expect(await recordOf(system, 'running')).toBe(file);
   });
 
+  it('managed-save: while the guest is saved, which a copy may', async () => {
+    const file = await createImage(join(images(), 'saved.qcow2'));
+    await defineShutOff(system.host, 'saved', diskXml(file));
+    await system.host.virsh('start', 'saved');
+    await system.host.virsh('managedsave', 'saved');
+    const image = { kind: 'disk', vm: 'saved', disk: 'vdb' } as const;
+    const details = await refusal(image);
+    expect(details?.code).toBe('managed-save');
+    expect(details?.next).toContain('`virsh managedsave-remove saved`');
+    const copy = await startCopy(system, { image, to: VAULT });
+    expect(await copy.result()).toMatchObject({ outcome: 'copied' });
+    await rm(inVault(system, file));
+    await expectNothingLeft(system, ['saved.qcow2']);
+    await system.host.virsh('start', 'saved');
+    expect(await system.host.virsh('domstate', '--reason', 'saved')).toContain('(restored)');
+    await system.host.virsh('destroy', 'saved');
+  });
+
   it('invalid-request: with a name that has no room for what a copy adds to it', async () => {
     const name = `${'n'.repeat(239)}.qcow2`;
     const file = await createImage(join(images(), name));
