@@ -2,6 +2,7 @@
  * Every virsh command of blockflow, one function each. No policy: callers decide what an answer
  * means.
  */
+import { hold } from '../../workflows/failures.ts';
 import type { GuestState } from '../../workflows/schemas.ts';
 import { CommandError } from './command.ts';
 import { unexpected } from './reply.ts';
@@ -58,16 +59,25 @@ function domainCommands(virsh: VirshConnection) {
     currentXml,
     inactiveXml,
     /**
-     * XML documents of every domain, live and persistent; without those of a domain that has gone
-     * meanwhile. One question each: an error among many answers could be taken for a short list.
+     * XML documents of every domain: live, persistent, and of a saved guest; without those of a
+     * domain that has gone meanwhile. One question each: an error among many answers could be taken
+     * for a short list.
+     * @throws Hold `unproven` for a saved guest that libvirt cannot read
      */
     async allDomainXml(): Promise<{ uuid: string; name: string; xml: string }[]> {
-      const all = (await listVms()).map(async (vm) => {
+      const listSaved = virsh.ask('list --all --uuid --name --with-managed-save').then(parseVms);
+      const [vms, saved] = await Promise.all([listVms(), listSaved]);
+      const all = vms.map(async (vm) => {
         const kept = inactiveXml(vm.uuid).catch(nullIfNoDomain);
         const texts = await Promise.all([currentXml(vm.uuid), kept]);
         return texts.flatMap((xml) => (xml === null ? [] : [{ ...vm, xml }]));
       });
-      return (await Promise.all(all)).flat();
+      const asleep = saved.map(async (vm) => {
+        const question = virsh.ask(`managedsave-dumpxml ${vm.uuid}`);
+        const xml = await question.catch(nullIfNotSaved(vm.name));
+        return xml === null ? [] : [{ ...vm, xml }];
+      });
+      return (await Promise.all([...all, ...asleep])).flat();
     },
     /**
      * `--current`: when the VM runs by now, libvirt refuses another source, and nothing changes.
@@ -78,6 +88,17 @@ function domainCommands(virsh: VirshConnection) {
     version: () => virsh.run('version', '--daemon'),
   };
 }
+
+/** One that was restored or dropped between two questions is no error. */
+const nullIfNotSaved = (vm: string) => (error: unknown) => {
+  if (!(error instanceof CommandError)) throw error;
+  if (/does not have managed save image|failed to get domain/.test(error.stderr)) return null;
+  throw hold('unproven', {
+    attempted: `reading which volumes the saved guest of VM ${vm} names`,
+    now: `libvirt cannot tell (${error.stderr.trim()})`,
+    next: `Drop it (\`virsh managedsave-remove ${vm}\`) or mend it, then repeat the request`,
+  });
+};
 
 function poolCommands(virsh: VirshConnection) {
   return {

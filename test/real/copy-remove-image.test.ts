@@ -1,5 +1,5 @@
 import { execa } from 'execa';
-import { open, stat, symlink } from 'node:fs/promises';
+import { open, stat, symlink, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { isUnlocked } from '../../activities/adapters/qemu-img.ts';
@@ -108,6 +108,20 @@ describe('RemoveImage', () => {
     await system.host.virsh('detach-disk', 'keeper', 'vdb', '--config');
     expect(await system.host.virsh('snapshot-dumpxml', 'keeper', 's1')).toContain("pool='asleep'");
     expect(await refusal('by-volume.qcow2')).toBe('volume-in-use');
+  });
+
+  it('is refused while a saved guest would go on with it', async () => {
+    const file = join(images(), 'dreamt.qcow2');
+    await create(file, '1M');
+    await defineShutOff(system.host, 'dreamer', diskXml(file));
+    for (const command of ['start', 'managedsave']) await system.host.virsh(command, 'dreamer');
+    await system.host.virsh('detach-disk', 'dreamer', 'vdb', '--config');
+    expect(await system.host.virsh('dumpxml', 'dreamer')).not.toContain(file);
+    expect(await refusal('dreamt.qcow2')).toBe('volume-in-use');
+    await truncate(join(system.host.root, 'lib/qemu/save/dreamer.save'), 10);
+    expect(await refusal('dreamt.qcow2')).toBe('unproven');
+    await system.host.virsh('managedsave-remove', 'dreamer');
+    expect(await (await remove('dreamt.qcow2')).result()).toMatchObject({ deleted: [file] });
   });
 
   it('removes a chain that nobody refers to', async () => {
