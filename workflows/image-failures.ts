@@ -10,6 +10,7 @@ export type ImageRefusalCode =
   | 'not-persistent'
   | 'unknown-pool'
   | 'unknown-volume'
+  | 'broken-chain'
   | 'same-pool'
   | 'several-volumes'
   | 'dirty-bitmaps'

@@ -135,9 +135,17 @@ async function observeDomain(deps: HostDeps, ref: DiskRef) {
   };
 }
 
+/** Perhaps its storage is away: whoever knows better says so. */
+export class BackingFileMissing extends Error {
+  constructor(path: string, overlay: string) {
+    super(`${path}, the backing file of ${overlay}, does not exist`);
+  }
+}
+
 /**
  * Walks the headers from the active layer down. Paths with links resolved, base-most first; but a
  * relative name counts from the folder of the name that QEMU was given, as in QEMU.
+ * @throws BackingFileMissing
  */
 export async function readHeaderChain(
   ref: DiskRef,
@@ -162,6 +170,7 @@ export async function readHeaderChain(
     seen.add(real);
     found.unshift([real, header]);
     next = layerBelow(ref, path, header);
+    if (next && !(await observeFile(next.path))) throw new BackingFileMissing(next.path, path);
   }
   return new Map(found);
 }

@@ -10,7 +10,8 @@ import { poolNeeded, poolOf } from '../adapters/pools.ts';
 import type { FilePool, Pool } from '../adapters/pools.ts';
 import type { ImageHeader } from '../adapters/qemu-img.ts';
 import type { HostDeps } from './deps.ts';
-import { observeChain, readHeaderChain, toVolume, type Chain } from './observe-chain.ts';
+import { BackingFileMissing, observeChain, readHeaderChain } from './observe-chain.ts';
+import { toVolume, type Chain } from './observe-chain.ts';
 
 export interface Image {
   ref: ImageRef;
@@ -66,9 +67,24 @@ async function ofNoVm(deps: HostDeps, ref: ImageRef & { kind: 'volume' }) {
     transient: false,
     mirror: null,
   };
-  const headers = await readHeaderChain({ vm: ref.pool, disk: ref.volume, host: deps.host }, disk);
+  const name = { vm: ref.pool, disk: ref.volume, host: deps.host };
+  const headers = await readHeaderChain(name, disk).catch((error: unknown) => {
+    throw error instanceof BackingFileMissing ? brokenChain(ref, error.message) : error;
+  });
   const volumes = [...headers].map(([at, header]) => toVolume(at, header, disk, pools));
   return { chain: null, pools, headers, volumes: await Promise.all(volumes) };
+}
+
+/** Of a VM's disk it is waited for: its storage may be away, and the merge or move goes on. */
+function brokenChain(ref: ImageRef & { kind: 'volume' }, now: string) {
+  const { volume, pool } = ref;
+  return refusedImage('broken-chain', {
+    attempted: `reading the image ${imageId(ref)}`,
+    now,
+    next:
+      'Mount its file system or bring the file back, then repeat the request; if its data is ' +
+      `not wanted any more: \`virsh vol-delete ${volume} --pool ${pool}\``,
+  });
 }
 
 /** An active pool by name, of a type whose volumes are files. */

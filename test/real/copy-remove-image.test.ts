@@ -1,5 +1,5 @@
 import { execa } from 'execa';
-import { open, stat, symlink, truncate } from 'node:fs/promises';
+import { open, rm, stat, symlink, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { isUnlocked } from '../../activities/adapters/qemu-img.ts';
@@ -134,6 +134,15 @@ describe('RemoveImage', () => {
       deleted: [base, join(images(), 'old-1.qcow2')],
     });
     expect(await poolFiles(images())).not.toContain('old.qcow2');
+  });
+
+  it('is refused for a chain whose backing file is gone', async () => {
+    const base = join(images(), 'lost.qcow2');
+    await create(base, '1M');
+    await create('-F', 'qcow2', '-b', base, join(images(), 'lost-1.qcow2'));
+    await rm(base);
+    expect(await refusal('lost-1.qcow2')).toBe('broken-chain');
+    expect(await poolFiles(images())).toContain('lost-1.qcow2');
   });
 
   it('overwrites what was written before it deletes with --wipe', async () => {

@@ -24,7 +24,10 @@ function chainOf(vm: SimulatedVm, ref: ImageRef): string[] {
   }
   const path = `/${ref.pool}/${ref.volume}`;
   if (!isThere(vm, path)) throw refuse('unknown-volume', `${path} does not exist`);
-  return vm.files.chainOf(path);
+  const chain = vm.files.chainOf(path);
+  const gone = chain.find((layer) => !vm.files.has(layer));
+  if (gone !== undefined) throw refuse('broken-chain', `${gone} does not exist`);
+  return chain;
 }
 
 function volumesOf(vm: SimulatedVm, chain: readonly string[], pool: string): ImagePlan['volumes'] {
