@@ -7,6 +7,7 @@ import {
   ParentClosePolicy,
   startChild,
 } from '@temporalio/workflow';
+import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import { searchAttributes } from './contract.ts';
 import { fileName } from './details.ts';
 import { removalPages } from './image-details.ts';
@@ -44,7 +45,7 @@ async function start(op: ImageOperation, removal: Removal): Promise<string> {
   const { host } = op.status;
   const input: RemoveImageInput = { ...removal, host, requestedBy: op.requestedBy };
   const workflowId = removalId(input);
-  await startChild('RemoveImage', {
+  const started = startChild('RemoveImage', {
     workflowId,
     args: [input],
     parentClosePolicy: ParentClosePolicy.ABANDON,
@@ -57,6 +58,10 @@ async function start(op: ImageOperation, removal: Removal): Promise<string> {
       { key: searchAttributes.operation, value: 'RemoveImage' },
       { key: searchAttributes.phase, value: 'planning' },
     ],
+  });
+  // Of this very job: an earlier run has started it, and was ended before it could tell.
+  await started.catch((error: unknown) => {
+    if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
   });
   return workflowId;
 }

@@ -17,12 +17,12 @@ export const imageId = (image: ImageRef) =>
 
 /**
  * A removal's id: the image's own; for what a move left, which is deleted while the next operation
- * may run, one of its own.
+ * may run, one of the job's: another move may leave another image of that name meanwhile.
  */
 export function removalId({ pool, volume, left, copies }: RemoveImageInput): string {
   const id = `${pool}/${volume}`;
   if (copies) return `${id}/undo/${copies.owners[0]}`;
-  return left ? `${id}/removal` : id;
+  return left ? `${id}/removal/${left.jobId}` : id;
 }
 
 /** What a failure names: which part of the operation it was that failed. */
@@ -122,7 +122,11 @@ export interface ImageStorageActivities {
     job: ImageJob,
   ): Promise<{ outcome: 'named' } | { outcome: 'taken'; path: string }>;
   ensureReservationAbsent(input: UnwantedReservation): Promise<ReservationEnd>;
-  ensureVolumesWiped(input: { jobId: string; volumes: NamedVolume[] }): Promise<void>;
+  /** Tells what was not overwritten, or may not have been. */
+  ensureVolumesWiped(input: {
+    jobId: string;
+    volumes: NamedVolume[];
+  }): Promise<{ warnings: string[] }>;
 }
 
 export type ImageOperationName = 'MoveImage' | 'CopyImage' | 'RemoveImage';

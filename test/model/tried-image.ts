@@ -171,5 +171,5 @@ export class TriedImage {
 
 function childRole(id: string): Role {
   if (id.includes('/undo/')) return 'undo';
-  return id.endsWith('/removal') ? 'removal' : 'other';
+  return id.includes('/removal/') ? 'removal' : 'other';
 }

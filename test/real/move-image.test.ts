@@ -65,9 +65,9 @@ describe('MoveImage of a VM disk', () => {
   ])('deletes the source whatever its name: %s', async (vm, name) => {
     const file = await createImage(join(images(), name));
     await defineShutOff(system.host, vm, diskXml(file));
-    const { chainAfter, removal } = await moved({ kind: 'disk', vm, disk: 'vdb' });
+    const { chainAfter, removal, jobId } = await moved({ kind: 'disk', vm, disk: 'vdb' });
     expect(chainAfter).toEqual([inVault(system, name)]);
-    expect(removal).toBe(`${POOL}/${name}/removal`);
+    expect(removal).toBe(`${POOL}/${name}/removal/${jobId}`);
     expect(await readdir(images())).not.toContain(name);
   });
 

@@ -14,6 +14,8 @@ export class SimulatedImage {
   readonly calls: string[] = [];
   isAway = false;
   copies = true;
+  /** What an earlier run has switched the record to, before it was ended. */
+  switched: { jobId: string; owner: string } | null = null;
   /** Waited for by the activity of this name. */
   gate: { activity: string; pass(): Promise<void> } | null = null;
 }
@@ -28,9 +30,12 @@ const beatUntil = async (is: () => boolean) => {
 };
 
 const to = { pool: 'attic', folder: '/pools/attic', identity: '2:1' };
-const planOf = (request: MoveImageInput | CopyImageInput): ImagePlan => ({
-  ...{ host: request.host, vm: null, to, snapshots: [], switched: false, sharedWith: [] },
-  ...{ totalBytes: 1, spaceNeededBytes: 1, spaceFreeBytes: 9, adopted: null },
+const planOf = (
+  { host }: MoveImageInput | CopyImageInput,
+  { switched: adopted }: SimulatedImage,
+): ImagePlan => ({
+  ...{ host, vm: null, to, snapshots: [], switched: adopted !== null, sharedWith: [] },
+  ...{ totalBytes: 1, spaceNeededBytes: 1, spaceFreeBytes: 9, adopted },
   ...{ leftovers: [], usedLeftovers: [] },
   volumes: [
     {
@@ -48,7 +53,7 @@ export function imageActivities(image: SimulatedImage): Activities {
     if (image.isAway) throw poolAway(words);
   };
   const activities: Activities = {
-    observeImagePlan: (request) => Promise.resolve({ kind: 'plan', plan: planOf(request) }),
+    observeImagePlan: (request) => Promise.resolve({ kind: 'plan', plan: planOf(request, image) }),
     async ensureImageReserved({ jobId, owner }) {
       image.reserved.set(jobId, owner);
       return Promise.resolve({ outcome: 'reserved' });
@@ -59,6 +64,7 @@ export function imageActivities(image: SimulatedImage): Activities {
       return { outcome: 'copied', by: 'mirror' };
     },
     ensureImageNamed: () => Promise.resolve({ outcome: 'named' }),
+    ensureRecordSwitched: () => Promise.resolve({ outcome: 'switched' }),
     ensureImageReleased: () => Promise.resolve(),
     async observeRemovalPlan() {
       assertThere();

@@ -71,7 +71,7 @@ function slugOfJob(
   return (all.find(hasJob) ?? alone)?.slug ?? null;
 }
 
-/** `vm1/vda`, `images/vm1.layer0`, `images/vm1.layer0/removal`. */
+/** `vm1/vda`, `images/vm1.layer0`, `images/vm1.layer0/removal/JOB`. */
 function slugIn(workflowId: string): string {
   const [first = '', second = ''] = workflowId.split('/');
   return slugOfPath(second) ?? join(first, second);

@@ -11,7 +11,7 @@ import type { TransferResult } from '../../workflows/image-schemas.ts';
 import { cancelAt } from './cancelled-move.ts';
 import { POOL } from './merge-scene.ts';
 import { contents, copiers, defineOff, diskOf, recordOf, removalOf } from './move-scene.ts';
-import { startMove, undoHandle, VAULT } from './move-scene.ts';
+import { startMove, undoHandle, untilMove, VAULT } from './move-scene.ts';
 import { poolFiles } from './pool-files.ts';
 import { takeExternalSnapshot } from './snapshots.ts';
 import { createStruckCopy } from './struck-copy.ts';
@@ -76,7 +76,8 @@ async function createStruckChain(system: System) {
   const toOther = async (arm: () => void, isOfRemoval: boolean): Promise<StruckRun> => {
     arm();
     const move = await start();
-    const removal = system.client.workflow.getHandle(`${at}/${names[0]}/removal`);
+    const { jobId } = await untilMove(move, 'a plan', (status) => status.jobId !== null);
+    const removal = system.client.workflow.getHandle(`${at}/${names[0]}/removal/${jobId}`);
     return {
       operation: isOfRemoval ? removal : move,
       async expectRight() {
