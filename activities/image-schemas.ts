@@ -99,6 +99,6 @@ export const imageStorageSchemas = {
   },
   ensureVolumesWiped: {
     input: z.strictObject({ jobId: uuid, volumes: z.array(namedVolume) }),
-    result: nothing,
+    result: z.strictObject({ warnings: z.array(z.string()) }),
   },
 } satisfies Schemas<ImageStorageActivities>;

@@ -105,7 +105,7 @@ async function serveLeased(
   const worker = await Worker.create({
     ...common(context, 'spm'),
     taskQueue: spmQueue(lease.pool),
-    activities: createStorageActivities({ libvirt, effect }),
+    activities: createStorageActivities({ libvirt, effect, lease }),
     maxConcurrentActivityTaskExecutions: 10,
   });
   const role = run(`spm of ${lease.pool}`, [worker]);

@@ -39,6 +39,7 @@ export type RetryCode =
   | 'job-lost'
   | 'libvirt-away'
   | 'pool-away'
+  | 'volume-in-use'
   | 'command-failed'
   | 'unexpected-reply';
 export type FailureCode = RefusalCode | HoldCode | RetryCode | 'no-space' | 'lease-lost' | 'bug';

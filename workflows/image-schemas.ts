@@ -182,7 +182,9 @@ export const removeImageResult = z.strictObject({
   summary: z.string(),
   deleted: z.array(volumePath),
   regainedBytes: sizeBytes,
+  /** Every block that it had is overwritten. */
   wiped: z.boolean(),
+  warnings: z.array(z.string()).default([]),
 });
 
 export type ImageRef = z.infer<typeof imageRef>;

@@ -11,8 +11,10 @@
  *  1. plan    nothing; proven that no domain, snapshot or other chain names a volume, on no host
  *             that shares a pool of them, and nobody has one open (I3).
  *  2. wipe    POINT OF NO RETURN with `--wipe`: the volumes are out of sight, and overwritten.
- *  3. delete  POINT OF NO RETURN: the volumes are gone, by the SPM agents of their pools. Of copies
- *             first the reservation is abandoned, unless a repeated request has adopted it.
+ *  3. delete  POINT OF NO RETURN: the volumes are gone, by the SPM agents of their pools, active
+ *             layer first. All of a pool are looked at before the first one goes; one that is
+ *             opened after that is waited for. Of copies first the reservation is abandoned,
+ *             unless a repeated request has adopted it.
  *
  * Cancel: before the point of no return the image is untouched; after it, it is refused and the
  * removal completed. Of copies it only ends the trying: the next request finds what is left.
@@ -36,6 +38,13 @@ const BEFORE = 'the image stays as it is';
 const COPIES_STAY = 'the copies stay until the move or copy is requested again';
 const AFTER = 'refused: the deletion has begun, so it is completed';
 
+/** A source that nobody deletes any more takes its space until somebody asks for that. */
+function truthBefore({ pool, volume, left, copies }: RemoveImageInput): string {
+  if (copies) return COPIES_STAY;
+  if (!left) return 'nothing was deleted';
+  return `what the move has left stays; \`blockflow rm ${pool}/${volume}\` deletes it`;
+}
+
 export async function RemoveImage(request: RemoveImageInput): Promise<RemoveImageResult> {
   const input = removeRequest(request);
   const { pool, volume, format, host, requestedBy } = input;
@@ -47,6 +56,7 @@ export async function RemoveImage(request: RemoveImageInput): Promise<RemoveImag
     words: removeWords(input),
     cancel: { before: input.copies ? COPIES_STAY : BEFORE, after: AFTER },
   });
+  op.truth = truthBefore(input);
   const body = () => remove(op, input);
   return runImageOperation(op, { after: () => [], body });
 }
@@ -118,7 +128,7 @@ async function removeCopies(op: ImageOperation, copies: Copies): Promise<RemoveI
     outcome === 'kept'
       ? `a repeated request goes on with the copies of ${op.id}, which stay`
       : `removed the copies of job ${copies.jobId} from pool ${pool}: ${regained}`;
-  return { outcome, summary, ...done, wiped: false };
+  return { outcome, summary, ...done, wiped: false, warnings: [] };
 }
 
 async function removeVolumes(
@@ -126,23 +136,39 @@ async function removeVolumes(
   { volumes }: RemovalPlan,
   wipe: boolean,
 ): Promise<RemoveImageResult> {
-  op.truth = 'some of its volumes may be gone already';
   const deleted: string[] = [];
+  const warnings: string[] = [];
   let regainedBytes = 0;
-  for (const pool of new Set(volumes.map((volume) => volume.pool))) {
-    const input = { jobId: op.jobId, volumes: volumes.filter((volume) => volume.pool === pool) };
+  for (const { pool, part } of fromTheTop(volumes)) {
+    const gone = deleted.length === 0 ? '' : `${deleted.join(', ')} went, `;
+    op.truth = `${gone}what has its name stays`;
+    const input = { jobId: op.jobId, volumes: part };
     if (wipe) {
       op.enter('wiping');
-      const words = `overwrite ${input.volumes.length} volume(s) of pool ${pool}`;
-      await op.spm(pool)('ensureVolumesWiped', input, words); // 2
+      const words = `overwrite ${part.length} volume(s) of pool ${pool}`;
+      const wiped = await op.spm(pool)('ensureVolumesWiped', input, words); // 2
+      warnings.push(...wiped.warnings);
     }
     op.enter('deleting');
-    const words = `delete ${input.volumes.length} volume(s) of pool ${pool}`;
+    const words = `delete ${part.length} volume(s) of pool ${pool}`;
     const done = await op.spm(pool)('ensureVolumesAbsent', input, words); // 3
-    deleted.push(...done.deleted);
+    deleted.unshift(...done.deleted);
     regainedBytes += done.regainedBytes;
   }
   const count = `${deleted.length} volume(s), ${mebibytes(regainedBytes)} regained`;
-  const summary = `removed ${op.id}: ${count}`;
-  return { outcome: 'removed', summary, deleted, regainedBytes, wiped: wipe };
+  // Nobody waits for the report of what a move left: it is told where one looks later.
+  const summary = [`removed ${op.id}: ${count}`, ...warnings].join('; ');
+  const wiped = wipe && warnings.length === 0;
+  return { outcome: 'removed', summary, deleted, regainedBytes, wiped, warnings };
+}
+
+/** A chain pool by pool, active layer first: what is left can be read, wherever it ends. */
+function fromTheTop(volumes: RemovalPlan['volumes']) {
+  const parts: { pool: string; part: RemovalPlan['volumes'] }[] = [];
+  for (const volume of volumes) {
+    const [above] = parts;
+    if (above?.pool === volume.pool) above.part.push(volume);
+    else parts.unshift({ pool: volume.pool, part: [volume] });
+  }
+  return parts;
 }

@@ -13,7 +13,7 @@ import { finalName, reservationFolder, stagedFile } from '../adapters/image-file
 import { writeReservation } from '../adapters/image-files.ts';
 import { abandonReservation, claimReservation } from '../adapters/reservation-owner.ts';
 import { assertReserved, whileMounted } from '../pool-presence.ts';
-import type { StorageDeps } from './ensure-volumes-absent.ts';
+import type { StorageDeps } from './quarantine.ts';
 import { assertNoLink, targetOf } from './pool-boundary.ts';
 
 /** Empty targets in `.blockflow/<job>/`, with a note of whose they are. */

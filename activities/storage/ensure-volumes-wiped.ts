@@ -2,62 +2,93 @@
  * Overwrites volumes before their deletion: really, since `vol-wipe` of a sparse file only
  * truncates it.
  */
-import { hold } from '../../workflows/failures.ts';
+import { Context } from '@temporalio/activity';
+import { mebibytes } from '../../workflows/details.ts';
+import { noSpace } from '../../workflows/failures.ts';
 import type { ImageStorageActivities } from '../../workflows/move-contract.ts';
-import type { NamedVolume } from '../../workflows/schemas.ts';
-import { linkCount, observeFile, renameDurably } from '../adapters/files.ts';
+import { observeFile } from '../adapters/files.ts';
 import { dataExtents } from '../adapters/image-compare.ts';
 import { overwrite } from '../adapters/image-files.ts';
-import { isUnlocked } from '../adapters/qemu-img.ts';
-import { observePools } from '../adapters/pools.ts';
+import { observeSharing, without, type Extent } from '../adapters/shared-extents.ts';
 import { showProgress, type Show } from '../beating.ts';
-import { tombOf, type StorageDeps } from './ensure-volumes-absent.ts';
-import { volumeInPool } from './pool-boundary.ts';
+import { assertLeased } from './pool-lease.ts';
+import { assertOnlyName, quarantineAll, type StorageDeps } from './quarantine.ts';
+
+type Wiped = ReturnType<ImageStorageActivities['ensureVolumesWiped']>;
 
 /**
- * Takes each volume out of sight first, to where `ensureVolumesAbsent` finds and unlinks it; so
- * nobody opens a half-wiped image. On a copy-on-write file system the old blocks are only freed, as
- * by every overwriting.
+ * Takes all volumes out of sight first, to where `ensureVolumesAbsent` finds and unlinks them; so
+ * nobody opens a half-wiped image.
+ * @returns what was not overwritten, or may not have been, in sentences
  */
 export async function ensureVolumesWiped(
   deps: StorageDeps,
   { jobId, volumes }: Parameters<ImageStorageActivities['ensureVolumesWiped']>[0],
   show: Show,
-): Promise<void> {
-  const pools = await observePools(deps.libvirt);
-  const found = volumes.map((named) => volumeInPool(pools, named, `wiping ${named.path}`));
-  for (const volume of await Promise.all(found)) {
-    const tomb = tombOf(volume.path, jobId);
-    await quarantine(deps, volume, tomb);
+): Wiped {
+  const warnings: string[] = [];
+  for (const { volume, tomb } of await quarantineAll(deps, { jobId, volumes }, 'wiping')) {
     if ((await observeFile(tomb))?.identity !== volume.identity) continue;
-    await assertOnlyName(tomb);
-    const extents = await dataExtents(tomb);
-    const totalBytes = extents.reduce((sum, { length }) => sum + length, 0);
-    const tell = showProgress(show, { phase: 'wiping', totalBytes });
-    await deps.effect('storage.wipe-volume', tomb, () => overwrite(tomb, extents, tell));
+    await assertOnlyName(tomb, true);
+    const [data, { shared, isInPlace }] = await Promise.all([
+      dataExtents(tomb),
+      observeSharing(tomb),
+    ]);
+    const own = without(data, shared);
+    await wipe(deps, { path: volume.path, tomb, extents: own }, show);
+    const sharedBytes = sizeOf(data) - sizeOf(own);
+    if (sharedBytes > 0) warnings.push(`${mebibytes(sharedBytes)} of ${volume.path} ${SHARED}`);
+    if (!isInPlace) warnings.push(`the old blocks of ${volume.path} ${ELSEWHERE}`);
   }
+  return { warnings };
 }
 
-async function quarantine(deps: StorageDeps, volume: NamedVolume, tomb: string): Promise<void> {
-  const { path, identity } = volume;
-  if ((await observeFile(path))?.identity !== identity) return;
-  if (!(await isUnlocked(path))) {
-    throw kept(path, 'some process has it open', 'Find the process with `fuser`');
-  }
-  await assertOnlyName(path);
-  await deps.effect('storage.quarantine-volume', path, () => renameDurably(path, tomb));
+const SHARED =
+  'were not overwritten: another file shares these blocks (a reflink), and its data is in them';
+const ELSEWHERE =
+  'may hold its data still: its file system writes elsewhere, or does not tell whether it does';
+
+const sizeOf = (extents: readonly Extent[]) =>
+  extents.reduce((sum, { length }) => sum + length, 0);
+
+interface Wipe {
+  /** Where it was. */
+  path: string;
+  tomb: string;
+  extents: Extent[];
 }
 
-/** Overwriting it would overwrite what others know by another name, perhaps outside of the pool. */
-async function assertOnlyName(path: string): Promise<void> {
-  const names = await linkCount(path);
-  if (names === 1) return;
-  throw kept(path, `it has ${names} names (hard links)`, 'Find them with `find -samefile`');
-}
-
-const kept = (path: string, why: string, next: string) =>
-  hold('unproven', {
-    attempted: `wiping ${path}`,
-    now: `${why}; it is kept`,
-    next: `${next}, then repeat the request`,
+/** The only effect that may last for hours. */
+async function wipe(deps: StorageDeps, { path, tomb, extents }: Wipe, show: Show): Promise<void> {
+  const tell = showProgress(show, { phase: 'wiping', totalBytes: sizeOf(extents) });
+  const mayGoOn = inSteps(() => {
+    Context.current().cancellationSignal.throwIfAborted();
+    if (deps.lease) assertLeased(deps.lease, `wiping ${path}`);
   });
+  const onWritten = (bytes: number) => {
+    mayGoOn(bytes);
+    tell(bytes);
+  };
+  try {
+    await deps.effect('storage.wipe-volume', tomb, () => overwrite(tomb, extents, onWritten));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+    throw noSpace({
+      attempted: `wiping ${path}`,
+      now: 'its file system writes elsewhere (copy on write) and is full; it is half overwritten',
+      next: 'Free some space; blockflow goes on by itself',
+    });
+  }
+}
+
+/** A look costs some 50 µs, on NFS an answer of its server. */
+const LOOK_EVERY_BYTES = 16 * 2 ** 20;
+
+function inSteps(look: () => void): (bytes: number) => void {
+  let next = LOOK_EVERY_BYTES;
+  return (bytes) => {
+    if (bytes < next) return;
+    next = bytes + LOOK_EVERY_BYTES;
+    look();
+  };
+}

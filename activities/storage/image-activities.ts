@@ -5,8 +5,8 @@ import { imageStorageSchemas } from '../image-schemas.ts';
 import { parsing } from '../schemas.ts';
 import { ensureImageNamed, ensureImageReserved } from './ensure-image-reserved.ts';
 import { ensureReservationAbsent } from './ensure-image-reserved.ts';
-import type { StorageDeps } from './ensure-volumes-absent.ts';
 import { ensureVolumesWiped } from './ensure-volumes-wiped.ts';
+import type { StorageDeps } from './quarantine.ts';
 
 export function createImageStorageActivities(deps: StorageDeps): ImageStorageActivities {
   return parsing<ImageStorageActivities>(imageStorageSchemas, {

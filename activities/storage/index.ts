@@ -3,8 +3,9 @@ import type { StorageActivities } from '../../workflows/contract.ts';
 import type { ImageStorageActivities } from '../../workflows/move-contract.ts';
 import { beating } from '../beating.ts';
 import { parsing, storageSchemas } from '../schemas.ts';
-import { ensureVolumesAbsent, type StorageDeps } from './ensure-volumes-absent.ts';
+import { ensureVolumesAbsent } from './ensure-volumes-absent.ts';
 import { createImageStorageActivities } from './image-activities.ts';
+import type { StorageDeps } from './quarantine.ts';
 
 export function createStorageActivities(
   deps: StorageDeps,

@@ -35,14 +35,26 @@ export interface Lease {
  */
 export function leased(lease: Lease): EffectHook {
   return (name, target, run) => {
-    const loss = lease.lossNow();
-    if (loss === null) return run();
-    return Promise.reject(
-      leaseLost({
-        attempted: `${name} of ${target}`,
-        now: `the lease of pool ${lease.pool} is lost (${loss}); it was not begun`,
-        next: `The agent that has the lease now does it; \`blockflow spm\` shows which`,
-      }),
-    );
+    const loss = lost(lease, `${name} of ${target}`, 'it was not begun');
+    return loss ? Promise.reject(loss) : run();
   };
+}
+
+/**
+ * For an effect that lasts, while it lasts.
+ * @throws LeaseLost; the next holder of the lease will do it again
+ */
+export function assertLeased(lease: Lease, attempted: string): void {
+  const loss = lost(lease, attempted, 'it was stopped half done');
+  if (loss) throw loss;
+}
+
+function lost(lease: Lease, attempted: string, what: string) {
+  const loss = lease.lossNow();
+  if (loss === null) return null;
+  return leaseLost({
+    attempted,
+    now: `the lease of pool ${lease.pool} is lost (${loss}); ${what}`,
+    next: `The agent that has the lease now does it; \`blockflow spm\` shows which`,
+  });
 }

@@ -8,16 +8,23 @@ export function endLines(result: OperationResult, paint: Screen['paint']): strin
   if ('committedBytes' in result) return resultLines(result, paint);
   const done = `${paint('green', 'Done')}: ${result.summary}`;
   if ('deleted' in result) {
-    return [done, ...result.deleted.map((path) => `  deleted  ${path}`)];
+    return [
+      done,
+      ...result.deleted.map((path) => `  deleted  ${path}`),
+      ...notes(result.warnings, paint),
+    ];
   }
   return [
     done,
     `  before   ${chainWords(result.chainBefore)}`,
     ...result.chainAfter.map((path) => `  copy     ${path}`),
     ...(result.removal === null ? [] : removalRows(result.removal)),
-    ...result.warnings.map((warning) => `  ${paint('yellow', 'note')}     ${warning}`),
+    ...notes(result.warnings, paint),
   ];
 }
+
+const notes = (warnings: readonly string[], paint: Screen['paint']) =>
+  warnings.map((warning) => `  ${paint('yellow', 'note')}     ${warning}`);
 
 /** Its failures are events of its own, not of the VM. */
 const removalRows = (id: string) => [

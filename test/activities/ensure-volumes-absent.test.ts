@@ -35,6 +35,9 @@ async function qemuIo(script: string): Promise<void> {
   await chmod(join(root, 'bin/qemu-io'), 0o755);
 }
 
+const opened = (name: string) =>
+  qemuIo(`case "$*" in *${name}*) echo 'Failed to get "write" lock' >&2; exit 1;; esac`);
+
 const libvirt = {
   poolXml: () => {
     const xml = (name: string, folder: string) =>
@@ -124,5 +127,30 @@ describe('ensureVolumesAbsent', () => {
     const found = { type: 'Hold', details: { code: 'unproven' } };
     expect(await failureOf(ensure([planned]))).toMatchObject(found);
     expect(await poolFiles(pool)).toEqual(['a.qcow2']);
+  });
+
+  it.each(['base', 'top'])('touches nothing while its %s is open', async (name) => {
+    const chain = [await volume('base.qcow2'), await volume('top.qcow2')];
+    await opened(name);
+    const found = { type: 'Hold', details: { code: 'unproven' } };
+    expect(await failureOf(ensure(chain))).toMatchObject(found);
+    expect(await poolFiles(pool)).toEqual(['base.qcow2', 'top.qcow2']);
+  });
+
+  it('goes from the active layer down, and waits for one that is opened meanwhile', async () => {
+    const chain = [await volume('base.qcow2'), await volume('top.qcow2')];
+    const meanwhile: EffectHook = async (_name, _target, run) => {
+      const result = await run();
+      await opened('base');
+      return result;
+    };
+    const found = { type: 'Retry', details: { code: 'volume-in-use' } };
+    for (const hooks of [[meanwhile], []]) {
+      expect(await failureOf(ensure(chain, ...hooks))).toMatchObject(found);
+      expect(await poolFiles(pool)).toEqual([`.blockflow/${JOB}-top.qcow2`, 'base.qcow2']);
+    }
+    await qemuIo('exit 0');
+    expect((await ensure(chain)).deleted).toEqual(chain.map(({ path }) => path));
+    expect(await poolFiles(pool)).toEqual([]);
   });
 });

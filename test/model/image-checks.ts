@@ -14,8 +14,8 @@ export function checkAlways({ vm }: TriedImage): void {
   if (snapshots.length > 0) named.push(snapshotSource);
   for (const file of files) {
     const backing = files.backing(file);
-    // What is being removed goes from the base up.
-    const goes = vm.proven.has(files.identity(file) ?? '') || file.includes('/.blockflow/');
+    // What is being removed goes from the active layer down.
+    const goes = file.includes('/.blockflow/');
     if (backing !== null && !goes) named.push(backing);
   }
   const gone = named.filter((path) => !files.has(path));

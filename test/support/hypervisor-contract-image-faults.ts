@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { expect } from '@jest/globals';
 import { begin, type Case } from './hypervisor.ts';
 import { ask, ending, expectOnSource, once, planCopyOfBase } from './image-steps.ts';
+import { named } from '../../workflows/other-hosts.ts';
 import { planMove, release, removal, removalOfCopies, reserve } from './image-steps.ts';
 import { switchTo, untilNamed, untilVerified } from './image-steps.ts';
 
@@ -68,6 +69,21 @@ export const movingFaults: readonly Case[] = [
       await expect(removal(h, top)).rejects.toThrow(/open/);
       await release(h, move);
       expect((await removal(h, top)).volumes).toHaveLength(h.chain.length);
+    },
+  },
+  {
+    title: 'no volume of an image is deleted while one of them is open',
+    async check(h) {
+      await h.shutDown();
+      const { plan, jobId } = await planMove(h);
+      const copy = await planCopyOfBase(h);
+      await reserve(h, copy);
+      expect(await h.ask('ensureImageHeld', copy)).toEqual({ outcome: 'held' });
+      const deletion = { jobId, volumes: plan.volumes.map(named) };
+      await expect(h.ask('ensureVolumesAbsent', deletion)).rejects.toThrow(/is kept/);
+      expect(await h.files()).toEqual(h.chain);
+      await release(h, copy);
+      await expectOnSource(h);
     },
   },
   {

@@ -13,10 +13,28 @@ export function tombOf(jobId: string, path: string): string {
 }
 
 /**
- * What must not be deleted is a violation, whatever comes after.
- * @param all what is deleted together, and may refer to each other
+ * All of them, active layer first, or none while one is open. What must not be deleted is a
+ * violation, whatever comes after.
  */
-export function quarantine(
+export function quarantineAll(vm: SimulatedVm, jobId: string, all: readonly NamedVolume[]): void {
+  const isBuried = ({ path, identity }: NamedVolume) =>
+    identityOf(vm, tombOf(jobId, path)) === identity;
+  const isBegun = all.some(isBuried);
+  const named = all.filter(({ path, identity }) => identityOf(vm, path) === identity).reverse();
+  for (const volume of named) assertClosed(vm, volume, isBegun);
+  for (const volume of named) quarantine(vm, volume, tombOf(jobId, volume.path), all);
+}
+
+function assertClosed(vm: SimulatedVm, { path, identity }: NamedVolume, isBegun: boolean): void {
+  const use = referencesTo(vm, new Set([identity]), false);
+  if (use?.kind !== 'domain' && !isLocked(vm, path)) return;
+  vm.switchRefused = true;
+  const now = `${path} is opened; it is kept`;
+  if (isBegun) throw again(now);
+  throw hold('unproven', { attempted: 'deleting', now, next: 'Look' });
+}
+
+function quarantine(
   vm: SimulatedVm,
   { path, identity }: NamedVolume,
   tomb: string,
@@ -26,28 +44,15 @@ export function quarantine(
   const use = referencesTo(vm, new Set(all.map((volume) => volume.identity)), false);
   if (!vm.proven.has(identity)) vm.violations.push(`${path} is deleted and was not proven unused`);
   if (use) vm.violations.push(`${path} is deleted, and a ${use.kind} refers to it`);
-  if (use?.kind === 'domain' || isLocked(vm, path)) {
-    vm.switchRefused = true;
-    const now = `${path} is opened; it is kept`;
-    throw hold('unproven', { attempted: 'deleting', now, next: 'Look' });
-  }
   vm.files.rename(path, tomb);
   vm.images.deleted.push(identity);
   passStrike();
 }
 
 /** @returns the bytes regained; null when another file has the name by now */
-export function bury(
-  vm: SimulatedVm,
-  volume: NamedVolume,
-  jobId: string,
-  all: readonly NamedVolume[],
-): number | null {
-  const { path, identity } = volume;
+export function bury(vm: SimulatedVm, { path }: NamedVolume, jobId: string): number | null {
   const tomb = tombOf(jobId, path);
-  const named = identityOf(vm, path);
-  if (named !== null && named !== identity && !isThere(vm, tomb)) return null;
+  if (isThere(vm, path) && !isThere(vm, tomb)) return null;
   if (vm.images.isAway(path)) throw again(`${path} is not mounted`);
-  quarantine(vm, volume, tomb, all);
   return vm.files.unlink(tomb) ? MIB : 0;
 }

@@ -9,7 +9,7 @@ import type { StorageActivities } from '../../workflows/contract.ts';
 import { hold, refused } from '../../workflows/failures.ts';
 import type { ImageStorageActivities } from '../../workflows/move-contract.ts';
 import type { MergePlan } from '../../workflows/schemas.ts';
-import { bury } from './simulated-deletion.ts';
+import { bury, quarantineAll } from './simulated-deletion.ts';
 import { imageHost, type SimulatedImageHost } from './simulated-image-host.ts';
 import { imageStorage } from './simulated-image-storage.ts';
 import { isLocked, isThere } from './simulated-images.ts';
@@ -98,9 +98,10 @@ export const simulated: Implementations<AgentActivities> = {
   ensureVolumesAbsent(vm, { jobId, volumes }) {
     const deleted: string[] = [];
     let regainedBytes = 0;
-    for (const volume of volumes) {
-      const regained = bury(vm, volume, jobId, volumes);
-      if (regained !== null) deleted.push(volume.path);
+    quarantineAll(vm, jobId, volumes);
+    for (const volume of volumes.toReversed()) {
+      const regained = bury(vm, volume, jobId);
+      if (regained !== null) deleted.unshift(volume.path);
       regainedBytes += regained ?? 0;
     }
     vm.effects.push('delete');

@@ -5,7 +5,7 @@ import { assertReserved, away } from './simulated-image-host.ts';
 import { identityOf, isThere, manifestOf, referencesTo } from './simulated-images.ts';
 import { reservationFolder, staged } from './simulated-images.ts';
 import { again, passStrike } from './simulated-switch.ts';
-import { quarantine, tombOf } from './simulated-deletion.ts';
+import { quarantineAll, tombOf } from './simulated-deletion.ts';
 import type { Implementations } from './simulated-waits.ts';
 
 const MIB = 1048576;
@@ -78,12 +78,13 @@ export const imageStorage: Implementations<ImageStorageActivities> = {
     return { outcome: 'removed', deleted, regainedBytes };
   },
   ensureVolumesWiped(vm, { jobId, volumes }) {
-    for (const volume of volumes) {
+    quarantineAll(vm, jobId, volumes);
+    for (const volume of volumes.toReversed()) {
       const tomb = tombOf(jobId, volume.path);
-      quarantine(vm, volume, tomb, volumes);
       if (identityOf(vm, tomb) !== volume.identity) continue;
       vm.content.clear(tomb);
       passStrike();
     }
+    return { warnings: [] };
   },
 };
