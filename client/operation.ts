@@ -11,7 +11,7 @@ import { BlockflowError } from './client-failure.ts';
 import { followOperation } from './follow-operation.ts';
 import { viewOperation, type OperationView } from './operation-view.ts';
 import { call, isAway, isNotFound, type Session } from './session.ts';
-import { AGENTS, toBlockflowError } from './temporal-failure.ts';
+import { AGENTS, cancelled, isCancelled, toBlockflowError } from './temporal-failure.ts';
 
 /** Called with each look at a followed operation. */
 export type ProgressListener = (view: OperationView) => void;
@@ -82,7 +82,7 @@ export function openOperation<R extends OperationResult>(
     id,
     ...facts,
     status: () => viewOperation(session, handle).catch((error: unknown) => rethrow(id, error)),
-    result: () => waitForEnd(handle, schema),
+    result: () => waitForEnd(handle, schema, () => truthOf(operation)),
     progress: (options = {}) =>
       followOperation(() => operation.status(), untilEnd, session.address, options),
     async follow(listener, options) {
@@ -111,13 +111,26 @@ interface ResultSchema<R> {
   parse(value: unknown): R;
 }
 
-async function waitForEnd<R>(handle: WorkflowHandle, schema: ResultSchema<R>): Promise<R> {
+/** What a cancelled operation has said last of what is left; null when nobody answers for it. */
+async function truthOf(operation: Operation<OperationResult>): Promise<string | null> {
+  const view = await operation.status().catch(() => null);
+  const isIts = view?.runId === operation.runId && view.state === 'cancelled';
+  return isIts ? (view.status?.note ?? null) : null;
+}
+
+/** @param truth asked for once it was cancelled, which is all that Temporal tells */
+async function waitForEnd<R>(
+  handle: WorkflowHandle,
+  schema: ResultSchema<R>,
+  truth: () => Promise<string | null>,
+): Promise<R> {
   const attempted = `following ${handle.workflowId}`;
   for (;;) {
     try {
       return schema.parse(await handle.result());
     } catch (error) {
       if (isNotFound(error)) throw noOperation(handle.workflowId);
+      if (isCancelled(error)) throw cancelled(attempted, await truth(), error);
       if (!isAway(error)) throw toBlockflowError(error, attempted);
       await new Promise((done) => setTimeout(done, RETRY_MS));
     }

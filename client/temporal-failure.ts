@@ -9,8 +9,8 @@ export function toBlockflowError(error: unknown, attempted: string): BlockflowEr
   if (error instanceof BlockflowError) return error;
   const ours = failureDetails(error);
   if (ours) return new BlockflowError(ours.type, ours.details, error);
+  if (isCancelled(error)) return cancelled(attempted, null, error);
   const cause = error instanceof WorkflowFailedError ? error.cause : error;
-  if (cause instanceof CancelledFailure) return cancelled(attempted, error);
   if (cause instanceof TerminatedFailure) return terminated(attempted, error);
   if (cause instanceof TimeoutFailure) {
     return failure('Away', 'agent-away', attempted, 'no agent answered in time', AGENTS, error);
@@ -30,12 +30,16 @@ const failure = (
   cause: unknown,
 ) => new BlockflowError(type, { code, attempted, now, next }, cause);
 
-const cancelled = (attempted: string, cause: unknown) =>
+export const isCancelled = (error: unknown) =>
+  error instanceof WorkflowFailedError && error.cause instanceof CancelledFailure;
+
+/** @param truth in the operation's own words, null when nobody told them */
+export const cancelled = (attempted: string, truth: string | null, cause: unknown) =>
   failure(
     'Cancelled',
     'cancelled',
     attempted,
-    'it was cancelled: the job is ended and the chain unchanged',
+    truth ?? 'cancelled; the orchestrator does not answer what is left (`blockflow events` tells)',
     'Repeat the request to do the work after all',
     cause,
   );

@@ -11,10 +11,11 @@ interface Options {
 export function defineCancel(program: Command, context: Context): void {
   program
     .command('cancel')
-    .summary('end an operation; the chain stays as it is')
+    .summary('end an operation, and tell what is left of it')
     .description(
-      'Ends the job of an operation and waits until the chain is proven unchanged. After the ' +
-        'pivot has been requested it is refused (exit code 3), and the operation completes.',
+      'Ends an operation, waits until it is undone, and says what is true then: the chain of ' +
+        'a merge is proven unchanged, a workflow that it names deletes the copies of a move. ' +
+        'After the point of no return it is refused (exit code 3), and the operation completes.',
     )
     .argument('<VM>', 'VM, or VM/DISK')
     .argument('[DISK]')
@@ -49,9 +50,10 @@ async function cancel(
     throw tooLate(id, `the cancel came too late, the operation completed: ${result.summary}`);
   } catch (error) {
     if (!(error instanceof BlockflowError) || error.type !== 'Cancelled') throw error;
-    if (options.json) printJson(screen, { outcome: 'cancelled', id, exitCode: exitCodes.done });
-    else
-      screen.print(`${id} is cancelled: the job is ended, the chain unchanged, nothing is left.`);
+    const { now } = error.details;
+    const document = { outcome: 'cancelled', id, now, exitCode: exitCodes.done };
+    if (options.json) printJson(screen, document);
+    else screen.print(`${id} is ${now}.`);
     return exitCodes.done;
   }
 }
