@@ -1,5 +1,4 @@
 /** Decides whether a copy is a conversion, and refuses one that would lose something. */
-import { extname } from 'node:path';
 import { refusedImage } from '../../workflows/image-failures.ts';
 import type { ImageRefusalCode } from '../../workflows/image-failures.ts';
 import type { Conversion } from '../../workflows/image-schemas.ts';
@@ -66,12 +65,6 @@ function obstacleTo(
   if (!encrypted) return null;
   const now = `${path} is encrypted, and blockflow has no key`;
   return { code: 'unsupported-format', now, next: 'Keep its format' };
-}
-
-/** The name follows the format: disk.qcow2 becomes disk.raw. */
-export function nameAs(name: string, format: string): string {
-  const known = ['.qcow2', '.raw', '.img'].includes(extname(name));
-  return `${known ? name.slice(0, -extname(name).length) : name}.${format}`;
 }
 
 /** Bytes that the copy takes in its pool. */

@@ -2,7 +2,7 @@
  * Plans a move or a copy of an image: observes, refuses early, names the copies, finds what an
  * earlier run left.
  */
-import { basename, extname, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { reservation } from '../../workflows/image-schemas.ts';
 import type { Conversion, ImagePlan, ImagePlanOutcome } from '../../workflows/image-schemas.ts';
 import type { ImageVolume, Reservation } from '../../workflows/image-schemas.ts';
@@ -12,8 +12,9 @@ import { lastingIdentity, nameVolume } from '../adapters/pool-identity.ts';
 import { asFileName } from '../adapters/qemu-img.ts';
 import { stagedFile } from '../adapters/image-files.ts';
 import { readManifests } from '../adapters/reservation-owner.ts';
+import { copyNames } from './copy-names.ts';
 import type { HostDeps } from './deps.ts';
-import { nameAs, planConversion, spaceFor } from './image-conversion-plan.ts';
+import { planConversion, spaceFor } from './image-conversion-plan.ts';
 import { assertNamesFree, assertQuiet, assertUnreferenced, tooSmall } from './image-guards.ts';
 import { observeReferences, snapshotsNaming } from './image-references.ts';
 import type { FilePool } from '../adapters/pools.ts';
@@ -201,8 +202,10 @@ async function copiedBefore(runs: readonly EarlierRun[]) {
 }
 
 async function toVolumes(transfer: Transfer): Promise<ImageVolume[]> {
-  const { image, to, convert } = transfer;
-  const names = image.volumes.map((volume, i) => nameOf(transfer, volume.path, i));
+  const { request, image, to, convert } = transfer;
+  const given = request.operation === 'CopyImage' ? request.name : undefined;
+  const newFormat = convert && changesFormat(image, convert) ? convert.format : null;
+  const names = copyNames({ volumes: image.volumes, given, newFormat });
   const toVolume = async (volume: Image['volumes'][number], i: number): Promise<ImageVolume> => {
     const { format, sizeBytes, allocatedBytes, modifiedNs } = volume;
     const name = names[i] as string;
@@ -223,20 +226,4 @@ function headerName(before: string, folder: string, below: string): string {
   const isRelative = !before.startsWith('/') && !before.startsWith('file:');
   if (!isRelative) return join(folder, below);
   return resolve(folder, before) === join(folder, below) ? before : asFileName(below);
-}
-
-/**
- * A named copy is NAME for the active layer and NAME.1, NAME.2, ... from the base up, each with its
- * format.
- */
-function nameOf({ request, image, convert }: Transfer, path: string, at: number): string {
-  const given = request.operation === 'CopyImage' ? request.name : undefined;
-  if (convert && changesFormat(image, convert)) {
-    return nameAs(given ?? basename(path), convert.format);
-  }
-  if (given === undefined) return basename(path);
-  const active = at === image.volumes.length - 1;
-  const ending = extname(path) || `.${image.volumes[at]?.format ?? 'raw'}`;
-  const stem = given.endsWith(ending) ? given.slice(0, -ending.length) : given;
-  return active ? `${stem}${ending}` : `${stem}.${at + 1}${ending}`;
 }
