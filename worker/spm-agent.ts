@@ -1,46 +1,45 @@
 /** The SPM agent: for every pool, a lease, and while it has that, a worker of the pool's queue. */
 import { spawn } from 'node:child_process';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Worker } from '@temporalio/worker';
 import { acquireFlockLease } from '../activities/adapters/flock-lease.ts';
 import { filePoolTypes, observePools, type Pool } from '../activities/adapters/pools.ts';
 import { createLibvirt, type Libvirt } from '../activities/adapters/virsh.ts';
 import { createStorageActivities } from '../activities/storage/index.ts';
-import { leased, type Lease } from '../activities/storage/pool-lease.ts';
+import { tenureOf, type Lease, type Tenure } from '../activities/storage/pool-lease.ts';
 import { spmQueue } from '../workflows/contract.ts';
 import { common, door, identityOf, run, type Role, type RoleContext } from './role.ts';
 
 const POOLS_EVERY_MS = 5000;
 
-/** Serves the pools of its libvirt, also those that appear later; a pool that is gone no longer. */
+/**
+ * Serves the pools of its libvirt, also those that appear later; a pool that is gone no longer. How
+ * one pool ends is no matter of the others: it is told, and looked at again.
+ */
 export async function startSpmAgent(context: RoleContext): Promise<Role> {
   const libvirt = createLibvirt(context.config.libvirtUri);
   const watchdog = startWatchdog(context);
   const served = new Map<string, Role>();
-  const { promise: failure, reject: fail } = Promise.withResolvers<never>();
-  failure.catch(() => undefined);
   const look = async () => {
-    const pools = await observePools(libvirt).catch(() => null);
+    const pools = (await observePools(libvirt).catch(() => null))?.filter(isOursIn(context));
     if (!pools) return;
-    for (const pool of pools) {
-      if (!isOurs(context, pool) || served.has(pool.name)) continue;
-      const role = servePool(context, libvirt, pool);
-      role.done.catch(fail);
-      served.set(pool.name, role);
+    for (const [place, role] of served) {
+      if (!pools.some((pool) => placeOf(pool) === place)) void role.stop();
     }
-    for (const [name, role] of served) {
-      if (pools.some((pool) => pool.name === name)) continue;
-      served.delete(name);
-      await role.stop();
+    for (const pool of pools) {
+      const place = placeOf(pool);
+      if (served.has(place)) continue;
+      const role = servePool(context, libvirt, pool);
+      served.set(place, role);
+      void role.done.then(() => served.delete(place));
     }
   };
   await look();
+  const { promise: done, resolve: end, reject: fail } = Promise.withResolvers<void>();
   const timer = setInterval(() => void look().catch(fail), POOLS_EVERY_MS);
-  const { promise: ended, resolve: end } = Promise.withResolvers<void>();
   return {
     name: 'spm',
-    done: Promise.race([failure, ended]),
+    done,
     async stop() {
       clearInterval(timer);
       await Promise.all([...served.values()].map((role) => role.stop()));
@@ -51,22 +50,36 @@ export async function startSpmAgent(context: RoleContext): Promise<Role> {
   };
 }
 
-const isOurs = ({ config }: RoleContext, { name, type, folder }: Pool) =>
-  folder !== null && (config.pools?.includes(name) ?? filePoolTypes.includes(type));
+const isOursIn =
+  ({ config }: RoleContext) =>
+  (pool: Pool): pool is ServedPool =>
+    pool.folder !== null && (config.pools?.includes(pool.name) ?? filePoolTypes.includes(pool.type));
+type ServedPool = Pool & { folder: string };
 
-/** Takes the pool's lease and serves its queue, again and again, until it is stopped. */
-function servePool(context: RoleContext, libvirt: Libvirt, pool: Pool): Role {
+/** A pool that is defined anew in another folder is another one, with a lease of its own. */
+const placeOf = ({ name, folder }: ServedPool) => `${name} at ${folder}`;
+
+/**
+ * Takes the pool's lease and serves its queue, until it is stopped, the lease is lost, or something
+ * fails: `done` never rejects.
+ */
+function servePool(context: RoleContext, libvirt: Libvirt, pool: ServedPool): Role {
   const stop = new AbortController();
+  const wanted = { pool: pool.name, folder: pool.folder, holder: identityOf(context, 'spm') };
   const serve = async () => {
-    while (!stop.signal.aborted) {
-      const lease = await acquire(context, pool, stop.signal);
-      if (!lease) continue;
-      const { version } = lease.record;
-      context.log.info({ pool: pool.name, version }, 'SPM of the pool');
-      await serveLeased(context, libvirt, lease, stop.signal).finally(() => lease.release());
-    }
+    const lease = await acquireFlockLease(wanted, stop.signal);
+    if (!lease) return;
+    const { version } = lease.record;
+    context.log.info({ pool: pool.name, version }, 'SPM of the pool');
+    const tenure = tenureOf(lease);
+    // Nobody waits for it: an effect may last for hours, and the lease as long.
+    const leave = () => void tenure.end().then(() => lease.release().catch(() => undefined));
+    await serveLeased(context, libvirt, { lease, tenure }, stop.signal).finally(leave);
   };
-  const done = serve();
+  const done = serve().catch(({ message: reason }: Error) => {
+    const words = 'the pool is not served any more; it is tried again within 5 s';
+    context.log.warn({ pool: pool.name, folder: pool.folder, reason }, words);
+  });
   return {
     name: `spm of ${pool.name}`,
     done,
@@ -77,35 +90,18 @@ function servePool(context: RoleContext, libvirt: Libvirt, pool: Pool): Role {
   };
 }
 
-/** @returns null when it was stopped, or when it has to be tried again */
-async function acquire(
-  context: RoleContext,
-  { name, folder }: Pool,
-  stop: AbortSignal,
-): Promise<Lease | null> {
-  const wanted = { pool: name, folder: folder ?? '', holder: identityOf(context, 'spm') };
-  try {
-    return await acquireFlockLease(wanted, stop);
-  } catch (error) {
-    const { message: reason } = error as Error;
-    context.log.warn({ pool: name, reason }, 'no lease of the pool; trying again');
-    await sleep(POOLS_EVERY_MS, undefined, { signal: stop }).catch(() => undefined);
-    return null;
-  }
-}
-
 /** Until the agent is stopped or the lease lost. */
 async function serveLeased(
   context: RoleContext,
   libvirt: Libvirt,
-  lease: Lease,
+  { lease, tenure }: { lease: Lease; tenure: Tenure },
   stop: AbortSignal,
 ): Promise<void> {
-  const effect = door(context, leased(lease));
+  const effect = door(context, tenure.hook);
   const worker = await Worker.create({
     ...common(context, 'spm'),
     taskQueue: spmQueue(lease.pool),
-    activities: createStorageActivities({ libvirt, effect, lease }),
+    activities: createStorageActivities({ libvirt, effect, tenure }),
     maxConcurrentActivityTaskExecutions: 10,
   });
   const role = run(`spm of ${lease.pool}`, [worker]);

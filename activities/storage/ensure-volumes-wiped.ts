@@ -11,7 +11,6 @@ import { dataExtents } from '../adapters/image-compare.ts';
 import { overwrite } from '../adapters/image-files.ts';
 import { observeSharing, without, type Extent } from '../adapters/shared-extents.ts';
 import { showProgress, type Show } from '../beating.ts';
-import { assertLeased } from './pool-lease.ts';
 import { assertOnlyName, quarantineAll, type StorageDeps } from './quarantine.ts';
 
 type Wiped = ReturnType<ImageStorageActivities['ensureVolumesWiped']>;
@@ -63,7 +62,7 @@ async function wipe(deps: StorageDeps, { path, tomb, extents }: Wipe, show: Show
   const tell = showProgress(show, { phase: 'wiping', totalBytes: sizeOf(extents) });
   const mayGoOn = inSteps(() => {
     Context.current().cancellationSignal.throwIfAborted();
-    if (deps.lease) assertLeased(deps.lease, `wiping ${path}`);
+    deps.tenure?.assertHeld(`wiping ${path}`);
   });
   const onWritten = (bytes: number) => {
     mayGoOn(bytes);

@@ -29,32 +29,54 @@ export interface Lease {
   release(): Promise<void>;
 }
 
+/** What one holder of a lease does with it. */
+export interface Tenure {
+  /** The innermost hook of the door: an effect that is refused was not begun. */
+  hook: EffectHook;
+  /**
+   * For an effect that lasts, while it lasts.
+   * @throws LeaseLost; the next holder of the lease will do it again
+   */
+  assertHeld(attempted: string): void;
+  /** From now on no effect begins; resolves when those that have begun are over. */
+  end(): Promise<void>;
+}
+
 /**
- * The innermost hook of the door: at the last moment before an effect the lease is still ours.
- * @throws LeaseLost; the effect was not begun, and the next holder of the lease will do it
+ * At the last moment before an effect the lease is still ours, and it is given to nobody before the
+ * last effect is over: a worker that ends badly leaves its activities behind, in this process.
  */
-export function leased(lease: Lease): EffectHook {
-  return (name, target, run) => {
-    const loss = lost(lease, `${name} of ${target}`, 'it was not begun');
-    return loss ? Promise.reject(loss) : run();
+export function tenureOf(lease: Lease): Tenure {
+  const underWay = new Set<Promise<unknown>>();
+  let isOver = false;
+  const lossOf = (attempted: string, what: string) => {
+    const loss = isOver ? 'its worker here has ended' : lease.lossNow();
+    if (loss === null) return null;
+    return leaseLost({
+      attempted,
+      now: `the lease of pool ${lease.pool} is lost (${loss}); ${what}`,
+      next: `The agent that has the lease now does it; \`blockflow spm\` shows which`,
+    });
   };
-}
-
-/**
- * For an effect that lasts, while it lasts.
- * @throws LeaseLost; the next holder of the lease will do it again
- */
-export function assertLeased(lease: Lease, attempted: string): void {
-  const loss = lost(lease, attempted, 'it was stopped half done');
-  if (loss) throw loss;
-}
-
-function lost(lease: Lease, attempted: string, what: string) {
-  const loss = lease.lossNow();
-  if (loss === null) return null;
-  return leaseLost({
-    attempted,
-    now: `the lease of pool ${lease.pool} is lost (${loss}); ${what}`,
-    next: `The agent that has the lease now does it; \`blockflow spm\` shows which`,
-  });
+  return {
+    hook: (name, target, run) => {
+      const loss = lossOf(`${name} of ${target}`, 'it was not begun');
+      if (loss) return Promise.reject(loss);
+      const running = run();
+      const done = running.then(
+        () => void underWay.delete(done),
+        () => void underWay.delete(done),
+      );
+      underWay.add(done);
+      return running;
+    },
+    assertHeld(attempted) {
+      const loss = lossOf(attempted, 'it was stopped half done');
+      if (loss) throw loss;
+    },
+    async end() {
+      isOver = true;
+      await Promise.all(underWay);
+    },
+  };
 }

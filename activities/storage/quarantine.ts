@@ -13,13 +13,13 @@ import { observePools, OWN_FOLDER } from '../adapters/pools.ts';
 import type { Libvirt } from '../adapters/virsh.ts';
 import type { Effect } from '../effect.ts';
 import { volumeInPool } from './pool-boundary.ts';
-import type { Lease } from './pool-lease.ts';
+import type { Tenure } from './pool-lease.ts';
 
 export interface StorageDeps {
   libvirt: Libvirt;
   effect: Effect;
   /** What a long effect looks at while it lasts; the door looks before each. */
-  lease?: Lease;
+  tenure?: Pick<Tenure, 'assertHeld'>;
 }
 
 /** Bytes that every file system of a pool takes. */

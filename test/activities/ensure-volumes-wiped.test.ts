@@ -12,7 +12,7 @@ import { parseShared, without } from '../../activities/adapters/shared-extents.t
 import type { Libvirt } from '../../activities/adapters/virsh.ts';
 import { createEffect, type EffectHook } from '../../activities/effect.ts';
 import { ensureVolumesWiped } from '../../activities/storage/ensure-volumes-wiped.ts';
-import { leased, type Lease } from '../../activities/storage/pool-lease.ts';
+import { tenureOf, type Lease } from '../../activities/storage/pool-lease.ts';
 import { failureDetails } from '../../workflows/failures.ts';
 import { poolFiles } from '../support/pool-files.ts';
 
@@ -59,8 +59,9 @@ function wipe(volumes: object[], { hooks = [], lease, onProgress = () => undefin
   const target = `<target><path>${pool}</path></target>`;
   const poolXml = () => Promise.resolve([`<pool type='dir'><name>images</name>${target}</pool>`]);
   const libvirt = { poolXml } as unknown as Libvirt;
-  const effect = createEffect([...hooks, ...(lease ? [leased(lease)] : [])]);
-  const deps = { libvirt, effect, ...(lease ? { lease } : {}) };
+  const tenure = lease && tenureOf(lease);
+  const effect = createEffect([...hooks, ...(tenure ? [tenure.hook] : [])]);
+  const deps = { libvirt, effect, ...(tenure ? { tenure } : {}) };
   const input = { jobId: JOB, volumes: volumes as never };
   return environment.run(() => ensureVolumesWiped(deps, input, onProgress));
 }

@@ -6,7 +6,7 @@ import { acquireFlockLease, leaseFile } from '../../activities/adapters/flock-le
 import { observeFlockLease } from '../../activities/adapters/flock-lease.ts';
 import { isLocked } from '../../activities/adapters/file-lock.ts';
 import { createEffect } from '../../activities/effect.ts';
-import { leased, type Lease } from '../../activities/storage/pool-lease.ts';
+import { tenureOf, type Lease } from '../../activities/storage/pool-lease.ts';
 import { failureDetails } from '../../workflows/failures.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
@@ -47,6 +47,24 @@ describe('the lease of a file pool', () => {
     expect(first.lossNow()).not.toBeNull();
   });
 
+  it('goes to nobody before the last effect of its holder is over, and none begins', async () => {
+    const tenure = tenureOf(await mustAcquire('spm@a:1'));
+    const effect = createEffect([tenure.hook]);
+    const wipe = Promise.withResolvers<string>();
+    const wiping = effect('storage.wipe-volume', 'a', () => wipe.promise);
+    await expect(
+      effect('storage.unlink-volume', 'b', () => Promise.reject(new Error('EIO'))),
+    ).rejects.toThrow('EIO');
+    let isOver = false;
+    const over = tenure.end().then(() => (isOver = true));
+    const late = effect('storage.unlink-volume', 'a', () => Promise.resolve());
+    const failure = failureDetails(await late.catch((error: unknown) => error));
+    expect(failure).toMatchObject({ type: 'LeaseLost', details: { code: 'lease-lost' } });
+    expect(isOver).toBe(false);
+    wipe.resolve('wiped');
+    expect([await wiping, await over]).toEqual(['wiped', true]);
+  });
+
   it('is waited for no longer than wanted', async () => {
     await mustAcquire('spm@a:1');
     const stop = new AbortController();
@@ -62,7 +80,7 @@ describe('the lease of a file pool', () => {
     ['taken by a later version', takeOver, /spm@b:2 has version 2/],
   ] as const)('lets no effect begin once it is %s', async (_, damage, reason) => {
     const lease = await mustAcquire('spm@a:1');
-    const effect = createEffect([leased(lease)]);
+    const effect = createEffect([tenureOf(lease).hook]);
     let effects = 0;
     const act = () => effect('storage.unlink-volume', 'a.qcow2', () => Promise.resolve(++effects));
     expect(await act()).toBe(1);

@@ -2,9 +2,11 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { execa } from 'execa';
 import { leaseFile, observeFlockLease } from '../../activities/adapters/flock-lease.ts';
 import { dailySample } from '../support/daily-sample.ts';
 import type { Fault } from '../support/faults.ts';
+import { startRemoval } from '../support/image-operations.ts';
 import { SMALL } from '../support/merge-checks.ts';
 import { expectMerged, untilStatus } from '../support/merge-proofs.ts';
 import { POOL, startScene, startSharedSystem, type Scene } from '../support/merge-scene.ts';
@@ -104,5 +106,54 @@ describe('The lease of a pool', () => {
     expect(away).toMatch(new RegExp(`the agent of spm-${POOL} does not answer`));
     await system.startRole('spm');
     await expectMerged(scene, merge);
+  });
+});
+
+describe('A pool whose end is no matter of the others', () => {
+  const OTHER = 'other';
+  const leaseOf = (folder: string) =>
+    waitUntil(`the lease of ${folder}`, async () => {
+      const lease = await observeFlockLease(folder);
+      return lease?.isHeld && lease;
+    });
+  const untilFree = (folder: string) =>
+    waitUntil(`the lease of ${folder} to be free`, async () => {
+      return (await observeFlockLease(folder))?.isHeld === false;
+    });
+
+  it('is served again after it went in a deletion; the others are all along', async () => {
+    await system.host.definePool(OTHER);
+    const volume = `${OTHER}.qcow2`;
+    const file = join(system.host.pools, OTHER, volume);
+    await execa('qemu-img', ['create', '-q', '-f', 'qcow2', file, '1M']);
+    await system.killRole('spm');
+    await system.startRole('spm', [{ effect: 'storage.unlink-volume', action: 'hang-before' }]);
+    const { version } = await leaseOf(join(system.host.pools, OTHER));
+    const removal = await startRemoval(system, { pool: OTHER, volume, format: 'qcow2' });
+    await waitUntil('it to be deleted', async () =>
+      (await system.effects()).some((line) => /^storage.unlink-volume .*other/.test(line)),
+    );
+    const agent = system.rolePid('spm');
+    await system.host.virsh('pool-destroy', OTHER);
+    await untilFree(join(system.host.pools, OTHER));
+    scene = await startScene({ system, vm: `web${++count}`, guest: SMALL });
+    const merge = await system.merge({ vm: scene.guest.name, disk: 'vda' });
+    await expectMerged(scene, merge);
+    await system.host.virsh('pool-start', OTHER);
+    expect(await removal.result()).toMatchObject({ outcome: 'removed' });
+    expect(await leaseOf(join(system.host.pools, OTHER))).toMatchObject({ version: version + 1 });
+    expect(system.rolePid('spm')).toBe(agent);
+    await system.host.virsh('pool-destroy', OTHER);
+    await system.host.virsh('pool-undefine', OTHER);
+  });
+
+  it('is another one when it is defined anew in another folder', async () => {
+    const before = await system.host.definePool('wandering');
+    await leaseOf(before);
+    await system.host.virsh('pool-destroy', 'wandering');
+    await system.host.virsh('pool-undefine', 'wandering');
+    const after = await system.host.definePool('wandering', join(system.host.pools, 'elsewhere'));
+    expect(await leaseOf(after)).toMatchObject({ version: 1, holder: holderOf('spm') });
+    await untilFree(before);
   });
 });
