@@ -44,20 +44,16 @@ async function copy(op: ImageOperation, input: CopyImageInput): Promise<Transfer
     const planned = await planTransfer(op, { operation: 'CopyImage', ...input });
     if (planned.kind === 'done') throw new Error('a copy is never done before it was made');
     const { plan } = planned;
-    const again = await untilNamed(op, plan, input);
+    const again = await untilNamed(op, plan);
     if (again === null) {
       await undoOnFailure(op, plan, () => Promise.resolve(passPointOfNoReturn(op)));
-      return CancellationScope.nonCancellable(() => finishCopy(op, plan, input));
+      return CancellationScope.nonCancellable(() => finishCopy(op, plan));
     }
     await beginAgain(op, plan, { attempted: `copying ${op.id}`, attempt, reason: again });
   }
 }
 
-async function finishCopy(
-  op: ImageOperation,
-  plan: ImagePlan,
-  input: CopyImageInput,
-): Promise<TransferResult> {
+async function finishCopy(op: ImageOperation, plan: ImagePlan): Promise<TransferResult> {
   const { jobId } = op;
   await op.host('ensureImageReleased', { jobId }, 'let go of the source and the copies');
   await removeReservation(op, { plan, jobId }, 'keep', 'the reservation');
@@ -70,7 +66,7 @@ async function finishCopy(
     chainBefore: plan.volumes.map((volume) => volume.path),
     chainAfter,
     copiedBytes: plan.totalBytes,
-    verified: input.verify === 'full',
+    verified: plan.verify === 'full',
     removal: null,
     warnings: [],
   };

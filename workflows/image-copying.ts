@@ -53,35 +53,23 @@ async function adopt(op: ImageOperation, plan: ImagePlan): Promise<void> {
   for (const jobId of plan.usedLeftovers) await discard(op, plan, jobId, 'keep');
 }
 
-interface Options {
-  verify: 'full' | 'none';
-}
-
 /**
  * 2 to 5. Whatever ends it early, a cancel too, the source is as it was, and the copies go.
  * @returns why it must be planned again; null when the copies have their final names
  */
-export async function untilNamed(
-  op: ImageOperation,
-  plan: ImagePlan,
-  options: Options,
-): Promise<string | null> {
+export async function untilNamed(op: ImageOperation, plan: ImagePlan): Promise<string | null> {
   const job: ImageJob = { plan, jobId: op.jobId };
   return undoOnFailure(op, plan, async () => {
-    const again = await copyAll(op, job, options);
+    const again = await copyAll(op, job);
     if (again !== null) return again;
-    const differs = options.verify === 'full' ? await verifyAll(op, job) : null;
+    const differs = plan.verify === 'full' ? await verifyAll(op, job) : null;
     if (differs !== null) return differs;
     await nameCopies(op, job);
     return null;
   });
 }
 
-async function copyAll(
-  op: ImageOperation,
-  job: ImageJob,
-  options: Options,
-): Promise<string | null> {
+async function copyAll(op: ImageOperation, job: ImageJob): Promise<string | null> {
   const { plan, jobId } = job;
   op.enter('reserving');
   const reservation = { jobId, owner: op.owner, workflow: op.id, plan };
@@ -93,7 +81,7 @@ async function copyAll(
   if (held.outcome === 'in-use') throw inUse(op, held.reason);
   op.enter('copying');
   for (const [at, volume] of plan.volumes.entries()) {
-    const again = await copyVolume(op, { ...job, at }, volume, options); // 3
+    const again = await copyVolume(op, { ...job, at }, volume); // 3
     if (again !== null) return again;
   }
   return null;
@@ -103,7 +91,6 @@ async function copyVolume(
   op: ImageOperation,
   job: VolumeJob,
   { path, sizeBytes, convert }: ImageVolume,
-  options: Options,
 ): Promise<string | null> {
   if (convert) {
     // A step of its own: a limit that is set while it takes its space is the copy's.
@@ -119,7 +106,7 @@ async function copyVolume(
     : `copy ${path}, ${mebibytes(sizeBytes)}`;
   const copied = await withTargetPool(op, job, () => {
     const limit = { bandwidthBytesPerSecond: op.status.bandwidthBytesPerSecond };
-    const copy = { ...job, ...limit, verify: options.verify };
+    const copy = { ...job, ...limit, verify: job.plan.verify };
     return op.host('ensureVolumeCopied', copy, words);
   });
   return copied.outcome === 'copied' ? null : changedOrThrow(op, copied);

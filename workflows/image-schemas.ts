@@ -38,6 +38,9 @@ export const imageRef = z.discriminatedUnion('kind', [
   }),
 ]);
 
+/** How copies are verified before the source may go. */
+const verification = z.enum(['full', 'none']);
+
 /** How much of its space a copy takes at once, in qemu-img's words. */
 export const preallocation = z.enum(['off', 'metadata', 'falloc', 'full']);
 
@@ -52,7 +55,7 @@ const transfer = {
   ifExists: z.enum(['refuse']).default('refuse'),
   /** 0 is no limit. */
   bandwidthBytesPerSecond: sizeBytes.default(0),
-  verify: z.enum(['full', 'none']).default('full'),
+  verify: verification.default('full'),
   requestedBy: plainText.default('unknown'),
 };
 export const moveImageInput = z.strictObject({ ...transfer, wipe: z.boolean().default(false) });
@@ -122,6 +125,8 @@ export const imagePlan = z.strictObject({
   totalBytes: sizeBytes,
   spaceNeededBytes: sizeBytes,
   spaceFreeBytes: sizeBytes,
+  /** As asked for, or stricter: as what it adopts was. A manifest that does not say is of none. */
+  verify: verification.default('none'),
   /** What an earlier run reserved, which this one goes on with. */
   adopted: z.strictObject({ jobId: uuid, owner: uuid }).nullable(),
   /** Reservations of earlier runs that are of no use any more. */

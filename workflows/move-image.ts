@@ -66,7 +66,7 @@ async function move(op: ImageOperation, input: MoveImageInput): Promise<Transfer
     if (planned.kind === 'done') return alreadyThere(op, planned);
     const { plan } = planned;
     if (plan.switched) return forwardOnly(() => finishMove(op, plan, input));
-    const again = (await untilNamed(op, plan, input)) ?? (await switchRecord(op, plan)); // 2-6
+    const again = (await untilNamed(op, plan)) ?? (await switchRecord(op, plan)); // 2-6
     if (again === null) return forwardOnly(() => finishMove(op, plan, input)); // 7-8
     await beginAgain(op, plan, { attempted: `moving ${op.id}`, attempt, reason: again });
   }
@@ -121,7 +121,7 @@ async function finishMove(
     chainBefore: plan.volumes.map((volume) => volume.path),
     chainAfter: plan.volumes.map((volume) => `${plan.to.folder}/${volume.name}`),
     copiedBytes: plan.totalBytes,
-    verified: input.verify === 'full',
+    verified: plan.verify === 'full',
     removal: removal.id,
     warnings: removal.warnings,
   };

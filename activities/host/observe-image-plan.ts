@@ -3,20 +3,18 @@
  * earlier run left.
  */
 import { join, resolve } from 'node:path';
-import { reservation } from '../../workflows/image-schemas.ts';
 import type { Conversion, ImagePlan, ImagePlanOutcome } from '../../workflows/image-schemas.ts';
-import type { ImageVolume, Reservation } from '../../workflows/image-schemas.ts';
+import type { ImageVolume } from '../../workflows/image-schemas.ts';
 import { imageId, type PlanRequest } from '../../workflows/move-contract.ts';
 import { observeFile, observeSpace } from '../adapters/files.ts';
 import { lastingIdentity, nameVolume } from '../adapters/pool-identity.ts';
 import { asFileName } from '../adapters/qemu-img.ts';
-import { stagedFile } from '../adapters/image-files.ts';
-import { readManifests } from '../adapters/reservation-owner.ts';
 import { copyNames } from './copy-names.ts';
 import type { HostDeps } from './deps.ts';
+import { copiedBefore, earlierRuns, runToAdopt, sortByUse, type EarlierRun } from './earlier-runs.ts';
 import { planConversion, spaceFor } from './image-conversion-plan.ts';
 import { assertNamesFree, assertQuiet, assertUnreferenced, tooSmall } from './image-guards.ts';
-import { observeReferences, snapshotsNaming } from './image-references.ts';
+import { snapshotsNaming } from './image-references.ts';
 import type { FilePool } from '../adapters/pools.ts';
 import { findPool, observeImage, type Image } from './observe-image.ts';
 import { otherHosts } from './observe-uses.ts';
@@ -35,7 +33,7 @@ export async function observeImagePlan(
   const image = await observeImage(deps, request.image);
   const to = await toTarget(findPool(request.image, image.pools, request.to));
   const { pool } = to;
-  const earlier = await earlierRuns(to, imageId(request.image));
+  const earlier = await earlierRuns({ name: pool, folder: to.folder }, imageId(request.image));
   if (request.operation === 'MoveImage') {
     const finished = earlier.find(({ plan, owner }) => owner !== null && isSwitched(image, plan));
     if (finished) {
@@ -61,26 +59,6 @@ async function toTarget({ name: pool, folder }: FilePool): Promise<Target> {
   const identity = (await observeFile(folder))?.identity;
   if (identity === undefined) throw new Error(`${folder} of pool ${pool} does not exist`);
   return { pool, folder, identity: await lastingIdentity(folder, identity) };
-}
-
-/** Of a reservation that is being deleted, which is as good as none, the owner is null. */
-type EarlierRun = Omit<Reservation, 'owner'> & { owner: string | null };
-
-/** The reservations that earlier runs of this very workflow left in the target pool. */
-async function earlierRuns(to: Target, workflow: string): Promise<EarlierRun[]> {
-  const found = (await readManifests(to.folder)).flatMap(({ text, owner }) => {
-    const parsed = reservation.safeParse(parseJson(text));
-    return parsed.success ? [{ ...parsed.data, owner }] : [];
-  });
-  return found.filter((run) => run.workflow === workflow && run.plan.to.pool === to.pool);
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }
 
 /** True when the image is where that run's plan wanted it: its record was switched. */
@@ -129,7 +107,8 @@ async function toPlan(
   const { request, image, to, convert } = transfer;
   const volumes = await toVolumes(transfer);
   const { used, unused } = await sortByUse(deps, image, earlier);
-  const adopted = toAdopt(unused, volumes);
+  const run = runToAdopt(unused, volumes, request);
+  const adopted = run && { jobId: run.jobId, owner: run.owner };
   const { chain } = image;
   const moves = request.operation === 'MoveImage';
   const vm = chain && moves ? { name: chain.vm.name, uuid: chain.vm.uuid, disk: chain.disk } : null;
@@ -148,57 +127,14 @@ async function toPlan(
     totalBytes: convert?.virtualSizeBytes ?? sum((volume) => volume.sizeBytes),
     spaceNeededBytes: Math.max(0, needed - there),
     spaceFreeBytes: freeBytes,
+    // Copies that were to be verified are, also for who does not ask for it.
+    verify: run?.plan.verify ?? request.verify,
     adopted,
     leftovers: jobIds(withoutJob(unused, adopted?.jobId)),
     usedLeftovers: jobIds(used),
     switched: false,
     sharedWith: moves ? await otherHosts(deps.host, volumes) : [],
   };
-}
-
-/**
- * A run that failed in its switch has kept its copies, and something may stand on them by now: what
- * anything refers to is neither deleted as a leftover nor adopted.
- */
-async function sortByUse(deps: HostDeps, { pools }: Image, runs: readonly EarlierRun[]) {
-  const [used, unused]: [EarlierRun[], EarlierRun[]] = [[], []];
-  for (const run of runs) {
-    const { jobId, plan } = run;
-    const copies = plan.volumes.map(({ name }) => stagedFile(plan.to.folder, jobId, name, 'ready'));
-    const found = copies.map(async (path) => {
-      const file = await observeFile(path);
-      return file ? [{ path, identity: file.identity }] : [];
-    });
-    const volumes = (await Promise.all(found)).flat();
-    const uses = await observeReferences(deps, { volumes, pools, owner: null });
-    (uses.length > 0 ? used : unused).push(run);
-  }
-  return { used, unused };
-}
-
-function toAdopt(runs: readonly EarlierRun[], volumes: readonly ImageVolume[]) {
-  for (const { jobId, owner, plan } of runs) {
-    const isSame = fingerprint(plan.volumes) === fingerprint(volumes);
-    if (owner !== null && isSame) return { jobId, owner };
-  }
-  return null;
-}
-
-/** Equal for the same files, unwritten since, with the same names to be. */
-const fingerprint = (volumes: readonly ImageVolume[]) =>
-  JSON.stringify(
-    volumes.map((v) => [v.identity, v.sizeBytes, v.modifiedNs, v.name, v.rebase, v.convert]),
-  );
-
-/** What is gone on with, or is deleted before anything is reserved, takes no more space. */
-async function copiedBefore(runs: readonly EarlierRun[]) {
-  const stages = ['part', 'copied', 'ready'] as const;
-  const files = runs.flatMap(({ jobId, plan: { to, volumes } }) =>
-    volumes.flatMap(({ name }) =>
-      stages.map((stage) => observeFile(stagedFile(to.folder, jobId, name, stage))),
-    ),
-  );
-  return (await Promise.all(files)).reduce((all, file) => all + (file?.allocatedBytes ?? 0), 0);
 }
 
 async function toVolumes(transfer: Transfer): Promise<ImageVolume[]> {

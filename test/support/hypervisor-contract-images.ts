@@ -90,6 +90,15 @@ export const moving: readonly Case[] = [
     },
   },
   {
+    title: 'a plan to verify its copies adopts none that were not to be verified',
+    async check(h) {
+      await h.shutDown();
+      const { jobId, plan } = await planMove(h);
+      await reserve(h, { jobId, plan: { ...plan, verify: 'none' } });
+      expect((await planMove(h)).plan).toMatchObject({ adopted: null, leftovers: [jobId] });
+    },
+  },
+  {
     title: 'a plan after the switch goes on with it',
     async check(h) {
       await h.shutDown();

@@ -31,12 +31,12 @@ const beatUntil = async (is: () => boolean) => {
 
 const to = { pool: 'attic', folder: '/pools/attic', identity: '2:1' };
 const planOf = (
-  { host }: MoveImageInput | CopyImageInput,
+  { host, verify }: MoveImageInput | CopyImageInput,
   { switched: adopted }: SimulatedImage,
 ): ImagePlan => ({
   ...{ host, vm: null, to, snapshots: [], switched: adopted !== null, sharedWith: [] },
   ...{ totalBytes: 1, spaceNeededBytes: 1, spaceFreeBytes: 9, adopted },
-  ...{ leftovers: [], usedLeftovers: [] },
+  ...{ leftovers: [], usedLeftovers: [], verify },
   volumes: [
     {
       ...{ path: '/pools/images/a.qcow2', pool: 'images', format: 'qcow2', identity: '1:2' },

@@ -70,7 +70,8 @@ export function imagePlanOf(vm: SimulatedVm, request: PlanRequest): ImagePlanOut
   const use = moves && referencesTo(vm, files, disk !== null);
   if (use) throw refuse(codeOf({ ...use, by: 'somebody' }), `${use.path} is used by somebody`);
   const { used, unused } = sortByUse(vm, earlier);
-  const adopted = toAdopt(unused, volumes);
+  const run = toAdopt(unused, volumes, request.verify);
+  const adopted = run ? { jobId: run.jobId, owner: run.owner ?? '' } : null;
   const owner = moves && disk !== null ? { name: vm.name, uuid: vm.machine.uuid, disk } : null;
   const naming = vm.snapshots.length > 0 && files.has(identityOf(vm, vm.snapshotSource) ?? '');
   const snapshots = owner && naming ? vm.snapshots.map(({ name }) => name) : [];
@@ -79,6 +80,7 @@ export function imagePlanOf(vm: SimulatedVm, request: PlanRequest): ImagePlanOut
     ...{ host, vm: owner, to: targetIn(pool), volumes, snapshots, adopted },
     ...{ totalBytes: needed, spaceNeededBytes: needed, spaceFreeBytes: vm.freeBytes },
     ...{ leftovers: idsOf(unused, adopted), usedLeftovers: idsOf(used), switched: false },
+    verify: run?.plan.verify ?? request.verify,
     sharedWith: [],
   };
   assertNamesFree(vm, plan);
@@ -119,13 +121,15 @@ function sortByUse(vm: SimulatedVm, runs: readonly Reserved[]) {
   return { used: runs.filter(isUsed), unused: runs.filter((run) => !isUsed(run)) };
 }
 
-function toAdopt(runs: readonly Reserved[], volumes: ImagePlan['volumes']): ImagePlan['adopted'] {
-  for (const { jobId, owner, plan } of runs) {
-    if (owner !== null && fingerprint(plan.volumes) === fingerprint(volumes)) {
-      return { jobId, owner };
-    }
-  }
-  return null;
+function toAdopt(
+  runs: readonly Reserved[],
+  volumes: ImagePlan['volumes'],
+  verify: ImagePlan['verify'],
+): Reserved | undefined {
+  const wanted = fingerprint(volumes);
+  const isStrict = ({ plan }: Reserved) => plan.verify === 'full' || verify === 'none';
+  const isSame = ({ plan }: Reserved) => fingerprint(plan.volumes) === wanted;
+  return runs.find((run) => run.owner !== null && isSame(run) && isStrict(run));
 }
 
 function assertNamesFree(vm: SimulatedVm, plan: ImagePlan): void {
