@@ -1,6 +1,6 @@
 /** Inputs and results of the activities on images, as `schemas.ts` has those of a merge. */
 import { z } from 'zod';
-import { copyImageInput, copyTarget, imagePlan } from '../workflows/image-schemas.ts';
+import { copyImageInput, copyTarget, imagePlan, imageRef } from '../workflows/image-schemas.ts';
 import { imagePlanOutcome } from '../workflows/image-schemas.ts';
 import { moveImageInput, poolLease, removalPlan } from '../workflows/image-schemas.ts';
 import { removeImageInput, reservation } from '../workflows/image-schemas.ts';
@@ -64,6 +64,7 @@ export const imageHostSchemas = {
     result: nothing,
   },
   ensureImageReleased: { input: z.strictObject({ jobId: uuid }), result: nothing },
+  ensureEarlierReleased: { input: z.strictObject({ image: imageRef }), result: nothing },
   observeRemovalPlan: { input: removeImageInput, result: removalPlan },
   observeUses: {
     input: z.strictObject({ volumes: z.array(namedVolume) }),

@@ -53,7 +53,8 @@ export async function startSpmAgent(context: RoleContext): Promise<Role> {
 const isOursIn =
   ({ config }: RoleContext) =>
   (pool: Pool): pool is ServedPool =>
-    pool.folder !== null && (config.pools?.includes(pool.name) ?? filePoolTypes.includes(pool.type));
+    pool.folder !== null &&
+    (config.pools?.includes(pool.name) ?? filePoolTypes.includes(pool.type));
 type ServedPool = Pool & { folder: string };
 
 /** A pool that is defined anew in another folder is another one, with a lease of its own. */

@@ -12,6 +12,7 @@
  * is refused. Invariants: I6, I9, I10, I14, I15, I17.
  */
 import { CancellationScope, uuid4 } from '@temporalio/workflow';
+import { deleteElsewhere } from './detached-removal.ts';
 import { mebibytes } from './details.ts';
 import { planTransfer, untilNamed } from './image-copying.ts';
 import { openImageOperation, runImageOperation } from './image-operation.ts';
@@ -56,6 +57,7 @@ async function copy(op: ImageOperation, input: CopyImageInput): Promise<Transfer
 async function finishCopy(op: ImageOperation, plan: ImagePlan): Promise<TransferResult> {
   const { jobId } = op;
   await op.host('ensureImageReleased', { jobId }, 'let go of the source and the copies');
+  const warnings = await deleteElsewhere(op, plan);
   await removeReservation(op, { plan, jobId }, 'keep', 'the reservation');
   const chainAfter = plan.volumes.map((volume) => `${plan.to.folder}/${volume.name}`);
   const size = `${plan.volumes.length} volume(s), ${mebibytes(plan.totalBytes)}`;
@@ -68,6 +70,6 @@ async function finishCopy(op: ImageOperation, plan: ImagePlan): Promise<Transfer
     copiedBytes: plan.totalBytes,
     verified: plan.verify === 'full',
     removal: null,
-    warnings: [],
+    warnings,
   };
 }

@@ -39,6 +39,26 @@ export function deleteCopies(op: ImageOperation, plan: ImagePlan): Promise<strin
   return start(op, { pool: to.pool, volume, format, wipe: false, left: null, copies });
 }
 
+/**
+ * The copies that earlier runs made in other pools, once this one's are complete: until then they
+ * may be all there is, if the source of an image of no VM is being deleted already.
+ * @returns warnings
+ */
+export async function deleteElsewhere(op: ImageOperation, { elsewhere }: ImagePlan) {
+  const warnings: string[] = [];
+  for (const { jobId, owner, to, volume, format, isUsed } of elsewhere) {
+    if (isUsed) continue;
+    const copies = { jobId, owners: [owner], to };
+    const removal = { pool: to.pool, volume, format, wipe: false, left: null, copies };
+    await start(op, removal).catch((error: unknown) => {
+      // The earlier run was undone, and that goes on.
+      if (error instanceof WorkflowExecutionAlreadyStartedError) return;
+      warnings.push(`the copies of job ${jobId} in pool ${to.pool} stay: ${String(error)}`);
+    });
+  }
+  return warnings;
+}
+
 const activeLayer = (volumes: ImagePlan['volumes']) => volumes.at(-1) as ImagePlan['volumes'][0];
 
 async function start(op: ImageOperation, removal: Removal): Promise<string> {

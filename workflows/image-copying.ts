@@ -2,6 +2,7 @@
  * Steps 1 to 5 of a move and of a copy: plan, reserve, hold, copy, verify, name. All of it can be
  * undone.
  */
+import { CancellationScope } from '@temporalio/workflow';
 import { fileName, mebibytes } from './details.ts';
 import { retry } from './failures.ts';
 import { nameTaken, refusedImage } from './image-failures.ts';
@@ -10,12 +11,30 @@ import type { ImagePlan, ImagePlanOutcome, ImageVolume } from './image-schemas.t
 import { assertUnusedElsewhere } from './other-hosts.ts';
 import type { CopyFailure, ImageJob, PlanRequest, VolumeJob } from './move-contract.ts';
 import { withTargetPool } from './pool-waiting.ts';
-import { discard, undoOnFailure } from './unwanted-copies.ts';
+import { discard, release, undoOnFailure } from './unwanted-copies.ts';
 
 export type Planned = Exclude<ImagePlanOutcome, { kind: 'no-space' }>;
 
-/** 1: waits for space in the target pool; removes what earlier runs of it left to nobody's use. */
+/**
+ * 1: waits for space in the target pool; removes what earlier runs of it left to nobody's use. When
+ * nothing follows, what they still hold is let go of.
+ */
 export async function planTransfer(op: ImageOperation, request: PlanRequest): Promise<Planned> {
+  const { image } = request;
+  const letGo = () =>
+    op.host('ensureEarlierReleased', { image }, `let go of what earlier runs of ${op.id} hold`);
+  try {
+    const planned = await untilPlanned(op, request);
+    if (planned.kind === 'done') await letGo();
+    return planned;
+  } catch (error) {
+    // An agent that is away is not waited for: it may be what this was cancelled for.
+    if (op.status.away === null) await CancellationScope.nonCancellable(letGo);
+    throw error;
+  }
+}
+
+async function untilPlanned(op: ImageOperation, request: PlanRequest): Promise<Planned> {
   for (;;) {
     const summary = `plan ${op.words}`;
     const outcome = await op.host('observeImagePlan', request, summary);
@@ -51,6 +70,10 @@ async function adopt(op: ImageOperation, plan: ImagePlan): Promise<void> {
   });
   for (const jobId of plan.leftovers) await discard(op, plan, jobId);
   for (const jobId of plan.usedLeftovers) await discard(op, plan, jobId, 'keep');
+  for (const run of plan.elsewhere) {
+    // The copies of the others go once there are better ones: see `deleteElsewhere`.
+    await (run.isUsed ? discard(op, run, run.jobId, 'keep') : release(op, run.jobId));
+  }
 }
 
 /**

@@ -113,6 +113,18 @@ export const imageVolume = z.strictObject({
     .default(null),
 });
 
+/** What an earlier run reserved in another pool than the one that is copied to now. */
+const reservedElsewhere = z.strictObject({
+  jobId: uuid,
+  owner: uuid,
+  to: copyTarget,
+  /** Of the active layer. */
+  volume: foundFileName,
+  format: imageFormat,
+  /** Its copies are in use by now, and stay. */
+  isUsed: z.boolean(),
+});
+
 export const imagePlan = z.strictObject({
   host: hostName,
   /** Whose record is switched; null for a copy and for an image of no VM. */
@@ -133,6 +145,8 @@ export const imagePlan = z.strictObject({
   leftovers: z.array(uuid),
   /** Those whose copies are in use by now: the copies stay. */
   usedLeftovers: z.array(uuid),
+  /** Those of either kind in other pools. */
+  elsewhere: z.array(reservedElsewhere).default([]),
   /** True when the record names the copies already, and only the source's deletion remains. */
   switched: z.boolean(),
   /** Other hosts that share the pools of a moved image: they are asked who uses it. */

@@ -107,6 +107,8 @@ export interface ImageHostActivities {
   /** Until the target pool holds the reservation again, or one sees that it does not. */
   awaitPool(input: AwaitedPool): Promise<void>;
   ensureImageReleased(input: { jobId: string }): Promise<void>;
+  /** Of every job that earlier runs of this image's operations have reserved for, in any pool. */
+  ensureEarlierReleased(input: { image: ImageRef }): Promise<void>;
   observeRemovalPlan(input: RemoveImageInput): Promise<RemovalPlan>;
   /** Asked by an operation of another host. */
   observeUses(input: { volumes: NamedVolume[] }): Promise<VolumeUse[]>;

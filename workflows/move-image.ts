@@ -30,7 +30,7 @@
  * (1, 3), I17.
  */
 import { CancellationScope, uuid4 } from '@temporalio/workflow';
-import { deleteSource } from './detached-removal.ts';
+import { deleteElsewhere, deleteSource } from './detached-removal.ts';
 import { mebibytes } from './details.ts';
 import { planTransfer, untilNamed } from './image-copying.ts';
 import { openImageOperation, runImageOperation } from './image-operation.ts';
@@ -111,6 +111,7 @@ async function finishMove(
   if (plan.switched) await op.host('ensureRecordSwitched', { plan, jobId }, 'complete the switch');
   await op.host('ensureImageReleased', { jobId }, 'let go of the source and the copies'); // 7
   const removal = await startRemoval(op, plan, input); // 8
+  const warnings = [...removal.warnings, ...(await deleteElsewhere(op, plan))];
   await removeReservation(op, { plan, jobId }, 'keep', 'the reservation');
   const size = `${plan.volumes.length} volume(s), ${mebibytes(plan.totalBytes)}`;
   const source = removal.id ? `${removal.id} deletes the source` : 'the source is still there';
@@ -123,7 +124,7 @@ async function finishMove(
     copiedBytes: plan.totalBytes,
     verified: plan.verify === 'full',
     removal: removal.id,
-    warnings: removal.warnings,
+    warnings,
   };
 }
 

@@ -62,7 +62,7 @@ export async function beginAgain(
 /** Ends a job's daemon, and with it copy and hold; then its copies go, under whatever name. */
 export async function discard(
   op: ImageOperation,
-  plan: ImagePlan,
+  plan: CopiesJob['plan'],
   jobId: string,
   targets: 'delete' | 'keep' = 'delete',
 ): Promise<void> {
@@ -71,7 +71,7 @@ export async function discard(
   await removeReservation(op, { plan, jobId }, targets, what);
 }
 
-const release = (op: ImageOperation, jobId: string) =>
+export const release = (op: ImageOperation, jobId: string) =>
   op.host('ensureImageReleased', { jobId }, 'end the copy, let go of the source');
 
 /** After it, only the final names of the copies are left, or nothing. */

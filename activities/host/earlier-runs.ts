@@ -1,12 +1,15 @@
 /** What earlier runs of an operation on an image have reserved, and what is done about it. */
 import { reservation } from '../../workflows/image-schemas.ts';
-import type { ImageVolume, Reservation } from '../../workflows/image-schemas.ts';
-import type { PlanRequest } from '../../workflows/move-contract.ts';
+import type { ImagePlan, ImageRef, ImageVolume } from '../../workflows/image-schemas.ts';
+import type { Reservation } from '../../workflows/image-schemas.ts';
+import { imageId, type PlanRequest } from '../../workflows/move-contract.ts';
 import { observeFile } from '../adapters/files.ts';
 import { stagedFile } from '../adapters/image-files.ts';
-import type { FilePool } from '../adapters/pools.ts';
+import { copierRuns } from '../adapters/image-copier.ts';
+import { isFilePool, observePools, type FilePool, type Pool } from '../adapters/pools.ts';
 import { readManifests } from '../adapters/reservation-owner.ts';
 import type { HostDeps } from './deps.ts';
+import { ensureImageReleased, stateOf } from './ensure-image-held.ts';
 import { observeReferences } from './image-references.ts';
 import type { Image } from './observe-image.ts';
 
@@ -23,6 +26,48 @@ export async function earlierRuns(
     return parsed.success ? [{ ...parsed.data, owner }] : [];
   });
   return found.filter((run) => run.workflow === workflow && run.plan.to.pool === name);
+}
+
+/** Those of this host in other pools; one that cannot be read hinders nobody. */
+async function runsIn(deps: HostDeps, pools: readonly Pool[], workflow: string) {
+  const found = pools
+    .filter(isFilePool)
+    .map((pool) => earlierRuns(pool, workflow).catch((): EarlierRun[] => []));
+  return (await Promise.all(found)).flat().filter(({ plan }) => plan.host === deps.host);
+}
+
+/** What is to be removed besides, as a run for another pool leaves it alone. */
+export async function runsElsewhere(
+  deps: HostDeps,
+  image: Image,
+  to: ImagePlan['to'],
+): Promise<ImagePlan['elsewhere']> {
+  const pools = image.pools.filter(({ name }) => name !== to.pool);
+  const runs = await runsIn(deps, pools, imageId(image.ref));
+  const { used } = await sortByUse(deps, image, runs);
+  return runs.map((run) => {
+    const { jobId, owner, plan } = run;
+    const { name: volume, format, convert } = plan.volumes.at(-1) as ImageVolume;
+    return {
+      ...{ jobId, owner: owner ?? jobId, to: plan.to, volume, format: convert?.format ?? format },
+      isUsed: used.includes(run),
+    };
+  });
+}
+
+/**
+ * Ends the copies that earlier runs have left running, and with them their holds: a request that
+ * ends before it goes on with one shall not leave the VM unable to start.
+ */
+export async function ensureEarlierReleased(
+  deps: HostDeps,
+  { image }: { image: ImageRef },
+): Promise<void> {
+  // Without libvirt nothing is found: whoever is cancelled does not wait for it.
+  const pools = await observePools(deps.libvirt).catch((): Pool[] => []);
+  for (const { jobId } of await runsIn(deps, pools, imageId(image))) {
+    if (await copierRuns(stateOf(deps, jobId))) await ensureImageReleased(deps, { jobId });
+  }
 }
 
 function parseJson(text: string): unknown {

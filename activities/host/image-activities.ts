@@ -4,6 +4,7 @@ import { beating } from '../beating.ts';
 import { imageHostSchemas } from '../image-schemas.ts';
 import { parsing } from '../schemas.ts';
 import type { HostDeps } from './deps.ts';
+import { ensureEarlierReleased } from './earlier-runs.ts';
 import { ensureCopyBandwidth, ensureImageHeld, ensureImageReleased } from './ensure-image-held.ts';
 import { ensureRecordSwitched } from './ensure-record-switched.ts';
 import { ensureVolumeCopied } from './ensure-volume-copied.ts';
@@ -27,6 +28,7 @@ export function createImageHostActivities(deps: HostDeps): ImageHostActivities {
     ensureRecordSwitched: beating((job) => ensureRecordSwitched(deps, job)),
     awaitPool,
     ensureImageReleased: beating((input) => ensureImageReleased(deps, input)),
+    ensureEarlierReleased: beating((input) => ensureEarlierReleased(deps, input)),
     observeRemovalPlan: beating((input) => observeRemovalPlan(deps, input)),
     observeUses: beating((input) => observeUses(deps, input)),
     observeLeases: beating(() => observeLeases(deps)),

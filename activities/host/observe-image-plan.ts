@@ -11,7 +11,8 @@ import { lastingIdentity, nameVolume } from '../adapters/pool-identity.ts';
 import { asFileName } from '../adapters/qemu-img.ts';
 import { copyNames } from './copy-names.ts';
 import type { HostDeps } from './deps.ts';
-import { copiedBefore, earlierRuns, runToAdopt, sortByUse, type EarlierRun } from './earlier-runs.ts';
+import { copiedBefore, earlierRuns, runsElsewhere, runToAdopt } from './earlier-runs.ts';
+import { sortByUse, type EarlierRun } from './earlier-runs.ts';
 import { planConversion, spaceFor } from './image-conversion-plan.ts';
 import { assertNamesFree, assertQuiet, assertUnreferenced, tooSmall } from './image-guards.ts';
 import { snapshotsNaming } from './image-references.ts';
@@ -76,7 +77,8 @@ async function switchedBefore(
   const { used, unused } = await sortByUse(deps, image, withoutJob(all, jobId));
   const leftovers = { leftovers: jobIds(unused), usedLeftovers: jobIds(used) };
   const adopted = owner === null ? null : { jobId, owner };
-  return { ...plan, adopted, ...leftovers, switched: true };
+  const elsewhere = await runsElsewhere(deps, image, plan.to);
+  return { ...plan, adopted, ...leftovers, elsewhere, switched: true };
 }
 
 const jobIds = (runs: readonly EarlierRun[]) => runs.map(({ jobId }) => jobId);
@@ -132,6 +134,7 @@ async function toPlan(
     adopted,
     leftovers: jobIds(withoutJob(unused, adopted?.jobId)),
     usedLeftovers: jobIds(used),
+    elsewhere: await runsElsewhere(deps, image, to),
     switched: false,
     sharedWith: moves ? await otherHosts(deps.host, volumes) : [],
   };

@@ -49,7 +49,8 @@ function namesOf(value: Record<string, unknown>): string[] {
   const faults: string[] = [];
   const { volume } = value;
   // What a move or a copy leaves has whatever name it had.
-  const isAllowed = (value['left'] ?? value['copies']) ? isName : isWord;
+  const isLeft = Boolean(value['left'] ?? value['copies']) || 'isUsed' in value;
+  const isAllowed = isLeft ? isName : isWord;
   if (typeof volume === 'string' && !isAllowed(volume)) faults.push('volume');
   if ('modifiedNs' in value && !isName(String(name))) faults.push('name');
   const backing = (rebase as { name?: string } | null | undefined)?.name;

@@ -137,7 +137,7 @@ const planFor = (folder: string, name: string): ImagePlan => ({
   ...{ host: 'h1', vm: null, to: { pool: 'images', folder, identity: '1:2' } },
   ...{ snapshots: [], adopted: null, usedLeftovers: [], sharedWith: [] },
   ...{ totalBytes: 0, spaceNeededBytes: 0, spaceFreeBytes: 0, leftovers: [], switched: false },
-  verify: 'full',
+  ...{ verify: 'full', elsewhere: [] },
   volumes: [
     {
       ...{ path: '/x/a.qcow2', pool: 'other', format: 'qcow2', identity: '1:2', sizeBytes: 0 },

@@ -36,7 +36,7 @@ const planOf = (
 ): ImagePlan => ({
   ...{ host, vm: null, to, snapshots: [], switched: adopted !== null, sharedWith: [] },
   ...{ totalBytes: 1, spaceNeededBytes: 1, spaceFreeBytes: 9, adopted },
-  ...{ leftovers: [], usedLeftovers: [], verify },
+  ...{ leftovers: [], usedLeftovers: [], elsewhere: [], verify },
   volumes: [
     {
       ...{ path: '/pools/images/a.qcow2', pool: 'images', format: 'qcow2', identity: '1:2' },
@@ -66,6 +66,7 @@ export function imageActivities(image: SimulatedImage): Activities {
     ensureImageNamed: () => Promise.resolve({ outcome: 'named' }),
     ensureRecordSwitched: () => Promise.resolve({ outcome: 'switched' }),
     ensureImageReleased: () => Promise.resolve(),
+    ensureEarlierReleased: () => Promise.resolve(),
     async observeRemovalPlan() {
       assertThere();
       return Promise.resolve({ volumes: [], totalBytes: 0, sharedWith: [] });

@@ -3,6 +3,7 @@ import { Context } from '@temporalio/activity';
 import { hold, poolAway } from '../../workflows/failures.ts';
 import type { ImagePlan } from '../../workflows/image-schemas.ts';
 import type { HoldOutcome, ImageHostActivities, ImageJob } from '../../workflows/move-contract.ts';
+import { imageId } from '../../workflows/move-contract.ts';
 import { BLOCKS } from './simulated-content.ts';
 import { imagePlanOf, removalPlanOf } from './simulated-image-plan.ts';
 import { advanceCopies, identityOf, isThere, isWritten } from './simulated-images.ts';
@@ -48,6 +49,12 @@ export const imageHost: Implementations<SimulatedImageHost> = {
       return isMounted || isThere(vm, manifestOf(pool, jobId)) ? undefined : null;
     }),
   ensureImageReleased: (vm, { jobId }) => void vm.images.copiers.delete(jobId),
+  ensureEarlierReleased(vm, { image }) {
+    for (const { workflow, jobId, plan } of vm.images.reservations.values()) {
+      const isSeen = workflow === imageId(image) && !vm.images.away.has(plan.to.pool);
+      if (isSeen) vm.images.copiers.delete(jobId);
+    }
+  },
 };
 
 export function assertReserved(vm: SimulatedVm, { plan, jobId }: ImageJob): void {

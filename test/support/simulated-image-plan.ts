@@ -59,7 +59,7 @@ export function imagePlanOf(vm: SimulatedVm, request: PlanRequest): ImagePlanOut
   );
   const finished =
     moves && earlier.find(({ plan, owner }) => owner !== null && isSwitched(chain, plan));
-  if (finished) return switchedBefore(vm, finished, earlier);
+  if (finished) return switchedBefore(vm, finished, earlier, elsewhereOf(vm, request));
   if (moves && chain.every((path) => path.startsWith(`/${pool}/`))) {
     return { kind: 'done', chain, reason: `every volume of it is in pool ${pool}` };
   }
@@ -80,6 +80,7 @@ export function imagePlanOf(vm: SimulatedVm, request: PlanRequest): ImagePlanOut
     ...{ host, vm: owner, to: targetIn(pool), volumes, snapshots, adopted },
     ...{ totalBytes: needed, spaceNeededBytes: needed, spaceFreeBytes: vm.freeBytes },
     ...{ leftovers: idsOf(unused, adopted), usedLeftovers: idsOf(used), switched: false },
+    elsewhere: elsewhereOf(vm, request),
     verify: run?.plan.verify ?? request.verify,
     sharedWith: [],
   };
@@ -104,11 +105,12 @@ function switchedBefore(
   vm: SimulatedVm,
   { plan, jobId, owner }: Reserved,
   all: readonly Reserved[],
+  elsewhere: ImagePlan['elsewhere'],
 ): ImagePlanOutcome {
   const { used, unused } = sortByUse(vm, all);
   const own = { jobId, owner: owner ?? '' };
   const rest = { leftovers: idsOf(unused, own), usedLeftovers: idsOf(used, own) };
-  return { kind: 'plan', plan: { ...plan, adopted: own, ...rest, switched: true } };
+  return { kind: 'plan', plan: { ...plan, adopted: own, ...rest, elsewhere, switched: true } };
 }
 
 /** Copies that anything refers to by now are neither adopted nor deleted as leftovers. */
@@ -119,6 +121,18 @@ function sortByUse(vm: SimulatedVm, runs: readonly Reserved[]) {
     return referencesTo(vm, files, false) !== null;
   };
   return { used: runs.filter(isUsed), unused: runs.filter((run) => !isUsed(run)) };
+}
+
+function elsewhereOf(vm: SimulatedVm, { image, to }: PlanRequest): ImagePlan['elsewhere'] {
+  const runs = [...vm.images.reservations.values()].filter(
+    ({ workflow, plan: { to: { pool } } }) =>
+      workflow === imageId(image) && pool !== to && !vm.images.away.has(pool),
+  );
+  const { used } = sortByUse(vm, runs);
+  return runs.map((run) => ({
+    ...{ jobId: run.jobId, owner: run.owner ?? run.jobId, to: run.plan.to, format: 'qcow2' },
+    ...{ volume: run.plan.volumes.at(-1)?.name ?? '', isUsed: used.includes(run) },
+  }));
 }
 
 function toAdopt(

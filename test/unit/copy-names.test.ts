@@ -25,7 +25,7 @@ describe('The copies of a named copy', () => {
     expect(named(given, count)).toEqual(names);
   });
 
-  it('have the name that was given when the format changes, and its ending where it had none', () => {
+  it('have the given name when the format changes, and its ending where it had none', () => {
     expect(named('clone.img', 1, 'qcow2')).toEqual(['clone.img']);
     expect(named('clone', 1, 'qcow2')).toEqual(['clone.qcow2']);
   });
