@@ -85,7 +85,7 @@ export async function untilNamed(op: ImageOperation, plan: ImagePlan): Promise<s
   return undoOnFailure(op, plan, async () => {
     const again = await copyAll(op, job);
     if (again !== null) return again;
-    const differs = plan.verify === 'full' ? await verifyAll(op, job) : null;
+    const differs = plan.verify === 'none' ? null : await verifyAll(op, job);
     if (differs !== null) return differs;
     await nameCopies(op, job);
     return null;
