@@ -18,7 +18,7 @@ const thirds = [
   [
     ...['merge-cancel', 'two-hosts', 'move-preallocation', 'move-refusals', 'move-reflink'],
     ...['merge-converging', 'merge-variants', 'merge-refusals-storage', 'demo', 'package'],
-    ...['surface', 'guest-io-errors', 'image-commands'],
+    ...['surface', 'guest-io-errors', 'image-commands', 'move-repeated'],
   ],
 ];
 

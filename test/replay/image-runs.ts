@@ -1,42 +1,22 @@
 /** How each history of an operation on an image comes about. */
-import type { Client, WorkflowHandle } from '@temporalio/client';
 import type { RoleName } from '../../worker/roles.ts';
-import { imageStatusQuery } from '../../workflows/move-contract.ts';
 import { defineOff, diskOf, plainVolume, startCopy } from '../support/image-operations.ts';
 import { startMove, startRemoval, undoHandle, VAULT } from '../support/image-operations.ts';
 import { POOL } from '../support/merge-scene.ts';
-import type { System } from '../support/system.ts';
-import { waitUntil } from '../support/wait-until.ts';
+import { MIB, moving, unlimit, type Run, type Stage } from './image-stage.ts';
 import type { ImageRecordingName } from './recorded.ts';
-
-interface Stage {
-  system: System;
-  client: Client;
-  vm: string;
-}
-
-const MIB = 2 ** 20;
-
-/** A move that copies, and will for a while. */
-async function copying(stage: Stage): Promise<WorkflowHandle> {
-  await defineOff(stage.system, stage.vm, { bytes: 32 * MIB });
-  const move = await startMove(stage, { image: diskOf(stage.vm), bandwidthBytesPerSecond: MIB });
-  await waitUntil('the copy', async () => (await move.query(imageStatusQuery)).phase === 'copying');
-  return move;
-}
+import { unhappyRun } from './unhappy-image-runs.ts';
 
 const restart = (role: RoleName) => async (stage: Stage) => {
-  const move = await copying(stage);
+  const move = await moving(stage);
   await stage.system.killRole(role);
   await stage.system.startRole(role);
-  // Until the copy is there, and its agent with it, there is nothing whose limit could be set.
-  await waitUntil('the limit to go', () =>
-    move.executeUpdate('bandwidth', { args: [0] }).then(() => true),
-  );
+  await unlimit(move);
   return move;
 };
 
-export const imageRun: Record<ImageRecordingName, (stage: Stage) => Promise<WorkflowHandle>> = {
+export const imageRun: Record<ImageRecordingName, Run> = {
+  ...unhappyRun,
   async moved(stage) {
     await defineOff(stage.system, stage.vm, { bytes: MIB });
     return startMove(stage, { image: diskOf(stage.vm) });
@@ -54,12 +34,12 @@ export const imageRun: Record<ImageRecordingName, (stage: Stage) => Promise<Work
     return startMove(stage, { image: diskOf(stage.vm), to: POOL });
   },
   async 'move-cancelled'(stage) {
-    const move = await copying(stage);
+    const move = await moving(stage);
     await move.cancel();
     return move;
   },
   async undone(stage) {
-    const move = await copying(stage);
+    const move = await moving(stage);
     await move.cancel();
     await move.result().catch(() => undefined);
     return undoHandle(stage, move);

@@ -1,6 +1,6 @@
 /**
  * Records a history of each ending and each restart from real operations on a private host: `npm
- * run record-histories`. With names of recordings as arguments only those. Needs root, about five
+ * run record-histories`. With names of recordings as arguments only those. Needs root, about ten
  * minutes.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -15,6 +15,7 @@ import type { RoleName } from '../../worker/roles.ts';
 import { addLayer } from '../support/layers.ts';
 import { startMoveSystem } from '../support/image-operations.ts';
 import { startScene, type Scene } from '../support/merge-scene.ts';
+import { mountOwn } from '../support/own-mount.ts';
 import { HOST, startMerge, type System } from '../support/system.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import { imageRun } from './image-runs.ts';
@@ -144,7 +145,7 @@ async function recordMerge(name: MergeRecordingName, system: System, client: Cli
 
 async function recordImage(name: ImageRecordingName, system: System, client: Client) {
   const vm = name.replaceAll('-', '');
-  const handle = await imageRun[name]({ system, client, vm });
+  const handle = await imageRun[name]({ system, client, vm, vault: vault.path });
   await keep(name, handle);
   await system.revive();
 }
@@ -178,7 +179,9 @@ ${recordingNames.map(lineOf).join('\n')}
 `;
 
 const wanted = process.argv.slice(2) as RecordingName[];
-const system = await startMoveSystem({ name: 'record' });
+// Of ext4, on which a file can be made unwritable for root too; and it can go away.
+const vault = await mountOwn('ext4', 1024);
+const system = await startMoveSystem({ name: 'record', vault: vault.path });
 try {
   mkdirSync(historiesFolder, { recursive: true });
   const connection = await Connection.connect({ address: system.temporal.address });
@@ -191,5 +194,6 @@ try {
   await connection.close();
 } finally {
   await system.close();
+  await vault.close();
 }
 process.exit(0);

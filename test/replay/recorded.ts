@@ -6,11 +6,13 @@ import { fileURLToPath } from 'node:url';
 export type Ending =
   | { outcome: 'merged' | 'kept' | 'already-done'; mode: 'active' | 'inner' | 'cold' | null }
   | { operation: 'MoveImage' | 'CopyImage' | 'RemoveImage'; outcome: string }
-  | { type: 'Refused' | 'Retry'; code: string }
+  | { type: 'Refused' | 'Retry' | 'Hold'; code: string }
   | { cancelled: true };
 
 const merged = { outcome: 'merged', mode: 'active' } as const;
 const moved = { operation: 'MoveImage', outcome: 'moved' } as const;
+const removed = { operation: 'RemoveImage', outcome: 'removed' } as const;
+const failed = { type: 'Retry', code: 'command-failed' } as const;
 
 export const imageRecordings = {
   moved,
@@ -18,17 +20,29 @@ export const imageRecordings = {
   'moved-volume': moved,
   'move-already-done': { operation: 'MoveImage', outcome: 'already-done' },
   'move-cancelled': { cancelled: true },
-  undone: { operation: 'RemoveImage', outcome: 'removed' },
+  'move-cancel-refused': moved,
+  'move-copy-failed': failed,
+  'move-verify-failed': failed,
+  'move-name-taken': { type: 'Refused', code: 'name-taken' },
+  'move-held': { type: 'Hold', code: 'divergent-chain' },
+  'move-waited-for-space': moved,
+  'move-waited-for-pool': moved,
+  'move-after-another-pool': moved,
+  undone: removed,
+  'undone-for-nothing': { operation: 'RemoveImage', outcome: 'kept' },
   'move-refused': { type: 'Refused', code: 'vm-running' },
   'move-restart-of-orchestrator': moved,
   'move-restart-of-host-agent': moved,
   'move-restart-of-spm-agent': moved,
   copied: { operation: 'CopyImage', outcome: 'copied' },
-  removed: { operation: 'RemoveImage', outcome: 'removed' },
+  'copy-cancelled': { cancelled: true },
+  'copy-failed': failed,
+  removed,
+  'removed-after-move': removed,
+  'removed-after-waiting': removed,
   'removal-refused': { type: 'Refused', code: 'volume-in-use' },
 } as const satisfies Record<string, Ending>;
 export type ImageRecordingName = keyof typeof imageRecordings;
-
 
 export const recordings = {
   merged,
@@ -50,7 +64,6 @@ export const recordings = {
   'restart-of-temporal': merged,
 } as const satisfies Record<string, Ending>;
 export type MergeRecordingName = keyof typeof recordings;
-export const mergeRecordingNames = Object.keys(recordings) as MergeRecordingName[];
 export type RecordingName = MergeRecordingName | ImageRecordingName;
 export const allRecordings: Record<RecordingName, Ending> = { ...recordings, ...imageRecordings };
 export const recordingNames = Object.keys(allRecordings) as RecordingName[];
