@@ -72,7 +72,8 @@ async function checkModel<T>(
   const result = await fc.check(property, options);
   if (BLOCKFLOW_RUNS !== undefined) process.stdout.write(`${figures.words}\n`);
   if (result.failed) throw new Error(reportOf(file, result));
-  expect(figures.runs).toBe(path.path ? 1 : numRuns);
+  // What is played again from a path goes on behind it when it passes by now.
+  if (!BLOCKFLOW_PATH) expect(figures.runs).toBe(numRuns);
 }
 
 /** How to play the failed run again, with its commands. */

@@ -48,8 +48,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'the lease is not checked before an effect',
     file: 'activities/storage/pool-lease.ts',
-    from: 'return loss ? Promise.reject(loss) : run();',
-    to: 'return run();',
+    from: 'if (loss) return Promise.reject(loss);',
+    to: '',
     caughtBy: 'test/activities/flock-lease.test.ts',
   },
   {
