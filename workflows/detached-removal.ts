@@ -51,8 +51,6 @@ export async function deleteElsewhere(op: ImageOperation, { elsewhere }: ImagePl
     const copies = { jobId, owners: [owner], to };
     const removal = { pool: to.pool, volume, format, wipe: false, left: null, copies };
     await start(op, removal).catch((error: unknown) => {
-      // The earlier run was undone, and that goes on.
-      if (error instanceof WorkflowExecutionAlreadyStartedError) return;
       warnings.push(`the copies of job ${jobId} in pool ${to.pool} stay: ${String(error)}`);
     });
   }
@@ -79,7 +77,7 @@ async function start(op: ImageOperation, removal: Removal): Promise<string> {
       { key: searchAttributes.phase, value: 'planning' },
     ],
   });
-  // Of this very job: an earlier run has started it, and was ended before it could tell.
+  // Of this very job: an earlier run has started it, by its own undo or before it was ended.
   await started.catch((error: unknown) => {
     if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
   });

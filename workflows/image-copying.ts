@@ -2,7 +2,7 @@
  * Steps 1 to 5 of a move and of a copy: plan, reserve, hold, copy, verify, name. All of it can be
  * undone.
  */
-import { CancellationScope } from '@temporalio/workflow';
+import { CancellationScope, condition } from '@temporalio/workflow';
 import { fileName, mebibytes } from './details.ts';
 import { retry } from './failures.ts';
 import { nameTaken, refusedImage } from './image-failures.ts';
@@ -20,18 +20,21 @@ export type Planned = Exclude<ImagePlanOutcome, { kind: 'no-space' }>;
  * nothing follows, what they still hold is let go of.
  */
 export async function planTransfer(op: ImageOperation, request: PlanRequest): Promise<Planned> {
-  const { image } = request;
-  const letGo = () =>
-    op.host('ensureEarlierReleased', { image }, `let go of what earlier runs of ${op.id} hold`);
   try {
     const planned = await untilPlanned(op, request);
-    if (planned.kind === 'done') await letGo();
+    if (planned.kind === 'done') await letGo(op, request);
     return planned;
   } catch (error) {
-    // An agent that is away is not waited for: it may be what this was cancelled for.
-    if (op.status.away === null) await CancellationScope.nonCancellable(letGo);
+    await CancellationScope.nonCancellable(() => letGo(op, request));
     throw error;
   }
+}
+
+/** An agent that is away is not waited for: it may be what the operation was cancelled for. */
+async function letGo(op: ImageOperation, { image }: PlanRequest): Promise<void> {
+  const words = `let go of what earlier runs of ${op.id} hold`;
+  const released = op.host('ensureEarlierReleased', { image }, words).catch(() => undefined);
+  await Promise.race([released, condition(() => op.status.away !== null)]);
 }
 
 async function untilPlanned(op: ImageOperation, request: PlanRequest): Promise<Planned> {
