@@ -124,7 +124,7 @@ describe('what else a merge may meet', () => {
     const merge = await system.merge(request);
     await limit(65536);
     const bandwidth = (bytes: number) => merge.executeUpdate('bandwidth', { args: [bytes] });
-    expect(await bandwidth(131072)).toBe('0.1 MiB/s');
+    expect(await bandwidth(131072)).toBe('128.0 KiB/s');
     await limit(131072);
     expect(await bandwidth(0)).toBe('no limit');
     expect(await merge.result()).toMatchObject({ outcome: 'merged' });
