@@ -8,6 +8,7 @@ import type { RemovalPlan, RemoveImageInput } from '../../workflows/image-schema
 import type { NamedVolume } from '../../workflows/schemas.ts';
 import { listFolder, observeFile } from '../adapters/files.ts';
 import { finalName, reservationFolder, reservedFiles } from '../adapters/image-files.ts';
+import { findOpener } from '../adapters/open-files.ts';
 import { observePools } from '../adapters/pools.ts';
 import { nameVolume } from '../adapters/pool-identity.ts';
 import { isUnlocked } from '../adapters/qemu-img.ts';
@@ -18,6 +19,7 @@ import type { HostDeps } from './deps.ts';
 import { observeReferences } from './image-references.ts';
 import { observeImage } from './observe-image.ts';
 import { otherHosts } from './observe-uses.ts';
+import { identitiesOf } from './volume-users.ts';
 
 /** Looks before a doubt about what a move left becomes a failure: its hold may just be ending. */
 const PATIENCE = 30;
@@ -93,10 +95,14 @@ async function obstacleTo(deps: HostDeps, volumes: readonly NamedVolume[]) {
     return { code: codeOf(reference), now: `${reference.path} is used by ${reference.by}` };
   }
   for (const { path } of volumes) {
+    // QEMU's locks show also those of other hosts.
     if (await isUnlocked(path)) continue;
     return { code: 'volume-in-use' as const, now: `some process has ${path} open` };
   }
-  return null;
+  const opener = await findOpener(identitiesOf(volumes));
+  if (!opener) return null;
+  const opened = volumes.find(({ identity }) => identity === opener.identity);
+  return { code: 'volume-in-use' as const, now: `${opener.by} has ${opened?.path} open` };
 }
 
 /** A copy can have its name, and be nobody's yet: the record is still to be switched to it. */

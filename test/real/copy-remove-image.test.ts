@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { isUnlocked } from '../../activities/adapters/qemu-img.ts';
 import { failureDetails } from '../../workflows/failures.ts';
+import { armFault } from '../support/faults.ts';
 import { SMALL } from '../support/merge-checks.ts';
 import { POOL } from '../support/merge-scene.ts';
 import { contents, copiers, defineOff, digests, diskOf } from '../support/move-scene.ts';
@@ -93,6 +94,20 @@ describe('RemoveImage', () => {
     );
   });
 
+  it('is refused while a program without image locks has it open, or a loop device', async () => {
+    const file = join(images(), 'backed-up.raw');
+    await execa('truncate', ['--size', '1M', file]);
+    const reader = execa('sleep', ['infinity'], { stdin: { file }, reject: false });
+    expect(await refusal('backed-up.raw', 'raw')).toBe('volume-in-use');
+    reader.kill();
+    await reader;
+    const { stdout: device } = await execa('losetup', ['--find', '--show', file]);
+    expect(await refusal('backed-up.raw', 'raw')).toBe('volume-in-use');
+    await execa('losetup', ['--detach', device]);
+    const removed = await (await remove('backed-up.raw', false, 'raw')).result();
+    expect(removed).toMatchObject({ deleted: [file] });
+  });
+
   it('is refused while a snapshot names it as a volume of a pool that is not active', async () => {
     const file = join(images(), 'by-volume.qcow2');
     await create(file, '1M');
@@ -149,10 +164,15 @@ describe('RemoveImage', () => {
     const file = join(images(), 'wiped.qcow2');
     await create(file, '64M');
     await execa('qemu-io', ['-f', 'qcow2', '-c', 'write -P 0x5a 1M 3M', file]);
+    armFault(system.trace, { effect: 'storage.wipe-volume', action: 'stop-after' });
+    const before = await stat(file);
+    const removal = await remove('wiped.qcow2', true);
+    await system.roleStopped('spm');
+    const hidden = (await poolFiles(images())).find((name) => name.endsWith('-wiped.qcow2'));
     // What is open can be read after its last name has gone.
-    const opened = await open(file);
-    const before = await opened.stat();
-    expect(await (await remove('wiped.qcow2', true)).result()).toMatchObject({ wiped: true });
+    const opened = await open(join(images(), hidden ?? ''));
+    system.signalRole('spm', 'SIGCONT');
+    expect(await removal.result()).toMatchObject({ wiped: true });
     const bytes = await opened.readFile();
     expect(bytes.length).toBe(before.size);
     expect(bytes.every((byte) => byte === 0)).toBe(true);
