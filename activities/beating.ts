@@ -15,10 +15,16 @@ export function beating<I, O>(
 ): (input: I) => Promise<O> {
   return async (input) => {
     const context = Context.current();
-    let details: object = { phase: 'working' };
-    const timer = setInterval(() => context.heartbeat(details), BEAT_EVERY_MS);
+    let shown: object | null = null;
+    const beat = () => context.heartbeat(shown ?? { phase: 'working' });
+    const timer = setInterval(beat, BEAT_EVERY_MS);
     try {
-      return await activity(input, (shown) => (details = shown));
+      return await activity(input, (details) => {
+        const isFirst = shown === null;
+        shown = details;
+        // Who asks in the first second is told, too.
+        if (isFirst) beat();
+      });
     } finally {
       clearInterval(timer);
     }

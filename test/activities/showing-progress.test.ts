@@ -39,11 +39,14 @@ it('beats with what is shown, and before that it is at work', async () => {
   environment.on('heartbeat', (details) => beats.push(details));
   const activity = beating(async (input: string, tell) => {
     await once(environment, 'heartbeat');
-    tell({ phase: input });
+    tell({ phase: input, percent: 1 });
+    tell({ phase: input, percent: 2 });
     await once(environment, 'heartbeat');
   });
   await environment.run(activity, 'verifying');
-  expect(beats).toEqual([{ phase: 'working' }, { phase: 'verifying' }]);
+  const phase = 'verifying';
+  // The first at once, the next when its second is over.
+  expect(beats).toEqual([{ phase: 'working' }, { phase, percent: 1 }, { phase, percent: 2 }]);
 });
 
 it('tells how much of all volumes is compared', async () => {

@@ -8,6 +8,7 @@ import type { TransferResult } from '../../client/index.ts';
 import { defineOff, diskOf, inVault, startMoveSystem, VAULT } from '../support/move-scene.ts';
 import { startScene, type Scene } from '../support/merge-scene.ts';
 import { HOST, type System } from '../support/system.ts';
+import { waitUntil } from '../support/wait-until.ts';
 import { openWebUi, type WebUi } from './browser.ts';
 
 const MIB = 2 ** 20;
@@ -174,6 +175,11 @@ describe('the Web UI of a move', () => {
     file = await defineOff(system, 'web3', { bytes: 24 * MIB });
     const request = { to: VAULT, bandwidthBytesPerSecond: SLOW_BYTES_PER_SECOND, wipe: true };
     move = await blockflow.move({ image: diskOf('web3'), ...request });
+    // The page of a list looks once, and Temporal's list is about a second behind.
+    await waitUntil('the list to say so', async () => {
+      const [listed] = await blockflow.list({ vm: 'web3', state: 'running' });
+      return listed?.phase === 'copying';
+    });
     await ui.expect(listWhere('BlockflowVm="web3" AND BlockflowPhase="copying"'), '1 Running');
     const text = await ui.expect(
       pageOf(move, 'user-metadata'),
