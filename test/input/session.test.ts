@@ -145,7 +145,9 @@ describe('The arguments of a tool', () => {
     log = join(folder, 'argv');
     const reply = '{"virtual-size":0,"format":"qcow2","required":0}';
     for (const tool of ['qemu-img', 'virsh']) {
-      const script = `#!/bin/sh\nprintf '%s\\0' "$@" >'${log}'\necho '${reply}'\n`;
+      // Two may run at once: the last one to end is read.
+      const keep = `printf '%s\\0' "$@" >'${log}.'$$ && mv '${log}.'$$ '${log}'`;
+      const script = `#!/bin/sh\n${keep}\necho '${reply}'\n`;
       await writeFile(join(folder, tool), script);
       await chmod(join(folder, tool), 0o755);
     }
