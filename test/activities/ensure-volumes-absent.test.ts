@@ -1,4 +1,4 @@
-import { chmod, link, mkdir, mkdtemp, readdir, realpath, rm, writeFile } from 'node:fs/promises';
+import { link, mkdir, mkdtemp, readdir, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
@@ -8,6 +8,7 @@ import { createEffect, type EffectHook } from '../../activities/effect.ts';
 import { ensureVolumesAbsent } from '../../activities/storage/ensure-volumes-absent.ts';
 import { failureDetails } from '../../workflows/failures.ts';
 import { poolFiles } from '../support/pool-files.ts';
+import { dirPoolXml, stubTool } from '../support/stubbed-pool.ts';
 
 const JOB = '11111111-2222-4333-8444-555555555555';
 const PATH = process.env['PATH'];
@@ -30,20 +31,14 @@ afterEach(async () => {
 });
 
 /** What opening an image says: QEMU's locks are the real tests' matter. */
-async function qemuIo(script: string): Promise<void> {
-  await writeFile(join(root, 'bin/qemu-io'), `#!/bin/sh\n${script}\n`);
-  await chmod(join(root, 'bin/qemu-io'), 0o755);
-}
+const qemuIo = (script: string) => stubTool(join(root, 'bin'), 'qemu-io', script);
 
 const opened = (name: string) =>
   qemuIo(`case "$*" in *${name}*) echo 'Failed to get "write" lock' >&2; exit 1;; esac`);
 
 const libvirt = {
-  poolXml: () => {
-    const xml = (name: string, folder: string) =>
-      `<pool type='dir'><name>${name}</name><target><path>${folder}</path></target></pool>`;
-    return Promise.resolve([xml('images', pool), xml('other', join(root, 'other'))]);
-  },
+  poolXml: () =>
+    Promise.resolve([dirPoolXml('images', pool), dirPoolXml('other', join(root, 'other'))]),
   refreshPool: (name: string) => Promise.resolve(refreshed.push(name)),
 } as unknown as Libvirt;
 

@@ -1,6 +1,6 @@
 /** What a wipe overwrites, and when it stops. Real files and leases; QEMU's locks are made up. */
 import { writeFileSync } from 'node:fs';
-import { chmod, mkdir, mkdtemp, readFile, realpath, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
@@ -15,6 +15,7 @@ import { ensureVolumesWiped } from '../../activities/storage/ensure-volumes-wipe
 import { tenureOf, type Lease } from '../../activities/storage/pool-lease.ts';
 import { failureDetails } from '../../workflows/failures.ts';
 import { poolFiles } from '../support/pool-files.ts';
+import { dirPoolXml, stubTool } from '../support/stubbed-pool.ts';
 
 const MIB = 2 ** 20;
 const JOB = '11111111-2222-4333-8444-555555555555';
@@ -37,10 +38,7 @@ afterEach(async () => {
   await rm(root, { recursive: true });
 });
 
-async function qemuIo(script: string): Promise<void> {
-  await writeFile(join(root, 'bin/qemu-io'), `#!/bin/sh\n${script}\n`);
-  await chmod(join(root, 'bin/qemu-io'), 0o755);
-}
+const qemuIo = (script: string) => stubTool(join(root, 'bin'), 'qemu-io', script);
 
 async function volume(name: string, bytes = MIB) {
   const path = join(pool, name);
@@ -56,8 +54,7 @@ interface Run {
   onProgress?: () => void;
 }
 function wipe(volumes: object[], { hooks = [], lease, onProgress = () => undefined }: Run = {}) {
-  const target = `<target><path>${pool}</path></target>`;
-  const poolXml = () => Promise.resolve([`<pool type='dir'><name>images</name>${target}</pool>`]);
+  const poolXml = () => Promise.resolve([dirPoolXml('images', pool)]);
   const libvirt = { poolXml } as unknown as Libvirt;
   const tenure = lease && tenureOf(lease);
   const effect = createEffect([...hooks, ...(tenure ? [tenure.hook] : [])]);

@@ -14,6 +14,7 @@ import { ensureVolumeVerified } from '../../activities/host/ensure-volume-verifi
 import { ensureVolumesWiped } from '../../activities/storage/ensure-volumes-wiped.ts';
 import type { Progress } from '../../workflows/contract.ts';
 import type { ImagePlan } from '../../workflows/image-schemas.ts';
+import { dirPoolXml } from '../support/stubbed-pool.ts';
 
 const MIB = 2 ** 20;
 const JOB = '11111111-2222-4333-8444-555555555555';
@@ -75,8 +76,7 @@ it('tells how much of the data is overwritten; holes do not count', async () => 
   const path = join(pool, 'old.raw');
   await writeFile(path, Buffer.alloc(3 * MIB, 1));
   await truncate(path, 64 * MIB);
-  const target = `<target><path>${pool}</path></target>`;
-  const poolXml = () => Promise.resolve([`<pool type='dir'><name>images</name>${target}</pool>`]);
+  const poolXml = () => Promise.resolve([dirPoolXml('images', pool)]);
   const deps = { effect, libvirt: { poolXml } as unknown as Libvirt };
   const identity = (await observeFile(path))?.identity ?? '';
   const input = { jobId: JOB, volumes: [{ path, pool: 'images', identity }] };

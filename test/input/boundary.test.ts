@@ -2,7 +2,7 @@
  * I16: whatever names, links and ids say, nothing outside of the pool is renamed, unlinked or
  * written. Real files, the real activities of the SPM agent.
  */
-import { chmod, link, mkdir, mkdtemp, readdir, readFile, realpath, rm } from 'node:fs/promises';
+import { link, mkdir, mkdtemp, readdir, readFile, realpath, rm } from 'node:fs/promises';
 import { stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,6 +16,7 @@ import { createEffect } from '../../activities/effect.ts';
 import { createStorageActivities } from '../../activities/storage/index.ts';
 import { failureDetails } from '../../workflows/failures.ts';
 import type { ImagePlan } from '../../workflows/image-schemas.ts';
+import { dirPoolXml, stubTool } from '../support/stubbed-pool.ts';
 
 const JOB = '11111111-2222-4333-8444-555555555555';
 const PATH = process.env['PATH'];
@@ -37,8 +38,7 @@ beforeEach(async () => {
   // Nobody has anything open; a map that says everything is data, so that a wipe would hurt.
   const map = '[{"start":0,"length":8192,"data":true}]';
   for (const [tool, script] of [['qemu-io', 'exit 0'], ['qemu-img', `echo '${map}'`]] as const) {
-    await writeFile(join(root, 'bin', tool), `#!/bin/sh\n${script}\n`);
-    await chmod(join(root, 'bin', tool), 0o755);
+    await stubTool(join(root, 'bin'), tool, script);
   }
   process.env['PATH'] = `${join(root, 'bin')}:${PATH}`;
 });
@@ -48,11 +48,7 @@ afterEach(async () => {
 });
 
 const libvirt = {
-  poolXml: () => {
-    const target = `<target><path>${pool}</path></target>`;
-    const xml = `<pool type='dir'><name>images</name>${target}</pool>`;
-    return Promise.resolve(isActive ? [xml] : []);
-  },
+  poolXml: () => Promise.resolve(isActive ? [dirPoolXml('images', pool)] : []),
   refreshPool: () => Promise.resolve(''),
 } as unknown as Libvirt;
 
