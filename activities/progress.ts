@@ -1,5 +1,10 @@
 /** Rate, remaining time and convergence of a copy, from samples. Pure. */
 import type { Progress } from '../workflows/contract.ts';
+import type { VolumeJob } from '../workflows/move-contract.ts';
+
+/** Bytes of an image's volumes that come before this one. */
+export const bytesBefore = ({ plan, at }: VolumeJob) =>
+  plan.volumes.slice(0, at).reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
 
 interface Sample {
   atMs: number;

@@ -1,5 +1,6 @@
 /** Starts a LiveMerge, or attaches to the same request that runs already. */
 import { operationId } from '../workflows/contract.ts';
+import { table } from '../workflows/details.ts';
 import { requestWords } from '../workflows/request-words.ts';
 import {
   liveMergeInput,
@@ -55,19 +56,19 @@ export function requestKey(input: LiveMergeInput): string {
 
 function detailsOf(input: LiveMergeInput): string {
   const limit = input.bandwidthBytesPerSecond;
-  const rows = [
-    ['Request', `\`${requestWords(input)}\``],
-    ['Host', input.host],
-    ['Asked by', input.requestedBy],
-    ['Asked at', new Date().toISOString()],
-    ['Limit', limit === 0 ? 'none' : `${limit} bytes/s`],
+  const onStop = input.onVmStop === 'fail' ? 'fails, the chain unchanged' : 'goes on cold';
+  const cancel = `\`blockflow cancel ${operationId(input)}\`, or Request Cancellation here`;
+  return table(
+    ['Merge', 'of a disk snapshot'],
     [
-      'When the VM stops',
-      input.onVmStop === 'fail' ? 'fails, the chain unchanged' : 'goes on cold',
+      ['Request', `\`${requestWords(input)}\``],
+      ['Host', input.host],
+      ['Asked by', input.requestedBy],
+      ['Asked at', new Date().toISOString()],
+      ['Limit', limit === 0 ? 'none' : `${limit} bytes/s`],
+      ['When the VM stops', onStop],
+      ['To cancel', cancel],
+      ['Never terminate', 'a terminated merge leaves its job; the same request again adopts it'],
     ],
-    ['To cancel', `\`blockflow cancel ${operationId(input)}\`, or Request Cancellation here`],
-    ['Never terminate', 'a terminated merge leaves its job; the same request again adopts it'],
-  ];
-  const cells = rows.map(([key, value]) => `| ${key} | ${value?.replaceAll('|', '\\|')} |`);
-  return ['| Merge | of a disk snapshot |', '|---|---|', ...cells].join('\n');
+  );
 }

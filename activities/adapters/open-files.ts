@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { readFile, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { observeFile } from './files.ts';
 
 export interface OpenFile {
   identity: string;
@@ -32,20 +33,24 @@ function uuidOf(pid: number): string | null {
 }
 
 /** Regular files and devices that a process has open; empty when the process is gone. */
-export async function openFiles(pid: number): Promise<OpenFile[]> {
-  const descriptors = await readdir(`/proc/${pid}/fd`).catch(() => []);
-  const files = await Promise.all(descriptors.map((fd) => openFile(pid, fd)));
-  return files.flatMap((file) => file ?? []);
+export function openFiles(pid: number): Promise<OpenFile[]> {
+  return ofDescriptors(pid, async (fd) => {
+    const text = readFile(`/proc/${pid}/fdinfo/${fd}`, 'latin1').catch(() => '');
+    const [identity, info] = await Promise.all([openedAs(pid, fd), text]);
+    const flags = parseInt(/^flags:\s+(\d+)/m.exec(info)?.[1] ?? '0', 8);
+    return identity === null ? null : { identity, writable: (flags & 3) !== 0 };
+  });
 }
 
-async function openFile(pid: number, fd: string): Promise<OpenFile | null> {
-  const [s, text] = await Promise.all([
-    stat(`/proc/${pid}/fd/${fd}`, { bigint: true }).catch(() => null),
-    readFile(`/proc/${pid}/fdinfo/${fd}`, 'latin1').catch(() => ''),
-  ]);
-  if (!s?.isFile() && !s?.isBlockDevice()) return null;
-  const flags = parseInt(/^flags:\s+(\d+)/m.exec(text)?.[1] ?? '0', 8);
-  return { identity: `${s.dev}:${s.ino}`, writable: (flags & 3) !== 0 };
+async function ofDescriptors<T>(pid: number, look: (fd: string) => Promise<T | null>) {
+  const descriptors = await readdir(`/proc/${pid}/fd`).catch(() => []);
+  return (await Promise.all(descriptors.map(look))).flatMap((found) => found ?? []);
+}
+
+/** The identity of a regular file or device; null for anything else, or nothing any more. */
+async function openedAs(pid: number, fd: string): Promise<string | null> {
+  const s = await stat(`/proc/${pid}/fd/${fd}`, { bigint: true }).catch(() => null);
+  return s?.isFile() || s?.isBlockDevice() ? `${s.dev}:${s.ino}` : null;
 }
 
 /** A file and who has it open, in words. */
@@ -60,8 +65,9 @@ export interface Opener {
  */
 export async function findOpener(files: ReadonlySet<string>): Promise<Opener | null> {
   for (const pid of await allPids()) {
-    const found = (await openFiles(pid)).find(({ identity }) => files.has(identity));
-    if (found) return { identity: found.identity, by: `process ${pid} (${programOf(pid)})` };
+    const opened = await ofDescriptors(pid, (fd) => openedAs(pid, fd));
+    const identity = opened.find((file) => files.has(file));
+    if (identity !== undefined) return { identity, by: `process ${pid} (${programOf(pid)})` };
   }
   return findLoopDevice(files);
 }
@@ -80,9 +86,10 @@ async function findLoopDevice(files: ReadonlySet<string>): Promise<Opener | null
   for (const name of names.filter((each) => each.startsWith('loop'))) {
     const text = readFile(join('/sys/block', name, 'loop/backing_file'), 'utf8');
     const path = (await text.catch(() => '')).trimEnd();
-    const facts = path && (await stat(path, { bigint: true }).catch(() => null));
-    const identity = facts ? `${facts.dev}:${facts.ino}` : '';
-    if (files.has(identity)) return { identity, by: `loop device ${name}` };
+    const file = path === '' ? null : await observeFile(path).catch(() => null);
+    if (file && files.has(file.identity)) {
+      return { identity: file.identity, by: `loop device ${name}` };
+    }
   }
   return null;
 }

@@ -6,9 +6,9 @@ import { Context } from '@temporalio/activity';
 import type { HostActivities, ReadyOutcome } from '../../workflows/contract.ts';
 import { mebibytes } from '../../workflows/details.ts';
 import type { JobEvent, JobSample } from '../adapters/job-watch.ts';
+import { createProgress } from '../progress.ts';
 import type { HostDeps } from './deps.ts';
 import { isCommitOf, isReady, lookAtDisk, topHasLeft } from './observe-disk.ts';
-import { createProgress } from '../progress.ts';
 
 type Input = Parameters<HostActivities['awaitCommitReady']>[0];
 

@@ -1,10 +1,6 @@
 /** What the copies of an image's volumes are called. */
-import { basename, extname } from 'node:path';
-
-/**
- * Other ends of a name say something else: a snapshot of libvirt calls its file `VM.SNAPSHOT`.
- */
-const ENDINGS: readonly string[] = ['.qcow2', '.raw', '.img'];
+import { basename } from 'node:path';
+import { formatByName } from '../../workflows/image-words.ts';
 
 interface Naming {
   /** Base-most first. */
@@ -32,7 +28,6 @@ export function copyNames({ volumes, given, newFormat }: Naming): string[] {
   });
 }
 
-function stemOf(name: string): string {
-  const ending = extname(name);
-  return ENDINGS.includes(ending) ? name.slice(0, -ending.length) : name;
-}
+/** Other ends of a name say something else: a snapshot of libvirt calls its file `VM.SNAPSHOT`. */
+const stemOf = (name: string) =>
+  formatByName(name) === undefined ? name : name.slice(0, name.lastIndexOf('.'));

@@ -9,12 +9,12 @@ import { coldCommitEnd, coldCommitPercent, coldCommitState } from '../adapters/c
 import { fingerprint, forgetColdCommitEnd, runColdCommit } from '../adapters/cold-commit.ts';
 import { stopColdCommit, type ColdCommitEnd } from '../adapters/cold-commit.ts';
 import { observeFile, type FileFacts } from '../adapters/files.ts';
+import { createProgress } from '../progress.ts';
 import type { HostDeps } from './deps.ts';
 import { lookAndGiveBack } from './give-back-guest.ts';
 import { recordJob } from './job-record.ts';
 import { wasSaved } from './managed-save.ts';
 import { topHasLeft } from './observe-disk.ts';
-import { createProgress } from '../progress.ts';
 
 type Input = Parameters<HostActivities['ensureColdCommitted']>[0];
 const LOOK_EVERY_MS = 500;

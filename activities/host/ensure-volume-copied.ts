@@ -13,11 +13,11 @@ import { completeCopy, reflink, resetFile, stagedFile } from '../adapters/image-
 import { QmpError } from '../adapters/qmp.ts';
 import type { Show } from '../beating.ts';
 import { assertReserved } from '../pool-presence.ts';
+import { bytesBefore, createProgress } from '../progress.ts';
 import type { HostDeps } from './deps.ts';
 import { ensureImageHeld, stateOf, wantedRate } from './ensure-image-held.ts';
 import { copyId, createTarget, creationId } from './ensure-volume-created.ts';
 import { createPauses } from './job-pauses.ts';
-import { createProgress } from '../progress.ts';
 
 type Input = Parameters<ImageHostActivities['ensureVolumeCopied']>[0];
 
@@ -148,8 +148,8 @@ async function follow(deps: HostDeps, copying: Copying): Promise<string | null> 
   const context = Context.current();
   const progress = createProgress('copying');
   const pause = createPauses();
-  const { plan, at } = copying.input;
-  const before = plan.volumes.slice(0, at).reduce((sum, v) => sum + v.sizeBytes, 0);
+  const { plan } = copying.input;
+  const before = bytesBefore(copying.input);
   for (;;) {
     const job = await observeCopy(state, id);
     if (!job) throw new Error(`the daemon that copies ${volume.path} died; it is started again`);

@@ -10,10 +10,10 @@ import { resetFile, stagedFile } from '../adapters/image-files.ts';
 import { QmpError } from '../adapters/qmp.ts';
 import type { Show } from '../beating.ts';
 import { assertReserved } from '../pool-presence.ts';
+import { createProgress } from '../progress.ts';
 import type { HostDeps } from './deps.ts';
 import { ensureImageHeld, stateOf } from './ensure-image-held.ts';
 import { createPauses } from './job-pauses.ts';
-import { createProgress } from '../progress.ts';
 
 /** Names of a volume's jobs in the daemon; an ended one stays there until its copy is complete. */
 export const copyId = ({ at }: VolumeJob) => `copy-${at}`;
@@ -55,24 +55,28 @@ export async function createTarget(
 ): Promise<string | null> {
   const { plan, jobId, at } = job;
   const { name, convert } = plan.volumes[at] as ImageVolume & { convert: Conversion };
-  const [state, id] = [stateOf(deps, jobId), creationId(job)];
   const part = stagedFile(plan.to.folder, jobId, name, 'part');
+  const creation = { job, convert, show, part, state: stateOf(deps, jobId), id: creationId(job) };
   for (;;) {
-    const refusal = await create(deps, { state, id, part, convert });
+    const refusal = await create(deps, creation);
     if (refusal !== null) return refusal;
-    const error = await untilCreated(state, id, { convert, show });
+    const error = await untilCreated(creation);
     if (error === null) return null;
-    await dismissJob(state, id);
+    await dismissJob(creation.state, creation.id);
     if (!/No space left on device/.test(error)) return `QEMU could not create ${part}: ${error}`;
-    await untilSpace(job, convert, show);
+    await untilSpace(creation);
   }
 }
 
+/** What the creation of one target is about. */
 interface Creation {
-  state: string;
-  id: string;
-  part: string;
+  job: VolumeJob;
   convert: Conversion;
+  show: Show;
+  part: string;
+  state: string;
+  /** Name of the job in the daemon. */
+  id: string;
 }
 
 /** @returns QEMU's words when it does not even begin */
@@ -91,30 +95,20 @@ async function create(deps: HostDeps, { state, id, part, convert }: Creation) {
   }
 }
 
-interface Creating {
-  convert: Conversion;
-  show: Show;
-}
-
-async function untilCreated(
-  state: string,
-  id: string,
-  { convert, show }: Creating,
-): Promise<string | null> {
+async function untilCreated({ state, id, convert, show }: Creation): Promise<string | null> {
   const context = Context.current();
-  const shown = shownWhileCreating(convert);
-  const note = `creating the empty image, preallocation ${convert.preallocation}`;
   const pause = createPauses();
+  const note = `creating the empty image, preallocation ${convert.preallocation}`;
   for (;;) {
     const job = await observeCopy(state, id);
     if (!job) throw new Error('the daemon that creates the copy died; it is started again');
     if (job.status === 'concluded') return job.error;
-    show({ ...shown, note });
+    show({ ...nothingDone(convert), note });
     await context.sleep(pause(job));
   }
 }
 
-const shownWhileCreating = ({ virtualSizeBytes: totalBytes }: Conversion) =>
+const nothingDone = ({ virtualSizeBytes: totalBytes }: Conversion) =>
   createProgress('creating').add({ atMs: Date.now(), copiedBytes: 0, totalBytes });
 
 /** Without preallocation only tables are written, a thousandth of the size at most. */
@@ -122,19 +116,18 @@ const METADATA_PART = 1000;
 const LOOK_EVERY_MS = 1000;
 
 /** What is there is given back by the next attempt; until then it counts as free. */
-async function untilSpace(job: VolumeJob, convert: Conversion, show: Show): Promise<void> {
+async function untilSpace({ job, convert, show, part }: Creation): Promise<void> {
   const { to } = job.plan;
   const { preallocation, virtualSizeBytes: size } = convert;
   const isReserved = preallocation === 'falloc' || preallocation === 'full';
   const neededBytes = isReserved ? size : size / METADATA_PART;
-  const part = stagedFile(to.folder, job.jobId, job.plan.volumes[job.at]?.name ?? '', 'part');
   for (;;) {
     await assertReserved(job, `waiting for space in pool ${to.pool}`);
     const [{ freeBytes }, file] = await Promise.all([observeSpace(to.folder), observeFile(part)]);
     const missing = neededBytes - freeBytes - (file?.allocatedBytes ?? 0);
     if (missing <= 0) return;
     const note = `waiting for space in pool ${to.pool}: ${Math.ceil(missing)} bytes are missing`;
-    show({ ...shownWhileCreating(convert), note });
+    show({ ...nothingDone(convert), note });
     await Context.current().sleep(LOOK_EVERY_MS);
   }
 }

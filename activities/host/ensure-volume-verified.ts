@@ -10,6 +10,7 @@ import { sameBytes, sameContent, type CompareOptions } from '../adapters/image-c
 import { stagedFile } from '../adapters/image-files.ts';
 import { showProgress, type Show } from '../beating.ts';
 import { assertReserved } from '../pool-presence.ts';
+import { bytesBefore } from '../progress.ts';
 import type { HostDeps } from './deps.ts';
 
 /**
@@ -53,11 +54,11 @@ export async function ensureVolumeVerified(
 }
 
 /** A cancel ends the comparison; shown is how much of all volumes is compared. */
-function compareOptions({ plan, at }: VolumeJob, show: Show): CompareOptions {
-  const { totalBytes, volumes } = plan;
-  const before = sizeOf(volumes.slice(0, at));
-  // A converted image is one volume, and its size is what a guest sees.
-  const size = volumes[at]?.convert ? totalBytes : sizeOf(volumes.slice(at, at + 1));
+function compareOptions(job: VolumeJob, show: Show): CompareOptions {
+  const { totalBytes, volumes } = job.plan;
+  const { convert, sizeBytes } = volumes[job.at] as ImageVolume;
+  const before = bytesBefore(job);
+  const size = convert?.virtualSizeBytes ?? sizeBytes;
   const tell = showProgress(show, { phase: 'verifying', totalBytes });
   tell(before);
   return {
@@ -65,9 +66,6 @@ function compareOptions({ plan, at }: VolumeJob, show: Show): CompareOptions {
     onPercent: (percent) => tell(before + Math.round((size * percent) / 100)),
   };
 }
-
-const sizeOf = (volumes: readonly ImageVolume[]) =>
-  volumes.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
 
 /**
  * The chain of the copies refers only to the copies. The names may not exist yet. A copy whose

@@ -11,8 +11,7 @@ import type { FilePool, Pool } from '../adapters/pools.ts';
 import type { ImageHeader } from '../adapters/qemu-img.ts';
 import type { HostDeps } from './deps.ts';
 import { BackingFileMissing, readHeaderChain } from './header-chain.ts';
-import { observeChain } from './observe-chain.ts';
-import { toVolume, type Chain } from './observe-chain.ts';
+import { observeChain, toVolume, type Chain } from './observe-chain.ts';
 
 export interface Image {
   ref: ImageRef;

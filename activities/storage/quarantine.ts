@@ -26,7 +26,7 @@ export interface StorageDeps {
 const LONGEST_NAME = 255;
 
 /** Where a volume lies between its name's end and its own; a name may be too long to be a part. */
-export function tombOf(path: string, jobId: string): string {
+function tombOf(path: string, jobId: string): string {
   const name = `${jobId}-${basename(path)}`;
   const digest = createHash('sha256').update(name).digest('hex');
   const isShort = Buffer.byteLength(name) <= LONGEST_NAME;
