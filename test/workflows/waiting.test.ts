@@ -143,6 +143,8 @@ describe.each(TRIED_CACHES)('LiveMerge, $cache,', (cache) => {
     const [base, top] = vm.paths();
     const handle = await bench.merge(vm, cache, SLOW);
     const status = await bench.untilPhase(handle, 'copying');
+    // The activity that starts the commit writes it, when the phase is told already.
+    await waitUntil('the record', () => vm.record !== null);
     expect(status).toMatchObject({
       ...{ vm: vm.name, disk: 'vda', host: 'h1', mode: 'active', jobId: vm.record?.jobId },
       ...{ chainBefore: [base, top], chainTarget: [base], cancel: { possible: true } },
