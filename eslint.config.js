@@ -53,7 +53,7 @@ export default defineConfig(
     rules: restrict(outsideTheSandbox, [nodeModules, zod, activities, schemas]),
   },
   {
-    files: ['workflows/*schemas.ts'],
+    files: ['workflows/**/*schemas.ts'],
     rules: restrict(outsideTheSandbox, [nodeModules, activities]),
   },
   {

@@ -19,7 +19,7 @@ import {
   systemAdvice,
 } from './setup/system-packages.mjs';
 import { installTemporal, temporalAdvice } from './setup/temporal-server.mjs';
-import { findTemporalBinary } from './worker/temporal-search.mjs';
+import { findTemporalBinary } from './worker/environment/temporal-search.mjs';
 
 const root = dirname(fileURLToPath(import.meta.url));
 

@@ -16,7 +16,7 @@ const ownNode = pathOf('../node_modules/node/bin/node');
 if (major > 22 || (major === 22 && minor >= 18)) {
   dieWithLauncher();
   hideExperimentalWarnings();
-  await import(existsSync(pathOf('cli.ts')) ? './cli.ts' : '../dist/client/cli.js');
+  await import(existsSync(pathOf('cli/main.ts')) ? './cli/main.ts' : '../dist/client/cli/main.js');
 } else if (existsSync(ownNode)) {
   runWith(ownNode);
 } else {

@@ -1,18 +1,18 @@
 /** The typed client library: start, follow and cancel operations from scripts. */
-export { connectBlockflow, type Blockflow } from './connect-blockflow.ts';
-export { BlockflowError, exitCodeOf, exitCodes } from './client-failure.ts';
+export { connectBlockflow, type Blockflow } from './library/connect-blockflow.ts';
+export { BlockflowError, exitCodeOf, exitCodes } from './library/failure.ts';
 export type {
   ClientFailureCode,
   ClientFailureDetails,
   ClientFailureType,
-} from './client-failure.ts';
+} from './library/failure.ts';
 export type {
   FollowOptions,
   Operation,
   OperationResult,
   ProgressListener,
-} from './operation.ts';
-export type { CopyRequest, MoveRequest, RemoveRequest } from './start-image.ts';
+} from './library/operation.ts';
+export type { CopyRequest, MoveRequest, RemoveRequest } from './library/start-image.ts';
 export type {
   ImagePlan,
   ImagePlanOutcome,
@@ -21,13 +21,13 @@ export type {
   RemovalPlan,
   RemoveImageResult,
   TransferResult,
-} from '../workflows/image-schemas.ts';
-export type { OperationState, OperationView } from './operation-view.ts';
-export type { ListFilter, OperationSummary } from './list-operations.ts';
-export type { DiskName, EventFilter } from './ask-agents.ts';
-export type { MergeRequest } from './start-merge.ts';
-export type { ConnectOptions } from './session.ts';
-export type { OperationStatus, Phase, Progress } from '../workflows/contract.ts';
+} from '../workflows/transfer/schemas.ts';
+export type { OperationState, OperationView } from './library/operation-view.ts';
+export type { ListFilter, OperationSummary } from './library/list-operations.ts';
+export type { DiskName, EventFilter } from './library/questions.ts';
+export type { MergeRequest } from './library/start-merge.ts';
+export type { ConnectOptions } from './library/session.ts';
+export type { OperationStatus, Phase, Progress } from '../workflows/operation/contract.ts';
 export type {
   AuditEvent,
   ChainObservation,
@@ -35,4 +35,4 @@ export type {
   MergePlan,
   PlanOutcome,
   Volume,
-} from '../workflows/schemas.ts';
+} from '../workflows/chain/schemas.ts';

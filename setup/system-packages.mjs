@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { isExecutable } from '../worker/temporal-search.mjs';
+import { isExecutable } from '../worker/environment/temporal-search.mjs';
 import { whileLocked } from './lock.mjs';
 import { CannotDo, runShowing, say } from './say.mjs';
 

@@ -12,7 +12,7 @@ import {
   findTemporalBinary,
   temporalCacheFolder,
   temporalVersion,
-} from '../worker/temporal-search.mjs';
+} from '../worker/environment/temporal-search.mjs';
 import { whileLocked } from './lock.mjs';
 import { CannotDo, runShowing, say } from './say.mjs';
 

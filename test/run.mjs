@@ -33,7 +33,7 @@ const checks = ['test/checks.mjs', ...(isFast ? ['--cached'] : [])];
 // `npm run test:model` takes about two seconds a run.
 const runsOfModelMs = Number(process.env.BLOCKFLOW_RUNS ?? 0) * 5000;
 const suites = {
-  fast: ['unit', 'input', 'workflows', 'activities', 'replay'],
+  fast: ['house', 'input', 'workflows', 'activities', 'worker', 'client', 'replay'],
   model: ['model'],
   real: ['real', 'crash'],
   web: ['web'],

@@ -6,19 +6,19 @@ import { existsSync } from 'node:fs';
 
 const thirds = [
   [
-    ...['move-negative-flows', 'merge-cold', 'merge-names', 'merge-space', 'merge-keeping'],
-    ...['many-merges', 'move-space', 'many-at-once', 'merge-refusals', 'spm-lease'],
-    ...['header-io-errors', 'power-cut-pools', 'move-limit', 'changed-meanwhile'],
+    ...['transfer/negative-flows', 'merge/cold', 'merge/names', 'merge/space', 'merge/keeping'],
+    ...['operation/many-merges', 'transfer/space', 'operation/many-at-once', 'merge/refusals', 'pools/spm-lease'],
+    ...['operation/header-io-errors', 'pools/power-cut-pools', 'transfer/limit', 'operation/changed-meanwhile'],
   ],
   [
-    ...['negative-flows', 'move-undo', 'move-cancel', 'move-format', 'move-format-interrupted'],
-    ...['merge-snapshots', 'pool-away', 'move-at-once', 'search-attributes', 'support'],
-    ...['merge-io-errors', 'move-io-errors', 'host-gone'],
+    ...['merge/negative-flows', 'transfer/undo', 'transfer/cancel', 'transfer/format', 'transfer/format-interrupted'],
+    ...['merge/snapshots', 'pools/pool-away', 'transfer/at-once', 'client/search-attributes', 'support/support'],
+    ...['merge/io-errors', 'transfer/io-errors', 'pools/host-gone'],
   ],
   [
-    ...['merge-cancel', 'two-hosts', 'move-preallocation', 'move-refusals', 'move-reflink'],
-    ...['merge-converging', 'merge-variants', 'merge-refusals-storage', 'demo', 'package'],
-    ...['surface', 'guest-io-errors', 'image-commands', 'move-repeated'],
+    ...['merge/cancel', 'pools/two-hosts', 'transfer/preallocation', 'transfer/refusals', 'transfer/reflink'],
+    ...['merge/converging', 'merge/variants', 'merge/refusals-storage', 'client/demo', 'client/package'],
+    ...['client/surface', 'merge/guest-io-errors', 'client/image-commands', 'transfer/repeated'],
   ],
 ];
 

@@ -12,7 +12,7 @@ import { bundleWorkflowCode, type WorkerOptions } from '@temporalio/worker';
 const extension = extname(fileURLToPath(import.meta.url));
 const folder = fileURLToPath(new URL('../workflows/', import.meta.url));
 export const workflowsPath = join(folder, `index${extension}`);
-const payloadConverterPath = join(folder, `unreadable-value${extension}`);
+const payloadConverterPath = join(folder, 'operation', `unreadable-value${extension}`);
 
 const { version: temporalVersion } = createRequire(import.meta.url)(
   '@temporalio/workflow/package.json',

@@ -12,8 +12,8 @@ import {
 import { pino, type Logger } from 'pino';
 import pretty from 'pino-pretty';
 import { MetricsRefused } from './metrics-refused.ts';
-import type { TemporalConfig } from './temporal-config.ts';
-import { ensureSearchAttributes } from './temporal-search-attributes.ts';
+import type { TemporalConfig } from './environment/temporal-config.ts';
+import { ensureSearchAttributes } from './environment/search-attributes.ts';
 
 /** JSON lines on standard error; readable ones when a person looks at a terminal. */
 export function createLog(role: string): Logger {

@@ -1,6 +1,6 @@
 /** Answers of libvirt, QEMU and qemu-img that are not what they should be: never guessed at. */
 import { z } from 'zod';
-import { retry } from '../../workflows/failures.ts';
+import { retry } from '../../workflows/operation/failures.ts';
 
 /** Nothing is concluded from the answer; the activity asks again. */
 export function unexpected(from: string, why: string, text = '') {

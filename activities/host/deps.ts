@@ -1,7 +1,7 @@
-import type { JobWatch } from '../adapters/job-watch.ts';
-import type { Pivots } from '../adapters/safe-pivot.ts';
-import type { Libvirt } from '../adapters/virsh.ts';
-import type { Effect } from '../effect.ts';
+import type { JobWatch } from '../adapters/virsh/job-watch.ts';
+import type { Pivots } from '../adapters/virsh/safe-pivot.ts';
+import type { Libvirt } from '../adapters/virsh/domains.ts';
+import type { Effect } from '../door/effect.ts';
 
 /** What the host activities stand on; tests pass their own. */
 export interface HostDeps {

@@ -2,24 +2,24 @@
  * Activities of the host agent: they run on the VM's hypervisor, with the right to its libvirt
  * socket.
  */
-import type { HostActivities } from '../../workflows/contract.ts';
-import type { ImageHostActivities } from '../../workflows/move-contract.ts';
-import { beating } from '../beating.ts';
-import { hostSchemas, parsing } from '../schemas.ts';
-import { awaitCommitReady } from './await-commit-ready.ts';
-import { ensureColdCommitted } from './ensure-cold-committed.ts';
-import { ensureColdSwitched } from './ensure-cold-switched.ts';
+import type { HostActivities } from '../../workflows/operation/contract.ts';
+import type { ImageHostActivities } from '../../workflows/transfer/activities.ts';
+import { beating } from '../door/attempt.ts';
+import { hostSchemas, parsing } from '../door/schemas.ts';
+import { awaitCommitReady } from './merge/await-commit-ready.ts';
+import { ensureColdCommitted } from './merge/ensure-cold-committed.ts';
+import { ensureColdSwitched } from './merge/ensure-cold-switched.ts';
 import type { HostDeps } from './deps.ts';
-import { ensureBandwidth, ensureCommitAborted } from './ensure-commit-started.ts';
-import { ensureCommitStarted } from './ensure-commit-started.ts';
-import { ensurePivoted } from './ensure-pivoted.ts';
-import { ensureSnapshotRecords } from './ensure-snapshot-records.ts';
-import { createImageHostActivities } from './image-activities.ts';
-import { ensureJobForgotten } from './job-record.ts';
-import { observeChain, toObservation } from './observe-chain.ts';
-import { observeMergePlan } from './observe-merge-plan.ts';
-import { observeMergeProof } from './observe-merge-proof.ts';
-import { awaitDiskIdle, awaitSpace } from './waits.ts';
+import { ensureBandwidth, ensureCommitAborted } from './merge/ensure-commit-started.ts';
+import { ensureCommitStarted } from './merge/ensure-commit-started.ts';
+import { ensurePivoted } from './merge/ensure-pivoted.ts';
+import { ensureSnapshotRecords } from './merge/ensure-snapshot-records.ts';
+import { createImageHostActivities } from './transfer/index.ts';
+import { ensureJobForgotten } from './merge/job-record.ts';
+import { observeChain, toObservation } from './chain/observe-chain.ts';
+import { observeMergePlan } from './merge/observe-merge-plan.ts';
+import { observeMergeProof } from './merge/observe-merge-proof.ts';
+import { awaitDiskIdle, awaitSpace } from './pools/waits.ts';
 
 export function createHostActivities(deps: HostDeps): HostActivities & ImageHostActivities {
   return {

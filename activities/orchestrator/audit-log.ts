@@ -3,11 +3,11 @@
  * event is appended at most once, whoever repeats it, and needs no lock.
  */
 import { join } from 'node:path';
-import type { AuditFilter } from '../../workflows/contract.ts';
-import { auditEvent, type AuditEvent } from '../../workflows/schemas.ts';
-import { listFolder, readText, writeOnce } from '../adapters/files.ts';
+import type { AuditFilter } from '../../workflows/operation/contract.ts';
+import { auditEvent, type AuditEvent } from '../../workflows/chain/schemas.ts';
+import { listFolder, readText, writeOnce } from '../adapters/files/files.ts';
 import { parseJsonReply } from '../adapters/reply.ts';
-import type { Effect } from '../effect.ts';
+import type { Effect } from '../door/effect.ts';
 
 export interface AuditDeps {
   effect: Effect;

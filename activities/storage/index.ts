@@ -1,11 +1,11 @@
 /** Activities of the SPM agent: the only place that deletes volumes. */
-import type { StorageActivities } from '../../workflows/contract.ts';
-import type { ImageStorageActivities } from '../../workflows/move-contract.ts';
-import { beating } from '../beating.ts';
-import { parsing, storageSchemas } from '../schemas.ts';
-import { ensureVolumesAbsent } from './ensure-volumes-absent.ts';
-import { createImageStorageActivities } from './image-activities.ts';
-import type { StorageDeps } from './quarantine.ts';
+import type { StorageActivities } from '../../workflows/operation/contract.ts';
+import type { ImageStorageActivities } from '../../workflows/transfer/activities.ts';
+import { beating } from '../door/attempt.ts';
+import { parsing, storageSchemas } from '../door/schemas.ts';
+import { ensureVolumesAbsent } from './volumes/ensure-volumes-absent.ts';
+import { createImageStorageActivities } from './reservation/index.ts';
+import type { StorageDeps } from './volumes/quarantine.ts';
 
 export function createStorageActivities(
   deps: StorageDeps,

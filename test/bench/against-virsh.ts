@@ -2,8 +2,8 @@
  * LiveMerge end to end against `virsh blockcommit --active --wait --pivot` plus rm, alternating on
  * the same disk.
  */
-import { startSharedSystem } from '../support/merge-scene.ts';
-import { startMerge, HOST, type System } from '../support/system.ts';
+import { startSharedSystem } from '../support/scenes/merge-scene.ts';
+import { startMerge, HOST, type System } from '../support/host/system.ts';
 import { createDeltas, removeFiles, type Delta } from './delta.ts';
 import { median, ms, percentile, type Row } from './figures.ts';
 

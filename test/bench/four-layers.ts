@@ -1,6 +1,6 @@
 /** Four layers over the same range: one job against one merge a layer. */
-import { startSharedSystem } from '../support/merge-scene.ts';
-import { HOST, startMerge, type System } from '../support/system.ts';
+import { startSharedSystem } from '../support/scenes/merge-scene.ts';
+import { HOST, startMerge, type System } from '../support/host/system.ts';
 import { createDeltas } from './delta.ts';
 import { median, ms, type Row } from './figures.ts';
 

@@ -1,6 +1,6 @@
 /** History events of a merge: few, and not more when it lasts longer. */
-import { startScene, startSharedSystem } from '../support/merge-scene.ts';
-import type { System } from '../support/system.ts';
+import { startScene, startSharedSystem } from '../support/scenes/merge-scene.ts';
+import type { System } from '../support/host/system.ts';
 import type { Row } from './figures.ts';
 
 export async function historyLength(quick: boolean): Promise<Row[]> {

@@ -2,12 +2,12 @@
 import { join } from 'node:path';
 import { execa } from 'execa';
 import type { Blockflow, MoveRequest, Operation, TransferResult } from '../../client/index.ts';
-import { awaitRemoval, connectTo } from '../support/blockflow-client.ts';
-import { createGuestDisk } from '../support/guest-disk.ts';
-import { defineGuest } from '../support/guest.ts';
-import { startSharedSystem } from '../support/merge-scene.ts';
-import { growOverlay } from '../support/snapshots.ts';
-import type { System } from '../support/system.ts';
+import { awaitRemoval, connectTo } from '../support/host/blockflow-client.ts';
+import { createGuestDisk } from '../support/guest/guest-disk.ts';
+import { defineGuest } from '../support/guest/guest.ts';
+import { startSharedSystem } from '../support/scenes/merge-scene.ts';
+import { growOverlay } from '../support/guest/snapshots.ts';
+import type { System } from '../support/host/system.ts';
 
 export const GIB = 2 ** 30;
 

@@ -1,5 +1,5 @@
 /** Moves between two pools of one file system with reflinks, of images of very different size. */
-import { mountOwn } from '../support/own-mount.ts';
+import { mountOwn } from '../support/host/own-mount.ts';
 import { median, ms, type Row } from './figures.ts';
 import { createImage, forget, GIB, move, withMoves, type Image } from './moves-scene.ts';
 

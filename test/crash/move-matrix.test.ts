@@ -3,14 +3,14 @@
  * sampled and run as that of LiveMerge.
  */
 import { afterAll, beforeAll, it } from '@jest/globals';
-import { keepInLedger } from '../support/crash-ledger.ts';
+import { keepInLedger } from '../support/faults/crash-ledger.ts';
 import { dailySample } from '../support/daily-sample.ts';
-import { startMoveSystem } from '../support/move-scene.ts';
-import { mountOwn, type OwnMount } from '../support/own-mount.ts';
-import { nameOf, strikes } from '../support/strike-list.ts';
-import { armPoint, strike } from '../support/strike.ts';
-import { createStruckMove, VM } from '../support/struck-move.ts';
-import type { System } from '../support/system.ts';
+import { startMoveSystem } from '../support/scenes/move-scene.ts';
+import { mountOwn, type OwnMount } from '../support/host/own-mount.ts';
+import { nameOf, strikes } from '../support/faults/strike-list.ts';
+import { armPoint, strike } from '../support/faults/strike.ts';
+import { createStruckMove, VM } from '../support/faults/struck-move.ts';
+import type { System } from '../support/host/system.ts';
 
 let mount: OwnMount;
 let system: System;

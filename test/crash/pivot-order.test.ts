@@ -4,7 +4,7 @@
  * test-only variants: that the oracle catches them proves that it can. Ours never loses a write.
  */
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { startDaemonScene, type DaemonScene } from '../support/storage-daemon.ts';
+import { startDaemonScene, type DaemonScene } from '../support/guest/storage-daemon.ts';
 
 let scene: DaemonScene | undefined;
 afterEach(async () => {

@@ -1,6 +1,6 @@
 /** The thread of ack-watch.ts. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { SerialLog } from '../support/serial-log.ts';
+import { SerialLog } from '../support/guest/serial-log.ts';
 
 export type Stretch = 'before' | 'during' | 'after';
 export type StretchReport = Record<Stretch, number>;

@@ -5,9 +5,9 @@
  */
 import { parseArgs } from 'node:util';
 import type { Blockflow } from '../../client/index.ts';
-import { connectTo } from '../support/blockflow-client.ts';
-import { reapStaleHosts, removeOwnHosts } from '../support/host-folder.ts';
-import { HOST } from '../support/system.ts';
+import { connectTo } from '../support/host/blockflow-client.ts';
+import { reapStaleHosts, removeOwnHosts } from '../support/host/host-folder.ts';
+import { HOST } from '../support/host/system.ts';
 import { watchAcks } from './ack-watch.ts';
 import { followAndKill } from './follow.ts';
 import { moveAndBoot } from './move.ts';

@@ -1,6 +1,6 @@
 /** Follows the merge with the product's own progress display, and kills the host agent half way. */
 import type { LiveMergeResult, Operation, OperationView, Progress } from '../../client/index.ts';
-import { openDisplay } from '../../client/show-progress.ts';
+import { openDisplay } from '../../client/cli/show-progress.ts';
 import { DISK, VM, type Stage } from './stage.ts';
 import type { Story } from './story.ts';
 

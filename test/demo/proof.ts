@@ -1,11 +1,11 @@
 /** Checks what the demo promises, on the disk and on the host, and says each figure. */
 import { access } from 'node:fs/promises';
 import type { ChainObservation } from '../../client/index.ts';
-import { chainWords } from '../../client/render/merge-result.ts';
-import { sizeWords } from '../../client/render/sizes.ts';
-import { activeLayer } from '../support/merge-scene.ts';
-import { qemuIo } from '../support/guest-disk.ts';
-import { expectNoLoss, verifyGuestData } from '../support/oracle.ts';
+import { chainWords } from '../../client/cli/render/merge-result.ts';
+import { sizeWords } from '../../client/cli/render/sizes.ts';
+import { activeLayer } from '../support/scenes/merge-scene.ts';
+import { qemuIo } from '../support/guest/guest-disk.ts';
+import { expectNoLoss, verifyGuestData } from '../support/guest/oracle.ts';
 import type { StretchReport } from './ack-watch-thread.ts';
 import type { Followed } from './follow.ts';
 import { DELTA_BYTES, DELTA_PATTERN, DISK, VM, type Stage } from './stage.ts';

@@ -1,10 +1,10 @@
 /** What the demo plays on. Everything is real: libvirtd, QEMU, Temporal, images on disk. */
 import { join } from 'node:path';
-import { createGuestDisk } from '../support/guest-disk.ts';
-import { regionEndBytes } from '../support/guest-sector.ts';
-import { defineGuest, type Guest } from '../support/guest.ts';
-import { createOverlay, growOverlay, takeExternalSnapshot } from '../support/snapshots.ts';
-import { startSystem, type System } from '../support/system.ts';
+import { createGuestDisk } from '../support/guest/guest-disk.ts';
+import { regionEndBytes } from '../support/guest/guest-sector.ts';
+import { defineGuest, type Guest } from '../support/guest/guest.ts';
+import { createOverlay, growOverlay, takeExternalSnapshot } from '../support/guest/snapshots.ts';
+import { startSystem, type System } from '../support/host/system.ts';
 import type { Story } from './story.ts';
 
 export const VM = 'web1';

@@ -1,7 +1,7 @@
 /** `demo --stop`: ends kept demos, and removes what killed ones left. */
 import { existsSync, readdirSync } from 'node:fs';
-import { DEFAULT_HOSTS_FOLDER, reapStaleHosts } from '../support/host-folder.ts';
-import { isAlive, killAndWait } from '../support/processes.ts';
+import { DEFAULT_HOSTS_FOLDER, reapStaleHosts } from '../support/host/host-folder.ts';
+import { isAlive, killAndWait } from '../support/host/processes.ts';
 
 export async function stopDemos(): Promise<number> {
   const names = existsSync(DEFAULT_HOSTS_FOLDER) ? readdirSync(DEFAULT_HOSTS_FOLDER) : [];

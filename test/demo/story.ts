@@ -2,7 +2,7 @@
  * What the demo says: one line a step with the seconds since its start, and the facts at the end.
  */
 import { styleText } from 'node:util';
-import type { Screen } from '../../client/screen.ts';
+import type { Screen } from '../../client/cli/screen.ts';
 
 export interface Story {
   readonly screen: Screen;

@@ -4,9 +4,9 @@
  * test:crash` adds; nothing is run here.
  */
 import { percentile } from '../bench/figures.ts';
-import { compactLedger, type Seen } from '../support/crash-ledger.ts';
+import { compactLedger, type Seen } from '../support/faults/crash-ledger.ts';
 import { writeMarked } from '../support/marked-text.ts';
-import { strikes, victims, type Matrix } from '../support/strike-list.ts';
+import { strikes, victims, type Matrix } from '../support/faults/strike-list.ts';
 
 function countRow(seen: readonly Seen[], matrix: Matrix, victim: string): string[] {
   const all = strikes[matrix].filter((strike) => strike.victim === victim).length;

@@ -5,13 +5,13 @@
 import { describe, expect, it } from '@jest/globals';
 import { ApplicationFailure } from '@temporalio/common';
 import type { z } from 'zod';
-import type { Effect } from '../../activities/effect.ts';
+import type { Effect } from '../../activities/door/effect.ts';
 import { createHostActivities } from '../../activities/host/index.ts';
 import type { HostDeps } from '../../activities/host/deps.ts';
-import { imageHostSchemas, imageStorageSchemas } from '../../activities/image-schemas.ts';
+import { imageHostSchemas, imageStorageSchemas } from '../../activities/door/image-schemas.ts';
 import { createOrchestratorActivities } from '../../activities/orchestrator/index.ts';
-import { hostSchemas, orchestratorSchemas, parsing } from '../../activities/schemas.ts';
-import { storageSchemas } from '../../activities/schemas.ts';
+import { hostSchemas, orchestratorSchemas, parsing } from '../../activities/door/schemas.ts';
+import { storageSchemas } from '../../activities/door/schemas.ts';
 import { createStorageActivities } from '../../activities/storage/index.ts';
 import { drawn } from '../support/daily-sample.ts';
 import { notAllowed } from './allowed.ts';

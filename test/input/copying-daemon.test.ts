@@ -7,11 +7,11 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { run } from '../../activities/adapters/command.ts';
-import { COPY_UNIT, startCopy } from '../../activities/adapters/copy-job.ts';
-import { copierState, observeCopy, startCopier } from '../../activities/adapters/image-copier.ts';
-import { stopCopier } from '../../activities/adapters/image-copier.ts';
-import { openPathsOf } from '../support/processes.ts';
+import { run } from '../../activities/adapters/process/command.ts';
+import { COPY_UNIT, startCopy } from '../../activities/adapters/copying-daemon/mirror.ts';
+import { copierState, observeCopy, startCopier } from '../../activities/adapters/copying-daemon/daemon.ts';
+import { stopCopier } from '../../activities/adapters/copying-daemon/daemon.ts';
+import { openPathsOf } from '../support/host/processes.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import { FRAGMENTS } from './hostile.ts';
 

@@ -5,19 +5,19 @@
  */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
-import { diskElement, diskSource } from '../../activities/adapters/disk-element.ts';
-import { parseDomain, sourcesNamed } from '../../activities/adapters/domain-xml.ts';
-import { parseExtents } from '../../activities/adapters/image-compare.ts';
-import { parseCopy } from '../../activities/adapters/image-copier.ts';
-import { parseEvent } from '../../activities/adapters/job-watch.ts';
-import { parsePool } from '../../activities/adapters/pools.ts';
-import { parseHeader } from '../../activities/adapters/qemu-img.ts';
-import { parseMessage } from '../../activities/adapters/qmp.ts';
-import { parseSnapshot, sourcesOf } from '../../activities/adapters/snapshot-xml.ts';
-import { parseJob, parseJobs } from '../../activities/adapters/virsh-jobs.ts';
+import { diskElement, diskSource } from '../../activities/adapters/libvirt-xml/disk-element.ts';
+import { parseDomain, sourcesNamed } from '../../activities/adapters/libvirt-xml/domain-xml.ts';
+import { parseExtents } from '../../activities/adapters/qemu-img/compare.ts';
+import { parseCopy } from '../../activities/adapters/copying-daemon/daemon.ts';
+import { parseEvent } from '../../activities/adapters/virsh/job-watch.ts';
+import { parsePool } from '../../activities/adapters/virsh/pools.ts';
+import { parseHeader } from '../../activities/adapters/qemu-img/qemu-img.ts';
+import { parseMessage } from '../../activities/adapters/copying-daemon/qmp.ts';
+import { parseSnapshot, sourcesOf } from '../../activities/adapters/libvirt-xml/snapshot-xml.ts';
+import { parseJob, parseJobs } from '../../activities/adapters/virsh/jobs.ts';
 import { readJson } from '../../activities/adapters/reply.ts';
-import { parseInfo, parseUuids, parseVms } from '../../activities/adapters/virsh.ts';
-import { failureDetails } from '../../workflows/failures.ts';
+import { parseInfo, parseUuids, parseVms } from '../../activities/adapters/virsh/domains.ts';
+import { failureDetails } from '../../workflows/operation/failures.ts';
 import { createChance } from './hostile.ts';
 import { spoil } from './spoilt-replies.ts';
 

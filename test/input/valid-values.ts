@@ -1,6 +1,6 @@
 /** Valid values of a zod schema, made from the schema itself, so that a new field is in them. */
 import { z } from 'zod';
-import * as patterns from '../../workflows/name-patterns.ts';
+import * as patterns from '../../workflows/operation/name-patterns.ts';
 import type { Chance } from './hostile.ts';
 
 /** Samples by pattern: a schema with a new one fails here until it has its own. */

@@ -1,5 +1,5 @@
 /** What can happen to two disks of a VM and their merges, as data: fast-check draws and shrinks. */
-import { bandwidthUpdate, decideUpdate } from '../../workflows/contract.ts';
+import { bandwidthUpdate, decideUpdate } from '../../workflows/operation/contract.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import type { Fate } from './stepped-agent.ts';
 import type { TriedDisk } from './tried-disk.ts';

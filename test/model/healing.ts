@@ -1,5 +1,5 @@
 /** The end of a model run: all faults end, and the same request is made until it is fulfilled. */
-import { decideUpdate } from '../../workflows/contract.ts';
+import { decideUpdate } from '../../workflows/operation/contract.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import type { TriedDisk } from './tried-disk.ts';
 

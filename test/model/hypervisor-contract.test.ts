@@ -1,16 +1,16 @@
-/** The simulator does what test/real/hypervisor-contract.test.ts shows libvirt and QEMU to do. */
+/** The simulator does what test/real/support/hypervisor-contract.test.ts shows libvirt and QEMU to do. */
 import { randomUUID } from 'node:crypto';
 import { expect, it } from '@jest/globals';
 import { MockActivityEnvironment } from '@temporalio/testing';
-import { agentActivities } from '../support/simulated-agents.ts';
-import { SimulatedVm } from '../support/simulated-vm.ts';
-import { BLOCKS } from '../support/simulated-content.ts';
-import { merging } from '../support/hypervisor-contract.ts';
-import { faults } from '../support/hypervisor-contract-faults.ts';
-import { moving } from '../support/hypervisor-contract-images.ts';
-import { movingFaults } from '../support/hypervisor-contract-image-faults.ts';
-import { attempts, type Strike } from '../support/simulated-switch.ts';
-import type { Ask, Hypervisor } from '../support/hypervisor.ts';
+import { agentActivities } from '../support/simulator/simulated-agents.ts';
+import { SimulatedVm } from '../support/simulator/simulated-vm.ts';
+import { BLOCKS } from '../support/simulator/simulated-content.ts';
+import { merging } from '../support/contract/hypervisor-contract.ts';
+import { faults } from '../support/contract/hypervisor-contract-faults.ts';
+import { moving } from '../support/contract/hypervisor-contract-images.ts';
+import { movingFaults } from '../support/contract/hypervisor-contract-image-faults.ts';
+import { attempts, type Strike } from '../support/simulator/simulated-switch.ts';
+import type { Ask, Hypervisor } from '../support/contract/hypervisor.ts';
 
 const soon = <T>(act: () => T) => Promise.resolve().then(act);
 

@@ -1,6 +1,6 @@
 /** What can happen to an image and the operations on it, as data: fast-check draws and shrinks. */
-import { imageStatusQuery } from '../../workflows/move-contract.ts';
-import { isReserved } from '../support/simulated-images.ts';
+import { imageStatusQuery } from '../../workflows/transfer/activities.ts';
+import { isReserved } from '../support/simulator/simulated-images.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import type { Fate } from './stepped-agent.ts';
 import type { TriedImage } from './tried-image.ts';

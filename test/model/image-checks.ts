@@ -1,6 +1,6 @@
 /** What must hold of an image at any time, and when an operation reports its end. */
-import { BLOCKS } from '../support/simulated-content.ts';
-import type { SimulatedVm } from '../support/simulated-vm.ts';
+import { BLOCKS } from '../support/simulator/simulated-content.ts';
+import type { SimulatedVm } from '../support/simulator/simulated-vm.ts';
 import type { TriedImage } from './tried-image.ts';
 import type { End, Role, TriedOperation } from './tried-operation.ts';
 

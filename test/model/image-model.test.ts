@@ -1,6 +1,6 @@
 /**
  * Moves, copies, removals and merges of one image, with whatever may happen to them in any order,
- * against the simulator that test/support/hypervisor-contract-images.ts holds to real storage. As
+ * against the simulator that test/support/contract/hypervisor-contract-images.ts holds to real storage. As
  * merge-model.test.ts otherwise; a shrunk failure becomes a test of image-model-found.test.ts.
  */
 import fc from 'fast-check';

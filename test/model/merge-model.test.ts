@@ -1,6 +1,6 @@
 /**
  * Merges of two disks of one VM, with whatever may happen to them in any order, against the
- * simulator that test/support/hypervisor-contract.ts holds to real QEMU and libvirt. fast-check
+ * simulator that test/support/contract/hypervisor-contract.ts holds to real QEMU and libvirt. fast-check
  * draws the commands, and shrinks those that fail.
  *
  * A plain run tries a few, others each day. BLOCKFLOW_RUNS says how many (`npm run test:model`:

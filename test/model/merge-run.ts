@@ -1,7 +1,7 @@
 /** One run of the model: wishes and actions as data, so that a shrunk run becomes a named test. */
 import fc from 'fast-check';
 import { CACHES, type Bench } from '../support/workflow-bench.ts';
-import type { SimulatedVm } from '../support/simulated-vm.ts';
+import type { SimulatedVm } from '../support/simulator/simulated-vm.ts';
 import { happen, isPossible, type Action, type Deed, type World } from './actions.ts';
 import { heal } from './healing.ts';
 import { TriedDisk, type Wish } from './tried-disk.ts';

@@ -2,8 +2,8 @@
  * Holds every activity of one operation at its door until the test lets it in, so that a list of
  * commands happens in its order, whatever the clock does. Also where an agent dies.
  */
-import { agentDied, attempts, type Strike } from '../support/simulated-switch.ts';
-import type { SimulatedVm } from '../support/simulated-vm.ts';
+import { agentDied, attempts, type Strike } from '../support/simulator/simulated-switch.ts';
+import type { SimulatedVm } from '../support/simulator/simulated-vm.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
 /**

@@ -2,10 +2,10 @@
 import { isCancellation } from '@temporalio/workflow';
 import { TerminatedFailure } from '@temporalio/common';
 import { WorkflowFailedError } from '@temporalio/client';
-import { failureDetails, type FailureCode } from '../../workflows/failures.ts';
-import type { LiveMergeRequest, LiveMergeResult } from '../../workflows/schemas.ts';
+import { failureDetails, type FailureCode } from '../../workflows/operation/failures.ts';
+import type { LiveMergeRequest, LiveMergeResult } from '../../workflows/chain/schemas.ts';
 import type { Bench, Cache, MergeHandle } from '../support/workflow-bench.ts';
-import type { SimulatedVm } from '../support/simulated-vm.ts';
+import type { SimulatedVm } from '../support/simulator/simulated-vm.ts';
 import { SteppedAgent } from './stepped-agent.ts';
 
 /** What is merged, and how: the same in every start of a run. */

@@ -1,9 +1,9 @@
 /** A VM's disk, and whatever runs on its image: merges, moves, copies and removals. */
 import { Context } from '@temporalio/activity';
-import { imageStatusQuery } from '../../workflows/move-contract.ts';
+import { imageStatusQuery } from '../../workflows/transfer/activities.ts';
 import type { ImageRequest } from '../support/workflow-bench.ts';
 import type { Bench, Cache } from '../support/workflow-bench.ts';
-import type { SimulatedVm } from '../support/simulated-vm.ts';
+import type { SimulatedVm } from '../support/simulator/simulated-vm.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import { TriedOperation, type End, type Role, type Wish } from './tried-operation.ts';
 import { checkAlways, checkEnd, leftoversOf } from './image-checks.ts';

@@ -2,9 +2,9 @@
 import { isCancellation } from '@temporalio/workflow';
 import { TerminatedFailure } from '@temporalio/common';
 import { WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
-import { failureDetails, type FailureCode } from '../../workflows/failures.ts';
-import type { ImageRefusalCode } from '../../workflows/image-failures.ts';
-import type { SimulatedVm } from '../support/simulated-vm.ts';
+import { failureDetails, type FailureCode } from '../../workflows/operation/failures.ts';
+import type { ImageRefusalCode } from '../../workflows/operation/image-failures.ts';
+import type { SimulatedVm } from '../support/simulator/simulated-vm.ts';
 import { SteppedAgent } from './stepped-agent.ts';
 
 /** How an operation ended: its outcome, a code of the closed set, or what a user did. */

@@ -1,8 +1,8 @@
 /** How each history of an operation on an image comes about. */
-import type { RoleName } from '../../worker/roles.ts';
-import { defineOff, diskOf, plainVolume, startCopy } from '../support/image-operations.ts';
-import { startMove, startRemoval, undoHandle, VAULT } from '../support/image-operations.ts';
-import { POOL } from '../support/merge-scene.ts';
+import type { RoleName } from '../../worker/roles/start.ts';
+import { defineOff, diskOf, plainVolume, startCopy } from '../support/scenes/image-operations.ts';
+import { startMove, startRemoval, undoHandle, VAULT } from '../support/scenes/image-operations.ts';
+import { POOL } from '../support/scenes/merge-scene.ts';
 import { MIB, moving, unlimit, type Run, type Stage } from './image-stage.ts';
 import type { ImageRecordingName } from './recorded.ts';
 import { unhappyRun } from './unhappy-image-runs.ts';

@@ -1,10 +1,10 @@
 /** What the runs of operations on images are recorded with. */
 import { join } from 'node:path';
 import type { Client, WorkflowHandle } from '@temporalio/client';
-import { imageStatusQuery, type ImagePhase } from '../../workflows/move-contract.ts';
-import { defineOff, diskOf, startCopy, startMove, VAULT } from '../support/image-operations.ts';
-import { POOL } from '../support/merge-scene.ts';
-import type { System } from '../support/system.ts';
+import { imageStatusQuery, type ImagePhase } from '../../workflows/transfer/activities.ts';
+import { defineOff, diskOf, startCopy, startMove, VAULT } from '../support/scenes/image-operations.ts';
+import { POOL } from '../support/scenes/merge-scene.ts';
+import type { System } from '../support/host/system.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
 export interface Stage {

@@ -5,9 +5,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { connectBlockflow, type Blockflow, type Operation } from '../../client/index.ts';
 import type { TransferResult } from '../../client/index.ts';
-import { defineOff, diskOf, inVault, startMoveSystem, VAULT } from '../support/move-scene.ts';
-import { startScene, type Scene } from '../support/merge-scene.ts';
-import { HOST, type System } from '../support/system.ts';
+import { defineOff, diskOf, inVault, startMoveSystem, VAULT } from '../support/scenes/move-scene.ts';
+import { startScene, type Scene } from '../support/scenes/merge-scene.ts';
+import { HOST, type System } from '../support/host/system.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import { openWebUi, type WebUi } from './browser.ts';
 

@@ -1,13 +1,13 @@
 /** Each with one activity more than the histories have: replaying them against it must fail. */
-import { hostAgent } from '../../../workflows/agents.ts';
-import { CopyImage as RecordedCopy } from '../../../workflows/copy-image.ts';
-import type { CopyImageInput, MoveImageInput } from '../../../workflows/image-schemas.ts';
-import type { RemoveImageInput } from '../../../workflows/image-schemas.ts';
-import { LiveMerge as Recorded } from '../../../workflows/live-merge.ts';
-import type { ImageHostActivities } from '../../../workflows/move-contract.ts';
-import { MoveImage as RecordedMove } from '../../../workflows/move-image.ts';
-import { RemoveImage as RecordedRemoval } from '../../../workflows/remove-image.ts';
-import type { LiveMergeInput, LiveMergeResult } from '../../../workflows/schemas.ts';
+import { hostAgent } from '../../../workflows/operation/agents.ts';
+import { CopyImage as RecordedCopy } from '../../../workflows/transfer/copy-image.ts';
+import type { CopyImageInput, MoveImageInput } from '../../../workflows/transfer/schemas.ts';
+import type { RemoveImageInput } from '../../../workflows/transfer/schemas.ts';
+import { LiveMerge as Recorded } from '../../../workflows/merge/live-merge.ts';
+import type { ImageHostActivities } from '../../../workflows/transfer/activities.ts';
+import { MoveImage as RecordedMove } from '../../../workflows/transfer/move-image.ts';
+import { RemoveImage as RecordedRemoval } from '../../../workflows/removal/remove-image.ts';
+import type { LiveMergeInput, LiveMergeResult } from '../../../workflows/chain/schemas.ts';
 
 export async function LiveMerge(input: LiveMergeInput): Promise<LiveMergeResult> {
   const { vm, disk, host } = input;

@@ -1,0 +1,119 @@
+/**
+ * Reads the names in a qcow2 header without opening the image as QEMU would: one read of its
+ * first bytes, so that a whole pool can be searched for what stands on a volume. Format:
+ * docs/interop/qcow2.txt of QEMU.
+ */
+import { open, stat, type FileHandle } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { nullIfMissing } from '../files/files.ts';
+
+const MAGIC = 0x514649fb;
+/** QEMU refuses a name beyond the first cluster, and clusters of more than this. */
+const LARGEST_CLUSTER = 2n ** 21n;
+/** QEMU refuses longer names. */
+const LONGEST_NAME = 1023;
+
+/** What of the header is read: as far as the first extension of a version 3. */
+const HEADER_BYTES = 104;
+const EXTERNAL_DATA = 4n;
+const DATA_FILE_NAME = 0x44415441;
+
+export interface FileNames {
+  /** Absolute, null when there is no local one. */
+  backing: string | null;
+  /** Absolute; null for an image that holds its data itself. */
+  dataFile: string | null;
+}
+
+const NONE: FileNames = { backing: null, dataFile: null };
+
+/**
+ * The files that a qcow2 file names in its header; none for something else, or no file.
+ * @throws of the file system, for a file that is there and cannot be read
+ */
+export async function namesIn(path: string): Promise<FileNames> {
+  // Opening a pipe would wait for its writer.
+  const facts = await stat(path).catch(nullIfMissing);
+  const file = facts?.isFile() ? await open(path, 'r').catch(nullIfMissing) : null;
+  if (!file) return NONE;
+  try {
+    const header = await read(file, 0, HEADER_BYTES);
+    if (header.bytesRead < 20 || header.buffer.readUInt32BE(0) !== MAGIC) return NONE;
+    const local = (name: string | null) => name && localFile(dirname(path), name);
+    return {
+      backing: local(await backingIn(file, header.buffer)),
+      dataFile: local(await dataIn(file, header.buffer)),
+    };
+  } finally {
+    await file.close();
+  }
+}
+
+const read = (file: FileHandle, at: number, length: number) =>
+  file.read(Buffer.alloc(length), 0, length, at);
+
+async function backingIn(file: FileHandle, header: Buffer): Promise<string | null> {
+  const offset = header.readBigUInt64BE(8);
+  const length = header.readUInt32BE(16);
+  if (offset === 0n || offset > LARGEST_CLUSTER || length > LONGEST_NAME) return null;
+  return nameAt(file, Number(offset), length);
+}
+
+/** The name of an external data file, which stands in an extension of the header. */
+async function dataIn(file: FileHandle, header: Buffer): Promise<string | null> {
+  if (header.readUInt32BE(4) < 3 || !(header.readBigUInt64BE(72) & EXTERNAL_DATA)) return null;
+  const { buffer } = await read(file, 0, Number(LARGEST_CLUSTER));
+  for (let at = header.readUInt32BE(100); at + 8 <= buffer.length; ) {
+    const [type, length] = [buffer.readUInt32BE(at), buffer.readUInt32BE(at + 4)];
+    if (type === DATA_FILE_NAME) return length > LONGEST_NAME ? null : nameAt(file, at + 8, length);
+    if (type === 0) return null;
+    at += 8 + Math.ceil(length / 8) * 8;
+  }
+  return null;
+}
+
+/** As QEMU reads it: zeros after the end of the file, and the first zero ends the name. */
+async function nameAt(file: FileHandle, at: number, length: number): Promise<string | null> {
+  const { buffer } = await read(file, at, length);
+  return buffer.toString('utf8').replace(/\0.*$/s, '') || null;
+}
+
+/**
+ * The local file that a backing name means: a path, `file:PATH`, or `json:{...}` with a file name
+ * in it.
+ */
+export function localFile(folder: string, name: string): string | null {
+  if (name.startsWith('json:')) {
+    const found = fileNameIn(name.slice('json:'.length));
+    return found === null ? null : resolve(folder, found);
+  }
+  const path = name.replace(/^file:/, '');
+  // As QEMU's path_has_protocol: a colon before the first slash.
+  return hasProtocol(path) ? null : resolve(folder, path);
+}
+
+/** QEMU takes what stands before a colon for a protocol, unless a slash comes first. */
+export const hasProtocol = (name: string) => /^[^/]*:/.test(name);
+
+/**
+ * The file below the formats and filters of a `json:` name. An external data file, or the backing
+ * file that it names itself, is another one.
+ */
+function fileNameIn(json: string): string | null {
+  try {
+    return flatNames(JSON.parse(json), '').find(([key]) => FILE_NAME.test(key))?.[1] ?? null;
+  } catch {
+    return null;
+  }
+}
+
+const FILE_NAME = /^(?:(?:file|image)\.)*filename$/;
+
+/** Both spellings, nested objects and dotted keys, as dotted keys. */
+function flatNames(value: unknown, prefix: string): [string, string][] {
+  if (typeof value === 'string') return [[prefix, value]];
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([key, inner]) =>
+    flatNames(inner, prefix === '' ? key : `${prefix}.${key}`),
+  );
+}

@@ -1,0 +1,151 @@
+/**
+ * Every qemu-img and qemu-io command of blockflow. Formats are always given, never probed (FACTS:
+ * CVE-2026-24708).
+ */
+import { execa } from 'execa';
+import { z } from 'zod';
+import { CommandError, run } from '../process/command.ts';
+import { hasProtocol } from './qcow2-header.ts';
+import { count, parseJsonReply, unexpected } from '../reply.ts';
+
+const info = z.object({
+  'virtual-size': count,
+  'actual-size': count.optional(),
+  format: z.string(),
+  'backing-filename': z.string().min(1).optional(),
+  'full-backing-filename': z.string().optional(),
+  'backing-filename-format': z.string().optional(),
+  snapshots: z.array(z.object({ name: z.string() })).optional(),
+  'format-specific': z
+    .object({
+      data: z
+        .object({
+          'data-file': z.string().optional(),
+          bitmaps: z.array(z.object({ name: z.string() })).optional(),
+        })
+        .optional(),
+    })
+    .optional(),
+  encrypted: z.boolean().optional(),
+});
+
+export interface ImageHeader {
+  format: 'qcow2' | 'raw';
+  virtualSizeBytes: number;
+  /** Backing name exactly as the header holds it (perhaps relative), null without one. */
+  backingName: string | null;
+  backingFormat: string | null;
+  internalSnapshots: string[];
+  bitmaps: string[];
+  encrypted: boolean;
+  externalDataFile: string | null;
+}
+
+/**
+ * Reads one image's header, its backing file unopened by us; works while a VM has it open (`-U`).
+ */
+export async function readHeader(path: string, format: 'qcow2' | 'raw'): Promise<ImageHeader> {
+  const text = await run('qemu-img', ['info', '-U', '-f', format, '--output=json', path]);
+  return parseHeader(text, path, format);
+}
+
+/**
+ * What `qemu-img info` said of one image.
+ * @throws Retry `unexpected-reply` for anything else; a chain never ends because a word is missing.
+ */
+export function parseHeader(text: string, path: string, format: 'qcow2' | 'raw'): ImageHeader {
+  const from = `qemu-img info of ${path}`;
+  const header = parseJsonReply(info, from, text);
+  if (header.format !== format) throw unexpected(from, `it says format ${header.format}`);
+  const { 'full-backing-filename': full, 'backing-filename-format': below } = header;
+  const hasTrace = full !== undefined || below !== undefined;
+  if (header['backing-filename'] === undefined && hasTrace) {
+    throw unexpected(from, 'it names a backing format, but no backing file');
+  }
+  return {
+    format,
+    virtualSizeBytes: header['virtual-size'],
+    backingName: header['backing-filename'] ?? null,
+    backingFormat: header['backing-filename-format'] ?? null,
+    internalSnapshots: header.snapshots?.map((s) => s.name) ?? [],
+    bitmaps: header['format-specific']?.data?.bitmaps?.map((b) => b.name) ?? [],
+    encrypted: header.encrypted ?? false,
+    externalDataFile: header['format-specific']?.data?.['data-file'] ?? null,
+  };
+}
+
+/**
+ * Upper bound of the bytes that the chain through `path` needs in `format` (`qemu-img measure`).
+ */
+export async function measure(
+  path: string,
+  format: string,
+  target: string,
+  preallocation?: string,
+): Promise<number> {
+  const options = preallocation === undefined ? [] : ['-o', `preallocation=${preallocation}`];
+  const args = ['measure', '-U', '--output=json', '-f', format, '-O', target, ...options, path];
+  const text = await run('qemu-img', args);
+  const needs = z.object({ required: count });
+  return parseJsonReply(needs, `qemu-img measure of ${path}`, text).required;
+}
+
+/**
+ * True when no process anywhere has the image open, by QEMU's own locks, also across hosts on
+ * shared file systems. Opened as raw, so that its backing file stays closed; nothing is written.
+ */
+export async function isUnlocked(path: string): Promise<boolean> {
+  try {
+    await run('qemu-io', ['-f', 'raw', '-c', 'quit', path]);
+    return true;
+  } catch (error) {
+    if (error instanceof CommandError && /Failed to get .* lock/.test(error.stderr)) return false;
+    throw error;
+  }
+}
+
+/**
+ * Runs `use` while QEMU's image locks keep every VM from starting with the image: qemu-io has it
+ * open for writing, as raw, so that nothing in it changes. The hold ends with us, because qemu-io
+ * ends with its input.
+ * @returns null when somebody else has the image open.
+ */
+export async function whileHeld<T>(path: string, use: () => Promise<T>): Promise<T | null> {
+  const options = { env: { LC_ALL: 'C' }, stdin: 'pipe', reject: false } as const;
+  const holder = execa('qemu-io', ['-f', 'raw', path], options);
+  const prompt = new Promise<'held'>((resolve) => {
+    holder.stdout.once('data', () => resolve('held'));
+  });
+  // Not `holder` itself: comparing the whole of execa's type with a promise takes tsc seconds.
+  const ended = (async () => ({ stderr: (await holder).stderr }))();
+  const first = await Promise.race([prompt, ended]);
+  if (first !== 'held') {
+    if (/Failed to get .* lock/.test(first.stderr)) return null;
+    throw CommandError.of(`qemu-io -f raw ${path}`, first.stderr);
+  }
+  try {
+    return await use();
+  } finally {
+    holder.stdin.end();
+    await ended;
+  }
+}
+
+/** A relative name that QEMU does not take for a protocol. */
+export const asFileName = (name: string) => (hasProtocol(name) ? `./${name}` : name);
+
+/** Changes only the header's backing name: the caller has proven that the content is the same. */
+export async function rebaseUnsafe(
+  path: string,
+  format: string,
+  backing: { name: string; format: string },
+): Promise<void> {
+  const { name, format: below } = backing;
+  await run('qemu-img', ['rebase', '-u', '-f', format, '-b', name, '-F', below, path]);
+}
+
+/** The last of the percentages that `-p` prints: `(12.34/100%)`, and carriage returns. */
+export function percentOf(text: string): number | null {
+  const last = [...text.matchAll(/\((\d+(?:\.\d+)?)\/100%\)/g)].at(-1)?.[1];
+  return last === undefined ? null : Number(last);
+}

@@ -1,0 +1,76 @@
+/** How virsh is spoken to: what ends soon in open sessions, the rest as processes of their own. */
+import { retry } from '../../../workflows/operation/failures.ts';
+import { CommandError, run } from '../process/command.ts';
+import { withNamelessFile } from '../files/files.ts';
+import { createVirshSessions } from './session.ts';
+
+export interface VirshConnection {
+  uri: string;
+  /** A question in words of a fixed alphabet (UUIDs, targets, options). */
+  ask(line: string): Promise<string>;
+  /** A command that ends soon, in an open session where its words allow that, else by `run`. */
+  command(...args: string[]): Promise<string>;
+  /** Any command, as an argument array. */
+  run(...args: string[]): Promise<string>;
+  /** A command that reads a text from a file. @param args its words, given that file's path */
+  feed(text: string, args: (path: string) => string[]): Promise<string>;
+  close(): void;
+}
+
+/**
+ * Both ways throw CommandError with virsh's words, and Retry `libvirt-away` when libvirtd does not
+ * answer.
+ */
+export function connectVirsh(uri: string): VirshConnection {
+  const sessions = createVirshSessions(uri);
+  const orAway = (error: unknown): never => {
+    if (error instanceof CommandError && isDisconnect(error.stderr)) throw away(uri, error);
+    throw error;
+  };
+  const asProcess = (...args: string[]) =>
+    run('virsh', ['-q', '-c', uri, ...args]).catch(orAway);
+  const command = (...args: string[]) =>
+    sessions.command(args)?.catch(orAway) ?? asProcess(...args);
+  return {
+    uri,
+    ask: (line) => sessions.ask(line).catch(orAway),
+    command,
+    run: asProcess,
+    feed: (text, args) => withNamelessFile(text, (path) => command(...args(path))),
+    close: () => sessions.close(),
+  };
+}
+
+const DISCONNECTS = [
+  'failed to connect',
+  'Failed to connect socket',
+  'Disconnected from',
+  'Reconnected to',
+  'client socket is closed',
+  'Cannot recv data',
+  'Cannot write data',
+  'End of file while reading',
+  'Connection refused',
+  'Connection reset',
+  'did not answer in time',
+];
+const isDisconnect = (words: string) =>
+  DISCONNECTS.some((text) => words.toLowerCase().includes(text.toLowerCase()));
+
+function away(uri: string, cause: CommandError) {
+  return retry(
+    'libvirt-away',
+    {
+      attempted: `asking libvirt at ${uri}`,
+      now: `libvirtd does not answer (${cause.stderr.split('\n').at(-1) ?? ''})`,
+      next: 'blockflow asks again until it does; look at `systemctl status libvirtd`',
+    },
+    cause,
+  );
+}
+
+/** A transient domain that stopped is gone: an answer, not an error. */
+export function nullIfNoDomain(error: unknown): null {
+  if (error instanceof CommandError && /failed to get domain/.test(error.stderr)) return null;
+  throw error;
+}

@@ -1,0 +1,170 @@
+/**
+ * Every virsh command of blockflow, one function each. No policy: callers decide what an answer
+ * means.
+ */
+import { hold } from '../../../workflows/operation/failures.ts';
+import type { GuestState } from '../../../workflows/chain/schemas.ts';
+import { CommandError } from '../process/command.ts';
+import { unexpected } from '../reply.ts';
+import { connectVirsh, nullIfNoDomain, type VirshConnection } from './connection.ts';
+import { jobCommands } from './jobs.ts';
+import { recordCommands } from './records.ts';
+
+export interface DomainInfo {
+  state: GuestState;
+  /** virsh's words, for example `shut off (crashed)`. */
+  stateReason: string;
+  persistent: boolean;
+  /**
+   * The next start restores a guest with the XML and the disks of when it was saved. The reason
+   * `shut off (saved)` says so only until libvirtd is started anew.
+   */
+  managedSave: boolean;
+}
+
+/**
+ * One libvirt connection, by URI. Domains are named by UUID except where a name is being looked up.
+ */
+export function createLibvirt(uri: string) {
+  const virsh = connectVirsh(uri);
+  return {
+    uri,
+    close: () => virsh.close(),
+    ...domainCommands(virsh),
+    ...poolCommands(virsh),
+    ...jobCommands(virsh),
+    ...recordCommands(virsh),
+  };
+}
+export type Libvirt = ReturnType<typeof createLibvirt>;
+
+const GONE = { state: 'off', stateReason: 'gone', persistent: false, managedSave: false } as const;
+
+function domainCommands(virsh: VirshConnection) {
+  const listVms = async () => parseVms(await virsh.ask('list --all --uuid --name'));
+  /** Live XML of a running domain, persistent when it is down; null without such a domain. */
+  const currentXml = (uuid: string) => virsh.ask(`dumpxml ${uuid}`).catch(nullIfNoDomain);
+  const inactiveXml = (uuid: string) => virsh.ask(`dumpxml ${uuid} --inactive`);
+  return {
+    listVms,
+    /** UUID of the VM with exactly this name, or null. (virsh itself would take "1" for an id.) */
+    findVm: async (name: string) => (await listVms()).find((vm) => vm.name === name)?.uuid ?? null,
+    /** A domain that does not exist (any more) is off and not persistent. */
+    async domainInfo(uuid: string): Promise<DomainInfo> {
+      const line = `dominfo ${uuid}; domstate ${uuid} --reason`;
+      const text = await virsh.ask(line).catch(nullIfNoDomain);
+      if (text === null) return GONE;
+      return parseInfo(text);
+    },
+    currentXml,
+    inactiveXml,
+    /**
+     * XML documents of every domain: live, persistent, and of a saved guest; without those of a
+     * domain that has gone meanwhile. One question each: an error among many answers could be taken
+     * for a short list.
+     * @throws Hold `unproven` for a saved guest that libvirt cannot read
+     */
+    async allDomainXml(): Promise<{ uuid: string; name: string; xml: string }[]> {
+      const listSaved = virsh.ask('list --all --uuid --name --with-managed-save').then(parseVms);
+      const [vms, saved] = await Promise.all([listVms(), listSaved]);
+      const all = vms.map(async (vm) => {
+        const kept = inactiveXml(vm.uuid).catch(nullIfNoDomain);
+        const texts = await Promise.all([currentXml(vm.uuid), kept]);
+        return texts.flatMap((xml) => (xml === null ? [] : [{ ...vm, xml }]));
+      });
+      const asleep = saved.map(async (vm) => {
+        const question = virsh.ask(`managedsave-dumpxml ${vm.uuid}`);
+        const xml = await question.catch(nullIfNotSaved(vm.name));
+        return xml === null ? [] : [{ ...vm, xml }];
+      });
+      return (await Promise.all([...all, ...asleep])).flat();
+    },
+    /**
+     * `--current`: when the VM runs by now, libvirt refuses another source, and nothing changes.
+     */
+    updateDiskConfig: (uuid: string, diskXml: string) =>
+      virsh.feed(diskXml, (path) => ['update-device', uuid, path, '--current']),
+    resume: (uuid: string) => virsh.run('resume', uuid),
+    version: () => virsh.run('version', '--daemon'),
+  };
+}
+
+/** One that was restored or dropped between two questions is no error. */
+const nullIfNotSaved = (vm: string) => (error: unknown) => {
+  if (!(error instanceof CommandError)) throw error;
+  if (/does not have managed save image|failed to get domain/.test(error.stderr)) return null;
+  throw hold('unproven', {
+    attempted: `reading which volumes the saved guest of VM ${vm} names`,
+    now: `libvirt cannot tell (${error.stderr.trim()})`,
+    next: `Drop it (\`virsh managedsave-remove ${vm}\`) or mend it, then repeat the request`,
+  });
+};
+
+function poolCommands(virsh: VirshConnection) {
+  return {
+    /** XML documents of the active pools. */
+    async poolXml(which: 'active' | 'all' = 'active'): Promise<string[]> {
+      const all = which === 'all' ? ' --all' : '';
+      const uuids = parseUuids(await virsh.ask(`pool-list --uuid${all}`));
+      const texts = uuids.map((uuid) => virsh.ask(`pool-dumpxml ${uuid}`).catch(nullIfNoPool));
+      return (await Promise.all(texts)).filter((xml) => xml !== null);
+    },
+    refreshPool: (pool: string) => virsh.command('pool-refresh', '--pool', pool),
+  };
+}
+
+/** A pool that was undefined or stopped between two questions is gone: an answer, not an error. */
+function nullIfNoPool(error: unknown): null {
+  if (error instanceof CommandError && /failed to get pool/.test(error.stderr)) return null;
+  throw error;
+}
+
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** Lines of `list --uuid --name`. A name may begin and end with blanks, so nothing is trimmed. */
+export function parseVms(text: string): { uuid: string; name: string }[] {
+  const vms = linesOf(text).map((line) => ({ uuid: line.slice(0, 36), name: line.slice(37) }));
+  const odd = vms.find(({ uuid, name }) => !UUID.test(uuid) || name === '');
+  if (odd) throw unexpected('virsh list', 'a line has no UUID and name', text);
+  return vms;
+}
+
+/** Lines of `pool-list --uuid`. */
+export function parseUuids(text: string): string[] {
+  const uuids = linesOf(text).map((line) => line.trim());
+  if (uuids.every((uuid) => UUID.test(uuid))) return uuids;
+  throw unexpected('virsh pool-list', 'a line is no UUID', text);
+}
+
+const linesOf = (text: string) => text.split('\n').filter((line) => line.trim() !== '');
+
+/** The answers of `dominfo` and `domstate --reason`, one after the other. */
+export function parseInfo(text: string): DomainInfo {
+  const stateReason = linesOf(text).at(-1)?.trim() ?? '';
+  const is = (field: string) => {
+    const line = new RegExp(`^${field}:\\s+(yes|no)$`, 'gm');
+    const [answer, again] = [...text.matchAll(line)].map((match) => match[1]);
+    if (answer !== undefined && again === undefined) return answer === 'yes';
+    throw unexpected('virsh dominfo', `it does not say yes or no to ${field}`, text);
+  };
+  return {
+    state: guestStateOf(stateReason),
+    stateReason,
+    persistent: is('Persistent'),
+    managedSave: is('Managed save'),
+  };
+}
+
+/**
+ * From `domstate`'s words, `STATE` or `STATE (REASON)`. A guest in power-management suspend runs no
+ * code, so it counts as paused.
+ * @throws Retry `unexpected-reply`: what is not known is not off
+ */
+export function guestStateOf(domstate: string): GuestState {
+  const word = domstate.replace(/ \([^()]*\)$/, '');
+  // "in shutdown" is a QEMU that still ends: how it ended is known only afterwards.
+  if (['running', 'idle', 'no state', 'in shutdown'].includes(word)) return 'running';
+  if (['paused', 'pmsuspended'].includes(word)) return 'paused';
+  if (['shut off', 'crashed'].includes(word)) return 'off';
+  throw unexpected('virsh domstate', 'it is no state of a VM', domstate);
+}

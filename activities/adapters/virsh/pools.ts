@@ -1,0 +1,86 @@
+/** libvirt storage pools, as blockflow's storage domains. */
+import { mkdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { z } from 'zod';
+import { canonical } from '../files/files.ts';
+import { parseReply, unexpected } from '../reply.ts';
+import type { Libvirt } from './domains.ts';
+import { createXmlReader } from '../libvirt-xml/xml.ts';
+
+const read = createXmlReader();
+const pool = z.object({
+  pool: z.object({
+    '@type': z.string().min(1),
+    name: z.string().min(1),
+    target: z.object({ path: z.string().startsWith('/').optional() }).optional(),
+  }),
+});
+
+/** File pools: volumes are files in one folder. Block pools come later through the same seam. */
+export const filePoolTypes: readonly string[] = ['dir', 'fs', 'netfs'];
+
+/** Folder of ours in a pool's folder: a pool lists what is in it nowhere. */
+export const OWN_FOLDER = '.blockflow';
+
+/**
+ * Makes it. The pool's folder has to be there: nothing is made below a file system that is away.
+ * @throws ENOENT
+ */
+export const ensureOwnFolder = (poolFolder: string) =>
+  mkdir(join(poolFolder, OWN_FOLDER)).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error;
+  });
+
+export interface Pool {
+  name: string;
+  type: string;
+  /** Folder of the volumes with links resolved, null for pools without one. */
+  folder: string | null;
+}
+
+/** The active pools. */
+export async function observePools(libvirt: Libvirt): Promise<Pool[]> {
+  const documents = await libvirt.poolXml();
+  return Promise.all(documents.map(parsePool));
+}
+
+/**
+ * The pools that these documents may name volumes of (`type='volume'`): one that is not active has
+ * its folder all the same.
+ */
+export async function poolsNamedIn(
+  documents: readonly string[],
+  libvirt: Libvirt,
+  active: readonly Pool[],
+): Promise<readonly Pool[]> {
+  if (!documents.some((xml) => /\stype=['"]volume['"]/.test(xml))) return active;
+  return Promise.all((await libvirt.poolXml('all')).map(parsePool));
+}
+
+/** One `<pool>` document. @throws Retry `unexpected-reply` for anything else. */
+export async function parsePool(xml: string): Promise<Pool> {
+  const parsed = parseReply(pool, 'libvirt for a pool', read(xml, 'pool')).pool;
+  const { name, '@type': type } = parsed;
+  const path = parsed.target?.path;
+  if (path !== undefined) return { name, type, folder: await canonical(path) };
+  // Without it the volumes in it would be looked for nowhere.
+  if (filePoolTypes.includes(type)) throw unexpected('libvirt for a pool', `${name} has no path`);
+  return { name, type, folder: null };
+}
+
+export type FilePool = Pool & { folder: string };
+export const isFilePool = (pool: Pool): pool is FilePool =>
+  filePoolTypes.includes(pool.type) && pool.folder !== null;
+
+/**
+ * The pool whose folder holds `path` directly (a pool lists no subfolders), null when none does.
+ */
+export function poolOf(pools: readonly Pool[], canonicalPath: string): Pool | null {
+  const folder = canonicalPath.slice(0, canonicalPath.lastIndexOf('/')) || '/';
+  return pools.find((p) => p.folder === folder) ?? null;
+}
+
+/** What to do about a volume at `path` that no active pool holds. */
+export const poolNeeded = (path: string) =>
+  'Start its pool (`virsh pool-list --all` shows it, `virsh pool-start` starts it), or make one: ' +
+  `\`virsh pool-create-as NAME dir --target ${dirname(path)}\``;

@@ -1,0 +1,43 @@
+/** virsh's commands for what libvirt remembers: metadata of domains, and snapshots. */
+import type { JobRecord } from '../../../workflows/chain/schemas.ts';
+import { CommandError } from '../process/command.ts';
+import { buildRecord } from '../libvirt-xml/domain-xml.ts';
+import type { VirshConnection } from './connection.ts';
+
+/**
+ * One metadata element a disk, so that two operations of one VM never rewrite each other's record.
+ */
+export const recordUri = (disk: string) => `urn:blockflow:job:${disk}`;
+
+/** XML without what would end a quoted word in a session of virsh, or its line. */
+export const inOneLine = (xml: string) => xml.trim().replaceAll("'", '&apos;');
+
+export function recordCommands(virsh: VirshConnection) {
+  return {
+    async setRecord(uuid: string, record: JobRecord, scopes: readonly string[]): Promise<void> {
+      const element = ['--key', 'blockflow', '--set', inOneLine(buildRecord(record))];
+      await virsh.command('metadata', uuid, '--uri', recordUri(record.disk), ...element, ...scopes);
+    },
+    /** True when there was one to remove. */
+    async removeRecord(uuid: string, disk: string, scopes: readonly string[]): Promise<boolean> {
+      try {
+        await virsh.command('metadata', uuid, '--uri', recordUri(disk), '--remove', ...scopes);
+        return true;
+      } catch (error) {
+        if (error instanceof CommandError && /metadata not found/.test(error.stderr)) return false;
+        throw error;
+      }
+    },
+    async snapshotNames(uuid: string): Promise<string[]> {
+      return (await virsh.ask(`snapshot-list ${uuid} --name --topological`))
+        .split('\n')
+        .filter(Boolean);
+    },
+    snapshotXml: (uuid: string, name: string) =>
+      virsh.run('snapshot-dumpxml', uuid, '--snapshotname', name, '--security-info'),
+    redefineSnapshot: (uuid: string, xml: string) =>
+      virsh.feed(xml, (path) => ['snapshot-create', uuid, '--xmlfile', path, '--redefine']),
+    deleteSnapshotRecord: (uuid: string, name: string) =>
+      virsh.run('snapshot-delete', uuid, '--snapshotname', name, '--metadata'),
+  };
+}

@@ -1,0 +1,59 @@
+/** Rate, remaining time and convergence of a copy, from samples. Pure. */
+import type { Progress } from '../../workflows/operation/contract.ts';
+import type { VolumeJob } from '../../workflows/transfer/activities.ts';
+
+/** Bytes of an image's volumes that come before this one. */
+export const bytesBefore = ({ plan, at }: VolumeJob) =>
+  plan.volumes.slice(0, at).reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+
+interface Sample {
+  atMs: number;
+  copiedBytes: number;
+  totalBytes: number;
+}
+
+/**
+ * Seconds that are looked back: long enough to smooth QEMU's 16 MiB bursts (H7), short enough to
+ * follow a change.
+ */
+const WINDOW_MS = 10_000;
+
+/** Follows one copy. QEMU's `total` grows while the guest writes, so percent may go back (H6). */
+export function createProgress(phase: string) {
+  const samples: Sample[] = [];
+  return {
+    add(sample: Sample): Progress {
+      samples.push(sample);
+      while (samples.length > 2 && sample.atMs - (samples[0] as Sample).atMs > WINDOW_MS) {
+        samples.shift();
+      }
+      return toProgress(phase, samples);
+    },
+    /** True when in a full window the guest added at least as much work as the job did. */
+    diverges(): boolean {
+      const [first, last] = [samples[0], samples.at(-1)];
+      if (!first || !last || last.atMs - first.atMs < WINDOW_MS * 0.8) return false;
+      const left = (s: Sample) => s.totalBytes - s.copiedBytes;
+      return last.totalBytes > first.totalBytes && left(last) >= left(first) && left(last) > 0;
+    },
+  };
+}
+
+function toProgress(phase: string, samples: readonly Sample[]): Progress {
+  const first = samples[0] as Sample;
+  const last = samples.at(-1) as Sample;
+  const seconds = (last.atMs - first.atMs) / 1000;
+  const perSecond = (from: number, to: number) => (seconds > 0 ? (to - from) / seconds : 0);
+  const rate = Math.max(0, perSecond(first.copiedBytes, last.copiedBytes));
+  const gain = rate - Math.max(0, perSecond(first.totalBytes, last.totalBytes));
+  const left = Math.max(0, last.totalBytes - last.copiedBytes);
+  return {
+    phase,
+    percent: last.totalBytes > 0 ? Math.floor((last.copiedBytes / last.totalBytes) * 1000) / 10 : 0,
+    copiedBytes: last.copiedBytes,
+    totalBytes: last.totalBytes,
+    rateBytesPerSecond: Math.round(rate),
+    remainingSeconds: gain > 0 ? Math.ceil(left / gain) : null,
+    note: null,
+  };
+}

@@ -1,0 +1,82 @@
+/** The chain as the headers on storage have it. */
+import { dirname, resolve } from 'node:path';
+import { refused } from '../../../workflows/operation/failures.ts';
+import type { DiskRef } from '../../../workflows/chain/schemas.ts';
+import type { XmlDisk } from '../../adapters/libvirt-xml/domain-xml.ts';
+import { canonical, observeFile } from '../../adapters/files/files.ts';
+import { hasProtocol } from '../../adapters/qemu-img/qcow2-header.ts';
+import { readHeader, type ImageHeader } from '../../adapters/qemu-img/qemu-img.ts';
+
+/** Perhaps its storage is away: whoever knows better says so. */
+export class BackingFileMissing extends Error {
+  constructor(path: string, overlay: string) {
+    super(`${path}, the backing file of ${overlay}, does not exist`);
+  }
+}
+
+/**
+ * Walks the headers from the active layer down. Paths with links resolved, base-most first; but a
+ * relative name counts from the folder of the name that QEMU was given, as in QEMU.
+ * @throws BackingFileMissing
+ */
+export async function readHeaderChain(
+  ref: DiskRef,
+  disk: XmlDisk,
+): Promise<Map<string, ImageHeader>> {
+  // The XML names the layers that are probably there: reading them at once saves one process start
+  // a layer.
+  const early = new Map<string, Promise<ImageHeader>>();
+  for (const { path, format } of disk.chain) {
+    if (isFormat(format)) early.set(`${format} ${path}`, readHeader(path, format));
+  }
+  for (const promise of early.values()) promise.catch(() => undefined);
+  const found: [string, ImageHeader][] = [];
+  const seen = new Set<string>();
+  let next = activeLayer(ref, disk);
+  while (next) {
+    const { path, format } = next;
+    const header = await (early.get(`${format} ${path}`) ?? readHeader(path, format));
+    if (header.externalDataFile) throw unsupported(ref, path, 'its data is in an external file');
+    const real = await canonical(path);
+    if (seen.has(real)) throw unsupported(ref, path, 'its backing files form a loop');
+    seen.add(real);
+    found.unshift([real, header]);
+    next = layerBelow(ref, path, header);
+    if (next && !(await observeFile(next.path))) throw new BackingFileMissing(next.path, path);
+  }
+  return new Map(found);
+}
+
+interface Layer {
+  path: string;
+  format: 'qcow2' | 'raw';
+}
+const isFormat = (format: string | null): format is Layer['format'] =>
+  format === 'qcow2' || format === 'raw';
+
+function activeLayer(ref: DiskRef, disk: XmlDisk): Layer | null {
+  const active = disk.chain.at(-1);
+  if (!active || !isFormat(active.format)) {
+    throw unsupported(ref, active?.path ?? '', `its format is ${active?.format ?? 'unknown'}`);
+  }
+  return { path: active.path, format: active.format };
+}
+
+function layerBelow(ref: DiskRef, path: string, header: ImageHeader): Layer | null {
+  if (header.backingName === null) return null;
+  const name = header.backingName.replace(/^file:/, '');
+  if (hasProtocol(name)) throw unsupported(ref, path, `its backing file is ${name}`);
+  const format = header.backingFormat;
+  if (!isFormat(format)) {
+    throw unsupported(ref, path, `its header names backing format ${format ?? '(none)'}`);
+  }
+  return { path: resolve(dirname(path), name), format };
+}
+
+export function unsupported(ref: DiskRef, what: string, why: string) {
+  return refused('unsupported-format', {
+    attempted: `reading the chain of ${ref.vm}/${ref.disk}`,
+    now: `${what} cannot be used: ${why}`,
+    next: 'blockflow drives chains of qcow2 and raw files whose headers name their formats',
+  });
+}

@@ -1,0 +1,178 @@
+/**
+ * getVolumeChain: the chain of a disk in its four views, in one answer that says where they
+ * disagree.
+ */
+import { parseDomain, type XmlDisk, type XmlDomain } from '../../adapters/libvirt-xml/domain-xml.ts';
+import { observeFile } from '../../adapters/files/files.ts';
+import { findQemu, openFiles, type OpenFile } from '../../adapters/files/open-files.ts';
+import { observePools, poolOf, type Pool } from '../../adapters/virsh/pools.ts';
+import type { ImageHeader } from '../../adapters/qemu-img/qemu-img.ts';
+import { nullIfNoDomain } from '../../adapters/virsh/connection.ts';
+import { refused } from '../../../workflows/operation/failures.ts';
+import type { ChainObservation, DiskRef, Volume } from '../../../workflows/chain/schemas.ts';
+import type { HostDeps } from '../deps.ts';
+import { disagreements, formatDisagreements } from './disagreements.ts';
+import { readHeaderChain, unsupported } from './header-chain.ts';
+import { resolveLinks } from './observe-disk.ts';
+
+/** The observation plus what only the host needs to know. */
+export interface Chain extends ChainObservation {
+  /**
+   * The disk as the running domain (or the persistent one, when it is down) describes it, links
+   * resolved.
+   */
+  xmlDisk: XmlDisk;
+  live: XmlDomain | null;
+  persistentDomain: XmlDomain | null;
+  managedSave: boolean;
+  pools: Pool[];
+  openFiles: OpenFile[] | null;
+  headers: Map<string, ImageHeader>;
+}
+
+/**
+ * Observes live XML, persistent XML, headers on storage and what QEMU has open.
+ * @throws Refused for an unknown VM or disk and for a disk that is no qcow2 or raw file.
+ */
+export async function observeChain(deps: HostDeps, ref: DiskRef): Promise<Chain> {
+  const domain = await observeDomain(deps, ref);
+  const source = domain.live ?? domain.persistentDomain;
+  const spelled = source?.disks.find((disk) => disk.target === ref.disk);
+  if (!source || !spelled) throw unknownDisk(ref, source?.disks.map((d) => d.target) ?? []);
+  assertFileBacked(ref, spelled);
+  const [xmlDisk, headers, pools, open] = await Promise.all([
+    resolveLinks(spelled),
+    readHeaderChain(ref, spelled),
+    observePools(deps.libvirt),
+    domain.live ? observeOpenFiles(source.uuid) : null,
+  ]);
+  const volumes = await Promise.all(
+    [...headers].map(([path, header]) => toVolume(path, header, xmlDisk, pools)),
+  );
+  const kept = domain.persistentDomain?.disks.find((d) => d.target === ref.disk);
+  const persistentDisk = kept ? await resolveLinks(kept) : null;
+  const paths = (disk: XmlDisk) => disk.chain.map((layer) => layer.path);
+  const views = {
+    live: domain.live && paths(xmlDisk),
+    persistent: persistentDisk && paths(persistentDisk),
+    headers: volumes.map((volume) => volume.path),
+    open: open && openPaths(volumes, open),
+  };
+  const { persistent } = domain.identity.vm;
+  const record = { persistent, terminated: persistentDisk?.terminated ?? false };
+  const named = [
+    { who: 'the running domain', disk: domain.live && xmlDisk },
+    { who: 'the persistent XML', disk: persistentDisk },
+  ];
+  return {
+    ...domain.identity,
+    disk: ref.disk,
+    host: deps.host,
+    readOnly: xmlDisk.readOnly,
+    transient: xmlDisk.transient,
+    volumes,
+    views,
+    disagreements: [
+      ...disagreements(views, record, open, volumes),
+      ...formatDisagreements(named, volumes),
+    ],
+    job: null,
+    record: source.records.find((record) => record.disk === ref.disk) ?? null,
+    xmlDisk,
+    live: domain.live,
+    persistentDomain: domain.persistentDomain,
+    managedSave: domain.managedSave,
+    pools,
+    openFiles: open,
+    headers,
+  };
+}
+
+/** The part of a chain that leaves the host, with the running job. */
+export async function toObservation(deps: HostDeps, chain: Chain): Promise<ChainObservation> {
+  const { vm, disk, host, readOnly, transient, volumes, views, disagreements: differ } = chain;
+  const job = chain.live ? await deps.libvirt.blockJob(vm.uuid, disk) : null;
+  return {
+    vm,
+    disk,
+    host,
+    readOnly,
+    transient,
+    volumes,
+    views,
+    disagreements: differ,
+    job: job && { ...job, ready: chain.xmlDisk.mirror?.ready ?? false },
+    record: chain.record,
+  };
+}
+
+async function observeDomain(deps: HostDeps, ref: DiskRef) {
+  const { libvirt, host } = deps;
+  const uuid = await libvirt.findVm(ref.vm);
+  if (uuid === null) {
+    throw refused('unknown-vm', {
+      attempted: `looking up VM ${ref.vm} on ${host}`,
+      now: 'libvirt knows no VM of that name there',
+      next: 'Names are those of `virsh list --all`',
+    });
+  }
+  const [info, current, inactive] = await Promise.all([
+    libvirt.domainInfo(uuid),
+    libvirt.currentXml(uuid),
+    libvirt.inactiveXml(uuid).catch(nullIfNoDomain),
+  ]);
+  const { state, stateReason, persistent, managedSave } = info;
+  const vm = { name: ref.vm, uuid, state, stateReason, persistent };
+  const parse = (xml: string | null, isThere: boolean) =>
+    xml !== null && isThere ? parseDomain(xml) : null;
+  return {
+    identity: { vm },
+    managedSave,
+    live: parse(current, state !== 'off'),
+    // Of a transient domain libvirt gives the running one again.
+    persistentDomain: parse(inactive, persistent),
+  };
+}
+
+async function observeOpenFiles(uuid: string): Promise<OpenFile[] | null> {
+  const pid = await findQemu(uuid);
+  return pid === null ? null : openFiles(pid);
+}
+
+export async function toVolume(
+  path: string,
+  header: ImageHeader,
+  disk: XmlDisk,
+  pools: Pool[],
+): Promise<Volume> {
+  const facts = await observeFile(path);
+  if (!facts) throw new Error(`${path} disappeared while it was observed`);
+  return {
+    path,
+    index: disk.chain.find((v) => v.path === path)?.index ?? null,
+    format: header.format,
+    identity: facts.identity,
+    virtualSizeBytes: header.virtualSizeBytes,
+    allocatedBytes: facts.allocatedBytes,
+    pool: poolOf(pools, path)?.name ?? null,
+    internalSnapshots: header.internalSnapshots,
+  };
+}
+
+const openPaths = (volumes: Volume[], open: OpenFile[]) =>
+  volumes.filter((v) => open.some((file) => file.identity === v.identity)).map((v) => v.path);
+
+function unknownDisk(ref: DiskRef, targets: string[]) {
+  return refused('unknown-disk', {
+    attempted: `looking up disk ${ref.disk} of ${ref.vm}`,
+    now: `the VM has ${targets.length ? targets.join(', ') : 'no disks'}`,
+    next: `See \`virsh domblklist ${ref.vm}\``,
+  });
+}
+
+function assertFileBacked(ref: DiskRef, disk: XmlDisk): void {
+  if (disk.device !== 'disk') throw unsupported(ref, disk.target, `it is a ${disk.device}`);
+  if (disk.type !== 'file' || disk.chain.length === 0) {
+    throw unsupported(ref, disk.target, `its source is of type ${disk.type}, not file`);
+  }
+}

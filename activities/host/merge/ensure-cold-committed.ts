@@ -1,0 +1,102 @@
+/**
+ * The merge of a VM that is down: an offline commit, with QEMU's image locks keeping the VM from
+ * starting meanwhile.
+ */
+import { Context } from '@temporalio/activity';
+import { operationId, type ColdOutcome, type HostActivities } from '../../../workflows/operation/contract.ts';
+import type { MergePlan } from '../../../workflows/chain/schemas.ts';
+import { coldCommitEnd, coldCommitPercent, coldCommitState } from '../../adapters/qemu-img/cold-commit.ts';
+import { fingerprint, forgetColdCommitEnd, runColdCommit } from '../../adapters/qemu-img/cold-commit.ts';
+import { stopColdCommit, type ColdCommitEnd } from '../../adapters/qemu-img/cold-commit.ts';
+import { observeFile, type FileFacts } from '../../adapters/files/files.ts';
+import { createProgress } from '../../door/progress.ts';
+import type { HostDeps } from '../deps.ts';
+import { lookAndGiveBack } from './give-back-guest.ts';
+import { recordJob } from './job-record.ts';
+import { wasSaved } from '../chain/managed-save.ts';
+import { topHasLeft } from '../chain/observe-disk.ts';
+
+type Input = Parameters<HostActivities['ensureColdCommitted']>[0];
+const LOOK_EVERY_MS = 500;
+
+/**
+ * Commits top into base with `qemu-img commit -d`, so that top stays the whole truth until the
+ * record is switched. A run that an earlier life of the agent started is followed, and one that
+ * ended meanwhile counts, as long as no volume of it has changed since.
+ */
+export async function ensureColdCommitted(deps: HostDeps, input: Input): Promise<ColdOutcome> {
+  const { plan, jobId } = input;
+  const state = coldCommitState(deps.runtimeDir, jobId);
+  const look = await lookAndGiveBack(deps, plan);
+  await recordJob(deps, input, look);
+  if (topHasLeft(look, plan)) return { outcome: 'committed', topModifiedNs: '' };
+  if (look.state !== 'off') return { outcome: 'vm-started', reason: look.stateReason };
+  if (look.managedSave) return { outcome: 'vm-started', reason: wasSaved(plan.vm) };
+  const before = await committedTop(plan, await coldCommitEnd(state));
+  if (before) return { outcome: 'committed', topModifiedNs: before.modifiedNs };
+  await forgetColdCommitEnd(state);
+  const running = deps.effect('qemu-img.commit', operationId(plan), () =>
+    runColdCommit(state, volumesOf(plan), commitArguments(input)),
+  );
+  await follow(state, plan, running);
+  const end = await coldCommitEnd(state);
+  const top = await committedTop(plan, end);
+  return top
+    ? { outcome: 'committed', topModifiedNs: top.modifiedNs }
+    : { outcome: 'failed', reason: whyFailed(plan, end) };
+}
+
+const volumesOf = ({ base, committed }: MergePlan) => [base, ...committed].map(({ path }) => path);
+
+/**
+ * Top, when a run has committed just these volumes, and none of them has changed since; null
+ * otherwise. A run that an earlier request began may have been of others.
+ */
+async function committedTop(plan: MergePlan, end: ColdCommitEnd | null): Promise<FileFacts | null> {
+  if (end?.code !== 0) return null;
+  const now = await Promise.all(volumesOf(plan).map(observeFile));
+  const are = now.map((file) => file && fingerprint(file));
+  return are.join() === end.fingerprints.join() ? (now.at(-1) ?? null) : null;
+}
+
+function whyFailed({ top, base }: MergePlan, end: ColdCommitEnd | null): string {
+  if (!end) return 'qemu-img was killed';
+  if (end.code !== 0) return end.error || `qemu-img exited ${end.code}`;
+  return `${top.path} or ${base.path} is not what it was when qemu-img ended`;
+}
+
+/**
+ * Changes when anybody writes to top: a VM that starts and stops between commit and switch is found
+ * out by it.
+ */
+export const topModified = async (plan: MergePlan) =>
+  (await observeFile(plan.top.path))?.modifiedNs ?? '';
+
+function commitArguments({ plan, bandwidthBytesPerSecond: rate }: Input): string[] {
+  const limit = rate > 0 ? ['-r', String(rate)] : [];
+  const { top, base } = plan;
+  return ['commit', '-p', '-d', ...limit, '-f', top.format, '-b', base.path, top.path];
+}
+
+/**
+ * Beats with the progress until the run ends; a cancel ends the run, whose base then is only partly
+ * newer.
+ */
+async function follow(state: string, plan: MergePlan, running: Promise<void>): Promise<void> {
+  const context = Context.current();
+  const progress = createProgress('copying');
+  const totalBytes = plan.committed.reduce((sum, volume) => sum + volume.allocatedBytes, 0);
+  let ended = false;
+  const end = running.finally(() => (ended = true));
+  end.catch(() => undefined);
+  try {
+    while (!ended) {
+      const copiedBytes = Math.round(((await coldCommitPercent(state)) / 100) * totalBytes);
+      context.heartbeat(progress.add({ atMs: Date.now(), copiedBytes, totalBytes }));
+      await Promise.race([end, context.sleep(LOOK_EVERY_MS)]);
+    }
+  } catch (error) {
+    if (context.cancellationSignal.aborted) await stopColdCommit(state);
+    throw error;
+  }
+}

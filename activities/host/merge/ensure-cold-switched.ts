@@ -1,0 +1,71 @@
+/** The point of no return of a cold merge: the one record that names top names base instead. */
+import { dirname, relative } from 'node:path';
+import { operationId, type ColdOutcome, type HostActivities } from '../../../workflows/operation/contract.ts';
+import { ensureBackingName } from '../../adapters/qemu-img/backing-name.ts';
+import { diskElement, diskSource, switchDiskSource } from '../../adapters/libvirt-xml/disk-element.ts';
+import { asFileName, whileHeld } from '../../adapters/qemu-img/qemu-img.ts';
+import type { HostDeps } from '../deps.ts';
+import { topModified } from './ensure-cold-committed.ts';
+import { wasSaved } from '../chain/managed-save.ts';
+import { lookAtDisk, topHasLeft } from '../chain/observe-disk.ts';
+
+type Input = Parameters<HostActivities['ensureColdSwitched']>[0];
+
+/**
+ * For the active layer the persistent XML is switched to base; for an inner one the overlay's
+ * header is, and an explicit chain in the XML is dropped, since it beats the header
+ * (moving-images.md 6).
+ * @returns `vm-started` when the VM ran since the commit: top may be newer than base then, and is
+ * kept.
+ */
+export async function ensureColdSwitched(deps: HostDeps, input: Input): Promise<ColdOutcome> {
+  const { plan } = input;
+  // Between the check and the switch nobody may start the VM, write to top and stop it again.
+  const outcome = await whileHeld(plan.top.path, async () => {
+    const stale = await staleness(deps, input);
+    if (stale) return stale;
+    if (plan.overlay) await switchHeader(deps, input);
+    await switchXml(deps, input);
+    return { outcome: 'committed', topModifiedNs: input.topModifiedNs } as const;
+  });
+  return outcome ?? { outcome: 'vm-started', reason: `some process has ${plan.top.path} open` };
+}
+
+async function staleness(deps: HostDeps, { plan, topModifiedNs }: Input) {
+  const look = await lookAtDisk(deps, plan);
+  const usesTop = look.disk?.chain.some((volume) => volume.path === plan.top.path) ?? false;
+  if (look.state !== 'off' && usesTop) {
+    return { outcome: 'vm-started', reason: look.stateReason } as const;
+  }
+  // It ran, wrote nothing to top, and was saved: by the name of top, unless that was gone already.
+  if (look.managedSave && !topHasLeft(look, plan)) {
+    return { outcome: 'vm-started', reason: wasSaved(plan.vm) } as const;
+  }
+  const modified = topModifiedNs !== '' && (await topModified(plan)) !== topModifiedNs;
+  return modified
+    ? ({ outcome: 'vm-started', reason: `${plan.top.path} was written since its commit` } as const)
+    : null;
+}
+
+async function switchHeader(deps: HostDeps, { plan, keepRelative }: Input): Promise<void> {
+  const { overlay, base } = plan;
+  if (!overlay) return;
+  const name = keepRelative
+    ? asFileName(relative(dirname(overlay.path), base.path))
+    : base.path;
+  const { path, format } = overlay;
+  await ensureBackingName({ path, format, backing: { name, format: base.format } }, (rebase) =>
+    deps.effect('qemu-img.rebase', path, rebase),
+  );
+}
+
+async function switchXml(deps: HostDeps, { plan }: Input): Promise<void> {
+  const xml = await deps.libvirt.inactiveXml(plan.vmUuid);
+  const element = diskElement(xml, plan.disk);
+  const { path, format } = plan.overlay ? diskSource(element) : plan.base;
+  const wanted = switchDiskSource(element, path, format);
+  if (wanted === null) return;
+  await deps.effect('libvirt.switch-disk-source', operationId(plan), () =>
+    deps.libvirt.updateDiskConfig(plan.vmUuid, wanted),
+  );
+}

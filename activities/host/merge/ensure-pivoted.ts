@@ -1,0 +1,60 @@
+/**
+ * The point of no return of an active merge: QEMU switches to base while the guest is suspended.
+ */
+import { operationId, type HostActivities, type JobInput } from '../../../workflows/operation/contract.ts';
+import { buildRecord } from '../../adapters/libvirt-xml/domain-xml.ts';
+import { domainFolder } from '../../adapters/virsh/libvirt-folders.ts';
+import { readPivotReport } from '../../adapters/virsh/safe-pivot.ts';
+import { inOneLine } from '../../adapters/virsh/records.ts';
+import type { HostDeps } from '../deps.ts';
+import { recordOf } from './job-record.ts';
+import { lookAndGiveBack, pivotFile } from './give-back-guest.ts';
+import { isReady, topHasLeft, type DiskLook } from '../chain/observe-disk.ts';
+
+type Outcome = Awaited<ReturnType<HostActivities['ensurePivoted']>>;
+
+/**
+ * Makes base the active layer. Only the chain says whether it is: the script's exit code does not,
+ * and "no job" does not. An earlier attempt's script that still runs is waited for.
+ */
+export async function ensurePivoted(deps: HostDeps, input: JobInput): Promise<Outcome> {
+  const { plan } = input;
+  const before = await lookAndGiveBack(deps, plan);
+  const early = await outcomeOf(deps, input, before);
+  if (early) return early;
+  const mirror = before.disk?.mirror;
+  if (!mirror || !(await isReady(before, plan))) {
+    return { outcome: 'not-pivoted', reason: 'the job is not READY (any more)' };
+  }
+  const vm = { name: plan.vm, uuid: plan.vmUuid };
+  const folder = before.persistent ? await domainFolder(vm) : null;
+  const report = await deps.effect('libvirt.pivot', operationId(plan), () =>
+    deps.pivots.run({
+      uuid: plan.vmUuid,
+      disk: plan.disk,
+      // As libvirt spells it: the plan's path has its links resolved.
+      base: mirror.path,
+      persistent: before.persistent,
+      record: inOneLine(buildRecord(recordOf(input, 'pivot'))),
+      folder,
+      resultFile: pivotFile(deps, plan),
+    }),
+  );
+  const after = await lookAndGiveBack(deps, plan);
+  const late = await outcomeOf(deps, input, after);
+  return late ?? { outcome: 'not-pivoted', reason: report?.pivot ?? 'the pivot script died' };
+}
+
+/** What the chain says; null while the job must still be pivoted. */
+async function outcomeOf(
+  deps: HostDeps,
+  { plan }: JobInput,
+  look: DiskLook,
+): Promise<Outcome | null> {
+  if (topHasLeft(look, plan)) {
+    const report = await readPivotReport(pivotFile(deps, plan));
+    const { stallMs = null, issuedAtMs = null } = report ?? {};
+    return { outcome: 'pivoted', stallMs, pivotIssuedAtMs: issuedAtMs };
+  }
+  return look.state === 'off' ? { outcome: 'vm-stopped', reason: look.stateReason } : null;
+}

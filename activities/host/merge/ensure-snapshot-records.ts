@@ -1,0 +1,53 @@
+/**
+ * libvirt's snapshot metadata follows the merge: gone restore points leave the list, other mentions
+ * become the base.
+ */
+import { operationId, type HostActivities } from '../../../workflows/operation/contract.ts';
+import type { SnapshotChange } from '../../../workflows/chain/schemas.ts';
+import { canonical } from '../../adapters/files/files.ts';
+import { syncRecords } from '../../adapters/virsh/libvirt-folders.ts';
+import { parseSnapshot, rewriteSnapshot, sourcesOf } from '../../adapters/libvirt-xml/snapshot-xml.ts';
+import type { Snapshot } from '../../adapters/libvirt-xml/snapshot-xml.ts';
+import type { HostDeps } from '../deps.ts';
+
+type Input = Parameters<HostActivities['ensureSnapshotRecords']>[0];
+
+export async function ensureSnapshotRecords(deps: HostDeps, input: Input): Promise<void> {
+  for (const change of input.changes) {
+    const names = await deps.libvirt.snapshotNames(input.plan.vmUuid);
+    if (!names.includes(change.name)) continue;
+    if (change.action === 'delete') await deleteRecord(deps, input, change);
+    else await redefine(deps, input, change);
+  }
+  await syncRecords({ name: input.plan.vm, uuid: input.plan.vmUuid });
+}
+
+async function deleteRecord(deps: HostDeps, { plan }: Input, change: SnapshotChange) {
+  await deps.effect('libvirt.delete-snapshot-record', `${operationId(plan)} ${change.name}`, () =>
+    deps.libvirt.deleteSnapshotRecord(plan.vmUuid, change.name),
+  );
+}
+
+async function redefine(deps: HostDeps, { plan }: Input, change: SnapshotChange) {
+  const snapshot = parseSnapshot(await deps.libvirt.snapshotXml(plan.vmUuid, change.name));
+  const gone = await spellingsOf([snapshot], plan.committed.map((volume) => volume.path));
+  const xml = rewriteSnapshot(snapshot, gone, plan.base);
+  await deps.effect('libvirt.redefine-snapshot', `${operationId(plan)} ${change.name}`, () =>
+    deps.libvirt.redefineSnapshot(plan.vmUuid, xml),
+  );
+}
+
+/**
+ * The names that the snapshots use for these files: libvirt spells a file as its user did, perhaps
+ * by a link.
+ */
+export async function spellingsOf(
+  snapshots: readonly Snapshot[],
+  paths: readonly string[],
+): Promise<Set<string>> {
+  const found = new Set(paths);
+  for (const source of snapshots.flatMap(sourcesOf)) {
+    if (paths.includes(await canonical(source))) found.add(source);
+  }
+  return found;
+}

@@ -1,0 +1,85 @@
+/**
+ * What must hold before a merge may start. Each guard either returns or refuses with the reason and
+ * a next step.
+ */
+import { filePoolTypes, poolNeeded, poolOf } from '../../adapters/virsh/pools.ts';
+import { hold, refused } from '../../../workflows/operation/failures.ts';
+import type { LiveMergeInput, Volume } from '../../../workflows/chain/schemas.ts';
+import { refusedManagedSave } from '../chain/managed-save.ts';
+import type { Selection } from './selection.ts';
+import type { Chain } from '../chain/observe-chain.ts';
+
+const attempt = ({ vm, disk }: { vm: string; disk: string }) => `planning a merge of ${vm}/${disk}`;
+
+export function assertWritable(input: LiveMergeInput, chain: Chain): void {
+  if (chain.readOnly) {
+    throw refused('read-only-disk', {
+      attempted: attempt(input),
+      now: `disk ${input.disk} is read-only for the VM`,
+      next: 'Merge it through a VM that may write it',
+    });
+  }
+  if (chain.transient) {
+    throw refused('transient-disk', {
+      attempted: attempt(input),
+      now: `disk ${input.disk} is <transient/>: libvirt discards its overlay when the VM stops`,
+      next: 'Nothing needs to be merged',
+    });
+  }
+}
+
+/** While it is down only: a guest that runs was restored, or never saved. */
+export function assertNotSaved({ vm }: LiveMergeInput, chain: Chain): void {
+  if (chain.vm.state !== 'off' || !chain.managedSave) return;
+  throw refusedManagedSave(`planning a merge of ${vm}/${chain.disk}`, vm);
+}
+
+/** A Hold: the views differ, and choosing one of them could lose data (H1, H2, H3). */
+export function assertAgreement(input: LiveMergeInput, chain: Chain): void {
+  if (chain.disagreements.length === 0) return;
+  throw hold('divergent-chain', {
+    attempted: attempt(input),
+    now: `the views of the chain differ, nothing was touched: ${chain.disagreements.join('; ')}`,
+    next: `Compare with \`blockflow chain ${input.vm} ${input.disk}\`, mend the wrong view first`,
+  });
+}
+
+/** Only volumes directly inside an active file pool may be changed (I16). */
+export function assertInPools(
+  input: LiveMergeInput,
+  chain: Chain,
+  volumes: readonly Volume[],
+): void {
+  for (const { path } of volumes) {
+    const pool = poolOf(chain.pools, path);
+    if (!pool) {
+      throw refused('outside-pools', {
+        attempted: attempt(input),
+        now: `${path} lies in no active storage pool of ${chain.host}`,
+        next: poolNeeded(path),
+      });
+    }
+    if (!filePoolTypes.includes(pool.type)) {
+      throw refused('unsupported-pool', {
+        attempted: attempt(input),
+        now: `${path} lies in pool ${pool.name} of type ${pool.type}`,
+        next: `Pools of type ${filePoolTypes.join(', ')} are supported`,
+      });
+    }
+  }
+}
+
+/** H8: deleting a volume deletes the internal snapshots inside it. */
+export function assertNoInternalSnapshots(input: LiveMergeInput, selection: Selection): void {
+  if (input.keepVolumes || input.keepOverlay) return;
+  for (const volume of selection.committed) {
+    if (volume.internalSnapshots.length === 0) continue;
+    throw refused('internal-snapshots', {
+      attempted: attempt(input),
+      now: `${volume.path} holds internal snapshots that would be lost: ${
+        volume.internalSnapshots.join(', ')
+      }`,
+      next: 'Delete them first, or merge with --keep-volumes',
+    });
+  }
+}

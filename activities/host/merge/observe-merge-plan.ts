@@ -1,0 +1,245 @@
+/**
+ * Plans a merge: observes the chain, refuses early, measures space, and finds what an earlier run
+ * left behind.
+ */
+import { canonical, observeFile, observeSpace } from '../../adapters/files/files.ts';
+import { nameVolume } from '../../pool-folder/id.ts';
+import { measure } from '../../adapters/qemu-img/qemu-img.ts';
+import { parseSnapshot, sourcesOf, type Snapshot } from '../../adapters/libvirt-xml/snapshot-xml.ts';
+import { refused } from '../../../workflows/operation/failures.ts';
+import type { BlockJob, JobRecord, LiveMergeInput, MergePlan } from '../../../workflows/chain/schemas.ts';
+import type { NamedVolume, PlanOutcome, SnapshotChange, Volume } from '../../../workflows/chain/schemas.ts';
+import { onThisHost } from '../../pool-folder/presence.ts';
+import type { HostDeps } from '../deps.ts';
+import { assertAgreement, assertInPools, assertNoInternalSnapshots } from './guards.ts';
+import { assertNotSaved, assertWritable } from './guards.ts';
+import { assertPossible, selectVolumes, type Selection } from './selection.ts';
+import { assertUnshared } from '../uses/sharing.ts';
+import { observeChain, toObservation, type Chain } from '../chain/observe-chain.ts';
+import { isCommitInto } from '../chain/observe-disk.ts';
+import { otherHosts } from '../uses/observe-uses.ts';
+import { spellingsOf } from './ensure-snapshot-records.ts';
+
+/**
+ * Observes and decides; has no effect.
+ * @throws Refused or Hold as the guards say.
+ */
+export async function observeMergePlan(
+  deps: HostDeps,
+  input: LiveMergeInput,
+): Promise<PlanOutcome> {
+  const chain = await observeChain(deps, input);
+  assertWritable(input, chain);
+  const [{ job }, snapshots] = await Promise.all([
+    toObservation(deps, chain),
+    observeSnapshots(deps, chain),
+  ]);
+  const finished = !job && chain.record && (await leftOver(chain, chain.record, snapshots));
+  if (finished) return { kind: 'plan', plan: finished };
+
+  const named = await resolveNames(input);
+  const layer = await snapshotLayer(input, snapshots);
+  const selection = selectVolumes(named, chain.volumes, layer);
+  if (!selection) {
+    const active = chain.volumes.at(-1)?.path ?? '';
+    const reason = `${active} is the active layer: there is nothing above it to merge`;
+    return { kind: 'done', chain: chain.volumes, reason };
+  }
+  assertPossible(input, selection, chain.vm.state);
+  if (job && !(await isOurs(chain, selection, job))) return busy(input, job);
+  assertNotSaved(input, chain);
+  assertAgreement(input, chain);
+  const { base, committed, overlay } = selection;
+  assertInPools(input, chain, [base, ...committed, ...(overlay ? [overlay] : [])]);
+  assertNoInternalSnapshots(input, selection);
+  await assertUnshared(deps, input, chain, [base, ...committed], chain.volumes);
+  const plan = await toPlan(input, chain, selection, snapshots, job !== null);
+  if (!job && plan.spaceNeededBytes > plan.spaceFreeBytes) return lackOfSpace(plan);
+  return { kind: 'plan', plan };
+}
+
+/** Paths as the chain spells them: with links resolved. */
+async function resolveNames(input: LiveMergeInput): Promise<LiveMergeInput> {
+  const resolve = async (name?: string) => (name?.startsWith('/') ? await canonical(name) : name);
+  const [top, base] = await Promise.all([resolve(input.top), resolve(input.base)]);
+  return { ...input, ...(top ? { top } : {}), ...(base ? { base } : {}) };
+}
+
+/**
+ * True when the running job is the one that our record on this disk announces, and the one asked
+ * for.
+ */
+async function isOurs(chain: Chain, selection: Selection, job: BlockJob): Promise<boolean> {
+  const { top, base } = selection;
+  const { record, xmlDisk } = chain;
+  if (!record || record.top !== top.path || record.base !== base.path) return false;
+  return isCommitInto(base.path, record.mode, xmlDisk, job);
+}
+
+function busy(input: LiveMergeInput, job: BlockJob): PlanOutcome {
+  const reason = `disk ${input.disk} of ${input.vm} has a block job that is not this request's: ${
+    job.type
+  }, ${job.copiedBytes} of ${job.totalBytes} bytes`;
+  return { kind: 'busy', job, reason };
+}
+
+/**
+ * An earlier run's merge that is done but for the deletion: its record is there, its top is not in
+ * the chain.
+ */
+async function leftOver(
+  chain: Chain,
+  record: JobRecord,
+  snapshots: Snapshot[],
+): Promise<MergePlan | null> {
+  if (chain.volumes.some((volume) => volume.path === record.top)) return null;
+  const base = chain.volumes.find((volume) => volume.path === record.base);
+  if (!base) return null;
+  const committed = await Promise.all(record.deletes.map((named) => goneVolume(named, base)));
+  return {
+    vm: chain.vm.name,
+    vmUuid: chain.vm.uuid,
+    disk: chain.disk,
+    host: chain.host,
+    mode: record.mode,
+    persistent: chain.vm.persistent,
+    adopted: record,
+    alreadyMerged: true,
+    chainBefore: chain.volumes,
+    top: await goneVolume({ path: record.top, pool: base.pool ?? '', identity: '0:0' }, base),
+    base,
+    overlay: null,
+    committed,
+    deletes: record.deletes,
+    snapshots: await snapshotChanges(chain.disk, snapshots, committed),
+    spaceNeededBytes: 0,
+    spaceFreeBytes: 0,
+    // They were asked before it was merged.
+    sharedWith: [],
+  };
+}
+
+async function goneVolume(left: NamedVolume, base: Volume): Promise<Volume> {
+  const named = await onThisHost(left, `looking for ${left.path}`);
+  const facts = await observeFile(named.path);
+  return {
+    ...base,
+    path: named.path,
+    index: null,
+    identity: named.identity,
+    pool: named.pool,
+    allocatedBytes: facts?.allocatedBytes ?? 0,
+    internalSnapshots: [],
+  };
+}
+
+async function observeSnapshots(deps: HostDeps, chain: Chain): Promise<Snapshot[]> {
+  const names = await deps.libvirt.snapshotNames(chain.vm.uuid);
+  return Promise.all(
+    names.map(async (name) => parseSnapshot(await deps.libvirt.snapshotXml(chain.vm.uuid, name))),
+  );
+}
+
+/**
+ * The overlay that came with an external snapshot: committing it down deletes that snapshot's
+ * layer.
+ */
+async function snapshotLayer(
+  input: LiveMergeInput,
+  snapshots: Snapshot[],
+): Promise<string | undefined> {
+  if (input.snapshot === undefined) return undefined;
+  const snapshot = snapshots.find(({ name }) => name === input.snapshot);
+  const disk = snapshot?.disks.find(({ name }) => name === input.disk);
+  if (disk?.kind === 'external' && disk.source) return canonical(disk.source);
+  throw refused('unknown-snapshot', {
+    attempted: `finding external snapshot ${input.snapshot} of ${input.vm}/${input.disk}`,
+    now: snapshot
+      ? `its layer of ${input.disk} is ${disk?.kind ?? 'not part of it'}, not external`
+      : `libvirt lists ${snapshots.map(({ name }) => name).join(', ') || 'no snapshots'}`,
+    next: `See \`virsh snapshot-list ${input.vm}\``,
+  });
+}
+
+async function toPlan(
+  input: LiveMergeInput,
+  chain: Chain,
+  selection: Selection,
+  snapshots: Snapshot[],
+  adopting: boolean,
+): Promise<MergePlan> {
+  const { top, base, committed, overlay } = selection;
+  const keep = input.keepVolumes || input.keepOverlay;
+  const { freeBytes, totalBytes } = await observeSpace(base.path);
+  const spaceNeededBytes = adopting ? 0 : await spaceNeeded(chain, selection, freeBytes);
+  if (spaceNeededBytes > totalBytes) throw tooSmall(input, base, spaceNeededBytes, totalBytes);
+  return {
+    vm: chain.vm.name,
+    vmUuid: chain.vm.uuid,
+    disk: input.disk,
+    host: chain.host,
+    mode: chain.vm.state === 'off' ? 'cold' : overlay ? 'inner' : 'active',
+    persistent: chain.vm.persistent,
+    adopted: chain.record,
+    alreadyMerged: false,
+    chainBefore: chain.volumes,
+    top,
+    base,
+    overlay,
+    committed,
+    deletes: keep ? [] : await Promise.all(committed.map(nameVolume)),
+    snapshots: keep ? [] : await snapshotChanges(input.disk, snapshots, committed),
+    spaceNeededBytes,
+    spaceFreeBytes: freeBytes,
+    // They were asked before the job was started.
+    sharedWith: adopting ? [] : await otherHosts(chain.host, [base, ...committed]),
+  };
+}
+
+/**
+ * Bytes that base's file system must still give. The sum of what the layers hold is an upper bound;
+ * only where it does not fit is the result measured (which QEMU refuses while a commit job runs:
+ * "consistent read" lock).
+ */
+async function spaceNeeded(
+  chain: Chain,
+  { top, base, committed }: Selection,
+  freeBytes: number,
+): Promise<number> {
+  const upperBound = committed.reduce((sum, volume) => sum + volume.allocatedBytes, 0);
+  if (upperBound <= freeBytes || chain.volumes[0] !== base) return upperBound;
+  const whole = await measure(top.path, top.format, base.format);
+  return Math.min(upperBound, Math.max(0, whole - base.allocatedBytes));
+}
+
+/**
+ * What libvirt's snapshots must become: without a disk left to restore they go, else they name the
+ * base.
+ */
+async function snapshotChanges(
+  disk: string,
+  snapshots: Snapshot[],
+  committed: Volume[],
+): Promise<SnapshotChange[]> {
+  const gone = await spellingsOf(snapshots, committed.map((volume) => volume.path));
+  return snapshots.flatMap((snapshot): SnapshotChange[] => {
+    const { name, disks } = snapshot;
+    const remains = disks.some((d) => d.kind !== 'no' && !(d.source && gone.has(d.source)));
+    const lost = disks.some((d) => d.name === disk && d.source !== null && gone.has(d.source));
+    if (lost && !remains) return [{ name, action: 'delete' }];
+    return sourcesOf(snapshot).some((file) => gone.has(file)) ? [{ name, action: 'redefine' }] : [];
+  });
+}
+
+function lackOfSpace(plan: MergePlan): PlanOutcome {
+  const { spaceNeededBytes: neededBytes, spaceFreeBytes: freeBytes, base } = plan;
+  return { kind: 'no-space', path: base.path, neededBytes, freeBytes };
+}
+
+function tooSmall(input: LiveMergeInput, base: Volume, needed: number, total: number) {
+  return refused('not-enough-space', {
+    attempted: `planning a merge of ${input.vm}/${input.disk}`,
+    now: `${base.path} would need ${needed} bytes more, its whole file system has ${total}`,
+    next: 'Enlarge that file system, or merge fewer layers (--base)',
+  });
+}

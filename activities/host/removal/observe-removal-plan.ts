@@ -1,0 +1,120 @@
+/**
+ * Plans the removal of an image: proves that nothing refers to it any more (I3), and refuses
+ * otherwise.
+ */
+import { dirname, join } from 'node:path';
+import { codeOf, refusedImage } from '../../../workflows/operation/image-failures.ts';
+import type { RemovalPlan, RemoveImageInput } from '../../../workflows/transfer/schemas.ts';
+import type { NamedVolume } from '../../../workflows/chain/schemas.ts';
+import { listFolder, observeFile } from '../../adapters/files/files.ts';
+import { finalName, reservationFolder, reservedFiles } from '../../adapters/files/image-files.ts';
+import { findOpener } from '../../adapters/files/open-files.ts';
+import { observePools } from '../../adapters/virsh/pools.ts';
+import { nameVolume } from '../../pool-folder/id.ts';
+import { isUnlocked } from '../../adapters/qemu-img/qemu-img.ts';
+import { isAnothers } from '../../pool-folder/owner.ts';
+import { untilSettled } from '../../door/polling.ts';
+import { onThisHost, whileMounted } from '../../pool-folder/presence.ts';
+import type { HostDeps } from '../deps.ts';
+import { observeReferences } from '../uses/references.ts';
+import { observeImage } from '../chain/observe-image.ts';
+import { otherHosts } from '../uses/observe-uses.ts';
+import { identitiesOf } from '../uses/volume-users.ts';
+
+/** Looks before a doubt about what a move left becomes a failure: its hold may just be ending. */
+const PATIENCE = 30;
+
+export async function observeRemovalPlan(
+  deps: HostDeps,
+  input: RemoveImageInput,
+): Promise<RemovalPlan> {
+  const here = await toRemove(deps, input);
+  const isLeft = input.left !== null || input.copies !== null;
+  const { obstacle } = await untilSettled(isLeft ? PATIENCE : 1, async () => {
+    const found = (await obstacleTo(deps, here)) ?? (input.copies ? null : await unfinished(here));
+    return { obstacle: found, doubts: found ? [found.now] : [] };
+  });
+  if (obstacle) {
+    throw refusedImage(obstacle.code, {
+      attempted: attempt(input),
+      now: `${obstacle.now}; nothing was deleted`,
+      next: 'Remove that use first, then repeat the request',
+    });
+  }
+  const facts = await Promise.all(here.map((volume) => observeFile(volume.path)));
+  const volumes = await Promise.all(here.map(nameVolume));
+  const totalBytes = facts.reduce((sum, file) => sum + (file?.allocatedBytes ?? 0), 0);
+  return { volumes, totalBytes, sharedWith: await otherHosts(deps.host, volumes) };
+}
+
+const attempt = ({ pool, volume }: RemoveImageInput) => `removing image ${pool}/${volume}`;
+
+function toRemove(deps: HostDeps, input: RemoveImageInput): Promise<NamedVolume[]> {
+  if (input.copies) return copiesOf(input.copies);
+  return input.left ? stillThere(input.left.volumes) : wholeImage(deps, input);
+}
+
+/** By their final names, those that have them; none where another run goes on with them. */
+async function copiesOf({ to, jobId, owners }: NonNullable<RemoveImageInput['copies']>) {
+  const job = { plan: { to }, jobId };
+  return whileMounted(job, `looking for the copies of job ${jobId}`, async () => {
+    const folder = reservationFolder(to.folder, jobId);
+    const staged = (await isAnothers(folder, owners)) ? [] : await listFolder(folder);
+    const copies = staged.map(async (name) => {
+      const [reserved, final] = [join(folder, name), finalName(to.folder, name)];
+      const [file, named] = await Promise.all([observeFile(reserved), observeFile(final)]);
+      if (!file || name.endsWith('.json')) return [];
+      const path = named?.identity === file.identity ? final : reserved;
+      return [{ path, pool: to.pool, identity: file.identity }];
+    });
+    return (await Promise.all(copies)).flat();
+  });
+}
+
+/** A name that another file has by now is not ours to look at. */
+async function stillThere(named: readonly NamedVolume[]): Promise<NamedVolume[]> {
+  const here = named.map((volume) => onThisHost(volume, `looking for ${volume.path}`));
+  const volumes = await Promise.all(here);
+  const facts = await Promise.all(volumes.map((volume) => observeFile(volume.path)));
+  return volumes.filter((volume, i) => facts[i]?.identity === volume.identity);
+}
+
+async function wholeImage(deps: HostDeps, input: RemoveImageInput): Promise<NamedVolume[]> {
+  const { pool, volume, format } = input;
+  const image = await observeImage(deps, { kind: 'volume', pool, volume, format });
+  return image.volumes;
+}
+
+async function obstacleTo(deps: HostDeps, volumes: readonly NamedVolume[]) {
+  const [reference] = await observeReferences(deps, {
+    volumes,
+    pools: await observePools(deps.libvirt),
+    owner: null,
+  });
+  if (reference) {
+    return { code: codeOf(reference), now: `${reference.path} is used by ${reference.by}` };
+  }
+  for (const { path } of volumes) {
+    // QEMU's locks show also those of other hosts.
+    if (await isUnlocked(path)) continue;
+    return { code: 'volume-in-use' as const, now: `some process has ${path} open` };
+  }
+  const opener = await findOpener(identitiesOf(volumes));
+  if (!opener) return null;
+  const opened = volumes.find(({ identity }) => identity === opener.identity);
+  return { code: 'volume-in-use' as const, now: `${opener.by} has ${opened?.path} open` };
+}
+
+/** A copy can have its name, and be nobody's yet: the record is still to be switched to it. */
+async function unfinished(volumes: readonly NamedVolume[]) {
+  const folders = [...new Set(volumes.map(({ path }) => dirname(path)))];
+  const reserved = (await Promise.all(folders.map(reservedFiles))).flat();
+  const facts = await Promise.all(reserved.map((file) => observeFile(file)));
+  for (const { path, identity } of volumes) {
+    const at = facts.findIndex((file) => file?.identity === identity);
+    if (at < 0) continue;
+    const now = `${path} is a copy that is being made (${reserved[at]})`;
+    return { code: 'other-operation' as const, now };
+  }
+  return null;
+}

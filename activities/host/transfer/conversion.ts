@@ -1,0 +1,77 @@
+/** Decides whether a copy is a conversion, and refuses one that would lose something. */
+import { refusedImage } from '../../../workflows/operation/image-failures.ts';
+import type { ImageRefusalCode } from '../../../workflows/operation/image-failures.ts';
+import type { Conversion } from '../../../workflows/transfer/schemas.ts';
+import { imageId, type PlanRequest } from '../../../workflows/transfer/activities.ts';
+import { dataExtents } from '../../adapters/qemu-img/compare.ts';
+import { measure } from '../../adapters/qemu-img/qemu-img.ts';
+import { merge } from './guards.ts';
+import type { Image } from '../chain/observe-image.ts';
+
+type Volume = Image['volumes'][number];
+
+/**
+ * Null where containers are copied byte for byte. Preallocation needs a container that is written
+ * anew, even in the same format.
+ * @throws Refused
+ */
+export function planConversion(request: PlanRequest, image: Image): Conversion | null {
+  const { preallocation } = request;
+  const volume = image.volumes.at(-1) as Volume;
+  const format = request.format === 'keep' ? volume.format : request.format;
+  const isSo = image.volumes.every((v) => request.format === 'keep' || v.format === format);
+  if (isSo && preallocation === 'off') return null;
+  const obstacle = obstacleTo(image, volume, { format, preallocation });
+  if (obstacle) {
+    const { code, now, next } = obstacle;
+    const attempted = `writing ${imageId(request.image)} anew as ${format}`;
+    throw refusedImage(code, { attempted, now: `${now}; nothing was done`, next });
+  }
+  return { format, preallocation, virtualSizeBytes: volume.header.virtualSizeBytes };
+}
+
+interface Obstacle {
+  code: ImageRefusalCode;
+  now: string;
+  next: string;
+}
+
+function obstacleTo(
+  { ref, volumes }: Image,
+  { path, header }: Volume,
+  { format, preallocation }: Omit<Conversion, 'virtualSizeBytes'>,
+): Obstacle | null {
+  if (format === 'raw' && preallocation === 'metadata') {
+    const now = 'a raw image has no metadata that could be preallocated';
+    return { code: 'invalid-request', now, next: 'Choose --preallocation off, falloc or full' };
+  }
+  if (volumes.length > 1) {
+    return {
+      code: 'several-volumes',
+      now: `it has ${volumes.length} volumes, and only one can be written anew`,
+      next: `Merge them first (\`${merge(ref)}\`), or leave --format and --preallocation out`,
+    };
+  }
+  const { internalSnapshots, bitmaps, encrypted } = header;
+  if (internalSnapshots.length > 0) {
+    const now = `it would lose the internal snapshots of ${path}: ${internalSnapshots.join(', ')}`;
+    return { code: 'internal-snapshots', now, next: 'Delete them first, or keep its format' };
+  }
+  if (bitmaps.length > 0) {
+    const now = `it would lose the dirty bitmaps of ${path}: ${bitmaps.join(', ')}`;
+    const next = 'Remove them first (`qemu-img bitmap --remove`), or keep its format';
+    return { code: 'dirty-bitmaps', now, next };
+  }
+  if (!encrypted) return null;
+  const now = `${path} is encrypted, and blockflow has no key`;
+  return { code: 'unsupported-format', now, next: 'Keep its format' };
+}
+
+/** Bytes that the copy takes in its pool. */
+export async function spaceFor({ path, format }: Volume, convert: Conversion): Promise<number> {
+  const { format: to, preallocation } = convert;
+  if (to === 'qcow2' || preallocation !== 'off') return measure(path, format, to, preallocation);
+  // `measure` counts the holes of a raw target, too.
+  const extents = await dataExtents(path, format);
+  return extents.reduce((sum, { length }) => sum + length, 0);
+}

@@ -1,0 +1,138 @@
+/** What earlier runs of an operation on an image have reserved, and what is done about it. */
+import { reservation } from '../../../workflows/transfer/schemas.ts';
+import type { ImagePlan, ImageRef, ImageVolume } from '../../../workflows/transfer/schemas.ts';
+import type { Reservation } from '../../../workflows/transfer/schemas.ts';
+import { imageId, type PlanRequest } from '../../../workflows/transfer/activities.ts';
+import { observeFile } from '../../adapters/files/files.ts';
+import { stagedFile } from '../../adapters/files/image-files.ts';
+import { copierRuns } from '../../adapters/copying-daemon/daemon.ts';
+import { isFilePool, observePools, type FilePool, type Pool } from '../../adapters/virsh/pools.ts';
+import { readManifests } from '../../pool-folder/owner.ts';
+import type { HostDeps } from '../deps.ts';
+import { ensureImageReleased, stateOf } from './ensure-image-held.ts';
+import { observeReferences } from '../uses/references.ts';
+import type { Image } from '../chain/observe-image.ts';
+
+/** Of a reservation that is being deleted, which is as good as none, the owner is null. */
+export type EarlierRun = Omit<Reservation, 'owner'> & { owner: string | null };
+
+/** The reservations that earlier runs of this very workflow left in a pool. */
+export async function earlierRuns(
+  { name, folder }: Pick<FilePool, 'name' | 'folder'>,
+  workflow: string,
+): Promise<EarlierRun[]> {
+  const found = (await readManifests(folder)).flatMap(({ text, owner }) => {
+    const parsed = reservation.safeParse(parseJson(text));
+    return parsed.success ? [{ ...parsed.data, owner }] : [];
+  });
+  return found.filter((run) => run.workflow === workflow && run.plan.to.pool === name);
+}
+
+/** Those of this host in other pools; one that cannot be read hinders nobody. */
+async function runsIn(deps: HostDeps, pools: readonly Pool[], workflow: string) {
+  const found = pools
+    .filter(isFilePool)
+    .map((pool) => earlierRuns(pool, workflow).catch((): EarlierRun[] => []));
+  return (await Promise.all(found)).flat().filter(({ plan }) => plan.host === deps.host);
+}
+
+/** What is to be removed besides, as a run for another pool leaves it alone. */
+export async function runsElsewhere(
+  deps: HostDeps,
+  image: Image,
+  to: ImagePlan['to'],
+): Promise<ImagePlan['elsewhere']> {
+  const pools = image.pools.filter(({ name }) => name !== to.pool);
+  const runs = await runsIn(deps, pools, imageId(image.ref));
+  const { used } = await sortByUse(deps, image, runs);
+  return runs.map((run) => {
+    const { jobId, owner, plan } = run;
+    const { name: volume, format, convert } = plan.volumes.at(-1) as ImageVolume;
+    return {
+      ...{ jobId, owner: owner ?? jobId, to: plan.to, volume, format: convert?.format ?? format },
+      isUsed: used.includes(run),
+    };
+  });
+}
+
+/**
+ * Ends the copies that earlier runs have left running, and with them their holds: a request that
+ * ends before it goes on with one shall not leave the VM unable to start.
+ */
+export async function ensureEarlierReleased(
+  deps: HostDeps,
+  { image }: { image: ImageRef },
+): Promise<void> {
+  // Without libvirt nothing is found: whoever is cancelled does not wait for it.
+  const pools = await observePools(deps.libvirt).catch((): Pool[] => []);
+  for (const { jobId } of await runsIn(deps, pools, imageId(image))) {
+    if (await copierRuns(stateOf(deps, jobId))) await ensureImageReleased(deps, { jobId });
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * A run that failed in its switch has kept its copies, and something may stand on them by now: what
+ * anything refers to is neither deleted as a leftover nor adopted.
+ */
+export async function sortByUse(
+  deps: HostDeps,
+  { pools }: Pick<Image, 'pools'>,
+  runs: readonly EarlierRun[],
+) {
+  const [used, unused]: [EarlierRun[], EarlierRun[]] = [[], []];
+  for (const run of runs) {
+    const { jobId, plan } = run;
+    const copies = plan.volumes.map(({ name }) => stagedFile(plan.to.folder, jobId, name, 'ready'));
+    const found = copies.map(async (path) => {
+      const file = await observeFile(path);
+      return file ? [{ path, identity: file.identity }] : [];
+    });
+    const volumes = (await Promise.all(found)).flat();
+    const uses = await observeReferences(deps, { volumes, pools, owner: null });
+    (uses.length > 0 ? used : unused).push(run);
+  }
+  return { used, unused };
+}
+
+/**
+ * What the new run goes on with: copies of the same files, that are verified if it asks for that.
+ * Their names do not tell: without verification a copy is ready when it is complete.
+ */
+export function runToAdopt(
+  runs: readonly EarlierRun[],
+  volumes: readonly ImageVolume[],
+  { verify }: Pick<PlanRequest, 'verify'>,
+): (EarlierRun & { owner: string }) | null {
+  for (const run of runs) {
+    const { owner, plan } = run;
+    const isStrict = plan.verify === 'full' || verify === 'none';
+    const isSame = fingerprint(plan.volumes) === fingerprint(volumes);
+    if (owner !== null && isSame && isStrict) return { ...run, owner };
+  }
+  return null;
+}
+
+/** Equal for the same files, unwritten since, with the same names to be. */
+const fingerprint = (volumes: readonly ImageVolume[]) =>
+  JSON.stringify(
+    volumes.map((v) => [v.identity, v.sizeBytes, v.modifiedNs, v.name, v.rebase, v.convert]),
+  );
+
+/** What is gone on with, or is deleted before anything is reserved, takes no more space. */
+export async function copiedBefore(runs: readonly EarlierRun[]): Promise<number> {
+  const stages = ['part', 'copied', 'ready'] as const;
+  const files = runs.flatMap(({ jobId, plan: { to, volumes } }) =>
+    volumes.flatMap(({ name }) =>
+      stages.map((stage) => observeFile(stagedFile(to.folder, jobId, name, stage))),
+    ),
+  );
+  return (await Promise.all(files)).reduce((all, file) => all + (file?.allocatedBytes ?? 0), 0);
+}

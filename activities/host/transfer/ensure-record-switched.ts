@@ -1,0 +1,176 @@
+/**
+ * The point of no return of a move: libvirt's record of the VM and of its snapshots names the
+ * copies.
+ */
+import { join } from 'node:path';
+import { operationId } from '../../../workflows/operation/contract.ts';
+import { hold, retry } from '../../../workflows/operation/failures.ts';
+import type { ImagePlan, ImageVolume } from '../../../workflows/transfer/schemas.ts';
+import type { ImageHostActivities, ImageJob } from '../../../workflows/transfer/activities.ts';
+import { diskElement, switchDiskSource } from '../../adapters/libvirt-xml/disk-element.ts';
+import { parseDomain } from '../../adapters/libvirt-xml/domain-xml.ts';
+import { canonical, observeFile } from '../../adapters/files/files.ts';
+import { stagedFile } from '../../adapters/files/image-files.ts';
+import { syncRecords } from '../../adapters/virsh/libvirt-folders.ts';
+import { withFormat } from '../../adapters/libvirt-xml/snapshot-format.ts';
+import { parseSnapshot, renameSources, sourcesOf } from '../../adapters/libvirt-xml/snapshot-xml.ts';
+import { isReserved } from '../../pool-folder/presence.ts';
+import type { HostDeps } from '../deps.ts';
+import { ensureImageHeld } from './ensure-image-held.ts';
+import { wasSaved } from '../chain/managed-save.ts';
+
+type Vm = NonNullable<ImagePlan['vm']>;
+type Outcome = Awaited<ReturnType<ImageHostActivities['ensureRecordSwitched']>>;
+
+/**
+ * One change of the disk's persistent element decides: before it the source is the truth, after it
+ * only the copies. The snapshots' metadata follows, and all is flushed and read back. An image of
+ * no VM has no record.
+ */
+export async function ensureRecordSwitched(deps: HostDeps, job: ImageJob): Promise<Outcome> {
+  const { vm } = job.plan;
+  if (!vm) return { outcome: 'switched' };
+  const before = await whereRecordIs(deps, job.plan, vm);
+  if (before === 'elsewhere') throw elsewhere(job.plan, vm);
+  if (before === 'source') {
+    const obstacle = await obstacleTo(deps, job, vm);
+    if (obstacle !== null) return obstacle;
+    await switchXml(deps, job.plan, vm);
+  }
+  // libvirt does not flush its folder: without this a power cut could bring the source's name back.
+  await syncRecords(vm);
+  // Not those of the plan: a snapshot may have been made during the copy.
+  const stale = await staleSnapshots(deps, job.plan, vm);
+  for (const snapshot of stale) await redefine(deps, job.plan, vm, snapshot);
+  if (stale.length > 0) await syncRecords(vm);
+  await assertSwitched(deps, job.plan, vm);
+  return { outcome: 'switched' };
+}
+
+const formatOf = ({ convert, format }: ImageVolume) => convert?.format ?? format;
+const targetOf = ({ to }: ImagePlan, { name }: { name: string }) => join(to.folder, name);
+
+async function whereRecordIs(
+  deps: HostDeps,
+  plan: ImagePlan,
+  vm: Vm,
+): Promise<'source' | 'target' | 'elsewhere'> {
+  const { persistent } = await deps.libvirt.domainInfo(vm.uuid);
+  if (!persistent) return 'elsewhere';
+  const domain = parseDomain(await deps.libvirt.inactiveXml(vm.uuid));
+  const disk = domain.disks.find(({ target }) => target === vm.disk);
+  const active = disk?.chain.at(-1)?.path;
+  const top = plan.volumes.at(-1);
+  if (active === undefined || !top) return 'elsewhere';
+  const path = await canonical(active);
+  if (path === targetOf(plan, top)) return 'target';
+  return path === top.path ? 'source' : 'elsewhere';
+}
+
+/** The last look before: still off, still held, still what was copied, in a pool that is there. */
+async function obstacleTo(deps: HostDeps, job: ImageJob, vm: Vm): Promise<Outcome | null> {
+  const { to } = job.plan;
+  const held = await ensureImageHeld(deps, job);
+  if (held.outcome !== 'held') return notSwitched(held.reason);
+  const gone = await goneCopy(job);
+  if (gone !== null && !(await isReserved(to, job.jobId))) {
+    const reason = `${to.folder} does not hold the copies. Mount pool ${to.pool} again`;
+    return { outcome: 'pool-away', reason };
+  }
+  if (gone !== null) return notSwitched(`${gone} is not the copy that was made (any more)`);
+  const { state, managedSave } = await deps.libvirt.domainInfo(vm.uuid);
+  // By a start between plan and hold that wrote nothing; the hold itself lets none run.
+  if (managedSave) return notSwitched(wasSaved(vm.name));
+  return state === 'off' ? null : notSwitched(`VM ${vm.name} is ${state}`);
+}
+
+const notSwitched = (reason: string): Outcome => ({ outcome: 'not-switched', reason });
+
+/** Whoever may delete files may have done so: what the record will name is looked at once more. */
+async function goneCopy({ plan, jobId }: ImageJob): Promise<string | null> {
+  for (const volume of plan.volumes) {
+    const ready = await observeFile(stagedFile(plan.to.folder, jobId, volume.name, 'ready'));
+    const named = await observeFile(targetOf(plan, volume));
+    if (!named || named.identity !== ready?.identity) return targetOf(plan, volume);
+  }
+  return null;
+}
+
+async function switchXml(deps: HostDeps, plan: ImagePlan, vm: Vm): Promise<void> {
+  const top = plan.volumes.at(-1);
+  if (!top) return;
+  const element = diskElement(await deps.libvirt.inactiveXml(vm.uuid), vm.disk);
+  const wanted = switchDiskSource(element, targetOf(plan, top), formatOf(top));
+  if (wanted === null) return;
+  await deps.effect('libvirt.switch-disk-source', operationId({ vm: vm.name, disk: vm.disk }), () =>
+    deps.libvirt.updateDiskConfig(vm.uuid, wanted),
+  );
+}
+
+/** The names a snapshot uses for moved files, as it spells them, with their new ones. */
+async function renamedIn(plan: ImagePlan, xml: string): Promise<Map<string, string>> {
+  const renamed = new Map<string, string>();
+  for (const source of sourcesOf(parseSnapshot(xml))) {
+    const path = await canonical(source);
+    const volume = plan.volumes.find((candidate) => candidate.path === path);
+    if (volume) renamed.set(source, targetOf(plan, volume));
+  }
+  return renamed;
+}
+
+interface Stale {
+  name: string;
+  xml: string;
+  renamed: Map<string, string>;
+}
+
+/**
+ * The snapshots that name the source now, parents first. Also internal ones: reverting to one with
+ * stale metadata would silently bring the source's name back.
+ */
+async function staleSnapshots(deps: HostDeps, plan: ImagePlan, vm: Vm): Promise<Stale[]> {
+  const stale: Stale[] = [];
+  for (const name of await deps.libvirt.snapshotNames(vm.uuid)) {
+    const xml = await deps.libvirt.snapshotXml(vm.uuid, name);
+    const renamed = await renamedIn(plan, xml);
+    if (renamed.size > 0) stale.push({ name, xml, renamed });
+  }
+  return stale;
+}
+
+async function redefine(
+  deps: HostDeps,
+  plan: ImagePlan,
+  vm: Vm,
+  { name, xml, renamed }: Stale,
+): Promise<void> {
+  const target = `${operationId({ vm: vm.name, disk: vm.disk })} ${name}`;
+  const moved = plan.volumes
+    .filter((volume) => formatOf(volume) !== volume.format)
+    .reduce(
+      (text, volume) => withFormat(text, targetOf(plan, volume), formatOf(volume)),
+      renameSources(parseSnapshot(xml), renamed),
+    );
+  await deps.effect('libvirt.redefine-snapshot', target, () =>
+    deps.libvirt.redefineSnapshot(vm.uuid, moved),
+  );
+}
+
+async function assertSwitched(deps: HostDeps, plan: ImagePlan, vm: Vm): Promise<void> {
+  const stale = (await staleSnapshots(deps, plan, vm)).map(({ name }) => `snapshot ${name}`);
+  if ((await whereRecordIs(deps, plan, vm)) !== 'target') stale.push('the persistent XML');
+  if (stale.length === 0) return;
+  throw retry('command-failed', {
+    attempted: `switching the record of ${vm.name}/${vm.disk}`,
+    now: `${stale.join(', ')} still names the source, which is kept`,
+    next: 'blockflow tries again; see `virsh snapshot-list` and `virsh domblklist --inactive`',
+  });
+}
+
+function elsewhere(plan: ImagePlan, vm: Vm) {
+  return hold('divergent-chain', {
+    attempted: `switching the record of ${vm.name}/${vm.disk}`,
+    now: `it names neither ${plan.volumes.at(-1)?.path} nor its copy (any more); both are kept`,
+    next: `Compare with \`virsh domblklist ${vm.name} --inactive\`, mend it, ask again`,
+  });
+}

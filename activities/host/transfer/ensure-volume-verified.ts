@@ -1,0 +1,104 @@
+/** Proves a copy before the source may go, and gives its header the names of its own chain. */
+import { Context } from '@temporalio/activity';
+import type { ImageHostActivities, ImageJob, VolumeJob } from '../../../workflows/transfer/activities.ts';
+import type { ImageVolume } from '../../../workflows/transfer/schemas.ts';
+import { failureDetails, givenUp } from '../../../workflows/operation/failures.ts';
+import { ensureBackingName } from '../../adapters/qemu-img/backing-name.ts';
+import { CommandError } from '../../adapters/process/command.ts';
+import { observeFile, renameDurably } from '../../adapters/files/files.ts';
+import { sameBytes, sameContent, type CompareOptions } from '../../adapters/qemu-img/compare.ts';
+import { stagedFile } from '../../adapters/files/image-files.ts';
+import { showProgress, type Show } from '../../door/attempt.ts';
+import { assertReserved } from '../../pool-folder/presence.ts';
+import { bytesBefore } from '../../door/progress.ts';
+import type { HostDeps } from '../deps.ts';
+
+/**
+ * Compares before any header is changed: the containers, or what a guest reads in a converted one.
+ * A copy that passed has its next name, so it passes once.
+ */
+export async function ensureVolumeVerified(
+  deps: HostDeps,
+  job: VolumeJob,
+  show: Show,
+): ReturnType<ImageHostActivities['ensureVolumeVerified']> {
+  const { plan, jobId, at } = job;
+  const volume = plan.volumes[at] as ImageVolume;
+  const what = `comparing ${volume.path} with its copy`;
+  await assertReserved(job, what);
+  const staged = (stage: 'copied' | 'ready') =>
+    stagedFile(plan.to.folder, jobId, volume.name, stage);
+  if (await observeFile(staged('ready'))) return { same: true, reason: 'verified before' };
+  const copy = { path: staged('copied'), format: volume.convert?.format ?? volume.format };
+  let reason: string | null = null;
+  try {
+    const options = compareOptions(job, show);
+    const same = volume.convert
+      ? await sameContent(volume, copy, options)
+      : await sameBytes(volume.path, copy.path, options);
+    if (!same) reason = `the copy of ${volume.path} differs from it`;
+  } catch (error) {
+    // What cannot be read once cannot be trusted.
+    if (!isToolsWord(error)) throw error;
+    reason = `${what}: ${error.stderr}`;
+  }
+  if (reason !== null) {
+    // A pool that went away is an error, too: it is waited for.
+    await assertReserved(job, what);
+    return { same: false, reason };
+  }
+  await deps.effect('image.pass-verification', staged('copied'), () =>
+    renameDurably(staged('copied'), staged('ready')),
+  );
+  return { same: true, reason: 'compared' };
+}
+
+/** A cancel ends the comparison; shown is how much of all volumes is compared. */
+function compareOptions(job: VolumeJob, show: Show): CompareOptions {
+  const { totalBytes, volumes } = job.plan;
+  const { convert, sizeBytes } = volumes[job.at] as ImageVolume;
+  const before = bytesBefore(job);
+  const size = convert?.virtualSizeBytes ?? sizeBytes;
+  const tell = showProgress(show, { phase: 'verifying', totalBytes });
+  tell(before);
+  return {
+    signal: Context.current().cancellationSignal,
+    onPercent: (percent) => tell(before + Math.round((size * percent) / 100)),
+  };
+}
+
+/**
+ * The chain of the copies refers only to the copies. The names may not exist yet. A copy whose
+ * header could not be written is given up.
+ */
+export async function ensureBackingNames(deps: HostDeps, job: ImageJob): Promise<void> {
+  const { plan, jobId } = job;
+  const attempted = 'letting the copies refer to the copies only';
+  await assertReserved(job, attempted);
+  for (const { name, format, rebase } of plan.volumes) {
+    if (!rebase) continue;
+    const path = stagedFile(plan.to.folder, jobId, name, 'ready');
+    try {
+      await ensureBackingName({ path, format, backing: rebase }, (change) =>
+        deps.effect('qemu-img.rebase', path, change),
+      );
+    } catch (error) {
+      if (!isOfStorage(error)) throw error;
+      // A pool that went away is an error, too: it is waited for.
+      await assertReserved(job, attempted);
+      const now = failureDetails(error)?.details.now ?? String(error);
+      const next = 'Look at the disk of that pool, then repeat the request';
+      throw givenUp({ attempted, now, next }, error);
+    }
+  }
+}
+
+/** A tool that was killed has said nothing, and is asked again. */
+const isToolsWord = (error: unknown): error is CommandError =>
+  error instanceof CommandError && error.exitCode !== undefined;
+
+/** Told by the file system, by a tool, or by what the disk has. */
+const isOfStorage = (error: unknown) =>
+  isToolsWord(error) ||
+  failureDetails(error) !== null ||
+  (error as NodeJS.ErrnoException).code !== undefined;

@@ -1,0 +1,155 @@
+/**
+ * What must hold before an image may be moved, copied or removed. Each guard returns, or refuses
+ * with the next step.
+ */
+import { join } from 'node:path';
+import type { ImagePlan, ImageRef } from '../../../workflows/transfer/schemas.ts';
+import { codeOf, nameTaken, refusedImage } from '../../../workflows/operation/image-failures.ts';
+import { imageId, type PlanRequest } from '../../../workflows/transfer/activities.ts';
+import { hold } from '../../../workflows/operation/failures.ts';
+import { observeFile, type FileFacts } from '../../adapters/files/files.ts';
+import { LONGEST_NAME_BYTES, stagedFile } from '../../adapters/files/image-files.ts';
+import type { HostDeps } from '../deps.ts';
+import { observeReferences } from '../uses/references.ts';
+import { refusedManagedSave } from '../chain/managed-save.ts';
+import type { Image } from '../chain/observe-image.ts';
+import { identitiesOf } from '../uses/volume-users.ts';
+
+const verb = ({ operation }: PlanRequest) => (operation === 'MoveImage' ? 'moving' : 'copying');
+const attempt = (request: PlanRequest) =>
+  `${verb(request)} ${imageId(request.image)} to pool ${request.to}`;
+
+/** What makes it one volume. */
+export const merge = (ref: ImageRef) =>
+  ref.kind === 'disk' ? `blockflow merge ${imageId(ref)}` : 'qemu-img commit';
+
+/** Nobody writes to the image, and its views agree on what it is. */
+export function assertQuiet(request: PlanRequest, { chain }: Image): void {
+  if (!chain) return;
+  const { vm } = chain;
+  const attempted = attempt(request);
+  if (vm.state !== 'off') {
+    throw refusedImage('vm-running', {
+      attempted,
+      now: `VM ${vm.name} is ${vm.state}; nothing was done`,
+      next: `Shut it down first (\`virsh shutdown ${vm.name}\`); a running one stays`,
+    });
+  }
+  // A copy changes nothing under it, and reads what the guest flushed before it was saved.
+  if (chain.managedSave && request.operation === 'MoveImage') {
+    throw refusedManagedSave(attempted, vm.name);
+  }
+  if (!vm.persistent) {
+    throw refusedImage('not-persistent', {
+      attempted,
+      now: `VM ${vm.name} has no persistent record that could name the copy`,
+      next: 'Define it first (`virsh define`)',
+    });
+  }
+  if (chain.record) {
+    throw refusedImage('other-operation', {
+      attempted,
+      now: `job ${chain.record.jobId} of ${chain.record.workflow} is unfinished here`,
+      next: `Finish it first: repeat the merge of ${imageId(request.image)}`,
+    });
+  }
+  if (chain.disagreements.length > 0) {
+    throw hold('divergent-chain', {
+      attempted,
+      now: `the views of the chain differ, nothing was touched: ${chain.disagreements.join('; ')}`,
+      next: `Compare with \`blockflow chain ${vm.name} ${chain.disk}\` and mend it first`,
+    });
+  }
+}
+
+/** A moved volume is deleted: nobody else may refer to it. */
+export async function assertUnreferenced(
+  deps: HostDeps,
+  request: PlanRequest,
+  image: Image,
+): Promise<void> {
+  const { chain } = image;
+  const [reference] = await observeReferences(deps, {
+    volumes: image.volumes,
+    pools: image.pools,
+    owner: chain && { uuid: chain.vm.uuid, disk: chain.disk },
+  });
+  if (!reference) return;
+  throw refusedImage(codeOf(reference), {
+    attempted: attempt(request),
+    now: `${reference.path} is also used by ${reference.by}; nothing was done`,
+    next:
+      reference.kind === 'child'
+        ? 'Use `blockflow copy`, which leaves a shared image where it is'
+        : `Name the image as that VM's disk, or detach it there first`,
+  });
+}
+
+/** No copy takes the name of a file that is there, or of another copy. */
+export async function assertNamesFree(
+  request: PlanRequest,
+  { ref, volumes }: Image,
+  plan: ImagePlan,
+): Promise<void> {
+  const names = plan.volumes.map((volume) => volume.name);
+  const files = await Promise.all(names.map((name) => observeFile(join(plan.to.folder, name))));
+  const own = identitiesOf(volumes);
+  const isOwn = (file: FileFacts | null) => file !== null && own.has(file.identity);
+  // Nobody may be told to take these away: the image stands on them.
+  const lie = names.filter((_, at) => isOwn(files[at] ?? null));
+  if (lie.length > 0) throw lieThere(request, ref, lie);
+  for (const [at, name] of names.entries()) {
+    if (Buffer.byteLength(name) > LONGEST_NAME_BYTES) throw tooLong(request, name);
+    if (names.indexOf(name) !== at) throw calledTheSame(request, ref, name);
+    const there = files[at] ?? null;
+    if (there === null || (await isOfEarlierRun(plan, name, there))) continue;
+    const now = `${join(plan.to.folder, name)} exists; nothing was done`;
+    throw nameTaken(attempt(request), plan.to, name, now);
+  }
+}
+
+function lieThere(request: PlanRequest, ref: ImageRef, names: readonly string[]) {
+  const { operation, to } = request;
+  return refusedImage('same-pool', {
+    attempted: attempt(request),
+    now:
+      `${names.join(', ')} of this image ${names.length > 1 ? 'lie' : 'lies'} in pool ${to} ` +
+      'already, and its copy would have the same name; nothing was touched',
+    next:
+      operation === 'MoveImage'
+        ? `Move it to a third pool first, and from there to ${to}; or merge it (\`${merge(ref)}\`)`
+        : 'Give the copy a name (`--name`), or choose another pool',
+  });
+}
+
+const calledTheSame = (request: PlanRequest, ref: ImageRef, name: string) =>
+  refusedImage('name-taken', {
+    attempted: attempt(request),
+    now: `two volumes of this image are called ${name}; nothing was done`,
+    next:
+      request.operation === 'MoveImage'
+        ? `Merge it first (\`${merge(ref)}\`)`
+        : 'Give the copy a name (`--name`)',
+  });
+
+const tooLong = (request: PlanRequest, name: string) =>
+  refusedImage('invalid-request', {
+    attempted: attempt(request),
+    now: `the name of ${name} is longer than ${LONGEST_NAME_BYTES} bytes; nothing was done`,
+    next: 'Rename that file',
+  });
+
+/** It may have given the copy its name already; what that left is adopted or deleted. */
+async function isOfEarlierRun(plan: ImagePlan, name: string, there: FileFacts): Promise<boolean> {
+  const jobs = [plan.adopted?.jobId ?? [], plan.leftovers].flat();
+  const own = jobs.map((jobId) => observeFile(stagedFile(plan.to.folder, jobId, name, 'ready')));
+  return (await Promise.all(own)).some((file) => file?.identity === there.identity);
+}
+
+export function tooSmall(request: PlanRequest, plan: ImagePlan, totalBytes: number) {
+  return refusedImage('not-enough-space', {
+    attempted: attempt(request),
+    now: `it needs ${plan.spaceNeededBytes} bytes, the pool's whole file system has ${totalBytes}`,
+    next: 'Enlarge that pool, or choose another one',
+  });
+}

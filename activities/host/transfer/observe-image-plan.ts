@@ -1,0 +1,168 @@
+/**
+ * Plans a move or a copy of an image: observes, refuses early, names the copies, finds what an
+ * earlier run left.
+ */
+import { join, resolve } from 'node:path';
+import type { Conversion, ImagePlan, ImagePlanOutcome } from '../../../workflows/transfer/schemas.ts';
+import type { ImageVolume } from '../../../workflows/transfer/schemas.ts';
+import { imageId, type PlanRequest } from '../../../workflows/transfer/activities.ts';
+import { observeFile, observeSpace } from '../../adapters/files/files.ts';
+import { lastingIdentity, nameVolume } from '../../pool-folder/id.ts';
+import { asFileName } from '../../adapters/qemu-img/qemu-img.ts';
+import { copyNames } from './copy-names.ts';
+import type { HostDeps } from '../deps.ts';
+import { copiedBefore, earlierRuns, runsElsewhere, runToAdopt } from './earlier-runs.ts';
+import { sortByUse, type EarlierRun } from './earlier-runs.ts';
+import { planConversion, spaceFor } from './conversion.ts';
+import { assertNamesFree, assertQuiet, assertUnreferenced, tooSmall } from './guards.ts';
+import { snapshotsNaming } from '../uses/references.ts';
+import type { FilePool } from '../../adapters/virsh/pools.ts';
+import { findPool, observeImage, type Image } from '../chain/observe-image.ts';
+import { otherHosts } from '../uses/observe-uses.ts';
+import { identitiesOf } from '../uses/volume-users.ts';
+
+type Target = ImagePlan['to'];
+
+/**
+ * Observes and decides; has no effect.
+ * @throws Refused or Hold as the guards say.
+ */
+export async function observeImagePlan(
+  deps: HostDeps,
+  request: PlanRequest,
+): Promise<ImagePlanOutcome> {
+  const image = await observeImage(deps, request.image);
+  const to = await toTarget(findPool(request.image, image.pools, request.to));
+  const { pool } = to;
+  const earlier = await earlierRuns({ name: pool, folder: to.folder }, imageId(request.image));
+  if (request.operation === 'MoveImage') {
+    const finished = earlier.find(({ plan, owner }) => owner !== null && isSwitched(image, plan));
+    if (finished) {
+      return { kind: 'plan', plan: await switchedBefore(deps, image, finished, earlier) };
+    }
+  }
+  const convert = planConversion(request, image);
+  if (request.operation === 'MoveImage' && !changesFormat(image, convert)) {
+    if (image.volumes.every((volume) => volume.pool === pool)) return alreadyThere(image, pool);
+  }
+  assertQuiet(request, image);
+  if (request.operation === 'MoveImage') await assertUnreferenced(deps, request, image);
+  const plan = await toPlan(deps, { request, image, to, convert }, earlier);
+  await assertNamesFree(request, image, plan);
+  const { totalBytes } = await observeSpace(to.folder);
+  if (plan.spaceNeededBytes > totalBytes) throw tooSmall(request, plan, totalBytes);
+  if (plan.spaceNeededBytes <= plan.spaceFreeBytes) return { kind: 'plan', plan };
+  const { spaceNeededBytes: neededBytes, spaceFreeBytes: freeBytes } = plan;
+  return { kind: 'no-space', path: to.folder, neededBytes, freeBytes };
+}
+
+async function toTarget({ name: pool, folder }: FilePool): Promise<Target> {
+  const identity = (await observeFile(folder))?.identity;
+  if (identity === undefined) throw new Error(`${folder} of pool ${pool} does not exist`);
+  return { pool, folder, identity: await lastingIdentity(folder, identity) };
+}
+
+/** True when the image is where that run's plan wanted it: its record was switched. */
+function isSwitched(image: Image, plan: ImagePlan): boolean {
+  const wanted = plan.volumes.map((volume) => join(plan.to.folder, volume.name));
+  return image.volumes.map((volume) => volume.path).join('\n') === wanted.join('\n');
+}
+
+async function switchedBefore(
+  deps: HostDeps,
+  image: Image,
+  { plan, jobId, owner }: EarlierRun,
+  all: readonly EarlierRun[],
+): Promise<ImagePlan> {
+  const { used, unused } = await sortByUse(deps, image, withoutJob(all, jobId));
+  const leftovers = { leftovers: jobIds(unused), usedLeftovers: jobIds(used) };
+  const adopted = owner === null ? null : { jobId, owner };
+  const elsewhere = await runsElsewhere(deps, image, plan.to);
+  return { ...plan, adopted, ...leftovers, elsewhere, switched: true };
+}
+
+const jobIds = (runs: readonly EarlierRun[]) => runs.map(({ jobId }) => jobId);
+const withoutJob = (runs: readonly EarlierRun[], jobId: string | undefined) =>
+  runs.filter((run) => run.jobId !== jobId);
+
+function alreadyThere(image: Image, pool: string): ImagePlanOutcome {
+  const chain = image.volumes.map((volume) => volume.path);
+  return { kind: 'done', chain, reason: `every volume of it is in pool ${pool}` };
+}
+
+/** What is copied, and into what. */
+interface Transfer {
+  request: PlanRequest;
+  image: Image;
+  to: Target;
+  convert: Conversion | null;
+}
+
+const changesFormat = ({ volumes }: Image, convert: Conversion | null) =>
+  convert !== null && convert.format !== volumes.at(-1)?.format;
+
+async function toPlan(
+  deps: HostDeps,
+  transfer: Transfer,
+  earlier: readonly EarlierRun[],
+): Promise<ImagePlan> {
+  const { request, image, to, convert } = transfer;
+  const volumes = await toVolumes(transfer);
+  const { used, unused } = await sortByUse(deps, image, earlier);
+  const run = runToAdopt(unused, volumes, request);
+  const adopted = run && { jobId: run.jobId, owner: run.owner };
+  const { chain } = image;
+  const moves = request.operation === 'MoveImage';
+  const vm = chain && moves ? { name: chain.vm.name, uuid: chain.vm.uuid, disk: chain.disk } : null;
+  const { freeBytes } = await observeSpace(to.folder);
+  const sum = (part: (volume: ImageVolume) => number) =>
+    volumes.reduce((all, v) => all + part(v), 0);
+  const top = image.volumes.at(-1);
+  const needed = convert && top ? await spaceFor(top, convert) : sum((v) => v.allocatedBytes);
+  const there = await copiedBefore(unused);
+  return {
+    host: deps.host,
+    vm,
+    to,
+    volumes,
+    snapshots: vm ? await snapshotsNaming(deps, vm.uuid, identitiesOf(image.volumes)) : [],
+    totalBytes: convert?.virtualSizeBytes ?? sum((volume) => volume.sizeBytes),
+    spaceNeededBytes: Math.max(0, needed - there),
+    spaceFreeBytes: freeBytes,
+    // Copies that were to be verified are, also for who does not ask for it.
+    verify: run?.plan.verify ?? request.verify,
+    adopted,
+    leftovers: jobIds(withoutJob(unused, adopted?.jobId)),
+    usedLeftovers: jobIds(used),
+    elsewhere: await runsElsewhere(deps, image, to),
+    switched: false,
+    sharedWith: moves ? await otherHosts(deps.host, volumes) : [],
+  };
+}
+
+async function toVolumes(transfer: Transfer): Promise<ImageVolume[]> {
+  const { request, image, to, convert } = transfer;
+  const given = request.operation === 'CopyImage' ? request.name : undefined;
+  const newFormat = convert && changesFormat(image, convert) ? convert.format : null;
+  const names = copyNames({ volumes: image.volumes, given, newFormat });
+  const toVolume = async (volume: Image['volumes'][number], i: number): Promise<ImageVolume> => {
+    const { format, sizeBytes, allocatedBytes, modifiedNs } = volume;
+    const name = names[i] as string;
+    const before = { ...(await nameVolume(volume)), format, sizeBytes, allocatedBytes, modifiedNs };
+    const facts = { ...before, name, convert };
+    const below = image.volumes[i - 1];
+    const { backingName } = volume.header;
+    if (!below || backingName === null) return { ...facts, rebase: null };
+    const wanted = headerName(backingName, to.folder, names[i - 1] as string);
+    const rebase = wanted === backingName ? null : { name: wanted, format: below.format };
+    return { ...facts, rebase };
+  };
+  return Promise.all(image.volumes.map(toVolume));
+}
+
+/** A relative name stays relative, and stays as it is where it leads to the right copy. */
+function headerName(before: string, folder: string, below: string): string {
+  const isRelative = !before.startsWith('/') && !before.startsWith('file:');
+  if (!isRelative) return join(folder, below);
+  return resolve(folder, before) === join(folder, below) ? before : asFileName(below);
+}

@@ -1,0 +1,48 @@
+/** What a host knows of the use of volumes that an operation of another host is about. */
+import { basename, dirname, join } from 'node:path';
+import type { ImageHostActivities, VolumeUse } from '../../../workflows/transfer/activities.ts';
+import type { NamedVolume } from '../../../workflows/chain/schemas.ts';
+import { observeFile } from '../../adapters/files/files.ts';
+import { observeHosts } from '../../pool-folder/hosts.ts';
+import { identityIn, inodeOf } from '../../pool-folder/id.ts';
+import { observePools, type Pool } from '../../adapters/virsh/pools.ts';
+import type { HostDeps } from '../deps.ts';
+import { observeReferences } from './references.ts';
+
+/** Who refers to the volumes here: domains, snapshots, chains in pools that the asker may lack. */
+export async function observeUses(
+  deps: HostDeps,
+  { volumes }: Parameters<ImageHostActivities['observeUses']>[0],
+): Promise<VolumeUse[]> {
+  const pools = await observePools(deps.libvirt);
+  const found = await Promise.all(volumes.map((volume) => sameFiles(pools, volume)));
+  return observeReferences(deps, { volumes: found.flat(), pools, owner: null });
+}
+
+/**
+ * A file that another host has named, by its identities here. A file of a pool without an id is
+ * known by name and inode alone: a shared file system has another device number, and perhaps
+ * another mount point, on each host.
+ */
+async function sameFiles(pools: readonly Pool[], volume: NamedVolume): Promise<NamedVolume[]> {
+  const folders = new Set([dirname(volume.path), ...pools.flatMap(({ folder }) => folder ?? [])]);
+  const found = [...folders].map(async (folder) => {
+    const path = join(folder, basename(volume.path));
+    const identity = await identityIn(folder, volume);
+    if (identity !== volume.identity) return identity === null ? [] : { ...volume, path, identity };
+    const file = await observeFile(path);
+    const isIt = file !== null && inodeOf(file.identity) === inodeOf(identity);
+    return isIt ? { ...volume, path, identity: file.identity } : [];
+  });
+  return (await Promise.all(found)).flat();
+}
+
+/** The hosts beside this one that share a pool with these volumes. */
+export async function otherHosts(
+  own: string,
+  volumes: readonly { path: string }[],
+): Promise<string[]> {
+  const folders = [...new Set(volumes.map(({ path }) => dirname(path)))];
+  const hosts = (await Promise.all(folders.map(observeHosts))).flat();
+  return [...new Set(hosts)].filter((host) => host !== own);
+}

@@ -1,0 +1,86 @@
+/**
+ * Who refers to the files of an image: domains, libvirt's snapshots, other chains. Compared by
+ * identity, not by name.
+ */
+import type { VolumeUse } from '../../../workflows/transfer/activities.ts';
+import { snapshotSources, sourcesNamed } from '../../adapters/libvirt-xml/domain-xml.ts';
+import { poolsNamedIn, type Pool } from '../../adapters/virsh/pools.ts';
+import { parseSnapshot, sourcesOf } from '../../adapters/libvirt-xml/snapshot-xml.ts';
+import type { HostDeps } from '../deps.ts';
+import { childrenOf, firstIn, identitiesOf, isOneOf, type Identities } from './volume-users.ts';
+
+interface Question {
+  volumes: readonly { path: string; identity: string }[];
+  pools: readonly Pool[];
+  /** The disk whose own references do not count: its record follows the operation. */
+  owner: { uuid: string; disk: string } | null;
+}
+
+/**
+ * Everything found that refers to one of the volumes, from outside of the image.
+ * @throws Hold `unproven` where that cannot be told
+ */
+export async function observeReferences(deps: HostDeps, question: Question): Promise<VolumeUse[]> {
+  const { volumes, pools } = question;
+  const files = identitiesOf(volumes);
+  const [domains, snapshots, children] = await Promise.all([
+    domainReferences(deps, files, question),
+    snapshotReferences(deps, files, question),
+    childrenOf(files, { pools, volumes }),
+  ]);
+  const stand = children.map(({ child, path }) => ({ kind: 'child' as const, path, by: child }));
+  return [...domains, ...snapshots, ...stand];
+}
+
+async function domainReferences(
+  deps: HostDeps,
+  files: Identities,
+  { owner, pools: active }: Question,
+): Promise<VolumeUse[]> {
+  const references: VolumeUse[] = [];
+  const domains = await deps.libvirt.allDomainXml();
+  const pools = await poolsNamedIn(domains.map(({ xml }) => xml), deps.libvirt, active);
+  for (const { uuid, name, xml } of domains) {
+    const named = sourcesNamed(xml, pools, uuid === owner?.uuid ? owner.disk : undefined);
+    for (const source of new Set(named)) {
+      const path = await firstIn(files, source);
+      if (path !== null) references.push({ kind: 'domain', path, by: `VM ${name}` });
+    }
+  }
+  return references;
+}
+
+async function snapshotReferences(
+  deps: HostDeps,
+  files: Identities,
+  { owner, pools: active }: Question,
+): Promise<VolumeUse[]> {
+  const references: VolumeUse[] = [];
+  for (const { uuid, name } of await deps.libvirt.listVms()) {
+    if (uuid === owner?.uuid) continue;
+    for (const snapshot of await deps.libvirt.snapshotNames(uuid)) {
+      const xml = await deps.libvirt.snapshotXml(uuid, snapshot);
+      const pools = await poolsNamedIn([xml], deps.libvirt, active);
+      for (const path of new Set(snapshotSources(xml, pools))) {
+        const by = `snapshot ${snapshot} of VM ${name}`;
+        if (await isOneOf(files, path)) references.push({ kind: 'snapshot', path, by });
+      }
+    }
+  }
+  return references;
+}
+
+/** The snapshots of one VM that name any of the files, parents first. */
+export async function snapshotsNaming(
+  deps: HostDeps,
+  uuid: string,
+  files: Identities,
+): Promise<string[]> {
+  const naming: string[] = [];
+  for (const name of await deps.libvirt.snapshotNames(uuid)) {
+    const document = parseSnapshot(await deps.libvirt.snapshotXml(uuid, name));
+    const hits = await Promise.all(sourcesOf(document).map((path) => isOneOf(files, path)));
+    if (hits.includes(true)) naming.push(name);
+  }
+  return naming;
+}

@@ -1,0 +1,31 @@
+/**
+ * Which hosts share a pool. Each host agent leaves its host's name in `POOL/.blockflow/hosts/`, and
+ * no agent takes it away: a host that is down may still have VMs on the pool. Whoever retires a
+ * host removes the file.
+ */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { hostName } from '../../workflows/chain/schemas.ts';
+import { listFolder, observeFile, syncPath } from '../adapters/files/files.ts';
+import { createFile } from '../adapters/files/image-files.ts';
+import { ensureOwnFolder, OWN_FOLDER } from '../adapters/virsh/pools.ts';
+
+const hostsFolder = (poolFolder: string) => join(poolFolder, OWN_FOLDER, 'hosts');
+
+/** Durable when it returns. Nothing happens when the name is there. */
+export async function registerHost(poolFolder: string, host: string): Promise<void> {
+  const folder = hostsFolder(poolFolder);
+  const file = join(folder, host);
+  if (await observeFile(file)) return;
+  await ensureOwnFolder(poolFolder);
+  await mkdir(folder, { recursive: true });
+  await createFile(file);
+  await syncPath(folder);
+}
+
+/** The hosts that have or had this pool. */
+export async function observeHosts(poolFolder: string): Promise<string[]> {
+  const names = await listFolder(hostsFolder(poolFolder));
+  // On NFS a file that is removed while it is open leaves another name for a while.
+  return names.filter((name) => hostName.safeParse(name).success).sort();
+}

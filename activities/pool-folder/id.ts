@@ -1,0 +1,59 @@
+/**
+ * Names of files that last. A device number changes with a reboot or a mount, and on NFS differs
+ * between hosts, so each pool has an id of its own: a UUID in `POOL/.blockflow/id`, written once by
+ * the first host agent that sees the pool.
+ */
+import { randomUUID } from 'node:crypto';
+import { dirname, join } from 'node:path';
+import { UUID } from '../../workflows/operation/name-patterns.ts';
+import type { NamedVolume } from '../../workflows/chain/schemas.ts';
+import { observeFile, readText, writeOnce } from '../adapters/files/files.ts';
+import { ensureOwnFolder, OWN_FOLDER } from '../adapters/virsh/pools.ts';
+
+const idFile = (poolFolder: string) => join(poolFolder, OWN_FOLDER, 'id');
+
+/** Durable when it returns. Nothing happens when the pool has one. */
+export async function ensurePoolId(poolFolder: string): Promise<void> {
+  if (await observeFile(idFile(poolFolder))) return;
+  await ensureOwnFolder(poolFolder);
+  await writeOnce(idFile(poolFolder), `${randomUUID()}\n`);
+}
+
+/** Null in a folder that is no pool, or whose file system is not mounted. */
+export async function observePoolId(folder: string): Promise<string | null> {
+  const id = (await readText(idFile(folder)).catch(() => '')).trim();
+  return UUID.test(id) ? id : null;
+}
+
+/** `device:inode` as `pool id:inode`; as it is where the folder is no pool with an id. */
+export async function lastingIdentity(folder: string, identity: string): Promise<string> {
+  const [id, facts] = await Promise.all([observePoolId(folder), observeFile(folder)]);
+  const isOfFolder = deviceOf(facts?.identity ?? '') === deviceOf(identity);
+  return id !== null && isOfFolder ? `${id}:${inodeOf(identity)}` : identity;
+}
+
+/** A volume as every host and every later run knows it. */
+export const nameVolume = async (volume: Named): Promise<NamedVolume> => ({
+  path: volume.path,
+  pool: volume.pool ?? '',
+  identity: await lastingIdentity(dirname(volume.path), volume.identity),
+});
+type Named = Omit<NamedVolume, 'pool'> & { pool: string | null };
+
+/**
+ * `device:inode` of the folder, or of a file in it, that has this name everywhere; null when the
+ * folder is not that pool, or not mounted.
+ */
+export async function identityIn(
+  folder: string,
+  { identity }: Pick<NamedVolume, 'identity'>,
+): Promise<string | null> {
+  const pool = deviceOf(identity);
+  if (!UUID.test(pool)) return identity;
+  const [id, facts] = await Promise.all([observePoolId(folder), observeFile(folder)]);
+  return facts && id === pool ? `${deviceOf(facts.identity)}:${inodeOf(identity)}` : null;
+}
+
+/** The part before the inode: a device number, or a pool's id. */
+export const deviceOf = (identity: string) => identity.split(':')[0] ?? '';
+export const inodeOf = (identity: string) => identity.split(':')[1] ?? '';

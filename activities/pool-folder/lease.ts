@@ -1,0 +1,82 @@
+/**
+ * The lease of a pool: the right to change what is in it. One agent at a time has it, and it is the
+ * SPM of the pool. How a lease is taken and kept is an adapter's matter: a lock of a file today,
+ * sanlock for block pools.
+ */
+import { leaseLost } from '../../workflows/operation/failures.ts';
+import type { EffectHook } from '../door/effect.ts';
+
+/** What a lease says of its holder. */
+export interface LeaseRecord {
+  /** Grows by one with every holder. */
+  version: number;
+  /** `spm@host:pid`. */
+  holder: string;
+  /** ISO 8601. */
+  since: string;
+}
+
+export interface Lease {
+  readonly pool: string;
+  readonly record: LeaseRecord;
+  /** Aborted when the lease is found to be lost. */
+  readonly lost: AbortSignal;
+  /**
+   * Why the lease is not ours any more, null while it is. Without an `await`: the effect that
+   * follows begins in the same turn.
+   */
+  lossNow(): string | null;
+  release(): Promise<void>;
+}
+
+/** What one holder of a lease does with it. */
+export interface Tenure {
+  /** The innermost hook of the door: an effect that is refused was not begun. */
+  hook: EffectHook;
+  /**
+   * For an effect that lasts, while it lasts.
+   * @throws LeaseLost; the next holder of the lease will do it again
+   */
+  assertHeld(attempted: string): void;
+  /** From now on no effect begins; resolves when those that have begun are over. */
+  end(): Promise<void>;
+}
+
+/**
+ * At the last moment before an effect the lease is still ours, and it is given to nobody before the
+ * last effect is over: a worker that ends badly leaves its activities behind, in this process.
+ */
+export function tenureOf(lease: Lease): Tenure {
+  const underWay = new Set<Promise<unknown>>();
+  let isOver = false;
+  const lossOf = (attempted: string, what: string) => {
+    const loss = isOver ? 'its worker here has ended' : lease.lossNow();
+    if (loss === null) return null;
+    return leaseLost({
+      attempted,
+      now: `the lease of pool ${lease.pool} is lost (${loss}); ${what}`,
+      next: `The agent that has the lease now does it; \`blockflow spm\` shows which`,
+    });
+  };
+  return {
+    hook: (name, target, run) => {
+      const loss = lossOf(`${name} of ${target}`, 'it was not begun');
+      if (loss) return Promise.reject(loss);
+      const running = run();
+      const done = running.then(
+        () => void underWay.delete(done),
+        () => void underWay.delete(done),
+      );
+      underWay.add(done);
+      return running;
+    },
+    assertHeld(attempted) {
+      const loss = lossOf(attempted, 'it was stopped half done');
+      if (loss) throw loss;
+    },
+    async end() {
+      isOver = true;
+      await Promise.all(underWay);
+    },
+  };
+}

@@ -1,0 +1,88 @@
+/**
+ * Whose a reservation is: the name of its one manifest says it, `<owner>.json`, or that nobody may
+ * have it any more. Only renames change that name, so of two who want it, one to go on with the
+ * copies and one to delete them, the first has it and the other is told.
+ */
+import { readFile, rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import { listFolder, syncPath } from '../adapters/files/files.ts';
+import { OWN_FOLDER } from '../adapters/virsh/pools.ts';
+
+export const manifestOf = (owner: string) => `${owner}.json`;
+const ABANDONED = manifestOf('abandoned');
+
+/** Null without a manifest: what was never completed is nobody's. */
+async function manifestIn(folder: string): Promise<string | null> {
+  const names = (await listFolder(folder)).filter((name) => name.endsWith('.json'));
+  return names.find((name) => name === ABANDONED) ?? names[0] ?? null;
+}
+
+/** @returns false when somebody else was faster */
+async function renameManifest(folder: string, from: string, to: string): Promise<boolean> {
+  try {
+    await rename(join(folder, from), join(folder, to));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
+  }
+  await syncPath(folder);
+  return true;
+}
+
+/** Goes on with what an earlier run reserved. @returns false when that is being deleted */
+export async function claimReservation(folder: string, owner: string): Promise<boolean> {
+  for (;;) {
+    const name = await manifestIn(folder);
+    if (name === null || name === ABANDONED) return false;
+    if (name === manifestOf(owner)) return true;
+    if (await renameManifest(folder, name, manifestOf(owner))) return true;
+  }
+}
+
+/**
+ * From here on nobody goes on with it. @returns false when it is none of these owners' (null: of
+ * whoever it is)
+ */
+export async function abandonReservation(
+  folder: string,
+  owners: readonly string[] | null,
+): Promise<boolean> {
+  for (;;) {
+    const name = await manifestIn(folder);
+    if (name === null || name === ABANDONED) return true;
+    if (!isOneOf(owners, name)) return false;
+    if (await renameManifest(folder, name, ABANDONED)) return true;
+  }
+}
+
+/** Whether `abandonReservation` would find another's now. */
+export async function isAnothers(folder: string, owners: readonly string[]): Promise<boolean> {
+  const name = await manifestIn(folder);
+  return name !== null && name !== ABANDONED && !isOneOf(owners, name);
+}
+
+const isOneOf = (owners: readonly string[] | null, name: string) =>
+  owners === null || owners.some((owner) => manifestOf(owner) === name);
+
+export interface Manifest {
+  text: string;
+  /** Null when it was abandoned. */
+  owner: string | null;
+}
+
+/** The folders of the reservations in a pool; what else is there has no manifest and no copies. */
+export async function reservationFolders(poolFolder: string): Promise<string[]> {
+  const own = join(poolFolder, OWN_FOLDER);
+  return (await listFolder(own)).map((job) => join(own, job));
+}
+
+/** The manifests of the reservations in a pool. */
+export async function readManifests(poolFolder: string): Promise<Manifest[]> {
+  const found = (await reservationFolders(poolFolder)).map(async (folder) => {
+    const name = await manifestIn(folder);
+    const text = name && (await readFile(join(folder, name), 'utf8').catch(() => null));
+    if (!name || !text) return [];
+    return [{ text, owner: name === ABANDONED ? null : name.slice(0, -'.json'.length) }];
+  });
+  return (await Promise.all(found)).flat();
+}

@@ -1,0 +1,56 @@
+/** Deletes volumes that left a chain: put into quarantine, then unlinked there. */
+import { dirname } from 'node:path';
+import type { StorageActivities } from '../../../workflows/operation/contract.ts';
+import { bug, retry } from '../../../workflows/operation/failures.ts';
+import type { NamedVolume } from '../../../workflows/chain/schemas.ts';
+import { observeFile, unlinkDurably } from '../../adapters/files/files.ts';
+import { deviceOf } from '../../pool-folder/id.ts';
+import { quarantineAll, type Quarantined, type StorageDeps } from './quarantine.ts';
+
+type Input = Parameters<StorageActivities['ensureVolumesAbsent']>[0];
+
+export async function ensureVolumesAbsent(
+  deps: StorageDeps,
+  { jobId, volumes }: Input,
+): ReturnType<StorageActivities['ensureVolumesAbsent']> {
+  const deleted: string[] = [];
+  let regainedBytes = 0;
+  for (const quarantined of await quarantineAll(deps, { jobId, volumes }, 'deleting')) {
+    const regained = await ensureVolumeAbsent(deps, quarantined);
+    if (regained !== null) deleted.unshift(quarantined.volume.path);
+    regainedBytes += regained ?? 0;
+  }
+  for (const name of new Set(volumes.map((volume) => volume.pool))) {
+    await deps.libvirt.refreshPool(name);
+  }
+  return { deleted, regainedBytes };
+}
+
+/** @returns the bytes regained; null when another file has the name by now, which then stays. */
+async function ensureVolumeAbsent(
+  deps: StorageDeps,
+  { volume, tomb }: Quarantined,
+): Promise<number | null> {
+  const buried = await observeFile(tomb);
+  if (!buried) {
+    if (await observeFile(volume.path)) return null;
+    await assertMounted(volume);
+    return 0;
+  }
+  if (buried.identity !== volume.identity) {
+    throw bug(`${tomb} is not the file that was planned (${volume.identity})`);
+  }
+  await deps.effect('storage.unlink-volume', tomb, () => unlinkDurably(tomb));
+  return buried.allocatedBytes;
+}
+
+/** A file of a file system that is not mounted seems to be gone. */
+async function assertMounted({ path, identity }: NamedVolume): Promise<void> {
+  const folder = dirname(path);
+  if (deviceOf((await observeFile(folder))?.identity ?? '') === deviceOf(identity)) return;
+  throw retry('pool-away', {
+    attempted: `deleting ${path}`,
+    now: `${folder} is not the file system that it was when this was planned`,
+    next: 'Mount it again; blockflow goes on by itself',
+  });
+}

@@ -1,0 +1,75 @@
+/**
+ * I16: nothing outside of a pool's folder is renamed, unlinked or written, whatever names and links
+ * say.
+ */
+import { join } from 'node:path';
+import { bug, retry } from '../../../workflows/operation/failures.ts';
+import type { ImagePlan } from '../../../workflows/transfer/schemas.ts';
+import type { NamedVolume } from '../../../workflows/chain/schemas.ts';
+import { canonical } from '../../adapters/files/files.ts';
+import { identityIn } from '../../pool-folder/id.ts';
+import { isFilePool, observePools, OWN_FOLDER, poolOf } from '../../adapters/virsh/pools.ts';
+import type { FilePool, Pool } from '../../adapters/virsh/pools.ts';
+import type { Libvirt } from '../../adapters/virsh/domains.ts';
+import { onThisHost, otherStorage } from '../../pool-folder/presence.ts';
+
+/**
+ * A volume of this host's pool, with its identity here.
+ * @throws Retry `pool-away` when the pool of that name is not active, another one here, or not
+ * mounted; Bug as below
+ */
+export async function volumeInPool(
+  pools: readonly Pool[],
+  named: NamedVolume,
+  attempted: string,
+): Promise<NamedVolume> {
+  const { folder } = activePool(pools, named.pool, attempted);
+  const volume = await onThisHost(named, attempted, folder);
+  await assertInPool(pools, volume);
+  return volume;
+}
+
+/** @throws Bug unless the path itself, and not what a link leads to, lies directly in its pool. */
+async function assertInPool(
+  pools: readonly Pool[],
+  { path, pool: name }: NamedVolume,
+): Promise<void> {
+  const pool = poolOf(pools, path);
+  const isIts = pool !== null && pool.name === name && isFilePool(pool);
+  if (!isIts || (await canonical(path)) !== path) {
+    throw bug(`${path} was to be changed, but is not directly inside pool ${name}`);
+  }
+  await assertNoLink(join(pool.folder, OWN_FOLDER));
+}
+
+/** @throws Bug when the folder of ours was replaced by a link to another one. */
+export async function assertNoLink(folder: string): Promise<void> {
+  if ((await canonical(folder)) !== folder) throw bug(`${folder} is a link; it was not followed`);
+}
+
+/** @throws Retry `pool-away`: it was active when the operation was planned */
+function activePool(pools: readonly Pool[], name: string, attempted: string): FilePool {
+  const pool = pools.find((candidate) => candidate.name === name);
+  if (pool && isFilePool(pool)) return pool;
+  throw retry('pool-away', {
+    attempted,
+    now: pool ? `pool ${name} is of type ${pool.type} now` : `pool ${name} is not active`,
+    next: `Start it with \`virsh pool-start ${name}\`; blockflow goes on by itself`,
+  });
+}
+
+/**
+ * The target's folder, which must be where it was when the copy was planned.
+ * @throws Retry `pool-away`; Bug for another place or a link
+ */
+export async function targetOf(
+  libvirt: Libvirt,
+  { to }: Pick<ImagePlan, 'to'>,
+): Promise<string> {
+  const attempted = `using pool ${to.pool}`;
+  const { folder } = activePool(await observePools(libvirt), to.pool, attempted);
+  await assertNoLink(join(folder, OWN_FOLDER));
+  if ((await identityIn(folder, to)) === null) throw otherStorage(to.pool, folder, attempted);
+  if (folder !== to.folder) throw bug(`pool ${to.pool} is not at ${to.folder}`);
+  return folder;
+}

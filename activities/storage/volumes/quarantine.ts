@@ -1,0 +1,124 @@
+/**
+ * Takes volumes out of sight before they are wiped or unlinked: renamed into the pool's
+ * `.blockflow/`, which pools do not list. A file that is not the planned one (another inode by that
+ * name) is never touched.
+ */
+import { createHash } from 'node:crypto';
+import { basename, dirname, join } from 'node:path';
+import { hold, retry } from '../../../workflows/operation/failures.ts';
+import type { NamedVolume } from '../../../workflows/chain/schemas.ts';
+import { linkCount, observeFile, renameDurably } from '../../adapters/files/files.ts';
+import { isUnlocked } from '../../adapters/qemu-img/qemu-img.ts';
+import { observePools, OWN_FOLDER } from '../../adapters/virsh/pools.ts';
+import type { Libvirt } from '../../adapters/virsh/domains.ts';
+import type { Effect } from '../../door/effect.ts';
+import { volumeInPool } from './pool-boundary.ts';
+import type { Tenure } from '../../pool-folder/lease.ts';
+
+export interface StorageDeps {
+  libvirt: Libvirt;
+  effect: Effect;
+  /** What a long effect looks at while it lasts; the door looks before each. */
+  tenure?: Pick<Tenure, 'assertHeld'>;
+}
+
+/** Bytes that every file system of a pool takes. */
+const LONGEST_NAME = 255;
+
+/** Where a volume lies between its name's end and its own; a name may be too long to be a part. */
+function tombOf(path: string, jobId: string): string {
+  const name = `${jobId}-${basename(path)}`;
+  const digest = createHash('sha256').update(name).digest('hex');
+  const isShort = Buffer.byteLength(name) <= LONGEST_NAME;
+  return join(dirname(path), OWN_FOLDER, isShort ? name : `${jobId}-${digest}`);
+}
+
+export interface Quarantined {
+  volume: NamedVolume;
+  tomb: string;
+}
+
+interface Input {
+  jobId: string;
+  /** Base-most first. */
+  volumes: readonly NamedVolume[];
+}
+
+/**
+ * Active layer first, so that what has its name is a chain that can be read, wherever it ends. All
+ * are looked at before the first one is renamed.
+ * @returns all in that order, also those that have no such name any more
+ * @throws Hold `unproven` for one that is in use: nothing was done. Retry `volume-in-use` once the
+ * first one is out of sight: it is waited for, since nobody would come back for the others.
+ */
+export async function quarantineAll(
+  deps: StorageDeps,
+  { jobId, volumes }: Input,
+  doing: 'deleting' | 'wiping',
+): Promise<Quarantined[]> {
+  const pools = await observePools(deps.libvirt);
+  const found = volumes.map((named) => volumeInPool(pools, named, `${doing} ${named.path}`));
+  const all = (await Promise.all(found))
+    .map((volume) => ({ volume, tomb: tombOf(volume.path, jobId) }))
+    .reverse();
+  const [named, buried] = await Promise.all([
+    those(all, ({ volume }) => volume.path),
+    those(all, ({ tomb }) => tomb),
+  ]);
+  let isBegun = buried.length > 0;
+  for (const { volume } of named.toReversed()) await assertUnused(volume.path, doing, isBegun);
+  for (const [at, { volume, tomb }] of named.entries()) {
+    // The looks at the others took their time.
+    if (at > 0) await assertUnused(volume.path, doing, isBegun);
+    const bury = () => renameDurably(volume.path, tomb);
+    await deps.effect('storage.quarantine-volume', volume.path, bury);
+    isBegun = true;
+  }
+  return all;
+}
+
+/** Those whose file is there under this name. */
+async function those(all: readonly Quarantined[], nameOf: (one: Quarantined) => string) {
+  const facts = await Promise.all(all.map((one) => observeFile(nameOf(one))));
+  return all.filter(({ volume }, at) => facts[at]?.identity === volume.identity);
+}
+
+async function assertUnused(
+  path: string,
+  doing: 'deleting' | 'wiping',
+  isBegun: boolean,
+): Promise<void> {
+  if (!(await isUnlocked(path))) {
+    const why = 'some process has opened it since it was proven unused';
+    throw inUse(path, { doing, isBegun, why, next: 'Find the process with `fuser`' });
+  }
+  if (doing === 'wiping') await assertOnlyName(path, isBegun);
+}
+
+/** Overwriting it would overwrite what others know by another name, perhaps outside of the pool. */
+export async function assertOnlyName(path: string, isBegun: boolean): Promise<void> {
+  const names = await linkCount(path);
+  if (names === 1) return;
+  const why = `it has ${names} names (hard links)`;
+  throw inUse(path, { doing: 'wiping', isBegun, why, next: 'Find them with `find -samefile`' });
+}
+
+interface Use {
+  doing: 'deleting' | 'wiping';
+  isBegun: boolean;
+  why: string;
+  next: string;
+}
+
+function inUse(path: string, { doing, isBegun, why, next }: Use) {
+  const attempted = `${doing} ${path}`;
+  if (!isBegun) {
+    const now = `${why}; it is kept, and nothing in its pool was touched`;
+    return hold('unproven', { attempted, now, next: `${next}, then repeat the request` });
+  }
+  return retry('volume-in-use', {
+    attempted,
+    now: `${why}; it is kept, but other volumes of its image are out of sight already`,
+    next: `${next}, and end that use; blockflow goes on by itself`,
+  });
+}

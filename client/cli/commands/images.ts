@@ -1,0 +1,189 @@
+import { Option, type Command } from 'commander';
+import type { Blockflow } from '../../library/connect-blockflow.ts';
+import type { SourceFormat } from '../arguments/image-argument.ts';
+import type { Operation, OperationResult } from '../../library/operation.ts';
+import type { Screen } from '../screen.ts';
+import { HOST_OPTION, JSON_OPTION, printJson, withBlockflow, type Context } from './command.ts';
+
+interface Options {
+  to: string;
+  name?: string;
+  bandwidth?: string;
+  verify: 'full' | 'none';
+  format: 'keep' | 'qcow2' | 'raw';
+  preallocation: 'off' | 'metadata' | 'falloc' | 'full';
+  ifExists: 'refuse';
+  wipe?: true;
+  sourceFormat?: SourceFormat;
+  dryRun?: true;
+  detach?: true;
+  json?: true;
+  host?: string;
+}
+
+const IMAGE = 'VM or VM/DISK; POOL/VOLUME (its active layer) for an image that belongs to no VM';
+
+export function defineMove(program: Command, context: Context): void {
+  transfer(program.command('move'))
+    .summary("move a disk with its snapshots to another pool, and the VM's record with it")
+    .description(
+      'Copies every volume of an image while the VM is down and held, compares the copies, ' +
+        'switches the record to them, and leaves the deletion of the source to a workflow of ' +
+        'its own, which it names at its end.',
+    )
+    .option('--wipe', 'overwrite the source before it is deleted')
+    .action((first: string, second: string | undefined, options: Options) =>
+      context.run(() => runTransfer(context.screen, [first, second], options, 'move')),
+    );
+}
+
+export function defineCopy(program: Command, context: Context): void {
+  transfer(program.command('copy'))
+    .summary('copy a disk with its snapshots to a pool; no record is touched')
+    .description(
+      "Copies every volume of an image; the copy's chain refers only to the copy. A shared image " +
+        '(a template) can be copied too.',
+    )
+    .option('--name <name>', 'NAME for the active layer; NAME.1, NAME.2, ... from the base up')
+    .action((first: string, second: string | undefined, options: Options) =>
+      context.run(() => runTransfer(context.screen, [first, second], options, 'copy')),
+    );
+}
+
+export function defineRm(program: Command, context: Context): void {
+  const command = program
+    .command('rm')
+    .summary('delete an image with all its volumes, unless anything refers to it')
+    .description(
+      'Refused while a VM, a snapshot of libvirt or another chain names a volume of it, or ' +
+        'a process has one open. No record is touched.',
+    )
+    .argument('<POOL/VOLUME>', 'the image, by its active layer')
+    .option('--wipe', 'overwrite what was written before it is deleted');
+  running(command).action((name: string, options: Options) =>
+    context.run(() => remove(context.screen, name, options)),
+  );
+}
+
+const transfer = (command: Command) =>
+  running(
+    command
+      .argument('<VM|POOL/VOLUME>', IMAGE)
+      .argument('[DISK]', 'target such as vda')
+      .requiredOption('--to <pool>', 'pool to copy to')
+      .option(
+        '--bandwidth <rate>',
+        'limit: MiB/s, or with a unit (512K, 200M, 1G); `blockflow bandwidth` changes it',
+      )
+      .addOption(
+        new Option('--verify <how>', 'compare the copies with the source')
+          .choices(['full', 'none'])
+          .default('full'),
+      )
+      .addOption(
+        new Option('--format <format>', 'of the copy; another one only for an image of one volume')
+          .choices(['keep', 'qcow2', 'raw'])
+          .default('keep'),
+      )
+      .addOption(
+        new Option('--preallocation <how>', 'space that the copy takes at once, as in qemu-img')
+          .choices(['off', 'metadata', 'falloc', 'full'])
+          .default('off'),
+      )
+      .addOption(
+        new Option('--if-exists <what>', 'when a name is taken in the pool: no file is replaced')
+          .choices(['refuse'])
+          .default('refuse'),
+      ),
+  );
+
+const running = (command: Command) =>
+  command
+    .addOption(
+      new Option(
+        '--source-format <format>',
+        'of POOL/VOLUME (default: by the end of its name: .qcow2, .raw, .img)',
+      ).choices(['qcow2', 'raw']),
+    )
+    .option('--dry-run', 'print what would happen, touch nothing')
+    .option('--detach', 'start and return at once')
+    .option(...HOST_OPTION)
+    .option(...JSON_OPTION);
+
+async function runTransfer(
+  screen: Screen,
+  [first, second]: [string, string | undefined],
+  options: Options,
+  verb: 'move' | 'copy',
+): Promise<number> {
+  const { parseImage } = await import('../arguments/image-argument.ts');
+  const { parseRate } = await import('../arguments/rate.ts');
+  const { imageId } = await import('../../../workflows/transfer/activities.ts');
+  const { to, verify, bandwidth, name, wipe, host } = options;
+  const { format, preallocation, ifExists } = options;
+  const request = {
+    ...{ image: parseImage(first, second, options.sourceFormat), to, verify },
+    ...{ format, preallocation, ifExists },
+    ...(bandwidth === undefined ? {} : { bandwidthBytesPerSecond: parseRate(bandwidth) }),
+    ...(host === undefined ? {} : { host }),
+  };
+  const move = { ...request, wipe: wipe ?? false };
+  const copy = { ...request, ...(name === undefined ? {} : { name }) };
+  return withBlockflow(options, async (blockflow) => {
+    if (!options.dryRun) {
+      const start = verb === 'move' ? blockflow.move(move) : blockflow.copy(copy);
+      return follow(screen, await start, options);
+    }
+    const plan = verb === 'move' ? blockflow.planMove(move) : blockflow.planCopy(copy);
+    const outcome = await plan;
+    const { transferPlanLines } = await import('../render/image-plan.ts');
+    const asked = { verb, id: imageId(move.image), verify, wipe: move.wipe };
+    return printPlan(screen, outcome, transferPlanLines(outcome, asked), options);
+  });
+}
+
+async function remove(screen: Screen, name: string, options: Options): Promise<number> {
+  const { parseVolume } = await import('../arguments/image-argument.ts');
+  const { host, wipe } = options;
+  const image = parseVolume(name, options.sourceFormat);
+  const request = { ...image, wipe: wipe ?? false, ...(host === undefined ? {} : { host }) };
+  return withBlockflow(options, async (blockflow: Blockflow) => {
+    if (!options.dryRun) return follow(screen, await blockflow.remove(request), options);
+    const plan = await blockflow.planRemoval(request);
+    const { removalPlanLines } = await import('../render/image-plan.ts');
+    const asked = { id: `${image.pool}/${image.volume}`, wipe: request.wipe };
+    return printPlan(screen, plan, removalPlanLines(plan, asked), options);
+  });
+}
+
+function printPlan(
+  screen: Screen,
+  plan: object,
+  lines: readonly string[],
+  options: Options,
+): number {
+  if (options.json) printJson(screen, { outcome: 'planned', ...plan, exitCode: 0 });
+  else for (const line of lines) screen.print(line);
+  return 0;
+}
+
+async function follow<R extends OperationResult>(
+  screen: Screen,
+  operation: Operation<R>,
+  options: Options,
+): Promise<number> {
+  const { id, runId, attached } = operation;
+  if (options.detach) {
+    if (options.json) printJson(screen, { outcome: 'started', id, runId, attached });
+    else screen.print(`${id} ${attached ? 'runs already' : 'has started'}: blockflow status ${id}`);
+    return 0;
+  }
+  if (attached && !options.json) screen.tell(`${id}: this request runs already, following it`);
+  const { followOnScreen, INTERRUPTED } = await import('../follow-on-screen.ts');
+  const result = await followOnScreen(screen, operation, options.json);
+  if (!result) return INTERRUPTED;
+  const { endLines } = await import('../render/image-result.ts');
+  if (options.json) printJson(screen, { ...result, id, runId, exitCode: 0 });
+  else for (const line of endLines(result, screen.paint)) screen.print(line);
+  return 0;
+}

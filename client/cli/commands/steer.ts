@@ -1,0 +1,71 @@
+/** Messages to a running operation: its limit, and the decision between pivot and keep. */
+import type { Command } from 'commander';
+import { usage } from '../../library/failure.ts';
+import type { Operation, OperationResult } from '../../library/operation.ts';
+import type { Screen } from '../screen.ts';
+import { JSON_OPTION, printJson, withBlockflow, type Context } from './command.ts';
+
+interface Options {
+  json?: true;
+}
+
+export function defineBandwidth(program: Command, context: Context): void {
+  program
+    .command('bandwidth')
+    .summary('change the limit of a running copy')
+    .description(
+      'Sets the limit of the running copy: MiB/s, or with a unit (512K, 200M, 1G); 0 is none.',
+    )
+    .argument('<VM>', 'VM, VM/DISK or POOL/VOLUME')
+    .argument('<DISK|RATE>')
+    .argument('[RATE]')
+    .option(...JSON_OPTION)
+    .action((...args: [string, string, string | undefined, Options]) =>
+      context.run(async () => {
+        const { parseRate } = await import('../arguments/rate.ts');
+        return steer(context.screen, args, 'rate', (operation, rate) =>
+          operation.setBandwidth(parseRate(rate)),
+        );
+      }),
+    );
+}
+
+export function defineDecide(program: Command, context: Context): void {
+  program
+    .command('decide')
+    .summary('end the wait of --wait-for-decision: pivot or keep')
+    .description('Tells an operation that waits at READY to pivot to base, or to keep the overlay.')
+    .argument('<VM>', 'VM, or VM/DISK')
+    .argument('<DISK|CHOICE>')
+    .argument('[CHOICE]', 'pivot or keep')
+    .option(...JSON_OPTION)
+    .action((...args: [string, string, string | undefined, Options]) =>
+      context.run(() =>
+        steer(context.screen, args, 'choice', (operation, choice) => {
+          if (choice === 'pivot' || choice === 'keep') return operation.decide(choice);
+          throw usage(`deciding ${choice}`, 'that is no choice', 'Say pivot or keep');
+        }),
+      ),
+    );
+}
+
+async function steer(
+  screen: Screen,
+  [vm, second, third, options]: [string, string, string | undefined, Options],
+  what: string,
+  send: (operation: Operation<OperationResult>, word: string) => Promise<string>,
+): Promise<number> {
+  const { parseOperation } = await import('../arguments/image-argument.ts');
+  if (third === undefined && !vm.includes('/')) {
+    throw usage(`reading "${vm} ${second}"`, `disk or ${what} is missing`, `Say VM DISK ${what}`);
+  }
+  const ref = parseOperation(vm, third === undefined ? undefined : second);
+  return withBlockflow({}, async (blockflow) => {
+    const operation = await blockflow.operation(ref.vm, ref.disk);
+    const answer = await send(operation, third ?? second);
+    if (options.json)
+      printJson(screen, { outcome: 'accepted', id: operation.id, answer, exitCode: 0 });
+    else screen.print(`${operation.id}: ${answer}`);
+    return 0;
+  });
+}

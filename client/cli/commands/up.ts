@@ -1,0 +1,59 @@
+import type { Command } from 'commander';
+import { BlockflowError, usage } from '../../library/failure.ts';
+import type { Screen } from '../screen.ts';
+import type { Context } from './command.ts';
+import { configOf, CONNECT_OPTION, METRICS_OPTION, OWN_HOST_OPTION } from './worker.ts';
+import { tellMetrics, type WorkerOptions } from './worker.ts';
+
+interface Options extends WorkerOptions {
+  port?: string;
+  uiPort?: string;
+}
+
+export function defineUp(program: Command, context: Context): void {
+  program
+    .command('up')
+    .summary('run everything for one host, with an embedded Temporal server')
+    .description(
+      'Runs orchestrator, host agent and SPM agent, and a Temporal server of their own whose ' +
+        'state is in $XDG_STATE_HOME/blockflow; with TEMPORAL_ADDRESS or a profile, that server ' +
+        'instead. Until SIGTERM or ^C.',
+    )
+    .option(...CONNECT_OPTION)
+    .option(...OWN_HOST_OPTION)
+    .option('--port <number>', 'port of the Temporal server (default: 7233, or a free one)')
+    .option('--ui-port <number>', 'port of its Web UI (default: 8233, or a free one)')
+    .option(...METRICS_OPTION)
+    .action((options: Options) => context.run(() => up(context.screen, options)));
+}
+
+async function up(screen: Screen, options: Options): Promise<number> {
+  const [port, uiPort] = [portOf(options.port), portOf(options.uiPort)];
+  const config = await configOf(options);
+  const { AlreadyUp, runUp } = await import('../../../worker/up/up.ts');
+  const ready = (facts: { address: string; uiUrl: string | null; host: string }) => {
+    screen.print(`blockflow is up for host ${facts.host} (${config.libvirtUri})`);
+    screen.print(`  Temporal  ${facts.address}`);
+    if (facts.uiUrl) screen.print(`  Web UI    ${facts.uiUrl}`);
+    screen.print('  next      blockflow doctor; blockflow chain VM DISK; blockflow merge VM DISK');
+  };
+  try {
+    await runUp({ config, port, uiPort, ready });
+    return 0;
+  } catch (error) {
+    if (!(error instanceof AlreadyUp)) return tellMetrics(error);
+    throw new BlockflowError('Refused', {
+      code: 'already-up',
+      attempted: 'starting `blockflow up`',
+      now: error.message,
+      next: 'Use that one, end it first, or set BLOCKFLOW_STATE_DIR to another folder',
+    });
+  }
+}
+
+function portOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const port = Number(text);
+  if (/^\d+$/.test(text) && port > 0 && port < 65536) return port;
+  throw usage(`reading the port ${text}`, 'it is not a number from 1 to 65535', 'Leave it out');
+}

@@ -1,0 +1,110 @@
+import { access, constants } from 'node:fs/promises';
+import { basename, dirname } from 'node:path';
+import { parseDomain, type XmlDomain } from '../../../activities/adapters/libvirt-xml/domain-xml.ts';
+import { canonical } from '../../../activities/adapters/files/files.ts';
+import { findQemu } from '../../../activities/adapters/files/open-files.ts';
+import { filePoolTypes, observePools, poolOf, type Pool } from '../../../activities/adapters/virsh/pools.ts';
+import { createLibvirt, type Libvirt } from '../../../activities/adapters/virsh/domains.ts';
+import { failureDetails } from '../../../workflows/operation/failures.ts';
+import { checker, wordsOf, type Check } from './check.ts';
+
+const libvirtCheck = checker('libvirt');
+const storage = checker('storage');
+
+/** libvirt, its pools, and the rights on the images of every VM. */
+export async function checkLibvirt(uri: string): Promise<Check[]> {
+  const libvirt = createLibvirt(uri);
+  try {
+    const version = (await libvirt.version()).match(/Running against daemon: (.*)/)?.[1];
+    const reached = libvirtCheck.ok(`libvirt ${version ?? ''} at ${uri}`);
+    const pools = await observePools(libvirt);
+    return [reached, checkPools(pools), ...(await checkDisks(libvirt, pools))];
+  } catch (error) {
+    const mend = `try \`virsh -c '${uri}' list\`; is libvirtd running, are you in group libvirt?`;
+    return [libvirtCheck.fails(`libvirt at ${uri} cannot be used: ${reasonOf(error)}`, mend)];
+  } finally {
+    libvirt.close();
+  }
+}
+
+const reasonOf = (error: unknown) => failureDetails(error)?.details.now ?? wordsOf(error);
+
+/** Names of the pools that an SPM agent of this libvirt serves; empty when it does not answer. */
+export async function poolsToServe(uri: string): Promise<string[]> {
+  const libvirt = createLibvirt(uri);
+  try {
+    const pools = await observePools(libvirt);
+    return pools.filter(({ type }) => filePoolTypes.includes(type)).map(({ name }) => name);
+  } catch {
+    return [];
+  } finally {
+    libvirt.close();
+  }
+}
+
+function checkPools(pools: readonly Pool[]): Check {
+  const usable = pools.filter(({ type }) => filePoolTypes.includes(type));
+  if (usable.length > 0) {
+    return storage.ok(
+      `pools: ${usable.map(({ name, folder }) => `${name} (${folder})`).join(', ')}`,
+    );
+  }
+  const mend = 'virsh pool-create-as images dir --target /var/lib/libvirt/images';
+  return storage.fails('no active storage pool of files: nothing may be changed', mend);
+}
+
+/** Only what is wrong is told of each disk; all of them in one line when nothing is. */
+async function checkDisks(libvirt: Libvirt, pools: readonly Pool[]): Promise<Check[]> {
+  const domains = new Map<string, XmlDomain>();
+  for (const { uuid, xml } of await libvirt.allDomainXml()) {
+    // Of each domain the live XML comes first: it names the whole chain.
+    if (!domains.has(uuid)) domains.set(uuid, parseDomain(xml));
+  }
+  const wrong: Check[] = [];
+  const outside = new Map<string, string[]>();
+  let count = 0;
+  for (const domain of domains.values()) {
+    wrong.push(...(await checkQemu(domain)));
+    for (const disk of domain.disks.filter(
+      ({ device, chain }) => device === 'disk' && chain.length,
+    )) {
+      count += 1;
+      for (const { path } of disk.chain) {
+        wrong.push(...(await checkRights(`${domain.name}/${disk.target}`, path)));
+        const real = await canonical(path);
+        if (poolOf(pools, real)) continue;
+        const users = outside.get(dirname(real)) ?? [];
+        outside.set(dirname(real), [...users, `${domain.name}/${disk.target}`]);
+      }
+    }
+  }
+  for (const [folder, users] of outside) {
+    const found = `${folder} is in no active pool, but used by ${[...new Set(users)].join(', ')}`;
+    const name = basename(folder) || 'images';
+    wrong.push(storage.fails(found, `virsh pool-create-as ${name} dir --target '${folder}'`));
+  }
+  const all = `${domains.size} VM(s), ${count} disk(s): in pools, images readable and writable`;
+  return wrong.length > 0 ? wrong : [storage.ok(all)];
+}
+
+async function checkRights(disk: string, path: string): Promise<Check[]> {
+  try {
+    await access(path, constants.R_OK | constants.W_OK);
+    return [];
+  } catch (error) {
+    const mend = 'run the agents as root, or give their user rights on the image';
+    return [storage.fails(`${disk}: ${path} (${(error as NodeJS.ErrnoException).code})`, mend)];
+  }
+}
+
+async function checkQemu({ name, uuid }: XmlDomain): Promise<Check[]> {
+  const pid = await findQemu(uuid);
+  if (pid === null) return [];
+  try {
+    await access(`/proc/${pid}/fd`, constants.R_OK | constants.X_OK);
+    return [];
+  } catch {
+    const found = `what QEMU of ${name} has open (/proc/${pid}/fd) cannot be read`;
+    return [libvirtCheck.fails(found, 'run the host agent as root or as the user of QEMU')];
+  }
+}

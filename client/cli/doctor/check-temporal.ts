@@ -1,0 +1,99 @@
+import { hostQueue, ORCHESTRATOR_QUEUE, spmQueue } from '../../../workflows/operation/contract.ts';
+import { stateDir } from '../../../worker/environment/config.ts';
+import { temporalConfig } from '../../../worker/environment/temporal-config.ts';
+import { isAlive, pollersOf } from '../../library/pollers.ts';
+import { missingSearchAttributes, registerCommand } from '../../library/search-attributes.ts';
+import { call, openSession, type Session } from '../../library/session.ts';
+import { checker, wordsOf, type Check } from './check.ts';
+
+const temporal = checker('temporal');
+const agents = checker('agents');
+
+/**
+ * Temporal, its namespace, and the agents that should poll.
+ * @param pools names that an SPM agent should serve.
+ */
+export async function checkTemporal(host: string | undefined, pools: string[]): Promise<Check[]> {
+  let session: Session;
+  try {
+    session = await openSession(host === undefined ? {} : { host });
+  } catch (error) {
+    const mend = 'start `blockflow up`, or set TEMPORAL_ADDRESS to your server';
+    const { address } = temporalConfig(stateDir()).connectionOptions;
+    const found = `no Temporal server answers at ${address}: ${wordsOf((error as Error).cause)}`;
+    return [temporal.fails(found, mend)];
+  }
+  try {
+    const served = await checkNamespace(session);
+    if (served.some(({ state }) => state === 'fails')) return served;
+    return [...served, await checkAttributes(session), ...(await checkAgents(session, pools))];
+  } finally {
+    await session.connection.close();
+  }
+}
+
+async function checkNamespace(session: Session): Promise<Check[]> {
+  const { connection, namespace, address } = session;
+  const { source } = temporalConfig(stateDir());
+  try {
+    await call(session, 'describing the namespace', 5000, () =>
+      connection.workflowService.describeNamespace({ namespace }),
+    );
+  } catch (error) {
+    const mend = `temporal operator namespace create --namespace ${namespace} --address ${address}`;
+    return [temporal.fails(`namespace ${namespace} at ${address}: ${wordsOf(error)}`, mend)];
+  }
+  const found = temporal.ok(`Temporal at ${address} (${source}), namespace ${namespace}`);
+  if (source === 'blockflow up') return [found];
+  const hint = temporal.hint(
+    'a dev server (`temporal server start-dev`) as it comes runs only ten activities a second',
+    'start it with --dynamic-config-value history.transferProcessorMaxPollRPS=2000, ' +
+      'and the same for history.timerProcessorMaxPollRPS',
+  );
+  return [found, hint];
+}
+
+async function checkAttributes(session: Session): Promise<Check> {
+  try {
+    const missing = await missingSearchAttributes(session);
+    if (missing.length === 0) return temporal.ok('search attributes are registered');
+    const found = `search attributes are not registered: ${missing.join(', ')}`;
+    return temporal.fails(found, registerCommand(session.namespace, missing));
+  } catch (error) {
+    const mend = 'ask the administrator of the Temporal server';
+    return temporal.hint(`search attributes cannot be listed: ${wordsOf(error)}`, mend);
+  }
+}
+
+async function checkAgents(session: Session, pools: string[]): Promise<Check[]> {
+  const { host } = session;
+  return Promise.all([
+    checkAgent(session, ORCHESTRATOR_QUEUE, 'workflow', 'orchestrator', 'orchestrator'),
+    checkAgent(
+      session,
+      hostQueue(host),
+      'activity',
+      `agent of host ${host}`,
+      `host --host ${host}`,
+    ),
+    ...pools.map((pool) =>
+      checkAgent(session, spmQueue(pool), 'activity', `SPM agent of pool ${pool}`, 'spm'),
+    ),
+  ]);
+}
+
+async function checkAgent(
+  session: Session,
+  queue: string,
+  kind: 'workflow' | 'activity',
+  name: string,
+  role: string,
+): Promise<Check> {
+  const mend = `start \`blockflow up\` or \`blockflow worker ${role}\``;
+  const pollers = await pollersOf(session, queue, kind);
+  const [latest] = pollers;
+  if (!latest) return agents.fails(`no ${name} polls queue ${queue}`, mend);
+  const seconds = Math.round((Date.now() - latest.lastPoll.getTime()) / 1000);
+  const words = `${name}: ${latest.identity}, seen ${seconds} s ago`;
+  return isAlive(pollers) ? agents.ok(words) : agents.fails(words, mend);
+}

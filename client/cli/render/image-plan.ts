@@ -1,0 +1,107 @@
+/** What `--dry-run` of a move, a copy and a removal tells: bytes, space, steps, deletions. Pure. */
+import { basename } from 'node:path';
+import type { ImagePlan, ImagePlanOutcome } from '../../../workflows/transfer/schemas.ts';
+import type { ImageVolume, RemovalPlan } from '../../../workflows/transfer/schemas.ts';
+import { sizeWords } from './sizes.ts';
+
+/** What was asked for, as far as the plan does not tell it. */
+export interface Asked {
+  verb: 'move' | 'copy';
+  /** The image, as the workflow is called. */
+  id: string;
+  verify: 'full' | 'none';
+  wipe: boolean;
+}
+
+export function transferPlanLines(outcome: ImagePlanOutcome, asked: Asked): string[] {
+  if (outcome.kind === 'done') return [`Nothing to do: ${outcome.reason}`];
+  if (outcome.kind === 'no-space') {
+    const missing = sizeWords(outcome.neededBytes - outcome.freeBytes);
+    return [
+      `Not enough space: ${missing} more are needed in ${outcome.path}. It would wait for it.`,
+    ];
+  }
+  const { plan } = outcome;
+  const rows = plan.switched ? restRows(plan, asked) : transferRows(plan, asked);
+  return [...rows, '', 'Nothing was touched (--dry-run).'];
+}
+
+function transferRows(plan: ImagePlan, asked: Asked): string[] {
+  const { volumes, to, adopted, leftovers } = plan;
+  const [total, needed, free] = [plan.totalBytes, plan.spaceNeededBytes, plan.spaceFreeBytes].map(
+    sizeWords,
+  );
+  const deletes = asked.verb === 'move' ? deletionRows(volumes) : [];
+  const heading = asked.verb === 'move' ? 'Move' : 'Copy';
+  return [
+    `${heading} of ${asked.id} to pool ${to.pool}: ${volumes.length} volume(s), ${total}`,
+    ...volumes.map((v) => `  copy      ${v.path} to ${to.folder}/${v.name}, ${bytesOf(v)}`),
+    `  space     ${needed} needed, ${free} free`,
+    ...plan.snapshots.map((name) => `  snapshot  ${name}: libvirt's record names the copies`),
+    ...deletes,
+    ...(adopted ? [`  adopts    job ${adopted.jobId} of an earlier run`] : []),
+    ...leftovers.map((jobId) => `  removes   the copies of job ${jobId} of an earlier run, first`),
+    ...stepRows(transferSteps(plan, asked, total ?? '')),
+  ];
+}
+
+function transferSteps(plan: ImagePlan, asked: Asked, total: string): string[] {
+  const { volumes, to, vm } = plan;
+  return [
+    `reserve ${volumes.length} volume(s) in pool ${to.pool}`,
+    'hold the source: nobody can write to it, nor a VM start from it, until the end',
+    `copy ${total} and flush the copies`,
+    ...(asked.verify === 'full' ? ['compare the copies with the source'] : []),
+    'give the copies their names',
+    ...(vm ? [`switch the record of ${vm.name}/${vm.disk}; no cancel from here on`] : []),
+    ...(asked.verb === 'move' ? [deletionStep(asked, vm ? '' : '; no cancel from here on')] : []),
+  ];
+}
+
+/** What an earlier run left to do: its record names the copies, the source is still there. */
+const restRows = (plan: ImagePlan, asked: Asked): string[] => [
+  `An earlier run has moved ${asked.id} to pool ${plan.to.pool}; its end is left to do, no cancel`,
+  ...plan.volumes.map((v) => `  is there  ${plan.to.folder}/${v.name}`),
+  ...deletionRows(plan.volumes),
+  ...stepRows([
+    ...(plan.vm ? [`complete the record of ${plan.vm.name}/${plan.vm.disk}`] : []),
+    deletionStep(asked, ''),
+  ]),
+];
+
+const deletionRows = (volumes: readonly ImageVolume[]) =>
+  volumes.map((v) => `  delete    ${v.path} (pool ${v.pool}), ${sizeWords(v.allocatedBytes)}`);
+
+const deletionStep = ({ wipe }: Asked, more: string) =>
+  `${wipe ? 'overwrite with zeros and delete' : 'delete'} the source, in a workflow of its own` +
+  more;
+
+function bytesOf({ sizeBytes, allocatedBytes, convert }: ImageVolume): string {
+  const onDisk = `${sizeWords(allocatedBytes)} on the disk`;
+  if (!convert) return `${sizeWords(sizeBytes)}, ${onDisk}`;
+  const { format, preallocation, virtualSizeBytes } = convert;
+  const anew = `written anew as ${format}, preallocation ${preallocation}`;
+  return `${sizeWords(virtualSizeBytes)}, ${onDisk}, ${anew}`;
+}
+
+const stepRows = (steps: readonly string[]) => [
+  '  steps',
+  ...steps.map((step, i) => `    ${i + 1}. ${step}`),
+];
+
+export const removalPlanLines = (
+  { volumes, totalBytes }: RemovalPlan,
+  { id, wipe }: Pick<Asked, 'id' | 'wipe'>,
+): string[] => [
+  `Removal of ${id}: ${volumes.length} volume(s), ${sizeWords(totalBytes)} on the disk`,
+  `  image     ${volumes.map(({ path }) => basename(path)).join(' ← ')}`,
+  ...volumes.map((volume) => `  delete    ${volume.path} (pool ${volume.pool})`),
+  ...stepRows([
+    'prove that nothing refers to it and nobody has it open',
+    wipe
+      ? 'overwrite its data with zeros and delete it; no cancel from here on'
+      : 'delete it; no cancel from here on',
+  ]),
+  '',
+  'Nothing was touched (--dry-run).',
+];

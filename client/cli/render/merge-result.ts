@@ -1,0 +1,24 @@
+import { basename } from 'node:path';
+import type { LiveMergeResult } from '../../../workflows/chain/schemas.ts';
+import type { Screen } from '../screen.ts';
+import { sizeWords } from './sizes.ts';
+
+/** `base.qcow2 ← top.qcow2`: base-most first. */
+export const chainWords = (paths: readonly string[]) =>
+  paths.map((path) => basename(path)).join(' ← ');
+
+/** What a finished merge has done, for a person. */
+export function resultLines(result: LiveMergeResult, paint: Screen['paint']): string[] {
+  const { summary, chainBefore, chainAfter, stallMs, readyToPivotMs, deleted, warnings } = result;
+  const ms = (value: number) => `${value.toFixed(value < 10 ? 1 : 0)} ms`;
+  return [
+    `${paint('green', 'Done')}: ${summary}`,
+    ...(chainBefore.length > 0 ? [`  before   ${chainWords(chainBefore)}`] : []),
+    ...(chainAfter.length > 0 ? [`  after    ${chainWords(chainAfter)}`] : []),
+    ...deleted.map((path) => `  deleted  ${path}`),
+    ...(deleted.length > 0 ? [`  regained ${sizeWords(result.regainedBytes)}`] : []),
+    ...(stallMs === null ? [] : [`  pause    the guest stood still for ${ms(stallMs)}`]),
+    ...(readyToPivotMs === null ? [] : [`  pivot    ${ms(readyToPivotMs)} after READY`]),
+    ...warnings.map((warning) => `  ${paint('yellow', 'note')}     ${warning}`),
+  ];
+}

@@ -1,0 +1,83 @@
+/** The list of operations, as Temporal's visibility store has it: a second behind. */
+import { searchAttributes } from '../../workflows/operation/contract.ts';
+import { stateOf, type OperationState } from './operation-view.ts';
+import { call, type Session } from './session.ts';
+
+export interface OperationSummary {
+  id: string;
+  runId: string;
+  operation: string;
+  vm: string;
+  disk: string;
+  host: string;
+  state: OperationState;
+  /** The last phase written to the list, coarser than that of `status`. */
+  phase: string;
+  /** How it ended (merged, kept, refused ...), null while it runs. */
+  outcome: string | null;
+  /** ISO 8601. */
+  startedAt: string;
+  endedAt: string | null;
+}
+
+export interface ListFilter {
+  vm?: string;
+  disk?: string;
+  state?: 'running' | 'ended';
+  /** Only operations that started at this time or later. */
+  since?: Date;
+  /** At most so many, the newest first; 100 by default. */
+  limit?: number;
+}
+
+const TIMEOUT_MS = 10_000;
+
+export async function listOperations(
+  session: Session,
+  filter: ListFilter = {},
+): Promise<OperationSummary[]> {
+  const { limit = 100 } = filter;
+  const found: OperationSummary[] = [];
+  await call(session, 'listing operations', TIMEOUT_MS, async () => {
+    const listing = session.client.workflow.list({ query: queryOf(filter), pageSize: limit });
+    for await (const info of listing) {
+      const of = (name: keyof typeof searchAttributes) =>
+        info.typedSearchAttributes.get(searchAttributes[name]) ?? null;
+      const [vm = '', disk = ''] = info.workflowId.split('/');
+      found.push({
+        id: info.workflowId,
+        runId: info.runId,
+        operation: info.type,
+        vm: of('vm') ?? vm,
+        disk: of('disk') ?? disk,
+        host: of('host') ?? '',
+        state: stateOf(info.status.name),
+        phase: of('phase') ?? '',
+        outcome: of('outcome'),
+        startedAt: info.startTime.toISOString(),
+        endedAt: info.closeTime?.toISOString() ?? null,
+      });
+      if (found.length >= limit) break;
+    }
+  });
+  return found;
+}
+
+const quoted = (text: string) => `"${text.replaceAll(/["\\]/g, '\\$&')}"`;
+
+/**
+ * By workflow id where there is one, so that operations without search attributes are found too;
+ * with an image's come those of what was left of it, whose ids are longer.
+ */
+function queryOf({ vm, disk, state, since }: ListFilter): string {
+  const id = vm === undefined || disk === undefined ? null : `${vm}/${disk}`;
+  const below = (name: string) => `WorkflowId STARTS_WITH ${quoted(`${name}/`)}`;
+  return [
+    'WorkflowType IN ("LiveMerge", "MoveImage", "CopyImage", "RemoveImage")',
+    ...(id === null ? [] : [`(WorkflowId = ${quoted(id)} OR ${below(id)})`]),
+    ...(vm !== undefined && id === null ? [below(vm)] : []),
+    ...(state === 'running' ? ['ExecutionStatus = "Running"'] : []),
+    ...(state === 'ended' ? ['ExecutionStatus != "Running"'] : []),
+    ...(since ? [`StartTime >= "${since.toISOString()}"`] : []),
+  ].join(' AND ');
+}

@@ -1,0 +1,116 @@
+/**
+ * Starts a workflow under the name of its disk or image, or attaches to the same request that runs
+ * already.
+ */
+import { WorkflowExecutionAlreadyStartedError, type WorkflowHandle } from '@temporalio/client';
+import { ORCHESTRATOR_QUEUE, searchAttributes } from '../../workflows/operation/contract.ts';
+import { oneLine } from '../../workflows/operation/page.ts';
+import { BlockflowError } from './failure.ts';
+import { viewOperation, type OperationView } from './operation-view.ts';
+import { progressWords } from '../cli/render/progress-line.ts';
+import { registerSearchAttributes } from './search-attributes.ts';
+import { call, grpcStatus, isNotFound, type Session } from './session.ts';
+
+export interface Start {
+  /** Workflow type. */
+  type: string;
+  id: string;
+  input: unknown;
+  /** The request as one would type it. */
+  words: string;
+  /** Equal keys are the same request. */
+  key: string;
+  vm: string;
+  disk: string;
+  host: string;
+  /** Rows of the static details in the Web UI. */
+  details: string;
+}
+
+export interface Started {
+  handle: WorkflowHandle;
+  runId: string;
+  attached: boolean;
+}
+
+const START_MS = 10_000;
+const INVALID_ARGUMENT = 3;
+
+/** @throws BlockflowError `other-operation` when another request runs under this id. */
+export async function startOperation(session: Session, start: Start): Promise<Started> {
+  for (;;) {
+    try {
+      const handle = await call(session, `starting ${start.words}`, START_MS, () =>
+        startOrRegister(session, start),
+      );
+      return { handle, runId: handle.firstExecutionRunId, attached: false };
+    } catch (error) {
+      if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+    }
+    const running = await attach(session, start);
+    if (running) return running;
+  }
+}
+
+async function startOrRegister(session: Session, start: Start) {
+  try {
+    return await begin(session, start);
+  } catch (error) {
+    if (grpcStatus(error) !== INVALID_ARGUMENT) throw error;
+    await registerSearchAttributes(session);
+    return await begin(session, start);
+  }
+}
+
+function begin({ client }: Session, start: Start) {
+  const { type, id, input, words, key, vm, disk, host, details } = start;
+  const values = { vm, disk, host, operation: type };
+  return client.workflow.start(type, {
+    workflowId: id,
+    taskQueue: ORCHESTRATOR_QUEUE,
+    workflowIdConflictPolicy: 'FAIL',
+    args: [input],
+    typedSearchAttributes: [
+      ...(['vm', 'disk', 'host', 'operation'] as const).map((name) => ({
+        key: searchAttributes[name],
+        value: values[name],
+      })),
+      { key: searchAttributes.phase, value: 'planning' },
+    ],
+    staticSummary: oneLine(`${words} on ${host}`),
+    staticDetails: details,
+    memo: { request: key },
+  });
+}
+
+/** @returns null when the operation ended meanwhile, so that starting can be tried again. */
+async function attach(session: Session, { id, key, words }: Start): Promise<Started | null> {
+  const handle = session.client.workflow.getHandle(id);
+  try {
+    const found = await call(session, `attaching to ${id}`, START_MS, () => handle.describe());
+    if (found.status.name !== 'RUNNING') return null;
+    const { runId, memo } = found;
+    if (memo?.['request'] === key) {
+      return { handle: session.client.workflow.getHandle(id, runId), runId, attached: true };
+    }
+    const view = await viewOperation(session, handle);
+    if (view.state !== 'running') return null;
+    throw otherOperation({ id, words }, (await found.staticSummary()) ?? found.type, view);
+  } catch (error) {
+    if (isNotFound(error)) return null;
+    throw error;
+  }
+}
+
+function otherOperation(
+  { id, words }: Pick<Start, 'id' | 'words'>,
+  summary: string,
+  view: OperationView,
+) {
+  return new BlockflowError('Refused', {
+    code: 'other-operation',
+    attempted: words,
+    now: `another operation runs on ${id}: ${summary} (${progressWords(view)})`,
+    next: `Wait for it (\`blockflow status ${id}\`) or end it (\`blockflow cancel ${id}\`)`,
+  });
+}

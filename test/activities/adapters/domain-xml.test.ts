@@ -1,0 +1,133 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { buildRecord, parseDomain, sourcesNamed } from '../../../activities/adapters/libvirt-xml/domain-xml.ts';
+import { jobRecord, volumePath, type JobRecord } from '../../../workflows/chain/schemas.ts';
+
+/**
+ * A domain as libvirt gives a record back: with our prefix on every element, and its own white
+ * space.
+ */
+const domainWith = (record: string) => `<domain type='kvm' id='3'>
+  <name>web1</name><uuid>0d4e2a7c-56a4-4f0e-9f3a-0b8a1d3f6c11</uuid>
+  <metadata>
+    ${record
+      .replaceAll(/<(\/?)(job|volume)/g, '<$1blockflow:$2')
+      .replace('<blockflow:job', '<blockflow:job xmlns:blockflow="urn:blockflow:job:vda"')}
+  </metadata>
+  <devices><disk type='file'><source file='/a'/><target dev='vda'/></disk></devices>
+</domain>`;
+
+const text = fc
+  .string({ unit: 'binary', maxLength: 40 })
+  .filter((s) => !/[\p{Cc}\p{Cs}\uFFFE\uFFFF]/u.test(s));
+const path = text.map((s) => `/${s}`).filter((s) => volumePath.safeParse(s).success);
+const named = fc.record({
+  path,
+  pool: text,
+  identity: fc.tuple(fc.nat(), fc.nat()).map((p) => p.join(':')),
+});
+const records: fc.Arbitrary<JobRecord> = fc.record({
+  jobId: fc.uuid({ version: 4 }),
+  workflow: text,
+  disk: fc.constantFrom('vda', 'sdb'),
+  mode: fc.constantFrom('active', 'inner', 'cold'),
+  phase: fc.constantFrom('commit', 'pivot'),
+  top: path,
+  base: path,
+  deletes: fc.array(named, { maxLength: 4 }),
+});
+
+describe('the record of a job in the metadata of a domain', () => {
+  it('comes back as it was written, for every text in it', () => {
+    fc.assert(
+      fc.property(records, (record) => {
+        expect(parseDomain(domainWith(buildRecord(record))).records).toEqual([record]);
+      }),
+    );
+  });
+
+  const nasty = [']]>', '<!--', '&amp;', '&#65;', '&lt;b&gt;', `"it's"`, ' end ', '%s$1', '日本'];
+  it.each(nasty)('comes back with %j in its names', (words) => {
+    const record = jobRecord.parse({
+      jobId: '3f0c1d2e-8a7b-4c5d-9e6f-001122334455',
+      workflow: `${words}/vda`,
+      disk: 'vda',
+      mode: 'active',
+      phase: 'commit',
+      top: `/pool/${words}`,
+      base: `/${words}`,
+      deletes: [{ path: `/pool/${words}`, pool: words, identity: '1:2' }],
+    });
+    expect(parseDomain(domainWith(buildRecord(record))).records).toEqual([record]);
+  });
+
+  it('is told apart from one that this version cannot read', () => {
+    const domain = parseDomain(domainWith(`<job id='x' disk='vda'/>`));
+    expect(domain.records).toEqual([]);
+    expect(domain.unreadableRecords).toHaveLength(1);
+  });
+});
+
+describe('a disk in the XML of a domain', () => {
+  const disk = (inside: string, more = '') => {
+    const element = `<disk type='file' device='disk'${more}>${inside}<target dev='vda'/></disk>`;
+    const xml = `<domain><name>a</name><uuid>u</uuid><devices>${element}</devices></domain>`;
+    return parseDomain(xml).disks[0];
+  };
+  const below = `<backingStore type='file' index='1'><format type='raw'/><source file='/b &amp; c'/>
+    <backingStore/></backingStore>`;
+
+  it('has its chain base-most first, with indexes and formats', () => {
+    const found = disk(`<driver type='qcow2'/><source file='/a' index='3'/>${below}`);
+    expect(found?.chain).toEqual([
+      { path: '/b & c', format: 'raw', index: 1 },
+      { path: '/a', format: 'qcow2', index: 3 },
+    ]);
+    expect(found).toMatchObject({ readOnly: false, transient: false, mirror: null });
+  });
+
+  it('is terminated only by an empty backing store below its last layer', () => {
+    expect(disk(`<source file='/a'/>${below}`)?.terminated).toBe(true);
+    expect(disk(`<source file='/a'/><backingStore/>`)?.terminated).toBe(true);
+    const open = below.replace('<backingStore/>', '');
+    const isTerminated = (more: string) => disk(`<source file='/a'/>${more}`)?.terminated;
+    expect([open, ''].map(isTerminated)).toEqual([false, false]);
+  });
+
+  it('is raw where no driver says otherwise', () => {
+    const chain = [{ path: '/a', format: 'raw', index: null }];
+    expect(disk(`<source file='/a'/>`)?.chain).toEqual(chain);
+  });
+
+  it('keeps blanks at the end of a name', () => {
+    expect(disk(`<source file='/a '/>`)?.chain[0]?.path).toBe('/a ');
+  });
+
+  it('is READY only when its mirror says yes', () => {
+    const mirror = (ready: string) =>
+      disk(`<source file='/a'/><mirror job='active-commit'${ready}><source file='/b'/></mirror>`)
+        ?.mirror;
+    expect(mirror('')).toEqual({ job: 'active-commit', ready: false, path: '/b' });
+    expect(mirror(" ready='yes'")?.ready).toBe(true);
+    for (const other of ['pivot', 'abort', 'no']) {
+      expect(mirror(` ready='${other}'`)?.ready).toBe(false);
+    }
+  });
+
+  it('names every source in it, below and beside the active layer', () => {
+    const xml = `<domain><devices><disk><source file='/a'/>${below}<mirror><source dev='/dev/m'/>
+      </mirror></disk></devices></domain>`;
+    expect(sourcesNamed(xml, []).sort()).toEqual(['/a', '/b & c', '/dev/m']);
+  });
+
+  it('names volumes by their active pool, and not those of the disk that is left out', () => {
+    const disk = (target: string, source: string) =>
+      `<disk type='volume'><source ${source}/><target dev='${target}'/></disk>`;
+    const volume = (name: string, pool = 'images') => `pool='${pool}' volume='${name}'`;
+    const xml = `<domain><devices>${disk('vda', volume('a'))}${disk('vdb', volume('b c'))}
+      ${disk('vdc', volume('d', 'stopped'))}</devices></domain>`;
+    const pools = [{ name: 'images', folder: '/pool' }, { name: 'logical', folder: null }];
+    expect(sourcesNamed(xml, pools)).toEqual(['/pool/a', '/pool/b c']);
+    expect(sourcesNamed(xml, pools, 'vda')).toEqual(['/pool/b c']);
+  });
+});

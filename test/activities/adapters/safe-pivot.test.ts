@@ -1,0 +1,165 @@
+/** The pivot's script against a `virsh` that writes down what it is told. */
+import { once } from 'node:events';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { execa } from 'execa';
+import { awaitPivotScript, createPivots } from '../../../activities/adapters/virsh/safe-pivot.ts';
+import type { PivotRequest } from '../../../activities/adapters/virsh/safe-pivot.ts';
+
+const PATH = process.env['PATH'];
+const UUID = '11111111-2222-4333-8444-555555555555';
+let root: string;
+
+/** Answers as virsh does in a session: each command is echoed, then its output. */
+const STUB = `#!/bin/bash
+cd "$(dirname "$0")"
+answer() {
+  echo "$1" >>log
+  case $1 in
+    suspend*) cat refusal; [[ -s refusal ]] || echo 'paused (user)' >state ;;
+    resume*) echo 'running (unpaused)' >state ;;
+    blockjob*) cat pivot; grep -q error pivot || echo /images/base.qcow2 >source ;;
+    domblklist*) echo " vda      $(cat source)" ;;
+    domstate*) cat state ;;
+  esac
+}
+if (($# > 3)); then answer "\${*:4}"; exit; fi
+while IFS= read -r line; do echo "virsh # $line"; answer "$line"; done
+`;
+
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'blockflow-pivot-'));
+  const bin = join(root, 'bin');
+  await mkdir(bin);
+  await writeFile(join(bin, 'virsh'), STUB);
+  await writeFile(join(bin, 'sync'), `#!/bin/sh\necho "sync $(readlink "$1")" >>'${bin}/log'\n`);
+  for (const tool of ['virsh', 'sync']) await chmod(join(bin, tool), 0o755);
+  await set({ state: 'running (booted)', source: '/images/top.qcow2', pivot: '', refusal: '' });
+  process.env['PATH'] = `${bin}:${PATH}`;
+});
+afterEach(async () => {
+  process.env['PATH'] = PATH;
+  await rm(root, { recursive: true });
+});
+
+async function set(files: Record<string, string>): Promise<void> {
+  for (const [name, text] of Object.entries(files)) {
+    await writeFile(join(root, 'bin', name), text && `${text}\n`);
+  }
+}
+const read = async (name: string) => (await readFile(join(root, 'bin', name), 'utf8')).trim();
+const commands = async () =>
+  (await read('log')).split('\n').filter((line) => !line.startsWith('echo'));
+
+const pivot = async (changes: Partial<PivotRequest> = {}) => {
+  const pivots = createPivots('test:///x');
+  const report = await pivots.run({
+    ...{ uuid: UUID, disk: 'vda', base: '/images/base.qcow2' },
+    ...{ persistent: true, record: '<job/>', folder: root },
+    resultFile: join(root, 'run/pivot'),
+    ...changes,
+  });
+  pivots.close();
+  return report;
+};
+
+describe('The safe pivot', () => {
+  it('announces, suspends, pivots, verifies and flushes the persistent XML, resumes', async () => {
+    const report = await pivot();
+    expect(await commands()).toEqual([
+      `domstate ${UUID} --reason`,
+      `metadata ${UUID} --uri urn:blockflow:job:vda --key blockflow --set '<job/>' --live`,
+      `suspend ${UUID}`,
+      `blockjob ${UUID} vda --pivot`,
+      `domblklist ${UUID} --inactive`,
+      `sync ${root}`,
+      `resume ${UUID}`,
+    ]);
+    expect(report).toMatchObject({ pivot: 'done', guest: 'running', resumed: true });
+    expect(report?.stallMs).toBeGreaterThanOrEqual(0);
+    expect(await read('state')).toMatch(/^running/);
+  });
+
+  it('resumes the guest when QEMU refuses the pivot, and tells the words', async () => {
+    await set({ pivot: 'error: block copy still active' });
+    const report = await pivot();
+    expect(report?.pivot).toContain('failed');
+    expect(report?.pivot).toContain('still active');
+    expect(report?.resumed).toBe(true);
+    expect(await read('state')).toMatch(/^running/);
+  });
+
+  it('pivots no guest that could not be suspended', async () => {
+    await set({ refusal: 'error: Timed out during operation' });
+    const { pivot: said, resumed } = (await pivot()) ?? {};
+    expect([said, resumed]).toEqual([expect.stringMatching(/^failed.*Timed out/), true]);
+    expect(await commands()).not.toContain(`blockjob ${UUID} vda --pivot`);
+    expect(await read('state')).toMatch(/^running/);
+  });
+
+  it('leaves a guest paused that the user had paused', async () => {
+    await set({ state: 'paused (user)' });
+    const report = await pivot();
+    expect(report).toMatchObject({ pivot: 'done', guest: 'paused', stallMs: 0 });
+    expect((await commands()).some((line) => /^(suspend|resume)/.test(line))).toBe(false);
+    expect(await commands()).toContain(`sync ${root}`);
+    expect(await read('state')).toBe('paused (user)');
+  });
+
+  it('suspends a guest that was resumed before', async () => {
+    await set({ state: 'running (unpaused)' });
+    expect(await pivot()).toMatchObject({ pivot: 'done', guest: 'running', resumed: true });
+    expect(await commands()).toContain(`suspend ${UUID}`);
+  });
+
+  it('lets a guest run on that QEMU had paused for want of space', async () => {
+    await set({ state: 'paused (I/O error)' });
+    expect(await pivot()).toMatchObject({ pivot: 'done', guest: 'running', resumed: true });
+    expect(await read('state')).toMatch(/^running/);
+  });
+
+  it('looks at no persistent XML of a transient domain', async () => {
+    await pivot({ persistent: false });
+    expect((await commands()).some((line) => line.startsWith('domblklist'))).toBe(false);
+    expect(await read('state')).toMatch(/^running/);
+  });
+
+  it('pivots a domain whose folder is out of reach, or is gone', async () => {
+    for (const folder of [null, join(root, 'gone')]) {
+      await set({ state: 'running (booted)', source: '/images/top.qcow2' });
+      expect(await pivot({ folder })).toMatchObject({ pivot: 'done', resumed: true });
+    }
+    expect((await commands()).some((line) => line.startsWith('sync'))).toBe(false);
+  });
+
+  it('leaves its report and no lock, also when virsh is gone', async () => {
+    const resultFile = join(root, `run/pivot-${UUID}-vda`);
+    await pivot({ resultFile });
+    await writeFile(join(root, 'bin/virsh'), '#!/bin/sh\n');
+    await pivot({ resultFile });
+    expect(await readdir(join(root, 'run'))).toEqual([`pivot-${UUID}-vda`]);
+  });
+
+  it('is waited for as long as it has its lock', async () => {
+    const resultFile = join(root, `run/pivot-${UUID}-vda`);
+    await pivot({ resultFile });
+    const holder = execa('flock', [join(root, `run/pivot-${UUID}.lock`), 'sh', '-c', 'echo; cat']);
+    await once(holder.stdout, 'data');
+    const seen: string[] = [];
+    const waited = awaitPivotScript(resultFile).then(() => seen.push('waited'));
+    await readFile(resultFile);
+    seen.push('freed');
+    holder.stdin.end();
+    await waited;
+    expect(seen).toEqual(['freed', 'waited']);
+  });
+
+  it('lets two pivots of one VM run one after the other', async () => {
+    await Promise.all([pivot(), pivot()]);
+    const seen = (await commands()).map((line) => line.split(' ')[0]);
+    const one = ['domstate', 'metadata', 'suspend', 'blockjob', 'domblklist', 'sync', 'resume'];
+    expect(seen).toEqual([...one, ...one]);
+  });
+});

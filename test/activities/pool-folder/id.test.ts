@@ -1,0 +1,123 @@
+/** What a volume is called by all hosts and after a reboot, on a real file system of its own. */
+import { mkdir, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { observeFile } from '../../../activities/adapters/files/files.ts';
+import { acquireFlockLease } from '../../../activities/pool-folder/flock-lease.ts';
+import { registerHost } from '../../../activities/pool-folder/hosts.ts';
+import { ensurePoolId, nameVolume } from '../../../activities/pool-folder/id.ts';
+import { observePoolId } from '../../../activities/pool-folder/id.ts';
+import type { Libvirt } from '../../../activities/adapters/virsh/domains.ts';
+import { createEffect } from '../../../activities/door/effect.ts';
+import { ensureVolumesAbsent } from '../../../activities/storage/volumes/ensure-volumes-absent.ts';
+import { failureDetails } from '../../../workflows/operation/failures.ts';
+import type { NamedVolume } from '../../../workflows/chain/schemas.ts';
+import { mountOwn, type OwnMount } from '../../support/host/own-mount.ts';
+import { poolFiles } from '../../support/scenes/pool-files.ts';
+
+const MEBIBYTES = 16;
+const JOB = '7c9a2f7e-4f5a-4f6e-9d8e-0a1b2c3d4e5f';
+
+let mount: OwnMount;
+beforeEach(async () => {
+  mount = await mountOwn('ext4', MEBIBYTES);
+});
+afterEach(() => mount.close());
+
+const device = async () => (await observeFile(mount.path))?.identity.split(':')[0];
+
+/** A host whose pool `images` is this folder. */
+const libvirtAt = (folder: string) =>
+  ({
+    poolXml: () =>
+      Promise.resolve([
+        `<pool type='dir'><name>images</name><target><path>${folder}</path></target></pool>`,
+      ]),
+    refreshPool: () => Promise.resolve(),
+  }) as unknown as Libvirt;
+const remove = (volume: NamedVolume, folder = mount.path) =>
+  ensureVolumesAbsent(
+    { libvirt: libvirtAt(folder), effect: createEffect([]) },
+    { jobId: JOB, volumes: [volume] },
+  );
+const failureOf = (promise: Promise<unknown>) =>
+  promise.then(() => null, (error: unknown) => failureDetails(error));
+
+async function plannedVolume(name: string): Promise<NamedVolume> {
+  const path = join(mount.path, name);
+  await writeFile(path, 'x'.repeat(8192));
+  const identity = (await observeFile(path))?.identity ?? '';
+  return nameVolume({ path, pool: 'images', identity });
+}
+
+describe('A pool with an id', () => {
+  it('keeps the first one', async () => {
+    await ensurePoolId(mount.path);
+    const first = await observePoolId(mount.path);
+    await ensurePoolId(mount.path);
+    expect(await observePoolId(mount.path)).toBe(first);
+  });
+
+  it('has its volume deleted after a reboot, under another device number', async () => {
+    await ensurePoolId(mount.path);
+    const planned = await plannedVolume('a.raw');
+    const before = await device();
+    await mount.remount();
+    expect(await device()).not.toBe(before);
+    expect(await remove(planned)).toMatchObject({ deleted: [planned.path] });
+    expect(await poolFiles(mount.path)).toEqual([]);
+  });
+
+  it('keeps another file that has the name by now', async () => {
+    await ensurePoolId(mount.path);
+    const planned = await plannedVolume('a.raw');
+    const other = join(mount.path, 'other');
+    await writeFile(other, '');
+    await rename(other, planned.path);
+    expect(await remove(planned)).toMatchObject({ deleted: [] });
+    expect(await poolFiles(mount.path)).toEqual(['a.raw']);
+  });
+
+  it('is not confused with the pool of that name on another host', async () => {
+    await ensurePoolId(mount.path);
+    const planned = await plannedVolume('a.raw');
+    const other = join(mount.path, 'other');
+    await mkdir(other);
+    await ensurePoolId(other);
+    await writeFile(join(other, 'a.raw'), '');
+    const away = { type: 'Retry', details: { code: 'pool-away' } };
+    expect(await failureOf(remove(planned, other))).toMatchObject(away);
+    expect(await poolFiles(other)).toEqual(['a.raw']);
+  });
+
+  it('is waited for while its file system is not mounted', async () => {
+    await ensurePoolId(mount.path);
+    const planned = await plannedVolume('a.raw');
+    const under = { ...planned, identity: planned.identity.replace(/^\w{4}/, '0000') };
+    const away = { type: 'Retry', details: { code: 'pool-away' } };
+    expect(await failureOf(remove(under))).toMatchObject(away);
+    expect(await poolFiles(mount.path)).toEqual(['a.raw']);
+  });
+});
+
+describe('A pool whose folder is away', () => {
+  const lease = (folder: string) =>
+    acquireFlockLease({ pool: 'images', folder, holder: 'spm@a:1' }, new AbortController().signal);
+  const agents = {
+    'the id': ensurePoolId,
+    "the host's name": (folder: string) => registerHost(folder, 'h1'),
+    'the lease': lease,
+  };
+  it.each(Object.entries(agents))('is not made for %s', async (_, write) => {
+    await expect(write(join(mount.path, 'away'))).rejects.toThrow('ENOENT');
+    expect(await poolFiles(mount.path)).toEqual([]);
+  });
+});
+
+describe('A pool without an id', () => {
+  it('names its volumes by device and inode', async () => {
+    const planned = await plannedVolume('a.raw');
+    expect(planned.identity).toBe((await observeFile(planned.path))?.identity);
+    expect(await remove(planned)).toMatchObject({ deleted: [planned.path] });
+  });
+});

@@ -1,0 +1,168 @@
+/** The command line: help, usage errors, exit codes, completion. Nothing here needs a server. */
+import { execFileSync } from 'node:child_process';
+import { expect, test } from '@jest/globals';
+import { BlockflowError, exitCodeOf, usage } from '../../client/library/failure.ts';
+import { completionScript } from '../../client/cli/completion-script.ts';
+import { checkMachine } from '../../client/cli/doctor/check-machine.ts';
+import { failureDocument, failureLines } from '../../client/cli/render/failure.ts';
+import { createProgram, runCli } from '../../client/cli/run-cli.ts';
+import { createScreen } from '../support/scenes/client-views.ts';
+
+async function type(...args: string[]) {
+  const { screen, printed, told } = createScreen();
+  return { exitCode: await runCli(args, screen), printed, told };
+}
+const program = createProgram({
+  screen: createScreen().screen,
+  run: (body) => body().then(() => undefined),
+});
+const names = program.commands.map((command) => command.name());
+
+test('the commands are those of the README', () => {
+  expect(names).toEqual([
+    'merge',
+    'move',
+    'copy',
+    'rm',
+    'status',
+    'list',
+    'chain',
+    'cancel',
+    'bandwidth',
+    'decide',
+    'events',
+    'spm',
+    'doctor',
+    'up',
+    'worker',
+    'completion',
+  ]);
+});
+
+test('help exits 0 and names every command', async () => {
+  const { exitCode, printed } = await type('--help');
+  expect(exitCode).toBe(0);
+  for (const name of names) expect(printed.join('\n')).toContain(`  ${name} `);
+  for (const name of names) expect((await type(name, '--help')).exitCode).toBe(0);
+});
+
+test.each([
+  [['mrege', 'web1/vda'], 'unknown command'],
+  [['merge'], "missing required argument 'VM'"],
+  [['merge', 'web1'], 'no disk is named'],
+  [['merge', 'web1/vda', '--bandwidth', 'fast'], 'it is not a rate'],
+  [['merge', 'web1/vda', '--if-busy', 'kill'], "argument 'kill' is invalid"],
+  [['merge', 'web1/vda', '--base', 'x', '--shallow'], 'cannot be used with option'],
+  [['merge', 'web1/vda', '--snapshot', 'x', '--top', 'y'], 'cannot be used with option'],
+  [['bandwidth', 'web1', 'vda'], 'disk or rate is missing'],
+  [['decide', 'web1/vda'], 'missing required argument'],
+  [['worker', 'janitor'], "value 'janitor' is invalid"],
+  [['list', '-n', 'x'], 'it is not a number'],
+  [['up', '--port', '70000'], 'it is not a number from 1 to 65535'],
+])('%j exits 2 with a sentence', async (args, words) => {
+  const { exitCode, printed, told } = await type(...args);
+  expect(exitCode).toBe(2);
+  expect(told[0]).toBe('Not understood (usage)');
+  expect(told.join('\n')).toContain(words);
+  expect(printed).toEqual([]);
+});
+
+test('with --json a usage error is one document', async () => {
+  const { exitCode, printed, told } = await type('merge', 'web1', '--json');
+  expect(exitCode).toBe(2);
+  expect(told).toEqual([]);
+  expect(JSON.parse(printed.join('\n'))).toMatchObject({
+    type: 'Usage',
+    code: 'usage',
+    exitCode: 2,
+  });
+});
+
+test('doctor names the package of each tool that a move or a merge calls', async () => {
+  const { PATH } = process.env;
+  process.env['PATH'] = '/nowhere';
+  const checks = await checkMachine().finally(() => void (process.env['PATH'] = PATH));
+  const tools = 'virsh, qemu-img, qemu-io, qemu-storage-daemon, bash, flock';
+  const packages = 'libvirt-clients qemu-utils qemu-system-common bash util-linux';
+  expect(checks.at(-1)).toEqual({
+    ...{ area: 'machine', state: 'fails', found: `not on the PATH: ${tools}` },
+    mend: `apt-get install ${packages}`,
+  });
+});
+
+const words = { attempted: 'merging web1/vda', now: 'it is busy', next: 'Wait' };
+
+test('exit codes follow the type of the failure', () => {
+  const of = (type: BlockflowError['type']) =>
+    exitCodeOf(new BlockflowError(type, { code: 'unexpected', ...words }));
+  expect(exitCodeOf(usage('a', 'b', 'c'))).toBe(2);
+  expect(of('Refused')).toBe(3);
+  expect(of('Cancelled')).toBe(5);
+  for (const type of [
+    'Hold',
+    'Retry',
+    'NoSpace',
+    'LeaseLost',
+    'Bug',
+    'Away',
+    'Terminated',
+  ] as const) {
+    expect(of(type)).toBe(4);
+  }
+  expect(exitCodeOf(new TypeError('x'))).toBe(4);
+});
+
+test('a failure says what was tried, what is true now, and what to do next', () => {
+  const error = new BlockflowError('Refused', { code: 'foreign-job', ...words });
+  expect(failureLines(error, (_, text) => text)).toEqual([
+    'Refused, nothing was done (foreign-job)',
+    '  tried  merging web1/vda',
+    '  now    it is busy',
+    '  next   Wait',
+  ]);
+  const document = {
+    outcome: 'refused',
+    type: 'Refused',
+    code: 'foreign-job',
+    ...words,
+    exitCode: 3,
+  };
+  expect(failureDocument(error)).toEqual(document);
+});
+
+test('an error that is not ours is told in its own words', () => {
+  expect(failureDocument(new TypeError('x is not a function'))).toMatchObject({
+    outcome: 'failed',
+    code: 'unexpected',
+    now: 'x is not a function',
+    exitCode: 4,
+  });
+});
+
+test.each(['bash', 'zsh', 'fish'] as const)('completion for %s knows all commands', (shell) => {
+  const script = completionScript(program, shell);
+  for (const command of program.commands) {
+    expect(script).toContain(command.name());
+    for (const { long } of command.options) expect(script).toContain(String(long ?? ''));
+  }
+});
+
+test('bash completes commands, options, and VMs whatever they are called', () => {
+  const script = completionScript(program, 'bash');
+  const vms = ['web1', 'my vm', "it's", '$(exit 9)', 'a*'];
+  const virsh = `virsh() { printf '%s\\n' "\${VMS[@]}" ''; }; VMS=("$@")`;
+  const complete = (...typed: string[]) => {
+    const words = `COMP_WORDS=(${typed.join(' ')}) COMP_CWORD=${typed.length - 1}`;
+    const print = `printf '%s\\n' "\${COMPREPLY[@]}"`;
+    const run = `${virsh}\n${script}\n${words}\n_blockflow; ${print}`;
+    const options = { encoding: 'utf8', env: { PATH: '/usr/bin:/bin' } } as const;
+    return execFileSync('bash', ['--norc', '-c', run, 'bash', ...vms], options).trim().split('\n');
+  };
+  expect(complete('blockflow', 'me')).toEqual(['merge']);
+  expect(complete('blockflow', 'merge', '--keep-o')).toEqual(['--keep-overlay']);
+  expect(complete('blockflow', 'worker', 'orch')).toEqual(['orchestrator']);
+  expect(complete('blockflow', 'merge', 'we')).toEqual(['web1']);
+  expect(complete('blockflow', 'merge', "'my\\ '")).toEqual(['my\\ vm']);
+  const every = ['web1', 'my\\ vm', "it\\'s", '\\$\\(exit\\ 9\\)', 'a\\*'];
+  expect(complete('blockflow', 'merge', "''")).toEqual(expect.arrayContaining(every));
+});

@@ -1,0 +1,199 @@
+/** The rules of the house as tests. Each lists its offenders as "file:line what", so [] is tidy. */
+import { readdirSync, readFileSync, existsSync } from 'node:fs';
+import { builtinModules } from 'node:module';
+import { basename, dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from '@jest/globals';
+import ts from 'typescript';
+import { effectNames } from '../../activities/door/effect.ts';
+
+const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+const notOurs = new Set(['node_modules', '.git', 'dist', 'coverage']);
+
+type File = { path: string; text: string; lines: string[] };
+type Source = File & { tree: ts.SourceFile };
+
+const files = listFiles(root).filter(({ path }) => !path.endsWith('.log'));
+const code = files.filter(({ path }) => /\.(ts|mts|mjs|js|sh|asm|S)$|^\.ci\//.test(path));
+const sources = files.filter(({ path }) => /\.(ts|mts|mjs|js)$/.test(path)).map(parse);
+
+function listFiles(folder: string): File[] {
+  return readdirSync(folder, { withFileTypes: true })
+    .filter(({ name }) => !notOurs.has(name))
+    .flatMap((entry) => {
+      const full = join(folder, entry.name);
+      if (entry.isDirectory()) return listFiles(full);
+      if (!entry.isFile()) return [];
+      const text = readFileSync(full, 'utf8');
+      return [{ path: relative(root, full), text, lines: text.replace(/\n$/, '').split('\n') }];
+    });
+}
+
+function parse(file: File): Source {
+  const tree = ts.createSourceFile(file.path, file.text, ts.ScriptTarget.Latest, true);
+  return { ...file, tree };
+}
+
+function isIn(...folders: string[]) {
+  return ({ path }: File) => folders.some((folder) => path.startsWith(`${folder}/`));
+}
+
+/** Every node of the file for which `judge` has words, with its line. */
+function offences(source: Source, judge: (node: ts.Node) => string | undefined): string[] {
+  const found: string[] = [];
+  const visit = (node: ts.Node): void => {
+    const words = judge(node);
+    const { line } = source.tree.getLineAndCharacterOfPosition(node.getStart(source.tree));
+    if (words !== undefined) found.push(`${source.path}:${line + 1} ${words}`);
+    ts.forEachChild(node, visit);
+  };
+  visit(source.tree);
+  return found;
+}
+
+function linesMatching(file: File, pattern: RegExp): string[] {
+  return file.lines.flatMap((line, index) => {
+    const match = pattern.exec(line);
+    return match ? [`${file.path}:${index + 1} ${match[0]}`] : [];
+  });
+}
+
+/** Built from pieces, so that this file keeps its own rules. */
+const word = (...halves: string[]) => halves.join('');
+
+test('files have at most 250 lines', () => {
+  const long = code.filter(({ lines }) => lines.length > 250);
+  expect(long.map(({ path, lines }) => `${path} has ${lines.length} lines`)).toEqual([]);
+});
+
+test('lines have at most 100 characters', () => {
+  const tooLong = code.flatMap(({ path, lines }) =>
+    lines.flatMap((line, index) =>
+      line.length > 100 ? [`${path}:${index + 1} has ${line.length} characters`] : [],
+    ),
+  );
+  expect(tooLong).toEqual([]);
+});
+
+/** The callback of `describe` is a heading over tests, not a function somebody has to follow. */
+function isDescribeCallback(node: ts.Node): boolean {
+  return ts.isCallExpression(node.parent) && /^describe\b/.test(node.parent.expression.getText());
+}
+
+test('functions have at most 60 lines', () => {
+  const long = sources.flatMap((source) =>
+    offences(source, (node) => {
+      if (!ts.isFunctionLike(node) || isDescribeCallback(node)) return undefined;
+      const lineOf = (position: number) => ts.getLineAndCharacterOfPosition(source.tree, position);
+      const lines = lineOf(node.getEnd()).line - lineOf(node.getStart()).line + 1;
+      return lines > 60 ? `function of ${lines} lines` : undefined;
+    }),
+  );
+  expect(long).toEqual([]);
+});
+
+function defaultExport(node: ts.Node): string | undefined {
+  const isDefault =
+    (ts.isExportAssignment(node) && node.isExportEquals !== true) ||
+    (ts.isExportSpecifier(node) && node.name.text === 'default') ||
+    (ts.isModifier(node) && node.kind === ts.SyntaxKind.DefaultKeyword);
+  return isDefault ? 'default export' : undefined;
+}
+
+test('nothing is exported as default, but for tools that want their configuration so', () => {
+  const ours = sources.filter(({ path }) => !path.endsWith('.config.js'));
+  expect(ours.flatMap((source) => offences(source, defaultExport))).toEqual([]);
+});
+
+/** The module that this node imports, whichever way it is written. */
+function importedModule(node: ts.Node): string | undefined {
+  if (ts.isImportDeclaration(node) || ts.isExportDeclaration(node)) {
+    const specifier = node.moduleSpecifier;
+    return specifier && ts.isStringLiteral(specifier) ? specifier.text : undefined;
+  }
+  if (!ts.isCallExpression(node)) return undefined;
+  const isImport = /^(import|require)$/.test(node.expression.getText());
+  const [first] = node.arguments;
+  return isImport && first && ts.isStringLiteralLike(first) ? first.text : undefined;
+}
+
+function importsOf(source: Source, isForbidden: (name: string) => boolean): string[] {
+  return offences(source, (node) => {
+    const name = importedModule(node)?.replace(/^node:/, '');
+    return name !== undefined && isForbidden(name) ? `imports ${name}` : undefined;
+  });
+}
+
+test('workflow code imports no Node built-ins', () => {
+  const builtins = new Set(builtinModules.map((name) => name.replace(/^node:/, '')));
+  const found = sources
+    .filter(isIn('workflows'))
+    .flatMap((source) => importsOf(source, (name) => builtins.has(name)));
+  expect(found).toEqual([]);
+});
+
+test('only adapters start processes and touch files', () => {
+  const outside = /^(child_process|fs|fs\/promises|execa)$/;
+  const found = sources
+    .filter(isIn('workflows', 'activities'))
+    .filter((source) => !isIn('activities/adapters', 'activities/pool-folder')(source))
+    .flatMap((source) => importsOf(source, (name) => outside.test(name)));
+  expect(found).toEqual([]);
+});
+
+test('nothing is left for later', () => {
+  const later = new RegExp(`\\b(${word('TO', 'DO')}|${word('FIX', 'ME')}|${word('XX', 'X')})\\b`);
+  const readable = files.filter(({ path }) => !/^(LICENSE|package-lock\.json)$/.test(path));
+  expect(readable.flatMap((file) => linesMatching(file, later))).toEqual([]);
+});
+
+test('every folder and file has a name that says what it is', () => {
+  const nameless = /^(.+-)?(utils?|helpers?)$|^(common|types?|misc)$/;
+  const found = files.filter(({ path }) =>
+    path.split('/').some((part) => nameless.test(part.replace(/\..*$/, ''))),
+  );
+  expect(found.map(({ path }) => path)).toEqual([]);
+});
+
+test('every test runs', () => {
+  const tests = /^(it|test|describe)\b.*\.(skip|only|todo|failing)$|^([xf](it|test|describe))$/;
+  const found = sources.filter(isIn('test')).flatMap((source) =>
+    offences(source, (node) => {
+      if (!ts.isPropertyAccessExpression(node) && !ts.isIdentifier(node)) return undefined;
+      return tests.test(node.getText()) ? node.getText() : undefined;
+    }),
+  );
+  expect(found).toEqual([]);
+});
+
+test('protobufjs 8 is there once, at the top, or replay from JSON fails', () => {
+  const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as {
+    packages: Record<string, { version?: string }>;
+  };
+  const copies = Object.entries(lock.packages)
+    .filter(([path, { version }]) => basename(path) === 'protobufjs' && /^8\./.test(version ?? ''))
+    .map(([path]) => path)
+    .filter((path) => existsSync(join(root, path)));
+  expect(copies).toEqual(['node_modules/protobufjs']);
+});
+
+test('every effect has its row in the table of DESIGN.md', () => {
+  const design = files.find(({ path }) => path === 'DESIGN.md')?.lines ?? [];
+  const rows = design.filter((line) => line.startsWith('|'));
+  const absent = effectNames.filter((name) => !rows.some((row) => row.includes(`\`${name}\``)));
+  expect(absent).toEqual([]);
+});
+
+test('no file names a folder of one machine or a package registry', () => {
+  const folders = ['work', 'farm'].map((name) => `(?<![\\w.)}])/${name}/`);
+  const registries = [
+    'registry\\.(npmjs|yarnpkg)\\.',
+    'npm\\.pkg\\.github\\.',
+    'proxy\\.golang\\.',
+    'pypi\\.org',
+    'pythonhosted\\.',
+    `"${word('resol', 'ved')}": "http`,
+  ];
+  const pattern = new RegExp([...folders, ...registries].join('|'));
+  expect(files.flatMap((file) => linesMatching(file, pattern))).toEqual([]);
+});

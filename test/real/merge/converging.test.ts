@@ -1,0 +1,34 @@
+/** A base slower than the guest's writes: the copy never ends by itself, and says so. */
+import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
+import { startDeltaScene } from '../../support/scenes/delta-scene.ts';
+import { expectMerged, heartbeatNote, untilStatus } from '../../support/scenes/merge-proofs.ts';
+import { startSharedSystem, type Scene } from '../../support/scenes/merge-scene.ts';
+import type { System } from '../../support/host/system.ts';
+import { waitUntil } from '../../support/wait-until.ts';
+
+const MIB = 2 ** 20;
+let system: System;
+let scene: Scene;
+beforeAll(async () => {
+  system = await startSharedSystem();
+});
+afterEach(() => scene.close());
+afterAll(() => system.close());
+
+it('says that it does not converge, goes on, and ends once it may copy faster', async () => {
+  // Each write makes 64 KiB dirty: 6 MiB/s against a limit of 1 MiB/s.
+  // A limit holds QEMU back only after its first 16 MiB.
+  scene = await startDeltaScene(system, { vm: 'busy', bytes: 24 * MIB });
+  const request = { vm: 'busy', disk: 'vda', bandwidthBytesPerSecond: MIB };
+  const merge = await system.merge(request);
+  const { note, phase } = await untilStatus(merge, 'a note', (status) => status.note !== null);
+  expect(note).toMatch(/^not converging: the guest writes faster than the limit allows \(1.0 MiB/);
+  expect(phase).toBe('copying');
+  await waitUntil('the same in the heartbeat', async () =>
+    (await heartbeatNote(merge)).startsWith('not converging'),
+  );
+  await scene.guest.waitForAcks(100);
+  expect((await merge.describe()).status.name).toBe('RUNNING');
+  await merge.executeUpdate('bandwidth', { args: [0] });
+  await expectMerged(scene, merge);
+});

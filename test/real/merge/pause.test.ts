@@ -1,0 +1,151 @@
+/** The guest is suspended around the pivot: whoever dies then, it runs on, and no write is lost. */
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { failureDetails } from '../../../workflows/operation/failures.ts';
+import { dailySample } from '../../support/daily-sample.ts';
+import { killPivotScript, makeHeldVirsh, type HeldVirsh } from '../../support/faults/held-virsh.ts';
+import { expectMerged } from '../../support/scenes/merge-proofs.ts';
+import { startScene, startSharedSystem, type Scene } from '../../support/scenes/merge-scene.ts';
+import { pivotWithoutLibvirtd } from '../../support/host/qmp.ts';
+import type { System } from '../../support/host/system.ts';
+import { waitUntil } from '../../support/wait-until.ts';
+
+let system: System;
+let virsh: HeldVirsh;
+let scene: Scene;
+let uuid: string;
+let count = 0;
+const mergeIt = () => system.merge({ vm: scene.guest.name, disk: 'vda' });
+
+beforeAll(async () => {
+  const pathFolder = (root: string) => (virsh = makeHeldVirsh(root)).folder;
+  system = await startSharedSystem({ pathFolder });
+});
+afterEach(async () => {
+  virsh.release();
+  await system.revive();
+  await scene.close();
+});
+afterAll(() => system.close());
+
+async function sceneOf() {
+  scene = await startScene({ system, vm: `web${++count}`, guest: { slots: 32 } });
+  uuid = (await system.host.virsh('domuuid', scene.guest.name)).trim();
+}
+
+/** The moments of the pivot at which its script stands, by the command that comes next. */
+const MOMENTS = {
+  'before the pivot': '--pivot',
+  'after the pivot': 'domblklist',
+} as const;
+
+/** Starts a merge and returns when the guest is suspended and the script stands at this moment. */
+async function standsAt(moment: keyof typeof MOMENTS) {
+  await sceneOf();
+  virsh.holdBefore(MOMENTS[moment]);
+  const merge = await mergeIt();
+  await virsh.untilHeld();
+  expect((await system.host.virsh('domstate', scene.guest.name)).trim()).toBe('paused');
+  return merge;
+}
+
+const runsAgain = () =>
+  waitUntil('the guest to run', async () =>
+    (await system.host.virsh('domstate', scene.guest.name)).startsWith('running'),
+  );
+
+describe('A guest that the user paused', () => {
+  it('stays paused after the merge', async () => {
+    await sceneOf();
+    await system.host.virsh('suspend', scene.guest.name);
+    const result = await expectMerged(scene, await mergeIt(), 'paused');
+    expect(result.stallMs).toBe(0);
+  });
+});
+
+const moments = Object.keys(MOMENTS) as (keyof typeof MOMENTS)[];
+
+describe.each(dailySample(moments, 2))('While it is suspended %s', (at) => {
+  it('the host agent is killed: the script goes on alone and gives the guest back', async () => {
+    const merge = await standsAt(at);
+    await system.killRole('host');
+    virsh.release();
+    await runsAgain();
+    await system.startRole('host');
+    await expectMerged(scene, merge);
+  });
+
+  it('the script is killed: the host agent gives the guest back', async () => {
+    const merge = await standsAt(at);
+    await killPivotScript(uuid);
+    virsh.release();
+    await runsAgain();
+    await expectMerged(scene, merge);
+  });
+
+  it('script and host agent are killed: the next agent gives the guest back', async () => {
+    const merge = await standsAt(at);
+    await system.killRole('host');
+    await killPivotScript(uuid);
+    virsh.release();
+    await system.startRole('host');
+    const { stallMs } = await expectMerged(scene, merge);
+    // A pivot that is still to do is done with the guest suspended, although it was paused before.
+    if (at === 'before the pivot') expect(stallMs).toBeGreaterThan(0);
+  });
+
+  it('libvirtd is killed: the guest runs again when it is back', async () => {
+    const merge = await standsAt(at);
+    await system.host.killLibvirtd();
+    virsh.release();
+    await system.host.startLibvirtd();
+    await runsAgain();
+    await expectMerged(scene, merge);
+  });
+});
+
+describe('QEMU is killed', () => {
+  it('while the guest is suspended before the pivot: it boots, a repeat finishes', async () => {
+    const merge = await standsAt('before the pivot');
+    await scene.guest.kill();
+    virsh.release();
+    await expectStopped(merge);
+    await scene.guest.start();
+    await expectMerged(scene, await mergeIt());
+  });
+
+  it('while the guest is suspended after the pivot: the merge ends, with the VM down', async () => {
+    const merge = await standsAt('after the pivot');
+    await scene.guest.kill();
+    virsh.release();
+    await expectMerged(scene, merge, 'shut off');
+  });
+
+  it('after it pivoted while libvirtd is dead: the VM boots with every write (H1)', async () => {
+    const merge = await standsAt('before the pivot');
+    await system.host.killLibvirtd();
+    virsh.release();
+    await pivotWithoutLibvirtd(system.host, scene.guest.name);
+    await scene.guest.kill();
+    await system.host.startLibvirtd();
+    await expectStopped(merge);
+    await scene.guest.start();
+    await expectMerged(scene, await mergeIt());
+  });
+});
+
+describe('QEMU pivots while libvirtd is dead', () => {
+  it('the guest runs again once libvirtd is back and has mended its record', async () => {
+    const merge = await standsAt('before the pivot');
+    await system.host.killLibvirtd();
+    virsh.release();
+    await pivotWithoutLibvirtd(system.host, scene.guest.name);
+    await system.host.startLibvirtd();
+    await runsAgain();
+    await expectMerged(scene, merge);
+  });
+});
+
+async function expectStopped(merge: Awaited<ReturnType<typeof mergeIt>>): Promise<void> {
+  const error = await merge.result().then(() => null, (e: unknown) => e);
+  expect(failureDetails(error)).toMatchObject({ type: 'Retry', details: { code: 'vm-stopped' } });
+}

@@ -1,0 +1,173 @@
+/**
+ * A pool that goes away and comes back: its file system stands still, or libvirt has it inactive.
+ * Five seconds; with BLOCKFLOW_ALL_CASES also longer than a minute, and than three at the pivot.
+ */
+import { rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { statusQuery } from '../../../workflows/operation/contract.ts';
+import { failureDetails } from '../../../workflows/operation/failures.ts';
+import { dailySample, runsAllCases } from '../../support/daily-sample.ts';
+import { startDeltaScene } from '../../support/scenes/delta-scene.ts';
+import { expectMerged, untilCopying, untilPhase } from '../../support/scenes/merge-proofs.ts';
+import { POOL, startSharedSystem, type Scene } from '../../support/scenes/merge-scene.ts';
+import { copiers, defineOff, digests, diskOf, removalOf } from '../../support/scenes/move-scene.ts';
+import { startMove, untilMove } from '../../support/scenes/move-scene.ts';
+import { mountOwn, type OwnMount } from '../../support/host/own-mount.ts';
+import { createImage } from '../../support/guest/shut-off-vm.ts';
+import type { System } from '../../support/host/system.ts';
+import { waitUntil } from '../../support/wait-until.ts';
+
+const MIB = 2 ** 20;
+let mount: OwnMount;
+let system: System;
+let scene: Scene | undefined;
+let thaw: (() => Promise<void>) | undefined;
+let count = 0;
+
+beforeAll(async () => {
+  mount = await mountOwn('ext4', 128);
+  system = await startSharedSystem({ name: 'away' });
+  await system.host.definePool('far', mount.path);
+});
+afterEach(async () => {
+  await thaw?.();
+  await scene?.close();
+  scene = undefined;
+});
+afterAll(async () => {
+  await system?.close();
+  await mount?.close();
+});
+
+/** Nobody can write to pool `far` for so long. */
+async function away(seconds: number): Promise<void> {
+  await freeze();
+  await sleep(seconds * 1000);
+  await comeBack();
+}
+async function freeze(): Promise<void> {
+  thaw = await mount.freeze();
+}
+async function comeBack(): Promise<void> {
+  await thaw?.();
+  thaw = undefined;
+}
+
+/** A running guest whose base is in pool `far`. */
+const farBase = async (bytes: number): Promise<Scene> =>
+  (scene = await startDeltaScene(system, { vm: `far${++count}`, bytes, baseFolder: mount.path }));
+/** A move to pool `far` that copies. */
+async function startFarMove() {
+  const vm = `moved${++count}`;
+  const file = await defineOff(system, vm, { bytes: 24 * MIB });
+  const before = await digests([file]);
+  const limit = { bandwidthBytesPerSecond: 2 * MIB };
+  const move = await startMove(system, { image: diskOf(vm), to: 'far', ...limit });
+  await waitUntil('the copy', async () => (await copiers(system)).length > 0);
+  const expectMoved = async () => {
+    const result = await move.result();
+    expect(result).toMatchObject({ outcome: 'moved', verified: true });
+    await removalOf(system, result);
+    expect(await digests([join(mount.path, basename(file))])).toEqual(before);
+  };
+  return { move, expectMoved };
+}
+const isRunning = async ({ guest }: Scene) =>
+  expect((await system.host.virsh('domstate', guest.name)).trim()).toBe('running');
+const copied = async (vm: string) => {
+  const info = await system.host.virsh('blockjob', vm, 'vda', '--raw');
+  return Number(/cur=(\d+)/.exec(info)?.[1] ?? 0);
+};
+
+const AT_PIVOT = 'while a merge waits for nothing but its pivot';
+const cases = {
+  async 'under the copy of a merge'(seconds: number) {
+    const here = await farBase(40 * MIB);
+    const { name: vm } = here.guest;
+    const merge = await system.merge({ vm, disk: 'vda', bandwidthBytesPerSecond: MIB });
+    await untilCopying(here);
+    await waitUntil('the copy', async () => (await copied(vm)) > 0);
+    await away(seconds);
+    await isRunning(here);
+    await merge.executeUpdate('bandwidth', { args: [0] });
+    await expectMerged(here, merge);
+  },
+  async [AT_PIVOT](seconds: number) {
+    const here = await farBase(MIB);
+    const merge = await system.merge({
+      ...{ vm: here.guest.name, disk: 'vda', waitForDecision: true },
+    });
+    await untilPhase(merge, 'waiting for a decision');
+    await freeze();
+    await merge.executeUpdate('decide', { args: ['pivot'] });
+    await untilPhase(merge, 'pivoting');
+    await sleep(seconds * 1000);
+    await comeBack();
+    await expectMerged(here, merge);
+  },
+  async 'under the copy of a move'(seconds: number) {
+    const { move, expectMoved } = await startFarMove();
+    await away(seconds);
+    await move.executeUpdate('bandwidth', { args: [0] });
+    await expectMoved();
+    expect(await copiers(system)).toEqual([]);
+  },
+  async 'under the copy of a move, inactive in libvirt'(seconds: number) {
+    const { move, expectMoved } = await startFarMove();
+    await system.host.virsh('pool-destroy', 'far');
+    await move.executeUpdate('bandwidth', { args: [0] });
+    await untilMove(move, 'the naming', ({ phase }) => phase === 'naming');
+    await sleep(seconds * 1000);
+    await system.host.virsh('pool-start', 'far');
+    await expectMoved();
+  },
+  async 'before a merge deletes, inactive in libvirt'(seconds: number) {
+    const here = await farBase(MIB);
+    const request = { vm: here.guest.name, disk: 'vda', waitForDecision: true };
+    const merge = await system.merge(request);
+    await untilPhase(merge, 'waiting for a decision');
+    await system.host.virsh('pool-destroy', POOL);
+    await merge.executeUpdate('decide', { args: ['pivot'] });
+    await untilPhase(merge, 'deleting');
+    await sleep(seconds * 1000);
+    await isRunning(here);
+    await system.host.virsh('pool-start', POOL);
+    await expectMerged(here, merge);
+  },
+};
+
+const all = Object.entries(cases).flatMap(([when, run]) =>
+  [5, ...(runsAllCases ? [when === AT_PIVOT ? 200 : 65] : [])].map((seconds) => ({
+    ...{ when, seconds, run },
+  })),
+);
+
+describe('A pool that goes away', () => {
+  it('hides no child of a volume that a merge would delete', async () => {
+    const here = await farBase(MIB);
+    const { guest, chain } = here;
+    const top = chain[1] as string;
+    const request = { vm: guest.name, disk: 'vda', waitForDecision: true };
+    const merge = await system.merge(request);
+    await untilPhase(merge, 'waiting for a decision');
+    const child = await createImage(join(dirname(top), `over-${guest.name}`), { below: top });
+    await system.host.virsh('pool-destroy', POOL);
+    await merge.executeUpdate('decide', { args: ['pivot'] });
+    await waitUntil('the end of the proof', async () => {
+      const { status } = await merge.describe();
+      return status.name !== 'RUNNING' || (await merge.query(statusQuery)).phase === 'deleting';
+    });
+    await system.host.virsh('pool-start', POOL);
+    const failed: unknown = await merge.result().catch((error: unknown) => error);
+    expect(failureDetails(failed)).toMatchObject({
+      ...{ type: 'Refused', details: { code: 'shared-base' } },
+    });
+    expect(await here.files()).toContain(basename(top));
+    await rm(child);
+    await expectMerged(here, await system.merge({ vm: guest.name, disk: 'vda' }));
+  });
+
+  it.each(dailySample(all, 2))('for $seconds s, $when', ({ run, seconds }) => run(seconds));
+});

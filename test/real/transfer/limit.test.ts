@@ -1,0 +1,77 @@
+/** The limit of a copy is the one that was told last, whatever dies in between. */
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import type { WorkflowHandle } from '@temporalio/client';
+import { askCopier, copierState } from '../../../activities/adapters/copying-daemon/daemon.ts';
+import { imageStatusQuery } from '../../../workflows/transfer/activities.ts';
+import { armFault } from '../../support/faults/faults.ts';
+import { copiers, defineOff, digests, diskOf, inVault } from '../../support/scenes/move-scene.ts';
+import { removalOf, startMove, startMoveSystem } from '../../support/scenes/move-scene.ts';
+import { slowMove, unlimit } from '../../support/scenes/slow-move.ts';
+import type { System } from '../../support/host/system.ts';
+import { waitUntil } from '../../support/wait-until.ts';
+
+const MIB = 2 ** 20;
+let system: System;
+beforeAll(async () => {
+  system = await startMoveSystem({ name: 'limit' });
+});
+afterAll(() => system.close());
+
+/** Bytes per second of the copies that run, as QEMU has them. */
+async function speeds(move: WorkflowHandle): Promise<number[]> {
+  const { jobId } = await move.query(imageStatusQuery);
+  const state = copierState(system.runtimeDir, jobId ?? '');
+  const [jobs] = (await askCopier(state, [{ execute: 'query-block-jobs' }])) ?? [[]];
+  return (jobs as { speed: number }[]).map(({ speed }) => speed);
+}
+const untilSpeed = (move: WorkflowHandle, wanted: number) =>
+  waitUntil(`a limit of ${wanted}`, async () => (await speeds(move)).join() === String(wanted));
+
+type Move = Awaited<ReturnType<typeof startMove>>;
+async function expectMoved(file: string, before: object, move: Move): Promise<void> {
+  await unlimit(move);
+  await removalOf(system, await move.result());
+  expect(await digests([inVault(system, file)])).toEqual(before);
+}
+
+it('is kept by the copy that begins anew when the daemon has died', async () => {
+  const { file, before, move, daemon } = await slowMove(system, 'again');
+  await untilSpeed(move, 2 * MIB);
+  expect(await move.executeUpdate('bandwidth', { args: [MIB] })).toBe('1.0 MiB/s');
+  expect(await speeds(move)).toEqual([MIB]);
+  process.kill(daemon, 'SIGKILL');
+  await waitUntil('another daemon', async () => {
+    const [now] = await copiers(system);
+    return now !== undefined && now !== daemon;
+  });
+  await untilSpeed(move, MIB);
+  await expectMoved(file, before, move);
+});
+
+it('is that of the request that adopts a copy of a terminated one', async () => {
+  const { file, before, move } = await slowMove(system, 'adopted');
+  await move.executeUpdate('bandwidth', { args: [MIB] });
+  await move.terminate('a test');
+  const request = { image: diskOf('adopted'), bandwidthBytesPerSecond: 3 * MIB };
+  const repeated = await startMove(system, request);
+  await untilSpeed(repeated, 3 * MIB);
+  await expectMoved(file, before, repeated);
+});
+
+it('is heard while the copy is just being started', async () => {
+  const file = await defineOff(system, 'starting', { bytes: 24 * MIB });
+  const before = await digests([file]);
+  armFault(system.trace, { effect: 'image.start-copy', action: 'stop-before' });
+  const request = { image: diskOf('starting'), bandwidthBytesPerSecond: MIB };
+  const move = await startMove(system, request);
+  await system.roleStopped('host');
+  const told = move.executeUpdate('bandwidth', { args: [2 * MIB] });
+  await waitUntil('the update to be there', async () => {
+    const { events } = await move.fetchHistory();
+    return events?.some((event) => event.workflowExecutionUpdateAcceptedEventAttributes);
+  });
+  system.signalRole('host', 'SIGCONT');
+  expect(await told).toBe('2.0 MiB/s');
+  await untilSpeed(move, 2 * MIB);
+  await expectMoved(file, before, move);
+});

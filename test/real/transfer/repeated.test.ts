@@ -1,0 +1,118 @@
+/** A terminated move, whose request is repeated with other options. */
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { execa } from 'execa';
+import { OWN_FOLDER } from '../../../activities/adapters/virsh/pools.ts';
+import { failureDetails } from '../../../workflows/operation/failures.ts';
+import { armFault } from '../../support/faults/faults.ts';
+import { POOL } from '../../support/scenes/merge-scene.ts';
+import { contents, copiers, defineOff, diskOf, effectsOn } from '../../support/scenes/move-scene.ts';
+import { expectIntact, inVault, recordOf, removalOf } from '../../support/scenes/move-scene.ts';
+import { startMove, startMoveSystem, VAULT } from '../../support/scenes/move-scene.ts';
+import { poolFiles } from '../../support/scenes/pool-files.ts';
+import { slowMove } from '../../support/scenes/slow-move.ts';
+import type { System } from '../../support/host/system.ts';
+import { waitUntil } from '../../support/wait-until.ts';
+
+const MIB = 2 ** 20;
+const ATTIC = 'attic';
+let system: System;
+beforeAll(async () => {
+  system = await startMoveSystem({ name: 'repeated' });
+  await system.host.definePool(ATTIC);
+});
+afterEach(() => system.revive());
+afterAll(() => system.close());
+
+/** The reserved file of a copy that is ready to get its name. */
+async function readyCopy(vm: string): Promise<string> {
+  const args = [join(inVault(system, ''), OWN_FOLDER), '-name', `${vm}.qcow2.ready`];
+  return (await execa('find', args)).stdout.trim();
+}
+
+describe('A move that was terminated', () => {
+  it('without verification: its copies are made anew for who asks for that', async () => {
+    const file = await defineOff(system, 'loose', { bytes: MIB });
+    const before = await contents([file]);
+    armFault(system.trace, { effect: 'storage.name-volume', action: 'stop-before' });
+    const move = await startMove(system, { image: diskOf('loose'), verify: 'none' });
+    await system.roleStopped('spm');
+    const copy = await open(await readyCopy('loose'), 'r+');
+    await copy.write(Buffer.alloc(65536, 1), 0, 65536, 5 * 65536);
+    await copy.close();
+    await move.terminate();
+    await system.killRole('spm');
+    await system.startRole('spm');
+    const result = await (await startMove(system, { image: diskOf('loose') })).result();
+    expect(result).toMatchObject({ outcome: 'moved', verified: true });
+    await removalOf(system, result);
+    expect(await contents([inVault(system, file)])).toEqual(before);
+    expect(await effectsOn(system, 'image.start-copy', 'loose')).toHaveLength(2);
+  });
+
+  it('with verification: its copies are verified, also for who does not ask for it', async () => {
+    const file = await defineOff(system, 'strict', { bytes: MIB });
+    const before = await contents([file]);
+    armFault(system.trace, { effect: 'image.pass-verification', action: 'kill-before' });
+    const move = await startMove(system, { image: diskOf('strict') });
+    await system.roleEnded('host');
+    await move.terminate();
+    await system.startRole('host');
+    const again = await startMove(system, { image: diskOf('strict'), verify: 'none' });
+    const result = await again.result();
+    expect(result).toMatchObject({ outcome: 'moved', verified: true });
+    await removalOf(system, result);
+    expect(await contents([inVault(system, file)])).toEqual(before);
+    expect(await recordOf(system, 'strict')).toBe(inVault(system, file));
+    expect(await effectsOn(system, 'image.start-copy', 'strict')).toHaveLength(1);
+  });
+});
+
+describe('A move that was terminated, and is repeated to another pool', () => {
+  const filesOf = (pool: string) => poolFiles(join(system.host.pools, pool));
+
+  /** It is the only truth; neither the source nor what the earlier run made is left. */
+  async function expectMovedOn(vm: string, before: readonly string[]): Promise<void> {
+    const result = await (await startMove(system, { image: diskOf(vm), to: ATTIC })).result();
+    const target = join(system.host.pools, ATTIC, `${vm}.qcow2`);
+    expect(result).toMatchObject({ outcome: 'moved', chainAfter: [target], warnings: [] });
+    await removalOf(system, result);
+    const isOfIt = (name: string) => name.includes(vm) || name.startsWith(OWN_FOLDER);
+    const left = async () => (await filesOf(VAULT)).filter(isOfIt);
+    await waitUntil('the earlier copies to go', async () => (await left()).length === 0);
+    expect((await filesOf(POOL)).filter((name) => name.includes(vm))).toEqual([]);
+    expect(await filesOf(ATTIC)).toEqual(expect.arrayContaining([`${vm}.qcow2`]));
+    expect(await copiers(system)).toEqual([]);
+    expect(await contents([target])).toEqual(before);
+    expect(await recordOf(system, vm)).toBe(target);
+  }
+
+  it('while it copied: neither its daemon nor its copies stay', async () => {
+    const { file, move } = await slowMove(system, 'astray');
+    const before = await contents([file]);
+    await move.terminate();
+    await expectMovedOn('astray', before);
+  });
+
+  it('once its record was switched: its copies are the source, its reservation goes', async () => {
+    const file = await defineOff(system, 'onward', { bytes: MIB });
+    const before = await contents([file]);
+    armFault(system.trace, { effect: 'storage.remove-reservation', action: 'kill-before' });
+    const move = await startMove(system, { image: diskOf('onward') });
+    await system.roleEnded('spm');
+    await move.terminate();
+    await system.startRole('spm');
+    await expectMovedOn('onward', before);
+  });
+
+  it('in vain: what is refused lets go of the source all the same', async () => {
+    const { file, before, move } = await slowMove(system, 'freed');
+    await move.terminate();
+    const again = await startMove(system, { image: diskOf('freed'), to: 'nowhere' });
+    const error: unknown = await again.result().catch((refused: unknown) => refused);
+    expect(failureDetails(error)?.details.code).toBe('unknown-pool');
+    expect(await copiers(system)).toEqual([]);
+    await expectIntact(system, { vm: 'freed', file, before });
+  });
+});

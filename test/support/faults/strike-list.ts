@@ -1,0 +1,46 @@
+/** Every case of the crash matrices: effect x point x victim x strike. */
+import { effectsOf, type EffectName, type Operation } from '../../../activities/door/effect.ts';
+import { agentOf } from './faults.ts';
+
+/** Before the effect; when it has begun and its agent stands still; when it is done but untold. */
+const points = ['before', 'during', 'after'] as const;
+export const victims = ['orchestrator', 'host', 'spm', 'libvirtd', 'qemu', 'temporal'] as const;
+export type Victim = (typeof victims)[number];
+
+/** `kill twice`: the agent dies again at the next effect, in its recovery. */
+export interface Strike<Effect extends EffectName = EffectName> {
+  effect: Effect;
+  point: (typeof points)[number];
+  victim: Victim;
+  strike: 'kill' | 'freeze' | 'kill twice';
+}
+
+export const nameOf = ({ effect, point, victim, strike }: Strike) =>
+  `${effect}, ${point}: ${strike} ${victim}`;
+
+/** Every strike on these effects; the process that holds an effect is also killed twice. */
+function strikesOn<Effect extends EffectName>(
+  effects: readonly Effect[],
+  struck: readonly Victim[],
+): Strike<Effect>[] {
+  const strikes = (effect: string, victim: Victim) =>
+    victim === agentOf(effect)
+      ? (['kill', 'freeze', 'kill twice'] as const)
+      : (['kill', 'freeze'] as const);
+  return effects.flatMap((effect) =>
+    points.flatMap((point) =>
+      struck.flatMap((victim) =>
+        strikes(effect, victim).map((strike) => ({ effect, point, victim, strike })),
+      ),
+    ),
+  );
+}
+
+/** The VM is down during a move, so there is no QEMU to strike. */
+const moveVictims = victims.filter((victim) => victim !== 'qemu');
+
+export const strikes = {
+  merge: strikesOn(effectsOf('merge'), victims),
+  move: strikesOn(effectsOf('move'), moveVictims),
+} satisfies Record<Operation, Strike[]>;
+export type Matrix = Operation;

@@ -1,0 +1,112 @@
+/** What a merge must have left behind, whatever happened on its way; and where it is. */
+import { readdir, readFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { expect } from '@jest/globals';
+import type { WorkflowHandle } from '@temporalio/client';
+import { statusQuery, type OperationStatus, type Phase } from '../../../workflows/operation/contract.ts';
+import { auditEvent, type AuditEvent, type LiveMergeResult } from '../../../workflows/chain/schemas.ts';
+import type { Scene } from './merge-scene.ts';
+import { waitUntil } from '../wait-until.ts';
+
+type Merge = WorkflowHandle<(input: unknown) => Promise<LiveMergeResult>>;
+
+/** Slow enough that a copy of some MiB does not end by itself within a test. */
+export const SLOW = 65_536;
+
+/** Waits until the operation's own status satisfies `look`; the orchestrator must run. */
+export function untilStatus(
+  merge: Merge,
+  what: string,
+  look: (status: OperationStatus) => boolean,
+  timeoutMs = 60_000,
+): Promise<OperationStatus> {
+  let last: OperationStatus | undefined;
+  return waitUntil(
+    () => `${what}; the status is ${JSON.stringify(last)}`,
+    async () => {
+      last = await merge.query(statusQuery);
+      return look(last) && last;
+    },
+    { timeoutMs, intervalMs: 50 },
+  );
+}
+
+export const untilPhase = (merge: Merge, phase: Phase, timeoutMs?: number) =>
+  untilStatus(merge, `the phase ${phase}`, (status) => status.phase === phase, timeoutMs);
+
+/** Waits until the block job runs in QEMU. */
+export async function untilCopying({ system, guest }: Scene): Promise<void> {
+  await waitUntil(`the block job of ${guest.name}`, () => hasJob(system, guest.name), {
+    timeoutMs: 30_000,
+  });
+}
+
+async function hasJob(system: Scene['system'], vm: string): Promise<boolean> {
+  return (await system.host.virsh('blockjob', vm, 'vda', '--raw')).includes('type=');
+}
+
+/** Ends well: one volume, nothing left behind, the guest as it was, every acknowledged write. */
+export async function expectMerged(
+  scene: Scene,
+  merge: Merge,
+  guest: 'running' | 'paused' | 'shut off' = 'running',
+): Promise<LiveMergeResult> {
+  const result = await merge.result();
+  const base = scene.chain[0] as string;
+  expect(result).toMatchObject({ outcome: 'merged', chainAfter: [base] });
+  expect(await scene.files()).toEqual([basename(base)]);
+  await expectCleanSlate(scene, guest, base);
+  return result;
+}
+
+/** Ends without effect: chain and files are what they were, every acknowledged write is there. */
+export async function expectUnchanged(
+  scene: Scene,
+  guest: 'running' | 'paused' | 'shut off' = 'running',
+): Promise<void> {
+  expect(await scene.files()).toEqual(scene.chain.map((path) => basename(path)).sort());
+  await expectCleanSlate(scene, guest, scene.chain.at(-1) as string);
+}
+
+async function expectCleanSlate(scene: Scene, state: string, active: string): Promise<void> {
+  const { system, guest } = scene;
+  const { host } = system;
+  expect((await host.virsh('domstate', guest.name)).trim()).toBe(state);
+  const documents = [await host.virsh('dumpxml', guest.name, '--inactive')];
+  if (state !== 'shut off') {
+    documents.push(await host.virsh('dumpxml', guest.name));
+    expect(await hasJob(system, guest.name)).toBe(false);
+  }
+  for (const xml of documents) {
+    expect(xml).not.toContain('urn:blockflow');
+    expect(xml).not.toContain('<mirror');
+    expect(/<disk.*?<source file='([^']*)'/s.exec(xml)?.[1]).toBe(active);
+  }
+  const uuid = (await host.virsh('domuuid', guest.name)).trim();
+  const small = await readdir(system.runtimeDir).catch(() => []);
+  expect(small.filter((name) => name.includes(uuid))).toEqual([]);
+  if (state === 'running') await guest.waitForAcks(guest.disk.parameters.slots, 60_000);
+  expect(await scene.verifyAfterCrash()).toBeGreaterThan(guest.disk.parameters.slots);
+}
+
+/** The audit events of a VM, oldest first, read from the files themselves. */
+export async function auditEvents({
+  system,
+  guest,
+}: Pick<Scene, 'system'> & { guest: { name: string } }): Promise<AuditEvent[]> {
+  const folder = join(system.stateDir, 'events');
+  const files = (await readdir(folder)).filter((name) => name.endsWith('.json'));
+  const texts = await Promise.all(files.map((name) => readFile(join(folder, name), 'utf8')));
+  const events = texts.map((text) => auditEvent.parse(JSON.parse(text)));
+  return events
+    .filter((event) => event.vm === guest.name)
+    .sort((a, b) => a.time.localeCompare(b.time));
+}
+
+/** What the pending activity says in its heartbeat; empty before its first word. */
+export async function heartbeatNote(merge: Merge): Promise<string> {
+  const { raw } = await merge.describe();
+  const payload = raw.pendingActivities?.[0]?.heartbeatDetails?.payloads?.[0];
+  const text = Buffer.from(payload?.data ?? []).toString() || '{}';
+  return (JSON.parse(text) as { note?: string | null }).note ?? '';
+}

@@ -1,0 +1,97 @@
+/**
+ * The agents' activities on one image in memory: a move of it copies for ever, unless it is told to
+ * end, and its target pool can be away.
+ */
+import { Context } from '@temporalio/activity';
+import { poolAway } from '../../../workflows/operation/failures.ts';
+import type { CopyImageInput, ImagePlan, MoveImageInput } from '../../../workflows/transfer/schemas.ts';
+import type { ImageHostActivities, ImageStorageActivities } from '../../../workflows/transfer/activities.ts';
+import type { ReservationEnd } from '../../../workflows/transfer/activities.ts';
+
+export class SimulatedImage {
+  /** What the target pool holds: by job, who has it. */
+  readonly reserved = new Map<string, string>();
+  readonly calls: string[] = [];
+  isAway = false;
+  copies = true;
+  /** What an earlier run has switched the record to, before it was ended. */
+  switched: { jobId: string; owner: string } | null = null;
+  /** Waited for by the activity of this name. */
+  gate: { activity: string; pass(): Promise<void> } | null = null;
+}
+
+type Activities = Partial<ImageHostActivities & ImageStorageActivities>;
+
+const beatUntil = async (is: () => boolean) => {
+  while (!is()) {
+    Context.current().heartbeat();
+    await Context.current().sleep(10);
+  }
+};
+
+const to = { pool: 'attic', folder: '/pools/attic', identity: '2:1' };
+const planOf = (
+  { host, verify }: MoveImageInput | CopyImageInput,
+  { switched: adopted }: SimulatedImage,
+): ImagePlan => ({
+  ...{ host, vm: null, to, snapshots: [], switched: adopted !== null, sharedWith: [] },
+  ...{ totalBytes: 1, spaceNeededBytes: 1, spaceFreeBytes: 9, adopted },
+  ...{ leftovers: [], usedLeftovers: [], elsewhere: [], verify },
+  volumes: [
+    {
+      ...{ path: '/pools/images/a.qcow2', pool: 'images', format: 'qcow2', identity: '1:2' },
+      ...{ sizeBytes: 1, allocatedBytes: 1, modifiedNs: '0', name: 'a.qcow2' },
+      ...{ rebase: null, convert: null },
+    },
+  ],
+});
+
+/** What the agents of host and pool would do with it. */
+export function imageActivities(image: SimulatedImage): Activities {
+  const assertThere = () => {
+    const words = { attempted: 'looking', now: 'the pool is away', next: 'Mount it' };
+    if (image.isAway) throw poolAway(words);
+  };
+  const activities: Activities = {
+    observeImagePlan: (request) => Promise.resolve({ kind: 'plan', plan: planOf(request, image) }),
+    async ensureImageReserved({ jobId, owner }) {
+      image.reserved.set(jobId, owner);
+      return Promise.resolve({ outcome: 'reserved' });
+    },
+    ensureImageHeld: () => Promise.resolve({ outcome: 'held' }),
+    async ensureVolumeCopied() {
+      await beatUntil(() => !image.copies);
+      return { outcome: 'copied', by: 'mirror' };
+    },
+    ensureImageNamed: () => Promise.resolve({ outcome: 'named' }),
+    ensureRecordSwitched: () => Promise.resolve({ outcome: 'switched' }),
+    ensureImageReleased: () => Promise.resolve(),
+    ensureEarlierReleased: () => Promise.resolve(),
+    async observeRemovalPlan() {
+      assertThere();
+      return Promise.resolve({ volumes: [], totalBytes: 0, sharedWith: [] });
+    },
+    awaitPool: () => beatUntil(() => !image.isAway),
+    async ensureReservationAbsent({ jobId, owners }): Promise<ReservationEnd> {
+      assertThere();
+      const none = { deleted: [], regainedBytes: 0 };
+      const owner = image.reserved.get(jobId);
+      if (owner && owners && !owners.includes(owner)) return { outcome: 'kept', ...none };
+      image.reserved.delete(jobId);
+      return Promise.resolve({ outcome: 'removed', ...none });
+    },
+  };
+  return traced(image, activities);
+}
+
+function traced(image: SimulatedImage, activities: Activities): Activities {
+  const wrapped = Object.entries(activities).map(([name, run]) => {
+    const activity = async (input: never) => {
+      image.calls.push(name);
+      if (image.gate?.activity === name) await image.gate.pass();
+      return (run as (input: never) => Promise<unknown>)(input);
+    };
+    return [name, activity];
+  });
+  return Object.fromEntries(wrapped) as Activities;
+}

@@ -1,0 +1,93 @@
+/** What the simulated host agent observes, and the plan that it makes of it. */
+import { assertPossible, selectVolumes } from '../../../activities/host/merge/selection.ts';
+import { bug, hold, refused } from '../../../workflows/operation/failures.ts';
+import type { DiskRef, LiveMergeInput, MergePlan } from '../../../workflows/chain/schemas.ts';
+import type { PlanOutcome, Volume } from '../../../workflows/chain/schemas.ts';
+import { childOf } from './simulated-images.ts';
+import type { SimulatedVm } from './simulated-vm.ts';
+
+const MIB = 1048576;
+
+export function planOf(vm: SimulatedVm, input: LiveMergeInput): PlanOutcome {
+  vm.advance();
+  const { chain, record, job } = vm;
+  if (vm.disagreement) {
+    throw hold('divergent-chain', { attempted: 'planning', now: vm.disagreement, next: 'Compare' });
+  }
+  if (record && !job && !vm.paths().includes(record.top)) return leftOver(vm, input);
+  const selection = selectVolumes(input, chain, input.snapshot && vm.path(1));
+  if (!selection) return { kind: 'done', chain, reason: 'the disk is a single volume' };
+  const { top, base, committed, overlay } = selection;
+  assertPossible(input, selection, vm.state);
+  assertUnshared(vm, [base, ...committed]);
+  const asked = record?.top === top.path && record.base === base.path;
+  if (job && !(asked && vm.isOurs(selection))) {
+    return { kind: 'busy', job: jobOf(vm), reason: 'a foreign job' };
+  }
+  const neededBytes = committed.length * MIB;
+  const { freeBytes } = vm;
+  if (!job && neededBytes > freeBytes) {
+    return { kind: 'no-space', path: base.path, neededBytes, freeBytes };
+  }
+  const kept = input.keepOverlay || input.keepVolumes;
+  return {
+    kind: 'plan',
+    plan: {
+      ...{ vm: vm.name, vmUuid: vm.machine.uuid, disk: input.disk, host: input.host },
+      ...{ persistent: true, adopted: record, alreadyMerged: false, chainBefore: chain },
+      mode: vm.state === 'off' ? 'cold' : overlay ? 'inner' : 'active',
+      ...{ top, base, overlay, committed },
+      deletes: kept ? [] : committed.map(named),
+      snapshots: kept ? [] : vm.snapshots,
+      ...{ spaceNeededBytes: neededBytes, spaceFreeBytes: freeBytes, sharedWith: [] },
+    },
+  };
+}
+
+/** I13: what another chain stands on is not changed. */
+function assertUnshared(vm: SimulatedVm, touched: readonly Volume[]): void {
+  const paths = touched.map(({ path }) => path);
+  const shared = childOf(vm, (path) => paths.includes(path), (path) => vm.paths().includes(path));
+  if (shared === null) return;
+  const now = `${shared} is also the backing file of another chain`;
+  throw refused('shared-base', { attempted: 'planning', now, next: 'Merge above it' });
+}
+
+const named = ({ path, identity, pool }: Volume) => ({ path, identity, pool: pool ?? '' });
+const TYPES = { active: 'Active Block Commit', inner: 'Block Commit', foreign: 'Block Copy' };
+
+export function jobOf(vm: SimulatedVm) {
+  const { mode, copiedBytes, totalBytes, limit, ready } = vm.job as NonNullable<typeof vm.job>;
+  return { type: TYPES[mode], copiedBytes, totalBytes, bandwidthBytesPerSecond: limit, ready };
+}
+
+/** What an earlier run switched and did not delete. */
+function leftOver(vm: SimulatedVm, input: LiveMergeInput): PlanOutcome {
+  const record = vm.record as NonNullable<typeof vm.record>;
+  const base = vm.chain.find(({ path }) => path === record.base);
+  if (!base) throw bug('the record names no base of the chain');
+  const gone = (path: string): Volume => ({ ...base, path });
+  const { disk, host } = input;
+  const same = { vm: vm.name, vmUuid: vm.machine.uuid, disk, host, base, top: gone(record.top) };
+  const found = { adopted: record, alreadyMerged: true, chainBefore: vm.chain, overlay: null };
+  const committed = record.deletes.map((volume) => ({ ...gone(volume.path), ...volume }));
+  const left = { committed, deletes: record.deletes, snapshots: vm.snapshots, persistent: true };
+  const space = { spaceNeededBytes: 0, spaceFreeBytes: vm.freeBytes, sharedWith: [] };
+  const plan: MergePlan = { ...same, ...found, ...left, ...space, mode: record.mode };
+  return { kind: 'plan', plan };
+}
+
+export function observation(vm: SimulatedVm, { disk, host }: DiskRef) {
+  vm.advance();
+  const paths = vm.paths();
+  const { name, state, chain: volumes, record } = vm;
+  const { uuid, stateReason } = vm.machine;
+  const running = state === 'off' ? null : paths;
+  return {
+    vm: { name, uuid, state, stateReason, persistent: true },
+    ...{ disk, host, readOnly: false, transient: false, volumes, record },
+    job: vm.job && jobOf(vm),
+    views: { live: running, persistent: vm.persistentPaths(), headers: paths, open: running },
+    disagreements: [],
+  };
+}

@@ -1,0 +1,115 @@
+/** What a move leaves behind is deleted by a workflow of the move's own job. */
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import type { Connection, WorkflowHandle } from '@temporalio/client';
+import { parseOperation } from '../../../client/cli/arguments/image-argument.ts';
+import { openOperation } from '../../../client/library/operation.ts';
+import { moveImageInput, removeImageResult } from '../../../workflows/transfer/schemas.ts';
+import { transferResult, type TransferResult } from '../../../workflows/transfer/schemas.ts';
+import { imageStatusQuery } from '../../../workflows/transfer/activities.ts';
+import { undoHandle } from '../../support/scenes/image-operations.ts';
+import { imageActivities, SimulatedImage } from '../../support/simulator/one-simulated-image.ts';
+import { waitUntil } from '../../support/wait-until.ts';
+import { CACHES, createGate, startBench } from '../../support/workflow-bench.ts';
+import type { Bench, Gate } from '../../support/workflow-bench.ts';
+
+type Call = (input: unknown) => Promise<unknown>;
+let bench: Bench;
+let image: SimulatedImage;
+let gate: Gate;
+beforeAll(async () => {
+  bench = await startBench();
+  const now: Record<string, Call> = {};
+  for (const name of Object.keys(imageActivities(new SimulatedImage()))) {
+    now[name] = (input) => (imageActivities(image) as Record<string, Call>)[name]?.(input) as never;
+  }
+  for (const queue of ['host-h2', 'spm-attic']) await bench.serve(queue, now);
+});
+/** A removal stands still in its plan, as one that waits or wipes for hours. */
+beforeEach(() => {
+  image = new SimulatedImage();
+  image.copies = false;
+  const made = createGate();
+  image.gate = { activity: 'observeRemovalPlan', pass: made.pass };
+  gate = made;
+});
+afterEach(() => gate.open());
+afterAll(() => bench.close());
+
+const [{ cache: taskQueue }] = CACHES;
+const ref = { kind: 'volume', pool: 'images', volume: 'a.qcow2', format: 'qcow2' } as const;
+
+function start() {
+  const input = moveImageInput.parse({ host: 'h2', image: ref, to: 'attic', verify: 'none' });
+  const options = { workflowId: 'images/a.qcow2', taskQueue };
+  return bench.client.workflow.start<Call>('MoveImage', { ...options, args: [input] });
+}
+const moved = async () => (await (await start()).result()) as TransferResult;
+const removalOf = ({ removal }: TransferResult) => bench.client.workflow.getHandle(removal ?? '');
+
+/** As the command line follows it. */
+async function failureOf(handle: WorkflowHandle) {
+  const { client } = bench;
+  const connection = client.connection as Connection;
+  const session = { client, connection, namespace: 'default', address: '', host: 'h2' };
+  const { runId } = await handle.describe();
+  const schema = handle.workflowId.includes('/a.qcow2/') ? removeImageResult : transferResult;
+  const operation = openOperation(session, handle, { runId, attached: true }, schema as never);
+  return operation.result().then(() => null, (error: unknown) => error);
+}
+
+describe('The deletion of a source', () => {
+  it('is its own, also while that of the same name before it still runs', async () => {
+    const [first, second] = [await moved(), await moved()];
+    for (const { removal, jobId, warnings } of [first, second]) {
+      expect([removal, warnings]).toEqual([`images/a.qcow2/removal/${jobId}`, []]);
+    }
+    expect(first.removal).not.toBe(second.removal);
+    // As `blockflow status` takes it.
+    const disk = `a.qcow2/removal/${first.jobId}`;
+    expect(parseOperation(first.removal ?? '')).toEqual({ vm: 'images', disk });
+    gate.open();
+    for (const result of [first, second]) {
+      expect(await removalOf(result).result()).toMatchObject({ outcome: 'removed' });
+    }
+  });
+
+  it('is that of the run before, when this one goes on with its job', async () => {
+    const first = await moved();
+    const jobId = first.jobId ?? '';
+    image.switched = { jobId, owner: jobId };
+    const second = await moved();
+    expect(second).toMatchObject({ jobId, removal: first.removal, warnings: [] });
+    gate.open();
+    expect(await removalOf(first).result()).toMatchObject({ outcome: 'removed' });
+  });
+});
+
+describe('A cancel is told with what is true then', () => {
+  it('of a move: the source is untouched, and who deletes its copies', async () => {
+    image.copies = true;
+    const move = await start();
+    const phase = async () => (await move.query(imageStatusQuery)).phase;
+    await waitUntil('a copy', async () => (await phase()) === 'copying');
+    await move.cancel();
+    const failure = await failureOf(move);
+    const undo = await undoHandle(bench, move);
+    const now = `cancelled: the source is untouched, ${undo.workflowId} deletes its copies`;
+    expect(failure).toMatchObject({ type: 'Cancelled', details: { now } });
+    gate.open();
+    await undo.result();
+  });
+
+  it('of a removal: what the move has left stays', async () => {
+    const removal = removalOf(await moved());
+    await gate.reached;
+    await removal.cancel();
+    await waitUntil('the cancel to be heard', async () => {
+      const { events } = await removal.fetchHistory();
+      return events?.some((event) => event.workflowExecutionCancelRequestedEventAttributes);
+    });
+    gate.open();
+    const stays = /^cancelled: what the move has left stays; `blockflow rm images\/a.qcow2`/;
+    const now: unknown = expect.stringMatching(stays);
+    expect(await failureOf(removal)).toMatchObject({ type: 'Cancelled', details: { now } });
+  });
+});

@@ -1,0 +1,110 @@
+/** A move or copy that ends before its switch: told at once, undone by a workflow of its own. */
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import type { WorkflowHandle } from '@temporalio/client';
+import { copyImageInput, moveImageInput } from '../../../workflows/transfer/schemas.ts';
+import type { RemoveImageResult } from '../../../workflows/transfer/schemas.ts';
+import { imageStatusQuery } from '../../../workflows/transfer/activities.ts';
+import { undoHandle } from '../../support/scenes/image-operations.ts';
+import { imageActivities, SimulatedImage } from '../../support/simulator/one-simulated-image.ts';
+import { waitUntil } from '../../support/wait-until.ts';
+import { CACHES, TRIED_CACHES, createGate, startBench } from '../../support/workflow-bench.ts';
+import type { Bench, Cache } from '../../support/workflow-bench.ts';
+
+type Call = (input: unknown) => Promise<unknown>;
+let bench: Bench;
+let image: SimulatedImage;
+beforeAll(async () => {
+  bench = await startBench();
+  const now: ReturnType<typeof imageActivities> = {};
+  for (const name of Object.keys(imageActivities(new SimulatedImage()))) {
+    const call = (input: unknown) =>
+      (imageActivities(image) as Record<string, Call | undefined>)[name]?.(input);
+    Object.assign(now, { [name]: call });
+  }
+  for (const queue of ['host-h2', 'spm-attic']) await bench.serve(queue, now);
+});
+beforeEach(() => {
+  image = new SimulatedImage();
+});
+afterAll(() => bench.close());
+
+const phase = async (handle: WorkflowHandle) => (await handle.query(imageStatusQuery)).phase;
+const untilPhase = (handle: WorkflowHandle, wanted: string) =>
+  waitUntil(`phase ${wanted}`, async () => (await phase(handle)) === wanted);
+const eventsOf = async ({ workflowId }: WorkflowHandle) =>
+  (await bench.allEvents()).filter((event) => event.workflowId === workflowId);
+
+const ref = { kind: 'volume', pool: 'images', volume: 'a.qcow2', format: 'qcow2' } as const;
+const request = { host: 'h2', image: ref, to: 'attic', verify: 'none' } as const;
+const [cached] = CACHES;
+
+function start(type: 'MoveImage' | 'CopyImage', { cache: taskQueue }: Cache) {
+  const schema = type === 'MoveImage' ? moveImageInput : copyImageInput;
+  const args = [schema.parse(request)];
+  return bench.client.workflow.start(type, { workflowId: 'images/a.qcow2', taskQueue, args });
+}
+/** @returns the deletion of its copies */
+async function cancelled(type: 'MoveImage' | 'CopyImage' = 'MoveImage', cache: Cache = cached) {
+  const move = await start(type, cache);
+  await untilPhase(move, 'copying');
+  await move.cancel();
+  await expect(move.result()).rejects.toThrow();
+  return undoHandle(bench, move);
+}
+
+describe.each(TRIED_CACHES)('Copies in vain, $cache,', (cache) => {
+  it('are deleted once their pool is there, of which the cancel does not wait', async () => {
+    image.isAway = true;
+    const undo = await cancelled('MoveImage', cache);
+    await untilPhase(undo, 'waiting for the pool');
+    expect(image.reserved.size).toBe(1);
+    image.isAway = false;
+    expect(await undo.result()).toMatchObject({ outcome: 'removed' });
+    expect(image.reserved.size).toBe(0);
+    expect((await eventsOf(undo)).map(({ kind }) => kind)).toEqual(['started', 'removed']);
+    expect(image.calls.indexOf('ensureImageReleased')).toBeLessThan(
+      image.calls.indexOf('observeRemovalPlan'),
+    );
+  });
+});
+
+/** Once under both is enough: without a cache a started child costs a task's time-out, 10 s. */
+describe('Copies in vain', () => {
+  it('of two attempts are deleted by two workflows', async () => {
+    image.isAway = true;
+    const undos = [await cancelled(), await cancelled('CopyImage')];
+    expect(image.reserved.size).toBe(2);
+    image.isAway = false;
+    for (const undo of undos) expect(await undo.result()).toMatchObject({ outcome: 'removed' });
+    expect(image.reserved.size).toBe(0);
+  });
+
+  it('stay when a repeated request has adopted them', async () => {
+    image.isAway = true;
+    const undo = await cancelled();
+    const [jobId = ''] = image.reserved.keys();
+    image.reserved.set(jobId, 'another run');
+    image.isAway = false;
+    const result = (await undo.result()) as RemoveImageResult;
+    expect(result).toMatchObject({ outcome: 'kept', deleted: [] });
+    expect(image.reserved.size).toBe(1);
+    expect((await eventsOf(undo)).map(({ kind }) => kind)).toEqual(['started', 'kept']);
+  });
+
+  it.each(['MoveImage', 'CopyImage'] as const)(
+    'of a %s that is cancelled while it gives them their names are deleted',
+    async (type) => {
+      image.copies = false;
+      const gate = createGate();
+      image.gate = { activity: 'ensureImageNamed', pass: gate.pass };
+      const move = await start(type, cached);
+      await gate.reached;
+      await move.cancel();
+      await phase(move);
+      gate.open();
+      await expect(move.result()).rejects.toThrow();
+      expect(await (await undoHandle(bench, move)).result()).toMatchObject({ outcome: 'removed' });
+      expect(image.reserved.size).toBe(0);
+    },
+  );
+});

@@ -1,0 +1,47 @@
+/** Entry point of one role as its own process: `blockflow worker ROLE` ends here. */
+import { connectWorker, createLog, installRuntime } from '../runtime.ts';
+import type { Role, RoleContext } from './role.ts';
+import { startRole, type RoleName } from './start.ts';
+import type { WorkerConfig } from '../environment/config.ts';
+import { temporalConfig } from '../environment/temporal-config.ts';
+
+/** Runs one role until SIGTERM or SIGINT. SIGKILL loses nothing: everything is observed again. */
+export async function runRole(
+  name: RoleName,
+  config: WorkerConfig,
+  hooks: RoleContext['hooks'] = [],
+): Promise<void> {
+  const log = createLog(name);
+  installRuntime(log, config.metricsAddress);
+  const { connection, namespace } = await connectWorker(log, () => temporalConfig(config.stateDir));
+  const role = await startRole(name, { config, connection, namespace, log, hooks });
+  log.info({ host: config.host, libvirt: config.libvirtUri }, `${name} is ready`);
+  stopOnSignal([role], log);
+  await role.done;
+  await connection.close();
+  log.info(`${name} has stopped`);
+}
+
+/** SIGTERM and SIGINT stop the roles cleanly; a second one ends the process at once. */
+export function stopOnSignal(roles: Role[], log: { info(message: string): void }): void {
+  const stop = stopSignal();
+  stop.addEventListener('abort', () => {
+    log.info(`${String(stop.reason)}: stopping`);
+    for (const role of roles) void role.stop();
+  });
+}
+
+/**
+ * Aborts at the first SIGTERM or SIGINT. The listeners stay: execa's own (signal-exit) ends the
+ * process at once when it finds no other, and a `once` listener is gone before that one looks.
+ */
+export function stopSignal(): AbortSignal {
+  const controller = new AbortController();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      if (controller.signal.aborted) process.exit(1);
+      controller.abort(signal);
+    });
+  }
+  return controller.signal;
+}

@@ -1,0 +1,67 @@
+/** What the three roles of blockflow have in common: a Temporal worker with a door for effects. */
+import type { NativeConnection, Worker, WorkerOptions } from '@temporalio/worker';
+import { log as activityLog } from '@temporalio/activity';
+import type { Logger } from 'pino';
+import { createEffect, type EffectHook } from '../../activities/door/effect.ts';
+import type { WorkerConfig } from '../environment/config.ts';
+
+export interface RoleContext {
+  config: WorkerConfig;
+  connection: NativeConnection;
+  namespace: string;
+  log: Logger;
+  /** Observers of the effects door besides the log; tests inject their faults here. */
+  hooks?: readonly EffectHook[];
+}
+
+/** A running role. `stop` lets running activities end or hand over, then resolves. */
+export interface Role {
+  name: string;
+  stop(): Promise<void>;
+  /** Resolves when the role ended, rejects when it failed. */
+  done: Promise<void>;
+}
+
+const logged: EffectHook = async (name, target, run) => {
+  activityLog.info('effect begins', { effect: name, target });
+  const result = await run();
+  activityLog.info('effect is done', { effect: name, target });
+  return result;
+};
+
+/** The door of a role. `last` is the hook that stands right before every effect. */
+export const door = (context: RoleContext, ...last: EffectHook[]) =>
+  createEffect([logged, ...(context.hooks ?? []), ...last]);
+
+/** What every event of the history, and a lease, says of a worker. */
+export const identityOf = ({ config }: RoleContext, role: string) =>
+  `${role}@${config.host}:${process.pid}`;
+
+/** Options that all workers share. */
+export function common(context: RoleContext, role: string): Omit<WorkerOptions, 'taskQueue'> {
+  return {
+    connection: context.connection,
+    namespace: context.namespace,
+    identity: identityOf(context, role),
+    // Progress and cancellation travel with heartbeats that are really sent.
+    maxHeartbeatThrottleInterval: '1 second',
+    defaultHeartbeatThrottleInterval: '1 second',
+    shutdownGraceTime: '500 milliseconds',
+    shutdownForceTime: '10 seconds',
+  };
+}
+
+/** Runs workers as one role. */
+export function run(name: string, workers: Worker[], cleanUp: () => void = () => undefined): Role {
+  const done = Promise.all(workers.map((worker) => worker.run()))
+    .then(() => undefined)
+    .finally(cleanUp);
+  return {
+    name,
+    done,
+    async stop() {
+      for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
+      await done;
+    },
+  };
+}

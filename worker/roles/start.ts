@@ -1,0 +1,58 @@
+/** The three roles of blockflow as Temporal workers. */
+import { Worker } from '@temporalio/worker';
+import { join } from 'node:path';
+import { createJobWatch } from '../../activities/adapters/virsh/job-watch.ts';
+import { createPivots } from '../../activities/adapters/virsh/safe-pivot.ts';
+import { createLibvirt } from '../../activities/adapters/virsh/domains.ts';
+import { createHostActivities } from '../../activities/host/index.ts';
+import { createOrchestratorActivities } from '../../activities/orchestrator/index.ts';
+import { hostQueue, ORCHESTRATOR_QUEUE } from '../../workflows/operation/contract.ts';
+import { workflowSource } from '../bundle.ts';
+import { registerInPools } from './host-registration.ts';
+import { common, door, run, type Role, type RoleContext } from './role.ts';
+import { startSpmAgent } from './spm-agent.ts';
+
+export const roleNames = ['orchestrator', 'host', 'spm'] as const;
+export type RoleName = (typeof roleNames)[number];
+
+export function startRole(name: RoleName, context: RoleContext): Promise<Role> {
+  return { orchestrator: startOrchestrator, host: startHostAgent, spm: startSpmAgent }[name](
+    context,
+  );
+}
+
+async function startOrchestrator(context: RoleContext): Promise<Role> {
+  const folder = join(context.config.stateDir, 'events');
+  const worker = await Worker.create({
+    ...common(context, 'orchestrator'),
+    taskQueue: ORCHESTRATOR_QUEUE,
+    ...(await workflowSource(context.config.cacheDir)),
+    activities: createOrchestratorActivities({ effect: door(context), folder }),
+    // After a SIGKILL this is how long a workflow waits for the dead worker's cache; the default is
+    // 10 s.
+    stickyQueueScheduleToStartTimeout: '2 seconds',
+  });
+  return run('orchestrator', [worker]);
+}
+
+async function startHostAgent(context: RoleContext): Promise<Role> {
+  const { host, libvirtUri, runtimeDir } = context.config;
+  const libvirt = createLibvirt(libvirtUri);
+  const watch = createJobWatch(libvirt);
+  const pivots = createPivots(libvirtUri);
+  const deps = { host, libvirt, watch, pivots, effect: door(context), runtimeDir };
+  const registration = await registerInPools(context, libvirt);
+  const worker = await Worker.create({
+    ...common(context, 'host'),
+    taskQueue: hostQueue(host),
+    activities: createHostActivities(deps),
+    // Waiting operations hold a slot each; the work itself is QEMU's.
+    maxConcurrentActivityTaskExecutions: 500,
+  });
+  return run('host', [worker], () => {
+    registration.stop();
+    watch.close();
+    pivots.close();
+    libvirt.close();
+  });
+}

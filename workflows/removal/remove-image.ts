@@ -1,0 +1,174 @@
+/**
+ * RemoveImage: deletes an image with all its volumes from storage; no record is touched. Refused
+ * while anything refers to it. A move starts it for the source that it leaves behind, a move or a
+ * copy for the copies that it made in vain; nobody waits for it.
+ *
+ *   planning ─ [wiping] ─ deleting ─ finished
+ *      ├─ waiting for the disk: only what was left, while somebody still uses it
+ *      └─ waiting for the pool: only copies
+ *
+ * Steps, and what is durable when each is done:
+ *  1. plan    nothing; proven that no domain, snapshot or other chain names a volume, on no host
+ *             that shares a pool of them, and nobody has one open (I3).
+ *  2. wipe    POINT OF NO RETURN with `--wipe`: the volumes are out of sight, and overwritten.
+ *  3. delete  POINT OF NO RETURN: the volumes are gone, by the SPM agents of their pools, active
+ *             layer first. All of a pool are looked at before the first one goes; one that is
+ *             opened after that is waited for. Of copies first the reservation is abandoned,
+ *             unless a repeated request has adopted it.
+ *
+ * Cancel: before the point of no return the image is untouched; after it, it is refused and the
+ * removal completed. Of copies it only ends the trying: the next request finds what is left.
+ * Invariants: I3 (1 and, by identity and lock, each deletion), I6, I8, I9, I16,
+ * I17.
+ */
+import { CancellationScope, continueAsNew, isCancellation } from '@temporalio/workflow';
+import { sleep, uuid4, workflowInfo } from '@temporalio/workflow';
+import { mebibytes } from '../operation/page.ts';
+import { failureDetails } from '../operation/failures.ts';
+import { openImageOperation, runImageOperation } from '../transfer/image-operation.ts';
+import type { ImageOperation } from '../transfer/image-operation.ts';
+import type { RemovalPlan, RemoveImageInput, RemoveImageResult } from '../transfer/schemas.ts';
+import { removeWords } from '../transfer/words.ts';
+import { passPointOfNoReturn } from '../operation/operation.ts';
+import { assertUnusedElsewhere } from '../operation/other-hosts.ts';
+import { withTargetPool } from '../transfer/pool-waiting.ts';
+import { removeRequest } from '../operation/request-check.ts';
+
+const BEFORE = 'the image stays as it is';
+const COPIES_STAY = 'the copies stay until the move or copy is requested again';
+const AFTER = 'refused: the deletion has begun, so it is completed';
+
+/** A source that nobody deletes any more takes its space until somebody asks for that. */
+function truthBefore({ pool, volume, left, copies }: RemoveImageInput): string {
+  if (copies) return COPIES_STAY;
+  if (!left) return 'nothing was deleted';
+  return `what the move has left stays; \`blockflow rm ${pool}/${volume}\` deletes it`;
+}
+
+export async function RemoveImage(request: RemoveImageInput): Promise<RemoveImageResult> {
+  const input = removeRequest(request);
+  const { pool, volume, format, host, requestedBy } = input;
+  const jobId = (input.left ?? input.copies)?.jobId ?? uuid4();
+  const image = { kind: 'volume', pool, volume, format } as const;
+  const op = openImageOperation({
+    ...{ operation: 'RemoveImage', image, host, jobId, requestedBy },
+    bandwidthBytesPerSecond: 0,
+    words: removeWords(input),
+    cancel: { before: input.copies ? COPIES_STAY : BEFORE, after: AFTER },
+  });
+  op.truth = truthBefore(input);
+  const body = () => remove(op, input);
+  return runImageOperation(op, { after: () => [], body });
+}
+
+const AGAIN_AFTER = '1 minute';
+
+/** What a move left is tried for ever: nobody would repeat a request that he did not make. */
+async function remove(op: ImageOperation, input: RemoveImageInput): Promise<RemoveImageResult> {
+  for (;;) {
+    try {
+      return await removeOnce(op, input);
+    } catch (error) {
+      const failure = failureDetails(error);
+      const waits = failure?.type === 'Refused' || failure?.type === 'Hold';
+      const isLeft = input.left !== null || input.copies !== null;
+      if (!isLeft || !waits || isCancellation(error)) throw error;
+      const { now } = failure.details;
+      await op.record('failed', `${partOf(input)}: ${now}; tried again every minute`);
+      op.enter('waiting for the disk', {
+        note: now,
+        cancel: { possible: true, meaning: 'the volumes that are there stay' },
+      });
+      await sleep(AGAIN_AFTER);
+      // A history has an end, the wait has none.
+      if (workflowInfo().continueAsNewSuggested) return continueAsNew(input);
+      op.enter('planning', { note: null });
+    }
+  }
+}
+
+const partOf = ({ copies }: RemoveImageInput) => (copies ? 'delete target' : 'delete source');
+
+async function removeOnce(op: ImageOperation, input: RemoveImageInput): Promise<RemoveImageResult> {
+  const { copies } = input;
+  const summary = `prove that nothing refers to ${op.id}`;
+  const observe = () => op.host('observeRemovalPlan', input, summary);
+  const plan = await (copies ? onceMounted(op, copies, observe) : observe()); // 1
+  op.enter('planning', {
+    jobId: op.jobId,
+    chainBefore: plan.volumes.map((volume) => volume.path),
+    committedBytes: plan.totalBytes,
+  });
+  const { sharedWith: hosts, volumes } = plan;
+  await assertUnusedElsewhere(op.hostAt, { attempted: `removing image ${op.id}`, hosts, volumes });
+  op.part = partOf(input);
+  if (copies) return removeCopies(op, copies);
+  passPointOfNoReturn(op);
+  return CancellationScope.nonCancellable(() => removeVolumes(op, plan, input.wipe));
+}
+
+type Copies = NonNullable<RemoveImageInput['copies']>;
+
+/** The pool may have been away for as long as the copies are not wanted. */
+const onceMounted = <T>(op: ImageOperation, { to, jobId }: Copies, step: () => Promise<T>) =>
+  withTargetPool(op, { plan: { to }, jobId }, step, 'mounted');
+
+/** 3, of copies: whoever is faster has them, this or a repeated request. */
+async function removeCopies(op: ImageOperation, copies: Copies): Promise<RemoveImageResult> {
+  const input = { ...copies, targets: 'delete' as const };
+  const { pool } = copies.to;
+  const words = `delete the copies of job ${copies.jobId} in pool ${pool}`;
+  op.enter('deleting');
+  op.truth = 'what is left of the copies goes when the move or copy is requested again';
+  const { outcome, ...done } = await onceMounted(op, copies, () =>
+    op.spm(pool)('ensureReservationAbsent', input, words),
+  );
+  const regained = `${mebibytes(done.regainedBytes)} regained`;
+  const summary =
+    outcome === 'kept'
+      ? `a repeated request goes on with the copies of ${op.id}, which stay`
+      : `removed the copies of job ${copies.jobId} from pool ${pool}: ${regained}`;
+  return { outcome, summary, ...done, wiped: false, warnings: [] };
+}
+
+async function removeVolumes(
+  op: ImageOperation,
+  { volumes }: RemovalPlan,
+  wipe: boolean,
+): Promise<RemoveImageResult> {
+  const deleted: string[] = [];
+  const warnings: string[] = [];
+  let regainedBytes = 0;
+  for (const { pool, part } of fromTheTop(volumes)) {
+    const gone = deleted.length === 0 ? '' : `${deleted.join(', ')} went, `;
+    op.truth = `${gone}what has its name stays`;
+    const input = { jobId: op.jobId, volumes: part };
+    if (wipe) {
+      op.enter('wiping');
+      const words = `overwrite ${part.length} volume(s) of pool ${pool}`;
+      const wiped = await op.spm(pool)('ensureVolumesWiped', input, words); // 2
+      warnings.push(...wiped.warnings);
+    }
+    op.enter('deleting');
+    const words = `delete ${part.length} volume(s) of pool ${pool}`;
+    const done = await op.spm(pool)('ensureVolumesAbsent', input, words); // 3
+    deleted.unshift(...done.deleted);
+    regainedBytes += done.regainedBytes;
+  }
+  const count = `${deleted.length} volume(s), ${mebibytes(regainedBytes)} regained`;
+  // Nobody waits for the report of what a move left: it is told where one looks later.
+  const summary = [`removed ${op.id}: ${count}`, ...warnings].join('; ');
+  const wiped = wipe && warnings.length === 0;
+  return { outcome: 'removed', summary, deleted, regainedBytes, wiped, warnings };
+}
+
+/** A chain pool by pool, active layer first: what is left can be read, wherever it ends. */
+function fromTheTop(volumes: RemovalPlan['volumes']) {
+  const parts: { pool: string; part: RemovalPlan['volumes'] }[] = [];
+  for (const volume of volumes) {
+    const [above] = parts;
+    if (above?.pool === volume.pool) above.part.push(volume);
+    else parts.unshift({ pool: volume.pool, part: [volume] });
+  }
+  return parts;
+}
