@@ -10,7 +10,9 @@ const stampOf = (root) => join(root, 'node_modules', '.blockflow-lock-sha256');
 const hasNode22 = (root) => existsSync(join(root, 'node_modules', '.bin', 'node'));
 
 function lockHash(root) {
-  return createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex');
+  return createHash('sha256')
+    .update(readFileSync(join(root, 'package-lock.json')))
+    .digest('hex');
 }
 
 function readOr(file, otherwise) {

@@ -4,6 +4,8 @@
  * `npm run types` and `npm run lint` do the same each by itself. `--cached` takes only what has
  * changed since.
  */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ESLint } from 'eslint';
@@ -71,6 +73,17 @@ async function lint(program) {
   return results.every(({ errorCount }) => errorCount === 0);
 }
 
+/** @returns false when a file is not as Prettier writes it */
+async function checkFormat() {
+  const prettier = join(root, 'node_modules', 'prettier', 'bin', 'prettier.cjs');
+  const caching = ['--cache', '--cache-location', join(cache, 'prettier')];
+  const args = [prettier, '--check', '--log-level', 'warn', ...(isCached ? caching : []), '.'];
+  const child = spawn(process.execPath, args, { cwd: root, stdio: 'inherit' });
+  const [code] = await once(child, 'exit');
+  return code === 0;
+}
+
+const format = checkFormat();
 const program = createProgram();
-const good = [checkTypes(program), await lint(program)];
+const good = [checkTypes(program), await lint(program), await format];
 process.exitCode = good.every(Boolean) ? 0 : 1;

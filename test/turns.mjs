@@ -7,17 +7,52 @@ import { existsSync } from 'node:fs';
 const thirds = [
   [
     ...['transfer/negative-flows', 'merge/cold', 'merge/names', 'merge/space', 'merge/keeping'],
-    ...['operation/many-merges', 'transfer/space', 'operation/many-at-once', 'merge/refusals', 'pools/spm-lease'],
-    ...['operation/header-io-errors', 'pools/power-cut-pools', 'transfer/limit', 'operation/changed-meanwhile'],
+    ...[
+      'operation/many-merges',
+      'transfer/space',
+      'operation/many-at-once',
+      'merge/refusals',
+      'pools/spm-lease',
+    ],
+    ...[
+      'operation/header-io-errors',
+      'pools/power-cut-pools',
+      'transfer/limit',
+      'operation/changed-meanwhile',
+    ],
   ],
   [
-    ...['merge/negative-flows', 'transfer/undo', 'transfer/cancel', 'transfer/format', 'transfer/format-interrupted'],
-    ...['merge/snapshots', 'pools/pool-away', 'transfer/at-once', 'client/search-attributes', 'support/support'],
+    ...[
+      'merge/negative-flows',
+      'transfer/undo',
+      'transfer/cancel',
+      'transfer/format',
+      'transfer/format-interrupted',
+    ],
+    ...[
+      'merge/snapshots',
+      'pools/pool-away',
+      'transfer/at-once',
+      'client/search-attributes',
+      'support/support',
+    ],
     ...['merge/io-errors', 'transfer/io-errors', 'pools/host-gone'],
   ],
   [
-    ...['merge/cancel', 'pools/two-hosts', 'transfer/preallocation', 'transfer/refusals', 'transfer/reflink'],
-    ...['merge/converging', 'merge/variants', 'merge/refusals-storage', 'client/demo', 'client/package'],
+    ...[
+      'merge/cancel',
+      'pools/two-hosts',
+      'transfer/preallocation',
+      'transfer/refusals',
+      'transfer/reflink',
+    ],
+    ...[
+      'merge/converging',
+      'merge/variants',
+      'merge/refusals-storage',
+      'client/demo',
+      'client/package',
+    ],
     ...['client/surface', 'merge/guest-io-errors', 'client/image-commands', 'transfer/repeated'],
   ],
 ];

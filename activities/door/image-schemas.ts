@@ -1,10 +1,21 @@
 /** Inputs and results of the activities on images, as `schemas.ts` has those of a merge. */
 import { z } from 'zod';
-import { copyImageInput, copyTarget, imagePlan, imageRef } from '../../workflows/transfer/schemas.ts';
-import { imagePlanOutcome } from '../../workflows/transfer/schemas.ts';
-import { moveImageInput, poolLease, removalPlan } from '../../workflows/transfer/schemas.ts';
-import { removeImageInput, reservation } from '../../workflows/transfer/schemas.ts';
-import type { ImageHostActivities, ImageStorageActivities } from '../../workflows/transfer/activities.ts';
+import {
+  copyImageInput,
+  copyTarget,
+  imagePlan,
+  imageRef,
+  imagePlanOutcome,
+  moveImageInput,
+  poolLease,
+  removalPlan,
+  removeImageInput,
+  reservation,
+} from '../../workflows/transfer/schemas.ts';
+import type {
+  ImageHostActivities,
+  ImageStorageActivities,
+} from '../../workflows/transfer/activities.ts';
 import { namedVolume, sizeBytes, uuid, volumePath } from '../../workflows/chain/schemas.ts';
 import type { Schemas } from './schemas.ts';
 
@@ -58,7 +69,8 @@ export const imageHostSchemas = {
   },
   awaitPool: {
     input: z.strictObject({
-      ...{ to: copyTarget, jobId: uuid },
+      to: copyTarget,
+      jobId: uuid,
       until: z.enum(['reserved', 'mounted']),
     }),
     result: nothing,
@@ -90,12 +102,15 @@ export const imageStorageSchemas = {
   },
   ensureReservationAbsent: {
     input: z.strictObject({
-      ...{ to: copyTarget, jobId: uuid, targets: z.enum(['keep', 'delete']) },
+      to: copyTarget,
+      jobId: uuid,
+      targets: z.enum(['keep', 'delete']),
       owners: z.array(uuid).nullable(),
     }),
     result: z.strictObject({
       outcome: z.enum(['removed', 'kept']),
-      ...{ deleted: z.array(volumePath), regainedBytes: sizeBytes },
+      deleted: z.array(volumePath),
+      regainedBytes: sizeBytes,
     }),
   },
   ensureVolumesWiped: {

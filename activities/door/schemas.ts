@@ -3,13 +3,28 @@
  * too.
  */
 import { z } from 'zod';
-import type { HostActivities, OrchestratorActivities } from '../../workflows/operation/contract.ts';
-import type { StorageActivities } from '../../workflows/operation/contract.ts';
+import type {
+  HostActivities,
+  OrchestratorActivities,
+  StorageActivities,
+} from '../../workflows/operation/contract.ts';
 import { bug } from '../../workflows/operation/failures.ts';
-import { auditEvent, blockJob, chainObservation, diskRef } from '../../workflows/chain/schemas.ts';
-import { guestState, liveMergeInput } from '../../workflows/chain/schemas.ts';
-import { mergePlan, namedVolume, planOutcome, sizeBytes } from '../../workflows/chain/schemas.ts';
-import { snapshotChange, uuid, vmName, volumePath } from '../../workflows/chain/schemas.ts';
+import {
+  auditEvent,
+  blockJob,
+  chainObservation,
+  diskRef,
+  guestState,
+  liveMergeInput,
+  mergePlan,
+  namedVolume,
+  planOutcome,
+  sizeBytes,
+  snapshotChange,
+  uuid,
+  vmName,
+  volumePath,
+} from '../../workflows/chain/schemas.ts';
 
 /** For each activity of T. */
 export type Schemas<T> = {

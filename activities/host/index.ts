@@ -10,8 +10,11 @@ import { awaitCommitReady } from './merge/await-commit-ready.ts';
 import { ensureColdCommitted } from './merge/ensure-cold-committed.ts';
 import { ensureColdSwitched } from './merge/ensure-cold-switched.ts';
 import type { HostDeps } from './deps.ts';
-import { ensureBandwidth, ensureCommitAborted } from './merge/ensure-commit-started.ts';
-import { ensureCommitStarted } from './merge/ensure-commit-started.ts';
+import {
+  ensureBandwidth,
+  ensureCommitAborted,
+  ensureCommitStarted,
+} from './merge/ensure-commit-started.ts';
 import { ensurePivoted } from './merge/ensure-pivoted.ts';
 import { ensureSnapshotRecords } from './merge/ensure-snapshot-records.ts';
 import { createImageHostActivities } from './transfer/index.ts';

@@ -1,8 +1,13 @@
 /** Live progress of a followed operation: a bar for a person, sober lines for a log. */
 import type { SingleBar } from 'cli-progress';
 import type { OperationView } from '../library/operation-view.ts';
-import { amountWords, currentProgress, notesOf } from './render/progress-line.ts';
-import { phaseOf, progressWords } from './render/progress-line.ts';
+import {
+  amountWords,
+  currentProgress,
+  notesOf,
+  phaseOf,
+  progressWords,
+} from './render/progress-line.ts';
 import { timeWords } from './render/sizes.ts';
 import type { Screen } from './screen.ts';
 

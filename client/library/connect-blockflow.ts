@@ -1,7 +1,13 @@
 import type { PoolLease } from '../../workflows/transfer/schemas.ts';
 import type { AuditEvent, ChainObservation, PlanOutcome } from '../../workflows/chain/schemas.ts';
-import { observeChain, observeEvents, observeLeases, planMerge } from './questions.ts';
-import type { DiskName, EventFilter } from './questions.ts';
+import {
+  observeChain,
+  observeEvents,
+  observeLeases,
+  planMerge,
+  type DiskName,
+  type EventFilter,
+} from './questions.ts';
 import { listOperations, type ListFilter, type OperationSummary } from './list-operations.ts';
 import { imageMethods, type ImageMethods } from './start-image.ts';
 import { noOperation, openOperation, type Operation, type OperationResult } from './operation.ts';

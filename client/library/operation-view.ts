@@ -5,8 +5,12 @@
 import type { WorkflowExecutionDescription, WorkflowHandle } from '@temporalio/client';
 import { decodeArrayFromPayloads } from '@temporalio/common/lib/internal-non-workflow/index.js';
 import { z } from 'zod';
-import { ORCHESTRATOR_QUEUE, statusQuery } from '../../workflows/operation/contract.ts';
-import type { OperationStatus, Progress } from '../../workflows/operation/contract.ts';
+import {
+  ORCHESTRATOR_QUEUE,
+  statusQuery,
+  type OperationStatus,
+  type Progress,
+} from '../../workflows/operation/contract.ts';
 import { lastPoll } from './pollers.ts';
 import { timeWords } from '../cli/render/sizes.ts';
 import { call, type Session } from './session.ts';

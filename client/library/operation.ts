@@ -2,8 +2,8 @@
 import {
   WorkflowUpdateFailedError,
   WorkflowUpdateRPCTimeoutOrCancelledError,
+  type WorkflowHandle,
 } from '@temporalio/client';
-import type { WorkflowHandle } from '@temporalio/client';
 import { bandwidthUpdate, decideUpdate } from '../../workflows/operation/contract.ts';
 import type { RemoveImageResult, TransferResult } from '../../workflows/transfer/schemas.ts';
 import { liveMergeResult, type LiveMergeResult } from '../../workflows/chain/schemas.ts';

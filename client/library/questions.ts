@@ -4,8 +4,15 @@
 import { randomUUID } from 'node:crypto';
 import { hostQueue, ORCHESTRATOR_QUEUE } from '../../workflows/operation/contract.ts';
 import { poolLease, type PoolLease } from '../../workflows/transfer/schemas.ts';
-import { auditEvent, chainObservation, diskRef, planOutcome } from '../../workflows/chain/schemas.ts';
-import type { AuditEvent, ChainObservation, PlanOutcome } from '../../workflows/chain/schemas.ts';
+import {
+  auditEvent,
+  chainObservation,
+  diskRef,
+  planOutcome,
+  type AuditEvent,
+  type ChainObservation,
+  type PlanOutcome,
+} from '../../workflows/chain/schemas.ts';
 import { isAlive, pollersOf } from './pollers.ts';
 import { BlockflowError, usage } from './failure.ts';
 import { call, isAway, type Session } from './session.ts';

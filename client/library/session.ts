@@ -2,12 +2,16 @@
  * The connection of a client, and the way all its calls go: with a deadline, and with errors that
  * say what to do.
  */
-import { Client, Connection, isGrpcServiceError, ServiceError } from '@temporalio/client';
-import { WorkflowNotFoundError } from '@temporalio/client';
-import { stateDir as usualStateDir } from '../../worker/environment/config.ts';
+import {
+  Client,
+  Connection,
+  isGrpcServiceError,
+  ServiceError,
+  WorkflowNotFoundError,
+} from '@temporalio/client';
+import { stateDir as usualStateDir, defaultHost } from '../../worker/environment/config.ts';
 import { temporalConfig } from '../../worker/environment/temporal-config.ts';
 import { readUpFile } from '../../worker/environment/up-file.ts';
-import { defaultHost } from '../../worker/environment/config.ts';
 import { BlockflowError } from './failure.ts';
 import { tlsTrouble } from './tls-trouble.ts';
 

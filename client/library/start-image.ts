@@ -2,16 +2,22 @@
  * Starts moves, copies and removals of images, or attaches to the same request that runs already.
  */
 import { z } from 'zod';
-import { copyImageInput, moveImageInput, removeImageInput } from '../../workflows/transfer/schemas.ts';
-import { imagePlanOutcome, removalPlan } from '../../workflows/transfer/schemas.ts';
-import { removeImageResult, transferResult } from '../../workflows/transfer/schemas.ts';
-import type { CopyImageRequest, ImagePlanOutcome } from '../../workflows/transfer/schemas.ts';
-import type {
-  MoveImageRequest,
-  RemovalPlan,
-  RemoveImageRequest,
+import {
+  copyImageInput,
+  moveImageInput,
+  removeImageInput,
+  imagePlanOutcome,
+  removalPlan,
+  removeImageResult,
+  transferResult,
+  type CopyImageRequest,
+  type ImagePlanOutcome,
+  type MoveImageRequest,
+  type RemovalPlan,
+  type RemoveImageRequest,
+  type RemoveImageResult,
+  type TransferResult,
 } from '../../workflows/transfer/schemas.ts';
-import type { RemoveImageResult, TransferResult } from '../../workflows/transfer/schemas.ts';
 import { requestPage } from '../../workflows/transfer/page.ts';
 import { copyWords, moveWords, removeWords } from '../../workflows/transfer/words.ts';
 import { imageId, type ImageOperationName } from '../../workflows/transfer/activities.ts';
@@ -109,7 +115,13 @@ async function begin<R extends OperationResult>(
   const slash = id.indexOf('/');
   const [vm, disk] = [id.slice(0, slash), id.slice(slash + 1)];
   const { handle, ...facts } = await startOperation(session, {
-    ...{ type, id, input, words, vm, disk, host },
+    type,
+    id,
+    input,
+    words,
+    vm,
+    disk,
+    host,
     key: JSON.stringify({ request: words, host }),
     details: requestPage({ id, operation: type, words, ...input }),
   });

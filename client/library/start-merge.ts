@@ -37,7 +37,12 @@ export async function startMerge(session: Session, request: MergeRequest): Promi
   const input = completeRequest(session, request);
   const { vm, disk, host } = input;
   const { handle, ...facts } = await startOperation(session, {
-    ...{ type: 'LiveMerge', id: operationId(input), input, vm, disk, host },
+    type: 'LiveMerge',
+    id: operationId(input),
+    input,
+    vm,
+    disk,
+    host,
     words: requestWords(input),
     key: requestKey(input),
     details: detailsOf(input),

@@ -1,6 +1,10 @@
 /** Turns how Temporal reports the end of a workflow into the failures of blockflow. */
-import { CancelledFailure, TerminatedFailure, TimeoutFailure } from '@temporalio/client';
-import { WorkflowFailedError } from '@temporalio/client';
+import {
+  CancelledFailure,
+  TerminatedFailure,
+  TimeoutFailure,
+  WorkflowFailedError,
+} from '@temporalio/client';
 import { failureDetails } from '../../workflows/operation/failures.ts';
 import { BlockflowError, type ClientFailureType } from './failure.ts';
 

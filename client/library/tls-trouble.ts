@@ -23,7 +23,9 @@ export async function tlsTrouble(
   const [host, port] = [address.replace(/:\d+$/, ''), Number(address.split(':').at(-1))];
   const name = serverNameOverride ?? host;
   const options: ConnectionOptions = {
-    ...{ host: host.replace(/^\[|\]$/g, ''), port, ALPNProtocols: ['h2'] },
+    host: host.replace(/^\[|\]$/g, ''),
+    port,
+    ALPNProtocols: ['h2'],
     ...(isIP(name) ? {} : { servername: name }),
     ...(serverRootCACertificate ? { ca: Buffer.from(serverRootCACertificate) } : {}),
     ...(clientCertPair ? asBuffers(clientCertPair) : {}),

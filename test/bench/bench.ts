@@ -11,8 +11,7 @@ import { latencies } from './latencies.ts';
 import { movesOf } from './moves.ts';
 import { reflinkedMoves } from './reflinked-moves.ts';
 import { resumedMove } from './resumed-move.ts';
-import type { Row } from './figures.ts';
-import { table } from './figures.ts';
+import { type Row, table } from './figures.ts';
 import { writeMarked } from '../support/marked-text.ts';
 import { waitingOperations } from './waiting-operations.ts';
 

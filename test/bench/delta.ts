@@ -47,5 +47,4 @@ export function createDeltas(system: System, vm: string, writesPerSecond: number
 }
 
 /** What a person would type after `virsh blockcommit`. */
-export const removeFiles = (paths: readonly string[]) =>
-  Promise.all(paths.map((path) => rm(path)));
+export const removeFiles = (paths: readonly string[]) => Promise.all(paths.map((path) => rm(path)));

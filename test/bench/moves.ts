@@ -3,8 +3,18 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { median, type Row } from './figures.ts';
-import { createImage, forget, GIB, move, otherPool, pathOf } from './moves-scene.ts';
-import { seconds, withMoves, type Image, type MovesScene } from './moves-scene.ts';
+import {
+  createImage,
+  forget,
+  GIB,
+  move,
+  otherPool,
+  pathOf,
+  seconds,
+  withMoves,
+  type Image,
+  type MovesScene,
+} from './moves-scene.ts';
 
 export const movesOf = (format: Image['format'], kind: 'full' | 'sparse') => (quick: boolean) =>
   withMoves(async (scene) => {

@@ -12,9 +12,11 @@ export async function reflinkedMoves(quick: boolean): Promise<Row[]> {
   const mount = await mountOwn('xfs', 3 * 4096);
   try {
     return await withMoves(async (scene) => {
-      const images = [SMALL_BYTES, largeBytes].map(
-        (dataBytes, i): Image => ({ vm: `reflinked${i}`, format: 'qcow2', dataBytes }),
-      );
+      const images = [SMALL_BYTES, largeBytes].map((dataBytes, i): Image => ({
+        vm: `reflinked${i}`,
+        format: 'qcow2',
+        dataBytes,
+      }));
       const times = images.map((): number[] => []);
       for (const image of images) await createImage(scene, image);
       for (let i = 0; i < repeats; i++) {

@@ -1,7 +1,14 @@
 /** What the death of an agent, or of the orchestrator, costs a move. */
 import type { Row } from './figures.ts';
-import { createImage, GIB, move, seconds, withMoves, type Image } from './moves-scene.ts';
-import type { MovesScene } from './moves-scene.ts';
+import {
+  createImage,
+  GIB,
+  move,
+  seconds,
+  withMoves,
+  type Image,
+  type MovesScene,
+} from './moves-scene.ts';
 
 /** Struck at 90 % of a copy that a limit makes long, and started at once. */
 export const resumedMove = (quick: boolean) =>

@@ -85,7 +85,9 @@ test('doctor names the package of each tool that a move or a merge calls', async
   const tools = 'virsh, qemu-img, qemu-io, qemu-storage-daemon, bash, flock';
   const packages = 'libvirt-clients qemu-utils qemu-system-common bash util-linux';
   expect(checks.at(-1)).toEqual({
-    ...{ area: 'machine', state: 'fails', found: `not on the PATH: ${tools}` },
+    area: 'machine',
+    state: 'fails',
+    found: `not on the PATH: ${tools}`,
     mend: `apt-get install ${packages}`,
   });
 });
@@ -156,7 +158,9 @@ test('bash completes commands, options, and VMs whatever they are called', () =>
     const print = `printf '%s\\n' "\${COMPREPLY[@]}"`;
     const run = `${virsh}\n${script}\n${words}\n_blockflow; ${print}`;
     const options = { encoding: 'utf8', env: { PATH: '/usr/bin:/bin' } } as const;
-    return execFileSync('bash', ['--norc', '-c', run, 'bash', ...vms], options).trim().split('\n');
+    return execFileSync('bash', ['--norc', '-c', run, 'bash', ...vms], options)
+      .trim()
+      .split('\n');
   };
   expect(complete('blockflow', 'me')).toEqual(['merge']);
   expect(complete('blockflow', 'merge', '--keep-o')).toEqual(['--keep-overlay']);

@@ -2,24 +2,45 @@
 import { expect, test } from '@jest/globals';
 import { removalPlanLines, transferPlanLines } from '../../client/cli/render/image-plan.ts';
 import { removalPages } from '../../workflows/transfer/page.ts';
-import { copyImageInput, moveImageInput, removeImageInput } from '../../workflows/transfer/schemas.ts';
-import { imagePlan, type ImagePlan } from '../../workflows/transfer/schemas.ts';
+import {
+  copyImageInput,
+  moveImageInput,
+  removeImageInput,
+  imagePlan,
+  type ImagePlan,
+} from '../../workflows/transfer/schemas.ts';
 import { copyWords, moveWords, removeWords } from '../../workflows/transfer/words.ts';
 
 const MIB = 2 ** 20;
 const JOB = 'b0c5a6f5-8c54-4b52-9d7b-3f9a1f3d2c11';
 const volume = (name: string, sizeBytes: number, allocatedBytes: number) => ({
-  ...{ path: `/images/${name}`, pool: 'images', format: 'qcow2', identity: '1:2', name },
-  ...{ sizeBytes, allocatedBytes, modifiedNs: '1', rebase: null, convert: null },
+  path: `/images/${name}`,
+  pool: 'images',
+  format: 'qcow2',
+  identity: '1:2',
+  name,
+  sizeBytes,
+  allocatedBytes,
+  modifiedNs: '1',
+  rebase: null,
+  convert: null,
 });
 const planned = (changes: Partial<ImagePlan> = {}) => ({
   kind: 'plan' as const,
   plan: imagePlan.parse({
-    ...{ host: 'h1', vm: { name: 'web1', uuid: JOB, disk: 'vda' }, snapshots: ['s1'] },
+    host: 'h1',
+    vm: { name: 'web1', uuid: JOB, disk: 'vda' },
+    snapshots: ['s1'],
     to: { pool: 'vault', folder: '/vault', identity: '1:1' },
     volumes: [volume('base.qcow2', 8 * MIB, 6 * MIB), volume('top.qcow2', 4 * MIB, 3 * MIB)],
-    ...{ totalBytes: 12 * MIB, spaceNeededBytes: 9 * MIB, spaceFreeBytes: 100 * MIB },
-    ...{ adopted: null, leftovers: [], usedLeftovers: [], switched: false, sharedWith: [] },
+    totalBytes: 12 * MIB,
+    spaceNeededBytes: 9 * MIB,
+    spaceFreeBytes: 100 * MIB,
+    adopted: null,
+    leftovers: [],
+    usedLeftovers: [],
+    switched: false,
+    sharedWith: [],
     ...changes,
   }),
 });

@@ -6,8 +6,15 @@ import { startOperation, type Start } from '../../client/library/start-operation
 import { viewOf } from '../support/scenes/client-views.ts';
 
 const start: Start = {
-  ...{ type: 'LiveMerge', id: 'web1/vda', input: {}, words: 'merge web1 vda', key: 'this' },
-  ...{ vm: 'web1', disk: 'vda', host: 'h1', details: '' },
+  type: 'LiveMerge',
+  id: 'web1/vda',
+  input: {},
+  words: 'merge web1 vda',
+  key: 'this',
+  vm: 'web1',
+  disk: 'vda',
+  host: 'h1',
+  details: '',
 };
 
 /** A server whose disk is taken, and that shows these states of its operation one after another. */

@@ -7,8 +7,15 @@ import { basename } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { keepInLedger, type CrashCase } from '../support/faults/crash-ledger.ts';
 import { dailySample } from '../support/daily-sample.ts';
-import { awaken, expectRight, finish, scenarioFor } from '../support/faults/effect-scenarios.ts';
-import { scenarioNameOf, stateOf, type MergeEffect } from '../support/faults/effect-scenarios.ts';
+import {
+  awaken,
+  expectRight,
+  finish,
+  scenarioFor,
+  scenarioNameOf,
+  stateOf,
+  type MergeEffect,
+} from '../support/faults/effect-scenarios.ts';
 import { startScene, startSharedSystem, type Scene } from '../support/scenes/merge-scene.ts';
 import { nameOf, strikes, type Strike } from '../support/faults/strike-list.ts';
 import { armPoint, strike } from '../support/faults/strike.ts';

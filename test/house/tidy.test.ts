@@ -61,9 +61,16 @@ function linesMatching(file: File, pattern: RegExp): string[] {
 /** Built from pieces, so that this file keeps its own rules. */
 const word = (...halves: string[]) => halves.join('');
 
-test('files have at most 250 lines', () => {
-  const long = code.filter(({ lines }) => lines.length > 250);
-  expect(long.map(({ path, lines }) => `${path} has ${lines.length} lines`)).toEqual([]);
+/** Import lists are the formatter's, and nobody reads them to understand a file. */
+function linesRead({ lines }: File): number {
+  const last = lines.findLastIndex((line) => /^(\} from '|import .* from ')/.test(line));
+  const first = lines.findIndex((line) => line.startsWith('import '));
+  return lines.length - (first < 0 ? 0 : last - first + 1);
+}
+
+test('files have at most 250 lines, imports not counted', () => {
+  const long = code.filter((file) => linesRead(file) > 250);
+  expect(long.map((file) => `${file.path} has ${linesRead(file)} lines`)).toEqual([]);
 });
 
 test('lines have at most 100 characters', () => {

@@ -16,8 +16,15 @@ const isWord: Rule = (text) => text !== '' && !text.startsWith('-') && !text.inc
 const isUuid: Rule = (text) => text.length === 36 && /^[0-9a-f-]*$/i.test(text);
 
 const RULES: Record<string, Rule> = {
-  ...{ path: isPath, folder: isPath, jobId: isUuid, uuid: isUuid, vmUuid: isUuid },
-  ...{ leftovers: isUuid, vm: isWord, to: isWord, host: isWord },
+  path: isPath,
+  folder: isPath,
+  jobId: isUuid,
+  uuid: isUuid,
+  vmUuid: isUuid,
+  leftovers: isUuid,
+  vm: isWord,
+  to: isWord,
+  host: isWord,
   identity: (text) => /^\d+:\d+$/.test(text),
   modifiedNs: (text) => /^\d+$/.test(text),
 };

@@ -2,8 +2,18 @@
  * I16: whatever names, links and ids say, nothing outside of the pool is renamed, unlinked or
  * written. Real files, the real activities of the SPM agent.
  */
-import { link, mkdir, mkdtemp, readdir, readFile, realpath, rm } from 'node:fs/promises';
-import { stat, symlink, writeFile } from 'node:fs/promises';
+import {
+  link,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  realpath,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
@@ -37,7 +47,10 @@ beforeEach(async () => {
   await writeFile(join(pool, 'a.qcow2'), 'a'.repeat(8192));
   // Nobody has anything open; a map that says everything is data, so that a wipe would hurt.
   const map = '[{"start":0,"length":8192,"data":true}]';
-  for (const [tool, script] of [['qemu-io', 'exit 0'], ['qemu-img', `echo '${map}'`]] as const) {
+  for (const [tool, script] of [
+    ['qemu-io', 'exit 0'],
+    ['qemu-img', `echo '${map}'`],
+  ] as const) {
     await stubTool(join(root, 'bin'), tool, script);
   }
   process.env['PATH'] = `${join(root, 'bin')}:${PATH}`;
@@ -130,14 +143,32 @@ it('never wipes a file that has another name, perhaps outside of the pool', asyn
 });
 
 const planFor = (folder: string, name: string): ImagePlan => ({
-  ...{ host: 'h1', vm: null, to: { pool: 'images', folder, identity: '1:2' } },
-  ...{ snapshots: [], adopted: null, usedLeftovers: [], sharedWith: [] },
-  ...{ totalBytes: 0, spaceNeededBytes: 0, spaceFreeBytes: 0, leftovers: [], switched: false },
-  ...{ verify: 'full', elsewhere: [] },
+  host: 'h1',
+  vm: null,
+  to: { pool: 'images', folder, identity: '1:2' },
+  snapshots: [],
+  adopted: null,
+  usedLeftovers: [],
+  sharedWith: [],
+  totalBytes: 0,
+  spaceNeededBytes: 0,
+  spaceFreeBytes: 0,
+  leftovers: [],
+  switched: false,
+  verify: 'full',
+  elsewhere: [],
   volumes: [
     {
-      ...{ path: '/x/a.qcow2', pool: 'other', format: 'qcow2', identity: '1:2', sizeBytes: 0 },
-      ...{ allocatedBytes: 0, modifiedNs: '0', name, rebase: null, convert: null },
+      path: '/x/a.qcow2',
+      pool: 'other',
+      format: 'qcow2',
+      identity: '1:2',
+      sizeBytes: 0,
+      allocatedBytes: 0,
+      modifiedNs: '0',
+      name,
+      rebase: null,
+      convert: null,
     },
   ],
 });
@@ -190,7 +221,10 @@ describe('A pool that is not active', () => {
     const volumes = { jobId: JOB, volumes: [await volume(join(pool, 'a.qcow2'))] };
     for (const [activity, input] of [
       ...stepsOf(planFor(pool, 'x')),
-      ...[['ensureVolumesAbsent', volumes], ['ensureVolumesWiped', volumes]],
+      ...[
+        ['ensureVolumesAbsent', volumes],
+        ['ensureVolumesWiped', volumes],
+      ],
     ] as [Name, object][]) {
       const away = { type: 'Retry', details: { code: 'pool-away' } };
       expect(await run(activity, input)).toMatchObject(away);

@@ -10,8 +10,12 @@ import { createHostActivities } from '../../activities/host/index.ts';
 import type { HostDeps } from '../../activities/host/deps.ts';
 import { imageHostSchemas, imageStorageSchemas } from '../../activities/door/image-schemas.ts';
 import { createOrchestratorActivities } from '../../activities/orchestrator/index.ts';
-import { hostSchemas, orchestratorSchemas, parsing } from '../../activities/door/schemas.ts';
-import { storageSchemas } from '../../activities/door/schemas.ts';
+import {
+  hostSchemas,
+  orchestratorSchemas,
+  parsing,
+  storageSchemas,
+} from '../../activities/door/schemas.ts';
 import { createStorageActivities } from '../../activities/storage/index.ts';
 import { drawn } from '../support/daily-sample.ts';
 import { notAllowed } from './allowed.ts';
@@ -36,7 +40,7 @@ const effect: Effect = (name) => {
   return Promise.reject(new Error('touched'));
 };
 const libvirt = outside('libvirt');
-const deps = { ...{ host: 'h1', runtimeDir: '/nowhere', effect, libvirt } };
+const deps = { host: 'h1', runtimeDir: '/nowhere', effect, libvirt };
 const hostDeps: HostDeps = { ...deps, watch: outside('watch'), pivots: outside('pivots') };
 
 type Activities = Record<string, (input: unknown) => Promise<unknown>>;

@@ -9,8 +9,12 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { run } from '../../activities/adapters/process/command.ts';
 import { COPY_UNIT, startCopy } from '../../activities/adapters/copying-daemon/mirror.ts';
-import { copierState, observeCopy, startCopier } from '../../activities/adapters/copying-daemon/daemon.ts';
-import { stopCopier } from '../../activities/adapters/copying-daemon/daemon.ts';
+import {
+  copierState,
+  observeCopy,
+  startCopier,
+  stopCopier,
+} from '../../activities/adapters/copying-daemon/daemon.ts';
 import { openPathsOf } from '../support/host/processes.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import { FRAGMENTS } from './hostile.ts';
@@ -23,7 +27,12 @@ const known = [
 /** Without what the contract lets nobody name. */
 const drawn = fc
   .array(fc.constantFrom(...FRAGMENTS, 'a', 'driver=raw', 'read-only=off'), { maxLength: 6 })
-  .map((pieces) => pieces.join('').replaceAll('/', '').replaceAll(/[\p{Cc}\p{Cs}\uFFFF]/gu, ''))
+  .map((pieces) =>
+    pieces
+      .join('')
+      .replaceAll('/', '')
+      .replaceAll(/[\p{Cc}\p{Cs}\uFFFF]/gu, ''),
+  )
   .filter((name) => !['', '.', '..'].includes(name) && Buffer.byteLength(name) < 200);
 
 let folder: string;
@@ -45,7 +54,10 @@ const pid = async () => Number(await readFile(`${state}.pid`, 'utf8'));
 async function hold(): Promise<string[]> {
   const names = [...new Set([...known, ...fc.sample(drawn, 20)])];
   for (const name of names) await writeFile(join(folder, 'from', name), content(name));
-  const started = await startCopier(state, names.map((name) => join(folder, 'from', name)));
+  const started = await startCopier(
+    state,
+    names.map((name) => join(folder, 'from', name)),
+  );
   expect(started).toEqual({ running: true });
   return names;
 }

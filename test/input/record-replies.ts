@@ -83,10 +83,14 @@ async function qmpLines(source: string, target: string): Promise<string> {
   const socket = join(host.root, 'qmp');
   const node = (name: string, filename: string) =>
     JSON.stringify({ driver: 'file', 'node-name': name, filename });
-  const daemon = execa('qemu-storage-daemon', [
-    ...['--blockdev', node('from', source), '--blockdev', node('to', target)],
-    ...['--chardev', `socket,id=c,path=${socket},server=on,wait=off`, '--monitor', 'chardev=c'],
-  ], { reject: false });
+  const daemon = execa(
+    'qemu-storage-daemon',
+    [
+      ...['--blockdev', node('from', source), '--blockdev', node('to', target)],
+      ...['--chardev', `socket,id=c,path=${socket},server=on,wait=off`, '--monitor', 'chardev=c'],
+    ],
+    { reject: false },
+  );
   await waitUntil('the daemon', () => existsSync(socket));
   const connection = createConnection(socket);
   await once(connection, 'connect');

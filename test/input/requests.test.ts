@@ -13,12 +13,24 @@ import { parseRate } from '../../client/cli/arguments/rate.ts';
 import type { Session } from '../../client/library/session.ts';
 import { completeRequest } from '../../client/library/start-merge.ts';
 import { assertChoice, assertRate } from '../../workflows/merge/decision.ts';
-import { copyImageInput, moveImageInput } from '../../workflows/transfer/schemas.ts';
-import { removeImageInput } from '../../workflows/transfer/schemas.ts';
-import { copyShape, diskShape, eventsShape, faultsOf } from '../../workflows/operation/request-shapes.ts';
-import { hostShape, mergeShape } from '../../workflows/operation/request-shapes.ts';
-import { moveShape, planShape, removeShape, withDefaults } from '../../workflows/operation/request-shapes.ts';
-import type { Shape } from '../../workflows/operation/request-shapes.ts';
+import {
+  copyImageInput,
+  moveImageInput,
+  removeImageInput,
+} from '../../workflows/transfer/schemas.ts';
+import {
+  copyShape,
+  diskShape,
+  eventsShape,
+  faultsOf,
+  hostShape,
+  mergeShape,
+  moveShape,
+  planShape,
+  removeShape,
+  withDefaults,
+  type Shape,
+} from '../../workflows/operation/request-shapes.ts';
 import { diskRef, liveMergeInput } from '../../workflows/chain/schemas.ts';
 import { drawn } from '../support/daily-sample.ts';
 import { notAllowed } from './allowed.ts';

@@ -131,8 +131,14 @@ describe('XML', () => {
   it('is one line of ASCII where it is a word of a session', () => {
     const name = "/pools/日本 it's";
     const record = jobRecord.parse({
-      ...{ jobId: '3f0c1d2e-8a7b-4c5d-9e6f-001122334455', workflow: "w'/vda", disk: 'vda' },
-      ...{ mode: 'active', phase: 'commit', top: name, base: name, deletes: [] },
+      jobId: '3f0c1d2e-8a7b-4c5d-9e6f-001122334455',
+      workflow: "w'/vda",
+      disk: 'vda',
+      mode: 'active',
+      phase: 'commit',
+      top: name,
+      base: name,
+      deletes: [],
     });
     expect(inOneLine(buildRecord(record))).toMatch(/^[\x20-\x26\x28-\x7e]+$/);
   });

@@ -1,4 +1,7 @@
-/** The simulator does what test/real/support/hypervisor-contract.test.ts shows libvirt and QEMU to do. */
+/**
+ * The simulator does what test/real/support/hypervisor-contract.test.ts shows libvirt and QEMU to
+ * do.
+ */
 import { randomUUID } from 'node:crypto';
 import { expect, it } from '@jest/globals';
 import { MockActivityEnvironment } from '@temporalio/testing';
@@ -36,8 +39,11 @@ function open(layers: number): Hypervisor {
   const verify = () =>
     expect([...vm.content.losses, ...vm.content.lost(vm.persistentPaths())]).toEqual([]);
   return {
-    ...{ ref: { vm: vm.name, disk: 'vda', host: 'h1' }, chain, ask },
-    ...{ write: () => soon(write), newestIn: (path) => soon(() => newestIn(path)) },
+    ref: { vm: vm.name, disk: 'vda', host: 'h1' },
+    chain,
+    ask,
+    write: () => soon(write),
+    newestIn: (path) => soon(() => newestIn(path)),
     verify: () => soon(verify),
     killQemu: () => soon(() => vm.stop('shut off (crashed)')),
     shutDown: () => soon(() => vm.stop('shut off (destroyed)')),

@@ -1,7 +1,8 @@
 /**
  * Moves, copies, removals and merges of one image, with whatever may happen to them in any order,
- * against the simulator that test/support/contract/hypervisor-contract-images.ts holds to real storage. As
- * merge-model.test.ts otherwise; a shrunk failure becomes a test of image-model-found.test.ts.
+ * against the simulator that test/support/contract/hypervisor-contract-images.ts holds to real
+ * storage. As merge-model.test.ts otherwise; a shrunk failure becomes a test of
+ * image-model-found.test.ts.
  */
 import fc from 'fast-check';
 import { heal, imageCommands, manner, openImage, orGiveUp } from './image-run.ts';

@@ -191,7 +191,8 @@ const action: fc.Arbitrary<ImageAction> = fc.oneof(
 
 export const imageCommands = (maxCommands: number, replayPath?: string) =>
   fc.commands([action.map((drawn) => new ActionCommand(drawn))], {
-    ...{ maxCommands, size: 'max' },
+    maxCommands,
+    size: 'max',
     ...(replayPath ? { replayPath } : {}),
   });
 

@@ -1,7 +1,7 @@
 /**
  * Merges of two disks of one VM, with whatever may happen to them in any order, against the
- * simulator that test/support/contract/hypervisor-contract.ts holds to real QEMU and libvirt. fast-check
- * draws the commands, and shrinks those that fail.
+ * simulator that test/support/contract/hypervisor-contract.ts holds to real QEMU and libvirt.
+ * fast-check draws the commands, and shrinks those that fail.
  *
  * A plain run tries a few, others each day. BLOCKFLOW_RUNS says how many (`npm run test:model`:
  * 1000). A failure prints BLOCKFLOW_SEED, BLOCKFLOW_PATH and BLOCKFLOW_REPLAY, which play that run

@@ -64,8 +64,7 @@ class ActionCommand implements fc.AsyncCommand<World, World> {
 }
 
 const disk = fc.constantFrom(0, 0, 0, 1);
-const bare = (...names: Deed[]) =>
-  fc.record({ disk, do: fc.constantFrom(...names) });
+const bare = (...names: Deed[]) => fc.record({ disk, do: fc.constantFrom(...names) });
 const count = fc.integer({ min: 1, max: 6 });
 const fate = fc.constantFrom<Fate>('before', 'unreported', 'twice', 'agent', 'agent late', 'qemu');
 const named = <T extends string>(name: T) => fc.constant(name);
@@ -94,7 +93,8 @@ const action: fc.Arbitrary<Action> = fc.oneof(
   {
     weight: 1,
     arbitrary: fc.record({
-      ...{ disk, do: named('decide') },
+      disk,
+      do: named('decide'),
       choice: fc.constantFrom<'pivot' | 'keep'>('pivot', 'keep'),
     }),
   },
@@ -102,7 +102,8 @@ const action: fc.Arbitrary<Action> = fc.oneof(
 
 export const commands = (maxCommands: number, replayPath?: string) =>
   fc.commands([action.map((drawn) => new ActionCommand(drawn))], {
-    ...{ maxCommands, size: 'max' },
+    maxCommands,
+    size: 'max',
     ...(replayPath ? { replayPath } : {}),
   });
 

@@ -1,8 +1,7 @@
 /** A VM's disk, and whatever runs on its image: merges, moves, copies and removals. */
 import { Context } from '@temporalio/activity';
 import { imageStatusQuery } from '../../workflows/transfer/activities.ts';
-import type { ImageRequest } from '../support/workflow-bench.ts';
-import type { Bench, Cache } from '../support/workflow-bench.ts';
+import type { ImageRequest, Bench, Cache } from '../support/workflow-bench.ts';
 import type { SimulatedVm } from '../support/simulator/simulated-vm.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import { TriedOperation, type End, type Role, type Wish } from './tried-operation.ts';
@@ -137,7 +136,8 @@ export class TriedImage {
     const isIt = (op: TriedOperation, at: number) =>
       op.role === 'removal' && (op.isRunning || at > since);
     await waitUntil(`the removal of ${move.id}'s source`, () => this.operations.some(isIt), {
-      ...{ intervalMs: 3, timeoutMs: 10_000 },
+      intervalMs: 3,
+      timeoutMs: 10_000,
     });
   }
 

@@ -1,7 +1,15 @@
 /** How each history of an operation on an image comes about. */
 import type { RoleName } from '../../worker/roles/start.ts';
-import { defineOff, diskOf, plainVolume, startCopy } from '../support/scenes/image-operations.ts';
-import { startMove, startRemoval, undoHandle, VAULT } from '../support/scenes/image-operations.ts';
+import {
+  defineOff,
+  diskOf,
+  plainVolume,
+  startCopy,
+  startMove,
+  startRemoval,
+  undoHandle,
+  VAULT,
+} from '../support/scenes/image-operations.ts';
 import { POOL } from '../support/scenes/merge-scene.ts';
 import { MIB, moving, unlimit, type Run, type Stage } from './image-stage.ts';
 import type { ImageRecordingName } from './recorded.ts';

@@ -2,7 +2,13 @@
 import { join } from 'node:path';
 import type { Client, WorkflowHandle } from '@temporalio/client';
 import { imageStatusQuery, type ImagePhase } from '../../workflows/transfer/activities.ts';
-import { defineOff, diskOf, startCopy, startMove, VAULT } from '../support/scenes/image-operations.ts';
+import {
+  defineOff,
+  diskOf,
+  startCopy,
+  startMove,
+  VAULT,
+} from '../support/scenes/image-operations.ts';
 import { POOL } from '../support/scenes/merge-scene.ts';
 import type { System } from '../support/host/system.ts';
 import { waitUntil } from '../support/wait-until.ts';

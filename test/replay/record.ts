@@ -19,9 +19,16 @@ import { mountOwn } from '../support/host/own-mount.ts';
 import { HOST, startMerge, type System } from '../support/host/system.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import { imageRun } from './image-runs.ts';
-import { allRecordings, historiesFolder, imageRecordings, payloadTexts } from './recorded.ts';
-import { recordingNames, type ImageRecordingName, type MergeRecordingName } from './recorded.ts';
-import type { RecordingName } from './recorded.ts';
+import {
+  allRecordings,
+  historiesFolder,
+  imageRecordings,
+  payloadTexts,
+  recordingNames,
+  type ImageRecordingName,
+  type MergeRecordingName,
+  type RecordingName,
+} from './recorded.ts';
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 type Handle = Awaited<ReturnType<typeof startMerge>>;

@@ -11,14 +11,29 @@ import type { z } from 'zod';
 import { imageHostSchemas, imageStorageSchemas } from '../../activities/door/image-schemas.ts';
 import { hostSchemas, storageSchemas } from '../../activities/door/schemas.ts';
 import { workflowSource } from '../../worker/bundle.ts';
-import { copyImageInput, moveImageInput, removeImageInput } from '../../workflows/transfer/schemas.ts';
-import { removeImageResult, transferResult } from '../../workflows/transfer/schemas.ts';
+import {
+  copyImageInput,
+  moveImageInput,
+  removeImageInput,
+  removeImageResult,
+  transferResult,
+} from '../../workflows/transfer/schemas.ts';
 import { liveMergeInput, liveMergeResult } from '../../workflows/chain/schemas.ts';
 import { BUNDLES } from '../support/host/host-folder.ts';
-import { allRecordings, decode, historiesFolder, imageRecordings } from './recorded.ts';
-import { payloadTexts, recordedText, recordings } from './recorded.ts';
-import { recordingNames, type Ending, type RecordedFailure } from './recorded.ts';
-import type { RecordedHistory, RecordingName } from './recorded.ts';
+import {
+  allRecordings,
+  decode,
+  historiesFolder,
+  imageRecordings,
+  payloadTexts,
+  recordedText,
+  recordings,
+  recordingNames,
+  type Ending,
+  type RecordedFailure,
+  type RecordedHistory,
+  type RecordingName,
+} from './recorded.ts';
 
 const logger = new DefaultLogger('ERROR', () => undefined);
 beforeAll(() => {

@@ -10,8 +10,17 @@ import { fill, unfill } from '../support/scenes/full-pool.ts';
 import { defineOff, diskOf, startMove, undoHandle } from '../support/scenes/image-operations.ts';
 import { redefine } from '../support/guest/shut-off-vm.ts';
 import { waitUntil } from '../support/wait-until.ts';
-import { copying, inPhase, MIB, moving, sourceOf, targetOf } from './image-stage.ts';
-import { unlimit, type Run, type Stage } from './image-stage.ts';
+import {
+  copying,
+  inPhase,
+  MIB,
+  moving,
+  sourceOf,
+  targetOf,
+  unlimit,
+  type Run,
+  type Stage,
+} from './image-stage.ts';
 
 /** A move of 1 MiB that stands still after an effect of its host agent. */
 async function standingAfter(stage: Stage, effect: Fault['effect']) {

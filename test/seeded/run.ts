@@ -31,8 +31,14 @@ async function isCaught(tree: string, bug: SeededBug): Promise<boolean> {
   sound.add(test);
   const file = join(tree, bug.file);
   const text = await readFile(file, 'utf8');
-  await writeFile(file, text.replace(bug.from, () => bug.to));
-  const caught = await runTest(tree, bug).then(() => false, () => true);
+  await writeFile(
+    file,
+    text.replace(bug.from, () => bug.to),
+  );
+  const caught = await runTest(tree, bug).then(
+    () => false,
+    () => true,
+  );
   await writeFile(file, text);
   return caught;
 }

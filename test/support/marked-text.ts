@@ -7,5 +7,8 @@ export async function writeMarked(name: string, text: string): Promise<void> {
   const old = await readFile(file, 'utf8');
   const marked = new RegExp(`(<!-- ${name}:begin -->\\n)[\\s\\S]*(<!-- ${name}:end -->)`);
   if (!marked.test(old)) throw new Error(`TESTING.md has no marks of ${name}`);
-  await writeFile(file, old.replace(marked, (_, a: string, b: string) => `${a}${text}\n${b}`));
+  await writeFile(
+    file,
+    old.replace(marked, (_, a: string, b: string) => `${a}${text}\n${b}`),
+  );
 }

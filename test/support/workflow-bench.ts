@@ -3,25 +3,51 @@
  */
 import { join } from 'node:path';
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
-import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
-import type { WorkerOptions } from '@temporalio/worker';
+import {
+  DefaultLogger,
+  NativeConnection,
+  Runtime,
+  Worker,
+  type WorkerOptions,
+} from '@temporalio/worker';
 import { createEffect } from '../../activities/door/effect.ts';
 import { observeEvents } from '../../activities/orchestrator/audit-log.ts';
 import { createOrchestratorActivities } from '../../activities/orchestrator/index.ts';
 import { workflowSource } from '../../worker/bundle.ts';
 import { startTemporalServer } from '../../worker/up/temporal-server.ts';
-import { hostQueue, operationId, spmQueue } from '../../workflows/operation/contract.ts';
-import { statusQuery, type OperationStatus } from '../../workflows/operation/contract.ts';
-import { liveMergeInput, type AuditEvent, type LiveMergeRequest } from '../../workflows/chain/schemas.ts';
-import type { LiveMergeResult } from '../../workflows/chain/schemas.ts';
-import { copyImageInput, moveImageInput, removeImageInput } from '../../workflows/transfer/schemas.ts';
-import type { CopyImageRequest, MoveImageRequest } from '../../workflows/transfer/schemas.ts';
-import type { RemoveImageRequest, RemoveImageResult } from '../../workflows/transfer/schemas.ts';
-import type { TransferResult } from '../../workflows/transfer/schemas.ts';
+import {
+  hostQueue,
+  operationId,
+  spmQueue,
+  statusQuery,
+  type OperationStatus,
+} from '../../workflows/operation/contract.ts';
+import {
+  liveMergeInput,
+  type AuditEvent,
+  type LiveMergeRequest,
+  type LiveMergeResult,
+} from '../../workflows/chain/schemas.ts';
+import {
+  copyImageInput,
+  moveImageInput,
+  removeImageInput,
+  type CopyImageRequest,
+  type MoveImageRequest,
+  type RemoveImageRequest,
+  type RemoveImageResult,
+  type TransferResult,
+} from '../../workflows/transfer/schemas.ts';
 import { imageId } from '../../workflows/transfer/activities.ts';
 import { dailySample, isFast } from './daily-sample.ts';
-import { BUNDLES, DEFAULT_HOSTS_FOLDER, makeOwnFolder } from './host/host-folder.ts';
-import { makeStateFolder, reapStaleHosts, removeHost } from './host/host-folder.ts';
+import {
+  BUNDLES,
+  DEFAULT_HOSTS_FOLDER,
+  makeOwnFolder,
+  makeStateFolder,
+  reapStaleHosts,
+  removeHost,
+} from './host/host-folder.ts';
 import { promptTimers } from './prompt-timers.ts';
 import { agentActivities } from './simulator/simulated-agents.ts';
 import type { AgentActivities } from './simulator/simulated-host.ts';

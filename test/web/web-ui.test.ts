@@ -3,9 +3,19 @@
  * merge that failed.
  */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { connectBlockflow, type Blockflow, type Operation } from '../../client/index.ts';
-import type { TransferResult } from '../../client/index.ts';
-import { defineOff, diskOf, inVault, startMoveSystem, VAULT } from '../support/scenes/move-scene.ts';
+import {
+  connectBlockflow,
+  type Blockflow,
+  type Operation,
+  type TransferResult,
+} from '../../client/index.ts';
+import {
+  defineOff,
+  diskOf,
+  inVault,
+  startMoveSystem,
+  VAULT,
+} from '../support/scenes/move-scene.ts';
 import { startScene, type Scene } from '../support/scenes/merge-scene.ts';
 import { HOST, type System } from '../support/host/system.ts';
 import { waitUntil } from '../support/wait-until.ts';

@@ -2,8 +2,7 @@
 import { readFile, readdir } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import { freePort, isFree } from './free-port.ts';
-import { databaseIn, startTemporalServer } from './temporal-server.ts';
-import type { TemporalServer } from './temporal-server.ts';
+import { databaseIn, startTemporalServer, type TemporalServer } from './temporal-server.ts';
 import { readLastUpFile, startTicksOf } from '../environment/up-file.ts';
 
 export interface KeptServer {

@@ -7,8 +7,13 @@ import type { AuditFilter } from '../operation/contract.ts';
 import { assertUnsharedElsewhere } from '../merge/planning.ts';
 import type { AgentOf } from '../operation/other-hosts.ts';
 import { diskQuestion, eventsQuestion, mergeQuestion } from '../operation/request-check.ts';
-import type { AuditEvent, ChainObservation, DiskRef } from './schemas.ts';
-import type { LiveMergeInput, PlanOutcome } from './schemas.ts';
+import type {
+  AuditEvent,
+  ChainObservation,
+  DiskRef,
+  LiveMergeInput,
+  PlanOutcome,
+} from './schemas.ts';
 
 const agentOf: AgentOf = (host) => hostAgent(host, nobody);
 const nobody = () => undefined;

@@ -4,8 +4,16 @@
  * cached workflow.
  */
 import { z } from 'zod';
-import { DISK_TARGET, FILE_IDENTITY, HOST_NAME, LIBVIRT_NAME } from '../operation/name-patterns.ts';
-import { PLAIN_TEXT, UUID, VOLUME_NAME, VOLUME_PATH } from '../operation/name-patterns.ts';
+import {
+  DISK_TARGET,
+  FILE_IDENTITY,
+  HOST_NAME,
+  LIBVIRT_NAME,
+  PLAIN_TEXT,
+  UUID,
+  VOLUME_NAME,
+  VOLUME_PATH,
+} from '../operation/name-patterns.ts';
 
 /**
  * A libvirt domain name. libvirt forbids `/` and newlines in it; a leading `-` could become an
@@ -17,22 +25,13 @@ export const vmName = z
   .max(255)
   .regex(LIBVIRT_NAME, 'is not a VM name as `virsh list --all` prints it');
 /** A disk's target device, as `virsh domblklist` prints it. */
-export const diskTarget = z
-  .string()
-  .regex(DISK_TARGET, 'is not a disk target such as vda');
+export const diskTarget = z.string().regex(DISK_TARGET, 'is not a disk target such as vda');
 /** Also those that RFC 4122 does not know: a VM may have any. */
 export const uuid = z.string().regex(UUID, 'is not a UUID');
 /** Absolute path of a volume, without `.` and `..`. */
-export const volumePath = z
-  .string()
-  .max(4096)
-  .regex(VOLUME_PATH, 'is not an absolute path');
+export const volumePath = z.string().max(4096).regex(VOLUME_PATH, 'is not an absolute path');
 /** A volume as the user names it: a path, a name in its pool, or an index such as vda[2]. */
-export const volumeName = z
-  .string()
-  .min(1)
-  .max(4096)
-  .regex(VOLUME_NAME, 'is not a volume name');
+export const volumeName = z.string().min(1).max(4096).regex(VOLUME_NAME, 'is not a volume name');
 export const hostName = z.string().regex(HOST_NAME, 'is not a host');
 /** What others have named: a line of a script, and an attribute in XML, can hold it. */
 export const plainText = z.string().max(1000).regex(PLAIN_TEXT, 'holds control characters');

@@ -31,13 +31,26 @@ import { CancellationScope, uuid4 } from '@temporalio/workflow';
 import type { JobInput } from '../operation/contract.ts';
 import { acceptMessages, decide, limitJob, type Decision } from './decision.ts';
 import { commitWords, fileName } from '../operation/page.ts';
-import { alreadyDone, commitRefused, finishKept, finishMerge, jobLost } from './ending.ts';
+import {
+  alreadyDone,
+  commitRefused,
+  finishKept,
+  finishMerge,
+  jobLost,
+  giveUp,
+  recordFailure,
+  vmStopped,
+} from './ending.ts';
 import { ownFailure } from '../operation/failures.ts';
-import { giveUp, recordFailure, vmStopped } from './ending.ts';
 import { planMerge } from './planning.ts';
 import { openMerge, type MergeOperation } from './merge-operation.ts';
-import { everyUpdateAnswered, goForwardOnly, passPointOfNoReturn } from '../operation/operation.ts';
-import { returnBeforePoint, showInList } from '../operation/operation.ts';
+import {
+  everyUpdateAnswered,
+  goForwardOnly,
+  passPointOfNoReturn,
+  returnBeforePoint,
+  showInList,
+} from '../operation/operation.ts';
 import { mergeRequest } from '../operation/request-check.ts';
 import type { LiveMergeInput, LiveMergeResult, MergePlan } from '../chain/schemas.ts';
 

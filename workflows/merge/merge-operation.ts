@@ -1,7 +1,12 @@
 /** What a running merge knows of itself besides what every operation does. */
 import { hostAgent, spmAgent, type Call } from '../operation/agents.ts';
-import { operationId, statusQuery } from '../operation/contract.ts';
-import type { HostActivities, OperationStatus, StorageActivities } from '../operation/contract.ts';
+import {
+  operationId,
+  statusQuery,
+  type HostActivities,
+  type OperationStatus,
+  type StorageActivities,
+} from '../operation/contract.ts';
 import { mergeDetails } from '../operation/page.ts';
 import { openOperation, statusOf, type Operation } from '../operation/operation.ts';
 import { requestWords } from './words.ts';
@@ -22,7 +27,11 @@ export function openMerge(input: LiveMergeInput, jobId: string): MergeOperation 
   const { vm, disk, host, bandwidthBytesPerSecond, requestedBy } = input;
   const about = { operation: 'LiveMerge' as const, vm, disk, host, bandwidthBytesPerSecond };
   const op = openOperation<OperationStatus>(statusOf(about, cancel.before), {
-    ...{ id: operationId(input), jobId, words: requestWords(input), requestedBy, cancel },
+    id: operationId(input),
+    jobId,
+    words: requestWords(input),
+    requestedBy,
+    cancel,
     statusQuery,
     detailsOf: mergeDetails,
   });

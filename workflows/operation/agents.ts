@@ -12,8 +12,13 @@ import {
   type ActivityOptions,
 } from '@temporalio/workflow';
 import { RetryState, TimeoutType } from '@temporalio/common';
-import { hostQueue, spmQueue } from './contract.ts';
-import type { HostActivities, OrchestratorActivities, StorageActivities } from './contract.ts';
+import {
+  hostQueue,
+  spmQueue,
+  type HostActivities,
+  type OrchestratorActivities,
+  type StorageActivities,
+} from './contract.ts';
 
 /**
  * An agent that has not taken a task for this long is called away; the task then waits for it

@@ -4,8 +4,17 @@
  */
 import { defineQuery, defineUpdate } from '@temporalio/workflow';
 import { defineSearchAttributeKey } from '@temporalio/common';
-import type { AuditEvent, BlockJob, ChainObservation, DiskRef, LiveMergeInput } from '../chain/schemas.ts';
-import type { MergePlan, NamedVolume, PlanOutcome, SnapshotChange } from '../chain/schemas.ts';
+import type {
+  AuditEvent,
+  BlockJob,
+  ChainObservation,
+  DiskRef,
+  LiveMergeInput,
+  MergePlan,
+  NamedVolume,
+  PlanOutcome,
+  SnapshotChange,
+} from '../chain/schemas.ts';
 
 export const ORCHESTRATOR_QUEUE = 'blockflow';
 /** Queue of the agent on a hypervisor; only that host's agent serves it. */
@@ -134,9 +143,7 @@ export interface HostActivities extends Present {
     | { outcome: 'not-pivoted'; reason: string }
     | { outcome: 'vm-stopped'; reason: string }
   >;
-  ensureColdCommitted(
-    input: JobInput & { bandwidthBytesPerSecond: number },
-  ): Promise<ColdOutcome>;
+  ensureColdCommitted(input: JobInput & { bandwidthBytesPerSecond: number }): Promise<ColdOutcome>;
   ensureColdSwitched(
     input: JobInput & { keepRelative: boolean; topModifiedNs: string },
   ): Promise<ColdOutcome>;

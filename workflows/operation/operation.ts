@@ -64,8 +64,13 @@ export const statusOf = <O>(about: About<O>, meaning: string) => ({
   phase: 'planning' as const,
   since: new Date().toISOString(),
   cancel: { possible: true, meaning },
-  ...{ away: null, note: null, mode: null, jobId: null },
-  ...{ chainBefore: [], chainTarget: [], committedBytes: 0 },
+  away: null,
+  note: null,
+  mode: null,
+  jobId: null,
+  chainBefore: [],
+  chainTarget: [],
+  committedBytes: 0,
 });
 
 export function openOperation<S extends Facts>(
@@ -163,7 +168,16 @@ function eventOf(
   return {
     id: `${runId}-${kind}`,
     time: new Date().toISOString(),
-    ...{ operation, workflowId, vm, disk, host, kind },
-    ...{ request: words, who: requestedBy, reason, before: chainBefore, after },
+    operation,
+    workflowId,
+    vm,
+    disk,
+    host,
+    kind,
+    request: words,
+    who: requestedBy,
+    reason,
+    before: chainBefore,
+    after,
   };
 }

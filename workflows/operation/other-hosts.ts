@@ -16,7 +16,9 @@ type Volume = Omit<NamedVolume, 'pool'> & { pool: string | null };
 
 /** What other agents need to know of a volume. */
 export const named = ({ path, pool, identity }: Volume): NamedVolume => ({
-  ...{ path, pool: pool ?? '', identity },
+  path,
+  pool: pool ?? '',
+  identity,
 });
 
 type Activities = Pick<ImageHostActivities, 'observeUses'>;

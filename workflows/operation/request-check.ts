@@ -7,9 +7,21 @@ import { operationId, type AuditFilter } from './contract.ts';
 import { refused } from './failures.ts';
 import type { CopyImageInput, MoveImageInput, RemoveImageInput } from '../transfer/schemas.ts';
 import { imageId, removalId, type PlanRequest } from '../transfer/activities.ts';
-import { copyShape, diskShape, eventsShape, faultsOf, hostShape } from './request-shapes.ts';
-import { isObject, mergeShape, moveShape, planShape, quoted } from './request-shapes.ts';
-import { removeShape, withDefaults, type Shape } from './request-shapes.ts';
+import {
+  copyShape,
+  diskShape,
+  eventsShape,
+  faultsOf,
+  hostShape,
+  isObject,
+  mergeShape,
+  moveShape,
+  planShape,
+  quoted,
+  removeShape,
+  withDefaults,
+  type Shape,
+} from './request-shapes.ts';
 import type { DiskRef, LiveMergeInput } from '../chain/schemas.ts';
 import { UnreadableValue } from './unreadable-value.ts';
 

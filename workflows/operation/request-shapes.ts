@@ -2,9 +2,20 @@
  * The shapes of requests for the workflows' own look at them: the same as the zod schemas, which a
  * workflow does not load. `test/input/requests.test.ts` holds the two together.
  */
-import { DISK_TARGET, FILE_IDENTITY, FILE_NAME, FILE_NAME_BYTES } from './name-patterns.ts';
-import { FOUND_FILE_NAME, HOST_NAME, LIBVIRT_NAME, PLAIN_TEXT } from './name-patterns.ts';
-import { utf8Length, UUID, VOLUME_NAME, VOLUME_PATH } from './name-patterns.ts';
+import {
+  DISK_TARGET,
+  FILE_IDENTITY,
+  FILE_NAME,
+  FILE_NAME_BYTES,
+  FOUND_FILE_NAME,
+  HOST_NAME,
+  LIBVIRT_NAME,
+  PLAIN_TEXT,
+  utf8Length,
+  UUID,
+  VOLUME_NAME,
+  VOLUME_PATH,
+} from './name-patterns.ts';
 
 type Rule = (value: unknown) => boolean;
 interface Field {
@@ -14,18 +25,31 @@ interface Field {
 }
 export type Shape = Record<string, Field>;
 
-const text = (pattern: RegExp, max = Infinity, min = 0): Rule => (value) =>
-  typeof value === 'string' && value.length >= min && value.length <= max && pattern.test(value);
-const oneOf = (...words: string[]): Rule => (value) => words.includes(value as string);
-const either = (...rules: Rule[]): Rule => (value) => rules.some((is) => is(value));
+const text =
+  (pattern: RegExp, max = Infinity, min = 0): Rule =>
+  (value) =>
+    typeof value === 'string' && value.length >= min && value.length <= max && pattern.test(value);
+const oneOf =
+  (...words: string[]): Rule =>
+  (value) =>
+    words.includes(value as string);
+const either =
+  (...rules: Rule[]): Rule =>
+  (value) =>
+    rules.some((is) => is(value));
 const isNull: Rule = (value) => value === null;
 const isFlag: Rule = (value) => typeof value === 'boolean';
 const isSize: Rule = (value) => Number.isSafeInteger(value) && (value as number) >= 0;
 const isFileName: Rule = (value) =>
   text(FILE_NAME)(value) && utf8Length(value as string) <= FILE_NAME_BYTES;
-const object = (shape: Shape): Rule => (value) => faultsOf(shape, value).length === 0;
-const list = (is: Rule, min = 0): Rule => (value) =>
-  Array.isArray(value) && value.length >= min && value.every(is);
+const object =
+  (shape: Shape): Rule =>
+  (value) =>
+    faultsOf(shape, value).length === 0;
+const list =
+  (is: Rule, min = 0): Rule =>
+  (value) =>
+    Array.isArray(value) && value.length >= min && value.every(is);
 
 const must = (is: Rule): Field => ({ is });
 const may = (is: Rule): Field => ({ is, or: { value: undefined } });
@@ -91,15 +115,23 @@ const named = object({
   identity: must(text(FILE_IDENTITY)),
 });
 const to = object({
-  ...{ pool, folder: must(text(VOLUME_PATH, 4096)), identity: must(text(FILE_IDENTITY)) },
+  pool,
+  folder: must(text(VOLUME_PATH, 4096)),
+  identity: must(text(FILE_IDENTITY)),
 });
 const copies = object({
-  ...{ jobId: must(text(UUID)), owners: must(list(text(UUID), 1)), to: must(to) },
+  jobId: must(text(UUID)),
+  owners: must(list(text(UUID), 1)),
+  to: must(to),
 });
 const left = object({ jobId: must(text(UUID)), volumes: must(list(named)) });
 /** What a move or a copy leaves has whatever name it had. */
 export const removeShape = (value: unknown) => ({
-  ...{ host, pool, format, wipe: flag, requestedBy },
+  host,
+  pool,
+  format,
+  wipe: flag,
+  requestedBy,
   volume: isObject(value) && (value['left'] ?? value['copies']) ? foundVolume : volume,
   left: byDefault(either(isNull, left), null),
   copies: byDefault(either(isNull, copies), null),

@@ -2,11 +2,7 @@
  * Deletions for which nobody waits: of the source that a move has left, of the copies that a move
  * or a copy has made in vain. Each is a RemoveImage that outlives its parent.
  */
-import {
-  ChildWorkflowCancellationType,
-  ParentClosePolicy,
-  startChild,
-} from '@temporalio/workflow';
+import { ChildWorkflowCancellationType, ParentClosePolicy, startChild } from '@temporalio/workflow';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import { searchAttributes } from '../operation/contract.ts';
 import { fileName } from '../operation/page.ts';

@@ -21,12 +21,21 @@
  * Invariants: I3 (1 and, by identity and lock, each deletion), I6, I8, I9, I16,
  * I17.
  */
-import { CancellationScope, continueAsNew, isCancellation } from '@temporalio/workflow';
-import { sleep, uuid4, workflowInfo } from '@temporalio/workflow';
+import {
+  CancellationScope,
+  continueAsNew,
+  isCancellation,
+  sleep,
+  uuid4,
+  workflowInfo,
+} from '@temporalio/workflow';
 import { mebibytes } from '../operation/page.ts';
 import { failureDetails } from '../operation/failures.ts';
-import { openImageOperation, runImageOperation } from '../transfer/image-operation.ts';
-import type { ImageOperation } from '../transfer/image-operation.ts';
+import {
+  openImageOperation,
+  runImageOperation,
+  type ImageOperation,
+} from '../transfer/image-operation.ts';
 import type { RemovalPlan, RemoveImageInput, RemoveImageResult } from '../transfer/schemas.ts';
 import { removeWords } from '../transfer/words.ts';
 import { passPointOfNoReturn } from '../operation/operation.ts';
@@ -51,7 +60,11 @@ export async function RemoveImage(request: RemoveImageInput): Promise<RemoveImag
   const jobId = (input.left ?? input.copies)?.jobId ?? uuid4();
   const image = { kind: 'volume', pool, volume, format } as const;
   const op = openImageOperation({
-    ...{ operation: 'RemoveImage', image, host, jobId, requestedBy },
+    operation: 'RemoveImage',
+    image,
+    host,
+    jobId,
+    requestedBy,
     bandwidthBytesPerSecond: 0,
     words: removeWords(input),
     cancel: { before: input.copies ? COPIES_STAY : BEFORE, after: AFTER },

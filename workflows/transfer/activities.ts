@@ -1,14 +1,17 @@
 /** The contract of MoveImage, CopyImage and RemoveImage: ids, activities, outcomes. Effect-free. */
 import { defineQuery } from '@temporalio/workflow';
 import { operationId, type OperationStatus, type Phase } from '../operation/contract.ts';
-import type { CopyImageInput, ImagePlan, ImagePlanOutcome, ImageRef } from './schemas.ts';
 import type {
+  CopyImageInput,
+  ImagePlan,
+  ImagePlanOutcome,
+  ImageRef,
   MoveImageInput,
   RemovalPlan,
   RemoveImageInput,
   Reservation,
+  PoolLease,
 } from './schemas.ts';
-import type { PoolLease } from './schemas.ts';
 import type { NamedVolume } from '../chain/schemas.ts';
 
 /** The workflow id is the image, and its lock: a VM's disk excludes a merge of it. */
@@ -133,13 +136,7 @@ export interface ImageStorageActivities {
 
 export type ImageOperationName = 'MoveImage' | 'CopyImage' | 'RemoveImage';
 export type ImagePhase =
-  | Phase
-  | 'reserving'
-  | 'waiting for the pool'
-  | 'verifying'
-  | 'naming'
-  | 'switching'
-  | 'wiping';
+  Phase | 'reserving' | 'waiting for the pool' | 'verifying' | 'naming' | 'switching' | 'wiping';
 
 /** Answer of the `status` query: that of a merge, with an image's phases. */
 export interface ImageStatus extends Omit<OperationStatus, 'operation' | 'phase' | 'mode'> {

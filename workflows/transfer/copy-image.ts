@@ -15,8 +15,7 @@ import { CancellationScope, uuid4 } from '@temporalio/workflow';
 import { deleteElsewhere } from '../removal/detached.ts';
 import { mebibytes } from '../operation/page.ts';
 import { planTransfer, untilNamed } from './copying.ts';
-import { openImageOperation, runImageOperation } from './image-operation.ts';
-import type { ImageOperation } from './image-operation.ts';
+import { openImageOperation, runImageOperation, type ImageOperation } from './image-operation.ts';
 import type { CopyImageInput, ImagePlan, TransferResult } from './schemas.ts';
 import { copyWords } from './words.ts';
 import { passPointOfNoReturn } from '../operation/operation.ts';
@@ -31,8 +30,12 @@ const cancel = {
 export async function CopyImage(request: CopyImageInput): Promise<TransferResult> {
   const input = copyRequest(request);
   const op = openImageOperation({
-    ...{ operation: 'CopyImage', image: input.image, host: input.host, jobId: uuid4() },
-    ...{ bandwidthBytesPerSecond: input.bandwidthBytesPerSecond, requestedBy: input.requestedBy },
+    operation: 'CopyImage',
+    image: input.image,
+    host: input.host,
+    jobId: uuid4(),
+    bandwidthBytesPerSecond: input.bandwidthBytesPerSecond,
+    requestedBy: input.requestedBy,
     words: copyWords(input),
     cancel,
   });

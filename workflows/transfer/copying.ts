@@ -122,9 +122,7 @@ async function copyVolume(
     // A step of its own: a limit that is set while it takes its space is the copy's.
     const { format, preallocation } = convert;
     const words = `create an empty ${format} image for ${path}, preallocation ${preallocation}`;
-    const created = await withTargetPool(op, job, () =>
-      op.host('ensureVolumeCreated', job, words),
-    );
+    const created = await withTargetPool(op, job, () => op.host('ensureVolumeCreated', job, words));
     if (created.outcome !== 'created') return changedOrThrow(op, created);
   }
   const words = convert
@@ -149,8 +147,10 @@ async function verifyAll(op: ImageOperation, job: ImageJob): Promise<string | nu
   op.enter('verifying');
   for (const [at, volume] of job.plan.volumes.entries()) {
     const summary = `compare ${volume.path} with its copy`;
-    const { same, reason } = await withTargetPool(op, job, () =>
-      op.host('ensureVolumeVerified', { ...job, at }, summary), // 4
+    const { same, reason } = await withTargetPool(
+      op,
+      job,
+      () => op.host('ensureVolumeVerified', { ...job, at }, summary), // 4
     );
     if (!same && job.plan.adopted) return reason;
     if (!same) throw copyFailed(op, reason);

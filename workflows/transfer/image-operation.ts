@@ -1,19 +1,34 @@
 /** What a running operation on an image knows of itself besides what every operation does. */
 import { CancellationScope, ContinueAsNew, isCancellation, setHandler } from '@temporalio/workflow';
 import { hostAgent, spmAgent, type Call } from '../operation/agents.ts';
-import { bandwidthUpdate } from '../operation/contract.ts';
-import type { HostActivities, StorageActivities } from '../operation/contract.ts';
+import {
+  bandwidthUpdate,
+  type HostActivities,
+  type StorageActivities,
+} from '../operation/contract.ts';
 import { assertRate } from '../merge/decision.ts';
 import { limitWords } from '../operation/page.ts';
 import { imageDetails } from './page.ts';
 import { failureDetails } from '../operation/failures.ts';
 import { partFailure } from '../operation/image-failures.ts';
 import type { ImageRef } from './schemas.ts';
-import { imageId, imageStatusQuery } from './activities.ts';
-import type { ImageHostActivities, ImageOperationName, ImagePart } from './activities.ts';
-import type { ImagePhase, ImageStatus, ImageStorageActivities } from './activities.ts';
-import { everyUpdateAnswered, openOperation, showInList, statusOf } from '../operation/operation.ts';
-import type { Operation } from '../operation/operation.ts';
+import {
+  imageId,
+  imageStatusQuery,
+  type ImageHostActivities,
+  type ImageOperationName,
+  type ImagePart,
+  type ImagePhase,
+  type ImageStatus,
+  type ImageStorageActivities,
+} from './activities.ts';
+import {
+  everyUpdateAnswered,
+  openOperation,
+  showInList,
+  statusOf,
+  type Operation,
+} from '../operation/operation.ts';
 import type { AuditEvent } from '../chain/schemas.ts';
 
 type HostCall = Call<ImageHostActivities & Pick<HostActivities, 'awaitSpace'>>;
@@ -31,8 +46,10 @@ export interface ImageOperation extends Operation<ImageStatus> {
   spm(pool: string): StorageCall;
 }
 
-export interface Opening
-  extends Pick<ImageOperation, 'image' | 'jobId' | 'words' | 'requestedBy' | 'cancel'> {
+export interface Opening extends Pick<
+  ImageOperation,
+  'image' | 'jobId' | 'words' | 'requestedBy' | 'cancel'
+> {
   operation: ImageOperationName;
   host: string;
   bandwidthBytesPerSecond: number;
@@ -58,12 +75,19 @@ export function openImageOperation(opening: Opening): ImageOperation {
   const vm = image.kind === 'disk' ? image.vm : image.pool;
   const disk = image.kind === 'disk' ? image.disk : image.volume;
   const base = openOperation<ImageStatus>(statusOf({ ...about, vm, disk }, cancel.before), {
-    ...{ id: imageId(image), jobId, words, requestedBy, cancel },
+    id: imageId(image),
+    jobId,
+    words,
+    requestedBy,
+    cancel,
     statusQuery: imageStatusQuery,
     detailsOf: imageDetails,
   });
   const op: ImageOperation = Object.assign(base, {
-    ...{ image, owner: jobId, part: 'plan' as const, truth: 'nothing was done' },
+    image,
+    owner: jobId,
+    part: 'plan' as const,
+    truth: 'nothing was done',
     host: hostAgent(about.host, base.away),
     spm: (pool: string) => spmAgent(pool, base.away),
   });

@@ -33,8 +33,7 @@ import { CancellationScope, uuid4 } from '@temporalio/workflow';
 import { deleteElsewhere, deleteSource } from '../removal/detached.ts';
 import { mebibytes } from '../operation/page.ts';
 import { planTransfer, untilNamed } from './copying.ts';
-import { openImageOperation, runImageOperation } from './image-operation.ts';
-import type { ImageOperation } from './image-operation.ts';
+import { openImageOperation, runImageOperation, type ImageOperation } from './image-operation.ts';
 import type { ImagePlan, MoveImageInput, TransferResult } from './schemas.ts';
 import { moveWords } from './words.ts';
 import type { ImageJob } from './activities.ts';
@@ -51,8 +50,12 @@ const cancel = {
 export async function MoveImage(request: MoveImageInput): Promise<TransferResult> {
   const input = moveRequest(request);
   const op = openImageOperation({
-    ...{ operation: 'MoveImage', image: input.image, host: input.host, jobId: uuid4() },
-    ...{ bandwidthBytesPerSecond: input.bandwidthBytesPerSecond, requestedBy: input.requestedBy },
+    operation: 'MoveImage',
+    image: input.image,
+    host: input.host,
+    jobId: uuid4(),
+    bandwidthBytesPerSecond: input.bandwidthBytesPerSecond,
+    requestedBy: input.requestedBy,
     words: moveWords(input),
     cancel,
   });
@@ -142,9 +145,15 @@ function alreadyThere(
   { chain, reason }: { chain: string[]; reason: string },
 ): TransferResult {
   return {
-    ...{ outcome: 'already-done', summary: `${op.id}: already done, ${reason}`, jobId: null },
-    ...{ chainBefore: chain, chainAfter: chain, copiedBytes: 0, verified: false },
-    ...{ removal: null, warnings: [] },
+    outcome: 'already-done',
+    summary: `${op.id}: already done, ${reason}`,
+    jobId: null,
+    chainBefore: chain,
+    chainAfter: chain,
+    copiedBytes: 0,
+    verified: false,
+    removal: null,
+    warnings: [],
   };
 }
 

@@ -1,7 +1,6 @@
 /** Short workflows that only look: the plans behind `--dry-run`. */
 import { hostAgent } from '../operation/agents.ts';
-import type { ImagePlanOutcome, PoolLease } from './schemas.ts';
-import type { RemovalPlan, RemoveImageInput } from './schemas.ts';
+import type { ImagePlanOutcome, PoolLease, RemovalPlan, RemoveImageInput } from './schemas.ts';
 import { imageId, type ImageHostActivities, type PlanRequest } from './activities.ts';
 import { assertUnusedElsewhere } from '../operation/other-hosts.ts';
 import { hostQuestion, imageQuestion, removalQuestion } from '../operation/request-check.ts';

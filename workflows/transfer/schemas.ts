@@ -2,10 +2,26 @@
  * The shapes of MoveImage, CopyImage and RemoveImage that cross a process boundary, as zod schemas.
  */
 import { z } from 'zod';
-import { BACKING_NAME, FILE_NAME, FILE_NAME_BYTES, FOUND_FILE_NAME } from '../operation/name-patterns.ts';
-import { LIBVIRT_NAME, utf8Length } from '../operation/name-patterns.ts';
-import { diskTarget, hostName, imageFormat, namedVolume, plainText } from '../chain/schemas.ts';
-import { fileIdentity, sizeBytes, uuid, vmName, volumePath } from '../chain/schemas.ts';
+import {
+  BACKING_NAME,
+  FILE_NAME,
+  FILE_NAME_BYTES,
+  FOUND_FILE_NAME,
+  LIBVIRT_NAME,
+  utf8Length,
+} from '../operation/name-patterns.ts';
+import {
+  diskTarget,
+  hostName,
+  imageFormat,
+  namedVolume,
+  plainText,
+  fileIdentity,
+  sizeBytes,
+  uuid,
+  vmName,
+  volumePath,
+} from '../chain/schemas.ts';
 
 /** A libvirt pool's name. */
 export const poolName = z
@@ -78,7 +94,10 @@ const removal = z.strictObject({
   /**
    * The volumes that a move left behind, whose record it has switched; null: the chain of `volume`.
    */
-  left: z.strictObject({ jobId: uuid, volumes: z.array(namedVolume) }).nullable().default(null),
+  left: z
+    .strictObject({ jobId: uuid, volumes: z.array(namedVolume) })
+    .nullable()
+    .default(null),
   /** The copies that a move or a copy made in vain, while they are still one of these owners'. */
   copies: z
     .strictObject({ jobId: uuid, owners: z.array(uuid).min(1), to: copyTarget })

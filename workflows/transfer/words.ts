@@ -1,8 +1,7 @@
 /**
  * The requests on images in words, as one would type them; equal words are the same request. Pure.
  */
-import type { CopyImageInput, ImageRef, MoveImageInput } from './schemas.ts';
-import type { RemoveImageInput } from './schemas.ts';
+import type { CopyImageInput, ImageRef, MoveImageInput, RemoveImageInput } from './schemas.ts';
 import { imageId } from './activities.ts';
 
 /** A guest can write any header into a raw image, but it does not choose the file's name. */

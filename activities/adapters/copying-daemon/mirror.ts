@@ -3,8 +3,7 @@
  * a guest reads in it.
  */
 import { askCopier } from './daemon.ts';
-import { readingNode, syncOf, writingNode } from './conversion.ts';
-import type { Rewriting, Way } from './conversion.ts';
+import { readingNode, syncOf, writingNode, type Rewriting, type Way } from './conversion.ts';
 import { QmpError, type QmpCommand } from './qmp.ts';
 
 /**

@@ -1,7 +1,19 @@
 /** Files and file systems: one function per system call that blockflow needs. */
 import { randomUUID } from 'node:crypto';
-import { link, lstat, mkdir, open, readdir, readFile, realpath, rename } from 'node:fs/promises';
-import { stat, statfs, unlink, writeFile } from 'node:fs/promises';
+import {
+  link,
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  realpath,
+  rename,
+  stat,
+  statfs,
+  unlink,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 

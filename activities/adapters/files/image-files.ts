@@ -3,8 +3,17 @@
  * pool's file system.
  */
 import { constants } from 'node:fs';
-import { copyFile, link, mkdir, open, rename, rm, truncate, writeFile } from 'node:fs/promises';
-import { stat } from 'node:fs/promises';
+import {
+  copyFile,
+  link,
+  mkdir,
+  open,
+  rename,
+  rm,
+  truncate,
+  writeFile,
+  stat,
+} from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
 import { listFolder, syncPath } from './files.ts';
 import { OWN_FOLDER } from '../virsh/pools.ts';

@@ -38,7 +38,11 @@ function faultOf(xml: string): string | null {
 }
 
 const ENTITIES: Record<string, string> = {
-  ...{ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&apos;' },
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&apos;',
 };
 const reference = (char: string) =>
   ENTITIES[char] ?? `&#x${(char.codePointAt(0) as number).toString(16).toUpperCase()};`;

@@ -28,7 +28,10 @@ export class CommandError extends Error {
   static from(command: string, error: FailedCommand): CommandError {
     const { exitCode } = error;
     return new CommandError(command, {
-      stderr: String(error.stderr ?? '').trim().slice(-2000) || error.shortMessage,
+      stderr:
+        String(error.stderr ?? '')
+          .trim()
+          .slice(-2000) || error.shortMessage,
       stdout: String(error.stdout ?? ''),
       ...(exitCode === undefined ? {} : { exitCode }),
     });

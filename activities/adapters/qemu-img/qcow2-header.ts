@@ -63,7 +63,7 @@ async function backingIn(file: FileHandle, header: Buffer): Promise<string | nul
 async function dataIn(file: FileHandle, header: Buffer): Promise<string | null> {
   if (header.readUInt32BE(4) < 3 || !(header.readBigUInt64BE(72) & EXTERNAL_DATA)) return null;
   const { buffer } = await read(file, 0, Number(LARGEST_CLUSTER));
-  for (let at = header.readUInt32BE(100); at + 8 <= buffer.length; ) {
+  for (let at = header.readUInt32BE(100); at + 8 <= buffer.length;) {
     const [type, length] = [buffer.readUInt32BE(at), buffer.readUInt32BE(at + 4)];
     if (type === DATA_FILE_NAME) return length > LONGEST_NAME ? null : nameAt(file, at + 8, length);
     if (type === 0) return null;

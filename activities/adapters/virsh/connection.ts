@@ -27,8 +27,7 @@ export function connectVirsh(uri: string): VirshConnection {
     if (error instanceof CommandError && isDisconnect(error.stderr)) throw away(uri, error);
     throw error;
   };
-  const asProcess = (...args: string[]) =>
-    run('virsh', ['-q', '-c', uri, ...args]).catch(orAway);
+  const asProcess = (...args: string[]) => run('virsh', ['-q', '-c', uri, ...args]).catch(orAway);
   const command = (...args: string[]) =>
     sessions.command(args)?.catch(orAway) ?? asProcess(...args);
   return {

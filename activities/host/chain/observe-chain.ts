@@ -2,7 +2,11 @@
  * getVolumeChain: the chain of a disk in its four views, in one answer that says where they
  * disagree.
  */
-import { parseDomain, type XmlDisk, type XmlDomain } from '../../adapters/libvirt-xml/domain-xml.ts';
+import {
+  parseDomain,
+  type XmlDisk,
+  type XmlDomain,
+} from '../../adapters/libvirt-xml/domain-xml.ts';
 import { observeFile } from '../../adapters/files/files.ts';
 import { findQemu, openFiles, type OpenFile } from '../../adapters/files/open-files.ts';
 import { observePools, poolOf, type Pool } from '../../adapters/virsh/pools.ts';

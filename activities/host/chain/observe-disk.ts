@@ -2,7 +2,11 @@
  * The short look at one disk that every effect takes before and after itself: state, chain and job
  * by libvirt alone.
  */
-import { parseDomain, type XmlDisk, type XmlDomain } from '../../adapters/libvirt-xml/domain-xml.ts';
+import {
+  parseDomain,
+  type XmlDisk,
+  type XmlDomain,
+} from '../../adapters/libvirt-xml/domain-xml.ts';
 import { canonical } from '../../adapters/files/files.ts';
 import type { DomainInfo } from '../../adapters/virsh/domains.ts';
 import type { BlockJob, JobRecord, MergePlan } from '../../../workflows/chain/schemas.ts';

@@ -5,9 +5,15 @@ import { refusedImage } from '../../../workflows/operation/image-failures.ts';
 import { imageId } from '../../../workflows/transfer/activities.ts';
 import type { Volume } from '../../../workflows/chain/schemas.ts';
 import { observeFile, type FileFacts } from '../../adapters/files/files.ts';
-import { filePoolTypes, isFilePool, observePools } from '../../adapters/virsh/pools.ts';
-import { poolNeeded, poolOf } from '../../adapters/virsh/pools.ts';
-import type { FilePool, Pool } from '../../adapters/virsh/pools.ts';
+import {
+  filePoolTypes,
+  isFilePool,
+  observePools,
+  poolNeeded,
+  poolOf,
+  type FilePool,
+  type Pool,
+} from '../../adapters/virsh/pools.ts';
 import type { ImageHeader } from '../../adapters/qemu-img/qemu-img.ts';
 import type { HostDeps } from '../deps.ts';
 import { BackingFileMissing, readHeaderChain } from './header-chain.ts';

@@ -3,11 +3,22 @@
  * starting meanwhile.
  */
 import { Context } from '@temporalio/activity';
-import { operationId, type ColdOutcome, type HostActivities } from '../../../workflows/operation/contract.ts';
+import {
+  operationId,
+  type ColdOutcome,
+  type HostActivities,
+} from '../../../workflows/operation/contract.ts';
 import type { MergePlan } from '../../../workflows/chain/schemas.ts';
-import { coldCommitEnd, coldCommitPercent, coldCommitState } from '../../adapters/qemu-img/cold-commit.ts';
-import { fingerprint, forgetColdCommitEnd, runColdCommit } from '../../adapters/qemu-img/cold-commit.ts';
-import { stopColdCommit, type ColdCommitEnd } from '../../adapters/qemu-img/cold-commit.ts';
+import {
+  coldCommitEnd,
+  coldCommitPercent,
+  coldCommitState,
+  fingerprint,
+  forgetColdCommitEnd,
+  runColdCommit,
+  stopColdCommit,
+  type ColdCommitEnd,
+} from '../../adapters/qemu-img/cold-commit.ts';
 import { observeFile, type FileFacts } from '../../adapters/files/files.ts';
 import { createProgress } from '../../door/progress.ts';
 import type { HostDeps } from '../deps.ts';

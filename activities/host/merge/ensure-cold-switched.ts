@@ -1,8 +1,16 @@
 /** The point of no return of a cold merge: the one record that names top names base instead. */
 import { dirname, relative } from 'node:path';
-import { operationId, type ColdOutcome, type HostActivities } from '../../../workflows/operation/contract.ts';
+import {
+  operationId,
+  type ColdOutcome,
+  type HostActivities,
+} from '../../../workflows/operation/contract.ts';
 import { ensureBackingName } from '../../adapters/qemu-img/backing-name.ts';
-import { diskElement, diskSource, switchDiskSource } from '../../adapters/libvirt-xml/disk-element.ts';
+import {
+  diskElement,
+  diskSource,
+  switchDiskSource,
+} from '../../adapters/libvirt-xml/disk-element.ts';
 import { asFileName, whileHeld } from '../../adapters/qemu-img/qemu-img.ts';
 import type { HostDeps } from '../deps.ts';
 import { topModified } from './ensure-cold-committed.ts';
@@ -50,9 +58,7 @@ async function staleness(deps: HostDeps, { plan, topModifiedNs }: Input) {
 async function switchHeader(deps: HostDeps, { plan, keepRelative }: Input): Promise<void> {
   const { overlay, base } = plan;
   if (!overlay) return;
-  const name = keepRelative
-    ? asFileName(relative(dirname(overlay.path), base.path))
-    : base.path;
+  const name = keepRelative ? asFileName(relative(dirname(overlay.path), base.path)) : base.path;
   const { path, format } = overlay;
   await ensureBackingName({ path, format, backing: { name, format: base.format } }, (rebase) =>
     deps.effect('qemu-img.rebase', path, rebase),

@@ -1,6 +1,10 @@
 /** Start-or-attach of the commit job, announced first; its limit, and its abort. */
 import { activityInfo } from '@temporalio/activity';
-import { operationId, type HostActivities, type JobInput } from '../../../workflows/operation/contract.ts';
+import {
+  operationId,
+  type HostActivities,
+  type JobInput,
+} from '../../../workflows/operation/contract.ts';
 import { retry } from '../../../workflows/operation/failures.ts';
 import type { BlockJob } from '../../../workflows/chain/schemas.ts';
 import { coldCommitState, stopColdCommit } from '../../adapters/qemu-img/cold-commit.ts';
@@ -11,7 +15,13 @@ import type { JobReading } from '../../adapters/virsh/jobs.ts';
 import type { HostDeps } from '../deps.ts';
 import { lookAndGiveBack, pivotFile } from './give-back-guest.ts';
 import { recordJob } from './job-record.ts';
-import { isCommitInto, isCommitOf, isReady, lookAtDisk, topHasLeft } from '../chain/observe-disk.ts';
+import {
+  isCommitInto,
+  isCommitOf,
+  isReady,
+  lookAtDisk,
+  topHasLeft,
+} from '../chain/observe-disk.ts';
 
 type StartInput = Parameters<HostActivities['ensureCommitStarted']>[0];
 

@@ -1,7 +1,11 @@
 /**
  * The point of no return of an active merge: QEMU switches to base while the guest is suspended.
  */
-import { operationId, type HostActivities, type JobInput } from '../../../workflows/operation/contract.ts';
+import {
+  operationId,
+  type HostActivities,
+  type JobInput,
+} from '../../../workflows/operation/contract.ts';
 import { buildRecord } from '../../adapters/libvirt-xml/domain-xml.ts';
 import { domainFolder } from '../../adapters/virsh/libvirt-folders.ts';
 import { readPivotReport } from '../../adapters/virsh/safe-pivot.ts';

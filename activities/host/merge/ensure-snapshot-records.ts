@@ -6,8 +6,12 @@ import { operationId, type HostActivities } from '../../../workflows/operation/c
 import type { SnapshotChange } from '../../../workflows/chain/schemas.ts';
 import { canonical } from '../../adapters/files/files.ts';
 import { syncRecords } from '../../adapters/virsh/libvirt-folders.ts';
-import { parseSnapshot, rewriteSnapshot, sourcesOf } from '../../adapters/libvirt-xml/snapshot-xml.ts';
-import type { Snapshot } from '../../adapters/libvirt-xml/snapshot-xml.ts';
+import {
+  parseSnapshot,
+  rewriteSnapshot,
+  sourcesOf,
+  type Snapshot,
+} from '../../adapters/libvirt-xml/snapshot-xml.ts';
 import type { HostDeps } from '../deps.ts';
 
 type Input = Parameters<HostActivities['ensureSnapshotRecords']>[0];
@@ -30,7 +34,10 @@ async function deleteRecord(deps: HostDeps, { plan }: Input, change: SnapshotCha
 
 async function redefine(deps: HostDeps, { plan }: Input, change: SnapshotChange) {
   const snapshot = parseSnapshot(await deps.libvirt.snapshotXml(plan.vmUuid, change.name));
-  const gone = await spellingsOf([snapshot], plan.committed.map((volume) => volume.path));
+  const gone = await spellingsOf(
+    [snapshot],
+    plan.committed.map((volume) => volume.path),
+  );
   const xml = rewriteSnapshot(snapshot, gone, plan.base);
   await deps.effect('libvirt.redefine-snapshot', `${operationId(plan)} ${change.name}`, () =>
     deps.libvirt.redefineSnapshot(plan.vmUuid, xml),

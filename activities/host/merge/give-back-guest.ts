@@ -6,8 +6,12 @@ import { operationId } from '../../../workflows/operation/contract.ts';
 import type { MergePlan } from '../../../workflows/chain/schemas.ts';
 import { syncPath } from '../../adapters/files/files.ts';
 import { domainFolder } from '../../adapters/virsh/libvirt-folders.ts';
-import { awaitPivotScript, pivotResultFile } from '../../adapters/virsh/safe-pivot.ts';
-import { readPivotReport, removePivotReport } from '../../adapters/virsh/safe-pivot.ts';
+import {
+  awaitPivotScript,
+  pivotResultFile,
+  readPivotReport,
+  removePivotReport,
+} from '../../adapters/virsh/safe-pivot.ts';
 import type { HostDeps } from '../deps.ts';
 import { lookAtDisk, topHasLeft, type DiskLook } from '../chain/observe-disk.ts';
 import { untilSettled } from '../../door/polling.ts';

@@ -74,11 +74,10 @@ export function assertNoInternalSnapshots(input: LiveMergeInput, selection: Sele
   if (input.keepVolumes || input.keepOverlay) return;
   for (const volume of selection.committed) {
     if (volume.internalSnapshots.length === 0) continue;
+    const names = volume.internalSnapshots.join(', ');
     throw refused('internal-snapshots', {
       attempted: attempt(input),
-      now: `${volume.path} holds internal snapshots that would be lost: ${
-        volume.internalSnapshots.join(', ')
-      }`,
+      now: `${volume.path} holds internal snapshots that would be lost: ${names}`,
       next: 'Delete them first, or merge with --keep-volumes',
     });
   }

@@ -5,14 +5,31 @@
 import { canonical, observeFile, observeSpace } from '../../adapters/files/files.ts';
 import { nameVolume } from '../../pool-folder/id.ts';
 import { measure } from '../../adapters/qemu-img/qemu-img.ts';
-import { parseSnapshot, sourcesOf, type Snapshot } from '../../adapters/libvirt-xml/snapshot-xml.ts';
+import {
+  parseSnapshot,
+  sourcesOf,
+  type Snapshot,
+} from '../../adapters/libvirt-xml/snapshot-xml.ts';
 import { refused } from '../../../workflows/operation/failures.ts';
-import type { BlockJob, JobRecord, LiveMergeInput, MergePlan } from '../../../workflows/chain/schemas.ts';
-import type { NamedVolume, PlanOutcome, SnapshotChange, Volume } from '../../../workflows/chain/schemas.ts';
+import type {
+  BlockJob,
+  JobRecord,
+  LiveMergeInput,
+  MergePlan,
+  NamedVolume,
+  PlanOutcome,
+  SnapshotChange,
+  Volume,
+} from '../../../workflows/chain/schemas.ts';
 import { onThisHost } from '../../pool-folder/presence.ts';
 import type { HostDeps } from '../deps.ts';
-import { assertAgreement, assertInPools, assertNoInternalSnapshots } from './guards.ts';
-import { assertNotSaved, assertWritable } from './guards.ts';
+import {
+  assertAgreement,
+  assertInPools,
+  assertNoInternalSnapshots,
+  assertNotSaved,
+  assertWritable,
+} from './guards.ts';
 import { assertPossible, selectVolumes, type Selection } from './selection.ts';
 import { assertUnshared } from '../uses/sharing.ts';
 import { observeChain, toObservation, type Chain } from '../chain/observe-chain.ts';
@@ -221,7 +238,10 @@ async function snapshotChanges(
   snapshots: Snapshot[],
   committed: Volume[],
 ): Promise<SnapshotChange[]> {
-  const gone = await spellingsOf(snapshots, committed.map((volume) => volume.path));
+  const gone = await spellingsOf(
+    snapshots,
+    committed.map((volume) => volume.path),
+  );
   return snapshots.flatMap((snapshot): SnapshotChange[] => {
     const { name, disks } = snapshot;
     const remains = disks.some((d) => d.kind !== 'no' && !(d.source && gone.has(d.source)));

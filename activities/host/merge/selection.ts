@@ -96,11 +96,10 @@ function find(input: LiveMergeInput, chain: readonly Volume[], name: string): nu
         : basename(volume.path) === name;
   const found = chain.flatMap((volume, i) => (matches(volume) ? [i] : []));
   if (found.length === 1) return found[0] as number;
+  const what = found.length === 0 ? 'it is not there' : 'the name fits several volumes';
   throw refused('volume-not-in-chain', {
     attempted: `finding volume ${name} in the chain of ${input.vm}/${input.disk}`,
-    now: `${found.length === 0 ? 'it is not there' : 'the name fits several volumes'}; ${
-      `the chain is ${chain.map(label).join(' <- ')}`
-    }`,
+    now: `${what}; the chain is ${chain.map(label).join(' <- ')}`,
     next: 'Name it by path, by name in its pool, or by index such as vda[2]',
   });
 }

@@ -1,6 +1,8 @@
 /** Decides whether a copy is a conversion, and refuses one that would lose something. */
-import { refusedImage } from '../../../workflows/operation/image-failures.ts';
-import type { ImageRefusalCode } from '../../../workflows/operation/image-failures.ts';
+import {
+  refusedImage,
+  type ImageRefusalCode,
+} from '../../../workflows/operation/image-failures.ts';
 import type { Conversion } from '../../../workflows/transfer/schemas.ts';
 import { imageId, type PlanRequest } from '../../../workflows/transfer/activities.ts';
 import { dataExtents } from '../../adapters/qemu-img/compare.ts';

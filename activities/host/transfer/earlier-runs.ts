@@ -1,7 +1,11 @@
 /** What earlier runs of an operation on an image have reserved, and what is done about it. */
-import { reservation } from '../../../workflows/transfer/schemas.ts';
-import type { ImagePlan, ImageRef, ImageVolume } from '../../../workflows/transfer/schemas.ts';
-import type { Reservation } from '../../../workflows/transfer/schemas.ts';
+import {
+  reservation,
+  type ImagePlan,
+  type ImageRef,
+  type ImageVolume,
+  type Reservation,
+} from '../../../workflows/transfer/schemas.ts';
 import { imageId, type PlanRequest } from '../../../workflows/transfer/activities.ts';
 import { observeFile } from '../../adapters/files/files.ts';
 import { stagedFile } from '../../adapters/files/image-files.ts';
@@ -49,7 +53,11 @@ export async function runsElsewhere(
     const { jobId, owner, plan } = run;
     const { name: volume, format, convert } = plan.volumes.at(-1) as ImageVolume;
     return {
-      ...{ jobId, owner: owner ?? jobId, to: plan.to, volume, format: convert?.format ?? format },
+      jobId,
+      owner: owner ?? jobId,
+      to: plan.to,
+      volume,
+      format: convert?.format ?? format,
       isUsed: used.includes(run),
     };
   });

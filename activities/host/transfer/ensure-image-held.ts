@@ -4,14 +4,24 @@
  */
 import { dirname } from 'node:path';
 import { Context } from '@temporalio/activity';
-import type { HoldOutcome, ImageHostActivities, ImageJob } from '../../../workflows/transfer/activities.ts';
+import type {
+  HoldOutcome,
+  ImageHostActivities,
+  ImageJob,
+} from '../../../workflows/transfer/activities.ts';
 import { givenUp } from '../../../workflows/operation/failures.ts';
 import type { ImagePlan } from '../../../workflows/transfer/schemas.ts';
 import { setCopySpeed } from '../../adapters/copying-daemon/mirror.ts';
 import { readCopyLimit, writeCopyLimit } from '../../adapters/copying-daemon/limit.ts';
 import { observeFile } from '../../adapters/files/files.ts';
-import { copierRuns, copierState, runningCopies } from '../../adapters/copying-daemon/daemon.ts';
-import { startCopier, stopCopier, type CopierStart } from '../../adapters/copying-daemon/daemon.ts';
+import {
+  copierRuns,
+  copierState,
+  runningCopies,
+  startCopier,
+  stopCopier,
+  type CopierStart,
+} from '../../adapters/copying-daemon/daemon.ts';
 import { identityIn } from '../../pool-folder/id.ts';
 import type { HostDeps } from '../deps.ts';
 

@@ -13,7 +13,11 @@ import { canonical, observeFile } from '../../adapters/files/files.ts';
 import { stagedFile } from '../../adapters/files/image-files.ts';
 import { syncRecords } from '../../adapters/virsh/libvirt-folders.ts';
 import { withFormat } from '../../adapters/libvirt-xml/snapshot-format.ts';
-import { parseSnapshot, renameSources, sourcesOf } from '../../adapters/libvirt-xml/snapshot-xml.ts';
+import {
+  parseSnapshot,
+  renameSources,
+  sourcesOf,
+} from '../../adapters/libvirt-xml/snapshot-xml.ts';
 import { isReserved } from '../../pool-folder/presence.ts';
 import type { HostDeps } from '../deps.ts';
 import { ensureImageHeld } from './ensure-image-held.ts';

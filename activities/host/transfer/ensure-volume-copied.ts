@@ -5,8 +5,16 @@
 import { Context } from '@temporalio/activity';
 import type { CopyOutcome, ImageHostActivities } from '../../../workflows/transfer/activities.ts';
 import type { ImagePlan, ImageVolume } from '../../../workflows/transfer/schemas.ts';
-import { COPY_UNIT, dismissCopy, dismissJob, endCopy } from '../../adapters/copying-daemon/mirror.ts';
-import { removeNodes, resumeCopy, setCopySpeed, startCopy } from '../../adapters/copying-daemon/mirror.ts';
+import {
+  COPY_UNIT,
+  dismissCopy,
+  dismissJob,
+  endCopy,
+  removeNodes,
+  resumeCopy,
+  setCopySpeed,
+  startCopy,
+} from '../../adapters/copying-daemon/mirror.ts';
 import { observeFile, observeSpace, renameDurably } from '../../adapters/files/files.ts';
 import { observeCopy, type CopyJob } from '../../adapters/copying-daemon/daemon.ts';
 import { completeCopy, reflink, resetFile, stagedFile } from '../../adapters/files/image-files.ts';
@@ -51,8 +59,13 @@ export async function ensureVolumeCopied(
   const staged = (stage: 'part' | 'copied' | 'ready') =>
     stagedFile(plan.to.folder, jobId, volume.name, stage);
   const copying: Copying = {
-    ...{ input, volume, id: copyId(input), state: stateOf(deps, jobId), part: staged('part') },
-    ...{ done: staged(input.verify === 'full' ? 'copied' : 'ready'), show },
+    input,
+    volume,
+    id: copyId(input),
+    state: stateOf(deps, jobId),
+    part: staged('part'),
+    done: staged(input.verify === 'full' ? 'copied' : 'ready'),
+    show,
   };
   // The hold proves that the copy is one of what the source is now, also when an earlier run made
   // it.
@@ -93,8 +106,7 @@ async function giveUp(input: Input, reason: string): Promise<CopyOutcome> {
 
 /** A container that is written anew shares nothing with its source. */
 const shareData = async (deps: HostDeps, { volume, part }: Copying): Promise<boolean> =>
-  !volume.convert &&
-  (await deps.effect('image.reflink', part, () => reflink(volume.path, part)));
+  !volume.convert && (await deps.effect('image.reflink', part, () => reflink(volume.path, part)));
 
 /** What the mirror copies of a container; the rest, less than a unit, is written by hand. */
 const mirrored = ({ sizeBytes }: ImageVolume) => sizeBytes - (sizeBytes % COPY_UNIT);

@@ -1,6 +1,10 @@
 /** Proves a copy before the source may go, and gives its header the names of its own chain. */
 import { Context } from '@temporalio/activity';
-import type { ImageHostActivities, ImageJob, VolumeJob } from '../../../workflows/transfer/activities.ts';
+import type {
+  ImageHostActivities,
+  ImageJob,
+  VolumeJob,
+} from '../../../workflows/transfer/activities.ts';
 import type { ImageVolume } from '../../../workflows/transfer/schemas.ts';
 import { failureDetails, givenUp } from '../../../workflows/operation/failures.ts';
 import { ensureBackingName } from '../../adapters/qemu-img/backing-name.ts';

@@ -3,16 +3,26 @@
  * earlier run left.
  */
 import { join, resolve } from 'node:path';
-import type { Conversion, ImagePlan, ImagePlanOutcome } from '../../../workflows/transfer/schemas.ts';
-import type { ImageVolume } from '../../../workflows/transfer/schemas.ts';
+import type {
+  Conversion,
+  ImagePlan,
+  ImagePlanOutcome,
+  ImageVolume,
+} from '../../../workflows/transfer/schemas.ts';
 import { imageId, type PlanRequest } from '../../../workflows/transfer/activities.ts';
 import { observeFile, observeSpace } from '../../adapters/files/files.ts';
 import { lastingIdentity, nameVolume } from '../../pool-folder/id.ts';
 import { asFileName } from '../../adapters/qemu-img/qemu-img.ts';
 import { copyNames } from './copy-names.ts';
 import type { HostDeps } from '../deps.ts';
-import { copiedBefore, earlierRuns, runsElsewhere, runToAdopt } from './earlier-runs.ts';
-import { sortByUse, type EarlierRun } from './earlier-runs.ts';
+import {
+  copiedBefore,
+  earlierRuns,
+  runsElsewhere,
+  runToAdopt,
+  sortByUse,
+  type EarlierRun,
+} from './earlier-runs.ts';
 import { planConversion, spaceFor } from './conversion.ts';
 import { assertNamesFree, assertQuiet, assertUnreferenced, tooSmall } from './guards.ts';
 import { snapshotsNaming } from '../uses/references.ts';

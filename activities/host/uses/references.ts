@@ -39,7 +39,11 @@ async function domainReferences(
 ): Promise<VolumeUse[]> {
   const references: VolumeUse[] = [];
   const domains = await deps.libvirt.allDomainXml();
-  const pools = await poolsNamedIn(domains.map(({ xml }) => xml), deps.libvirt, active);
+  const pools = await poolsNamedIn(
+    domains.map(({ xml }) => xml),
+    deps.libvirt,
+    active,
+  );
   for (const { uuid, name, xml } of domains) {
     const named = sourcesNamed(xml, pools, uuid === owner?.uuid ? owner.disk : undefined);
     for (const source of new Set(named)) {

@@ -50,7 +50,11 @@ async function assertNoOtherUser(
   touched: Identities,
 ): Promise<void> {
   const domains = await deps.libvirt.allDomainXml();
-  const pools = await poolsNamedIn(domains.map(({ xml }) => xml), deps.libvirt, chain.pools);
+  const pools = await poolsNamedIn(
+    domains.map(({ xml }) => xml),
+    deps.libvirt,
+    chain.pools,
+  );
   for (const { uuid, name, xml } of domains) {
     const mine = uuid === chain.vm.uuid;
     const named = sourcesNamed(xml, pools, mine ? chain.disk : undefined);

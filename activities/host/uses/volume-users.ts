@@ -32,7 +32,7 @@ export async function isOneOf(files: Identities, path: string): Promise<boolean>
  */
 export async function firstIn(files: Identities, source: string): Promise<string | null> {
   const seen = new Set<string>();
-  for (let path: string | null = source; path && !seen.has(path); ) {
+  for (let path: string | null = source; path && !seen.has(path);) {
     if (await isOneOf(files, path)) return path;
     seen.add(path);
     const { backing, dataFile } = await below(path);

@@ -4,13 +4,23 @@
  */
 import { join } from 'node:path';
 import type { Reservation } from '../../../workflows/transfer/schemas.ts';
-import type { ImageJob, ImageStorageActivities } from '../../../workflows/transfer/activities.ts';
-import type { ReservationEnd, UnwantedReservation } from '../../../workflows/transfer/activities.ts';
+import type {
+  ImageJob,
+  ImageStorageActivities,
+  ReservationEnd,
+  UnwantedReservation,
+} from '../../../workflows/transfer/activities.ts';
 import { bug } from '../../../workflows/operation/failures.ts';
 import { listFolder, observeFile, syncPath, unlinkDurably } from '../../adapters/files/files.ts';
-import { createFile, linkFile, removeReservation } from '../../adapters/files/image-files.ts';
-import { finalName, reservationFolder, stagedFile } from '../../adapters/files/image-files.ts';
-import { writeReservation } from '../../adapters/files/image-files.ts';
+import {
+  createFile,
+  linkFile,
+  removeReservation,
+  finalName,
+  reservationFolder,
+  stagedFile,
+  writeReservation,
+} from '../../adapters/files/image-files.ts';
 import { abandonReservation, claimReservation } from '../../pool-folder/owner.ts';
 import { assertReserved, whileMounted } from '../../pool-folder/presence.ts';
 import type { StorageDeps } from '../volumes/quarantine.ts';

@@ -47,8 +47,7 @@ const SHARED =
 const ELSEWHERE =
   'may hold its data still: its file system writes elsewhere, or does not tell whether it does';
 
-const sizeOf = (extents: readonly Extent[]) =>
-  extents.reduce((sum, { length }) => sum + length, 0);
+const sizeOf = (extents: readonly Extent[]) => extents.reduce((sum, { length }) => sum + length, 0);
 
 interface Wipe {
   /** Where it was. */

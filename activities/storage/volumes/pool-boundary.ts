@@ -8,8 +8,14 @@ import type { ImagePlan } from '../../../workflows/transfer/schemas.ts';
 import type { NamedVolume } from '../../../workflows/chain/schemas.ts';
 import { canonical } from '../../adapters/files/files.ts';
 import { identityIn } from '../../pool-folder/id.ts';
-import { isFilePool, observePools, OWN_FOLDER, poolOf } from '../../adapters/virsh/pools.ts';
-import type { FilePool, Pool } from '../../adapters/virsh/pools.ts';
+import {
+  isFilePool,
+  observePools,
+  OWN_FOLDER,
+  poolOf,
+  type FilePool,
+  type Pool,
+} from '../../adapters/virsh/pools.ts';
 import type { Libvirt } from '../../adapters/virsh/domains.ts';
 import { onThisHost, otherStorage } from '../../pool-folder/presence.ts';
 
@@ -62,10 +68,7 @@ function activePool(pools: readonly Pool[], name: string, attempted: string): Fi
  * The target's folder, which must be where it was when the copy was planned.
  * @throws Retry `pool-away`; Bug for another place or a link
  */
-export async function targetOf(
-  libvirt: Libvirt,
-  { to }: Pick<ImagePlan, 'to'>,
-): Promise<string> {
+export async function targetOf(libvirt: Libvirt, { to }: Pick<ImagePlan, 'to'>): Promise<string> {
   const attempted = `using pool ${to.pool}`;
   const { folder } = activePool(await observePools(libvirt), to.pool, attempted);
   await assertNoLink(join(folder, OWN_FOLDER));

@@ -73,7 +73,10 @@ export function parseVmOrOperation(first: string, second?: string): { vm: string
   const [vm, disk] = second === undefined ? cut(first, slash) : [first, second];
   if (poolName.safeParse(vm).success && disk.length < 600 && PARTS.test(disk)) return { vm, disk };
   throw usage(
-    `reading ${[first, second].filter(Boolean).map((word) => JSON.stringify(word)).join(' ')}`,
+    `reading ${[first, second]
+      .filter(Boolean)
+      .map((word) => JSON.stringify(word))
+      .join(' ')}`,
     'it is not the name of an operation',
     'Say VM/DISK or POOL/VOLUME; `blockflow list` shows the names of all',
   );

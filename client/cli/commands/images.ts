@@ -122,8 +122,12 @@ async function runTransfer(
   const { to, verify, bandwidth, name, wipe, host } = options;
   const { format, preallocation, ifExists } = options;
   const request = {
-    ...{ image: parseImage(first, second, options.sourceFormat), to, verify },
-    ...{ format, preallocation, ifExists },
+    image: parseImage(first, second, options.sourceFormat),
+    to,
+    verify,
+    format,
+    preallocation,
+    ifExists,
     ...(bandwidth === undefined ? {} : { bandwidthBytesPerSecond: parseRate(bandwidth) }),
     ...(host === undefined ? {} : { host }),
   };

@@ -2,8 +2,14 @@ import type { Command } from 'commander';
 import { BlockflowError, usage } from '../../library/failure.ts';
 import type { Screen } from '../screen.ts';
 import type { Context } from './command.ts';
-import { configOf, CONNECT_OPTION, METRICS_OPTION, OWN_HOST_OPTION } from './worker.ts';
-import { tellMetrics, type WorkerOptions } from './worker.ts';
+import {
+  configOf,
+  CONNECT_OPTION,
+  METRICS_OPTION,
+  OWN_HOST_OPTION,
+  tellMetrics,
+  type WorkerOptions,
+} from './worker.ts';
 
 interface Options extends WorkerOptions {
   port?: string;

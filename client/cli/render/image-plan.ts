@@ -1,7 +1,11 @@
 /** What `--dry-run` of a move, a copy and a removal tells: bytes, space, steps, deletions. Pure. */
 import { basename } from 'node:path';
-import type { ImagePlan, ImagePlanOutcome } from '../../../workflows/transfer/schemas.ts';
-import type { ImageVolume, RemovalPlan } from '../../../workflows/transfer/schemas.ts';
+import type {
+  ImagePlan,
+  ImagePlanOutcome,
+  ImageVolume,
+  RemovalPlan,
+} from '../../../workflows/transfer/schemas.ts';
 import { sizeWords } from './sizes.ts';
 
 /** What was asked for, as far as the plan does not tell it. */

@@ -64,7 +64,14 @@ it('looks for a command where PATH says now, and gives it no input', async () =>
 
 it('runs commands beside each other', async () => {
   await program('meet', `touch "$0-$1"; until [[ -e $0-$2 ]]; do :; done; echo "$1"`);
-  const pairs = [['a', 'b'], ['b', 'c'], ['c', 'd'], ['d', 'e'], ['e', 'f'], ['f', 'a']];
+  const pairs = [
+    ['a', 'b'],
+    ['b', 'c'],
+    ['c', 'd'],
+    ['d', 'e'],
+    ['e', 'f'],
+    ['f', 'a'],
+  ];
   const met = await Promise.all(pairs.map((pair) => run('meet', pair)));
   expect(met.join('')).toBe('a\nb\nc\nd\ne\nf\n');
 });

@@ -21,7 +21,10 @@ afterAll(async () => {
 
 async function file(name: string, byteAt: (at: number) => number, length = BYTES) {
   const path = join(folder, name);
-  await writeFile(path, Uint8Array.from({ length }, (_, at) => byteAt(at)));
+  await writeFile(
+    path,
+    Uint8Array.from({ length }, (_, at) => byteAt(at)),
+  );
   return path;
 }
 

@@ -6,7 +6,11 @@ import { afterEach, beforeEach, expect, it } from '@jest/globals';
 import { execa } from 'execa';
 import { startCopy } from '../../../activities/adapters/copying-daemon/mirror.ts';
 import { observeFile } from '../../../activities/adapters/files/files.ts';
-import { copierState, startCopier, stopCopier } from '../../../activities/adapters/copying-daemon/daemon.ts';
+import {
+  copierState,
+  startCopier,
+  stopCopier,
+} from '../../../activities/adapters/copying-daemon/daemon.ts';
 import type { Effect } from '../../../activities/door/effect.ts';
 import type { HostDeps } from '../../../activities/host/deps.ts';
 import { ensureImageHeld } from '../../../activities/host/transfer/ensure-image-held.ts';

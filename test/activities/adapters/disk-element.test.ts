@@ -1,6 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
-import { diskElement, diskSource } from '../../../activities/adapters/libvirt-xml/disk-element.ts';
-import { switchDiskSource } from '../../../activities/adapters/libvirt-xml/disk-element.ts';
+import {
+  diskElement,
+  diskSource,
+  switchDiskSource,
+} from '../../../activities/adapters/libvirt-xml/disk-element.ts';
 
 const domain = (disk: string) => `<domain type='kvm'><name>web1</name><devices>
   <disk type='file' device='cdrom'><source file='/iso'/><target dev='sda' bus='sata'/></disk>

@@ -1,6 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { buildRecord, parseDomain, sourcesNamed } from '../../../activities/adapters/libvirt-xml/domain-xml.ts';
+import {
+  buildRecord,
+  parseDomain,
+  sourcesNamed,
+} from '../../../activities/adapters/libvirt-xml/domain-xml.ts';
 import { jobRecord, volumePath, type JobRecord } from '../../../workflows/chain/schemas.ts';
 
 /**
@@ -126,7 +130,10 @@ describe('a disk in the XML of a domain', () => {
     const volume = (name: string, pool = 'images') => `pool='${pool}' volume='${name}'`;
     const xml = `<domain><devices>${disk('vda', volume('a'))}${disk('vdb', volume('b c'))}
       ${disk('vdc', volume('d', 'stopped'))}</devices></domain>`;
-    const pools = [{ name: 'images', folder: '/pool' }, { name: 'logical', folder: null }];
+    const pools = [
+      { name: 'images', folder: '/pool' },
+      { name: 'logical', folder: null },
+    ];
     expect(sourcesNamed(xml, pools)).toEqual(['/pool/a', '/pool/b c']);
     expect(sourcesNamed(xml, pools, 'vda')).toEqual(['/pool/b c']);
   });

@@ -5,8 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
-import { awaitPivotScript, createPivots } from '../../../activities/adapters/virsh/safe-pivot.ts';
-import type { PivotRequest } from '../../../activities/adapters/virsh/safe-pivot.ts';
+import {
+  awaitPivotScript,
+  createPivots,
+  type PivotRequest,
+} from '../../../activities/adapters/virsh/safe-pivot.ts';
 
 const PATH = process.env['PATH'];
 const UUID = '11111111-2222-4333-8444-555555555555';
@@ -56,8 +59,12 @@ const commands = async () =>
 const pivot = async (changes: Partial<PivotRequest> = {}) => {
   const pivots = createPivots('test:///x');
   const report = await pivots.run({
-    ...{ uuid: UUID, disk: 'vda', base: '/images/base.qcow2' },
-    ...{ persistent: true, record: '<job/>', folder: root },
+    uuid: UUID,
+    disk: 'vda',
+    base: '/images/base.qcow2',
+    persistent: true,
+    record: '<job/>',
+    folder: root,
     resultFile: join(root, 'run/pivot'),
     ...changes,
   });

@@ -1,6 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
-import { parseSnapshot, rewriteSnapshot } from '../../../activities/adapters/libvirt-xml/snapshot-xml.ts';
-import { sourcesOf } from '../../../activities/adapters/libvirt-xml/snapshot-xml.ts';
+import {
+  parseSnapshot,
+  rewriteSnapshot,
+  sourcesOf,
+} from '../../../activities/adapters/libvirt-xml/snapshot-xml.ts';
 
 const layer = (path: string, format: string, below = '<backingStore/>') =>
   `<backingStore type='file'><format type='${format}'/>` +
@@ -52,9 +55,7 @@ describe('the record of a snapshot', () => {
     expect(rewritten(whole, ['/r', '/q'])).toBe(left(vmDisk('/base', 'raw', '<backingStore/>')));
     expect(rewritten(whole, ['/q'])).toBe(left(vmDisk('/r', 'qcow2', layer('/base', 'raw'))));
     const onto = { path: '/q', format: 'qcow2' };
-    expect(rewritten(whole, ['/r'], onto)).toBe(
-      left(vmDisk('/q', 'qcow2', layer('/base', 'raw'))),
-    );
+    expect(rewritten(whole, ['/r'], onto)).toBe(left(vmDisk('/q', 'qcow2', layer('/base', 'raw'))));
   });
 
   it('restores one disk less where the overlay of that disk was merged', () => {

@@ -26,7 +26,11 @@ describe('the persistent XML and the headers', () => {
     expect(said(kept, true)).toEqual([expect.stringMatching(/^the persistent XML has /)]);
   });
 
-  const named = [['/base', '/top'], ['/x', '/middle', '/top'], ['/below', ...CHAIN]];
+  const named = [
+    ['/base', '/top'],
+    ['/x', '/middle', '/top'],
+    ['/below', ...CHAIN],
+  ];
   const others = named.map((kept) => ({ kept }));
   it.each(others)('differ when it has $kept', ({ kept }) => {
     expect(said(kept, false)).toEqual([expect.stringMatching(/^the persistent XML has /)]);

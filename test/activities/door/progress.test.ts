@@ -15,7 +15,13 @@ function after(samples: [number, number][]) {
 
 describe('the progress of a copy', () => {
   it('is a percentage, a rate, and the time that remains at this rate', () => {
-    expect(after([[0, 100], [10, 100], [20, 100]]).last).toEqual({
+    expect(
+      after([
+        [0, 100],
+        [10, 100],
+        [20, 100],
+      ]).last,
+    ).toEqual({
       phase: 'copying',
       percent: 20,
       copiedBytes: 20 * MiB,
@@ -28,7 +34,12 @@ describe('the progress of a copy', () => {
 
   it('knows no remaining time before the second sample, nor while the guest writes as fast', () => {
     expect(after([[0, 100]]).last).toMatchObject({ rateBytesPerSecond: 0, remainingSeconds: null });
-    expect(after([[0, 100], [10, 110]]).last).toMatchObject({ remainingSeconds: null });
+    expect(
+      after([
+        [0, 100],
+        [10, 110],
+      ]).last,
+    ).toMatchObject({ remainingSeconds: null });
   });
 
   it('forgets what is older than ten seconds', () => {

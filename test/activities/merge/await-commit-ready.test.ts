@@ -11,8 +11,12 @@ import { waitUntil } from '../../support/wait-until.ts';
 
 const VM = { vmUuid: '11111111-2222-4333-8444-555555555555', vm: 'web1', disk: 'vda' };
 const plan = {
-  ...{ ...VM, host: 'h1', persistent: true, mode: 'active' },
-  ...{ top: { path: '/images/top' }, base: { path: '/images/base' } },
+  ...VM,
+  host: 'h1',
+  persistent: true,
+  mode: 'active',
+  top: { path: '/images/top' },
+  base: { path: '/images/base' },
 } as unknown as MergePlan;
 const half = { type: 'Active Block Commit', copiedBytes: 50, totalBytes: 100 };
 const HALF: JobSample = { ...half, bandwidthBytesPerSecond: 0 };
@@ -66,7 +70,10 @@ function watched(until: 'ready' | 'end' = 'ready') {
   outcome.catch(() => undefined);
   const { vmUuid: uuid, vm, disk } = VM;
   return {
-    ...{ seen, outcome, environment, beats },
+    seen,
+    outcome,
+    environment,
+    beats,
     isWatching: () => listener !== null,
     status: (status: string) => listener?.({ kind: 'block-job', vm, disk, status }),
     lifecycle: (detail: string) => listener?.({ kind: 'lifecycle', vm, detail }),

@@ -2,7 +2,11 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { assertPossible, selectVolumes } from '../../../activities/host/merge/selection.ts';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
-import { liveMergeInput, type LiveMergeRequest, type Volume } from '../../../workflows/chain/schemas.ts';
+import {
+  liveMergeInput,
+  type LiveMergeRequest,
+  type Volume,
+} from '../../../workflows/chain/schemas.ts';
 
 const PATHS = ['/pool/base.qcow2', '/pool/one.qcow2', '/pool/two.qcow2', '/pool/three.qcow2'];
 
@@ -96,9 +100,12 @@ describe('the volumes that a request means', () => {
         const request = { ...(top ? { top } : {}), ...(base ? { base } : {}), shallow };
         if (!/ > /.test(meaning(request, 4) ?? '')) return;
         const selected = selectVolumes(inputOf(request), chainOf(4));
-        const { base: bottom, committed, top: last, overlay } = selected as NonNullable<
-          typeof selected
-        >;
+        const {
+          base: bottom,
+          committed,
+          top: last,
+          overlay,
+        } = selected as NonNullable<typeof selected>;
         expect(committed.at(-1)).toEqual(last);
         const at = PATHS.indexOf(bottom.path);
         const parts = [bottom, ...committed, ...(overlay ? [overlay] : [])];

@@ -15,9 +15,20 @@ afterEach(() => rm(folder, { recursive: true }));
 
 const deps = (...hooks: EffectHook[]) => ({ effect: createEffect(hooks), folder });
 const event = (id: string, changes: Partial<AuditEvent> = {}): AuditEvent => ({
-  ...{ id, time: '2026-01-01T00:00:00.000Z', operation: 'LiveMerge', workflowId: 'web1/vda' },
-  ...{ vm: 'web1', disk: 'vda', host: 'h1', kind: 'started', request: 'merge web1 vda' },
-  ...{ who: 'alice', reason: 'merge web1 vda', before: [], after: [], ...changes },
+  id,
+  time: '2026-01-01T00:00:00.000Z',
+  operation: 'LiveMerge',
+  workflowId: 'web1/vda',
+  vm: 'web1',
+  disk: 'vda',
+  host: 'h1',
+  kind: 'started',
+  request: 'merge web1 vda',
+  who: 'alice',
+  reason: 'merge web1 vda',
+  before: [],
+  after: [],
+  ...changes,
 });
 const all = () => observeEvents(deps(), { limit: 100 });
 

@@ -2,8 +2,11 @@ import { mkdtemp, readFile, rename, rm, stat, truncate, writeFile } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { acquireFlockLease, leaseFile } from '../../../activities/pool-folder/flock-lease.ts';
-import { observeFlockLease } from '../../../activities/pool-folder/flock-lease.ts';
+import {
+  acquireFlockLease,
+  leaseFile,
+  observeFlockLease,
+} from '../../../activities/pool-folder/flock-lease.ts';
 import { isLocked } from '../../../activities/adapters/process/file-lock.ts';
 import { createEffect } from '../../../activities/door/effect.ts';
 import { tenureOf, type Lease } from '../../../activities/pool-folder/lease.ts';

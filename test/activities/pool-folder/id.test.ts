@@ -5,8 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { observeFile } from '../../../activities/adapters/files/files.ts';
 import { acquireFlockLease } from '../../../activities/pool-folder/flock-lease.ts';
 import { registerHost } from '../../../activities/pool-folder/hosts.ts';
-import { ensurePoolId, nameVolume } from '../../../activities/pool-folder/id.ts';
-import { observePoolId } from '../../../activities/pool-folder/id.ts';
+import { ensurePoolId, nameVolume, observePoolId } from '../../../activities/pool-folder/id.ts';
 import type { Libvirt } from '../../../activities/adapters/virsh/domains.ts';
 import { createEffect } from '../../../activities/door/effect.ts';
 import { ensureVolumesAbsent } from '../../../activities/storage/volumes/ensure-volumes-absent.ts';
@@ -41,7 +40,10 @@ const remove = (volume: NamedVolume, folder = mount.path) =>
     { jobId: JOB, volumes: [volume] },
   );
 const failureOf = (promise: Promise<unknown>) =>
-  promise.then(() => null, (error: unknown) => failureDetails(error));
+  promise.then(
+    () => null,
+    (error: unknown) => failureDetails(error),
+  );
 
 async function plannedVolume(name: string): Promise<NamedVolume> {
   const path = join(mount.path, name);

@@ -5,9 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { writeReservation } from '../../../activities/adapters/files/image-files.ts';
-import { abandonReservation } from '../../../activities/pool-folder/owner.ts';
-import { claimReservation } from '../../../activities/pool-folder/owner.ts';
-import { isAnothers, readManifests } from '../../../activities/pool-folder/owner.ts';
+import {
+  abandonReservation,
+  claimReservation,
+  isAnothers,
+  readManifests,
+} from '../../../activities/pool-folder/owner.ts';
 
 let pool: string;
 let folder: string;

@@ -53,7 +53,10 @@ async function volume(name: string, folder = pool) {
 const ensure = (volumes: object[], ...hooks: EffectHook[]) =>
   ensureVolumesAbsent(deps(...hooks), { jobId: JOB, volumes: volumes as never });
 const failureOf = (promise: Promise<unknown>) =>
-  promise.then(() => null, (error: unknown) => failureDetails(error));
+  promise.then(
+    () => null,
+    (error: unknown) => failureDetails(error),
+  );
 
 describe('ensureVolumesAbsent', () => {
   it('deletes the planned files and leaves nothing', async () => {

@@ -63,7 +63,10 @@ function wipe(volumes: object[], { hooks = [], lease, onProgress = () => undefin
   return environment.run(() => ensureVolumesWiped(deps, input, onProgress));
 }
 const failureOf = (promise: Promise<unknown>) =>
-  promise.then(() => null, (error: unknown) => failureDetails(error) ?? error);
+  promise.then(
+    () => null,
+    (error: unknown) => failureDetails(error) ?? error,
+  );
 
 it('overwrites nothing of an image before all of it is out of sight', async () => {
   const chain = [await volume('base.raw'), await volume('top.raw')];

@@ -92,6 +92,9 @@ describe('npm run demo', () => {
     await reapStaleHosts();
     expect(leftovers()).toEqual([]);
     // The sessions of virsh end by themselves when their libvirtd is gone.
-    await waitUntil(() => `nothing to be left of\n${all()}`, () => survivors().length === 0);
+    await waitUntil(
+      () => `nothing to be left of\n${all()}`,
+      () => survivors().length === 0,
+    );
   }, 150_000);
 });

@@ -2,11 +2,24 @@
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
-import { commandLine, environmentOf, says } from '../../support/host/command-line.ts';
-import type { Answer, Typed } from '../../support/host/command-line.ts';
+import {
+  commandLine,
+  environmentOf,
+  says,
+  type Answer,
+  type Typed,
+} from '../../support/host/command-line.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';
-import { defineOff, digests, expectOnlySource } from '../../support/scenes/move-scene.ts';
-import { inVault, plainVolume, recordOf, startMoveSystem, VAULT } from '../../support/scenes/move-scene.ts';
+import {
+  defineOff,
+  digests,
+  expectOnlySource,
+  inVault,
+  plainVolume,
+  recordOf,
+  startMoveSystem,
+  VAULT,
+} from '../../support/scenes/move-scene.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
 import type { System } from '../../support/host/system.ts';
 import { waitUntil } from '../../support/wait-until.ts';
@@ -121,7 +134,10 @@ describe('move', () => {
     await refuses(nowhere, 'unknown-pool', 'the active pools are images, vault', 'pool-start');
     const nobody = await blockflow('move', 'nobody/vda', '--to', VAULT, '--json');
     expect(JSON.parse(nobody.printed)).toMatchObject({
-      ...{ outcome: 'refused', type: 'Refused', code: 'unknown-vm', exitCode: 3 },
+      outcome: 'refused',
+      type: 'Refused',
+      code: 'unknown-vm',
+      exitCode: 3,
     });
     expect(nobody).toMatchObject({ exitCode: 3, told: '' });
     expect(await here()).toEqual(before);

@@ -65,8 +65,7 @@ const node = (...args: string[]) =>
       BLOCKFLOW_CONNECT: 'test:///default',
     },
   });
-const blockflow = (...args: string[]) =>
-  node(join(installed, 'client', 'blockflow.mjs'), ...args);
+const blockflow = (...args: string[]) => node(join(installed, 'client', 'blockflow.mjs'), ...args);
 
 describe('The package', () => {
   it('holds what every source file became, and nothing else', async () => {

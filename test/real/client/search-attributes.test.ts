@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { connectBlockflow } from '../../../client/index.ts';
-import { registerSearchAttributes as registerForStart } from '../../../client/library/search-attributes.ts';
+import * as client from '../../../client/library/search-attributes.ts';
 import { openSession } from '../../../client/library/session.ts';
 import { registerSearchAttributes } from '../../../worker/environment/search-attributes.ts';
 import { searchAttributes } from '../../../workflows/operation/contract.ts';
@@ -13,7 +13,9 @@ import { commandLine, startWorker } from '../../support/host/command-line.ts';
 import { HOST } from '../../support/host/system.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 
-const ours = Object.values(searchAttributes).map(({ name }) => name).sort();
+const ours = Object.values(searchAttributes)
+  .map(({ name }) => name)
+  .sort();
 /** A development server stores ten keywords; these leave room for four of our six. */
 const foreign = ['A', 'B', 'C', 'D', 'E', 'F'].map((letter) => `Other${letter}`);
 
@@ -50,7 +52,10 @@ function run(role: 'orchestrator' | 'host'): { log: () => string } {
   return { log: () => log };
 }
 const untilSaid = ({ log }: { log: () => string }, words: string) =>
-  waitUntil(() => `"${words}" in\n${log()}`, () => log().includes(words));
+  waitUntil(
+    () => `"${words}" in\n${log()}`,
+    () => log().includes(words),
+  );
 
 describe('Search attributes on a bare Temporal server', () => {
   it('are registered by the first workers that connect, and then left alone', async () => {
@@ -97,7 +102,7 @@ describe('Search attributes on a bare Temporal server', () => {
     const second = () => temporal.register(ours).then(refused);
     await registerSearchAttributes(lateTo(second), ours);
     const session = await openSession({ address: temporal.address, host: HOST, stateDir });
-    await registerForStart(session);
+    await client.registerSearchAttributes(session);
     await session.connection.close();
   });
 
@@ -107,8 +112,13 @@ describe('Search attributes on a bare Temporal server', () => {
     await untilSaid(host, 'host is ready');
     const command =
       'temporal operator search-attribute create --namespace default ' +
-      Object.values(searchAttributes).map(({ name }) => `--name ${name} --type Keyword`).join(' ');
-    const warning = host.log().split('\n').find((line) => line.includes('search attributes'));
+      Object.values(searchAttributes)
+        .map(({ name }) => `--name ${name} --type Keyword`)
+        .join(' ');
+    const warning = host
+      .log()
+      .split('\n')
+      .find((line) => line.includes('search attributes'));
     expect(JSON.parse(warning ?? '{}')).toMatchObject({
       level: 40,
       error: expect.stringContaining('Keyword') as unknown,

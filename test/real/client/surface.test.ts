@@ -7,10 +7,21 @@ import { OWN_FOLDER } from '../../../activities/adapters/virsh/pools.ts';
 import { freePort } from '../../../worker/up/free-port.ts';
 import type { Phase } from '../../../workflows/operation/contract.ts';
 import { connectTo } from '../../support/host/blockflow-client.ts';
-import { commandLine, environmentOf, says, scripts, startWorker } from '../../support/host/command-line.ts';
-import type { Typed } from '../../support/host/command-line.ts';
+import {
+  commandLine,
+  environmentOf,
+  says,
+  scripts,
+  startWorker,
+  type Typed,
+} from '../../support/host/command-line.ts';
 import { expectLeftClean, SMALL } from '../../support/scenes/merge-checks.ts';
-import { POOL, startScene, startSharedSystem, type Scene } from '../../support/scenes/merge-scene.ts';
+import {
+  POOL,
+  startScene,
+  startSharedSystem,
+  type Scene,
+} from '../../support/scenes/merge-scene.ts';
 import { HOST, type System } from '../../support/host/system.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 
@@ -209,8 +220,12 @@ describe('Telemetry', () => {
           (await linesOf(role)).find((found) => found['effect'] === effect && found['msg'] === msg),
         );
         expect(line).toMatchObject({
-          ...{ level: 30, role, workflowType: 'LiveMerge', activityType },
-          ...{ workflowRunId: runId, activityId: expect.stringMatching(/^\d+$/) as unknown },
+          level: 30,
+          role,
+          workflowType: 'LiveMerge',
+          activityType,
+          workflowRunId: runId,
+          activityId: expect.stringMatching(/^\d+$/) as unknown,
           target: expect.stringContaining(role === 'orchestrator' ? runId : 'web5') as unknown,
         });
       }

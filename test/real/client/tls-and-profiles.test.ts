@@ -8,8 +8,13 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { startTemporalServer, type TemporalServer } from '../../../worker/up/temporal-server.ts';
 import { commandLine, says, startWorker } from '../../support/host/command-line.ts';
-import { createAuthority, startTlsFront } from '../../support/faults/tls-front.ts';
-import type { Authority, Identity, TlsFront } from '../../support/faults/tls-front.ts';
+import {
+  createAuthority,
+  startTlsFront,
+  type Authority,
+  type Identity,
+  type TlsFront,
+} from '../../support/faults/tls-front.ts';
 
 let folder: string;
 let temporal: TemporalServer;

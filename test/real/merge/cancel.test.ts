@@ -3,8 +3,15 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { WorkflowFailedError } from '@temporalio/client';
 import { CancelledFailure } from '@temporalio/common';
 import { statusQuery } from '../../../workflows/operation/contract.ts';
-import { auditEvents, expectMerged, expectUnchanged } from '../../support/scenes/merge-proofs.ts';
-import { SLOW, untilCopying, untilPhase, untilStatus } from '../../support/scenes/merge-proofs.ts';
+import {
+  auditEvents,
+  expectMerged,
+  expectUnchanged,
+  SLOW,
+  untilCopying,
+  untilPhase,
+  untilStatus,
+} from '../../support/scenes/merge-proofs.ts';
 import { startScene, startSharedSystem, type Scene } from '../../support/scenes/merge-scene.ts';
 import type { System } from '../../support/host/system.ts';
 import type { Fault } from '../../support/faults/faults.ts';
@@ -54,7 +61,10 @@ async function standingAt(role: 'host' | 'spm', effect: Fault['effect']): Promis
 }
 
 async function expectCancelled(merge: Merge): Promise<void> {
-  const error = await merge.result().then(() => null, (e: unknown) => e);
+  const error = await merge.result().then(
+    () => null,
+    (e: unknown) => e,
+  );
   expect(error).toBeInstanceOf(WorkflowFailedError);
   expect((error as WorkflowFailedError).cause).toBeInstanceOf(CancelledFailure);
   expect((await merge.describe()).status.name).toBe('CANCELLED');

@@ -3,10 +3,19 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { dailySample } from '../../support/daily-sample.ts';
 import { spoilMarks } from '../../support/guest/layer-marks.ts';
-import { bothXml, effectsSince, expectLeftClean, merged } from '../../support/scenes/merge-checks.ts';
-import { SMALL } from '../../support/scenes/merge-checks.ts';
-import { startScene, startSharedSystem, type Scene } from '../../support/scenes/merge-scene.ts';
-import type { SceneOptions } from '../../support/scenes/merge-scene.ts';
+import {
+  bothXml,
+  effectsSince,
+  expectLeftClean,
+  merged,
+  SMALL,
+} from '../../support/scenes/merge-checks.ts';
+import {
+  startScene,
+  startSharedSystem,
+  type Scene,
+  type SceneOptions,
+} from '../../support/scenes/merge-scene.ts';
 import { argumentsOf } from '../../support/host/processes.ts';
 import { growOverlay } from '../../support/guest/snapshots.ts';
 import type { System } from '../../support/host/system.ts';
@@ -78,7 +87,10 @@ describe('a merge while the VM is down', () => {
     expect(result).toMatchObject({ outcome: 'merged', mode: 'cold', chainAfter: kept });
     expect(result.deleted).toEqual(here.chain.filter((path) => !kept.includes(path)));
     await bootAndWrite(here);
-    await expectLeftClean(here, kept.map((path) => path.slice(here.pool.length + 1)));
+    await expectLeftClean(
+      here,
+      kept.map((path) => path.slice(here.pool.length + 1)),
+    );
     await here.verifyAfterCrash();
   });
 

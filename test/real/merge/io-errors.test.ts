@@ -31,8 +31,7 @@ afterAll(() => system?.close());
 
 const someBytes = async () =>
   (scene = await startDeltaScene(system, { vm: `eio${++count}`, bytes: 8 * MIB }));
-const merge = (more: object = {}) =>
-  system.merge({ vm: scene.guest.name, disk: 'vda', ...more });
+const merge = (more: object = {}) => system.merge({ vm: scene.guest.name, disk: 'vda', ...more });
 type Merge = Awaited<ReturnType<typeof merge>>;
 const decide = (operation: Merge) => operation.executeUpdate('decide', { args: ['pivot'] });
 

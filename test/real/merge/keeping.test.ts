@@ -1,8 +1,12 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { expectMarks } from '../../support/guest/layer-marks.ts';
 import { expectLeftClean, merged, SMALL } from '../../support/scenes/merge-checks.ts';
-import { startScene, startSharedSystem, type Scene } from '../../support/scenes/merge-scene.ts';
-import type { SceneOptions } from '../../support/scenes/merge-scene.ts';
+import {
+  startScene,
+  startSharedSystem,
+  type Scene,
+  type SceneOptions,
+} from '../../support/scenes/merge-scene.ts';
 import { untilPhase } from '../../support/scenes/merge-proofs.ts';
 import { expectNoLoss, verifyGuestData } from '../../support/guest/oracle.ts';
 import type { System } from '../../support/host/system.ts';

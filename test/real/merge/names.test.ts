@@ -2,8 +2,12 @@ import { mkdir, symlink } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { expectLeftClean, merged, SMALL } from '../../support/scenes/merge-checks.ts';
-import { startScene, startSharedSystem, type Scene } from '../../support/scenes/merge-scene.ts';
-import type { SceneOptions } from '../../support/scenes/merge-scene.ts';
+import {
+  startScene,
+  startSharedSystem,
+  type Scene,
+  type SceneOptions,
+} from '../../support/scenes/merge-scene.ts';
 import { addLayer, backingName } from '../../support/guest/relative-chain.ts';
 import type { System } from '../../support/host/system.ts';
 

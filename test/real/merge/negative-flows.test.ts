@@ -4,8 +4,18 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { WorkflowFailedError } from '@temporalio/client';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
 import type { LiveMergeRequest } from '../../../workflows/chain/schemas.ts';
-import { auditEvents, expectMerged, SLOW, untilCopying } from '../../support/scenes/merge-proofs.ts';
-import { activeLayer, startScene, startSharedSystem, type Scene } from '../../support/scenes/merge-scene.ts';
+import {
+  auditEvents,
+  expectMerged,
+  SLOW,
+  untilCopying,
+} from '../../support/scenes/merge-proofs.ts';
+import {
+  activeLayer,
+  startScene,
+  startSharedSystem,
+  type Scene,
+} from '../../support/scenes/merge-scene.ts';
 import type { System } from '../../support/host/system.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 
@@ -118,7 +128,10 @@ describe('Negative flow (VM crashes during live merge)', () => {
 });
 
 async function expectStopped(merge: Awaited<ReturnType<typeof again>>, reason: string) {
-  const error = await merge.result().then(() => null, (e: unknown) => e);
+  const error = await merge.result().then(
+    () => null,
+    (e: unknown) => e,
+  );
   expect(error).toBeInstanceOf(WorkflowFailedError);
   const failure = failureDetails(error);
   expect(failure).toMatchObject({ type: 'Retry', details: { code: 'vm-stopped' } });

@@ -146,6 +146,9 @@ describe('QEMU pivots while libvirtd is dead', () => {
 });
 
 async function expectStopped(merge: Awaited<ReturnType<typeof mergeIt>>): Promise<void> {
-  const error = await merge.result().then(() => null, (e: unknown) => e);
+  const error = await merge.result().then(
+    () => null,
+    (e: unknown) => e,
+  );
   expect(failureDetails(error)).toMatchObject({ type: 'Retry', details: { code: 'vm-stopped' } });
 }

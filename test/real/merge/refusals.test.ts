@@ -1,7 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { FailureCode } from '../../../workflows/operation/failures.ts';
-import { effectsSince, expectLeftClean, expectRefused } from '../../support/scenes/merge-checks.ts';
-import { merged, SMALL, type Request } from '../../support/scenes/merge-checks.ts';
+import {
+  effectsSince,
+  expectLeftClean,
+  expectRefused,
+  merged,
+  SMALL,
+  type Request,
+} from '../../support/scenes/merge-checks.ts';
 import { startScene, startSharedSystem, type Scene } from '../../support/scenes/merge-scene.ts';
 import { redefine } from '../../support/guest/shut-off-vm.ts';
 import type { System } from '../../support/host/system.ts';

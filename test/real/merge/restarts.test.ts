@@ -3,8 +3,13 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { dailySample } from '../../support/daily-sample.ts';
 import type { Fault } from '../../support/faults/faults.ts';
 import { makeHeardVirsh } from '../../support/faults/heard-virsh.ts';
-import { expectMerged, SLOW, untilCopying } from '../../support/scenes/merge-proofs.ts';
-import { untilPhase, untilStatus } from '../../support/scenes/merge-proofs.ts';
+import {
+  expectMerged,
+  SLOW,
+  untilCopying,
+  untilPhase,
+  untilStatus,
+} from '../../support/scenes/merge-proofs.ts';
 import { startScene, startSharedSystem, type Scene } from '../../support/scenes/merge-scene.ts';
 import { argumentsOf, otherPids } from '../../support/host/processes.ts';
 import type { System } from '../../support/host/system.ts';

@@ -2,8 +2,12 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { expectLeftClean, merged, SMALL } from '../../support/scenes/merge-checks.ts';
-import { startScene, startSharedSystem, type Scene } from '../../support/scenes/merge-scene.ts';
-import type { SceneOptions } from '../../support/scenes/merge-scene.ts';
+import {
+  startScene,
+  startSharedSystem,
+  type Scene,
+  type SceneOptions,
+} from '../../support/scenes/merge-scene.ts';
 import type { System } from '../../support/host/system.ts';
 
 let system: System;

@@ -5,8 +5,18 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { execa } from 'execa';
 import { observePoolId } from '../../../activities/pool-folder/id.ts';
 import { startDeltaScene } from '../../support/scenes/delta-scene.ts';
-import { expectMerged, heartbeatNote, SLOW, untilPhase } from '../../support/scenes/merge-proofs.ts';
-import { asScene, startScene, startSharedSystem, type Scene } from '../../support/scenes/merge-scene.ts';
+import {
+  expectMerged,
+  heartbeatNote,
+  SLOW,
+  untilPhase,
+} from '../../support/scenes/merge-proofs.ts';
+import {
+  asScene,
+  startScene,
+  startSharedSystem,
+  type Scene,
+} from '../../support/scenes/merge-scene.ts';
 import { mountOwn, type OwnMount } from '../../support/host/own-mount.ts';
 import { takeExternalSnapshot } from '../../support/guest/snapshots.ts';
 import type { System } from '../../support/host/system.ts';

@@ -2,8 +2,12 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { expectGuestData } from '../../support/guest/guest-data.ts';
 import { bothXml, expectLeftClean, merged, SMALL } from '../../support/scenes/merge-checks.ts';
-import { startScene, startSharedSystem, type Scene } from '../../support/scenes/merge-scene.ts';
-import type { SceneOptions } from '../../support/scenes/merge-scene.ts';
+import {
+  startScene,
+  startSharedSystem,
+  type Scene,
+  type SceneOptions,
+} from '../../support/scenes/merge-scene.ts';
 import { untilPhase } from '../../support/scenes/merge-proofs.ts';
 import { createImage } from '../../support/guest/shut-off-vm.ts';
 import { takeExternalSnapshot } from '../../support/guest/snapshots.ts';

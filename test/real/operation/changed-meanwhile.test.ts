@@ -6,10 +6,24 @@ import type { WorkflowHandle } from '@temporalio/client';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { armFault } from '../../support/faults/faults.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';
-import { contents, digests, expectNothingLeft, inVault, recordOf } from '../../support/scenes/move-scene.ts';
-import { effectsOn, removalOf, startMove, startMoveSystem } from '../../support/scenes/move-scene.ts';
+import {
+  contents,
+  digests,
+  expectNothingLeft,
+  inVault,
+  recordOf,
+  effectsOn,
+  removalOf,
+  startMove,
+  startMoveSystem,
+} from '../../support/scenes/move-scene.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
-import { createImage, defineChain, defineShutOff, diskXml } from '../../support/guest/shut-off-vm.ts';
+import {
+  createImage,
+  defineChain,
+  defineShutOff,
+  diskXml,
+} from '../../support/guest/shut-off-vm.ts';
 import { slowMove, unlimit } from '../../support/scenes/slow-move.ts';
 import type { System } from '../../support/host/system.ts';
 import { waitUntil } from '../../support/wait-until.ts';

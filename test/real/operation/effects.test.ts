@@ -6,8 +6,14 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { effectsOf } from '../../../activities/door/effect.ts';
 import { dailySample } from '../../support/daily-sample.ts';
-import { awaken, expectRight, finish, scenarioFor } from '../../support/faults/effect-scenarios.ts';
-import { scenarioNameOf, type MergeEffect } from '../../support/faults/effect-scenarios.ts';
+import {
+  awaken,
+  expectRight,
+  finish,
+  scenarioFor,
+  scenarioNameOf,
+  type MergeEffect,
+} from '../../support/faults/effect-scenarios.ts';
 import { armFault, isArmed } from '../../support/faults/faults.ts';
 import { SMALL } from '../../support/scenes/merge-checks.ts';
 import { startScene, startSharedSystem, type Scene } from '../../support/scenes/merge-scene.ts';

@@ -13,8 +13,13 @@ import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { armFault } from '../../support/faults/faults.ts';
 import { mountFaulty, type FaultyMount } from '../../support/faults/faulty-mount.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';
-import { contents, copiers, startMove, startMoveSystem } from '../../support/scenes/move-scene.ts';
-import { undoOf } from '../../support/scenes/move-scene.ts';
+import {
+  contents,
+  copiers,
+  startMove,
+  startMoveSystem,
+  undoOf,
+} from '../../support/scenes/move-scene.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
 import { backingName } from '../../support/guest/relative-chain.ts';
 import { createImage, defineChain } from '../../support/guest/shut-off-vm.ts';
@@ -52,7 +57,10 @@ async function breakAt(agent: 'host' | 'spm', fail: () => Promise<() => Promise<
   return heal;
 }
 
-describe.each([['once', true], ['for ever', false]] as const)('EIO %s', (_, once) => {
+describe.each([
+  ['once', true],
+  ['for ever', false],
+] as const)('EIO %s', (_, once) => {
   it("at a copy's header: given up, the source is untouched", async () => {
     const { vm, chain, image, before } = await startChain(join(system.host.pools, POOL), 2);
     armFault(system.trace, { effect: 'qemu-img.rebase', action: 'stop-before' });
@@ -129,7 +137,9 @@ it('EIO at the header of a neighbour: nobody can tell what it stands on', async 
   const neighbour = await createImage(join(disk.path, 'neighbour.qcow2'));
   await disk.forget();
   const heal = await disk.fail({
-    ...{ on: 'read', sector: await disk.sectorOf(neighbour, 0), once: false },
+    on: 'read',
+    sector: await disk.sectorOf(neighbour, 0),
+    once: false,
   });
   const search = { pools: [], volumes: [{ path: neighbour, identity: 'none' }] };
   const children = childrenOf(new Set(), search);

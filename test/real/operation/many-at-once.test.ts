@@ -1,10 +1,20 @@
 /** Many clients at once: one operation a disk, and every client hears what happened. */
 import { basename } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { Blockflow, MergeRequest, Operation, Volume } from '../../../client/index.ts';
-import type { OperationResult } from '../../../client/index.ts';
+import type {
+  Blockflow,
+  MergeRequest,
+  Operation,
+  Volume,
+  OperationResult,
+} from '../../../client/index.ts';
 import { connectTo } from '../../support/host/blockflow-client.ts';
-import { bothXml, effectsSince, expectLeftClean, SMALL } from '../../support/scenes/merge-checks.ts';
+import {
+  bothXml,
+  effectsSince,
+  expectLeftClean,
+  SMALL,
+} from '../../support/scenes/merge-checks.ts';
 import { POOL, startScene } from '../../support/scenes/merge-scene.ts';
 import { diskOf, startMoveSystem, startOffScene, VAULT } from '../../support/scenes/move-scene.ts';
 import type { System } from '../../support/host/system.ts';
@@ -47,7 +57,11 @@ const mergeAll = (
   body: (operations: Operation[], refusals: Error[]) => Promise<void>,
 ) =>
   startAll(
-    requests.map((request): Start => (blockflow) => blockflow.merge(request)),
+    requests.map(
+      (request): Start =>
+        (blockflow) =>
+          blockflow.merge(request),
+    ),
     ({ operations, refusals }) => body(operations as Operation[], refusals),
   );
 

@@ -9,7 +9,12 @@ import { execa } from 'execa';
 import { runsAllCases } from '../../support/daily-sample.ts';
 import { defineManyDisks } from '../../support/guest/many-disks.ts';
 import { SMALL } from '../../support/scenes/merge-checks.ts';
-import { POOL, startScene, startSharedSystem, type Scene } from '../../support/scenes/merge-scene.ts';
+import {
+  POOL,
+  startScene,
+  startSharedSystem,
+  type Scene,
+} from '../../support/scenes/merge-scene.ts';
 import { auditEvents, untilPhase } from '../../support/scenes/merge-proofs.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
 import { createImage, defineShutOff, diskXml } from '../../support/guest/shut-off-vm.ts';
@@ -123,7 +128,10 @@ describe('Many merges on one host at once', () => {
   it('all end well, each exactly once, with every agent deployed anew meanwhile', async () => {
     const scenes = await runningGuests();
     const guests = scenes.map(({ guest: { name: vm } }) => ({
-      ...{ vm, disk: 'vda', base: `${vm}.qcow2`, top: `${vm}-snap1.qcow2` },
+      vm,
+      disk: 'vda',
+      base: `${vm}.qcow2`,
+      top: `${vm}-snap1.qcow2`,
     }));
     const planned: Planned[] = [...guests, ...(await disksOfOneVm()), ...(await shutOffVms())];
     const merges = await Promise.all(planned.map(startMerge));

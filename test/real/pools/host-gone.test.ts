@@ -5,8 +5,17 @@ import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { execa } from 'execa';
 import { imageStatusQuery } from '../../../workflows/transfer/activities.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';
-import { copiers, digests, inVault, partBytes, removalOf } from '../../support/scenes/move-scene.ts';
-import { startMove, startMoveSystem, untilMove, VAULT } from '../../support/scenes/move-scene.ts';
+import {
+  copiers,
+  digests,
+  inVault,
+  partBytes,
+  removalOf,
+  startMove,
+  startMoveSystem,
+  untilMove,
+  VAULT,
+} from '../../support/scenes/move-scene.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
 import { SECOND, startSecondHost, type SecondHost } from '../../support/host/second-host.ts';
 import type { System } from '../../support/host/system.ts';

@@ -12,8 +12,15 @@ import { dailySample, runsAllCases } from '../../support/daily-sample.ts';
 import { startDeltaScene } from '../../support/scenes/delta-scene.ts';
 import { expectMerged, untilCopying, untilPhase } from '../../support/scenes/merge-proofs.ts';
 import { POOL, startSharedSystem, type Scene } from '../../support/scenes/merge-scene.ts';
-import { copiers, defineOff, digests, diskOf, removalOf } from '../../support/scenes/move-scene.ts';
-import { startMove, untilMove } from '../../support/scenes/move-scene.ts';
+import {
+  copiers,
+  defineOff,
+  digests,
+  diskOf,
+  removalOf,
+  startMove,
+  untilMove,
+} from '../../support/scenes/move-scene.ts';
 import { mountOwn, type OwnMount } from '../../support/host/own-mount.ts';
 import { createImage } from '../../support/guest/shut-off-vm.ts';
 import type { System } from '../../support/host/system.ts';
@@ -97,7 +104,9 @@ const cases = {
   async [AT_PIVOT](seconds: number) {
     const here = await farBase(MIB);
     const merge = await system.merge({
-      ...{ vm: here.guest.name, disk: 'vda', waitForDecision: true },
+      vm: here.guest.name,
+      disk: 'vda',
+      waitForDecision: true,
     });
     await untilPhase(merge, 'waiting for a decision');
     await freeze();
@@ -140,7 +149,9 @@ const cases = {
 
 const all = Object.entries(cases).flatMap(([when, run]) =>
   [5, ...(runsAllCases ? [when === AT_PIVOT ? 200 : 65] : [])].map((seconds) => ({
-    ...{ when, seconds, run },
+    when,
+    seconds,
+    run,
   })),
 );
 
@@ -162,7 +173,8 @@ describe('A pool that goes away', () => {
     await system.host.virsh('pool-start', POOL);
     const failed: unknown = await merge.result().catch((error: unknown) => error);
     expect(failureDetails(failed)).toMatchObject({
-      ...{ type: 'Refused', details: { code: 'shared-base' } },
+      type: 'Refused',
+      details: { code: 'shared-base' },
     });
     expect(await here.files()).toContain(basename(top));
     await rm(child);

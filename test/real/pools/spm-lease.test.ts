@@ -9,7 +9,12 @@ import type { Fault } from '../../support/faults/faults.ts';
 import { startRemoval } from '../../support/scenes/image-operations.ts';
 import { SMALL } from '../../support/scenes/merge-checks.ts';
 import { expectMerged, untilStatus } from '../../support/scenes/merge-proofs.ts';
-import { POOL, startScene, startSharedSystem, type Scene } from '../../support/scenes/merge-scene.ts';
+import {
+  POOL,
+  startScene,
+  startSharedSystem,
+  type Scene,
+} from '../../support/scenes/merge-scene.ts';
 import type { Instance } from '../../support/host/running-roles.ts';
 import type { System } from '../../support/host/system.ts';
 import { waitUntil } from '../../support/wait-until.ts';

@@ -11,9 +11,22 @@ import { connectTo } from '../../support/host/blockflow-client.ts';
 import { expectRefused, SMALL } from '../../support/scenes/merge-checks.ts';
 import { expectMerged, untilStatus } from '../../support/scenes/merge-proofs.ts';
 import { POOL, startScene, type Scene } from '../../support/scenes/merge-scene.ts';
-import { contents, copiers, defineOff, diskOf, expectBoots } from '../../support/scenes/move-scene.ts';
-import { inVault, plainVolume, recordOf, removalOf, startMove } from '../../support/scenes/move-scene.ts';
-import { startMoveSystem, startOffScene, startRemoval, VAULT } from '../../support/scenes/move-scene.ts';
+import {
+  contents,
+  copiers,
+  defineOff,
+  diskOf,
+  expectBoots,
+  inVault,
+  plainVolume,
+  recordOf,
+  removalOf,
+  startMove,
+  startMoveSystem,
+  startOffScene,
+  startRemoval,
+  VAULT,
+} from '../../support/scenes/move-scene.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
 import { SECOND, startSecondHost, type SecondHost } from '../../support/host/second-host.ts';
 import { createImage, defineShutOff, diskXml } from '../../support/guest/shut-off-vm.ts';
@@ -168,8 +181,7 @@ async function refusal(operation: Started, file: string): Promise<string> {
   expect(await copiers(first)).toEqual([]);
   return failure?.details.now ?? '';
 }
-const removalOn = (volume: string) =>
-  startRemoval(first, { pool: POOL, volume, format: 'qcow2' });
+const removalOn = (volume: string) => startRemoval(first, { pool: POOL, volume, format: 'qcow2' });
 
 describe('A pool whose name means other storage on the other host', () => {
   it('has its volume deleted where it was planned, and nothing there', async () => {

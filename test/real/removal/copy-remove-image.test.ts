@@ -7,9 +7,19 @@ import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { armFault } from '../../support/faults/faults.ts';
 import { SMALL } from '../../support/scenes/merge-checks.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';
-import { contents, copiers, defineOff, digests, diskOf } from '../../support/scenes/move-scene.ts';
-import { inVault, startCopy } from '../../support/scenes/move-scene.ts';
-import { startMoveSystem, startOffScene, startRemoval, VAULT } from '../../support/scenes/move-scene.ts';
+import {
+  contents,
+  copiers,
+  defineOff,
+  digests,
+  diskOf,
+  inVault,
+  startCopy,
+  startMoveSystem,
+  startOffScene,
+  startRemoval,
+  VAULT,
+} from '../../support/scenes/move-scene.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
 import { backingName } from '../../support/guest/relative-chain.ts';
 import { defineShutOff, diskXml } from '../../support/guest/shut-off-vm.ts';

@@ -7,11 +7,20 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { execa } from 'execa';
 
 import { createGuestDisk } from '../../support/guest/guest-disk.ts';
-import { generationDueIn, guestParameters, sectorOf, slotOf } from '../../support/guest/guest-sector.ts';
+import {
+  generationDueIn,
+  guestParameters,
+  sectorOf,
+  slotOf,
+} from '../../support/guest/guest-sector.ts';
 import { defineGuest } from '../../support/guest/guest.ts';
 import { processesOf } from '../../support/host/host-folder.ts';
 import { checkGuestData, expectNoLoss, verifyGuestData } from '../../support/guest/oracle.ts';
-import { type PrivateHost, reapStaleHosts, startPrivateHost } from '../../support/host/private-host.ts';
+import {
+  type PrivateHost,
+  reapStaleHosts,
+  startPrivateHost,
+} from '../../support/host/private-host.ts';
 import { isAlive } from '../../support/host/processes.ts';
 import { createOverlay, growOverlay, takeExternalSnapshot } from '../../support/guest/snapshots.ts';
 import { waitUntil } from '../../support/wait-until.ts';
@@ -106,7 +115,10 @@ test('the oracle and the guest itself catch an overlay that was rolled back', as
   const later = await stale.waitForAcks(60);
   await stale.kill();
   const covered = await verifyGuestData({
-    imagePath: path, format, parameters, acknowledged: later,
+    imagePath: path,
+    format,
+    parameters,
+    acknowledged: later,
   });
   expect(covered.lost).toEqual([]);
   expect(() => expectNoLoss(covered, stale.serial)).toThrow(/boot 2 found \d+, but \d+ was ack/);
@@ -131,7 +143,10 @@ test('the oracle catches a stale overlay that is opened after its merge', async 
 
 test('the guest itself reports data that changed behind its back', async () => {
   const disk = await createGuestDisk(join(pool, 'vm.raw'), {
-    format: 'raw', slots: 16, readBackEvery: 1, writesPerSecond: 100,
+    format: 'raw',
+    slots: 16,
+    readBackEvery: 1,
+    writesPerSecond: 100,
   });
   const { strideSectors, regionStartSector } = disk.parameters;
   const guest = await defineGuest(host, { name: 'vm', disk });
@@ -196,8 +211,9 @@ test('a host whose owner was killed is reaped with its guest, and no other', asy
   });
   let said = '';
   owner.stdout.on('data', (text) => (said += text));
-  const root = (await waitUntil('the other owner to start its host', () =>
-    said.endsWith('\n') && said)).trim();
+  const root = (
+    await waitUntil('the other owner to start its host', () => said.endsWith('\n') && said)
+  ).trim();
   const guest = await newGuest('vm');
   await guest.start();
   const stale = processesOf(root);
@@ -213,26 +229,29 @@ test('a host whose owner was killed is reaped with its guest, and no other', asy
 
 test('an overlay can be grown to a size, and the guest boots from it', async () => {
   const below = await createGuestDisk(join(pool, 'base.qcow2'), {
-    format: 'qcow2', virtualSizeBytes: 512 * 2 ** 20,
+    format: 'qcow2',
+    virtualSizeBytes: 512 * 2 ** 20,
   });
   const overlay = await createOverlay(join(pool, 'overlay.qcow2'), below);
   await growOverlay(overlay, { bytes: 256 * 2 ** 20 });
   const guest = await defineGuest(host, { name: 'vm', disk: overlay });
   await guest.start();
-  const bytes = Number(/Allocation:\s+(\d+)/.exec(await host.virsh(
-    'domblkinfo', 'vm', 'vda'))?.[1]);
+  const bytes = Number(
+    /Allocation:\s+(\d+)/.exec(await host.virsh('domblkinfo', 'vm', 'vda'))?.[1],
+  );
   expect(bytes).toBeGreaterThanOrEqual(256 * 2 ** 20);
   await guest.waitForAcks(5);
 });
 
 test('the rule allows the write under way, and nothing else', () => {
   const p = guestParameters({ slots: 16, strideSectors: 1 });
-  const disk = (latest: number) => Buffer.concat(
-    Array.from({ length: 16 }, (_, slot) => {
-      const due = generationDueIn(p, slot, latest);
-      return due === 0 ? Buffer.alloc(512) : sectorOf(p, slot, due, 0);
-    }),
-  );
+  const disk = (latest: number) =>
+    Buffer.concat(
+      Array.from({ length: 16 }, (_, slot) => {
+        const due = generationDueIn(p, slot, latest);
+        return due === 0 ? Buffer.alloc(512) : sectorOf(p, slot, due, 0);
+      }),
+    );
   expect(checkGuestData(disk(40), p, 40)).toMatchObject({ verified: 16, lost: [], torn: [] });
   expect(checkGuestData(disk(41), p, 40)).toMatchObject({ newest: 41, lost: [], torn: [] });
   expect(checkGuestData(disk(42), p, 40).torn).toHaveLength(1);

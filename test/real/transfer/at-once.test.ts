@@ -7,9 +7,20 @@ import { awaitRemoval, connectTo } from '../../support/host/blockflow-client.ts'
 import { SMALL } from '../../support/scenes/merge-checks.ts';
 import { expectMerged, SLOW, untilCopying } from '../../support/scenes/merge-proofs.ts';
 import { POOL, startScene, type Scene } from '../../support/scenes/merge-scene.ts';
-import { contents, copiers, defineOff, diskOf, expectBoots } from '../../support/scenes/move-scene.ts';
-import { effectsOn, inVault, partBytes, recordOf, startMoveSystem } from '../../support/scenes/move-scene.ts';
-import { startOffScene, VAULT } from '../../support/scenes/move-scene.ts';
+import {
+  contents,
+  copiers,
+  defineOff,
+  diskOf,
+  expectBoots,
+  effectsOn,
+  inVault,
+  partBytes,
+  recordOf,
+  startMoveSystem,
+  startOffScene,
+  VAULT,
+} from '../../support/scenes/move-scene.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
 import type { System } from '../../support/host/system.ts';
 import { waitUntil } from '../../support/wait-until.ts';
@@ -90,7 +101,9 @@ describe('Negative flow (a move and a merge of one disk)', () => {
   it('a move is refused while the disk is merged', async () => {
     scene = await startScene({ system, vm: 'merging', guest: SMALL });
     const merge = await system.merge({
-      ...{ vm: 'merging', disk: 'vda', bandwidthBytesPerSecond: SLOW },
+      vm: 'merging',
+      disk: 'vda',
+      bandwidthBytesPerSecond: SLOW,
     });
     await untilCopying(scene);
     const move = blockflow.move({ image: diskOf('merging'), to: VAULT });

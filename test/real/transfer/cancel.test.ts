@@ -3,10 +3,24 @@ import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { cancelAt, cancelledAt } from '../../support/scenes/cancelled-move.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';
-import { copiers, defineOff, digests, diskOf, expectNothingLeft } from '../../support/scenes/move-scene.ts';
-import { expectOnlySource, inVault, plainVolume, recordOf } from '../../support/scenes/move-scene.ts';
-import { removalOf, startCopy, startMove, startMoveSystem } from '../../support/scenes/move-scene.ts';
-import { startRemoval, undoOf, VAULT } from '../../support/scenes/move-scene.ts';
+import {
+  copiers,
+  defineOff,
+  digests,
+  diskOf,
+  expectNothingLeft,
+  expectOnlySource,
+  inVault,
+  plainVolume,
+  recordOf,
+  removalOf,
+  startCopy,
+  startMove,
+  startMoveSystem,
+  startRemoval,
+  undoOf,
+  VAULT,
+} from '../../support/scenes/move-scene.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
 import { eventsOf, slowMove } from '../../support/scenes/slow-move.ts';
 import { takeExternalSnapshot } from '../../support/guest/snapshots.ts';

@@ -5,9 +5,22 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { dailySample } from '../../support/daily-sample.ts';
 import { armFault, isArmed, type Fault } from '../../support/faults/faults.ts';
-import { contents, copiers, defineOff, diskOf, expectNothingLeft } from '../../support/scenes/move-scene.ts';
-import { inVault, recordOf, removalOf, startMove, startMoveSystem } from '../../support/scenes/move-scene.ts';
-import { effectsOn, partBytes, undoOf, untilMove } from '../../support/scenes/move-scene.ts';
+import {
+  contents,
+  copiers,
+  defineOff,
+  diskOf,
+  expectNothingLeft,
+  inVault,
+  recordOf,
+  removalOf,
+  startMove,
+  startMoveSystem,
+  effectsOn,
+  partBytes,
+  undoOf,
+  untilMove,
+} from '../../support/scenes/move-scene.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
 import type { System } from '../../support/host/system.ts';
 import { waitUntil } from '../../support/wait-until.ts';

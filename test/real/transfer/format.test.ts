@@ -4,16 +4,31 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
-import { moveImageInput } from '../../../workflows/transfer/schemas.ts';
-import type { ImageRef, TransferResult } from '../../../workflows/transfer/schemas.ts';
+import {
+  moveImageInput,
+  type ImageRef,
+  type TransferResult,
+} from '../../../workflows/transfer/schemas.ts';
 import { createGuestDisk } from '../../support/guest/guest-disk.ts';
 import { defineGuest } from '../../support/guest/guest.ts';
 import { SMALL } from '../../support/scenes/merge-checks.ts';
 import { POOL, startScene, type Scene } from '../../support/scenes/merge-scene.ts';
-import { contents, copiers, defineOff, diskOf, expectBoots } from '../../support/scenes/move-scene.ts';
-import { expectNothingLeft, inVault, plainVolume } from '../../support/scenes/move-scene.ts';
-import { recordOf, removalOf } from '../../support/scenes/move-scene.ts';
-import { startCopy, startMove, startMoveSystem, VAULT } from '../../support/scenes/move-scene.ts';
+import {
+  contents,
+  copiers,
+  defineOff,
+  diskOf,
+  expectBoots,
+  expectNothingLeft,
+  inVault,
+  plainVolume,
+  recordOf,
+  removalOf,
+  startCopy,
+  startMove,
+  startMoveSystem,
+  VAULT,
+} from '../../support/scenes/move-scene.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
 import { takeExternalSnapshot } from '../../support/guest/snapshots.ts';
 import { HOST, type System } from '../../support/host/system.ts';

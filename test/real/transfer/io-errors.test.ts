@@ -9,12 +9,26 @@ import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { dailySample } from '../../support/daily-sample.ts';
 import { extentsOf, type Extent } from '../../support/guest/extents.ts';
 import { armFault } from '../../support/faults/faults.ts';
-import { forgetCached, mountFaulty } from '../../support/faults/faulty-mount.ts';
-import type { DiskError, FaultyMount } from '../../support/faults/faulty-mount.ts';
+import {
+  forgetCached,
+  mountFaulty,
+  type DiskError,
+  type FaultyMount,
+} from '../../support/faults/faulty-mount.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';
-import { contents, copiers, defineOff, digests, diskOf } from '../../support/scenes/move-scene.ts';
-import { expectIntact, removalOf, startMove, startMoveSystem } from '../../support/scenes/move-scene.ts';
-import { undoOf, VAULT } from '../../support/scenes/move-scene.ts';
+import {
+  contents,
+  copiers,
+  defineOff,
+  digests,
+  diskOf,
+  expectIntact,
+  removalOf,
+  startMove,
+  startMoveSystem,
+  undoOf,
+  VAULT,
+} from '../../support/scenes/move-scene.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
 import type { System } from '../../support/host/system.ts';
 
@@ -46,13 +60,16 @@ interface Place {
 const TO_VAULT: Request = { to: VAULT };
 const places: Place[] = [
   {
-    ...{ name: 'read of the source', part: 'copy', request: { to: POOL } },
+    name: 'read of the source',
+    part: 'copy',
+    request: { to: POOL },
     at: { effect: 'image.start-copy', action: 'stop-before' },
     error: async (source) => ({ on: 'read', sector: await dataSector(source) }),
   },
   {
     // The only target whose place on the disk is known before it is written.
-    ...{ name: 'write to the target', part: 'copy' },
+    name: 'write to the target',
+    part: 'copy',
     request: { ...TO_VAULT, format: 'raw', preallocation: 'falloc' },
     at: { effect: 'image.start-copy', action: 'stop-before' },
     error: async (source) => {
@@ -61,17 +78,23 @@ const places: Place[] = [
     },
   },
   {
-    ...{ name: 'flush of the target by QEMU', part: 'copy', request: TO_VAULT },
+    name: 'flush of the target by QEMU',
+    part: 'copy',
+    request: TO_VAULT,
     at: { effect: 'image.start-copy', action: 'stop-before' },
     error: () => Promise.resolve({ on: 'flush' }),
   },
   {
-    ...{ name: 'flush of the target by the agent', part: 'copy', request: TO_VAULT },
+    name: 'flush of the target by the agent',
+    part: 'copy',
+    request: TO_VAULT,
     at: { effect: 'image.complete-copy', action: 'stop-before' },
     error: () => Promise.resolve({ on: 'flush' }),
   },
   {
-    ...{ name: 'read of the copy', part: 'verify', request: TO_VAULT },
+    name: 'read of the copy',
+    part: 'verify',
+    request: TO_VAULT,
     at: { effect: 'image.complete-copy', action: 'stop-after' },
     error: async () => ({ on: 'read', sector: await dataSector(await staged('copied')) }),
   },
@@ -147,9 +170,7 @@ const cases = places.flatMap((place) =>
 );
 
 describe('EIO below a move', () => {
-  it.each(dailySample(cases, 5))(
-    '$often, $name: given up, all is as it was',
-    ({ place, often }) =>
+  it.each(dailySample(cases, 5))('$often, $name: given up, all is as it was', ({ place, often }) =>
     strike(place, often === 'once'),
   );
 });

@@ -4,8 +4,16 @@ import type { WorkflowHandle } from '@temporalio/client';
 import { askCopier, copierState } from '../../../activities/adapters/copying-daemon/daemon.ts';
 import { imageStatusQuery } from '../../../workflows/transfer/activities.ts';
 import { armFault } from '../../support/faults/faults.ts';
-import { copiers, defineOff, digests, diskOf, inVault } from '../../support/scenes/move-scene.ts';
-import { removalOf, startMove, startMoveSystem } from '../../support/scenes/move-scene.ts';
+import {
+  copiers,
+  defineOff,
+  digests,
+  diskOf,
+  inVault,
+  removalOf,
+  startMove,
+  startMoveSystem,
+} from '../../support/scenes/move-scene.ts';
 import { slowMove, unlimit } from '../../support/scenes/slow-move.ts';
 import type { System } from '../../support/host/system.ts';
 import { waitUntil } from '../../support/wait-until.ts';

@@ -1,13 +1,23 @@
 import { execa } from 'execa';
-import { copyFile, mkdir, readdir, readFile, stat, truncate } from 'node:fs/promises';
-import { writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, readFile, stat, truncate, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { SMALL } from '../../support/scenes/merge-checks.ts';
 import { POOL, startScene, type Scene } from '../../support/scenes/merge-scene.ts';
-import { contents, copiers, digests, diskOf, expectBoots } from '../../support/scenes/move-scene.ts';
-import { defineOff, inVault, recordOf, removalOf, startMove } from '../../support/scenes/move-scene.ts';
-import { startMoveSystem, startOffScene } from '../../support/scenes/move-scene.ts';
+import {
+  contents,
+  copiers,
+  digests,
+  diskOf,
+  expectBoots,
+  defineOff,
+  inVault,
+  recordOf,
+  removalOf,
+  startMove,
+  startMoveSystem,
+  startOffScene,
+} from '../../support/scenes/move-scene.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
 import { addLayer, backingName } from '../../support/guest/relative-chain.ts';
 import { createImage, defineShutOff, diskXml } from '../../support/guest/shut-off-vm.ts';

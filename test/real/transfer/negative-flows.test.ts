@@ -8,10 +8,24 @@ import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { dailySample } from '../../support/daily-sample.ts';
 import { armFault } from '../../support/faults/faults.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';
-import { copiers, defineOff, digests, diskOf, expectIntact } from '../../support/scenes/move-scene.ts';
-import { contents, effectsOn, expectOnlySource, partBytes } from '../../support/scenes/move-scene.ts';
-import { recordOf, removalOf, startMove, startMoveSystem } from '../../support/scenes/move-scene.ts';
-import { undoOf, untilMove, VAULT } from '../../support/scenes/move-scene.ts';
+import {
+  copiers,
+  defineOff,
+  digests,
+  diskOf,
+  expectIntact,
+  contents,
+  effectsOn,
+  expectOnlySource,
+  partBytes,
+  recordOf,
+  removalOf,
+  startMove,
+  startMoveSystem,
+  undoOf,
+  untilMove,
+  VAULT,
+} from '../../support/scenes/move-scene.ts';
 import { mountOwn, type OwnMount } from '../../support/host/own-mount.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
 import { defineShutOff, diskXml, redefine } from '../../support/guest/shut-off-vm.ts';

@@ -4,15 +4,28 @@ import { mkdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
-import { dismissCopy, endCopy } from '../../../activities/adapters/copying-daemon/mirror.ts';
-import { startCopy as startCopyJob } from '../../../activities/adapters/copying-daemon/mirror.ts';
+import {
+  dismissCopy,
+  endCopy,
+  startCopy as startCopyJob,
+} from '../../../activities/adapters/copying-daemon/mirror.ts';
 import { startCreation } from '../../../activities/adapters/copying-daemon/conversion.ts';
-import { copierState, observeCopy } from '../../../activities/adapters/copying-daemon/daemon.ts';
-import { startCopier, stopCopier } from '../../../activities/adapters/copying-daemon/daemon.ts';
+import {
+  copierState,
+  observeCopy,
+  startCopier,
+  stopCopier,
+} from '../../../activities/adapters/copying-daemon/daemon.ts';
 import type { CopyImageRequest } from '../../../workflows/transfer/schemas.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';
-import { contents, inVault, plainVolume } from '../../support/scenes/move-scene.ts';
-import { startCopy, startMoveSystem, VAULT } from '../../support/scenes/move-scene.ts';
+import {
+  contents,
+  inVault,
+  plainVolume,
+  startCopy,
+  startMoveSystem,
+  VAULT,
+} from '../../support/scenes/move-scene.ts';
 import type { System } from '../../support/host/system.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 

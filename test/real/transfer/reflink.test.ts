@@ -8,8 +8,14 @@ import { execa } from 'execa';
 import { createGuestDisk } from '../../support/guest/guest-disk.ts';
 import { defineGuest } from '../../support/guest/guest.ts';
 import { startSharedSystem } from '../../support/scenes/merge-scene.ts';
-import { digests, diskOf, recordOf, removalOf, startMove } from '../../support/scenes/move-scene.ts';
-import { startRemoval } from '../../support/scenes/move-scene.ts';
+import {
+  digests,
+  diskOf,
+  recordOf,
+  removalOf,
+  startMove,
+  startRemoval,
+} from '../../support/scenes/move-scene.ts';
 import { mountOwn, type OwnMount } from '../../support/host/own-mount.ts';
 import { growOverlay } from '../../support/guest/snapshots.ts';
 import type { System } from '../../support/host/system.ts';

@@ -7,9 +7,20 @@ import { findPool } from '../../../activities/host/chain/observe-image.ts';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
 import type { ImageRef } from '../../../workflows/transfer/schemas.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';
-import { contents, copiers, defineOff, diskOf } from '../../support/scenes/move-scene.ts';
-import { expectNothingLeft, inVault, recordOf, removalOf } from '../../support/scenes/move-scene.ts';
-import { startCopy, startMove, startMoveSystem, VAULT } from '../../support/scenes/move-scene.ts';
+import {
+  contents,
+  copiers,
+  defineOff,
+  diskOf,
+  expectNothingLeft,
+  inVault,
+  recordOf,
+  removalOf,
+  startCopy,
+  startMove,
+  startMoveSystem,
+  VAULT,
+} from '../../support/scenes/move-scene.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
 import { createImage, defineShutOff, diskXml } from '../../support/guest/shut-off-vm.ts';
 import type { System } from '../../support/host/system.ts';

@@ -7,9 +7,20 @@ import { OWN_FOLDER } from '../../../activities/adapters/virsh/pools.ts';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { armFault } from '../../support/faults/faults.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';
-import { contents, copiers, defineOff, diskOf, effectsOn } from '../../support/scenes/move-scene.ts';
-import { expectIntact, inVault, recordOf, removalOf } from '../../support/scenes/move-scene.ts';
-import { startMove, startMoveSystem, VAULT } from '../../support/scenes/move-scene.ts';
+import {
+  contents,
+  copiers,
+  defineOff,
+  diskOf,
+  effectsOn,
+  expectIntact,
+  inVault,
+  recordOf,
+  removalOf,
+  startMove,
+  startMoveSystem,
+  VAULT,
+} from '../../support/scenes/move-scene.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
 import { slowMove } from '../../support/scenes/slow-move.ts';
 import type { System } from '../../support/host/system.ts';

@@ -5,8 +5,16 @@ import type { EffectName } from '../../../activities/door/effect.ts';
 import { armFault } from '../../support/faults/faults.ts';
 import { fill, unfill, untilOutOfSpace } from '../../support/scenes/full-pool.ts';
 import { startSharedSystem } from '../../support/scenes/merge-scene.ts';
-import { copiers, defineOff, digests, diskOf, effectsOn } from '../../support/scenes/move-scene.ts';
-import { removalOf, startMove, untilMove } from '../../support/scenes/move-scene.ts';
+import {
+  copiers,
+  defineOff,
+  digests,
+  diskOf,
+  effectsOn,
+  removalOf,
+  startMove,
+  untilMove,
+} from '../../support/scenes/move-scene.ts';
 import { mountOwn, type OwnMount } from '../../support/host/own-mount.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
 import type { System } from '../../support/host/system.ts';

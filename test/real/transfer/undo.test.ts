@@ -8,9 +8,19 @@ import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { imageStatusQuery } from '../../../workflows/transfer/activities.ts';
 import { cancelledAt } from '../../support/scenes/cancelled-move.ts';
 import { armFault, isArmed } from '../../support/faults/faults.ts';
-import { contents, digests, diskOf, expectOnlySource, recordOf } from '../../support/scenes/move-scene.ts';
-import { removalOf, startMove, startMoveSystem, undoHandle } from '../../support/scenes/move-scene.ts';
-import { undoOf, VAULT } from '../../support/scenes/move-scene.ts';
+import {
+  contents,
+  digests,
+  diskOf,
+  expectOnlySource,
+  recordOf,
+  removalOf,
+  startMove,
+  startMoveSystem,
+  undoHandle,
+  undoOf,
+  VAULT,
+} from '../../support/scenes/move-scene.ts';
 import { mountOwn, type OwnMount } from '../../support/host/own-mount.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
 import { defineShutOff, diskXml } from '../../support/guest/shut-off-vm.ts';
@@ -89,7 +99,8 @@ describe('The deletion of unwanted copies', () => {
     ['gone', 'storage.remove-reservation', 'kill-after'],
   ] as const)('goes on when its agent dies while %s (%s, %s)', async (vm, effect, action) => {
     const undone = await cancelledAt(system, vm, {
-      ...{ effect: 'storage.name-volume', action: 'stop-after' },
+      effect: 'storage.name-volume',
+      action: 'stop-after',
       meanwhile: () => armFault(system.trace, { effect, action }),
     });
     await expect(undone.move.result()).rejects.toThrow();
@@ -103,7 +114,8 @@ describe('The deletion of unwanted copies', () => {
   it('deletes nothing that somebody uses by then, and says so until it is cancelled', async () => {
     const copy = join(mount.path, 'used.qcow2');
     const undone = await cancelledAt(system, 'used', {
-      ...{ effect: 'storage.name-volume', action: 'stop-after' },
+      effect: 'storage.name-volume',
+      action: 'stop-after',
       meanwhile: () => defineShutOff(system.host, 'user', diskXml(copy)),
     });
     await expect(undone.move.result()).rejects.toThrow();
@@ -128,7 +140,8 @@ describe('The deletion of unwanted copies', () => {
 
   it('and a repeated request that was about to adopt them do not meet', async () => {
     const undone = await cancelledAt(system, 'again', {
-      ...{ effect: 'storage.name-volume', action: 'stop-after' },
+      effect: 'storage.name-volume',
+      action: 'stop-after',
       meanwhile: () => {
         const effect = 'storage.abandon-reservation';
         armFault(system.trace, { effect, action: 'stop-before' });

@@ -1,8 +1,11 @@
 /** Each with one activity more than the histories have: replaying them against it must fail. */
 import { hostAgent } from '../../../workflows/operation/agents.ts';
 import { CopyImage as RecordedCopy } from '../../../workflows/transfer/copy-image.ts';
-import type { CopyImageInput, MoveImageInput } from '../../../workflows/transfer/schemas.ts';
-import type { RemoveImageInput } from '../../../workflows/transfer/schemas.ts';
+import type {
+  CopyImageInput,
+  MoveImageInput,
+  RemoveImageInput,
+} from '../../../workflows/transfer/schemas.ts';
 import { LiveMerge as Recorded } from '../../../workflows/merge/live-merge.ts';
 import type { ImageHostActivities } from '../../../workflows/transfer/activities.ts';
 import { MoveImage as RecordedMove } from '../../../workflows/transfer/move-image.ts';

@@ -1,8 +1,17 @@
 /** The contract's other half: what is true when a VM, a job or somebody else gets in between. */
 import { expect } from '@jest/globals';
 import { liveMergeInput } from '../../../workflows/chain/schemas.ts';
-import { begin, expectUnchanged, observe, ready, SLOW, untilReady } from './hypervisor.ts';
-import type { Begun, Case, Hypervisor } from './hypervisor.ts';
+import {
+  begin,
+  expectUnchanged,
+  observe,
+  ready,
+  SLOW,
+  untilReady,
+  type Begun,
+  type Case,
+  type Hypervisor,
+} from './hypervisor.ts';
 
 /** A merge whose copy takes long. */
 async function copying(h: Hypervisor): Promise<Begun> {

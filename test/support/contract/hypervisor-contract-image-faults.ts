@@ -2,10 +2,22 @@
 import { randomUUID } from 'node:crypto';
 import { expect } from '@jest/globals';
 import { begin, type Case } from './hypervisor.ts';
-import { ask, ending, expectOnSource, once, planCopyOfBase } from './image-steps.ts';
+import {
+  ask,
+  ending,
+  expectOnSource,
+  once,
+  planCopyOfBase,
+  planMove,
+  release,
+  removal,
+  removalOfCopies,
+  reserve,
+  switchTo,
+  untilNamed,
+  untilVerified,
+} from './image-steps.ts';
 import { named } from '../../../workflows/operation/other-hosts.ts';
-import { planMove, release, removal, removalOfCopies, reserve } from './image-steps.ts';
-import { switchTo, untilNamed, untilVerified } from './image-steps.ts';
 
 export const movingFaults: readonly Case[] = [
   {

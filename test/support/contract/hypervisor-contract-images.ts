@@ -1,9 +1,22 @@
 /** What the agents' activities mean for an image that is moved: the contract, for the storage. */
 import { expect } from '@jest/globals';
 import { observe, type Case, type Hypervisor } from './hypervisor.ts';
-import { copyAll, ending, expectOnSource, interrupted, planMove } from './image-steps.ts';
-import { release, removalAfter, removalOfCopies, reserve, switchTo } from './image-steps.ts';
-import { twice, untilNamed, type Move, type Way } from './image-steps.ts';
+import {
+  copyAll,
+  ending,
+  expectOnSource,
+  interrupted,
+  planMove,
+  release,
+  removalAfter,
+  removalOfCopies,
+  reserve,
+  switchTo,
+  twice,
+  untilNamed,
+  type Move,
+  type Way,
+} from './image-steps.ts';
 
 /** A move from the plan to the end of its source. */
 async function moveWholly(h: Hypervisor, way: Way): Promise<void> {

@@ -4,8 +4,17 @@
  */
 import { expect } from '@jest/globals';
 import { liveMergeInput } from '../../../workflows/chain/schemas.ts';
-import { begin, expectUnchanged, observe, ready, SLOW, untilReady } from './hypervisor.ts';
-import type { Begun, Case, Hypervisor } from './hypervisor.ts';
+import {
+  begin,
+  expectUnchanged,
+  observe,
+  ready,
+  SLOW,
+  untilReady,
+  type Begun,
+  type Case,
+  type Hypervisor,
+} from './hypervisor.ts';
 
 /** A merge up to its switch. */
 async function pivoted(hypervisor: Hypervisor): Promise<Begun> {

@@ -18,10 +18,7 @@ export interface Hypervisor {
   /** Runs an activity once, as a worker does. */
   ask: Ask;
   /** As `ask`, with an agent that dies when this effect is done; it has to happen. */
-  askInterrupted: (
-    effect: EffectName,
-    ...input: Parameters<Ask>
-  ) => Promise<void>;
+  askInterrupted: (effect: EffectName, ...input: Parameters<Ask>) => Promise<void>;
   /** Returns when the guest has written once more, flushed: the generation of that write. */
   write(): Promise<number>;
   /** Newest generation on storage, read from this volume down. */

@@ -3,8 +3,12 @@ import { randomUUID } from 'node:crypto';
 import { basename } from 'node:path';
 import { expect } from '@jest/globals';
 import type { EffectName } from '../../../activities/door/effect.ts';
-import { copyImageInput, moveImageInput, removeImageInput } from '../../../workflows/transfer/schemas.ts';
-import type { ImagePlanOutcome } from '../../../workflows/transfer/schemas.ts';
+import {
+  copyImageInput,
+  moveImageInput,
+  removeImageInput,
+  type ImagePlanOutcome,
+} from '../../../workflows/transfer/schemas.ts';
 import { named } from '../../../workflows/operation/other-hosts.ts';
 import { expectUnchanged, type Ask, type Hypervisor } from './hypervisor.ts';
 
@@ -75,7 +79,8 @@ export async function untilVerified(h: Hypervisor, move: Move, way = once): Prom
   await copyAll(h, move, way);
   for (const at of move.plan.volumes.keys()) {
     const verified = await way(h, 'image.pass-verification', 'ensureVolumeVerified', {
-      ...{ ...move, at },
+      ...move,
+      at,
     });
     expect(verified).toMatchObject({ same: true });
   }

@@ -61,8 +61,12 @@ async function reopen(guest: Guest, format: string, file: string): Promise<void>
   const { drv, ro } = nodes.find((node) => node['node-name'] === format) ?? {};
   const { backing } = await relatives(guest, format);
   const options = {
-    ...{ driver: drv, 'node-name': format, 'read-only': ro, file },
-    ...{ cache: { direct: false, 'no-flush': false }, discard: 'unmap' },
+    driver: drv,
+    'node-name': format,
+    'read-only': ro,
+    file,
+    cache: { direct: false, 'no-flush': false },
+    discard: 'unmap',
     ...(drv === 'qcow2' ? { backing } : {}),
   };
   await ask(guest, 'blockdev-reopen', { options: [options] });

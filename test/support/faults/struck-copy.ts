@@ -5,8 +5,16 @@ import type { TransferResult } from '../../../workflows/transfer/schemas.ts';
 import { fill, unfill, untilOutOfSpace } from '../scenes/full-pool.ts';
 import type { Handle } from '../scenes/image-operations.ts';
 import { POOL } from '../scenes/merge-scene.ts';
-import { contents, copiers, defineOff, diskOf, recordOf, removalOf } from '../scenes/move-scene.ts';
-import { partBytes, startMove } from '../scenes/move-scene.ts';
+import {
+  contents,
+  copiers,
+  defineOff,
+  diskOf,
+  recordOf,
+  removalOf,
+  partBytes,
+  startMove,
+} from '../scenes/move-scene.ts';
 import type { Start } from './struck-move.ts';
 import type { System } from '../host/system.ts';
 import { waitUntil } from '../wait-until.ts';

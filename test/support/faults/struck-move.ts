@@ -10,8 +10,18 @@ import type { EffectName } from '../../../activities/door/effect.ts';
 import type { TransferResult } from '../../../workflows/transfer/schemas.ts';
 import { cancelAt } from '../scenes/cancelled-move.ts';
 import { POOL } from '../scenes/merge-scene.ts';
-import { contents, copiers, defineOff, diskOf, recordOf, removalOf } from '../scenes/move-scene.ts';
-import { startMove, undoHandle, untilMove, VAULT } from '../scenes/move-scene.ts';
+import {
+  contents,
+  copiers,
+  defineOff,
+  diskOf,
+  recordOf,
+  removalOf,
+  startMove,
+  undoHandle,
+  untilMove,
+  VAULT,
+} from '../scenes/move-scene.ts';
 import { poolFiles } from '../scenes/pool-files.ts';
 import { takeExternalSnapshot } from '../guest/snapshots.ts';
 import { createStruckCopy } from './struck-copy.ts';

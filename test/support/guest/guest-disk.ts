@@ -7,7 +7,11 @@ import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
 
 import {
-  type GuestParameters, GUEST_IMAGE_BYTES, guestParameters, patchParameters, regionEndBytes,
+  type GuestParameters,
+  GUEST_IMAGE_BYTES,
+  guestParameters,
+  patchParameters,
+  regionEndBytes,
 } from './guest-sector.ts';
 
 export type ImageFormat = 'qcow2' | 'raw';
@@ -39,8 +43,13 @@ export async function createGuestDisk(path: string, options: GuestDiskOptions): 
     throw new RangeError(`${path} of ${virtualSizeBytes} bytes: the slots need ${neededBytes}`);
   }
   await execa('qemu-img', [
-    'create', '-q', '-f', format, ...createOptions.flatMap((option) => ['-o', option]),
-    path, `${virtualSizeBytes}`,
+    'create',
+    '-q',
+    '-f',
+    format,
+    ...createOptions.flatMap((option) => ['-o', option]),
+    path,
+    `${virtualSizeBytes}`,
   ]);
   await writeGuest(path, format, parameters);
   return { path, format, virtualSizeBytes, parameters };
@@ -63,7 +72,10 @@ async function writeGuest(path: string, format: string, p: GuestParameters): Pro
 
 /** Runs qemu-io commands on an image that nobody has open. Throws when one of them fails. */
 export async function qemuIo(
-  path: string, format: string, commands: readonly string[], cache = 'writeback',
+  path: string,
+  format: string,
+  commands: readonly string[],
+  cache = 'writeback',
 ): Promise<void> {
   const args = commands.flatMap((command) => ['-c', command]);
   await execa('qemu-io', ['-t', cache, '-f', format, ...args, path]);

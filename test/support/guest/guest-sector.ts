@@ -86,11 +86,17 @@ export function generationDueIn(p: GuestParameters, slot: number, latest: number
 
 /** The exact content of one sector of a write. */
 export function sectorOf(
-  p: GuestParameters, slot: number, generation: number, index: number,
+  p: GuestParameters,
+  slot: number,
+  generation: number,
+  index: number,
 ): Buffer {
   const words = new Uint32Array(SECTOR_BYTES / 4);
   words.set([MAGIC, slot, generation, p.seed, index, p.sectorsPerWrite, ~generation, 0]);
-  let x = p.seed ^ Math.imul(slot, 0x9e3779b1) ^ Math.imul(generation, 0x85ebca6b) ^
+  let x =
+    p.seed ^
+    Math.imul(slot, 0x9e3779b1) ^
+    Math.imul(generation, 0x85ebca6b) ^
     Math.imul(index, 0xc2b2ae35);
   for (let at = 8; at < 127; at += 1) {
     x = (Math.imul(x, 1_664_525) + 1_013_904_223) | 0;
@@ -106,12 +112,13 @@ export function sectorOf(
 
 /** Generation of an intact sector of this slot, 0 for zeros, undefined for anything else. */
 export function generationOf(
-  p: GuestParameters, slot: number, index: number, sector: Buffer,
+  p: GuestParameters,
+  slot: number,
+  index: number,
+  sector: Buffer,
 ): number | undefined {
   const generation = sector.readUInt32LE(8);
-  const expected = generation === 0
-    ? ZEROS
-    : sectorOf(p, slot, generation, index);
+  const expected = generation === 0 ? ZEROS : sectorOf(p, slot, generation, index);
   return sector.equals(expected) ? generation : undefined;
 }
 
@@ -127,8 +134,17 @@ export function patchParameters(image: Buffer, p: GuestParameters): void {
   const ticks = paced ? (fast ? 1 : Math.ceil(18.2 / p.writesPerSecond)) : 0;
   const multiplier = multiplierOf(p);
   [
-    p.seed, p.slots - 1, multiplier, inverseOf(multiplier), p.regionStartSector,
-    p.strideSectors, p.sectorsPerWrite, p.ackEvery, p.readBackEvery, divisor, ticks,
+    p.seed,
+    p.slots - 1,
+    multiplier,
+    inverseOf(multiplier),
+    p.regionStartSector,
+    p.strideSectors,
+    p.sectorsPerWrite,
+    p.ackEvery,
+    p.readBackEvery,
+    divisor,
+    ticks,
   ].forEach((value, at) => image.writeUInt32LE(value >>> 0, 520 + 4 * at));
 }
 

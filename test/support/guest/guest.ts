@@ -122,7 +122,9 @@ export class Guest {
 
   #missed(what: string): string {
     const { path, acknowledged, boots, writeErrors, mismatches } = this.serial;
-    return `guest ${this.name} ${what} (boots ${boots.length}, acknowledged ${acknowledged}, ` +
-      `write errors ${writeErrors.length}, mismatches ${mismatches.length}; ${path})`;
+    return (
+      `guest ${this.name} ${what} (boots ${boots.length}, acknowledged ${acknowledged}, ` +
+      `write errors ${writeErrors.length}, mismatches ${mismatches.length}; ${path})`
+    );
   }
 }

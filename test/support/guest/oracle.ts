@@ -10,7 +10,12 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 
 import {
-  type GuestParameters, SECTOR_BYTES, generationDueIn, generationOf, regionEndBytes, slotOf,
+  type GuestParameters,
+  SECTOR_BYTES,
+  generationDueIn,
+  generationOf,
+  regionEndBytes,
+  slotOf,
 } from './guest-sector.ts';
 import type { SerialLog } from './serial-log.ts';
 
@@ -58,7 +63,10 @@ export async function verifyGuestData(question: GuestDataQuestion): Promise<Gues
 
 /** The rule itself: `region` is the disk's content from the first slot to the region's end. */
 export function checkGuestData(
-  region: Buffer, p: GuestParameters, acknowledged: number, issued = acknowledged + p.ackEvery,
+  region: Buffer,
+  p: GuestParameters,
+  acknowledged: number,
+  issued = acknowledged + p.ackEvery,
 ): GuestDataReport {
   const lost: BrokenSector[] = [];
   const torn: BrokenSector[] = [];
@@ -122,13 +130,20 @@ function complaintsOf(serial: SerialLog): string[] {
 }
 
 function describe(what: string, broken: readonly BrokenSector[]): string[] {
-  const some = broken.slice(0, 5).map(({ slot, sector, due, found }) =>
-    `${what}: slot ${slot} sector ${sector} has ${found ?? 'no whole sector'}, due is ${due}`);
+  const some = broken
+    .slice(0, 5)
+    .map(
+      ({ slot, sector, due, found }) =>
+        `${what}: slot ${slot} sector ${sector} has ${found ?? 'no whole sector'}, due is ${due}`,
+    );
   return broken.length > 5 ? [...some, `${what}: ${broken.length - 5} more`] : some;
 }
 
 async function readRegion(
-  path: string, format: string, p: GuestParameters, forceShare: boolean,
+  path: string,
+  format: string,
+  p: GuestParameters,
+  forceShare: boolean,
 ): Promise<Buffer> {
   const folder = await mkdtemp(join(tmpdir(), 'blockflow-oracle-'));
   try {
@@ -137,8 +152,17 @@ async function readRegion(
     const endMiB = regionEndBytes(p) / 2 ** 20;
     // dd counts from the start of the image: `count` includes what `skip` leaves out.
     await execa('qemu-img', [
-      'dd', ...(forceShare ? ['-U'] : []), '-f', format, '-O', 'raw', 'bs=1M',
-      `skip=${startMiB}`, `count=${endMiB}`, `if=${path}`, `of=${raw}`,
+      'dd',
+      ...(forceShare ? ['-U'] : []),
+      '-f',
+      format,
+      '-O',
+      'raw',
+      'bs=1M',
+      `skip=${startMiB}`,
+      `count=${endMiB}`,
+      `if=${path}`,
+      `of=${raw}`,
     ]);
     const region = await readFile(raw);
     if (region.length !== (endMiB - startMiB) * 2 ** 20) {

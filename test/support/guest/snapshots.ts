@@ -18,12 +18,19 @@ export interface ExternalSnapshot {
 
 /** Takes a disk-only snapshot of a running or shut off VM: `file` becomes the active layer. */
 export async function takeExternalSnapshot(
-  host: PrivateHost, vm: string, { disk = 'vda', file, name, reuse }: ExternalSnapshot,
+  host: PrivateHost,
+  vm: string,
+  { disk = 'vda', file, name, reuse }: ExternalSnapshot,
 ): Promise<void> {
   await host.virsh(
-    'snapshot-create-as', vm, ...(name === undefined ? ['--no-metadata'] : ['--name', name]),
-    '--disk-only', '--atomic', ...(reuse ? ['--reuse-external'] : []),
-    '--diskspec', `${disk},snapshot=external,file=${file}`,
+    'snapshot-create-as',
+    vm,
+    ...(name === undefined ? ['--no-metadata'] : ['--name', name]),
+    '--disk-only',
+    '--atomic',
+    ...(reuse ? ['--reuse-external'] : []),
+    '--diskspec',
+    `${disk},snapshot=external,file=${file}`,
   );
 }
 
@@ -31,7 +38,15 @@ export async function takeExternalSnapshot(
 export async function createOverlay(path: string, below: GuestDisk): Promise<GuestDisk> {
   const format: ImageFormat = 'qcow2';
   await execa('qemu-img', [
-    'create', '-q', '-f', format, '-F', below.format, '-b', below.path, path,
+    'create',
+    '-q',
+    '-f',
+    format,
+    '-F',
+    below.format,
+    '-b',
+    below.path,
+    path,
   ]);
   return { ...below, path, format };
 }

@@ -27,11 +27,14 @@ export const environmentOf = ({ temporal, stateDir, runtimeDir, host }: System):
 });
 
 /** Types `blockflow ...`. */
-export const commandLine = (env: Environment): Typed =>
-  (...args) => answerOf(startNode([launcher, ...args], env));
+export const commandLine =
+  (env: Environment): Typed =>
+  (...args) =>
+    answerOf(startNode([launcher, ...args], env));
 
 /** Types `node client/examples/... `. */
-export const scripts = (env: Environment): Typed =>
+export const scripts =
+  (env: Environment): Typed =>
   (name, ...args) => {
     const quiet = '--disable-warning=ExperimentalWarning';
     return answerOf(startNode([quiet, pathOf(`client/examples/${name}`), ...args], env));

@@ -148,10 +148,22 @@ export class PrivateHost {
 async function makeNamespace(root: string): Promise<void> {
   const fifo = join(root, 'init.fifo');
   const program = fileURLToPath(new URL('host-init.pl', import.meta.url));
-  const init = execa('unshare', [
-    '--mount', '--propagation', 'private',
-    'perl', program, fifo, 'libvirtd', '--daemon', '--pid-file', join(root, 'libvirtd.pid'),
-  ], { detached: true, stdio: 'ignore', cleanup: false, reject: false });
+  const init = execa(
+    'unshare',
+    [
+      '--mount',
+      '--propagation',
+      'private',
+      'perl',
+      program,
+      fifo,
+      'libvirtd',
+      '--daemon',
+      '--pid-file',
+      join(root, 'libvirtd.pid'),
+    ],
+    { detached: true, stdio: 'ignore', cleanup: false, reject: false },
+  );
   init.nodeChildProcess.unref();
   await waitUntil('the mount namespace (root is needed)', () => existsSync(fifo), {
     intervalMs: 5,

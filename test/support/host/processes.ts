@@ -52,7 +52,9 @@ export function mountSourcesOf(pid: number): string[] {
 
 /** All pids of this machine, without our own. */
 export function otherPids(): number[] {
-  return readdirSync('/proc').map(Number).filter((pid) => pid > 0 && pid !== process.pid);
+  return readdirSync('/proc')
+    .map(Number)
+    .filter((pid) => pid > 0 && pid !== process.pid);
 }
 
 /** Sends SIGKILL (or another signal) and waits until the process and all its threads are gone. */

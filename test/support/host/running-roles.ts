@@ -109,19 +109,15 @@ async function startRoleProcess(
   const logFile = join(root, `${name}.log`);
   const before = (await readFile(logFile, 'utf8').catch(() => '')).length;
   const output = { file: logFile, append: true } as const;
-  const child = execa(
-    process.execPath,
-    [...nodeOptions, roleScript, ...args],
-    {
-      env: { NODE_OPTIONS: '', ...env() },
-      stdin: 'ignore',
-      stdout: output,
-      stderr: output,
-      buffer: false,
-      reject: false,
-      cleanup: true,
-    },
-  );
+  const child = execa(process.execPath, [...nodeOptions, roleScript, ...args], {
+    env: { NODE_OPTIONS: '', ...env() },
+    stdin: 'ignore',
+    stdout: output,
+    stderr: output,
+    buffer: false,
+    reject: false,
+    cleanup: true,
+  });
   let over = false;
   // Not the end of its output: a child that waits for a lock may outlive it, and keeps that open.
   const exit = once(child.nodeChildProcess, 'exit') as Promise<[number | null, string | null]>;

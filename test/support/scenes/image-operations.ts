@@ -4,16 +4,27 @@ import { join } from 'node:path';
 import type { Client, WorkflowHandle } from '@temporalio/client';
 import { execa } from 'execa';
 import { ORCHESTRATOR_QUEUE } from '../../../workflows/operation/contract.ts';
-import { copyImageInput, moveImageInput, removeImageInput } from '../../../workflows/transfer/schemas.ts';
-import type { CopyImageRequest, MoveImageRequest } from '../../../workflows/transfer/schemas.ts';
-import type { ImageRef } from '../../../workflows/transfer/schemas.ts';
-import type { RemoveImageRequest, RemoveImageResult } from '../../../workflows/transfer/schemas.ts';
-import type { TransferResult } from '../../../workflows/transfer/schemas.ts';
+import {
+  copyImageInput,
+  moveImageInput,
+  removeImageInput,
+  type CopyImageRequest,
+  type MoveImageRequest,
+  type ImageRef,
+  type RemoveImageRequest,
+  type RemoveImageResult,
+  type TransferResult,
+} from '../../../workflows/transfer/schemas.ts';
 import { imageId } from '../../../workflows/transfer/activities.ts';
 import { createGuestDisk, type ImageFormat } from '../guest/guest-disk.ts';
 import { defineGuest } from '../guest/guest.ts';
-import { POOL, startScene, startSharedSystem } from './merge-scene.ts';
-import type { Scene, SceneOptions } from './merge-scene.ts';
+import {
+  POOL,
+  startScene,
+  startSharedSystem,
+  type Scene,
+  type SceneOptions,
+} from './merge-scene.ts';
 import { growOverlay } from '../guest/snapshots.ts';
 import { HOST, type System, type SystemOptions } from '../host/system.ts';
 

@@ -2,7 +2,11 @@
 import { readdir } from 'node:fs/promises';
 import { expect } from '@jest/globals';
 import { WorkflowFailedError } from '@temporalio/client';
-import { failureDetails, type FailureCode, type FailureType } from '../../../workflows/operation/failures.ts';
+import {
+  failureDetails,
+  type FailureCode,
+  type FailureType,
+} from '../../../workflows/operation/failures.ts';
 import type { LiveMergeRequest } from '../../../workflows/chain/schemas.ts';
 import type { GuestParameters } from '../guest/guest-sector.ts';
 import type { Scene } from './merge-scene.ts';

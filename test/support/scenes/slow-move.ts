@@ -3,8 +3,15 @@ import { basename, join } from 'node:path';
 import type { WorkflowHandle } from '@temporalio/client';
 import { observeEvents } from '../../../activities/orchestrator/audit-log.ts';
 import type { AuditEvent } from '../../../workflows/chain/schemas.ts';
-import { copiers, defineOff, digests, diskOf, partBytes, startMove } from './move-scene.ts';
-import { untilMove } from './move-scene.ts';
+import {
+  copiers,
+  defineOff,
+  digests,
+  diskOf,
+  partBytes,
+  startMove,
+  untilMove,
+} from './move-scene.ts';
 import type { System } from '../host/system.ts';
 import { waitUntil } from '../wait-until.ts';
 

@@ -4,9 +4,16 @@
  */
 import { Context } from '@temporalio/activity';
 import { poolAway } from '../../../workflows/operation/failures.ts';
-import type { CopyImageInput, ImagePlan, MoveImageInput } from '../../../workflows/transfer/schemas.ts';
-import type { ImageHostActivities, ImageStorageActivities } from '../../../workflows/transfer/activities.ts';
-import type { ReservationEnd } from '../../../workflows/transfer/activities.ts';
+import type {
+  CopyImageInput,
+  ImagePlan,
+  MoveImageInput,
+} from '../../../workflows/transfer/schemas.ts';
+import type {
+  ImageHostActivities,
+  ImageStorageActivities,
+  ReservationEnd,
+} from '../../../workflows/transfer/activities.ts';
 
 export class SimulatedImage {
   /** What the target pool holds: by job, who has it. */
@@ -34,14 +41,32 @@ const planOf = (
   { host, verify }: MoveImageInput | CopyImageInput,
   { switched: adopted }: SimulatedImage,
 ): ImagePlan => ({
-  ...{ host, vm: null, to, snapshots: [], switched: adopted !== null, sharedWith: [] },
-  ...{ totalBytes: 1, spaceNeededBytes: 1, spaceFreeBytes: 9, adopted },
-  ...{ leftovers: [], usedLeftovers: [], elsewhere: [], verify },
+  host,
+  vm: null,
+  to,
+  snapshots: [],
+  switched: adopted !== null,
+  sharedWith: [],
+  totalBytes: 1,
+  spaceNeededBytes: 1,
+  spaceFreeBytes: 9,
+  adopted,
+  leftovers: [],
+  usedLeftovers: [],
+  elsewhere: [],
+  verify,
   volumes: [
     {
-      ...{ path: '/pools/images/a.qcow2', pool: 'images', format: 'qcow2', identity: '1:2' },
-      ...{ sizeBytes: 1, allocatedBytes: 1, modifiedNs: '0', name: 'a.qcow2' },
-      ...{ rebase: null, convert: null },
+      path: '/pools/images/a.qcow2',
+      pool: 'images',
+      format: 'qcow2',
+      identity: '1:2',
+      sizeBytes: 1,
+      allocatedBytes: 1,
+      modifiedNs: '0',
+      name: 'a.qcow2',
+      rebase: null,
+      convert: null,
     },
   ],
 });

@@ -59,10 +59,7 @@ function slugOf({ vm, disk, image, volume, plan, path, volumes }: AnyInput): str
   return slugOfPath(file);
 }
 
-function slugOfJob(
-  vms: ReadonlyMap<string, SimulatedVm>,
-  { jobId = '' }: AnyInput,
-): string | null {
+function slugOfJob(vms: ReadonlyMap<string, SimulatedVm>, { jobId = '' }: AnyInput): string | null {
   const hasJob = ({ images, files }: SimulatedVm) =>
     images.copiers.has(jobId) || [...files].some((path) => path.includes(`/${jobId}/`));
   const all = [...vms.values()];

@@ -4,8 +4,12 @@
  */
 import { Context, activityInfo } from '@temporalio/activity';
 import { recordOf } from '../../../activities/host/merge/job-record.ts';
-import type { ColdOutcome, HostActivities, JobInput } from '../../../workflows/operation/contract.ts';
-import type { StorageActivities } from '../../../workflows/operation/contract.ts';
+import type {
+  ColdOutcome,
+  HostActivities,
+  JobInput,
+  StorageActivities,
+} from '../../../workflows/operation/contract.ts';
 import { hold, refused } from '../../../workflows/operation/failures.ts';
 import type { ImageStorageActivities } from '../../../workflows/transfer/activities.ts';
 import type { MergePlan } from '../../../workflows/chain/schemas.ts';
@@ -14,8 +18,15 @@ import { imageHost, type SimulatedImageHost } from './simulated-image-host.ts';
 import { imageStorage } from './simulated-image-storage.ts';
 import { isLocked, isThere } from './simulated-images.ts';
 import { jobOf, observation, planOf } from './simulated-plan.ts';
-import { commitCold, giveBackGuest, pivot } from './simulated-switch.ts';
-import { again, switchCold, topHasLeft, topModified } from './simulated-switch.ts';
+import {
+  commitCold,
+  giveBackGuest,
+  pivot,
+  again,
+  switchCold,
+  topHasLeft,
+  topModified,
+} from './simulated-switch.ts';
 import type { SimulatedVm } from './simulated-vm.ts';
 import { until, type Implementations } from './simulated-waits.ts';
 

@@ -2,12 +2,22 @@
 import { Context } from '@temporalio/activity';
 import { hold, poolAway } from '../../../workflows/operation/failures.ts';
 import type { ImagePlan } from '../../../workflows/transfer/schemas.ts';
-import type { HoldOutcome, ImageHostActivities, ImageJob } from '../../../workflows/transfer/activities.ts';
-import { imageId } from '../../../workflows/transfer/activities.ts';
+import {
+  type HoldOutcome,
+  type ImageHostActivities,
+  type ImageJob,
+  imageId,
+} from '../../../workflows/transfer/activities.ts';
 import { BLOCKS } from './simulated-content.ts';
 import { imagePlanOf, removalPlanOf } from './simulated-image-plan.ts';
-import { advanceCopies, identityOf, isThere, isWritten } from './simulated-images.ts';
-import { manifestOf, staged } from './simulated-images.ts';
+import {
+  advanceCopies,
+  identityOf,
+  isThere,
+  isWritten,
+  manifestOf,
+  staged,
+} from './simulated-images.ts';
 import { again, passStrike } from './simulated-switch.ts';
 import type { SimulatedVm } from './simulated-vm.ts';
 import { until, type Implementations } from './simulated-waits.ts';

@@ -1,14 +1,31 @@
 /** What the simulated host agent plans for an image, and what it refuses. */
 import { fileName } from '../../../workflows/operation/page.ts';
-import { codeOf, refusedImage } from '../../../workflows/operation/image-failures.ts';
-import type { ImageRefusalCode } from '../../../workflows/operation/image-failures.ts';
-import type { ImagePlan, ImagePlanOutcome, ImageRef } from '../../../workflows/transfer/schemas.ts';
-import type { RemovalPlan, RemoveImageInput } from '../../../workflows/transfer/schemas.ts';
+import {
+  codeOf,
+  refusedImage,
+  type ImageRefusalCode,
+} from '../../../workflows/operation/image-failures.ts';
+import type {
+  ImagePlan,
+  ImagePlanOutcome,
+  ImageRef,
+  RemovalPlan,
+  RemoveImageInput,
+} from '../../../workflows/transfer/schemas.ts';
 import { imageId, type PlanRequest } from '../../../workflows/transfer/activities.ts';
 import type { NamedVolume } from '../../../workflows/chain/schemas.ts';
 import { away } from './simulated-image-host.ts';
-import { identityOf, isLocked, isReserved, isThere, manifestOf } from './simulated-images.ts';
-import { referencesTo, reservationFolder, staged, type Reserved } from './simulated-images.ts';
+import {
+  identityOf,
+  isLocked,
+  isReserved,
+  isThere,
+  manifestOf,
+  referencesTo,
+  reservationFolder,
+  staged,
+  type Reserved,
+} from './simulated-images.ts';
 import { again } from './simulated-switch.ts';
 import type { SimulatedVm } from './simulated-vm.ts';
 
@@ -35,8 +52,13 @@ function volumesOf(vm: SimulatedVm, chain: readonly string[], pool: string): Ima
     const backing = chain[at - 1];
     const wanted = backing === undefined ? null : `/${pool}/${fileName(backing)}`;
     return {
-      ...{ path, pool: path.split('/')[1] ?? '', format: 'qcow2', sizeBytes: MIB },
-      ...{ identity: vm.files.identity(path) ?? '', allocatedBytes: MIB, convert: null },
+      path,
+      pool: path.split('/')[1] ?? '',
+      format: 'qcow2',
+      sizeBytes: MIB,
+      identity: vm.files.identity(path) ?? '',
+      allocatedBytes: MIB,
+      convert: null,
       modifiedNs: String(vm.content.layer(path).writes),
       name: fileName(path),
       rebase: wanted === null || wanted === backing ? null : { name: wanted, format: 'qcow2' },
@@ -77,9 +99,18 @@ export function imagePlanOf(vm: SimulatedVm, request: PlanRequest): ImagePlanOut
   const snapshots = owner && naming ? vm.snapshots.map(({ name }) => name) : [];
   const needed = volumes.length * MIB;
   const plan: ImagePlan = {
-    ...{ host, vm: owner, to: targetIn(pool), volumes, snapshots, adopted },
-    ...{ totalBytes: needed, spaceNeededBytes: needed, spaceFreeBytes: vm.freeBytes },
-    ...{ leftovers: idsOf(unused, adopted), usedLeftovers: idsOf(used), switched: false },
+    host,
+    vm: owner,
+    to: targetIn(pool),
+    volumes,
+    snapshots,
+    adopted,
+    totalBytes: needed,
+    spaceNeededBytes: needed,
+    spaceFreeBytes: vm.freeBytes,
+    leftovers: idsOf(unused, adopted),
+    usedLeftovers: idsOf(used),
+    switched: false,
     elsewhere: elsewhereOf(vm, request),
     verify: run?.plan.verify ?? request.verify,
     sharedWith: [],
@@ -125,13 +156,21 @@ function sortByUse(vm: SimulatedVm, runs: readonly Reserved[]) {
 
 function elsewhereOf(vm: SimulatedVm, { image, to }: PlanRequest): ImagePlan['elsewhere'] {
   const runs = [...vm.images.reservations.values()].filter(
-    ({ workflow, plan: { to: { pool } } }) =>
-      workflow === imageId(image) && pool !== to && !vm.images.away.has(pool),
+    ({
+      workflow,
+      plan: {
+        to: { pool },
+      },
+    }) => workflow === imageId(image) && pool !== to && !vm.images.away.has(pool),
   );
   const { used } = sortByUse(vm, runs);
   return runs.map((run) => ({
-    ...{ jobId: run.jobId, owner: run.owner ?? run.jobId, to: run.plan.to, format: 'qcow2' },
-    ...{ volume: run.plan.volumes.at(-1)?.name ?? '', isUsed: used.includes(run) },
+    jobId: run.jobId,
+    owner: run.owner ?? run.jobId,
+    to: run.plan.to,
+    format: 'qcow2',
+    volume: run.plan.volumes.at(-1)?.name ?? '',
+    isUsed: used.includes(run),
   }));
 }
 
@@ -178,7 +217,9 @@ function toRemove(vm: SimulatedVm, { left, copies, ...named }: RemoveImageInput)
   if (left) return left.volumes.filter(isStillThere);
   const { pool, volume, format } = named;
   return chainOf(vm, { kind: 'volume', pool, volume, format }).map((path) => ({
-    ...{ path, pool: path.split('/')[1] ?? '', identity: vm.files.identity(path) ?? '' },
+    path,
+    pool: path.split('/')[1] ?? '',
+    identity: vm.files.identity(path) ?? '',
   }));
 }
 

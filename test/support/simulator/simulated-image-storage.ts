@@ -1,9 +1,18 @@
 /** The SPM agent's activities on images, over VMs in memory. */
 import { bug } from '../../../workflows/operation/failures.ts';
-import type { ImageStorageActivities, ReservationEnd } from '../../../workflows/transfer/activities.ts';
+import type {
+  ImageStorageActivities,
+  ReservationEnd,
+} from '../../../workflows/transfer/activities.ts';
 import { assertReserved, away } from './simulated-image-host.ts';
-import { identityOf, isThere, manifestOf, referencesTo } from './simulated-images.ts';
-import { reservationFolder, staged } from './simulated-images.ts';
+import {
+  identityOf,
+  isThere,
+  manifestOf,
+  referencesTo,
+  reservationFolder,
+  staged,
+} from './simulated-images.ts';
 import { again, passStrike } from './simulated-switch.ts';
 import { quarantineAll, tombOf } from './simulated-deletion.ts';
 import type { Implementations } from './simulated-waits.ts';

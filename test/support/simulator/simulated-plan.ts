@@ -1,8 +1,13 @@
 /** What the simulated host agent observes, and the plan that it makes of it. */
 import { assertPossible, selectVolumes } from '../../../activities/host/merge/selection.ts';
 import { bug, hold, refused } from '../../../workflows/operation/failures.ts';
-import type { DiskRef, LiveMergeInput, MergePlan } from '../../../workflows/chain/schemas.ts';
-import type { PlanOutcome, Volume } from '../../../workflows/chain/schemas.ts';
+import type {
+  DiskRef,
+  LiveMergeInput,
+  MergePlan,
+  PlanOutcome,
+  Volume,
+} from '../../../workflows/chain/schemas.ts';
 import { childOf } from './simulated-images.ts';
 import type { SimulatedVm } from './simulated-vm.ts';
 
@@ -33,13 +38,24 @@ export function planOf(vm: SimulatedVm, input: LiveMergeInput): PlanOutcome {
   return {
     kind: 'plan',
     plan: {
-      ...{ vm: vm.name, vmUuid: vm.machine.uuid, disk: input.disk, host: input.host },
-      ...{ persistent: true, adopted: record, alreadyMerged: false, chainBefore: chain },
+      vm: vm.name,
+      vmUuid: vm.machine.uuid,
+      disk: input.disk,
+      host: input.host,
+      persistent: true,
+      adopted: record,
+      alreadyMerged: false,
+      chainBefore: chain,
       mode: vm.state === 'off' ? 'cold' : overlay ? 'inner' : 'active',
-      ...{ top, base, overlay, committed },
+      top,
+      base,
+      overlay,
+      committed,
       deletes: kept ? [] : committed.map(named),
       snapshots: kept ? [] : vm.snapshots,
-      ...{ spaceNeededBytes: neededBytes, spaceFreeBytes: freeBytes, sharedWith: [] },
+      spaceNeededBytes: neededBytes,
+      spaceFreeBytes: freeBytes,
+      sharedWith: [],
     },
   };
 }
@@ -47,7 +63,11 @@ export function planOf(vm: SimulatedVm, input: LiveMergeInput): PlanOutcome {
 /** I13: what another chain stands on is not changed. */
 function assertUnshared(vm: SimulatedVm, touched: readonly Volume[]): void {
   const paths = touched.map(({ path }) => path);
-  const shared = childOf(vm, (path) => paths.includes(path), (path) => vm.paths().includes(path));
+  const shared = childOf(
+    vm,
+    (path) => paths.includes(path),
+    (path) => vm.paths().includes(path),
+  );
   if (shared === null) return;
   const now = `${shared} is also the backing file of another chain`;
   throw refused('shared-base', { attempted: 'planning', now, next: 'Merge above it' });
@@ -85,7 +105,12 @@ export function observation(vm: SimulatedVm, { disk, host }: DiskRef) {
   const running = state === 'off' ? null : paths;
   return {
     vm: { name, uuid, state, stateReason, persistent: true },
-    ...{ disk, host, readOnly: false, transient: false, volumes, record },
+    disk,
+    host,
+    readOnly: false,
+    transient: false,
+    volumes,
+    record,
     job: vm.job && jobOf(vm),
     views: { live: running, persistent: vm.persistentPaths(), headers: paths, open: running },
     disagreements: [],

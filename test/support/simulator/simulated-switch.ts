@@ -1,15 +1,18 @@
 /** The switches of the simulated host agent, with the moments at which somebody may die in them. */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { ApplicationFailure } from '@temporalio/common';
-import type { ColdOutcome, HostActivities, JobInput } from '../../../workflows/operation/contract.ts';
+import type {
+  ColdOutcome,
+  HostActivities,
+  JobInput,
+} from '../../../workflows/operation/contract.ts';
 import type { MergePlan } from '../../../workflows/chain/schemas.ts';
 import type { SimulatedVm } from './simulated-vm.ts';
 
 /** Who dies in the middle of an activity that has several steps. */
 export type Strike = 'agent' | 'agent late' | 'qemu';
 
-export const topHasLeft = (vm: SimulatedVm, plan: MergePlan) =>
-  !vm.paths().includes(plan.top.path);
+export const topHasLeft = (vm: SimulatedVm, plan: MergePlan) => !vm.paths().includes(plan.top.path);
 
 /** What is tried again, but at once, not after seconds. */
 export const again = (message: string) =>

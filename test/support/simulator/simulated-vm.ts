@@ -3,8 +3,13 @@
  * workflows. Jobs go on by the clock, whether an agent looks or not; one that ends says nothing
  * of why. test/support/contract/hypervisor-contract.ts holds it to what real ones do.
  */
-import type { GuestState, JobRecord, SnapshotChange } from '../../../workflows/chain/schemas.ts';
-import type { MergePlan, Volume } from '../../../workflows/chain/schemas.ts';
+import type {
+  GuestState,
+  JobRecord,
+  SnapshotChange,
+  MergePlan,
+  Volume,
+} from '../../../workflows/chain/schemas.ts';
 import { SimulatedContent } from './simulated-content.ts';
 import { SimulatedFiles } from './simulated-files.ts';
 import { SimulatedImages } from './simulated-images.ts';
@@ -117,8 +122,13 @@ export class SimulatedVm {
   /** The chain of this volume, by the headers. */
   volumes(active: string): Volume[] {
     return this.files.chainOf(active).map((path, at) => ({
-      ...{ path, index: at + 1, format: 'qcow2', identity: this.files.identity(path) ?? 'none' },
-      ...{ virtualSizeBytes: 64 * MIB, allocatedBytes: MIB, internalSnapshots: [] },
+      path,
+      index: at + 1,
+      format: 'qcow2',
+      identity: this.files.identity(path) ?? 'none',
+      virtualSizeBytes: 64 * MIB,
+      allocatedBytes: MIB,
+      internalSnapshots: [],
       pool: path.split('/')[1] ?? '',
     }));
   }

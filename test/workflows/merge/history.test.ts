@@ -4,8 +4,12 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { temporal } from '@temporalio/proto';
-import { TRIED_CACHES, startBench } from '../../support/workflow-bench.ts';
-import type { Bench, MergeHandle } from '../../support/workflow-bench.ts';
+import {
+  TRIED_CACHES,
+  startBench,
+  type Bench,
+  type MergeHandle,
+} from '../../support/workflow-bench.ts';
 
 let bench: Bench;
 beforeAll(async () => {

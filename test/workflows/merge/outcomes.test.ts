@@ -1,8 +1,12 @@
 /** Every way a merge ends, against VMs in memory on a real Temporal server. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
-import { TRIED_CACHES, startBench } from '../../support/workflow-bench.ts';
-import type { Bench, MergeHandle } from '../../support/workflow-bench.ts';
+import {
+  TRIED_CACHES,
+  startBench,
+  type Bench,
+  type MergeHandle,
+} from '../../support/workflow-bench.ts';
 
 let bench: Bench;
 beforeAll(async () => {
@@ -20,8 +24,14 @@ describe.each(TRIED_CACHES)('LiveMerge, $cache,', (cache) => {
     const handle = await bench.merge(vm, cache);
     const [base, top] = vm.paths();
     expect(await handle.result()).toMatchObject({
-      ...{ outcome: 'merged', mode: 'active', stallMs: 12, warnings: [], deleted: [top] },
-      ...{ chainBefore: [base, top], chainAfter: [base], regainedBytes: 1048576 },
+      outcome: 'merged',
+      mode: 'active',
+      stallMs: 12,
+      warnings: [],
+      deleted: [top],
+      chainBefore: [base, top],
+      chainAfter: [base],
+      regainedBytes: 1048576,
     });
     const switching = ['record', 'start', 'pivot', 'prove', 'snapshot-records', 'delete', 'forget'];
     expect(vm.effects).toEqual(switching);

@@ -9,8 +9,11 @@ import type { z } from 'zod';
 import { imageHostSchemas } from '../../../activities/door/image-schemas.ts';
 import { orchestratorSchemas } from '../../../activities/door/schemas.ts';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
-import { copyImageInput, moveImageInput } from '../../../workflows/transfer/schemas.ts';
-import { removeImageInput } from '../../../workflows/transfer/schemas.ts';
+import {
+  copyImageInput,
+  moveImageInput,
+  removeImageInput,
+} from '../../../workflows/transfer/schemas.ts';
 import * as workflows from '../../../workflows/index.ts';
 import { diskRef, liveMergeInput } from '../../../workflows/chain/schemas.ts';
 import { anyJson, createChance, mutate, type Chance } from '../../input/hostile.ts';
@@ -89,7 +92,9 @@ const ALLOWED = /^EVENT_TYPE_WORKFLOW_(EXECUTION_(STARTED|FAILED)|TASK_(?!FAILED
 /** Starts it, and returns what is wrong with how it ends. */
 async function faultsOf(type: string, taskQueue: string, start: BadStart): Promise<unknown> {
   const handle = await bench.client.workflow.start(type, {
-    ...{ ...start, workflowId: `${start.workflowId} ${taskQueue}`, taskQueue },
+    ...start,
+    workflowId: `${start.workflowId} ${taskQueue}`,
+    taskQueue,
     // One that hangs would be tried again for ever.
     workflowRunTimeout: '40 seconds',
   });

@@ -3,8 +3,13 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { WorkflowUpdateFailedError } from '@temporalio/client';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { bandwidthUpdate, decideUpdate } from '../../../workflows/operation/contract.ts';
-import { CACHES, TRIED_CACHES, startBench } from '../../support/workflow-bench.ts';
-import type { Bench, MergeHandle } from '../../support/workflow-bench.ts';
+import {
+  CACHES,
+  TRIED_CACHES,
+  startBench,
+  type Bench,
+  type MergeHandle,
+} from '../../support/workflow-bench.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 
 let bench: Bench;
@@ -146,8 +151,14 @@ describe.each(TRIED_CACHES)('LiveMerge, $cache,', (cache) => {
     // The activity that starts the commit writes it, when the phase is told already.
     await waitUntil('the record', () => vm.record !== null);
     expect(status).toMatchObject({
-      ...{ vm: vm.name, disk: 'vda', host: 'h1', mode: 'active', jobId: vm.record?.jobId },
-      ...{ chainBefore: [base, top], chainTarget: [base], cancel: { possible: true } },
+      vm: vm.name,
+      disk: 'vda',
+      host: 'h1',
+      mode: 'active',
+      jobId: vm.record?.jobId,
+      chainBefore: [base, top],
+      chainTarget: [base],
+      cancel: { possible: true },
     });
     const page = await detailsPage(handle);
     expect(page).toContain('**copying** since');

@@ -3,14 +3,23 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { Connection, WorkflowHandle } from '@temporalio/client';
 import { parseOperation } from '../../../client/cli/arguments/image-argument.ts';
 import { openOperation } from '../../../client/library/operation.ts';
-import { moveImageInput, removeImageResult } from '../../../workflows/transfer/schemas.ts';
-import { transferResult, type TransferResult } from '../../../workflows/transfer/schemas.ts';
+import {
+  moveImageInput,
+  removeImageResult,
+  transferResult,
+  type TransferResult,
+} from '../../../workflows/transfer/schemas.ts';
 import { imageStatusQuery } from '../../../workflows/transfer/activities.ts';
 import { undoHandle } from '../../support/scenes/image-operations.ts';
 import { imageActivities, SimulatedImage } from '../../support/simulator/one-simulated-image.ts';
 import { waitUntil } from '../../support/wait-until.ts';
-import { CACHES, createGate, startBench } from '../../support/workflow-bench.ts';
-import type { Bench, Gate } from '../../support/workflow-bench.ts';
+import {
+  CACHES,
+  createGate,
+  startBench,
+  type Bench,
+  type Gate,
+} from '../../support/workflow-bench.ts';
 
 type Call = (input: unknown) => Promise<unknown>;
 let bench: Bench;
@@ -54,7 +63,10 @@ async function failureOf(handle: WorkflowHandle) {
   const { runId } = await handle.describe();
   const schema = handle.workflowId.includes('/a.qcow2/') ? removeImageResult : transferResult;
   const operation = openOperation(session, handle, { runId, attached: true }, schema as never);
-  return operation.result().then(() => null, (error: unknown) => error);
+  return operation.result().then(
+    () => null,
+    (error: unknown) => error,
+  );
 }
 
 describe('The deletion of a source', () => {

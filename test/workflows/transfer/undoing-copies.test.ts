@@ -1,14 +1,23 @@
 /** A move or copy that ends before its switch: told at once, undone by a workflow of its own. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { WorkflowHandle } from '@temporalio/client';
-import { copyImageInput, moveImageInput } from '../../../workflows/transfer/schemas.ts';
-import type { RemoveImageResult } from '../../../workflows/transfer/schemas.ts';
+import {
+  copyImageInput,
+  moveImageInput,
+  type RemoveImageResult,
+} from '../../../workflows/transfer/schemas.ts';
 import { imageStatusQuery } from '../../../workflows/transfer/activities.ts';
 import { undoHandle } from '../../support/scenes/image-operations.ts';
 import { imageActivities, SimulatedImage } from '../../support/simulator/one-simulated-image.ts';
 import { waitUntil } from '../../support/wait-until.ts';
-import { CACHES, TRIED_CACHES, createGate, startBench } from '../../support/workflow-bench.ts';
-import type { Bench, Cache } from '../../support/workflow-bench.ts';
+import {
+  CACHES,
+  TRIED_CACHES,
+  createGate,
+  startBench,
+  type Bench,
+  type Cache,
+} from '../../support/workflow-bench.ts';
 
 type Call = (input: unknown) => Promise<unknown>;
 let bench: Bench;
