@@ -49,7 +49,7 @@ const quiet = {
 
 async function sourceHash(): Promise<string> {
   const hash = createHash('sha256');
-  for (const name of (await readdir(folder)).sort()) {
+  for (const name of (await readdir(folder, { recursive: true })).sort()) {
     if (name.endsWith(extension)) hash.update(name).update(await readFile(join(folder, name)));
   }
   return hash.update(process.version).update(temporalVersion).digest('hex').slice(0, 16);
