@@ -1,6 +1,6 @@
 /** What a person types about images, and reads: move, copy, rm, and the commands about them. */
 import { basename, join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
 import {
   commandLine,
@@ -13,6 +13,7 @@ import { POOL } from '../../support/scenes/merge-scene.ts';
 import {
   defineOff,
   digests,
+  expectNothingLeft,
   expectOnlySource,
   inVault,
   plainVolume,
@@ -56,22 +57,34 @@ const untilListed = (image: string, words: RegExp) =>
     return words.test(printed) && printed;
   });
 
-describe('move', () => {
+/** Of a test that failed in the middle nothing is left that the next one would meet. */
+async function endOf(operationId: string): Promise<void> {
+  const operation = system.client.workflow.getHandle(operationId);
+  if ((await operation.describe()).status.name !== 'RUNNING') return;
+  await operation.cancel();
+  await operation.result().catch(() => undefined);
+  await expectNothingLeft(system, []);
+}
+
+describe('a move under way', () => {
+  afterEach(() => endOf('web2/vda'));
+
   it('is limited, shown, refused to others and cancelled while it runs', async () => {
     const file = await defineOff(system, 'web2', { bytes: 24 * MIB });
     const before = await digests([file]);
-    const request = ['move', 'web2/vda', '--to', VAULT, '--bandwidth', '1M', '--detach'];
+    // So slow that no number of commands takes as long as what is left after QEMU's first 16 MiB.
+    const request = ['move', 'web2/vda', '--to', VAULT, '--bandwidth', '16K', '--detach'];
     await says(blockflow(...request), 0, 'web2/vda has started: blockflow status web2/vda');
     await says(blockflow(...request), 0, 'web2/vda runs already');
     await untilListed('web2', /web2\/vda +MoveImage +h1 +copying +\d/);
-    await says(blockflow('bandwidth', 'web2', 'vda', '2M'), 0, 'web2/vda: 2.0 MiB/s');
+    await says(blockflow('bandwidth', 'web2', 'vda', '32K'), 0, 'web2/vda: 32.0 KiB/s');
     await says(
       blockflow('status', 'web2'),
       0,
       'web2/vda  MoveImage  copying',
-      /progress +\d+\.\d %, .* of \d+\.\d MiB, .*\/s, \d+ s left\n/,
+      /progress +\d+\.\d %, .* of \d+\.\d MiB, .*\/s(, .* left)?\n/,
       /cancel +possible: the source stays as it is/,
-      /limit +2.0 MiB\/s/,
+      /limit +32.0 KiB\/s/,
     );
     const other = blockflow('move', 'web2', 'vda', '--to', VAULT, '--verify', 'none');
     await says(
@@ -85,7 +98,9 @@ describe('move', () => {
     await says(blockflow('events', 'web2'), 0, /cancelled .* web2\/vda on h1/);
     await expectOnlySource(system, { vm: 'web2', file, before });
   });
+});
 
+describe('move', () => {
   it('tells what it would do, does it, and names the deletion that goes on', async () => {
     const file = await defineOff(system, 'web1', { bytes: 3 * MIB });
     const request = ['move', 'web1', 'vda', '--to', VAULT];
