@@ -10,19 +10,19 @@ import { awaitCommitReady } from './merge/await-commit-ready.ts';
 import { ensureColdCommitted } from './merge/ensure-cold-committed.ts';
 import { ensureColdSwitched } from './merge/ensure-cold-switched.ts';
 import type { HostDeps } from './deps.ts';
-import {
-  ensureBandwidth,
-  ensureCommitAborted,
-  ensureCommitStarted,
-} from './merge/ensure-commit-started.ts';
+import { ensureCommitStarted } from './merge/ensure-commit-started.ts';
+import { ensureBandwidth } from './merge/ensure-bandwidth.ts';
+import { ensureCommitAborted } from './merge/ensure-commit-aborted.ts';
+import { ensureJobForgotten } from './merge/ensure-job-forgotten.ts';
+import { awaitDiskIdle } from './chain/await-disk-idle.ts';
+import { awaitSpace } from './pools/await-space.ts';
 import { ensurePivoted } from './merge/ensure-pivoted.ts';
 import { ensureSnapshotRecords } from './merge/ensure-snapshot-records.ts';
 import { createImageHostActivities } from './transfer/index.ts';
-import { ensureJobForgotten } from './merge/job-record.ts';
 import { observeChain, toObservation } from './chain/observe-chain.ts';
 import { observeMergePlan } from './merge/observe-merge-plan.ts';
 import { observeMergeProof } from './merge/observe-merge-proof.ts';
-import { awaitDiskIdle, awaitSpace } from './pools/waits.ts';
+import { observePresence } from '../door/observe-presence.ts';
 
 export function createHostActivities(deps: HostDeps): HostActivities & ImageHostActivities {
   return {
@@ -33,7 +33,7 @@ export function createHostActivities(deps: HostDeps): HostActivities & ImageHost
 
 function mergeActivities(deps: HostDeps): HostActivities {
   return {
-    observePresence: () => Promise.resolve(),
+    observePresence,
     observeChain: beating(async (ref) => toObservation(deps, await observeChain(deps, ref))),
     observeMergePlan: beating((input) => observeMergePlan(deps, input)),
     awaitDiskIdle: (ref) => awaitDiskIdle(deps, ref),

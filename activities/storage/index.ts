@@ -6,6 +6,7 @@ import { parsing, storageSchemas } from '../door/schemas.ts';
 import { ensureVolumesAbsent } from './volumes/ensure-volumes-absent.ts';
 import { createImageStorageActivities } from './reservation/index.ts';
 import type { StorageDeps } from './volumes/quarantine.ts';
+import { observePresence } from '../door/observe-presence.ts';
 
 export function createStorageActivities(
   deps: StorageDeps,
@@ -13,7 +14,7 @@ export function createStorageActivities(
   return {
     ...createImageStorageActivities(deps),
     ...parsing<StorageActivities>(storageSchemas, {
-      observePresence: () => Promise.resolve(),
+      observePresence,
       ensureVolumesAbsent: beating((input) => ensureVolumesAbsent(deps, input)),
     }),
   };

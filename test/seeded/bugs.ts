@@ -104,8 +104,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'an event of the audit log is named by its time as well',
     file: 'activities/orchestrator/audit-log.ts',
-    from: 'const fileName = (event: AuditEvent) => `${event.id}.json`;',
-    to: 'const fileName = (event: AuditEvent) => `${event.time}-${event.id}.json`;',
+    from: 'const eventFile = (event: AuditEvent) => `${event.id}.json`;',
+    to: 'const eventFile = (event: AuditEvent) => `${event.time}-${event.id}.json`;',
     caughtBy: 'test/activities/orchestrator/audit-log.test.ts',
   },
   {

@@ -11,7 +11,7 @@ import {
   type WorkerOptions,
 } from '@temporalio/worker';
 import { createEffect } from '../../activities/door/effect.ts';
-import { observeEvents } from '../../activities/orchestrator/audit-log.ts';
+import { observeEvents } from '../../activities/orchestrator/observe-events.ts';
 import { createOrchestratorActivities } from '../../activities/orchestrator/index.ts';
 import { workflowSource } from '../../worker/bundle.ts';
 import { startTemporalServer } from '../../worker/up/temporal-server.ts';

@@ -95,3 +95,7 @@ async function runAsChild(
     throw CommandError.from([file, ...args].join(' '), error);
   }
 }
+
+/** A tool that was killed has said nothing, and is asked again. */
+export const isToolFailure = (error: unknown): error is CommandError =>
+  error instanceof CommandError && error.exitCode !== undefined;

@@ -1,4 +1,4 @@
-/** Start-or-attach of the commit job, announced first; its limit, and its abort. */
+/** Start-or-attach of the commit job, announced first. */
 import { activityInfo } from '@temporalio/activity';
 import {
   operationId,
@@ -6,22 +6,12 @@ import {
   type JobInput,
 } from '../../../workflows/operation/contract.ts';
 import { retry } from '../../../workflows/operation/failures.ts';
-import type { BlockJob } from '../../../workflows/chain/schemas.ts';
-import { coldCommitState, stopColdCommit } from '../../adapters/qemu-img/cold-commit.ts';
 import { CommandError } from '../../adapters/process/command.ts';
-import { parseDomain, type XmlDisk } from '../../adapters/libvirt-xml/domain-xml.ts';
-import { awaitPivotScript } from '../../adapters/virsh/safe-pivot.ts';
-import type { JobReading } from '../../adapters/virsh/jobs.ts';
+import { type XmlDisk } from '../../adapters/libvirt-xml/domain-xml.ts';
 import type { HostDeps } from '../deps.ts';
-import { lookAndGiveBack, pivotFile } from './give-back-guest.ts';
+import { lookAndGiveBack } from './give-back-guest.ts';
 import { recordJob } from './job-record.ts';
-import {
-  isCommitInto,
-  isCommitOf,
-  isReady,
-  lookAtDisk,
-  topHasLeft,
-} from '../chain/observe-disk.ts';
+import { isCommitOf, isReady, lookAtDisk, topHasLeft } from '../chain/observe-disk.ts';
 
 type StartInput = Parameters<HostActivities['ensureCommitStarted']>[0];
 
@@ -106,62 +96,4 @@ function startFailed(input: StartInput, error: unknown): { outcome: 'failed'; re
     },
     error,
   );
-}
-
-/** Sets our running job's limit; null when it does not run (any more), or not even the VM. */
-export async function ensureBandwidth(
-  deps: HostDeps,
-  input: Parameters<HostActivities['ensureBandwidth']>[0],
-): Promise<BlockJob | null> {
-  const { vm, disk, bandwidthBytesPerSecond } = input;
-  const uuid = await deps.libvirt.findVm(vm);
-  if (uuid === null || (await deps.libvirt.domainInfo(uuid)).state === 'off') return null;
-  const job = await deps.libvirt.blockJob(uuid, disk);
-  if (!job || !(await isAnnounced(deps, uuid, disk, job))) return null;
-  if (job.bandwidthBytesPerSecond !== bandwidthBytesPerSecond) {
-    await deps.effect('libvirt.set-job-bandwidth', operationId(input), () =>
-      deps.libvirt.setJobBandwidth(uuid, disk, bandwidthBytesPerSecond),
-    );
-  }
-  return { ...job, bandwidthBytesPerSecond, ready: false };
-}
-
-/** True when the job is the one that our record on this disk announces. */
-async function isAnnounced({ libvirt }: HostDeps, uuid: string, disk: string, job: JobReading) {
-  const xml = await libvirt.currentXml(uuid);
-  const domain = xml === null ? null : parseDomain(xml);
-  const record = domain?.records.find((candidate) => candidate.disk === disk);
-  const xmlDisk = domain?.disks.find(({ target }) => target === disk) ?? null;
-  return record !== undefined && isCommitInto(record.base, record.mode, xmlDisk, job);
-}
-
-/**
- * Ends our job without a pivot and proves that the chain is what it was. Never touches a job that
- * is not ours.
- */
-export async function ensureCommitAborted(
-  deps: HostDeps,
-  { plan, jobId }: JobInput,
-): ReturnType<HostActivities['ensureCommitAborted']> {
-  await awaitPivotScript(pivotFile(deps, plan));
-  // An offline commit that an earlier life of the agent started goes on by itself, whoever cancels.
-  if (plan.mode === 'cold') await stopColdCommit(coldCommitState(deps.runtimeDir, jobId));
-  const look = await lookAtDisk(deps, plan);
-  const job = look.state === 'off' ? null : await deps.libvirt.blockJob(plan.vmUuid, plan.disk);
-  if (job && look.record?.jobId === jobId && (await isCommitOf(plan, look, job))) {
-    await deps.effect('libvirt.abort-job', operationId(plan), () => abortQuietly(deps, plan));
-  }
-  const after = await lookAndGiveBack(deps, plan);
-  return { outcome: topHasLeft(after, plan) ? 'merged' : 'unchanged' };
-}
-
-/**
- * "No active block job" and "still being ended" mean that the job ends without us; the next look
- * tells how.
- */
-async function abortQuietly(deps: HostDeps, plan: JobInput['plan']): Promise<void> {
-  await deps.libvirt.abortJob(plan.vmUuid, plan.disk).catch((error: unknown) => {
-    const ended = /does not have an active block job|is still being ended|not running/;
-    if (!(error instanceof CommandError && ended.test(error.stderr))) throw error;
-  });
 }

@@ -4,15 +4,10 @@
  */
 import { operationId, type HostActivities } from '../../../workflows/operation/contract.ts';
 import type { SnapshotChange } from '../../../workflows/chain/schemas.ts';
-import { canonical } from '../../adapters/files/files.ts';
 import { syncRecords } from '../../adapters/virsh/libvirt-folders.ts';
-import {
-  parseSnapshot,
-  rewriteSnapshot,
-  sourcesOf,
-  type Snapshot,
-} from '../../adapters/libvirt-xml/snapshot-xml.ts';
+import { parseSnapshot, rewriteSnapshot } from '../../adapters/libvirt-xml/snapshot-xml.ts';
 import type { HostDeps } from '../deps.ts';
+import { spellingsOf } from '../snapshots/snapshots.ts';
 
 type Input = Parameters<HostActivities['ensureSnapshotRecords']>[0];
 
@@ -42,19 +37,4 @@ async function redefine(deps: HostDeps, { plan }: Input, change: SnapshotChange)
   await deps.effect('libvirt.redefine-snapshot', `${operationId(plan)} ${change.name}`, () =>
     deps.libvirt.redefineSnapshot(plan.vmUuid, xml),
   );
-}
-
-/**
- * The names that the snapshots use for these files: libvirt spells a file as its user did, perhaps
- * by a link.
- */
-export async function spellingsOf(
-  snapshots: readonly Snapshot[],
-  paths: readonly string[],
-): Promise<Set<string>> {
-  const found = new Set(paths);
-  for (const source of snapshots.flatMap(sourcesOf)) {
-    if (paths.includes(await canonical(source))) found.add(source);
-  }
-  return found;
 }

@@ -4,10 +4,7 @@
  */
 import type { JobRecord } from '../../../workflows/chain/schemas.ts';
 import { operationId, type JobInput } from '../../../workflows/operation/contract.ts';
-import { coldCommitState, removeColdCommit } from '../../adapters/qemu-img/cold-commit.ts';
-import { removePivotReport } from '../../adapters/virsh/safe-pivot.ts';
 import type { HostDeps } from '../deps.ts';
-import { pivotFile, resumeAfterDeletion } from './give-back-guest.ts';
 import type { DiskLook } from '../chain/observe-disk.ts';
 import type { DomainInfo } from '../../adapters/virsh/domains.ts';
 
@@ -25,7 +22,7 @@ export function recordOf({ plan, jobId }: JobInput, phase: JobRecord['phase']): 
 }
 
 /** The XMLs that a domain has; none when it is gone. */
-const scopesOf = ({ state, persistent }: DomainInfo) => [
+export const scopesOf = ({ state, persistent }: DomainInfo) => [
   ...(state === 'off' ? [] : ['--live']),
   ...(persistent ? ['--config'] : []),
 ];
@@ -41,24 +38,4 @@ export async function recordJob(deps: HostDeps, input: JobInput, look: DiskLook)
   await deps.effect('libvirt.record-job', operationId(plan), () =>
     deps.libvirt.setRecord(plan.vmUuid, record, scopes),
   );
-}
-
-/**
- * Removes the record, and the agent's own small files of the job. A domain that is gone has no
- * record.
- */
-export async function ensureJobForgotten(deps: HostDeps, { plan, jobId }: JobInput): Promise<void> {
-  const { vmUuid, disk } = plan;
-  await resumeAfterDeletion(deps, plan);
-  const scopes = scopesOf(await deps.libvirt.domainInfo(vmUuid));
-  await deps.effect('libvirt.forget-job', operationId(plan), async () => {
-    // virsh removes neither when one of the two is not there, so what it leaves is removed one by
-    // one.
-    if (scopes.length === 0 || (await deps.libvirt.removeRecord(vmUuid, disk, scopes))) return;
-    for (const scope of scopes) {
-      await deps.libvirt.removeRecord(vmUuid, disk, [scope]);
-    }
-  });
-  await removePivotReport(pivotFile(deps, plan));
-  await removeColdCommit(coldCommitState(deps.runtimeDir, jobId));
 }

@@ -5,11 +5,7 @@
 import { canonical, observeFile, observeSpace } from '../../adapters/files/files.ts';
 import { nameVolume } from '../../pool-folder/id.ts';
 import { measure } from '../../adapters/qemu-img/qemu-img.ts';
-import {
-  parseSnapshot,
-  sourcesOf,
-  type Snapshot,
-} from '../../adapters/libvirt-xml/snapshot-xml.ts';
+import { sourcesOf, type Snapshot } from '../../adapters/libvirt-xml/snapshot-xml.ts';
 import { refused } from '../../../workflows/operation/failures.ts';
 import type {
   BlockJob,
@@ -35,7 +31,7 @@ import { assertUnshared } from '../uses/sharing.ts';
 import { observeChain, toObservation, type Chain } from '../chain/observe-chain.ts';
 import { isCommitInto } from '../chain/observe-disk.ts';
 import { otherHosts } from '../uses/observe-uses.ts';
-import { spellingsOf } from './ensure-snapshot-records.ts';
+import { observeSnapshots, spellingsOf } from '../snapshots/snapshots.ts';
 
 /**
  * Observes and decides; has no effect.
@@ -49,7 +45,7 @@ export async function observeMergePlan(
   assertWritable(input, chain);
   const [{ job }, snapshots] = await Promise.all([
     toObservation(deps, chain),
-    observeSnapshots(deps, chain),
+    observeSnapshots(deps, chain.vm.uuid),
   ]);
   const finished = !job && chain.record && (await leftOver(chain, chain.record, snapshots));
   if (finished) return { kind: 'plan', plan: finished };
@@ -148,13 +144,6 @@ async function goneVolume(left: NamedVolume, base: Volume): Promise<Volume> {
     allocatedBytes: facts?.allocatedBytes ?? 0,
     internalSnapshots: [],
   };
-}
-
-async function observeSnapshots(deps: HostDeps, chain: Chain): Promise<Snapshot[]> {
-  const names = await deps.libvirt.snapshotNames(chain.vm.uuid);
-  return Promise.all(
-    names.map(async (name) => parseSnapshot(await deps.libvirt.snapshotXml(chain.vm.uuid, name))),
-  );
 }
 
 /**

@@ -2,18 +2,15 @@
 import {
   reservation,
   type ImagePlan,
-  type ImageRef,
   type ImageVolume,
   type Reservation,
 } from '../../../workflows/transfer/schemas.ts';
 import { imageId, type PlanRequest } from '../../../workflows/transfer/activities.ts';
 import { observeFile } from '../../adapters/files/files.ts';
 import { stagedFile } from '../../adapters/files/image-files.ts';
-import { copierRuns } from '../../adapters/copying-daemon/daemon.ts';
-import { isFilePool, observePools, type FilePool, type Pool } from '../../adapters/virsh/pools.ts';
+import { isFilePool, type FilePool, type Pool } from '../../adapters/virsh/pools.ts';
 import { readManifests } from '../../pool-folder/owner.ts';
 import type { HostDeps } from '../deps.ts';
-import { ensureImageReleased, stateOf } from './ensure-image-held.ts';
 import { observeReferences } from '../uses/references.ts';
 import type { Image } from '../chain/observe-image.ts';
 
@@ -33,7 +30,7 @@ export async function earlierRuns(
 }
 
 /** Those of this host in other pools; one that cannot be read hinders nobody. */
-async function runsIn(deps: HostDeps, pools: readonly Pool[], workflow: string) {
+export async function runsIn(deps: HostDeps, pools: readonly Pool[], workflow: string) {
   const found = pools
     .filter(isFilePool)
     .map((pool) => earlierRuns(pool, workflow).catch((): EarlierRun[] => []));
@@ -61,21 +58,6 @@ export async function runsElsewhere(
       isUsed: used.includes(run),
     };
   });
-}
-
-/**
- * Ends the copies that earlier runs have left running, and with them their holds: a request that
- * ends before it goes on with one shall not leave the VM unable to start.
- */
-export async function ensureEarlierReleased(
-  deps: HostDeps,
-  { image }: { image: ImageRef },
-): Promise<void> {
-  // Without libvirt nothing is found: whoever is cancelled does not wait for it.
-  const pools = await observePools(deps.libvirt).catch((): Pool[] => []);
-  for (const { jobId } of await runsIn(deps, pools, imageId(image))) {
-    if (await copierRuns(stateOf(deps, jobId))) await ensureImageReleased(deps, { jobId });
-  }
 }
 
 function parseJson(text: string): unknown {

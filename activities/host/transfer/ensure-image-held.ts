@@ -3,31 +3,16 @@
  * start` neither.
  */
 import { dirname } from 'node:path';
-import { Context } from '@temporalio/activity';
-import type {
-  HoldOutcome,
-  ImageHostActivities,
-  ImageJob,
-} from '../../../workflows/transfer/activities.ts';
+import type { HoldOutcome, ImageJob } from '../../../workflows/transfer/activities.ts';
 import { givenUp } from '../../../workflows/operation/failures.ts';
 import type { ImagePlan } from '../../../workflows/transfer/schemas.ts';
-import { setCopySpeed } from '../../adapters/copying-daemon/mirror.ts';
-import { readCopyLimit, writeCopyLimit } from '../../adapters/copying-daemon/limit.ts';
 import { observeFile } from '../../adapters/files/files.ts';
-import {
-  copierRuns,
-  copierState,
-  runningCopies,
-  startCopier,
-  stopCopier,
-  type CopierStart,
-} from '../../adapters/copying-daemon/daemon.ts';
+import { copierRuns, startCopier, type CopierStart } from '../../adapters/copying-daemon/daemon.ts';
 import { identityIn } from '../../pool-folder/id.ts';
 import type { HostDeps } from '../deps.ts';
+import { stateOf } from './copying-state.ts';
 
 type Unheld = Exclude<CopierStart, { running: true }>;
-
-export const stateOf = (deps: HostDeps, jobId: string) => copierState(deps.runtimeDir, jobId);
 
 /**
  * Takes the hold unless it is there, and only then trusts what was planned: inode, size and
@@ -74,31 +59,3 @@ async function changeOf(plan: ImagePlan): Promise<string | null> {
   }
   return null;
 }
-
-/** Lets go: ends the daemon, and with it the hold and any copy that runs. */
-export async function ensureImageReleased(
-  deps: HostDeps,
-  { jobId }: { jobId: string },
-): Promise<void> {
-  await deps.effect('image.release', jobId, () => stopCopier(stateOf(deps, jobId)));
-}
-
-/** Also of a copy that is just being started, or will be once more. */
-export async function ensureCopyBandwidth(
-  deps: HostDeps,
-  { jobId, bandwidthBytesPerSecond }: Parameters<ImageHostActivities['ensureCopyBandwidth']>[0],
-): Promise<void> {
-  const state = stateOf(deps, jobId);
-  await deps.effect('image.set-copy-bandwidth', jobId, async () => {
-    await writeCopyLimit(state, { runId: runId(), bytesPerSecond: bandwidthBytesPerSecond });
-    for (const id of await runningCopies(state)) {
-      await setCopySpeed(state, id, bandwidthBytesPerSecond);
-    }
-  });
-}
-
-/** What this run was told last, or scheduled the copy with. */
-export const wantedRate = async (state: string, scheduled: number) =>
-  (await readCopyLimit(state, runId())) ?? scheduled;
-
-const runId = () => Context.current().info.workflowExecution?.runId ?? '';

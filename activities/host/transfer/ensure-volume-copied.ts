@@ -23,7 +23,8 @@ import type { Show } from '../../door/attempt.ts';
 import { assertReserved } from '../../pool-folder/presence.ts';
 import { bytesBefore, createProgress } from '../../door/progress.ts';
 import type { HostDeps } from '../deps.ts';
-import { ensureImageHeld, stateOf, wantedRate } from './ensure-image-held.ts';
+import { ensureImageHeld } from './ensure-image-held.ts';
+import { stateOf, wantedRate } from './copying-state.ts';
 import { copyId, createTarget, creationId } from './ensure-volume-created.ts';
 import { createPauses } from './job-pauses.ts';
 

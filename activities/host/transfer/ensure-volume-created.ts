@@ -12,7 +12,8 @@ import type { Show } from '../../door/attempt.ts';
 import { assertReserved } from '../../pool-folder/presence.ts';
 import { createProgress } from '../../door/progress.ts';
 import type { HostDeps } from '../deps.ts';
-import { ensureImageHeld, stateOf } from './ensure-image-held.ts';
+import { ensureImageHeld } from './ensure-image-held.ts';
+import { stateOf } from './copying-state.ts';
 import { createPauses } from './job-pauses.ts';
 
 /** Names of a volume's jobs in the daemon; an ended one stays there until its copy is complete. */

@@ -1,14 +1,8 @@
-/** Proves a copy before the source may go, and gives its header the names of its own chain. */
+/** Proves a copy before the source may go. */
 import { Context } from '@temporalio/activity';
-import type {
-  ImageHostActivities,
-  ImageJob,
-  VolumeJob,
-} from '../../../workflows/transfer/activities.ts';
+import type { ImageHostActivities, VolumeJob } from '../../../workflows/transfer/activities.ts';
 import type { ImageVolume } from '../../../workflows/transfer/schemas.ts';
-import { failureDetails, givenUp } from '../../../workflows/operation/failures.ts';
-import { ensureBackingName } from '../../adapters/qemu-img/backing-name.ts';
-import { CommandError } from '../../adapters/process/command.ts';
+import { isToolFailure } from '../../adapters/process/command.ts';
 import { observeFile, renameDurably } from '../../adapters/files/files.ts';
 import { sameBytes, sameContent, type CompareOptions } from '../../adapters/qemu-img/compare.ts';
 import { stagedFile } from '../../adapters/files/image-files.ts';
@@ -43,7 +37,7 @@ export async function ensureVolumeVerified(
     if (!same) reason = `the copy of ${volume.path} differs from it`;
   } catch (error) {
     // What cannot be read once cannot be trusted.
-    if (!isToolsWord(error)) throw error;
+    if (!isToolFailure(error)) throw error;
     reason = `${what}: ${error.stderr}`;
   }
   if (reason !== null) {
@@ -70,39 +64,3 @@ function compareOptions(job: VolumeJob, show: Show): CompareOptions {
     onPercent: (percent) => tell(before + Math.round((size * percent) / 100)),
   };
 }
-
-/**
- * The chain of the copies refers only to the copies. The names may not exist yet. A copy whose
- * header could not be written is given up.
- */
-export async function ensureBackingNames(deps: HostDeps, job: ImageJob): Promise<void> {
-  const { plan, jobId } = job;
-  const attempted = 'letting the copies refer to the copies only';
-  await assertReserved(job, attempted);
-  for (const { name, format, rebase } of plan.volumes) {
-    if (!rebase) continue;
-    const path = stagedFile(plan.to.folder, jobId, name, 'ready');
-    try {
-      await ensureBackingName({ path, format, backing: rebase }, (change) =>
-        deps.effect('qemu-img.rebase', path, change),
-      );
-    } catch (error) {
-      if (!isOfStorage(error)) throw error;
-      // A pool that went away is an error, too: it is waited for.
-      await assertReserved(job, attempted);
-      const now = failureDetails(error)?.details.now ?? String(error);
-      const next = 'Look at the disk of that pool, then repeat the request';
-      throw givenUp({ attempted, now, next }, error);
-    }
-  }
-}
-
-/** A tool that was killed has said nothing, and is asked again. */
-const isToolsWord = (error: unknown): error is CommandError =>
-  error instanceof CommandError && error.exitCode !== undefined;
-
-/** Told by the file system, by a tool, or by what the disk has. */
-const isOfStorage = (error: unknown) =>
-  isToolsWord(error) ||
-  failureDetails(error) !== null ||
-  (error as NodeJS.ErrnoException).code !== undefined;

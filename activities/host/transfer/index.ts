@@ -4,17 +4,20 @@ import { beating } from '../../door/attempt.ts';
 import { imageHostSchemas } from '../../door/image-schemas.ts';
 import { parsing } from '../../door/schemas.ts';
 import type { HostDeps } from '../deps.ts';
-import { ensureEarlierReleased } from './earlier-runs.ts';
-import { ensureCopyBandwidth, ensureImageHeld, ensureImageReleased } from './ensure-image-held.ts';
+import { ensureEarlierReleased } from './ensure-earlier-released.ts';
+import { ensureCopyBandwidth } from './ensure-copy-bandwidth.ts';
+import { ensureImageReleased } from './ensure-image-released.ts';
+import { ensureBackingNames } from './ensure-backing-names.ts';
+import { awaitPool } from '../pools/await-pool.ts';
+import { ensureImageHeld } from './ensure-image-held.ts';
 import { ensureRecordSwitched } from './ensure-record-switched.ts';
 import { ensureVolumeCopied } from './ensure-volume-copied.ts';
 import { ensureVolumeCreated } from './ensure-volume-created.ts';
-import { ensureBackingNames, ensureVolumeVerified } from './ensure-volume-verified.ts';
+import { ensureVolumeVerified } from './ensure-volume-verified.ts';
 import { observeImagePlan } from './observe-image-plan.ts';
 import { observeLeases } from '../pools/observe-leases.ts';
 import { observeRemovalPlan } from '../removal/observe-removal-plan.ts';
 import { observeUses } from '../uses/observe-uses.ts';
-import { awaitPool } from '../pools/waits.ts';
 
 export function createImageHostActivities(deps: HostDeps): ImageHostActivities {
   return parsing<ImageHostActivities>(imageHostSchemas, {

@@ -25,7 +25,7 @@ import {
 } from './earlier-runs.ts';
 import { planConversion, spaceFor } from './conversion.ts';
 import { assertNamesFree, assertQuiet, assertUnreferenced, tooSmall } from './guards.ts';
-import { snapshotsNaming } from '../uses/references.ts';
+import { snapshotsNaming } from '../snapshots/snapshots.ts';
 import type { FilePool } from '../../adapters/virsh/pools.ts';
 import { findPool, observeImage, type Image } from '../chain/observe-image.ts';
 import { otherHosts } from '../uses/observe-uses.ts';

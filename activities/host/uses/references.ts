@@ -5,7 +5,6 @@
 import type { VolumeUse } from '../../../workflows/transfer/activities.ts';
 import { snapshotSources, sourcesNamed } from '../../adapters/libvirt-xml/domain-xml.ts';
 import { poolsNamedIn, type Pool } from '../../adapters/virsh/pools.ts';
-import { parseSnapshot, sourcesOf } from '../../adapters/libvirt-xml/snapshot-xml.ts';
 import type { HostDeps } from '../deps.ts';
 import { childrenOf, firstIn, identitiesOf, isOneOf, type Identities } from './volume-users.ts';
 
@@ -72,19 +71,4 @@ async function snapshotReferences(
     }
   }
   return references;
-}
-
-/** The snapshots of one VM that name any of the files, parents first. */
-export async function snapshotsNaming(
-  deps: HostDeps,
-  uuid: string,
-  files: Identities,
-): Promise<string[]> {
-  const naming: string[] = [];
-  for (const name of await deps.libvirt.snapshotNames(uuid)) {
-    const document = parseSnapshot(await deps.libvirt.snapshotXml(uuid, name));
-    const hits = await Promise.all(sourcesOf(document).map((path) => isOneOf(files, path)));
-    if (hits.includes(true)) naming.push(name);
-  }
-  return naming;
 }

@@ -3,11 +3,9 @@ import type { ImageStorageActivities } from '../../../workflows/transfer/activit
 import { beating } from '../../door/attempt.ts';
 import { imageStorageSchemas } from '../../door/image-schemas.ts';
 import { parsing } from '../../door/schemas.ts';
-import {
-  ensureImageNamed,
-  ensureImageReserved,
-  ensureReservationAbsent,
-} from './ensure-image-reserved.ts';
+import { ensureImageReserved } from './ensure-image-reserved.ts';
+import { ensureImageNamed } from './ensure-image-named.ts';
+import { ensureReservationAbsent } from './ensure-reservation-absent.ts';
 import { ensureVolumesWiped } from '../volumes/ensure-volumes-wiped.ts';
 import type { StorageDeps } from '../volumes/quarantine.ts';
 

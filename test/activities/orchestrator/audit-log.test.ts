@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { createEffect, type EffectHook } from '../../../activities/door/effect.ts';
-import { ensureEventRecorded, observeEvents } from '../../../activities/orchestrator/audit-log.ts';
+import { ensureEventRecorded } from '../../../activities/orchestrator/ensure-event-recorded.ts';
+import { observeEvents } from '../../../activities/orchestrator/observe-events.ts';
 import { createOrchestratorActivities } from '../../../activities/orchestrator/index.ts';
 import type { AuditEvent } from '../../../workflows/chain/schemas.ts';
 

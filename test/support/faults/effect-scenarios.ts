@@ -8,7 +8,7 @@ import { expect } from '@jest/globals';
 import type { WorkflowHandle } from '@temporalio/client';
 import { pivotResultFile } from '../../../activities/adapters/virsh/safe-pivot.ts';
 import type { EffectName } from '../../../activities/door/effect.ts';
-import { observeEvents } from '../../../activities/orchestrator/audit-log.ts';
+import { observeEvents } from '../../../activities/orchestrator/observe-events.ts';
 import { expectGuestData } from '../guest/guest-data.ts';
 import { addLayer } from '../guest/layers.ts';
 import { expectLeftClean, type Request } from '../scenes/merge-checks.ts';

@@ -1,7 +1,7 @@
 /** A move that is under way and does not end by itself within a test. */
 import { basename, join } from 'node:path';
 import type { WorkflowHandle } from '@temporalio/client';
-import { observeEvents } from '../../../activities/orchestrator/audit-log.ts';
+import { observeEvents } from '../../../activities/orchestrator/observe-events.ts';
 import type { AuditEvent } from '../../../workflows/chain/schemas.ts';
 import {
   copiers,

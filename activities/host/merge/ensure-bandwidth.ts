@@ -1,0 +1,34 @@
+/** The limit of a commit that runs. */
+import type { BlockJob } from '../../../workflows/chain/schemas.ts';
+import { type HostActivities, operationId } from '../../../workflows/operation/contract.ts';
+import { parseDomain } from '../../adapters/libvirt-xml/domain-xml.ts';
+import type { JobReading } from '../../adapters/virsh/jobs.ts';
+import { isCommitInto } from '../chain/observe-disk.ts';
+import type { HostDeps } from '../deps.ts';
+
+/** Sets our running job's limit; null when it does not run (any more), or not even the VM. */
+export async function ensureBandwidth(
+  deps: HostDeps,
+  input: Parameters<HostActivities['ensureBandwidth']>[0],
+): Promise<BlockJob | null> {
+  const { vm, disk, bandwidthBytesPerSecond } = input;
+  const uuid = await deps.libvirt.findVm(vm);
+  if (uuid === null || (await deps.libvirt.domainInfo(uuid)).state === 'off') return null;
+  const job = await deps.libvirt.blockJob(uuid, disk);
+  if (!job || !(await isAnnounced(deps, uuid, disk, job))) return null;
+  if (job.bandwidthBytesPerSecond !== bandwidthBytesPerSecond) {
+    await deps.effect('libvirt.set-job-bandwidth', operationId(input), () =>
+      deps.libvirt.setJobBandwidth(uuid, disk, bandwidthBytesPerSecond),
+    );
+  }
+  return { ...job, bandwidthBytesPerSecond, ready: false };
+}
+
+/** True when the job is the one that our record on this disk announces. */
+async function isAnnounced({ libvirt }: HostDeps, uuid: string, disk: string, job: JobReading) {
+  const xml = await libvirt.currentXml(uuid);
+  const domain = xml === null ? null : parseDomain(xml);
+  const record = domain?.records.find((candidate) => candidate.disk === disk);
+  const xmlDisk = domain?.disks.find(({ target }) => target === disk) ?? null;
+  return record !== undefined && isCommitInto(record.base, record.mode, xmlDisk, job);
+}

@@ -1,0 +1,43 @@
+/** The end of a commit that is not wanted any more, before the point of no return. */
+import {
+  operationId,
+  type HostActivities,
+  type JobInput,
+} from '../../../workflows/operation/contract.ts';
+import { CommandError } from '../../adapters/process/command.ts';
+import { stopColdCommit, coldCommitState } from '../../adapters/qemu-img/cold-commit.ts';
+import { awaitPivotScript } from '../../adapters/virsh/safe-pivot.ts';
+import { lookAtDisk, isCommitOf, topHasLeft } from '../chain/observe-disk.ts';
+import type { HostDeps } from '../deps.ts';
+import { pivotFile, lookAndGiveBack } from './give-back-guest.ts';
+
+/**
+ * Ends our job without a pivot and proves that the chain is what it was. Never touches a job that
+ * is not ours.
+ */
+export async function ensureCommitAborted(
+  deps: HostDeps,
+  { plan, jobId }: JobInput,
+): ReturnType<HostActivities['ensureCommitAborted']> {
+  await awaitPivotScript(pivotFile(deps, plan));
+  // An offline commit that an earlier life of the agent started goes on by itself, whoever cancels.
+  if (plan.mode === 'cold') await stopColdCommit(coldCommitState(deps.runtimeDir, jobId));
+  const look = await lookAtDisk(deps, plan);
+  const job = look.state === 'off' ? null : await deps.libvirt.blockJob(plan.vmUuid, plan.disk);
+  if (job && look.record?.jobId === jobId && (await isCommitOf(plan, look, job))) {
+    await deps.effect('libvirt.abort-job', operationId(plan), () => abortQuietly(deps, plan));
+  }
+  const after = await lookAndGiveBack(deps, plan);
+  return { outcome: topHasLeft(after, plan) ? 'merged' : 'unchanged' };
+}
+
+/**
+ * "No active block job" and "still being ended" mean that the job ends without us; the next look
+ * tells how.
+ */
+async function abortQuietly(deps: HostDeps, plan: JobInput['plan']): Promise<void> {
+  await deps.libvirt.abortJob(plan.vmUuid, plan.disk).catch((error: unknown) => {
+    const ended = /does not have an active block job|is still being ended|not running/;
+    if (!(error instanceof CommandError && ended.test(error.stderr))) throw error;
+  });
+}

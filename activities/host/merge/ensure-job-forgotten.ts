@@ -1,0 +1,27 @@
+/** The end of an operation on its host: nothing there tells of it any more. */
+import { type JobInput, operationId } from '../../../workflows/operation/contract.ts';
+import { removeColdCommit, coldCommitState } from '../../adapters/qemu-img/cold-commit.ts';
+import { removePivotReport } from '../../adapters/virsh/safe-pivot.ts';
+import type { HostDeps } from '../deps.ts';
+import { resumeAfterDeletion, pivotFile } from './give-back-guest.ts';
+import { scopesOf } from './job-record.ts';
+
+/**
+ * Removes the record, and the agent's own small files of the job. A domain that is gone has no
+ * record.
+ */
+export async function ensureJobForgotten(deps: HostDeps, { plan, jobId }: JobInput): Promise<void> {
+  const { vmUuid, disk } = plan;
+  await resumeAfterDeletion(deps, plan);
+  const scopes = scopesOf(await deps.libvirt.domainInfo(vmUuid));
+  await deps.effect('libvirt.forget-job', operationId(plan), async () => {
+    // virsh removes neither when one of the two is not there, so what it leaves is removed one by
+    // one.
+    if (scopes.length === 0 || (await deps.libvirt.removeRecord(vmUuid, disk, scopes))) return;
+    for (const scope of scopes) {
+      await deps.libvirt.removeRecord(vmUuid, disk, [scope]);
+    }
+  });
+  await removePivotReport(pivotFile(deps, plan));
+  await removeColdCommit(coldCommitState(deps.runtimeDir, jobId));
+}

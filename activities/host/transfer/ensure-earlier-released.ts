@@ -1,0 +1,24 @@
+/** The end of what earlier runs have left running on this host. */
+import type { ImageRef } from '../../../client/index.ts';
+import { imageId } from '../../../workflows/transfer/activities.ts';
+import { copierRuns } from '../../adapters/copying-daemon/daemon.ts';
+import { observePools, type Pool } from '../../adapters/virsh/pools.ts';
+import type { HostDeps } from '../deps.ts';
+import { stateOf } from './copying-state.ts';
+import { runsIn } from './earlier-runs.ts';
+import { ensureImageReleased } from './ensure-image-released.ts';
+
+/**
+ * Ends the copies that earlier runs have left running, and with them their holds: a request that
+ * ends before it goes on with one shall not leave the VM unable to start.
+ */
+export async function ensureEarlierReleased(
+  deps: HostDeps,
+  { image }: { image: ImageRef },
+): Promise<void> {
+  // Without libvirt nothing is found: whoever is cancelled does not wait for it.
+  const pools = await observePools(deps.libvirt).catch((): Pool[] => []);
+  for (const { jobId } of await runsIn(deps, pools, imageId(image))) {
+    if (await copierRuns(stateOf(deps, jobId))) await ensureImageReleased(deps, { jobId });
+  }
+}

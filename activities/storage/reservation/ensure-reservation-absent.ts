@@ -1,0 +1,64 @@
+/** The end of a reservation, with its copies where they are not wanted. */
+import { join } from 'path';
+import type {
+  UnwantedReservation,
+  ReservationEnd,
+} from '../../../workflows/transfer/activities.ts';
+import { observeFile, listFolder, unlinkDurably } from '../../adapters/files/files.ts';
+import {
+  reservationFolder,
+  finalName,
+  removeReservation,
+} from '../../adapters/files/image-files.ts';
+import { abandonReservation } from '../../pool-folder/owner.ts';
+import { whileMounted } from '../../pool-folder/presence.ts';
+import { targetOf, assertNoLink } from '../volumes/pool-boundary.ts';
+import type { StorageDeps } from '../volumes/quarantine.ts';
+
+/**
+ * Ends a reservation. With `delete` the copies go too, under whatever names they have: both names
+ * are one file.
+ */
+export async function ensureReservationAbsent(
+  deps: StorageDeps,
+  input: UnwantedReservation,
+): Promise<ReservationEnd> {
+  const { to, jobId } = input;
+  const folder = reservationFolder(await targetOf(deps.libvirt, { to }), jobId);
+  await assertNoLink(folder);
+  const job = { plan: { to }, jobId };
+  return whileMounted(job, `removing the copies of job ${jobId}`, async () => {
+    const end = (await observeFile(folder)) ? await endReservation(deps, folder, input) : NOTHING;
+    await deps.libvirt.refreshPool(to.pool);
+    return end;
+  });
+}
+
+const NOTHING: ReservationEnd = { outcome: 'removed', deleted: [], regainedBytes: 0 };
+
+async function endReservation(
+  deps: StorageDeps,
+  folder: string,
+  { to, targets, owners }: UnwantedReservation,
+): Promise<ReservationEnd> {
+  const isDeleted = targets === 'delete';
+  // First of all, so that nobody adopts what is half deleted.
+  const isOurs =
+    !isDeleted ||
+    (await deps.effect('storage.abandon-reservation', folder, () =>
+      abandonReservation(folder, owners),
+    ));
+  if (!isOurs) return { ...NOTHING, outcome: 'kept' };
+  const deleted: string[] = [];
+  let regainedBytes = 0;
+  for (const name of await listFolder(folder)) {
+    const file = await observeFile(join(folder, name));
+    const path = finalName(to.folder, name);
+    if (isDeleted) regainedBytes += file?.allocatedBytes ?? 0;
+    if (!isDeleted || !file || (await observeFile(path))?.identity !== file.identity) continue;
+    await deps.effect('storage.unlink-copy', path, () => unlinkDurably(path));
+    deleted.push(path);
+  }
+  await deps.effect('storage.remove-reservation', folder, () => removeReservation(folder));
+  return { outcome: 'removed', deleted, regainedBytes };
+}
