@@ -6,33 +6,21 @@ export type {
   ClientFailureDetails,
   ClientFailureType,
 } from './library/failure.ts';
-export type {
-  FollowOptions,
-  Operation,
-  OperationResult,
-  ProgressListener,
-} from './library/operation.ts';
-export type { CopyRequest, MoveRequest, RemoveRequest } from './library/start-image.ts';
-export type {
-  ImagePlan,
-  ImagePlanOutcome,
-  ImageRef,
-  PoolLease,
-  RemovalPlan,
-  RemoveImageResult,
-  TransferResult,
-} from '../workflows/transfer/schemas.ts';
+export type { FollowOptions, Operation, ProgressListener } from './library/operation.ts';
+export type { CopyRequest, MergeRequest, MoveRequest, RemoveRequest } from './library/requests.ts';
 export type { OperationState, OperationView } from './library/operation-view.ts';
 export type { ListFilter, OperationSummary } from './library/list-operations.ts';
 export type { DiskName, EventFilter } from './library/questions.ts';
-export type { MergeRequest } from './library/start-merge.ts';
 export type { ConnectOptions } from './library/session.ts';
-export type { OperationStatus, Phase, Progress } from '../workflows/operation/contract.ts';
-export type {
-  AuditEvent,
-  ChainObservation,
-  LiveMergeResult,
-  MergePlan,
-  PlanOutcome,
-  Volume,
-} from '../workflows/chain/schemas.ts';
+export type { ImageRef } from '../workflows/chain/references.ts';
+export type { ChainObservation, Volume } from '../workflows/chain/schemas.ts';
+export type { KindName, OperationResult, OperationStatus, Phase } from '../workflows/kinds.ts';
+export type { LiveMergeResult, MergeStatus } from '../workflows/merge/kind.ts';
+export type { MergePlan, PlanOutcome } from '../workflows/merge/plan.ts';
+export type { AuditEvent } from '../workflows/operation/audit.ts';
+export type { Progress } from '../workflows/operation/contract.ts';
+export type { PoolLease } from '../workflows/pools/activities.ts';
+export type { RemovalStatus, RemoveImageResult } from '../workflows/removal/kind.ts';
+export type { RemovalPlan } from '../workflows/removal/plan.ts';
+export type { TransferResult, TransferStatus } from '../workflows/transfer/kind.ts';
+export type { ImagePlan, ImagePlanOutcome } from '../workflows/transfer/plan.ts';

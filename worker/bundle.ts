@@ -12,6 +12,8 @@ import { bundleWorkflowCode, type WorkerOptions } from '@temporalio/worker';
 const extension = extname(fileURLToPath(import.meta.url));
 const folder = fileURLToPath(new URL('../workflows/', import.meta.url));
 export const workflowsPath = join(folder, `index${extension}`);
+/** Loaded once a V8 context, not once a workflow. */
+const preloadModules = [join(folder, 'operation', `preload${extension}`)];
 const payloadConverterPath = join(folder, 'operation', `unreadable-value${extension}`);
 
 const { version: temporalVersion } = createRequire(import.meta.url)(
@@ -28,8 +30,8 @@ export async function workflowSource(
   const codePath = join(cacheDir, `workflows-${await sourceHash()}.js`);
   const cached = await readFile(codePath, 'utf8').catch(() => null);
   if (cached !== null) return { workflowBundle: { code: cached } };
-  const paths = { workflowsPath, payloadConverterPath };
-  const { code } = await bundleWorkflowCode({ ...paths, logger: quiet });
+  const sources = { workflowsPath, payloadConverterPath, preloadModules };
+  const { code } = await bundleWorkflowCode({ ...sources, logger: quiet });
   await mkdir(cacheDir, { recursive: true });
   const draft = `${codePath}.${process.pid}`;
   await writeFile(draft, code);

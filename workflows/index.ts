@@ -1,7 +1,11 @@
 /** Every exported function is a workflow type of this name. */
-export { CopyImage } from './transfer/copy-image.ts';
-export { ObserveLeases, PlanImage, PlanRemoval } from './transfer/questions.ts';
+export { ObserveChain } from './chain/questions.ts';
 export { LiveMerge } from './merge/live-merge.ts';
-export { MoveImage } from './transfer/move-image.ts';
-export { ObserveChain, ObserveEvents, PlanMerge } from './chain/questions.ts';
+export { PlanMerge } from './merge/questions.ts';
+export { ObserveEvents } from './operation/questions.ts';
+export { ObserveLeases } from './pools/questions.ts';
+export { PlanRemoval } from './removal/questions.ts';
 export { RemoveImage } from './removal/remove-image.ts';
+export { CopyImage } from './transfer/copy-image.ts';
+export { MoveImage } from './transfer/move-image.ts';
+export { PlanImage } from './transfer/questions.ts';

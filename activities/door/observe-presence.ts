@@ -1,2 +1,8 @@
-/** Answers, so that whoever asks knows that the agent takes tasks. */
-export const observePresence = (): Promise<void> => Promise.resolve();
+import { presence } from '../../workflows/operation/activities.ts';
+import { implement } from './implement.ts';
+
+/** Answers at once: who gets an answer knows that the agent is there. */
+export const observePresence = () => Promise.resolve();
+
+/** What every agent serves. */
+export const presenceActivities = implement(presence, { observePresence });

@@ -2,7 +2,7 @@
  * The audit log: one file an event, named by its id, made complete before it gets its name. So an
  * event is appended at most once, whoever repeats it, and needs no lock.
  */
-import type { AuditEvent } from '../../workflows/chain/schemas.ts';
+import type { AuditEvent } from '../../workflows/operation/audit.ts';
 import type { Effect } from '../door/effect.ts';
 
 export interface AuditDeps {

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { AuditEvent } from '../../workflows/chain/schemas.ts';
+import type { AuditEvent } from '../../workflows/operation/audit.ts';
 import { writeOnce } from '../adapters/files/files.ts';
 import { eventFile, type AuditDeps } from './audit-log.ts';
 

@@ -1,13 +1,12 @@
 /** Local activities of the orchestrator: the audit log, and nothing else outside. */
-import type { OrchestratorActivities } from '../../workflows/operation/contract.ts';
-import { orchestratorSchemas, parsing } from '../door/schemas.ts';
+import { orchestratorActivities } from '../../workflows/operation/audit.ts';
+import { implement } from '../door/implement.ts';
 import type { AuditDeps } from './audit-log.ts';
 import { ensureEventRecorded } from './ensure-event-recorded.ts';
 import { observeEvents } from './observe-events.ts';
 
-export function createOrchestratorActivities(deps: AuditDeps): OrchestratorActivities {
-  return parsing<OrchestratorActivities>(orchestratorSchemas, {
+export const createOrchestratorActivities = (deps: AuditDeps) =>
+  implement(orchestratorActivities, {
     ensureEventRecorded: (event) => ensureEventRecorded(deps, event),
     observeEvents: (filter) => observeEvents(deps, filter),
   });
-}

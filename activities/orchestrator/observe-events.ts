@@ -1,6 +1,6 @@
 import { join } from 'node:path';
-import type { AuditFilter } from '../../workflows/operation/contract.ts';
-import { auditEvent, type AuditEvent } from '../../workflows/chain/schemas.ts';
+import type { AuditFilter } from '../../workflows/operation/audit-filter.ts';
+import { auditEvent, type AuditEvent } from '../../workflows/operation/audit.ts';
 import { listFolder, readText } from '../adapters/files/files.ts';
 import { parseJsonReply } from '../adapters/reply.ts';
 import { isEventFile, type AuditDeps } from './audit-log.ts';

@@ -5,7 +5,7 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { hostName } from '../../workflows/chain/schemas.ts';
+import { hostName } from '../../workflows/operation/names.ts';
 import { listFolder, observeFile, syncPath } from '../adapters/files/files.ts';
 import { createFile } from '../adapters/files/image-files.ts';
 import { ensureOwnFolder, OWN_FOLDER } from '../adapters/virsh/pools.ts';

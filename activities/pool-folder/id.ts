@@ -5,8 +5,8 @@
  */
 import { randomUUID } from 'node:crypto';
 import { dirname, join } from 'node:path';
-import { UUID } from '../../workflows/operation/name-patterns.ts';
-import type { NamedVolume } from '../../workflows/chain/schemas.ts';
+import { UUID } from '../../workflows/operation/names.ts';
+import type { NamedVolume } from '../../workflows/chain/references.ts';
 import { observeFile, readText, writeOnce } from '../adapters/files/files.ts';
 import { ensureOwnFolder, OWN_FOLDER } from '../adapters/virsh/pools.ts';
 

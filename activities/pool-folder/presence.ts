@@ -1,9 +1,9 @@
 /** Whether the pool that an image is copied to is there: its file system can go at any time. */
 import { dirname } from 'node:path';
 import { poolAway, retry } from '../../workflows/operation/failures.ts';
-import type { ImagePlan } from '../../workflows/transfer/schemas.ts';
-import type { CopiesJob } from '../../workflows/transfer/activities.ts';
-import type { NamedVolume } from '../../workflows/chain/schemas.ts';
+import type { ImagePlan } from '../../workflows/transfer/plan.ts';
+import type { CopiesJob } from '../../workflows/pools/waiting.ts';
+import type { NamedVolume } from '../../workflows/chain/references.ts';
 import { observeFile } from '../adapters/files/files.ts';
 import { reservationFolder } from '../adapters/files/image-files.ts';
 import { deviceOf, identityIn } from './id.ts';

@@ -1,5 +1,6 @@
 /** Follows an operation until it ends or the person at the terminal has seen enough. */
-import type { Operation, OperationResult } from '../library/operation.ts';
+import type { OperationResult } from '../../workflows/kinds.ts';
+import type { Operation } from '../library/operation.ts';
 import type { Screen } from './screen.ts';
 import { openDisplay } from './show-progress.ts';
 

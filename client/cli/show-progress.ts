@@ -1,5 +1,6 @@
 /** Live progress of a followed operation: a bar for a person, sober lines for a log. */
 import type { SingleBar } from 'cli-progress';
+import { kinds } from '../../workflows/kinds.ts';
 import type { OperationView } from '../library/operation-view.ts';
 import {
   amountWords,
@@ -7,8 +8,8 @@ import {
   notesOf,
   phaseOf,
   progressWords,
-} from './render/progress-line.ts';
-import { timeWords } from './render/sizes.ts';
+} from '../library/progress-words.ts';
+import { timeWords } from '../library/times.ts';
 import type { Screen } from './screen.ts';
 
 export interface ProgressDisplay {
@@ -80,11 +81,11 @@ export async function barDisplay(screen: Screen, id: string): Promise<ProgressDi
   };
 }
 
-const PAST_COPY: readonly string[] = [
-  ...['pivoting', 'proving', 'deleting', 'finished', 'waiting for a decision'],
-  ...['naming', 'switching'],
-];
-const isPastCopy = ({ status }: OperationView) => PAST_COPY.includes(status?.phase ?? '');
+function isPastCopy({ status }: OperationView): boolean {
+  if (status === null) return false;
+  const pastCopy: readonly string[] = kinds[status.operation].pastCopy;
+  return pastCopy.includes(status.phase);
+}
 
 /** "does not answer (since 12:01:03)" is one note, however often the time moves on. */
 const withoutTime = (note: string) => note.replace(/\([^)]*\d\d:\d\d[^)]*\)/, '');

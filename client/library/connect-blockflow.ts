@@ -1,28 +1,42 @@
-import type { PoolLease } from '../../workflows/transfer/schemas.ts';
-import type { AuditEvent, ChainObservation, PlanOutcome } from '../../workflows/chain/schemas.ts';
+import type { ChainObservation } from '../../workflows/chain/schemas.ts';
+import { kinds, type KindName, type OperationResult } from '../../workflows/kinds.ts';
+import type { PlanOutcome } from '../../workflows/merge/plan.ts';
+import type { AuditEvent } from '../../workflows/operation/audit.ts';
+import type { PoolLease } from '../../workflows/pools/activities.ts';
+import type { RemoveImageResult } from '../../workflows/removal/kind.ts';
+import type { RemovalPlan } from '../../workflows/removal/plan.ts';
+import type { TransferResult } from '../../workflows/transfer/kind.ts';
+import type { ImagePlanOutcome } from '../../workflows/transfer/plan.ts';
+import { listOperations, type ListFilter, type OperationSummary } from './list-operations.ts';
+import { noOperation, openOperation, type Operation } from './operation.ts';
 import {
   observeChain,
   observeEvents,
   observeLeases,
   planMerge,
+  planRemoval,
+  planTransfer,
   type DiskName,
   type EventFilter,
 } from './questions.ts';
-import { listOperations, type ListFilter, type OperationSummary } from './list-operations.ts';
-import { imageMethods, type ImageMethods } from './start-image.ts';
-import { noOperation, openOperation, type Operation, type OperationResult } from './operation.ts';
-import { resultSchemaOf } from './result-schema.ts';
+import type { CopyRequest, MergeRequest, MoveRequest, RemoveRequest } from './requests.ts';
 import { call, isNotFound, openSession, type ConnectOptions, type Session } from './session.ts';
-import { startMerge, type MergeRequest } from './start-merge.ts';
+import { startOperation } from './start-operation.ts';
 
 /** A client of blockflow. Every method throws BlockflowError; `close` it at the end. */
-export interface Blockflow extends ImageMethods {
+export interface Blockflow {
   /** Address of the Temporal server. */
   readonly address: string;
   /** Host that is meant when a request names none. */
   readonly host: string;
   /** Starts a merge, or attaches to the same request that runs already. */
   merge(request: MergeRequest): Promise<Operation>;
+  /** Moves an image with all its volumes to another pool. */
+  move(request: MoveRequest): Promise<Operation<TransferResult>>;
+  /** Copies an image; no record is touched. */
+  copy(request: CopyRequest): Promise<Operation<TransferResult>>;
+  /** Deletes an image to which nothing refers. */
+  remove(request: RemoveRequest): Promise<Operation<RemoveImageResult>>;
   /** The running operation on a disk, or the last one; with a run id of `list`, that one. */
   operation(vm: string, disk: string, runId?: string): Promise<Operation<OperationResult>>;
   /** Operations, the newest first. */
@@ -31,6 +45,10 @@ export interface Blockflow extends ImageMethods {
   chain(disk: DiskName): Promise<ChainObservation>;
   /** What a merge would do; nothing is touched. */
   plan(request: MergeRequest): Promise<PlanOutcome>;
+  /** What a move or copy would do; nothing is touched. */
+  planMove(request: MoveRequest): Promise<ImagePlanOutcome>;
+  planCopy(request: CopyRequest): Promise<ImagePlanOutcome>;
+  planRemoval(request: RemoveRequest): Promise<RemovalPlan>;
   /** The audit log, oldest first. */
   events(filter?: EventFilter): Promise<AuditEvent[]>;
   /** The pools of a host and their SPMs. */
@@ -48,12 +66,17 @@ export async function connectBlockflow(options: ConnectOptions = {}): Promise<Bl
   return {
     address: session.address,
     host: session.host,
-    ...imageMethods(session),
-    merge: (request) => startMerge(session, request),
+    merge: (request) => startOperation(session, kinds.LiveMerge, request),
+    move: (request) => startOperation(session, kinds.MoveImage, request),
+    copy: (request) => startOperation(session, kinds.CopyImage, request),
+    remove: (request) => startOperation(session, kinds.RemoveImage, request),
     operation: (vm, disk, runId) => findOperation(session, `${vm}/${disk}`, runId),
     list: (filter) => listOperations(session, filter),
     chain: (disk) => observeChain(session, disk),
     plan: (request) => planMerge(session, request),
+    planMove: (request) => planTransfer(session, kinds.MoveImage, request),
+    planCopy: (request) => planTransfer(session, kinds.CopyImage, request),
+    planRemoval: (request) => planRemoval(session, request),
     events: (filter = {}) => observeEvents(session, filter),
     spm: (host) => observeLeases(session, host),
     close: () => session.connection.close(),
@@ -73,7 +96,14 @@ async function findOperation(
       workflow.getHandle(id, run).describe(),
     );
     const facts = { runId, attached: true };
-    return openOperation(session, workflow.getHandle(id, runId), facts, resultSchemaOf(type));
+    const kind = kinds[type as KindName];
+    if (!Object.hasOwn(kinds, type)) throw noOperation(id);
+    return openOperation<(typeof kinds)[KindName]>(
+      session,
+      workflow.getHandle(id, runId),
+      facts,
+      kind,
+    );
   } catch (error) {
     throw isNotFound(error) ? noOperation(id) : error;
   }

@@ -1,7 +1,7 @@
 import { BlockflowError } from './failure.ts';
 import type { FollowOptions } from './operation.ts';
 import type { OperationView } from './operation-view.ts';
-import { timeWords } from '../cli/render/sizes.ts';
+import { timeWords } from './times.ts';
 
 const EVERY_MS = 500;
 

@@ -1,5 +1,6 @@
 /** The list of operations, as Temporal's visibility store has it: a second behind. */
 import { searchAttributes } from '../../workflows/operation/contract.ts';
+import { kindNames } from '../../workflows/kinds.ts';
 import { stateOf, type OperationState } from './operation-view.ts';
 import { call, type Session } from './session.ts';
 
@@ -73,7 +74,7 @@ function queryOf({ vm, disk, state, since }: ListFilter): string {
   const id = vm === undefined || disk === undefined ? null : `${vm}/${disk}`;
   const below = (name: string) => `WorkflowId STARTS_WITH ${quoted(`${name}/`)}`;
   return [
-    'WorkflowType IN ("LiveMerge", "MoveImage", "CopyImage", "RemoveImage")',
+    `WorkflowType IN (${kindNames.map(quoted).join(', ')})`,
     ...(id === null ? [] : [`(WorkflowId = ${quoted(id)} OR ${below(id)})`]),
     ...(vm !== undefined && id === null ? [below(vm)] : []),
     ...(state === 'running' ? ['ExecutionStatus = "Running"'] : []),

@@ -5,14 +5,11 @@
 import type { WorkflowExecutionDescription, WorkflowHandle } from '@temporalio/client';
 import { decodeArrayFromPayloads } from '@temporalio/common/lib/internal-non-workflow/index.js';
 import { z } from 'zod';
-import {
-  ORCHESTRATOR_QUEUE,
-  statusQuery,
-  type OperationStatus,
-  type Progress,
-} from '../../workflows/operation/contract.ts';
+import { ORCHESTRATOR_QUEUE, type Progress } from '../../workflows/operation/contract.ts';
+import { statusQuery } from '../../workflows/kinds.ts';
 import { lastPoll } from './pollers.ts';
-import { timeWords } from '../cli/render/sizes.ts';
+import { timeWords } from './times.ts';
+import type { KindName, OperationStatus } from '../../workflows/kinds.ts';
 import { call, type Session } from './session.ts';
 
 export type OperationState = 'running' | 'done' | 'failed' | 'cancelled' | 'terminated';
@@ -20,6 +17,7 @@ export type OperationState = 'running' | 'done' | 'failed' | 'cancelled' | 'term
 export interface OperationView {
   id: string;
   runId: string;
+  kind: KindName;
   state: OperationState;
   /** ISO 8601. */
   startedAt: string;
@@ -49,6 +47,7 @@ export async function viewOperation(
   return {
     id: description.workflowId,
     runId: description.runId,
+    kind: description.type as KindName,
     state: stateOf(description.status.name),
     startedAt: description.startTime.toISOString(),
     endedAt: description.closeTime?.toISOString() ?? null,

@@ -5,8 +5,9 @@ import {
   type WorkflowHandle,
 } from '@temporalio/client';
 import { bandwidthUpdate, decideUpdate } from '../../workflows/operation/contract.ts';
-import type { RemoveImageResult, TransferResult } from '../../workflows/transfer/schemas.ts';
-import { liveMergeResult, type LiveMergeResult } from '../../workflows/chain/schemas.ts';
+import type { KindName, OperationResult } from '../../workflows/kinds.ts';
+import type { LiveMergeResult } from '../../workflows/merge/kind.ts';
+import type { AnyKind, KindResult } from '../../workflows/operation/kind.ts';
 import { BlockflowError } from './failure.ts';
 import { followOperation } from './follow-operation.ts';
 import { viewOperation, type OperationView } from './operation-view.ts';
@@ -23,13 +24,11 @@ export interface FollowOptions {
   signal?: AbortSignal;
 }
 
-/** How an operation of any kind has ended. */
-export type OperationResult = LiveMergeResult | TransferResult | RemoveImageResult;
-
 export interface Operation<R extends OperationResult = LiveMergeResult> {
   /** `VM/DISK`, also the id of the workflow. */
   readonly id: string;
   readonly runId: string;
+  readonly kind: KindName;
   /** True when the request found the operation already running. */
   readonly attached: boolean;
   /** One look. @throws BlockflowError `temporal-away`. */
@@ -62,27 +61,22 @@ interface Facts {
   attached: boolean;
 }
 
-export const createOperation = (
+export function openOperation<K extends AnyKind>(
   session: Session,
   handle: WorkflowHandle,
   facts: Facts,
-): Operation => openOperation(session, handle, facts, liveMergeResult);
-
-/** @param schema of the result, which differs by the kind of the operation. */
-export function openOperation<R extends OperationResult>(
-  session: Session,
-  handle: WorkflowHandle,
-  facts: Facts,
-  schema: ResultSchema<R>,
-): Operation<R> {
+  kind: K,
+): Operation<KindResult<K>> {
+  type R = KindResult<K>;
   const id = handle.workflowId;
   const untilEnd = (signal: AbortSignal) =>
     session.connection.withAbortSignal(signal, () => operation.result());
   const operation: Operation<R> = {
     id,
+    kind: kind.type as KindName,
     ...facts,
     status: () => viewOperation(session, handle).catch((error: unknown) => rethrow(id, error)),
-    result: () => waitForEnd(handle, schema, () => truthOf(operation)),
+    result: () => waitForEnd<R>(handle, kind, () => truthOf(operation)),
     progress: (options = {}) =>
       followOperation(() => operation.status(), untilEnd, session.address, options),
     async follow(listener, options) {
@@ -107,12 +101,10 @@ export function openOperation<R extends OperationResult>(
   return operation;
 }
 
-interface ResultSchema<R> {
-  parse(value: unknown): R;
-}
-
 /** What a cancelled operation has said last of what is left; null when nobody answers for it. */
-async function truthOf(operation: Operation<OperationResult>): Promise<string | null> {
+async function truthOf(
+  operation: Pick<Operation<never>, 'status' | 'runId'>,
+): Promise<string | null> {
   const view = await operation.status().catch(() => null);
   const isIts = view?.runId === operation.runId && view.state === 'cancelled';
   return isIts ? (view.status?.note ?? null) : null;
@@ -121,13 +113,13 @@ async function truthOf(operation: Operation<OperationResult>): Promise<string | 
 /** @param truth asked for once it was cancelled, which is all that Temporal tells */
 async function waitForEnd<R>(
   handle: WorkflowHandle,
-  schema: ResultSchema<R>,
+  kind: AnyKind,
   truth: () => Promise<string | null>,
 ): Promise<R> {
   const attempted = `following ${handle.workflowId}`;
   for (;;) {
     try {
-      return schema.parse(await handle.result());
+      return kind.result().parse(await handle.result()) as R;
     } catch (error) {
       if (isNotFound(error)) throw noOperation(handle.workflowId);
       if (isCancelled(error)) throw cancelled(attempted, await truth(), error);

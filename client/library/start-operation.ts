@@ -4,30 +4,46 @@
  */
 import { WorkflowExecutionAlreadyStartedError, type WorkflowHandle } from '@temporalio/client';
 import { ORCHESTRATOR_QUEUE, searchAttributes } from '../../workflows/operation/contract.ts';
-import { oneLine } from '../../workflows/operation/page.ts';
+import { oneLine } from '../../workflows/operation/words.ts';
+import type { AnyKind, KindRequest, KindResult } from '../../workflows/operation/kind.ts';
+import { requestPage } from '../../workflows/operation/page.ts';
 import { BlockflowError } from './failure.ts';
+import { openOperation, type Operation } from './operation.ts';
+import { completeRequest } from './requests.ts';
 import { viewOperation, type OperationView } from './operation-view.ts';
-import { progressWords } from '../cli/render/progress-line.ts';
+import { progressWords } from './progress-words.ts';
 import { registerSearchAttributes } from './search-attributes.ts';
 import { call, grpcStatus, isNotFound, type Session } from './session.ts';
 
-export interface Start {
-  /** Workflow type. */
+/** What is sent to start a workflow. */
+interface Start {
   type: string;
   id: string;
-  input: unknown;
+  input: { host: string };
   /** The request as one would type it. */
   words: string;
   /** Equal keys are the same request. */
   key: string;
-  vm: string;
-  disk: string;
-  host: string;
-  /** Rows of the static details in the Web UI. */
+  subject: { vm: string; disk: string };
+  /** The part of the page in the Web UI that never changes. */
   details: string;
 }
 
-export interface Started {
+function startOf<K extends AnyKind>(kind: K, input: KindRequest<K> & { host: string }): Start {
+  const words = kind.words(input);
+  const request = { request: words, host: input.host, ...kind.distinction(input) };
+  return {
+    type: kind.type as string,
+    id: kind.id(input),
+    input,
+    words,
+    key: JSON.stringify(request),
+    subject: kind.subject(input),
+    details: requestPage(kind, input as never),
+  };
+}
+
+interface Started {
   handle: WorkflowHandle;
   runId: string;
   attached: boolean;
@@ -36,8 +52,21 @@ export interface Started {
 const START_MS = 10_000;
 const INVALID_ARGUMENT = 3;
 
-/** @throws BlockflowError `other-operation` when another request runs under this id. */
-export async function startOperation(session: Session, start: Start): Promise<Started> {
+/**
+ * @throws BlockflowError `other-operation` when another request runs under this id; Usage for a
+ * request that cannot be understood
+ */
+export async function startOperation<K extends AnyKind>(
+  session: Session,
+  kind: K,
+  request: object,
+): Promise<Operation<KindResult<K>>> {
+  const start = startOf(kind, completeRequest(session, kind, request) as never);
+  const { handle, ...facts } = await startOrAttach(session, start);
+  return openOperation(session, handle, facts, kind);
+}
+
+async function startOrAttach(session: Session, start: Start): Promise<Started> {
   for (;;) {
     try {
       const handle = await call(session, `starting ${start.words}`, START_MS, () =>
@@ -63,8 +92,9 @@ async function startOrRegister(session: Session, start: Start) {
 }
 
 function begin({ client }: Session, start: Start) {
-  const { type, id, input, words, key, vm, disk, host, details } = start;
-  const values = { vm, disk, host, operation: type };
+  const { type, id, input, words, key, subject, details } = start;
+  const { host } = input;
+  const values = { ...subject, host, operation: type };
   return client.workflow.start(type, {
     workflowId: id,
     taskQueue: ORCHESTRATOR_QUEUE,

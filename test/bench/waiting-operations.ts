@@ -1,7 +1,7 @@
 /** CPU of a host agent, with everything that it started, while 100 operations wait at READY. */
 import { readdir, readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { statusQuery } from '../../workflows/operation/contract.ts';
+import { statusQuery } from '../../workflows/kinds.ts';
 import { defineManyDisks } from '../support/guest/many-disks.ts';
 import { startSharedSystem } from '../support/scenes/merge-scene.ts';
 import { HOST, startMerge } from '../support/host/system.ts';

@@ -1,15 +1,12 @@
 /** What is told of a move, a copy and a removal before it runs: its plan, its words, its page. */
 import { expect, test } from '@jest/globals';
 import { removalPlanLines, transferPlanLines } from '../../client/cli/render/image-plan.ts';
-import { removalPages } from '../../workflows/transfer/page.ts';
-import {
-  copyImageInput,
-  moveImageInput,
-  removeImageInput,
-  imagePlan,
-  type ImagePlan,
-} from '../../workflows/transfer/schemas.ts';
-import { copyWords, moveWords, removeWords } from '../../workflows/transfer/words.ts';
+import { pagesOf } from '../../workflows/removal/detached.ts';
+import { removalKind } from '../../workflows/removal/kind.ts';
+import { copyImageInput, moveImageInput } from '../../workflows/transfer/request.ts';
+import { removeImageInput } from '../../workflows/removal/request.ts';
+import { imagePlan, type ImagePlan } from '../../workflows/transfer/plan.ts';
+import { copyWords, moveWords } from '../../workflows/transfer/words.ts';
 
 const MIB = 2 ** 20;
 const JOB = 'b0c5a6f5-8c54-4b52-9d7b-3f9a1f3d2c11';
@@ -131,13 +128,13 @@ test('a request in words can be typed as it is', () => {
   const plain = copyWords(copyImageInput.parse({ ...asked, image: named, to: 'vault' }));
   expect(plain).toBe('copy images/root.qcow2 --to vault');
   const removal = removeImageInput.parse({ ...asked, ...image, wipe: true });
-  expect(removeWords(removal)).toBe('rm images/root --source-format qcow2 --wipe');
+  expect(removalKind.words(removal)).toBe('rm images/root --source-format qcow2 --wipe');
 });
 
 test('a removal that nobody typed tells whose it is, in at most 200 bytes', () => {
   const left = { jobId: JOB, volumes: [] };
   const input = removeImageInput.parse({ ...asked, ...image, left, wipe: true });
-  const { staticSummary, staticDetails } = removalPages(input, 'web1/vda');
+  const { staticSummary, staticDetails } = pagesOf(input, 'web1/vda');
   expect(staticSummary).toBe(
     'delete the source that web1/vda has left: images/root, overwritten first',
   );
@@ -151,8 +148,8 @@ test('a removal that nobody typed tells whose it is, in at most 200 bytes', () =
   ]);
   const copies = { jobId: JOB, owners: [JOB], to: { pool: 'v', folder: '/v', identity: '1:1' } };
   const undo = removeImageInput.parse({ ...asked, ...image, copies });
-  const long = removalPages(undo, `${'ü'.repeat(200)}/vda`).staticSummary;
+  const long = pagesOf(undo, `${'ü'.repeat(200)}/vda`).staticSummary;
   expect(long).toMatch(/^delete copies that ü+…$/);
   expect(Buffer.byteLength(long)).toBeLessThanOrEqual(200);
-  expect(removalPages(undo, 'web1/vda').staticSummary).toContain('made in vain: images/root');
+  expect(pagesOf(undo, 'web1/vda').staticSummary).toContain('made in vain: images/root');
 });

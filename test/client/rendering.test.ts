@@ -3,8 +3,9 @@ import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { chainLines } from '../../client/cli/render/chain-table.ts';
 import { operationLines } from '../../client/cli/render/operation.ts';
-import { progressWords } from '../../client/cli/render/progress-line.ts';
-import { durationWords, sizeWords } from '../../client/cli/render/sizes.ts';
+import { progressWords } from '../../client/library/progress-words.ts';
+import { sizeWords } from '../../workflows/operation/words.ts';
+import { durationWords } from '../../client/library/times.ts';
 import { lineDisplay } from '../../client/cli/show-progress.ts';
 import { chainObservation } from '../../workflows/chain/schemas.ts';
 import { createScreen, viewOf } from '../support/scenes/client-views.ts';
@@ -35,8 +36,11 @@ test('without an orchestrator the heartbeat is shown, with who does not answer',
   );
 });
 
-test.each(['verifying', 'wiping'])('how far it is with %s is told, too', (phase) => {
-  const view = viewOf({ phase: phase as 'copying' }, { progress: { ...copying, phase } });
+test.each([
+  ['MoveImage', 'verifying'],
+  ['RemoveImage', 'wiping'],
+])('how far %s is with %s is told, too', (operation, phase) => {
+  const view = viewOf({ operation, phase }, { progress: { ...copying, phase } });
   expect(progressWords(view)).toMatch(/^\w+ing 42.0 %, 108.0 MiB of 256.0 MiB/);
 });
 
@@ -78,8 +82,8 @@ test('status says what a cancel would do now', () => {
 });
 
 test('status of a move says what is copied, where to, and the limit', () => {
-  const move = { operation: 'MoveImage' as 'LiveMerge', chainBefore: ['/a/b.raw', '/a/t.qcow2'] };
-  const sizes = { committedBytes: 5 * 2 ** 20, bandwidthBytesPerSecond: 2 ** 20 };
+  const move = { operation: 'MoveImage', chainBefore: ['/a/b.raw', '/a/t.qcow2'] };
+  const sizes = { imageBytes: 5 * 2 ** 20, bandwidthBytesPerSecond: 2 ** 20 };
   const view = viewOf({ ...move, ...sizes, chainTarget: ['/o/b.raw', '/o/t.qcow2'] });
   expect(operationLines(view, plain)).toEqual(
     expect.arrayContaining([

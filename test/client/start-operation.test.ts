@@ -2,20 +2,15 @@
 import { expect, test } from '@jest/globals';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import type { Session } from '../../client/library/session.ts';
-import { startOperation, type Start } from '../../client/library/start-operation.ts';
+import { startOperation } from '../../client/library/start-operation.ts';
+import { kinds } from '../../workflows/kinds.ts';
 import { viewOf } from '../support/scenes/client-views.ts';
 
-const start: Start = {
-  type: 'LiveMerge',
-  id: 'web1/vda',
-  input: {},
-  words: 'merge web1 vda',
-  key: 'this',
-  vm: 'web1',
-  disk: 'vda',
-  host: 'h1',
-  details: '',
-};
+const request = { vm: 'web1', disk: 'vda', host: 'h1', requestedBy: 'me' };
+/** As the memo of a running workflow names its request. */
+const keyOf = (words: string) =>
+  JSON.stringify({ request: words, host: 'h1', onVmStop: 'fail', waitForDecision: false });
+const start = (session: Session) => startOperation(session, kinds.LiveMerge, request);
 
 /** A server whose disk is taken, and that shows these states of its operation one after another. */
 function serverWith(request: string, ...states: ('RUNNING' | 'FAILED')[]): Session {
@@ -23,7 +18,12 @@ function serverWith(request: string, ...states: ('RUNNING' | 'FAILED')[]): Sessi
     const name = states.shift() ?? 'FAILED';
     const facts = { workflowId: 'web1/vda', runId: 'r1', status: { name }, raw: {} };
     const staticSummary = () => Promise.resolve('merge web1 vda --shallow on h1');
-    return Promise.resolve({ ...facts, memo: { request }, startTime: new Date(), staticSummary });
+    return Promise.resolve({
+      ...facts,
+      memo: { request: keyOf(request) },
+      startTime: new Date(),
+      staticSummary,
+    });
   };
   const handle = { describe, query: () => Promise.resolve(viewOf({ phase: 'copying' }).status) };
   const begin = () =>
@@ -36,12 +36,12 @@ function serverWith(request: string, ...states: ('RUNNING' | 'FAILED')[]): Sessi
 }
 
 test('the same request is attached to', async () => {
-  const started = await startOperation(serverWith('this', 'RUNNING'), start);
+  const started = await start(serverWith('merge web1 vda', 'RUNNING'));
   expect(started).toMatchObject({ runId: 'r1', attached: true });
 });
 
 test('another request is refused with what runs and how far it is', async () => {
-  await expect(startOperation(serverWith('that', 'RUNNING', 'RUNNING'), start)).rejects.toThrow(
+  await expect(start(serverWith('merge web1 vda --shallow', 'RUNNING', 'RUNNING'))).rejects.toThrow(
     'another operation runs on web1/vda: merge web1 vda --shallow on h1 (copying)',
   );
 });
@@ -49,7 +49,7 @@ test('another request is refused with what runs and how far it is', async () => 
 test.each([[['FAILED'] as const], [['RUNNING', 'FAILED'] as const]])(
   'an operation that ends while it is looked at (%j) refuses nothing',
   async (states) => {
-    const started = await startOperation(serverWith('that', ...states), start);
+    const started = await start(serverWith('merge web1 vda --shallow', ...states));
     expect(started).toMatchObject({ runId: 'r2', attached: false });
   },
 );

@@ -2,7 +2,7 @@
 import { access } from 'node:fs/promises';
 import type { ChainObservation } from '../../client/index.ts';
 import { chainWords } from '../../client/cli/render/merge-result.ts';
-import { sizeWords } from '../../client/cli/render/sizes.ts';
+import { sizeWords } from '../../workflows/operation/words.ts';
 import { activeLayer } from '../support/scenes/merge-scene.ts';
 import { qemuIo } from '../support/guest/guest-disk.ts';
 import { expectNoLoss, verifyGuestData } from '../support/guest/oracle.ts';

@@ -25,7 +25,7 @@ import type { Libvirt } from '../../activities/adapters/virsh/domains.ts';
 import { createEffect } from '../../activities/door/effect.ts';
 import { createStorageActivities } from '../../activities/storage/index.ts';
 import { failureDetails } from '../../workflows/operation/failures.ts';
-import type { ImagePlan } from '../../workflows/transfer/schemas.ts';
+import type { ImagePlan } from '../../workflows/transfer/plan.ts';
 import { dirPoolXml, stubTool } from '../support/scenes/stubbed-pool.ts';
 
 const JOB = '11111111-2222-4333-8444-555555555555';

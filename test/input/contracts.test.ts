@@ -4,18 +4,13 @@
  */
 import { describe, expect, it } from '@jest/globals';
 import { ApplicationFailure } from '@temporalio/common';
-import type { z } from 'zod';
+import { z } from 'zod';
 import type { Effect } from '../../activities/door/effect.ts';
 import { createHostActivities } from '../../activities/host/index.ts';
 import type { HostDeps } from '../../activities/host/deps.ts';
-import { imageHostSchemas, imageStorageSchemas } from '../../activities/door/image-schemas.ts';
 import { createOrchestratorActivities } from '../../activities/orchestrator/index.ts';
-import {
-  hostSchemas,
-  orchestratorSchemas,
-  parsing,
-  storageSchemas,
-} from '../../activities/door/schemas.ts';
+import { implement } from '../../activities/door/implement.ts';
+import { tables } from '../support/tables.ts';
 import { createStorageActivities } from '../../activities/storage/index.ts';
 import { drawn } from '../support/daily-sample.ts';
 import { notAllowed } from './allowed.ts';
@@ -47,15 +42,15 @@ type Activities = Record<string, (input: unknown) => Promise<unknown>>;
 const roles: Record<string, { activities: object; schemas: object }> = {
   host: {
     activities: createHostActivities(hostDeps),
-    schemas: { ...hostSchemas, ...imageHostSchemas },
+    schemas: tables.host,
   },
   storage: {
     activities: createStorageActivities(deps),
-    schemas: { ...storageSchemas, ...imageStorageSchemas },
+    schemas: tables.storage,
   },
   orchestrator: {
     activities: createOrchestratorActivities({ effect, folder: '/nowhere' }),
-    schemas: orchestratorSchemas,
+    schemas: tables.orchestrator,
   },
 };
 const cases = Object.entries(roles).flatMap(([role, { activities, schemas }]) =>
@@ -102,7 +97,8 @@ describe.each(contracts)('The contract of $names', ({ names, schema }) => {
     const valid = Array.from({ length: 40 }, () => validValue(schema, chance));
     let taken: unknown;
     const take = (input: unknown) => Promise.resolve(void (taken = input));
-    const guarded = parsing<{ it: typeof take }>({ it: { input: schema } }, { it: take });
+    const table = { it: { input: schema, result: z.any(), beats: 'never' } } as const;
+    const guarded = implement(table, { it: take });
     const counts = { taken: 0, refused: 0 };
     for (let n = 0; n < INPUTS; n++) {
       const input = inputOf(n, valid, chance);

@@ -1,6 +1,6 @@
 /** Valid values of a zod schema, made from the schema itself, so that a new field is in them. */
 import { z } from 'zod';
-import * as patterns from '../../workflows/operation/name-patterns.ts';
+import * as patterns from '../../workflows/operation/names.ts';
 import type { Chance } from './hostile.ts';
 
 /** Samples by pattern: a schema with a new one fails here until it has its own. */
@@ -25,39 +25,42 @@ const SAMPLES = new Map<string, readonly string[]>(
   ).map(([pattern, samples]) => [pattern.source, samples]),
 );
 
+/** Of zod or of zod/mini. */
+export type Schema = z.core.$ZodType;
+
 /** What zod tells of a schema; only the parts that are read here. */
 interface Def {
   type: string;
   format?: string;
-  shape?: Record<string, z.ZodType>;
-  element?: z.ZodType;
-  innerType?: z.ZodType;
-  options?: z.ZodType[];
+  shape?: Record<string, Schema>;
+  element?: Schema;
+  innerType?: Schema;
+  options?: Schema[];
   entries?: Record<string, string>;
   values?: unknown[];
   checks?: { _zod: { def: { check: string; pattern?: RegExp; minimum?: number } } }[];
 }
-const defOf = (schema: z.ZodType) => schema.def as unknown as Def;
+const defOf = (schema: Schema) => schema._zod.def as unknown as Def;
 
 /** @throws when the schema has a kind or pattern of which no value is known */
-export function validValue(schema: z.ZodType, chance: Chance): unknown {
+export function validValue(schema: Schema, chance: Chance): unknown {
   for (let attempt = 0; attempt < 200; attempt++) {
     const value = draw(schema, chance);
     // A rule over several fields may refuse what each of them allows.
-    if (schema.safeParse(value).success) return value;
+    if (z.safeParse(schema, value).success) return value;
   }
   throw new Error('no valid value found: teach valid-values.ts the new kind of schema');
 }
 
-function draw(schema: z.ZodType, chance: Chance): unknown {
+function draw(schema: Schema, chance: Chance): unknown {
   const def = defOf(schema);
-  const inner = () => draw(def.innerType as z.ZodType, chance);
+  const inner = () => draw(def.innerType as Schema, chance);
   switch (def.type) {
     case 'object':
       return drawObject(def.shape ?? {}, chance);
     case 'array':
       return Array.from({ length: chance.below(6) === 0 ? 2 : 1 }, () =>
-        draw(def.element as z.ZodType, chance),
+        draw(def.element as Schema, chance),
       );
     case 'union':
       return draw(chance.pick(def.options ?? []), chance);
@@ -81,7 +84,7 @@ function draw(schema: z.ZodType, chance: Chance): unknown {
   }
 }
 
-function drawObject(shape: Record<string, z.ZodType>, chance: Chance): object {
+function drawObject(shape: Record<string, Schema>, chance: Chance): object {
   const fields = Object.entries(shape).map(([key, field]) => [key, draw(field, chance)]);
   return Object.fromEntries(fields.filter(([, value]) => value !== undefined)) as object;
 }

@@ -1,5 +1,5 @@
 /** What can happen to an image and the operations on it, as data: fast-check draws and shrinks. */
-import { imageStatusQuery } from '../../workflows/transfer/activities.ts';
+import { statusQuery } from '../../workflows/kinds.ts';
 import { isReserved } from '../support/simulator/simulated-images.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import type { Fate } from './stepped-agent.ts';
@@ -160,11 +160,11 @@ function performDeed(world: TriedImage, deed: WorldDeed): void {
 async function cancel({ vm }: TriedImage, operation: TriedOperation): Promise<void> {
   const { handle } = operation;
   vm.switchRefused = false;
-  operation.refusesCancel ||= !(await handle.query(imageStatusQuery)).cancel.possible;
+  operation.refusesCancel ||= !(await handle.query(statusQuery)).cancel.possible;
   await handle.cancel();
   operation.mustLeave = true;
   // It is answered after the cancel was heard; or the operation is over.
-  await handle.query(imageStatusQuery).catch(() => undefined);
+  await handle.query(statusQuery).catch(() => undefined);
 }
 
 async function terminate(operation: TriedOperation): Promise<void> {

@@ -1,6 +1,6 @@
 /** A VM's disk, and whatever runs on its image: merges, moves, copies and removals. */
 import { Context } from '@temporalio/activity';
-import { imageStatusQuery } from '../../workflows/transfer/activities.ts';
+import { statusQuery } from '../../workflows/kinds.ts';
 import type { ImageRequest, Bench, Cache } from '../support/workflow-bench.ts';
 import type { SimulatedVm } from '../support/simulator/simulated-vm.ts';
 import { waitUntil } from '../support/wait-until.ts';
@@ -130,7 +130,7 @@ export class TriedImage {
     const move = this.running('disk');
     if (!move?.agent.waiting().includes('ensureReservationAbsent')) return;
     if (move.wish?.what !== 'move') return;
-    const { phase } = await move.handle.query(imageStatusQuery);
+    const { phase } = await move.handle.query(statusQuery);
     if (phase !== 'deleting') return;
     const since = this.operations.indexOf(move);
     const isIt = (op: TriedOperation, at: number) =>

@@ -2,8 +2,11 @@
 import { isCancellation } from '@temporalio/workflow';
 import { TerminatedFailure } from '@temporalio/common';
 import { WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
-import { failureDetails, type FailureCode } from '../../workflows/operation/failures.ts';
-import type { ImageRefusalCode } from '../../workflows/operation/image-failures.ts';
+import {
+  failureDetails,
+  type FailureCode,
+  type RefusalCode,
+} from '../../workflows/operation/failures.ts';
 import type { SimulatedVm } from '../support/simulator/simulated-vm.ts';
 import { SteppedAgent } from './stepped-agent.ts';
 
@@ -11,7 +14,7 @@ import { SteppedAgent } from './stepped-agent.ts';
 export type End =
   | ('merged' | 'already-done' | 'kept' | 'moved' | 'copied' | 'removed')
   | FailureCode
-  | ImageRefusalCode
+  | RefusalCode
   | ('cancelled' | 'terminated');
 
 export type Pool = 'images' | 'vault';

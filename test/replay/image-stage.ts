@@ -1,7 +1,8 @@
 /** What the runs of operations on images are recorded with. */
 import { join } from 'node:path';
 import type { Client, WorkflowHandle } from '@temporalio/client';
-import { imageStatusQuery, type ImagePhase } from '../../workflows/transfer/activities.ts';
+import { statusQuery } from '../../workflows/kinds.ts';
+import type { Phase } from '../../workflows/kinds.ts';
 import {
   defineOff,
   diskOf,
@@ -24,11 +25,8 @@ export type Run = (stage: Stage) => Promise<WorkflowHandle>;
 
 export const MIB = 2 ** 20;
 
-export const inPhase = (operation: WorkflowHandle, phase: ImagePhase) =>
-  waitUntil(
-    `phase ${phase}`,
-    async () => (await operation.query(imageStatusQuery)).phase === phase,
-  );
+export const inPhase = (operation: WorkflowHandle, phase: Phase) =>
+  waitUntil(`phase ${phase}`, async () => (await operation.query(statusQuery)).phase === phase);
 
 interface Slow {
   image: ReturnType<typeof diskOf>;

@@ -7,18 +7,10 @@ import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { bundleWorkflowCode, DefaultLogger, Runtime, Worker } from '@temporalio/worker';
 import { DeterminismViolationError } from '@temporalio/workflow';
-import type { z } from 'zod';
-import { imageHostSchemas, imageStorageSchemas } from '../../activities/door/image-schemas.ts';
-import { hostSchemas, storageSchemas } from '../../activities/door/schemas.ts';
+import { z } from 'zod';
 import { workflowSource } from '../../worker/bundle.ts';
-import {
-  copyImageInput,
-  moveImageInput,
-  removeImageInput,
-  removeImageResult,
-  transferResult,
-} from '../../workflows/transfer/schemas.ts';
-import { liveMergeInput, liveMergeResult } from '../../workflows/chain/schemas.ts';
+import { kindNames, kinds, type KindName } from '../../workflows/kinds.ts';
+import { operationRequests, tables, type Schema } from '../support/tables.ts';
 import { BUNDLES } from '../support/host/host-folder.ts';
 import {
   allRecordings,
@@ -47,6 +39,12 @@ const attributes = <K extends keyof RecordedHistory['events'][number]>(
   key: K,
 ) => events.flatMap((event) => (event[key] === undefined ? [] : [event[key]]));
 
+/** Every way in which a result of this kind can have come out. */
+function outcomesOf(name: KindName): string[] {
+  const schema = kinds[name].result() as unknown as { shape: { outcome: { options: string[] } } };
+  return [...schema.shape.outcome.options].sort();
+}
+
 type Options = Parameters<typeof Worker.runReplayHistories>[0];
 /** The errors of replaying every recording, by its name. */
 async function replayAll(
@@ -73,11 +71,11 @@ describe('The recorded histories', () => {
     expect(files.sort()).toEqual(recordingNames.map((name) => `${name}.json`).sort());
     const endings = Object.values<Ending>(recordings);
     const outcomes = new Set(endings.flatMap((e) => ('outcome' in e ? [e.outcome] : [])));
-    expect([...outcomes].sort()).toEqual([...liveMergeResult.shape.outcome.options].sort());
+    expect([...outcomes].sort()).toEqual(outcomesOf('LiveMerge'));
     const images = Object.values<Ending>(imageRecordings);
     const ends = new Set(images.flatMap((e) => ('outcome' in e ? [e.outcome] : [])));
-    const options = [transferResult, removeImageResult].map(({ shape }) => shape.outcome.options);
-    expect([...ends].sort()).toEqual(options.flat().sort());
+    const others = kindNames.filter((name) => name !== 'LiveMerge' && name !== 'CopyImage');
+    expect([...ends].sort()).toEqual(others.flatMap(outcomesOf).sort());
   });
 
   it('replay against the code of today', async () => {
@@ -96,37 +94,27 @@ describe('The recorded histories', () => {
   });
 });
 
-const schemas: Record<string, { input: z.ZodType; result: z.ZodType }> = {
-  ...hostSchemas,
-  ...storageSchemas,
-  ...imageHostSchemas,
-  ...imageStorageSchemas,
+const schemas: Record<string, { input: z.core.$ZodType; result: z.core.$ZodType }> = {
+  ...tables.host,
+  ...tables.storage,
 };
-const inputs: Record<string, z.ZodType> = {
-  LiveMerge: liveMergeInput,
-  MoveImage: moveImageInput,
-  CopyImage: copyImageInput,
-  RemoveImage: removeImageInput,
-};
-const results = {
-  MoveImage: transferResult,
-  CopyImage: transferResult,
-  RemoveImage: removeImageResult,
-};
+
+const faultsOf = (schema: z.core.$ZodType | undefined, value: unknown) =>
+  schema ? z.safeParse(schema, value) : { error: 'none' };
 
 describe.each(recordingNames)('The history of %s', (name) => {
   const history = historyOf(name);
 
   it('began with a request, and its activities have arguments, of the schemas', () => {
     const [started] = attributes(history, 'workflowExecutionStartedEventAttributes');
-    const schema = inputs[started?.workflowType.name ?? ''];
-    expect(decode(started?.input).map((input) => schema?.parse(input))).toHaveLength(1);
+    const schema: Schema | undefined = operationRequests[started?.workflowType.name ?? ''];
+    expect(decode(started?.input).map((input) => schema?.safeParse(input).success)).toEqual([true]);
     for (const { activityType, input } of attributes(
       history,
       'activityTaskScheduledEventAttributes',
     )) {
       const [value = {}] = decode(input);
-      const { error } = schemas[activityType.name]?.input.safeParse(value) ?? { error: 'none' };
+      const { error } = faultsOf(schemas[activityType.name]?.input, value);
       expect([activityType.name, error]).toEqual([activityType.name, undefined]);
     }
   });
@@ -141,7 +129,7 @@ describe.each(recordingNames)('The history of %s', (name) => {
     for (const done of attributes(history, 'activityTaskCompletedEventAttributes')) {
       const type = types.get(done.scheduledEventId) ?? '';
       const [value] = decode(done.result);
-      const { error } = schemas[type]?.result.safeParse(value) ?? { error: 'none' };
+      const { error } = faultsOf(schemas[type]?.result, value);
       expect([type, error]).toEqual([type, undefined]);
     }
   });
@@ -167,14 +155,11 @@ function endingOf(history: RecordedHistory): Ending | null {
   const [failed] = attributes(history, 'workflowExecutionFailedEventAttributes');
   const [cancelled] = attributes(history, 'workflowExecutionCanceledEventAttributes');
   const [started] = attributes(history, 'workflowExecutionStartedEventAttributes');
-  const operation = (started?.workflowType.name ?? '') as keyof typeof results;
-  if (completed && operation in results) {
-    const { outcome } = results[operation].parse(decode(completed.result)[0]);
-    return { operation, outcome };
-  }
+  const operation = (started?.workflowType.name ?? '') as KindName;
   if (completed) {
-    const { outcome, mode } = liveMergeResult.parse(decode(completed.result)[0]);
-    return { outcome, mode };
+    const result = kinds[operation].result().parse(decode(completed.result)[0]);
+    if ('mode' in result) return { outcome: result.outcome, mode: result.mode };
+    return { operation, outcome: result.outcome } as Ending;
   }
   if (failed) return ours(failed.failure);
   return cancelled ? { cancelled: true } : null;

@@ -20,7 +20,7 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'volumes are deleted before the chain is proven',
     file: 'workflows/merge/ending.ts',
-    from: "await op.host('observeMergeProof', job, 'prove the chain in all views, unused');",
+    from: "await op.host.observeMergeProof(job, 'prove the chain in all views, unused');",
     to: '{ chainAfter: [plan.base.path] };',
     caughtBy: 'test/workflows/merge/outcomes.test.ts',
   },
@@ -40,9 +40,9 @@ export const seededBugs: readonly SeededBug[] = [
   },
   {
     name: 'a cancel undoes what is past the point of no return',
-    file: 'workflows/merge/live-merge.ts',
-    from: "const done = await forwardOnly(() => op.host('ensurePivoted', job, summary));",
-    to: "const done = await op.host('ensurePivoted', job, summary);",
+    file: 'workflows/merge/committing.ts',
+    from: 'const done = await forwardOnly(() => op.host.ensurePivoted(job, summary));',
+    to: 'const done = await op.host.ensurePivoted(job, summary);',
     caughtBy: 'test/model/merge-model-found.test.ts',
   },
   {
@@ -147,7 +147,7 @@ export const seededBugs: readonly SeededBug[] = [
   },
   {
     name: 'no other host is asked before a deletion',
-    file: 'workflows/operation/other-hosts.ts',
+    file: 'workflows/chain/other-hosts.ts',
     from: 'for (const host of hosts)',
     to: 'for (const host of [] as string[])',
     caughtBy: 'test/real/pools/two-hosts.test.ts',

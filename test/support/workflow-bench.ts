@@ -15,30 +15,22 @@ import { observeEvents } from '../../activities/orchestrator/observe-events.ts';
 import { createOrchestratorActivities } from '../../activities/orchestrator/index.ts';
 import { workflowSource } from '../../worker/bundle.ts';
 import { startTemporalServer } from '../../worker/up/temporal-server.ts';
-import {
-  hostQueue,
-  operationId,
-  spmQueue,
-  statusQuery,
-  type OperationStatus,
-} from '../../workflows/operation/contract.ts';
-import {
-  liveMergeInput,
-  type AuditEvent,
-  type LiveMergeRequest,
-  type LiveMergeResult,
-} from '../../workflows/chain/schemas.ts';
+import { hostQueue, spmQueue } from '../../workflows/operation/contract.ts';
+import { statusQuery } from '../../workflows/kinds.ts';
+import { operationId, imageId } from '../../workflows/chain/references.ts';
+import type { OperationStatus } from '../../workflows/kinds.ts';
+import { liveMergeInput, type LiveMergeRequest } from '../../workflows/merge/request.ts';
+import type { AuditEvent } from '../../workflows/operation/audit.ts';
+import type { LiveMergeResult } from '../../workflows/merge/kind.ts';
 import {
   copyImageInput,
   moveImageInput,
-  removeImageInput,
   type CopyImageRequest,
   type MoveImageRequest,
-  type RemoveImageRequest,
-  type RemoveImageResult,
-  type TransferResult,
-} from '../../workflows/transfer/schemas.ts';
-import { imageId } from '../../workflows/transfer/activities.ts';
+} from '../../workflows/transfer/request.ts';
+import { removeImageInput, type RemoveImageRequest } from '../../workflows/removal/request.ts';
+import type { RemoveImageResult } from '../../workflows/removal/kind.ts';
+import type { TransferResult } from '../../workflows/transfer/kind.ts';
 import { dailySample, isFast } from './daily-sample.ts';
 import {
   BUNDLES,

@@ -3,7 +3,7 @@ import { isIPv4, isIPv6 } from 'node:net';
 import { homedir, hostname } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { hostName } from '../../workflows/chain/schemas.ts';
+import { hostName } from '../../workflows/operation/names.ts';
 import { cacheFolder } from './temporal-search.mjs';
 
 const root = process.getuid?.() === 0;
@@ -33,7 +33,7 @@ function isSocketAddress(text: string): boolean {
 }
 
 export const workerConfig = z.object({
-  host: hostName.default(defaultHost),
+  host: z._default(hostName, defaultHost),
   libvirtUri: z.string().default(defaultLibvirtUri),
   stateDir: z.string().default(stateDir),
   runtimeDir: z.string().default(runtimeDir),

@@ -4,7 +4,7 @@
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { hostName } from '../../workflows/chain/schemas.ts';
+import { hostName } from '../../workflows/operation/names.ts';
 
 const upFile = z.object({
   pid: z.int().positive(),

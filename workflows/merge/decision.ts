@@ -1,9 +1,11 @@
-/** Messages to a running merge: its bandwidth, and the decision between pivot and keep. */
+/** Messages to a running merge: its limit, and the decision between pivot and keep. */
 import { CancellationScope, condition, isCancellation, setHandler } from '@temporalio/workflow';
-import { bandwidthUpdate, decideUpdate, type JobInput } from '../operation/contract.ts';
-import { limitWords, mebibytes } from '../operation/page.ts';
-import type { MergeOperation } from './merge-operation.ts';
 import type { BlockJob } from '../chain/schemas.ts';
+import { acceptBandwidth } from '../operation/bandwidth.ts';
+import { decideUpdate } from '../operation/contract.ts';
+import { limitWords } from '../operation/words.ts';
+import type { JobInput } from './activities.ts';
+import type { MergeOperation } from './live-merge.ts';
 
 export interface Decision {
   chosen: 'pivot' | 'keep' | null;
@@ -27,13 +29,16 @@ export function acceptMessages(op: MergeOperation): Decision {
       },
     },
   );
-  setHandler(bandwidthUpdate, (bytesPerSecond) => setBandwidth(op, bytesPerSecond), {
-    description: 'Limit of the running copy in bytes per second, 0 for none',
-    validator: (bytesPerSecond) => {
-      assertRate(bytesPerSecond);
+  acceptBandwidth(op, {
+    assertPossible() {
       if (op.status.mode === 'cold' && op.status.phase === 'copying') {
         throw new Error('the limit of an offline commit cannot be changed while it runs');
       }
+    },
+    async apply() {
+      // With another limit it may converge.
+      op.tell({ note: null });
+      return (await limitJob(op)) !== null;
     },
   });
   return decision;
@@ -44,29 +49,12 @@ export function assertChoice(choice: unknown): void {
   if (choice !== 'pivot' && choice !== 'keep') throw new Error('say pivot or keep');
 }
 
-/** @throws for what is no limit; the update is refused */
-export function assertRate(bytesPerSecond: unknown): void {
-  if (Number.isSafeInteger(bytesPerSecond) && (bytesPerSecond as number) >= 0) return;
-  const said = JSON.stringify(bytesPerSecond) ?? 'nothing';
-  throw new Error(`${said.slice(0, 50)} is not a number of bytes per second`);
-}
-
-async function setBandwidth(op: MergeOperation, bandwidthBytesPerSecond: number): Promise<string> {
-  const isCopying = op.status.phase === 'copying';
-  // With another limit it may converge; any other note still holds.
-  op.tell({ bandwidthBytesPerSecond, ...(isCopying ? { note: null } : {}) });
-  const words = limitWords(bandwidthBytesPerSecond);
-  if (!isCopying) return `${words}, from the next copy on`;
-  return (await limitJob(op)) ? words : `${words}; no job runs at the moment`;
-}
-
 /** Gives the running job the limit that the operation has. */
 export function limitJob(op: MergeOperation): Promise<BlockJob | null> {
   const { vm, disk, host } = op.input;
   const { bandwidthBytesPerSecond } = op.status;
-  const words = bandwidthBytesPerSecond === 0 ? 'no limit' : mebibytes(bandwidthBytesPerSecond);
   const input = { vm, disk, host, bandwidthBytesPerSecond };
-  return op.host('ensureBandwidth', input, `limit the copy to ${words}`);
+  return op.host.ensureBandwidth(input, `limit the copy to ${limitWords(bandwidthBytesPerSecond)}`);
 }
 
 /** What to do at READY. While a person thinks, the VM is still watched. */
@@ -82,8 +70,7 @@ export async function decide(
   });
   const watching = new CancellationScope();
   const watch = watching.run(() =>
-    op.host(
-      'awaitCommitReady',
+    op.host.awaitCommitReady(
       { ...job, until: 'end', tellConvergence: false },
       'watch the READY job while a person decides',
     ),

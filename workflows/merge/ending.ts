@@ -1,11 +1,11 @@
 /** Steps 6 to 9 of a merge, and every other way one ends. */
-import { CancellationScope, isCancellation } from '@temporalio/workflow';
-import type { JobInput } from '../operation/contract.ts';
-import { fileName, mebibytes, volumeCount } from '../operation/page.ts';
-import { failureDetails, retry } from '../operation/failures.ts';
-import type { MergeOperation } from './merge-operation.ts';
-import { passPointOfNoReturn, refusedCancel, showInList } from '../operation/operation.ts';
-import type { LiveMergeResult, MergePlan } from '../chain/schemas.ts';
+import { retry } from '../operation/failures.ts';
+import { forwardOnly } from '../operation/point-of-no-return.ts';
+import { fileName, sizeWords, volumeCount } from '../operation/words.ts';
+import type { JobInput } from './activities.ts';
+import type { LiveMergeResult } from './kind.ts';
+import type { MergeOperation } from './live-merge.ts';
+import type { MergePlan } from './plan.ts';
 
 interface Switched {
   stallMs: number | null;
@@ -19,31 +19,28 @@ export async function finishMerge(
   switched: Switched,
 ): Promise<LiveMergeResult> {
   const job: JobInput = { plan, jobId: op.jobId };
-  passPointOfNoReturn(op);
   op.enter('proving');
-  const proof = await op.host('observeMergeProof', job, 'prove the chain in all views, unused');
+  const proof = await op.host.observeMergeProof(job, 'prove the chain in all views, unused');
   if (plan.snapshots.length > 0) {
     const changes = plan.snapshots;
     const summary = 'let the snapshots of libvirt follow';
-    await op.host('ensureSnapshotRecords', { ...job, changes }, summary); // 7
+    await op.host.ensureSnapshotRecords({ ...job, changes }, summary); // 7
   }
   const { deleted, regainedBytes } = await deleteVolumes(op, plan); // 8
-  await op.host('ensureJobForgotten', job, 'remove the record of the job'); // 9
+  await op.host.ensureJobForgotten(job, 'remove the record of the job'); // 9
   const base = fileName(plan.base.path);
   const committed = `${volumeCount(plan.committed.length)} committed into ${base}`;
-  const result: LiveMergeResult = {
+  return {
     ...reportOf(op, plan),
     outcome: 'merged',
-    summary: `merged ${op.id} (${plan.mode}): ${committed}, ${mebibytes(regainedBytes)} regained`,
+    summary: `merged ${op.id} (${plan.mode}): ${committed}, ${sizeWords(regainedBytes)} regained`,
     chainAfter: proof.chainAfter,
     deleted,
     regainedBytes,
     stallMs: switched.stallMs,
     readyToPivotMs: switched.readyToPivotMs,
-    warnings: [...kept(plan, deleted), ...(op.refusal ? [refusedCancel(op)] : [])],
+    warnings: [...notDeleted(plan, deleted), ...op.point.warnings()],
   };
-  await end(op, 'merged', result);
-  return result;
 }
 
 async function deleteVolumes(op: MergeOperation, plan: MergePlan) {
@@ -54,14 +51,14 @@ async function deleteVolumes(op: MergeOperation, plan: MergePlan) {
     const volumes = plan.deletes.filter((volume) => volume.pool === pool);
     const input = { jobId: op.jobId, volumes };
     const summary = `delete ${volumeCount(volumes.length)} of pool ${pool}`;
-    const done = await op.spm(pool)('ensureVolumesAbsent', input, summary);
+    const done = await op.spm(pool).ensureVolumesAbsent(input, summary);
     deleted.push(...done.deleted);
     regainedBytes += done.regainedBytes;
   }
   return { deleted, regainedBytes };
 }
 
-function kept(plan: MergePlan, deleted: string[]): string[] {
+function notDeleted(plan: MergePlan, deleted: string[]): string[] {
   return plan.deletes
     .filter((volume) => !deleted.includes(volume.path))
     .map((volume) => `${volume.path} was not deleted: another file has this name by now`);
@@ -74,24 +71,22 @@ function kept(plan: MergePlan, deleted: string[]): string[] {
 export async function finishKept(op: MergeOperation, plan: MergePlan): Promise<LiveMergeResult> {
   const job: JobInput = { plan, jobId: op.jobId };
   const base = fileName(plan.base.path);
-  await op.host('ensureCommitAborted', job, 'end the READY job without a pivot');
-  await op.host('ensureJobForgotten', job, 'remove the record of the job');
-  const result: LiveMergeResult = {
+  await op.host.ensureCommitAborted(job, 'end the READY job without a pivot');
+  await op.host.ensureJobForgotten(job, 'remove the record of the job');
+  return {
     ...reportOf(op, plan),
     outcome: 'kept',
     summary: `kept the overlay of ${op.id}: ${base} is complete, the chain is unchanged`,
     chainAfter: plan.chainBefore.map((volume) => volume.path),
   };
-  await end(op, 'kept', result);
-  return result;
 }
 
 /** The state that was asked for is there already, by observation. */
-export async function alreadyDone(
+export function alreadyDone(
   op: MergeOperation,
   found: { chain: string[]; reason: string },
-): Promise<LiveMergeResult> {
-  const result: LiveMergeResult = {
+): LiveMergeResult {
+  return {
     outcome: 'already-done',
     summary: `${op.id}: already done, ${found.reason}`,
     mode: null,
@@ -100,8 +95,6 @@ export async function alreadyDone(
     chainAfter: found.chain,
     ...NOTHING_MEASURED,
   };
-  await end(op, 'already-done', result);
-  return result;
 }
 
 const NOTHING_MEASURED = {
@@ -123,41 +116,13 @@ function reportOf(op: MergeOperation, plan: MergePlan) {
   };
 }
 
-async function end(
-  op: MergeOperation,
-  kind: 'merged' | 'kept' | 'already-done',
-  result: LiveMergeResult,
-): Promise<void> {
-  await op.record(kind, result.summary, result.chainAfter);
-  const cancel = { possible: false, meaning: 'it is over' };
-  op.enter('finished', { note: [result.summary, ...result.warnings].join('; '), cancel });
-  showInList(op, result.outcome);
-}
-
-/** The audit event and the last details of an operation that did not succeed. */
-export async function recordFailure(op: MergeOperation, error: unknown): Promise<void> {
-  const cancelled = isCancellation(error);
-  const failure = failureDetails(error);
-  const message = error instanceof Error ? error.message : String(error);
-  const details = failure?.details;
-  const reason = cancelled
-    ? 'cancelled: the job is ended, the chain is unchanged'
-    : details
-      ? `${details.attempted}: ${details.now}. ${details.next}`
-      : message;
-  const kind = cancelled ? 'cancelled' : failure?.type === 'Refused' ? 'refused' : 'failed';
-  await op.record(kind, reason, op.status.chainBefore);
-  op.enter('finished', { note: reason, cancel: { possible: false, meaning: 'it is over' } });
-  showInList(op, kind);
-}
-
 /**
  * The VM stopped before the pivot: the snapshot remains, and the same request finishes the work
  * later.
  */
 export async function vmStopped(op: MergeOperation, plan: MergePlan, reason: string) {
   const job: JobInput = { plan, jobId: op.jobId };
-  await op.host('ensureJobForgotten', job, 'remove the record of the job');
+  await op.host.ensureJobForgotten(job, 'remove the record of the job');
   return retry('vm-stopped', {
     attempted: `merging ${plan.top.path} into ${plan.base.path} of ${op.id}`,
     now:
@@ -175,8 +140,8 @@ export async function giveUp(
 ): Promise<never> {
   if (plan) {
     const job: JobInput = { plan, jobId: op.jobId };
-    const forget = () => op.host('ensureJobForgotten', job, 'remove the record of the job');
-    await CancellationScope.nonCancellable(forget);
+    const forget = () => op.host.ensureJobForgotten(job, 'remove the record of the job');
+    await forwardOnly(forget);
   }
   throw error;
 }

@@ -2,56 +2,45 @@
  * Step 1 of a merge: a plan, or the finding that there is nothing to do; waits for a busy disk and
  * for space.
  */
+import { assertUnusedElsewhere } from '../chain/other-hosts.ts';
 import { auditLog } from '../operation/agents.ts';
-import { mebibytes } from '../operation/page.ts';
 import { failureDetails, refused } from '../operation/failures.ts';
-import { requestWords } from './words.ts';
-import type { MergeOperation } from './merge-operation.ts';
-import { assertUnusedElsewhere, type AgentOf } from '../operation/other-hosts.ts';
-import type { MergePlan, PlanOutcome } from '../chain/schemas.ts';
+import { untilSpace } from '../pools/waiting.ts';
+import type { MergeOperation } from './live-merge.ts';
+import type { MergePlan, PlanOutcome } from './plan.ts';
 
 export type Planned =
   | { kind: 'plan'; plan: MergePlan; waited: boolean }
   | { kind: 'done'; chain: string[]; reason: string };
 
 export async function planMerge(op: MergeOperation): Promise<Planned> {
-  const { input } = op;
-  const { vm, disk, host } = input;
-  for (let waited = false; ; waited = true) {
+  const { vm, disk, host, ifBusy } = op.input;
+  let waited = false;
+  for (;;) {
     const outcome = await planOrEvidence(op);
     switch (outcome.kind) {
       case 'plan':
-        await assertUnsharedElsewhere(op.hostAt, outcome.plan);
+        await assertUnusedElsewhere(op.away, sharedVolumes(outcome.plan));
         return { kind: 'plan', plan: adopt(op, outcome.plan), waited };
       case 'done':
         return { ...outcome, chain: outcome.chain.map((volume) => volume.path) };
       case 'busy':
-        if (input.ifBusy === 'refuse') throw foreignJob(op, outcome.reason);
+        if (ifBusy === 'refuse') throw foreignJob(op, outcome.reason);
         op.enter('waiting for the disk', { note: outcome.reason });
-        await op.host('awaitDiskIdle', { vm, disk, host }, 'wait for the other job to end');
+        await op.host.awaitDiskIdle({ vm, disk, host }, 'wait for the other job to end');
         break;
       case 'no-space':
-        await waitForSpace(op, outcome);
+        await untilSpace(op, outcome, 'the VM runs on untouched');
     }
+    waited = true;
     op.enter('planning', { note: null });
   }
 }
 
-/** Of the volumes from base on, as those above it refer to each other. @throws Refused */
-export function assertUnsharedElsewhere(agentOf: AgentOf, plan: MergePlan): Promise<void> {
-  const { vm, disk, base, chainBefore, sharedWith: hosts } = plan;
+/** What other hosts are asked about: the volumes from base on, which refer to each other. */
+export function sharedVolumes({ vm, disk, base, chainBefore, sharedWith: hosts }: MergePlan) {
   const volumes = chainBefore.slice(chainBefore.findIndex(({ path }) => path === base.path));
-  const attempted = `planning a merge of ${vm}/${disk}`;
-  return assertUnusedElsewhere(agentOf, { attempted, hosts, volumes });
-}
-
-async function waitForSpace(op: MergeOperation, outcome: PlanOutcome & { kind: 'no-space' }) {
-  const { path, neededBytes, freeBytes } = outcome;
-  const missing = mebibytes(neededBytes - freeBytes);
-  op.enter('waiting for space', {
-    note: `${missing} are missing on the file system of ${path}; the VM runs on untouched`,
-  });
-  await op.host('awaitSpace', { path, neededBytes }, `wait for ${missing} of space`);
+  return { attempted: `planning a merge of ${vm}/${disk}`, hosts, volumes };
 }
 
 /**
@@ -61,7 +50,7 @@ async function waitForSpace(op: MergeOperation, outcome: PlanOutcome & { kind: '
 async function planOrEvidence(op: MergeOperation): Promise<PlanOutcome> {
   const { input } = op;
   try {
-    return await op.host('observeMergePlan', input, `plan the merge of ${op.id}`);
+    return await op.host.observeMergePlan(input, `plan the merge of ${op.id}`);
   } catch (error) {
     const code = failureDetails(error)?.details.code;
     const named = input.snapshot ?? input.top;
@@ -69,7 +58,7 @@ async function planOrEvidence(op: MergeOperation): Promise<PlanOutcome> {
     // An index names another volume after each merge, so it proves nothing.
     if (!gone || named === undefined || named.includes('[')) throw error;
     const events = await auditLog.observeEvents({ vm: input.vm, disk: input.disk, limit: 1000 });
-    const merged = events.findLast((e) => e.kind === 'merged' && e.request === requestWords(input));
+    const merged = events.findLast((e) => e.kind === 'merged' && e.request === op.words);
     if (!merged) throw error;
     return { kind: 'done', chain: [], reason: `this request merged it at ${merged.time}` };
   }

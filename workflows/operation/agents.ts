@@ -1,6 +1,6 @@
 /**
  * How workflows reach the agents: one way to call an activity, which also notices that an agent is
- * away.
+ * unavailable.
  */
 import {
   ActivityCancellationType,
@@ -12,13 +12,9 @@ import {
   type ActivityOptions,
 } from '@temporalio/workflow';
 import { RetryState, TimeoutType } from '@temporalio/common';
-import {
-  hostQueue,
-  spmQueue,
-  type HostActivities,
-  type OrchestratorActivities,
-  type StorageActivities,
-} from './contract.ts';
+import type { Activities, Agent, Table } from './activities.ts';
+import type { orchestratorActivities } from './audit.ts';
+import { hostQueue, spmQueue } from './contract.ts';
 
 /**
  * An agent that has not taken a task for this long is called away; the task then waits for it
@@ -43,19 +39,10 @@ const options: ActivityOptions = {
 const WAIT: ActivityOptions = { heartbeatTimeout: '10 seconds' };
 const isWait = (name: string) => name.startsWith('await');
 
-type Activities<T> = { [K in keyof T]: (input: never) => Promise<unknown> };
-
-/** Calls one activity by name with its one argument; `summary` is what the Web UI shows for it. */
-export type Call<T extends Activities<T>> = <K extends keyof T & string>(
-  name: K,
-  input: Parameters<T[K]>[0],
-  summary: string,
-) => Promise<Awaited<ReturnType<T[K]>>>;
-
 /** Told when an agent is found away, and (with null) when it answered again. */
 export type AwayListener = (who: string | null) => void;
 
-function connect<T extends Activities<T>>(queue: string, away: AwayListener): Call<T> {
+function connect<T extends Table>(queue: string, away: AwayListener): Agent<T> {
   const at = (more: ActivityOptions) =>
     proxyActivities<Record<string, (input: unknown) => Promise<unknown>>>({
       ...options,
@@ -66,7 +53,7 @@ function connect<T extends Activities<T>>(queue: string, away: AwayListener): Ca
   const work = at(limit);
   const wait = at({ ...limit, ...WAIT });
   const patient = at({});
-  const call = async (name: string, input: unknown, summary: string) => {
+  const call = async (name: string, input: unknown, summary: string): Promise<unknown> => {
     for (;;) {
       try {
         const prompt = isWait(name) ? wait : work;
@@ -83,7 +70,10 @@ function connect<T extends Activities<T>>(queue: string, away: AwayListener): Ca
       away(null);
     }
   };
-  return call as Call<T>;
+  // One function a name, made when it is asked for: the table itself stays outside the bundle.
+  return new Proxy({} as Agent<T>, {
+    get: (_, name) => (input: unknown, summary: string) => call(String(name), input, summary),
+  });
 }
 
 /**
@@ -101,16 +91,19 @@ function isAway(error: unknown): boolean {
   );
 }
 
-export const hostAgent = <T extends Activities<T> = HostActivities>(
-  host: string,
-  away: AwayListener,
-): Call<T> => connect<T>(hostQueue(host), away);
+/** The agent of a hypervisor. */
+export const hostAgent = <T extends Table>(host: string, away: AwayListener): Agent<T> =>
+  connect(hostQueue(host), away);
 
-export const spmAgent = (pool: string, away: AwayListener): Call<StorageActivities> =>
-  connect<StorageActivities & Activities<StorageActivities>>(spmQueue(pool), away);
+/** The agent that may change a pool. */
+export const spmAgent = <T extends Table>(pool: string, away: AwayListener): Agent<T> =>
+  connect(spmQueue(pool), away);
+
+/** For questions, which nobody follows: an agent that is unavailable is just waited for. */
+export const unheard: AwayListener = () => undefined;
 
 /** The audit log is the orchestrator's own; a local activity costs one event of history. */
-export const auditLog = proxyLocalActivities<OrchestratorActivities>({
+export const auditLog = proxyLocalActivities<Activities<typeof orchestratorActivities>>({
   startToCloseTimeout: '30 seconds',
   summary: 'write the audit log',
 });

@@ -1,28 +1,15 @@
 /**
- * The contract of the operations: names, ids, queues, queries, updates. Effect-free, imported by
- * client, workers and tests; it is the public API together with the schemas.
+ * The contract of every operation: queues, search attributes, status, updates. Effect-free,
+ * imported by client, workers and tests; with the kinds (`kinds.ts`) it is the public API.
  */
-import { defineQuery, defineUpdate } from '@temporalio/workflow';
+import { defineUpdate } from '@temporalio/workflow';
 import { defineSearchAttributeKey } from '@temporalio/common';
-import type {
-  AuditEvent,
-  BlockJob,
-  ChainObservation,
-  DiskRef,
-  LiveMergeInput,
-  MergePlan,
-  NamedVolume,
-  PlanOutcome,
-  SnapshotChange,
-} from '../chain/schemas.ts';
 
 export const ORCHESTRATOR_QUEUE = 'blockflow';
 /** Queue of the agent on a hypervisor; only that host's agent serves it. */
 export const hostQueue = (host: string) => `host-${host}`;
 /** Queue of the SPM agent of a pool. */
 export const spmQueue = (pool: string) => `spm-${pool}`;
-/** The workflow id is the disk: what a person looks for, and the lock of the disk. */
-export const operationId = (ref: { vm: string; disk: string }) => `${ref.vm}/${ref.disk}`;
 
 export const searchAttributes = {
   vm: defineSearchAttributeKey('BlockflowVm', 'KEYWORD'),
@@ -33,40 +20,40 @@ export const searchAttributes = {
   outcome: defineSearchAttributeKey('BlockflowOutcome', 'KEYWORD'),
 };
 
-export type Phase =
-  | 'planning'
-  | 'waiting for the disk'
-  | 'waiting for space'
-  | 'copying'
-  | 'waiting for a decision'
-  | 'pivoting'
-  | 'proving'
-  | 'deleting'
-  | 'cancelling'
-  | 'finished';
+/** Phases that every operation has; each kind adds its own. */
+export type CommonPhase = 'planning' | 'cancelling' | 'finished';
 
-/** Answer of the `status` query. Times are ISO 8601. */
-export interface OperationStatus {
-  operation: 'LiveMerge';
+/** What the status of every operation says. Times are ISO 8601, sizes bytes. */
+export interface CommonStatus {
+  /** The type of the workflow, which is the kind of the operation. */
+  operation: string;
+  /** The VM; the pool for a standalone image. */
   vm: string;
+  /** The disk's target; the volume for a standalone image. */
   disk: string;
   host: string;
-  phase: Phase;
+  phase: string;
   since: string;
   /** What happens if one cancels now. */
   cancel: { possible: boolean; meaning: string };
   /** Null while agents answer; otherwise who is away and since when. */
   away: string | null;
   note: string | null;
-  mode: MergePlan['mode'] | null;
   jobId: string | null;
+  /** Paths, base-most first; empty before the plan. */
   chainBefore: string[];
+  /** What the chain will be; of a copy, the copies. */
   chainTarget: string[];
-  committedBytes: number;
   bandwidthBytesPerSecond: number;
 }
+/** The status of one kind: its name, its phases, and facts of its own. */
+export interface StatusOf<Name extends string, Phase extends string> extends CommonStatus {
+  operation: Name;
+  phase: Phase | CommonPhase;
+}
 
-export const statusQuery = defineQuery<OperationStatus>('status');
+/** Name of the query for it; `kinds.ts` has the query with the status of every kind. */
+export const STATUS = 'status';
 /**
  * Changes the limit of a running job, bytes per second, 0 for none. Returns the new limit in words.
  */
@@ -83,92 +70,4 @@ export interface Progress {
   rateBytesPerSecond: number;
   remainingSeconds: number | null;
   note: string | null;
-}
-
-export interface JobInput {
-  plan: MergePlan;
-  jobId: string;
-}
-
-export type ReadyOutcome =
-  | { outcome: 'ready'; readyAtMs: number }
-  | { outcome: 'finished' }
-  | { outcome: 'gone'; reason: string }
-  | { outcome: 'vm-stopped'; reason: string }
-  | { outcome: 'not-converging'; note: string };
-
-export type ColdOutcome =
-  /**
-   * `topModifiedNs` is top's modification time when the commit ended, the proof that nobody wrote
-   * since.
-   */
-  | { outcome: 'committed'; topModifiedNs: string }
-  | { outcome: 'vm-started'; reason: string }
-  | { outcome: 'failed'; reason: string };
-
-/** The proof of a merge: what the four views say, after nobody has the volumes open. */
-export interface MergeProof {
-  chainAfter: string[];
-  guest: 'running' | 'paused' | 'off';
-}
-
-/** Returns at once: who gets an answer knows that the agent is there. */
-interface Present {
-  observePresence(): Promise<void>;
-}
-
-export type StartOutcome =
-  /** With when it was READY, if that was before the start was reported. */
-  | { outcome: 'started'; reason: string; readyAtMs: number | null }
-  | { outcome: 'finished' | 'vm-stopped' | 'busy' | 'failed'; reason: string };
-
-/** Activities of the host agent. `observe` reads, `ensure` makes a state true, `await` waits. */
-export interface HostActivities extends Present {
-  observeChain(ref: DiskRef): Promise<ChainObservation>;
-  observeMergePlan(input: LiveMergeInput): Promise<PlanOutcome>;
-  awaitDiskIdle(ref: DiskRef): Promise<void>;
-  awaitSpace(input: { path: string; neededBytes: number }): Promise<void>;
-  ensureCommitStarted(
-    input: JobInput & { bandwidthBytesPerSecond: number; keepRelative: boolean },
-  ): Promise<StartOutcome>;
-  ensureBandwidth(input: DiskRef & { bandwidthBytesPerSecond: number }): Promise<BlockJob | null>;
-  awaitCommitReady(
-    input: JobInput & { until: 'ready' | 'end'; tellConvergence: boolean },
-  ): Promise<ReadyOutcome>;
-  ensureCommitAborted(input: JobInput): Promise<{ outcome: 'unchanged' | 'merged' }>;
-  ensurePivoted(
-    input: JobInput,
-  ): Promise<
-    | { outcome: 'pivoted'; stallMs: number | null; pivotIssuedAtMs: number | null }
-    | { outcome: 'not-pivoted'; reason: string }
-    | { outcome: 'vm-stopped'; reason: string }
-  >;
-  ensureColdCommitted(input: JobInput & { bandwidthBytesPerSecond: number }): Promise<ColdOutcome>;
-  ensureColdSwitched(
-    input: JobInput & { keepRelative: boolean; topModifiedNs: string },
-  ): Promise<ColdOutcome>;
-  observeMergeProof(input: JobInput): Promise<MergeProof>;
-  ensureSnapshotRecords(input: JobInput & { changes: SnapshotChange[] }): Promise<void>;
-  ensureJobForgotten(input: JobInput): Promise<void>;
-}
-
-/** Activities of the SPM agent of a pool. */
-export interface StorageActivities extends Present {
-  ensureVolumesAbsent(input: {
-    jobId: string;
-    volumes: NamedVolume[];
-  }): Promise<{ deleted: string[]; regainedBytes: number }>;
-}
-
-/** Which events of the audit log; of those that match, the newest `limit`. */
-export interface AuditFilter {
-  vm?: string;
-  disk?: string;
-  limit: number;
-}
-
-/** Local activities of the orchestrator. */
-export interface OrchestratorActivities {
-  ensureEventRecorded(event: AuditEvent): Promise<void>;
-  observeEvents(filter: AuditFilter): Promise<AuditEvent[]>;
 }

@@ -31,7 +31,16 @@ export type RefusalCode =
   | 'not-enough-space'
   | 'internal-snapshots'
   | 'other-operation'
-  | 'managed-save';
+  | 'managed-save'
+  | 'vm-running'
+  | 'not-persistent'
+  | 'unknown-pool'
+  | 'unknown-volume'
+  | 'broken-chain'
+  | 'same-pool'
+  | 'several-volumes'
+  | 'dirty-bitmaps'
+  | 'name-taken';
 export type HoldCode = 'divergent-chain' | 'unproven' | 'identity-changed';
 export type RetryCode =
   | 'vm-stopped'
@@ -123,3 +132,48 @@ export function failureDetails(
     }
   );
 }
+
+/** Which part of an operation it was that failed. */
+export type Part = 'plan' | 'copy' | 'verify' | 'switch' | 'delete source' | 'delete target';
+
+/**
+ * The failure of one part: which, and what is true now that everything before it was undone or is
+ * kept.
+ */
+export function partFailure(part: Part, cause: unknown, now: string): ApplicationFailure {
+  const found = failureDetails(cause);
+  const said = cause instanceof Error ? rootMessage(cause) : String(cause);
+  const details = {
+    code: found?.details.code ?? 'command-failed',
+    attempted: `${part}: ${found?.details.attempted ?? 'a step failed'}`,
+    now: `${found?.details.now ?? said}; ${now}`,
+    next: found?.details.next ?? 'Repeat the request once the cause is mended',
+    part,
+  };
+  return ApplicationFailure.create({
+    message: `${details.attempted}: ${details.now}. ${details.next}`,
+    type: found?.type ?? 'Retry',
+    nonRetryable: true,
+    details: [details],
+    ...(cause instanceof Error ? { cause } : {}),
+  });
+}
+
+function rootMessage(error: Error): string {
+  return error.cause instanceof Error ? rootMessage(error.cause) : error.message;
+}
+
+/** A file of which nobody here knows who needs it. */
+export const nameTaken = (
+  attempted: string,
+  { pool }: { pool: string },
+  name: string,
+  now: string,
+) =>
+  refused('name-taken', {
+    attempted,
+    now,
+    next:
+      'Choose another pool, or make sure that nothing needs that file and remove it: ' +
+      `\`blockflow rm ${pool}/${name}\` looks who uses it`,
+  });

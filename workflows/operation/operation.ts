@@ -1,164 +1,150 @@
 /**
- * What every running operation knows of itself and tells: status query, details, search attributes,
+ * What every running operation knows of itself and says: status query, page, search attributes,
  * audit events, and what a cancel means now.
  */
 import {
-  allHandlersFinished,
-  CancellationScope,
-  CancelledFailure,
-  condition,
+  defineQuery,
   setCurrentDetails,
   setHandler,
   upsertSearchAttributes,
+  uuid4,
   workflowInfo,
-  type QueryDefinition,
 } from '@temporalio/workflow';
 import { auditLog, type AwayListener } from './agents.ts';
-import { searchAttributes, type OperationStatus } from './contract.ts';
-import { otherHosts, type AgentOf } from './other-hosts.ts';
-import type { AuditEvent } from '../chain/schemas.ts';
+import type { AuditEvent } from './audit.ts';
+import { searchAttributes, STATUS, type CommonStatus } from './contract.ts';
+import type { Part } from './failures.ts';
+import type { AnyKind, KindRequest, KindStatus } from './kind.ts';
+import { statusPage } from './page.ts';
+import { createPointOfNoReturn, type PointOfNoReturn } from './point-of-no-return.ts';
 
-/** What the status of every operation tells; each has phases of its own. */
-interface Facts extends Omit<OperationStatus, 'operation' | 'phase' | 'mode'> {
-  operation: AuditEvent['operation'];
-  phase: string;
-}
-type About<O> = { operation: O } & Pick<
-  OperationStatus,
-  'vm' | 'disk' | 'host' | 'bandwidthBytesPerSecond'
->;
-
-export interface Operation<S extends Facts> {
+/** What an operation is to code that serves all kinds. */
+export interface AnyOperation {
   /** Its workflow's id, as messages name it. */
   id: string;
   jobId: string;
-  status: S;
+  status: CommonStatus;
   /** The request in words. */
   words: string;
   requestedBy: string;
-  /** What a cancel means before the point of no return, and after it. */
-  cancel: { before: string; after: string };
-  /** Settled once the refusal of a cancel is in the audit log; null while no cancel was refused. */
-  refusal: Promise<void> | null;
-  /** Agents of other hosts. */
-  hostAt: AgentOf;
+  point: PointOfNoReturn;
+  /** What a failure at this moment would be a failure of; null: it stands for itself. */
+  part: Part | null;
+  /** What is true after a failure, or a cancel, has been undone. */
+  truth: string;
   /** Tells which agent does not answer, and with null that it does again. */
   away: AwayListener;
   /** Tells facts that changed without the phase. */
-  tell(changes: Partial<Omit<Facts, 'operation' | 'phase'>>): void;
-  /** Enters a phase; `changes` are the other facts that changed with it. */
-  enter: (phase: S['phase'], changes?: Partial<S>) => void;
+  tell(changes: Partial<Omit<CommonStatus, 'operation' | 'phase'>>): void;
   /** Writes an event to the audit log, at most once for each kind in a run. */
   record(kind: AuditEvent['kind'], reason: string, after?: string[]): Promise<void>;
 }
-/** Any of them, where its own phases do not matter. */
-export type AnyOperation = Omit<Operation<Facts>, 'enter'>;
 
-type Opening<S extends Facts> = Pick<
-  Operation<S>,
-  'id' | 'jobId' | 'words' | 'requestedBy' | 'cancel'
-> & { statusQuery: QueryDefinition<S>; detailsOf: (status: S) => string };
+/** An operation of one kind. */
+export interface Operation<K extends AnyKind = AnyKind> extends AnyOperation {
+  input: KindRequest<K>;
+  status: KindStatus<K> & CommonStatus;
+  tell(changes: Partial<Omit<KindStatus<K>, 'operation' | 'phase'>>): void;
+  /** Enters a phase; `changes` are the other facts that changed with it. */
+  enter(phase: KindStatus<K>['phase'], changes?: Partial<KindStatus<K>>): void;
+  /** Shows the end in lists. */
+  finish(note: string, outcome: AuditEvent['kind']): void;
+}
 
-export const statusOf = <O>(about: About<O>, meaning: string) => ({
-  ...about,
-  phase: 'planning' as const,
-  since: new Date().toISOString(),
-  cancel: { possible: true, meaning },
-  away: null,
-  note: null,
-  mode: null,
-  jobId: null,
-  chainBefore: [],
-  chainTarget: [],
-  committedBytes: 0,
-});
+function statusOf<K extends AnyKind>(kind: K, input: KindRequest<K>): KindStatus<K> {
+  const request = input as { host: string; bandwidthBytesPerSecond?: number };
+  const status: CommonStatus = {
+    ...kind.subject(input),
+    ...kind.facts,
+    operation: kind.type as string,
+    host: request.host,
+    bandwidthBytesPerSecond: request.bandwidthBytesPerSecond ?? 0,
+    phase: 'planning',
+    since: new Date().toISOString(),
+    cancel: { possible: true, meaning: kind.cancel(input).before },
+    away: null,
+    note: null,
+    jobId: null,
+    chainBefore: [],
+    chainTarget: [],
+  };
+  return status as KindStatus<K>;
+}
 
-export function openOperation<S extends Facts>(
-  status: S,
-  { statusQuery, detailsOf, ...opening }: Opening<S>,
-): Operation<S> {
+/** Called once, in the scope that a cancel reaches. */
+export function openOperation<K extends AnyKind>(kind: K, input: KindRequest<K>): Operation<K> {
+  const status = statusOf(kind, input) as KindStatus<K> & CommonStatus;
+  const id = kind.id(input);
+  const parts = kind.parts as Partial<Record<string, Part>>;
   const tell = (changes: object) => {
     Object.assign(status, changes);
-    setCurrentDetails(detailsOf(status));
+    setCurrentDetails(statusPage(kind, status, id));
   };
-  const away: AwayListener = (who) =>
-    tell({ away: who && `${who} (since ${new Date().toISOString()})` });
-  const op: Operation<S> = {
-    ...opening,
+  const words = kind.words(input);
+  const { requestedBy } = input as { requestedBy: string };
+  const record: AnyOperation['record'] = (event, reason, after = []) =>
+    auditLog.ensureEventRecorded(eventOf({ status, words, requestedBy }, event, reason, after));
+  const lists = createList(kind);
+  const op: Operation<K> = {
+    id,
+    input,
+    jobId: kind.jobId(input) ?? uuid4(),
     status,
-    refusal: null,
-    hostAt: otherHosts(away),
-    away,
+    words,
+    requestedBy,
+    point: createPointOfNoReturn({
+      status,
+      meaning: kind.cancel(input),
+      tell,
+      recordRefusal: (reason) => record('cancel-refused', reason),
+    }),
+    part: parts['planning'] ?? null,
+    truth: kind.untouched(input),
+    away: (who) => tell({ away: who && `${who} (since ${new Date().toISOString()})` }),
     tell,
-    enter(phase, changes = {}) {
+    enter(phase: string, changes = {}) {
       const since = phase === status.phase ? status.since : new Date().toISOString();
+      op.part = parts[phase] ?? op.part;
       tell({ phase, since, ...changes });
+      lists.enter(phase);
     },
-    record: (kind, reason, after = []) =>
-      auditLog.ensureEventRecorded(eventOf(op, kind, reason, after)),
+    finish(note, outcome) {
+      tell({ phase: 'finished', since: new Date().toISOString(), note, cancel: OVER });
+      lists.end(outcome);
+    },
+    record,
   };
-  setHandler(statusQuery, () => status, {
+  setHandler(defineQuery<CommonStatus>(STATUS), () => status, {
     description: 'Phase, chain, and what happens if one cancels now',
   });
-  CancellationScope.current().cancelRequested.catch(() => refuseLateCancel(op));
   tell({});
   return op;
 }
 
-/**
- * From here on the operation only goes forward: a cancel is refused, with the reason.
- * @throws CancelledFailure when a cancel came while its activity was ending well, so that nobody
- * has heard it yet
- */
-export function passPointOfNoReturn(op: AnyOperation): void {
-  if (CancellationScope.current().consideredCancelled)
-    throw new CancelledFailure('cancelled in time');
-  op.tell({ cancel: { possible: false, meaning: op.cancel.after } });
-}
-
-/**
- * Refuses a cancel that came, unless it is still followed. Told in the details, the warnings and
- * the audit log.
- */
-function refuseLateCancel(op: AnyOperation): void {
-  if (op.status.cancel.possible || op.refusal) return;
-  op.tell({ note: refusedCancel(op) });
-  op.refusal = CancellationScope.nonCancellable(() => op.record('cancel-refused', op.cancel.after));
-}
-
-export const refusedCancel = (op: AnyOperation) => `cancel ${op.cancel.after}`;
-
-/**
- * The chain has switched. A cancel that came while it did so, and that no activity heard, is
- * refused now.
- */
-export function goForwardOnly(op: AnyOperation): void {
-  op.tell({ cancel: { possible: false, meaning: op.cancel.after } });
-  if (CancellationScope.current().consideredCancelled) refuseLateCancel(op);
-}
-
-/** Undoes `passPointOfNoReturn` when the chain shows that the switch did not happen. */
-export function returnBeforePoint(op: AnyOperation, note: string): void {
-  op.tell({ cancel: { possible: true, meaning: op.cancel.before }, note });
-}
-
-/**
- * Resolves when everybody who sent an update has its answer: Temporal fails an update that its
- * workflow does not wait for. It cannot last: without a job there is nothing to limit.
- */
-export const everyUpdateAnswered = () =>
-  CancellationScope.nonCancellable(() => condition(allHandlersFinished));
+const OVER = { possible: false, meaning: 'it is over' };
 
 /** Search attributes cost an event each time, so only the phases one searches for are written. */
-export function showInList(op: AnyOperation, outcome?: string): void {
-  upsertSearchAttributes([
-    { key: searchAttributes.phase, value: op.status.phase },
-    ...(outcome ? [{ key: searchAttributes.outcome, value: outcome }] : []),
-  ]);
+function createList(kind: AnyKind) {
+  let listed = 'planning';
+  return {
+    enter(phase: string): void {
+      // What is planned again copies again.
+      if (phase === 'planning') listed = phase;
+      if (phase === listed || !(kind.listed as readonly string[]).includes(phase)) return;
+      listed = phase;
+      upsertSearchAttributes([{ key: searchAttributes.phase, value: phase }]);
+    },
+    end(outcome: string): void {
+      upsertSearchAttributes([
+        { key: searchAttributes.phase, value: 'finished' },
+        { key: searchAttributes.outcome, value: outcome },
+      ]);
+    },
+  };
 }
 
 function eventOf(
-  { status, words, requestedBy }: AnyOperation,
+  { status, words, requestedBy }: Pick<AnyOperation, 'status' | 'words' | 'requestedBy'>,
   kind: AuditEvent['kind'],
   reason: string,
   after: string[],

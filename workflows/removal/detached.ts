@@ -5,71 +5,30 @@
 import { ChildWorkflowCancellationType, ParentClosePolicy, startChild } from '@temporalio/workflow';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import { searchAttributes } from '../operation/contract.ts';
-import { fileName } from '../operation/page.ts';
-import { removalPages } from '../transfer/page.ts';
-import type { ImageOperation } from '../transfer/image-operation.ts';
-import type { ImagePlan, MoveImageInput, RemoveImageInput } from '../transfer/schemas.ts';
-import { removalId } from '../transfer/activities.ts';
-import { named } from '../operation/other-hosts.ts';
+import type { AnyOperation } from '../operation/operation.ts';
+import { requestPage } from '../operation/page.ts';
+import { oneLine } from '../operation/words.ts';
+import { removalKind } from './kind.ts';
+import type { RemoveImageInput } from './request.ts';
 
-type Removal = Omit<RemoveImageInput, 'host' | 'requestedBy'>;
+export type DetachedRemoval = Omit<RemoveImageInput, 'host' | 'requestedBy'>;
 
-/** The source, with `--wipe` or without. @returns the workflow's id */
-export function deleteSource(
-  op: ImageOperation,
-  { volumes: all }: ImagePlan,
-  { wipe }: MoveImageInput,
-): Promise<string> {
-  const { pool, path: top, format } = activeLayer(all);
-  const left = { jobId: op.jobId, volumes: all.map(named) };
-  return start(op, { pool, volume: fileName(top), format, wipe, left, copies: null });
-}
-
-/** The copies, unless a repeated request is faster and adopts them. @returns the workflow's id */
-export function deleteCopies(op: ImageOperation, plan: ImagePlan): Promise<string> {
-  const { name: volume, format: before, convert } = activeLayer(plan.volumes);
-  const format = convert?.format ?? before;
-  const { to, adopted } = plan;
-  const owners = [op.owner, ...(adopted ? [adopted.owner] : [])];
-  const copies = { jobId: op.jobId, owners, to };
-  return start(op, { pool: to.pool, volume, format, wipe: false, left: null, copies });
-}
-
-/**
- * The copies that earlier runs made in other pools, once this one's are complete: until then they
- * may be all there is, if the source of an image of no VM is being deleted already.
- * @returns warnings
- */
-export async function deleteElsewhere(op: ImageOperation, { elsewhere }: ImagePlan) {
-  const warnings: string[] = [];
-  for (const { jobId, owner, to, volume, format, isUsed } of elsewhere) {
-    if (isUsed) continue;
-    const copies = { jobId, owners: [owner], to };
-    const removal = { pool: to.pool, volume, format, wipe: false, left: null, copies };
-    await start(op, removal).catch((error: unknown) => {
-      warnings.push(`the copies of job ${jobId} in pool ${to.pool} stay: ${String(error)}`);
-    });
-  }
-  return warnings;
-}
-
-const activeLayer = (volumes: ImagePlan['volumes']) => volumes.at(-1) as ImagePlan['volumes'][0];
-
-async function start(op: ImageOperation, removal: Removal): Promise<string> {
+/** Starts it for an operation, unless it runs already. @returns the workflow's id */
+export async function startRemoval(op: AnyOperation, removal: DetachedRemoval): Promise<string> {
   const { host } = op.status;
   const input: RemoveImageInput = { ...removal, host, requestedBy: op.requestedBy };
-  const workflowId = removalId(input);
-  const started = startChild('RemoveImage', {
+  const workflowId = removalKind.id(input);
+  const started = startChild(removalKind.type, {
     workflowId,
     args: [input],
     parentClosePolicy: ParentClosePolicy.ABANDON,
     cancellationType: ChildWorkflowCancellationType.ABANDON,
-    ...removalPages(input, op.id),
+    ...pagesOf(input, op.id),
     typedSearchAttributes: [
       { key: searchAttributes.vm, value: input.pool },
       { key: searchAttributes.disk, value: input.volume },
       { key: searchAttributes.host, value: host },
-      { key: searchAttributes.operation, value: 'RemoveImage' },
+      { key: searchAttributes.operation, value: removalKind.type },
       { key: searchAttributes.phase, value: 'planning' },
     ],
   });
@@ -78,4 +37,15 @@ async function start(op: ImageOperation, removal: Removal): Promise<string> {
     if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
   });
   return workflowId;
+}
+
+/** Summary and page of a removal that nobody typed: of what `by` has left, or copied in vain. */
+export function pagesOf(input: RemoveImageInput, by: string) {
+  const { pool, volume, copies, wipe } = input;
+  const image = `${pool}/${volume}${wipe ? ', overwritten first' : ''}`;
+  const what = copies ? `copies that ${by} made in vain` : `the source that ${by} has left`;
+  return {
+    staticSummary: oneLine(`delete ${what}: ${image}`),
+    staticDetails: requestPage(removalKind, input, what),
+  };
 }

@@ -21,66 +21,49 @@
  * Invariants: I3 (1 and, by identity and lock, each deletion), I6, I8, I9, I16,
  * I17.
  */
-import {
-  CancellationScope,
-  continueAsNew,
-  isCancellation,
-  sleep,
-  uuid4,
-  workflowInfo,
-} from '@temporalio/workflow';
-import { mebibytes } from '../operation/page.ts';
+import { continueAsNew, isCancellation, sleep, workflowInfo } from '@temporalio/workflow';
+import type { chainOnHost } from '../chain/activities.ts';
+import { assertUnusedElsewhere } from '../chain/other-hosts.ts';
+import type { Agent } from '../operation/activities.ts';
+import { hostAgent, spmAgent } from '../operation/agents.ts';
 import { failureDetails } from '../operation/failures.ts';
-import {
-  openImageOperation,
-  runImageOperation,
-  type ImageOperation,
-} from '../transfer/image-operation.ts';
-import type { RemovalPlan, RemoveImageInput, RemoveImageResult } from '../transfer/schemas.ts';
-import { removeWords } from '../transfer/words.ts';
-import { passPointOfNoReturn } from '../operation/operation.ts';
-import { assertUnusedElsewhere } from '../operation/other-hosts.ts';
-import { withTargetPool } from '../transfer/pool-waiting.ts';
-import { removeRequest } from '../operation/request-check.ts';
+import type { Operation } from '../operation/operation.ts';
+import { forwardOnly } from '../operation/point-of-no-return.ts';
+import { run } from '../operation/run.ts';
+import { sizeWords } from '../operation/words.ts';
+import type { poolsOnHost, poolsOnStorage } from '../pools/activities.ts';
+import { withPool } from '../pools/waiting.ts';
+import type { removalOnHost } from './activities.ts';
+import { removalKind, type RemoveImageResult } from './kind.ts';
+import type { RemovalPlan } from './plan.ts';
+import type { RemoveImageInput } from './request.ts';
 
-const BEFORE = 'the image stays as it is';
-const COPIES_STAY = 'the copies stay until the move or copy is requested again';
-const AFTER = 'refused: the deletion has begun, so it is completed';
+type OnHost = typeof removalOnHost & typeof chainOnHost & typeof poolsOnHost;
 
-/** A source that nobody deletes any more takes its space until somebody asks for that. */
-function truthBefore({ pool, volume, left, copies }: RemoveImageInput): string {
-  if (copies) return COPIES_STAY;
-  if (!left) return 'nothing was deleted';
-  return `what the move has left stays; \`blockflow rm ${pool}/${volume}\` deletes it`;
+interface RemovalOperation extends Operation<typeof removalKind> {
+  host: Agent<OnHost>;
+  spm(pool: string): Agent<typeof poolsOnStorage>;
 }
 
-export async function RemoveImage(request: RemoveImageInput): Promise<RemoveImageResult> {
-  const input = removeRequest(request);
-  const { pool, volume, format, host, requestedBy } = input;
-  const jobId = (input.left ?? input.copies)?.jobId ?? uuid4();
-  const image = { kind: 'volume', pool, volume, format } as const;
-  const op = openImageOperation({
-    operation: 'RemoveImage',
-    image,
-    host,
-    jobId,
-    requestedBy,
-    bandwidthBytesPerSecond: 0,
-    words: removeWords(input),
-    cancel: { before: input.copies ? COPIES_STAY : BEFORE, after: AFTER },
-  });
-  op.truth = truthBefore(input);
-  const body = () => remove(op, input);
-  return runImageOperation(op, { after: () => [], body });
+export function RemoveImage(request: RemoveImageInput): Promise<RemoveImageResult> {
+  return run(removalKind, request, (op) =>
+    remove(
+      Object.assign(op, {
+        host: hostAgent<OnHost>(op.input.host, op.away),
+        spm: (pool: string) => spmAgent<typeof poolsOnStorage>(pool, op.away),
+      }),
+    ),
+  );
 }
 
 const AGAIN_AFTER = '1 minute';
 
 /** What a move left is tried for ever: nobody would repeat a request that he did not make. */
-async function remove(op: ImageOperation, input: RemoveImageInput): Promise<RemoveImageResult> {
+async function remove(op: RemovalOperation): Promise<RemoveImageResult> {
+  const { input } = op;
   for (;;) {
     try {
-      return await removeOnce(op, input);
+      return await removeOnce(op);
     } catch (error) {
       const failure = failureDetails(error);
       const waits = failure?.type === 'Refused' || failure?.type === 'Hold';
@@ -102,41 +85,42 @@ async function remove(op: ImageOperation, input: RemoveImageInput): Promise<Remo
 
 const partOf = ({ copies }: RemoveImageInput) => (copies ? 'delete target' : 'delete source');
 
-async function removeOnce(op: ImageOperation, input: RemoveImageInput): Promise<RemoveImageResult> {
+async function removeOnce(op: RemovalOperation): Promise<RemoveImageResult> {
+  const { input } = op;
   const { copies } = input;
   const summary = `prove that nothing refers to ${op.id}`;
-  const observe = () => op.host('observeRemovalPlan', input, summary);
+  const observe = () => op.host.observeRemovalPlan(input, summary);
   const plan = await (copies ? onceMounted(op, copies, observe) : observe()); // 1
   op.enter('planning', {
     jobId: op.jobId,
     chainBefore: plan.volumes.map((volume) => volume.path),
-    committedBytes: plan.totalBytes,
+    imageBytes: plan.totalBytes,
   });
   const { sharedWith: hosts, volumes } = plan;
-  await assertUnusedElsewhere(op.hostAt, { attempted: `removing image ${op.id}`, hosts, volumes });
+  await assertUnusedElsewhere(op.away, { attempted: `removing image ${op.id}`, hosts, volumes });
   op.part = partOf(input);
   if (copies) return removeCopies(op, copies);
-  passPointOfNoReturn(op);
-  return CancellationScope.nonCancellable(() => removeVolumes(op, plan, input.wipe));
+  op.point.pass();
+  return forwardOnly(() => removeVolumes(op, plan, input.wipe));
 }
 
 type Copies = NonNullable<RemoveImageInput['copies']>;
 
 /** The pool may have been away for as long as the copies are not wanted. */
-const onceMounted = <T>(op: ImageOperation, { to, jobId }: Copies, step: () => Promise<T>) =>
-  withTargetPool(op, { plan: { to }, jobId }, step, 'mounted');
+const onceMounted = <T>(op: RemovalOperation, { to, jobId }: Copies, step: () => Promise<T>) =>
+  withPool(op, { to, jobId, until: 'mounted' }, step);
 
 /** 3, of copies: whoever is faster has them, this or a repeated request. */
-async function removeCopies(op: ImageOperation, copies: Copies): Promise<RemoveImageResult> {
+async function removeCopies(op: RemovalOperation, copies: Copies): Promise<RemoveImageResult> {
   const input = { ...copies, targets: 'delete' as const };
   const { pool } = copies.to;
   const words = `delete the copies of job ${copies.jobId} in pool ${pool}`;
   op.enter('deleting');
   op.truth = 'what is left of the copies goes when the move or copy is requested again';
   const { outcome, ...done } = await onceMounted(op, copies, () =>
-    op.spm(pool)('ensureReservationAbsent', input, words),
+    op.spm(pool).ensureReservationAbsent(input, words),
   );
-  const regained = `${mebibytes(done.regainedBytes)} regained`;
+  const regained = `${sizeWords(done.regainedBytes)} regained`;
   const summary =
     outcome === 'kept'
       ? `a repeated request goes on with the copies of ${op.id}, which stay`
@@ -145,7 +129,7 @@ async function removeCopies(op: ImageOperation, copies: Copies): Promise<RemoveI
 }
 
 async function removeVolumes(
-  op: ImageOperation,
+  op: RemovalOperation,
   { volumes }: RemovalPlan,
   wipe: boolean,
 ): Promise<RemoveImageResult> {
@@ -159,16 +143,16 @@ async function removeVolumes(
     if (wipe) {
       op.enter('wiping');
       const words = `overwrite ${part.length} volume(s) of pool ${pool}`;
-      const wiped = await op.spm(pool)('ensureVolumesWiped', input, words); // 2
+      const wiped = await op.spm(pool).ensureVolumesWiped(input, words); // 2
       warnings.push(...wiped.warnings);
     }
     op.enter('deleting');
     const words = `delete ${part.length} volume(s) of pool ${pool}`;
-    const done = await op.spm(pool)('ensureVolumesAbsent', input, words); // 3
+    const done = await op.spm(pool).ensureVolumesAbsent(input, words); // 3
     deleted.unshift(...done.deleted);
     regainedBytes += done.regainedBytes;
   }
-  const count = `${deleted.length} volume(s), ${mebibytes(regainedBytes)} regained`;
+  const count = `${deleted.length} volume(s), ${sizeWords(regainedBytes)} regained`;
   // Nobody waits for the report of what a move left: it is told where one looks later.
   const summary = [`removed ${op.id}: ${count}`, ...warnings].join('; ');
   const wiped = wipe && warnings.length === 0;

@@ -11,59 +11,49 @@
  * Cancel or failure: until the copies have their names they go, as those of a move; then a cancel
  * is refused. Invariants: I6, I9, I10, I14, I15, I17.
  */
-import { CancellationScope, uuid4 } from '@temporalio/workflow';
-import { deleteElsewhere } from '../removal/detached.ts';
-import { mebibytes } from '../operation/page.ts';
+import type { Operation } from '../operation/operation.ts';
+import { forwardOnly } from '../operation/point-of-no-return.ts';
+import { run } from '../operation/run.ts';
+import { sizeWords } from '../operation/words.ts';
 import { planTransfer, untilNamed } from './copying.ts';
-import { openImageOperation, runImageOperation, type ImageOperation } from './image-operation.ts';
-import type { CopyImageInput, ImagePlan, TransferResult } from './schemas.ts';
-import { copyWords } from './words.ts';
-import { passPointOfNoReturn } from '../operation/operation.ts';
-import { copyRequest } from '../operation/request-check.ts';
-import { beginAgain, removeReservation, undoOnFailure } from './unwanted-copies.ts';
+import { copyKind, type TransferResult } from './kind.ts';
+import type { ImagePlan } from './plan.ts';
+import type { CopyImageInput } from './request.ts';
+import { openTransfer, type Transfer } from './transfer.ts';
+import {
+  beginAgain,
+  deleteElsewhere,
+  removeReservation,
+  undoOnFailure,
+} from './unwanted-copies.ts';
 
-const cancel = {
-  before: 'the source stays as it is, a workflow of its own deletes the copies',
-  after: 'refused: the copy is there',
-};
+type Copy = Transfer & Operation<typeof copyKind>;
 
-export async function CopyImage(request: CopyImageInput): Promise<TransferResult> {
-  const input = copyRequest(request);
-  const op = openImageOperation({
-    operation: 'CopyImage',
-    image: input.image,
-    host: input.host,
-    jobId: uuid4(),
-    bandwidthBytesPerSecond: input.bandwidthBytesPerSecond,
-    requestedBy: input.requestedBy,
-    words: copyWords(input),
-    cancel,
-  });
-  const after = (result: TransferResult) => result.chainAfter;
-  return runImageOperation(op, { after, body: () => copy(op, input) });
+export function CopyImage(request: CopyImageInput): Promise<TransferResult> {
+  return run(copyKind, request, (op) => copy(openTransfer(op)));
 }
 
-async function copy(op: ImageOperation, input: CopyImageInput): Promise<TransferResult> {
+async function copy(op: Copy): Promise<TransferResult> {
   for (let attempt = 1; ; attempt++) {
-    const planned = await planTransfer(op, { operation: 'CopyImage', ...input });
+    const planned = await planTransfer(op, { operation: 'CopyImage', ...op.input });
     if (planned.kind === 'done') throw new Error('a copy is never done before it was made');
     const { plan } = planned;
     const again = await untilNamed(op, plan);
     if (again === null) {
-      await undoOnFailure(op, plan, () => Promise.resolve(passPointOfNoReturn(op)));
-      return CancellationScope.nonCancellable(() => finishCopy(op, plan));
+      await undoOnFailure(op, plan, async () => op.point.pass());
+      return forwardOnly(() => finishCopy(op, plan));
     }
     await beginAgain(op, plan, { attempted: `copying ${op.id}`, attempt, reason: again });
   }
 }
 
-async function finishCopy(op: ImageOperation, plan: ImagePlan): Promise<TransferResult> {
+async function finishCopy(op: Copy, plan: ImagePlan): Promise<TransferResult> {
   const { jobId } = op;
-  await op.host('ensureImageReleased', { jobId }, 'let go of the source and the copies');
+  await op.host.ensureImageReleased({ jobId }, 'let go of the source and the copies');
   const warnings = await deleteElsewhere(op, plan);
   await removeReservation(op, { plan, jobId }, 'keep', 'the reservation');
   const chainAfter = plan.volumes.map((volume) => `${plan.to.folder}/${volume.name}`);
-  const size = `${plan.volumes.length} volume(s), ${mebibytes(plan.totalBytes)}`;
+  const size = `${plan.volumes.length} volume(s), ${sizeWords(plan.totalBytes)}`;
   return {
     outcome: 'copied',
     summary: `copied ${op.id} to ${chainAfter.at(-1)}: ${size}`,

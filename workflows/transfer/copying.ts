@@ -2,15 +2,16 @@
  * Steps 1 to 5 of a move and of a copy: plan, reserve, hold, copy, verify, name. All of it can be
  * undone.
  */
-import { CancellationScope, condition } from '@temporalio/workflow';
-import { fileName, mebibytes } from '../operation/page.ts';
-import { retry } from '../operation/failures.ts';
-import { nameTaken, refusedImage } from '../operation/image-failures.ts';
-import type { ImageOperation } from './image-operation.ts';
-import type { ImagePlan, ImagePlanOutcome, ImageVolume } from './schemas.ts';
-import { assertUnusedElsewhere } from '../operation/other-hosts.ts';
-import type { CopyFailure, ImageJob, PlanRequest, VolumeJob } from './activities.ts';
-import { withTargetPool } from './pool-waiting.ts';
+import { condition } from '@temporalio/workflow';
+import { assertUnusedElsewhere } from '../chain/other-hosts.ts';
+import { nameTaken, refused, retry } from '../operation/failures.ts';
+import { forwardOnly } from '../operation/point-of-no-return.ts';
+import { fileName, sizeWords } from '../operation/words.ts';
+import { untilSpace, withPool } from '../pools/waiting.ts';
+import type { CopyFailure, ImageJob, VolumeJob } from './activities.ts';
+import type { ImagePlan, ImagePlanOutcome, ImageVolume } from './plan.ts';
+import type { PlanRequest } from './request.ts';
+import type { Transfer } from './transfer.ts';
 import { discard, release, undoOnFailure } from './unwanted-copies.ts';
 
 export type Planned = Exclude<ImagePlanOutcome, { kind: 'no-space' }>;
@@ -19,56 +20,53 @@ export type Planned = Exclude<ImagePlanOutcome, { kind: 'no-space' }>;
  * 1: waits for space in the target pool; removes what earlier runs of it left to nobody's use. When
  * nothing follows, what they still hold is let go of.
  */
-export async function planTransfer(op: ImageOperation, request: PlanRequest): Promise<Planned> {
+export async function planTransfer(op: Transfer, request: PlanRequest): Promise<Planned> {
   try {
     const planned = await untilPlanned(op, request);
     if (planned.kind === 'done') await letGo(op, request);
     return planned;
   } catch (error) {
-    await CancellationScope.nonCancellable(() => letGo(op, request));
+    await forwardOnly(() => letGo(op, request));
     throw error;
   }
 }
 
 /** An agent that is away is not waited for: it may be what the operation was cancelled for. */
-async function letGo(op: ImageOperation, { image }: PlanRequest): Promise<void> {
+async function letGo(op: Transfer, { image }: PlanRequest): Promise<void> {
   const words = `let go of what earlier runs of ${op.id} hold`;
-  const released = op.host('ensureEarlierReleased', { image }, words).catch(() => undefined);
+  const released = op.host.ensureEarlierReleased({ image }, words).catch(() => undefined);
   await Promise.race([released, condition(() => op.status.away !== null)]);
 }
 
-async function untilPlanned(op: ImageOperation, request: PlanRequest): Promise<Planned> {
+async function untilPlanned(op: Transfer, request: PlanRequest): Promise<Planned> {
   for (;;) {
     const summary = `plan ${op.words}`;
-    const outcome = await op.host('observeImagePlan', request, summary);
+    const outcome = await op.host.observeImagePlan(request, summary);
     if (outcome.kind === 'done') return outcome;
     if (outcome.kind === 'plan') {
       await askOthers(op, outcome.plan);
       await adopt(op, outcome.plan);
       return outcome;
     }
-    const { path, neededBytes, freeBytes } = outcome;
-    const missing = mebibytes(neededBytes - freeBytes);
-    op.enter('waiting for space', { note: `${missing} are missing in ${path}; nothing was done` });
-    await op.host('awaitSpace', { path, neededBytes }, `wait for ${missing} of space`);
+    await untilSpace(op, outcome, 'nothing was done');
     op.enter('planning', { note: null });
   }
 }
 
 /** A moved volume is deleted. What a switched record left asks again before it deletes. */
-function askOthers(op: ImageOperation, plan: ImagePlan): Promise<void> {
+function askOthers(op: Transfer, plan: ImagePlan): Promise<void> {
   const hosts = plan.switched ? [] : plan.sharedWith;
   const { volumes } = plan;
-  return assertUnusedElsewhere(op.hostAt, { attempted: `planning ${op.words}`, hosts, volumes });
+  return assertUnusedElsewhere(op.away, { attempted: `planning ${op.words}`, hosts, volumes });
 }
 
-async function adopt(op: ImageOperation, plan: ImagePlan): Promise<void> {
+async function adopt(op: Transfer, plan: ImagePlan): Promise<void> {
   if (plan.adopted) op.jobId = plan.adopted.jobId;
   op.tell({
     jobId: op.jobId,
     chainBefore: plan.volumes.map((volume) => volume.path),
     chainTarget: plan.volumes.map((volume) => `${plan.to.folder}/${volume.name}`),
-    committedBytes: plan.totalBytes,
+    imageBytes: plan.totalBytes,
     ...(plan.adopted ? { note: 'adopted what an earlier run of blockflow left' } : {}),
   });
   for (const jobId of plan.leftovers) await discard(op, plan, jobId);
@@ -83,7 +81,7 @@ async function adopt(op: ImageOperation, plan: ImagePlan): Promise<void> {
  * 2 to 5. Whatever ends it early, a cancel too, the source is as it was, and the copies go.
  * @returns why it must be planned again; null when the copies have their final names
  */
-export async function untilNamed(op: ImageOperation, plan: ImagePlan): Promise<string | null> {
+export async function untilNamed(op: Transfer, plan: ImagePlan): Promise<string | null> {
   const job: ImageJob = { plan, jobId: op.jobId };
   return undoOnFailure(op, plan, async () => {
     const again = await copyAll(op, job);
@@ -95,14 +93,14 @@ export async function untilNamed(op: ImageOperation, plan: ImagePlan): Promise<s
   });
 }
 
-async function copyAll(op: ImageOperation, job: ImageJob): Promise<string | null> {
+async function copyAll(op: Transfer, job: ImageJob): Promise<string | null> {
   const { plan, jobId } = job;
   op.enter('reserving');
   const reservation = { jobId, owner: op.owner, workflow: op.id, plan };
   const summary = `reserve ${plan.volumes.length} volume(s) in pool ${plan.to.pool}`;
-  const reserved = await op.spm(plan.to.pool)('ensureImageReserved', reservation, summary); // 2
+  const reserved = await op.spm(plan.to.pool).ensureImageReserved(reservation, summary); // 2
   if (reserved.outcome === 'gone') return 'what an earlier run left is being deleted';
-  const held = await op.host('ensureImageHeld', job, 'hold the source: nobody can write to it');
+  const held = await op.host.ensureImageHeld(job, 'hold the source: nobody can write to it');
   if (held.outcome === 'changed') return held.reason;
   if (held.outcome === 'in-use') throw inUse(op, held.reason);
   op.enter('copying');
@@ -113,8 +111,12 @@ async function copyAll(op: ImageOperation, job: ImageJob): Promise<string | null
   return null;
 }
 
+/** A step that writes to the target pool, which is waited for while it is away. */
+const inTarget = <T>(op: Transfer, { plan, jobId }: ImageJob, step: () => Promise<T>) =>
+  withPool(op, { to: plan.to, jobId, until: 'reserved' }, step);
+
 async function copyVolume(
-  op: ImageOperation,
+  op: Transfer,
   job: VolumeJob,
   { path, sizeBytes, convert }: ImageVolume,
 ): Promise<string | null> {
@@ -122,35 +124,35 @@ async function copyVolume(
     // A step of its own: a limit that is set while it takes its space is the copy's.
     const { format, preallocation } = convert;
     const words = `create an empty ${format} image for ${path}, preallocation ${preallocation}`;
-    const created = await withTargetPool(op, job, () => op.host('ensureVolumeCreated', job, words));
+    const created = await inTarget(op, job, () => op.host.ensureVolumeCreated(job, words));
     if (created.outcome !== 'created') return changedOrThrow(op, created);
   }
   const words = convert
-    ? `convert ${path} to ${convert.format}, ${mebibytes(convert.virtualSizeBytes)}`
-    : `copy ${path}, ${mebibytes(sizeBytes)}`;
-  const copied = await withTargetPool(op, job, () => {
+    ? `convert ${path} to ${convert.format}, ${sizeWords(convert.virtualSizeBytes)}`
+    : `copy ${path}, ${sizeWords(sizeBytes)}`;
+  const copied = await inTarget(op, job, () => {
     const limit = { bandwidthBytesPerSecond: op.status.bandwidthBytesPerSecond };
     const copy = { ...job, ...limit, verify: job.plan.verify };
-    return op.host('ensureVolumeCopied', copy, words);
+    return op.host.ensureVolumeCopied(copy, words);
   });
   return copied.outcome === 'copied' ? null : changedOrThrow(op, copied);
 }
 
 /** @returns what has changed, so that it is planned again */
-function changedOrThrow(op: ImageOperation, { outcome, reason }: CopyFailure): string {
+function changedOrThrow(op: Transfer, { outcome, reason }: CopyFailure): string {
   if (outcome === 'changed') return reason;
   throw outcome === 'in-use' ? inUse(op, reason) : copyFailed(op, reason);
 }
 
 /** @returns why it must be planned again: an earlier run may have failed with just this copy */
-async function verifyAll(op: ImageOperation, job: ImageJob): Promise<string | null> {
+async function verifyAll(op: Transfer, job: ImageJob): Promise<string | null> {
   op.enter('verifying');
   for (const [at, volume] of job.plan.volumes.entries()) {
     const summary = `compare ${volume.path} with its copy`;
-    const { same, reason } = await withTargetPool(
+    const { same, reason } = await inTarget(
       op,
       job,
-      () => op.host('ensureVolumeVerified', { ...job, at }, summary), // 4
+      () => op.host.ensureVolumeVerified({ ...job, at }, summary), // 4
     );
     if (!same && job.plan.adopted) return reason;
     if (!same) throw copyFailed(op, reason);
@@ -158,31 +160,31 @@ async function verifyAll(op: ImageOperation, job: ImageJob): Promise<string | nu
   return null;
 }
 
-async function nameCopies(op: ImageOperation, job: ImageJob): Promise<void> {
+async function nameCopies(op: Transfer, job: ImageJob): Promise<void> {
   const { plan } = job;
   op.enter('naming');
   if (plan.volumes.some((volume) => volume.rebase)) {
-    await withTargetPool(op, job, () =>
-      op.host('ensureBackingNames', job, 'let the copies refer to the copies only'),
+    await inTarget(op, job, () =>
+      op.host.ensureBackingNames(job, 'let the copies refer to the copies only'),
     );
   }
-  const named = await withTargetPool(op, job, () =>
-    op.spm(plan.to.pool)('ensureImageNamed', job, 'give the copies their names'),
+  const named = await inTarget(op, job, () =>
+    op.spm(plan.to.pool).ensureImageNamed(job, 'give the copies their names'),
   );
   if (named.outcome === 'named') return;
   const now = `${named.path} was made by somebody else meanwhile`;
   throw nameTaken(`naming the copies of ${op.id}`, plan.to, fileName(named.path), now);
 }
 
-function inUse(op: ImageOperation, reason: string) {
-  return refusedImage('volume-in-use', {
+function inUse(op: Transfer, reason: string) {
+  return refused('volume-in-use', {
     attempted: `holding ${op.id} while it is copied`,
     now: `QEMU refuses: ${reason}`,
     next: 'Somebody writes to it, perhaps a VM that was just started; stop it and ask again',
   });
 }
 
-function copyFailed(op: ImageOperation, reason: string) {
+function copyFailed(op: Transfer, reason: string) {
   return retry('command-failed', {
     attempted: `copying ${op.id}`,
     now: reason,

@@ -29,65 +29,60 @@
  * Invariants: I3 (RemoveImage proves), I6 (every step observes first), I8, I9, I10, I14 (3, 4), I15
  * (1, 3), I17.
  */
-import { CancellationScope, uuid4 } from '@temporalio/workflow';
-import { deleteElsewhere, deleteSource } from '../removal/detached.ts';
-import { mebibytes } from '../operation/page.ts';
-import { planTransfer, untilNamed } from './copying.ts';
-import { openImageOperation, runImageOperation, type ImageOperation } from './image-operation.ts';
-import type { ImagePlan, MoveImageInput, TransferResult } from './schemas.ts';
-import { moveWords } from './words.ts';
+import type { Operation } from '../operation/operation.ts';
+import { forwardOnly } from '../operation/point-of-no-return.ts';
+import { run } from '../operation/run.ts';
+import { sizeWords } from '../operation/words.ts';
+import { untilBack } from '../pools/waiting.ts';
 import type { ImageJob } from './activities.ts';
-import { passPointOfNoReturn, returnBeforePoint } from '../operation/operation.ts';
-import { untilBack } from './pool-waiting.ts';
-import { moveRequest } from '../operation/request-check.ts';
-import { beginAgain, removeReservation, undoOnFailure } from './unwanted-copies.ts';
+import { planTransfer, untilNamed } from './copying.ts';
+import { moveKind, type TransferResult } from './kind.ts';
+import type { ImagePlan } from './plan.ts';
+import type { MoveImageInput } from './request.ts';
+import { openTransfer, type Transfer } from './transfer.ts';
+import {
+  beginAgain,
+  deleteElsewhere,
+  deleteSource,
+  removeReservation,
+  undoOnFailure,
+} from './unwanted-copies.ts';
 
-const cancel = {
-  before: 'the source stays as it is, a workflow of its own deletes the copies',
-  after: 'refused: the record names the copies, so the move is completed',
-};
+type Move = Transfer & Operation<typeof moveKind>;
 
-export async function MoveImage(request: MoveImageInput): Promise<TransferResult> {
-  const input = moveRequest(request);
-  const op = openImageOperation({
-    operation: 'MoveImage',
-    image: input.image,
-    host: input.host,
-    jobId: uuid4(),
-    bandwidthBytesPerSecond: input.bandwidthBytesPerSecond,
-    requestedBy: input.requestedBy,
-    words: moveWords(input),
-    cancel,
-  });
-  const after = (result: TransferResult) => result.chainAfter;
-  return runImageOperation(op, { after, body: () => move(op, input) });
+export function MoveImage(request: MoveImageInput): Promise<TransferResult> {
+  return run(moveKind, request, (op) => move(openTransfer(op)));
 }
 
-async function move(op: ImageOperation, input: MoveImageInput): Promise<TransferResult> {
+async function move(op: Move): Promise<TransferResult> {
   for (let attempt = 1; ; attempt++) {
-    const planned = await planTransfer(op, { operation: 'MoveImage', ...input }); // 1
+    const planned = await planTransfer(op, { operation: 'MoveImage', ...op.input }); // 1
     if (planned.kind === 'done') return alreadyThere(op, planned);
     const { plan } = planned;
-    if (plan.switched) return forwardOnly(() => finishMove(op, plan, input));
-    const again = (await untilNamed(op, plan)) ?? (await switchRecord(op, plan)); // 2-6
-    if (again === null) return forwardOnly(() => finishMove(op, plan, input)); // 7-8
+    const again = plan.switched
+      ? null
+      : ((await untilNamed(op, plan)) ?? (await switchRecord(op, plan))); // 2-6
+    if (again === null) {
+      op.point.isBehind();
+      return forwardOnly(() => finishMove(op, plan)); // 7-8
+    }
     await beginAgain(op, plan, { attempted: `moving ${op.id}`, attempt, reason: again });
   }
 }
 
 /** 6: @returns why it did not happen; null when it did */
-async function switchRecord(op: ImageOperation, plan: ImagePlan): Promise<string | null> {
+async function switchRecord(op: Move, plan: ImagePlan): Promise<string | null> {
   const job: ImageJob = { plan, jobId: op.jobId };
   const summary = `switch the record of ${op.id} to pool ${plan.to.pool}`;
   for (;;) {
     op.enter('switching', { note: null });
-    await undoOnFailure(op, plan, () => Promise.resolve(passPointOfNoReturn(op)));
+    await undoOnFailure(op, plan, async () => op.point.pass());
     const done = await forwardOnly(() =>
-      op.host('ensureRecordSwitched', job, summary).catch((error: unknown) => keepBoth(op, error)),
+      op.host.ensureRecordSwitched(job, summary).catch((error: unknown) => keepBoth(op, error)),
     );
     if (done.outcome === 'switched') return null;
     const { outcome, reason } = done;
-    returnBeforePoint(op, reason);
+    op.point.takeBack(reason);
     if (outcome === 'not-switched') return reason;
     const pool = { to: plan.to, jobId: op.jobId, until: 'reserved' as const };
     await undoOnFailure(op, plan, () => untilBack(op, pool, reason));
@@ -95,28 +90,23 @@ async function switchRecord(op: ImageOperation, plan: ImagePlan): Promise<string
 }
 
 /** Something may stand on the copies by now, so nothing is deleted: a person has to look. */
-async function keepBoth(op: ImageOperation, error: unknown): Promise<never> {
-  await op.host('ensureImageReleased', { jobId: op.jobId }, 'let go of the source and the copies');
+async function keepBoth(op: Move, error: unknown): Promise<never> {
+  await op.host.ensureImageReleased({ jobId: op.jobId }, 'let go of the source and the copies');
   op.truth = 'source and copies are both kept: `blockflow chain` says which the record names';
   throw error;
 }
 
 /** 7 and 8. */
-async function finishMove(
-  op: ImageOperation,
-  plan: ImagePlan,
-  input: MoveImageInput,
-): Promise<TransferResult> {
+async function finishMove(op: Move, plan: ImagePlan): Promise<TransferResult> {
   const { jobId } = op;
-  op.enter('deleting', { cancel: { possible: false, meaning: op.cancel.after } });
-  op.part = 'delete source';
+  op.enter('deleting');
   // The rest of a switch that a terminated run began: its snapshots may still name the source.
-  if (plan.switched) await op.host('ensureRecordSwitched', { plan, jobId }, 'complete the switch');
-  await op.host('ensureImageReleased', { jobId }, 'let go of the source and the copies'); // 7
-  const removal = await startRemoval(op, plan, input); // 8
+  if (plan.switched) await op.host.ensureRecordSwitched({ plan, jobId }, 'complete the switch');
+  await op.host.ensureImageReleased({ jobId }, 'let go of the source and the copies'); // 7
+  const removal = await deleteSourceOrWarn(op, plan); // 8
   const warnings = [...removal.warnings, ...(await deleteElsewhere(op, plan))];
   await removeReservation(op, { plan, jobId }, 'keep', 'the reservation');
-  const size = `${plan.volumes.length} volume(s), ${mebibytes(plan.totalBytes)}`;
+  const size = `${plan.volumes.length} volume(s), ${sizeWords(plan.totalBytes)}`;
   const source = removal.id ? `${removal.id} deletes the source` : 'the source is still there';
   return {
     outcome: 'moved',
@@ -132,16 +122,16 @@ async function finishMove(
 }
 
 /** The source's deletion, which never fails the move. */
-async function startRemoval(op: ImageOperation, plan: ImagePlan, input: MoveImageInput) {
+async function deleteSourceOrWarn(op: Move, plan: ImagePlan) {
   try {
-    return { id: await deleteSource(op, plan, input), warnings: [] };
+    return { id: await deleteSource(op, plan, op.input.wipe), warnings: [] };
   } catch (error) {
     return { id: null, warnings: [`the deletion of the source was not started: ${String(error)}`] };
   }
 }
 
 function alreadyThere(
-  op: ImageOperation,
+  op: Move,
   { chain, reason }: { chain: string[]; reason: string },
 ): TransferResult {
   return {
@@ -156,6 +146,3 @@ function alreadyThere(
     warnings: [],
   };
 }
-
-/** The scope that is always completed. */
-const forwardOnly = <T>(body: () => Promise<T>) => CancellationScope.nonCancellable(body);

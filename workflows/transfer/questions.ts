@@ -1,35 +1,20 @@
-/** Short workflows that only look: the plans behind `--dry-run`. */
-import { hostAgent } from '../operation/agents.ts';
-import type { ImagePlanOutcome, PoolLease, RemovalPlan, RemoveImageInput } from './schemas.ts';
-import { imageId, type ImageHostActivities, type PlanRequest } from './activities.ts';
-import { assertUnusedElsewhere } from '../operation/other-hosts.ts';
-import { hostQuestion, imageQuestion, removalQuestion } from '../operation/request-check.ts';
-
-const agentOf = (host: string) => hostAgent<ImageHostActivities>(host, () => undefined);
+/** A short workflow that only looks: the plan behind `move --dry-run` and `copy --dry-run`. */
+import { imageId } from '../chain/references.ts';
+import { assertUnusedElsewhere } from '../chain/other-hosts.ts';
+import { hostAgent, unheard } from '../operation/agents.ts';
+import { readQuestion } from '../operation/request.ts';
+import type { transferOnHost } from './activities.ts';
+import type { ImagePlanOutcome } from './plan.ts';
+import { planRequest, type PlanRequest } from './request.ts';
 
 /** The plan that a move or a copy would follow, or its refusal. */
 export async function PlanImage(asked: PlanRequest): Promise<ImagePlanOutcome> {
-  const request = imageQuestion(asked);
+  const request = readQuestion(planRequest, asked);
   const attempted = `planning for ${imageId(request.image)}`;
-  const outcome = await agentOf(request.host)('observeImagePlan', request, attempted);
+  const agent = hostAgent<typeof transferOnHost>(request.host, unheard);
+  const outcome = await agent.observeImagePlan(request, attempted);
   if (outcome.kind !== 'plan' || outcome.plan.switched) return outcome;
   const { sharedWith: hosts, volumes } = outcome.plan;
-  await assertUnusedElsewhere(agentOf, { attempted, hosts, volumes });
+  await assertUnusedElsewhere(unheard, { attempted, hosts, volumes });
   return outcome;
-}
-
-/** What `rm` would delete, or why it would not. */
-export async function PlanRemoval(request: RemoveImageInput): Promise<RemovalPlan> {
-  const input = removalQuestion(request);
-  const attempted = `planning the removal of ${input.pool}/${input.volume}`;
-  const plan = await agentOf(input.host)('observeRemovalPlan', input, attempted);
-  const { sharedWith: hosts, volumes } = plan;
-  await assertUnusedElsewhere(agentOf, { attempted, hosts, volumes });
-  return plan;
-}
-
-/** The pools of a host and their SPMs. */
-export async function ObserveLeases(request: { host: string }): Promise<PoolLease[]> {
-  const { host } = hostQuestion(request);
-  return agentOf(host)('observeLeases', {}, `look who is the SPM of each pool of ${host}`);
 }

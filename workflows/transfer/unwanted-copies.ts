@@ -1,29 +1,29 @@
 /** Copies that are not wanted any more, as the transfer failed, was cancelled, or begins again. */
-import { CancellationScope, uuid4 } from '@temporalio/workflow';
-import { deleteCopies } from '../removal/detached.ts';
+import { uuid4 } from '@temporalio/workflow';
+import { named } from '../chain/other-hosts.ts';
 import { retry } from '../operation/failures.ts';
-import type { ImageOperation } from './image-operation.ts';
-import type { ImagePlan } from './schemas.ts';
-import type { CopiesJob } from './activities.ts';
-import { withTargetPool } from './pool-waiting.ts';
+import { undoable } from '../operation/point-of-no-return.ts';
+import { fileName } from '../operation/words.ts';
+import { withPool, type CopiesJob } from '../pools/waiting.ts';
+import { startRemoval } from '../removal/detached.ts';
+import type { ImagePlan } from './plan.ts';
+import type { Transfer } from './transfer.ts';
 
-/** The scope that can be undone: by a workflow of its own, for which nobody waits. */
-export async function undoOnFailure<T>(
-  op: ImageOperation,
+/** What can be undone is: by a workflow of its own, for which nobody waits. */
+export function undoOnFailure<T>(
+  op: Transfer,
   plan: ImagePlan,
   body: () => Promise<T>,
 ): Promise<T> {
-  try {
-    return await body();
-  } catch (error) {
+  return undoable(body, async () => {
     const { part } = op;
-    await CancellationScope.nonCancellable(() => undo(op, plan));
+    await undo(op, plan);
     op.part = part;
-    throw error;
-  }
+    return null;
+  });
 }
 
-async function undo(op: ImageOperation, plan: ImagePlan): Promise<void> {
+async function undo(op: Transfer, plan: ImagePlan): Promise<void> {
   op.enter('cancelling');
   try {
     await release(op, op.jobId);
@@ -41,7 +41,7 @@ const ATTEMPTS = 3;
  * @param reason why this attempt was in vain
  */
 export async function beginAgain(
-  op: ImageOperation,
+  op: Transfer,
   plan: ImagePlan,
   { attempted, attempt, reason }: { attempted: string; attempt: number; reason: string },
 ): Promise<void> {
@@ -61,7 +61,7 @@ export async function beginAgain(
 
 /** Ends a job's daemon, and with it copy and hold; then its copies go, under whatever name. */
 export async function discard(
-  op: ImageOperation,
+  op: Transfer,
   plan: CopiesJob['plan'],
   jobId: string,
   targets: 'delete' | 'keep' = 'delete',
@@ -71,12 +71,12 @@ export async function discard(
   await removeReservation(op, { plan, jobId }, targets, what);
 }
 
-export const release = (op: ImageOperation, jobId: string) =>
-  op.host('ensureImageReleased', { jobId }, 'end the copy, let go of the source');
+export const release = (op: Transfer, jobId: string) =>
+  op.host.ensureImageReleased({ jobId }, 'end the copy, let go of the source');
 
 /** After it, only the final names of the copies are left, or nothing. */
 export async function removeReservation(
-  op: ImageOperation,
+  op: Transfer,
   job: CopiesJob,
   targets: 'delete' | 'keep',
   what: string,
@@ -84,6 +84,47 @@ export async function removeReservation(
   const { plan, jobId } = job;
   const input = { to: plan.to, jobId, targets, owners: null };
   const summary = `remove ${what} from pool ${plan.to.pool}`;
-  const remove = () => op.spm(plan.to.pool)('ensureReservationAbsent', input, summary);
-  await withTargetPool(op, job, remove, 'mounted');
+  const remove = () => op.spm(plan.to.pool).ensureReservationAbsent(input, summary);
+  await withPool(op, { to: plan.to, jobId, until: 'mounted' }, remove);
 }
+
+/** The source, with `--wipe` or without. @returns the workflow's id */
+export function deleteSource(
+  op: Transfer,
+  { volumes: all }: ImagePlan,
+  wipe: boolean,
+): Promise<string> {
+  const { pool, path: top, format } = activeLayer(all);
+  const left = { jobId: op.jobId, volumes: all.map(named) };
+  return startRemoval(op, { pool, volume: fileName(top), format, wipe, left, copies: null });
+}
+
+/** The copies, unless a repeated request is faster and adopts them. @returns the workflow's id */
+function deleteCopies(op: Transfer, plan: ImagePlan): Promise<string> {
+  const { name: volume, format: before, convert } = activeLayer(plan.volumes);
+  const format = convert?.format ?? before;
+  const { to, adopted } = plan;
+  const owners = [op.owner, ...(adopted ? [adopted.owner] : [])];
+  const copies = { jobId: op.jobId, owners, to };
+  return startRemoval(op, { pool: to.pool, volume, format, wipe: false, left: null, copies });
+}
+
+/**
+ * The copies that earlier runs made in other pools, once this one's are complete: until then they
+ * may be all there is, if the source of an image of no VM is being deleted already.
+ * @returns warnings
+ */
+export async function deleteElsewhere(op: Transfer, { elsewhere }: ImagePlan): Promise<string[]> {
+  const warnings: string[] = [];
+  for (const { jobId, owner, to, volume, format, isUsed } of elsewhere) {
+    if (isUsed) continue;
+    const copies = { jobId, owners: [owner], to };
+    const removal = { pool: to.pool, volume, format, wipe: false, left: null, copies };
+    await startRemoval(op, removal).catch((error: unknown) => {
+      warnings.push(`the copies of job ${jobId} in pool ${to.pool} stay: ${String(error)}`);
+    });
+  }
+  return warnings;
+}
+
+const activeLayer = (volumes: ImagePlan['volumes']) => volumes.at(-1) as ImagePlan['volumes'][0];

@@ -3,7 +3,7 @@
  * target, and the nodes through which the job's daemon reads the one and writes the other. Formats
  * are given, and nothing below the volume is opened, whatever a guest wrote into it.
  */
-import type { Conversion, ImageVolume } from '../../../workflows/transfer/schemas.ts';
+import type { Conversion, ImageVolume } from '../../../workflows/transfer/plan.ts';
 import { askCopier } from './daemon.ts';
 
 /** How a file is read or written. */

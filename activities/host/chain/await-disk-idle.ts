@@ -1,4 +1,4 @@
-import type { DiskRef } from '../../../workflows/chain/schemas.ts';
+import type { DiskRef } from '../../../workflows/chain/references.ts';
 import { waitUntil } from '../../door/polling.ts';
 import { observeChain, toObservation } from './observe-chain.ts';
 import type { HostDeps } from '../deps.ts';

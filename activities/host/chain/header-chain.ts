@@ -1,7 +1,7 @@
 /** The chain as the headers on storage have it. */
 import { dirname, resolve } from 'node:path';
 import { refused } from '../../../workflows/operation/failures.ts';
-import type { DiskRef } from '../../../workflows/chain/schemas.ts';
+import type { DiskRef } from '../../../workflows/chain/references.ts';
 import type { XmlDisk } from '../../adapters/libvirt-xml/domain-xml.ts';
 import { canonical, observeFile } from '../../adapters/files/files.ts';
 import { hasProtocol } from '../../adapters/qemu-img/qcow2-header.ts';

@@ -9,7 +9,8 @@ import {
 } from '../../adapters/libvirt-xml/domain-xml.ts';
 import { canonical } from '../../adapters/files/files.ts';
 import type { DomainInfo } from '../../adapters/virsh/domains.ts';
-import type { BlockJob, JobRecord, MergePlan } from '../../../workflows/chain/schemas.ts';
+import type { BlockJob, JobRecord } from '../../../workflows/chain/schemas.ts';
+import type { MergePlan } from '../../../workflows/merge/plan.ts';
 import type { HostDeps } from '../deps.ts';
 
 export interface DiskLook extends DomainInfo {

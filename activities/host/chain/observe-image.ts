@@ -1,8 +1,7 @@
 /** An image, of a VM or of none, as one list of volumes with all that a copy of it has to know. */
 import { join } from 'node:path';
-import type { ImageRef } from '../../../workflows/transfer/schemas.ts';
-import { refusedImage } from '../../../workflows/operation/image-failures.ts';
-import { imageId } from '../../../workflows/transfer/activities.ts';
+import { type ImageRef, imageId } from '../../../workflows/chain/references.ts';
+import { refused } from '../../../workflows/operation/failures.ts';
 import type { Volume } from '../../../workflows/chain/schemas.ts';
 import { observeFile, type FileFacts } from '../../adapters/files/files.ts';
 import {
@@ -56,7 +55,7 @@ async function ofNoVm(deps: HostDeps, ref: ImageRef & { kind: 'volume' }) {
   const pool = findPool(ref, pools, ref.pool);
   const path = join(pool.folder, ref.volume);
   if (!(await observeFile(path))) {
-    throw refusedImage('unknown-volume', {
+    throw refused('unknown-volume', {
       attempted: `looking up volume ${ref.volume} of pool ${ref.pool}`,
       now: `${path} does not exist`,
       next: `See \`virsh vol-list ${ref.pool}\``,
@@ -84,7 +83,7 @@ async function ofNoVm(deps: HostDeps, ref: ImageRef & { kind: 'volume' }) {
 /** Of a VM's disk it is waited for: its storage may be away, and the merge or move goes on. */
 function brokenChain(ref: ImageRef & { kind: 'volume' }, now: string) {
   const { volume, pool } = ref;
-  return refusedImage('broken-chain', {
+  return refused('broken-chain', {
     attempted: `reading the image ${imageId(ref)}`,
     now,
     next:
@@ -97,7 +96,7 @@ function brokenChain(ref: ImageRef & { kind: 'volume' }, now: string) {
 export function findPool(ref: ImageRef, pools: readonly Pool[], name: string): FilePool {
   const pool = pools.find((candidate) => candidate.name === name);
   if (!pool) {
-    throw refusedImage('unknown-pool', {
+    throw refused('unknown-pool', {
       attempted: `looking up pool ${name} for ${imageId(ref)}`,
       now: `the active pools are ${pools.map((p) => p.name).join(', ') || '(none)'}`,
       next: `See \`virsh pool-list --all\`; start it with \`virsh pool-start ${name}\``,
@@ -111,7 +110,7 @@ function filePoolOf(ref: ImageRef, pools: readonly Pool[], path: string): Pool {
   const pool = poolOf(pools, path);
   if (pool && filePoolTypes.includes(pool.type)) return pool;
   if (pool) throw unsupported(ref, pool);
-  throw refusedImage('outside-pools', {
+  throw refused('outside-pools', {
     attempted: `reading the image ${imageId(ref)}`,
     now: `${path} lies in no active storage pool`,
     next: poolNeeded(path),
@@ -119,7 +118,7 @@ function filePoolOf(ref: ImageRef, pools: readonly Pool[], path: string): Pool {
 }
 
 function unsupported(ref: ImageRef, pool: Pool) {
-  return refusedImage('unsupported-pool', {
+  return refused('unsupported-pool', {
     attempted: `using pool ${pool.name} for ${imageId(ref)}`,
     now: `it is of type ${pool.type}`,
     next: `Pools of type ${filePoolTypes.join(', ')} are supported`,

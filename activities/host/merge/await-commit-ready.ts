@@ -2,15 +2,17 @@
  * Waits until the job has done its part: READY for the active layer, gone with success for an inner
  * one.
  */
+import type { InputOf } from '../../../workflows/operation/activities.ts';
+import type { mergeOnHost } from '../../../workflows/merge/activities.ts';
 import { Context } from '@temporalio/activity';
-import type { HostActivities, ReadyOutcome } from '../../../workflows/operation/contract.ts';
-import { mebibytes } from '../../../workflows/operation/page.ts';
+import type { ReadyOutcome } from '../../../workflows/merge/activities.ts';
+import { sizeWords } from '../../../workflows/operation/words.ts';
 import type { JobEvent, JobSample } from '../../adapters/virsh/job-watch.ts';
 import { createProgress } from '../../door/progress.ts';
 import type { HostDeps } from '../deps.ts';
 import { isCommitOf, isReady, lookAtDisk, topHasLeft } from '../chain/observe-disk.ts';
 
-type Input = Parameters<HostActivities['awaitCommitReady']>[0];
+type Input = InputOf<typeof mergeOnHost, 'awaitCommitReady'>;
 
 /**
  * Subscribes first, then reads, then waits for either: events are never replayed, and none comes
@@ -79,7 +81,7 @@ const toError = (e: unknown) => (e instanceof Error ? e : new Error(String(e)));
 
 const divergence = (job: JobSample) =>
   job.bandwidthBytesPerSecond > 0
-    ? `the guest writes faster than the limit allows (${mebibytes(job.bandwidthBytesPerSecond)}/s)`
+    ? `the guest writes faster than the limit allows (${sizeWords(job.bandwidthBytesPerSecond)}/s)`
     : 'the guest writes faster than the job can copy';
 
 /** @param vanished what was said of the job's end, null while nothing was said. */

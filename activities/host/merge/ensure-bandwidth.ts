@@ -1,6 +1,8 @@
 /** The limit of a commit that runs. */
+import type { InputOf } from '../../../workflows/operation/activities.ts';
+import type { mergeOnHost } from '../../../workflows/merge/activities.ts';
 import type { BlockJob } from '../../../workflows/chain/schemas.ts';
-import { type HostActivities, operationId } from '../../../workflows/operation/contract.ts';
+import { operationId } from '../../../workflows/chain/references.ts';
 import { parseDomain } from '../../adapters/libvirt-xml/domain-xml.ts';
 import type { JobReading } from '../../adapters/virsh/jobs.ts';
 import { isCommitInto } from '../chain/observe-disk.ts';
@@ -9,7 +11,7 @@ import type { HostDeps } from '../deps.ts';
 /** Sets our running job's limit; null when it does not run (any more), or not even the VM. */
 export async function ensureBandwidth(
   deps: HostDeps,
-  input: Parameters<HostActivities['ensureBandwidth']>[0],
+  input: InputOf<typeof mergeOnHost, 'ensureBandwidth'>,
 ): Promise<BlockJob | null> {
   const { vm, disk, bandwidthBytesPerSecond } = input;
   const uuid = await deps.libvirt.findVm(vm);

@@ -2,13 +2,12 @@
  * The merge of a VM that is down: an offline commit, with QEMU's image locks keeping the VM from
  * starting meanwhile.
  */
+import type { InputOf } from '../../../workflows/operation/activities.ts';
+import type { mergeOnHost } from '../../../workflows/merge/activities.ts';
 import { Context } from '@temporalio/activity';
-import {
-  operationId,
-  type ColdOutcome,
-  type HostActivities,
-} from '../../../workflows/operation/contract.ts';
-import type { MergePlan } from '../../../workflows/chain/schemas.ts';
+import { operationId } from '../../../workflows/chain/references.ts';
+import type { ColdOutcome } from '../../../workflows/merge/activities.ts';
+import type { MergePlan } from '../../../workflows/merge/plan.ts';
 import {
   coldCommitEnd,
   coldCommitPercent,
@@ -27,7 +26,7 @@ import { recordJob } from './job-record.ts';
 import { wasSaved } from '../chain/managed-save.ts';
 import { topHasLeft } from '../chain/observe-disk.ts';
 
-type Input = Parameters<HostActivities['ensureColdCommitted']>[0];
+type Input = InputOf<typeof mergeOnHost, 'ensureColdCommitted'>;
 const LOOK_EVERY_MS = 500;
 
 /**

@@ -1,10 +1,9 @@
 /** The point of no return of a cold merge: the one record that names top names base instead. */
+import type { InputOf } from '../../../workflows/operation/activities.ts';
+import type { mergeOnHost } from '../../../workflows/merge/activities.ts';
 import { dirname, relative } from 'node:path';
-import {
-  operationId,
-  type ColdOutcome,
-  type HostActivities,
-} from '../../../workflows/operation/contract.ts';
+import { operationId } from '../../../workflows/chain/references.ts';
+import type { ColdOutcome } from '../../../workflows/merge/activities.ts';
 import { ensureBackingName } from '../../adapters/qemu-img/backing-name.ts';
 import {
   diskElement,
@@ -17,7 +16,7 @@ import { topModified } from './ensure-cold-committed.ts';
 import { wasSaved } from '../chain/managed-save.ts';
 import { lookAtDisk, topHasLeft } from '../chain/observe-disk.ts';
 
-type Input = Parameters<HostActivities['ensureColdSwitched']>[0];
+type Input = InputOf<typeof mergeOnHost, 'ensureColdSwitched'>;
 
 /**
  * For the active layer the persistent XML is switched to base; for an inner one the overlay's

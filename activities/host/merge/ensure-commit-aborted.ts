@@ -1,9 +1,8 @@
 /** The end of a commit that is not wanted any more, before the point of no return. */
-import {
-  operationId,
-  type HostActivities,
-  type JobInput,
-} from '../../../workflows/operation/contract.ts';
+import type { ResultOf } from '../../../workflows/operation/activities.ts';
+import type { mergeOnHost } from '../../../workflows/merge/activities.ts';
+import { operationId } from '../../../workflows/chain/references.ts';
+import type { JobInput } from '../../../workflows/merge/activities.ts';
 import { CommandError } from '../../adapters/process/command.ts';
 import { stopColdCommit, coldCommitState } from '../../adapters/qemu-img/cold-commit.ts';
 import { awaitPivotScript } from '../../adapters/virsh/safe-pivot.ts';
@@ -18,7 +17,7 @@ import { pivotFile, lookAndGiveBack } from './give-back-guest.ts';
 export async function ensureCommitAborted(
   deps: HostDeps,
   { plan, jobId }: JobInput,
-): ReturnType<HostActivities['ensureCommitAborted']> {
+): Promise<ResultOf<typeof mergeOnHost, 'ensureCommitAborted'>> {
   await awaitPivotScript(pivotFile(deps, plan));
   // An offline commit that an earlier life of the agent started goes on by itself, whoever cancels.
   if (plan.mode === 'cold') await stopColdCommit(coldCommitState(deps.runtimeDir, jobId));

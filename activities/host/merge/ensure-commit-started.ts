@@ -1,10 +1,9 @@
 /** Start-or-attach of the commit job, announced first. */
+import type { InputOf, ResultOf } from '../../../workflows/operation/activities.ts';
+import type { mergeOnHost } from '../../../workflows/merge/activities.ts';
 import { activityInfo } from '@temporalio/activity';
-import {
-  operationId,
-  type HostActivities,
-  type JobInput,
-} from '../../../workflows/operation/contract.ts';
+import { operationId } from '../../../workflows/chain/references.ts';
+import type { JobInput } from '../../../workflows/merge/activities.ts';
 import { retry } from '../../../workflows/operation/failures.ts';
 import { CommandError } from '../../adapters/process/command.ts';
 import { type XmlDisk } from '../../adapters/libvirt-xml/domain-xml.ts';
@@ -13,7 +12,7 @@ import { lookAndGiveBack } from './give-back-guest.ts';
 import { recordJob } from './job-record.ts';
 import { isCommitOf, isReady, lookAtDisk, topHasLeft } from '../chain/observe-disk.ts';
 
-type StartInput = Parameters<HostActivities['ensureCommitStarted']>[0];
+type StartInput = InputOf<typeof mergeOnHost, 'ensureCommitStarted'>;
 
 /**
  * Records first whose job it is. A job of ours that already runs is attached to; a chain that
@@ -23,7 +22,7 @@ type StartInput = Parameters<HostActivities['ensureCommitStarted']>[0];
 export async function ensureCommitStarted(
   deps: HostDeps,
   input: StartInput,
-): ReturnType<HostActivities['ensureCommitStarted']> {
+): Promise<ResultOf<typeof mergeOnHost, 'ensureCommitStarted'>> {
   const { plan } = input;
   const look = await lookAndGiveBack(deps, plan);
   await recordJob(deps, input, look);

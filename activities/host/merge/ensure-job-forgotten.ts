@@ -1,5 +1,6 @@
 /** The end of an operation on its host: nothing there tells of it any more. */
-import { type JobInput, operationId } from '../../../workflows/operation/contract.ts';
+import type { JobInput } from '../../../workflows/merge/activities.ts';
+import { operationId } from '../../../workflows/chain/references.ts';
 import { removeColdCommit, coldCommitState } from '../../adapters/qemu-img/cold-commit.ts';
 import { removePivotReport } from '../../adapters/virsh/safe-pivot.ts';
 import type { HostDeps } from '../deps.ts';

@@ -1,11 +1,10 @@
 /**
  * The point of no return of an active merge: QEMU switches to base while the guest is suspended.
  */
-import {
-  operationId,
-  type HostActivities,
-  type JobInput,
-} from '../../../workflows/operation/contract.ts';
+import type { ResultOf } from '../../../workflows/operation/activities.ts';
+import type { mergeOnHost } from '../../../workflows/merge/activities.ts';
+import { operationId } from '../../../workflows/chain/references.ts';
+import type { JobInput } from '../../../workflows/merge/activities.ts';
 import { buildRecord } from '../../adapters/libvirt-xml/domain-xml.ts';
 import { domainFolder } from '../../adapters/virsh/libvirt-folders.ts';
 import { readPivotReport } from '../../adapters/virsh/safe-pivot.ts';
@@ -15,7 +14,7 @@ import { recordOf } from './job-record.ts';
 import { lookAndGiveBack, pivotFile } from './give-back-guest.ts';
 import { isReady, topHasLeft, type DiskLook } from '../chain/observe-disk.ts';
 
-type Outcome = Awaited<ReturnType<HostActivities['ensurePivoted']>>;
+type Outcome = ResultOf<typeof mergeOnHost, 'ensurePivoted'>;
 
 /**
  * Makes base the active layer. Only the chain says whether it is: the script's exit code does not,

@@ -2,14 +2,16 @@
  * libvirt's snapshot metadata follows the merge: gone restore points leave the list, other mentions
  * become the base.
  */
-import { operationId, type HostActivities } from '../../../workflows/operation/contract.ts';
+import type { InputOf } from '../../../workflows/operation/activities.ts';
+import type { mergeOnHost } from '../../../workflows/merge/activities.ts';
+import { operationId } from '../../../workflows/chain/references.ts';
 import type { SnapshotChange } from '../../../workflows/chain/schemas.ts';
 import { syncRecords } from '../../adapters/virsh/libvirt-folders.ts';
 import { parseSnapshot, rewriteSnapshot } from '../../adapters/libvirt-xml/snapshot-xml.ts';
 import type { HostDeps } from '../deps.ts';
 import { spellingsOf } from '../snapshots/snapshots.ts';
 
-type Input = Parameters<HostActivities['ensureSnapshotRecords']>[0];
+type Input = InputOf<typeof mergeOnHost, 'ensureSnapshotRecords'>;
 
 export async function ensureSnapshotRecords(deps: HostDeps, input: Input): Promise<void> {
   for (const change of input.changes) {

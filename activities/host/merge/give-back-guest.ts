@@ -2,8 +2,8 @@
  * I12: a guest that a pivot suspended runs again, whoever died in between; one that the user paused
  * stays paused.
  */
-import { operationId } from '../../../workflows/operation/contract.ts';
-import type { MergePlan } from '../../../workflows/chain/schemas.ts';
+import { operationId } from '../../../workflows/chain/references.ts';
+import type { MergePlan } from '../../../workflows/merge/plan.ts';
 import { syncPath } from '../../adapters/files/files.ts';
 import { domainFolder } from '../../adapters/virsh/libvirt-folders.ts';
 import {

@@ -4,7 +4,8 @@
  */
 import { filePoolTypes, poolNeeded, poolOf } from '../../adapters/virsh/pools.ts';
 import { hold, refused } from '../../../workflows/operation/failures.ts';
-import type { LiveMergeInput, Volume } from '../../../workflows/chain/schemas.ts';
+import type { LiveMergeInput } from '../../../workflows/merge/request.ts';
+import type { Volume } from '../../../workflows/chain/schemas.ts';
 import { refusedManagedSave } from '../chain/managed-save.ts';
 import type { Selection } from './selection.ts';
 import type { Chain } from '../chain/observe-chain.ts';

@@ -3,7 +3,8 @@
  * adopts it.
  */
 import type { JobRecord } from '../../../workflows/chain/schemas.ts';
-import { operationId, type JobInput } from '../../../workflows/operation/contract.ts';
+import { operationId } from '../../../workflows/chain/references.ts';
+import type { JobInput } from '../../../workflows/merge/activities.ts';
 import type { HostDeps } from '../deps.ts';
 import type { DiskLook } from '../chain/observe-disk.ts';
 import type { DomainInfo } from '../../adapters/virsh/domains.ts';

@@ -10,13 +10,12 @@ import { refused } from '../../../workflows/operation/failures.ts';
 import type {
   BlockJob,
   JobRecord,
-  LiveMergeInput,
-  MergePlan,
-  NamedVolume,
-  PlanOutcome,
   SnapshotChange,
   Volume,
 } from '../../../workflows/chain/schemas.ts';
+import type { LiveMergeInput } from '../../../workflows/merge/request.ts';
+import type { MergePlan, PlanOutcome } from '../../../workflows/merge/plan.ts';
+import type { NamedVolume } from '../../../workflows/chain/references.ts';
 import { onThisHost } from '../../pool-folder/presence.ts';
 import type { HostDeps } from '../deps.ts';
 import {

@@ -2,7 +2,7 @@
  * The proof before deletion: success is the chain, in all its views, and nobody has the volumes
  * open.
  */
-import type { JobInput, MergeProof } from '../../../workflows/operation/contract.ts';
+import type { JobInput, MergeProof } from '../../../workflows/merge/activities.ts';
 import { hold } from '../../../workflows/operation/failures.ts';
 import type { Volume } from '../../../workflows/chain/schemas.ts';
 import { observeFile, syncPath } from '../../adapters/files/files.ts';

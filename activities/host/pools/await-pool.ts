@@ -1,4 +1,4 @@
-import type { AwaitedPool } from '../../../workflows/transfer/activities.ts';
+import type { AwaitedPool } from '../../../workflows/pools/activities.ts';
 import { waitUntil } from '../../door/polling.ts';
 import { isReserved, mountOf } from '../../pool-folder/presence.ts';
 

@@ -1,5 +1,5 @@
 /** Who is the SPM of each pool. */
-import type { PoolLease } from '../../../workflows/transfer/schemas.ts';
+import type { PoolLease } from '../../../workflows/pools/activities.ts';
 import { observeFlockLease } from '../../pool-folder/flock-lease.ts';
 import { isFilePool, observePools, type Pool } from '../../adapters/virsh/pools.ts';
 import type { HostDeps } from '../deps.ts';

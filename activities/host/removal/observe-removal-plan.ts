@@ -3,9 +3,11 @@
  * otherwise.
  */
 import { dirname, join } from 'node:path';
-import { codeOf, refusedImage } from '../../../workflows/operation/image-failures.ts';
-import type { RemovalPlan, RemoveImageInput } from '../../../workflows/transfer/schemas.ts';
-import type { NamedVolume } from '../../../workflows/chain/schemas.ts';
+import { codeOf } from '../../../workflows/chain/other-hosts.ts';
+import { refused } from '../../../workflows/operation/failures.ts';
+import type { RemovalPlan } from '../../../workflows/removal/plan.ts';
+import type { RemoveImageInput } from '../../../workflows/removal/request.ts';
+import type { NamedVolume } from '../../../workflows/chain/references.ts';
 import { listFolder, observeFile } from '../../adapters/files/files.ts';
 import { finalName, reservationFolder, reservedFiles } from '../../adapters/files/image-files.ts';
 import { findOpener } from '../../adapters/files/open-files.ts';
@@ -35,7 +37,7 @@ export async function observeRemovalPlan(
     return { obstacle: found, doubts: found ? [found.now] : [] };
   });
   if (obstacle) {
-    throw refusedImage(obstacle.code, {
+    throw refused(obstacle.code, {
       attempted: attempt(input),
       now: `${obstacle.now}; nothing was deleted`,
       next: 'Remove that use first, then repeat the request',

@@ -1,10 +1,8 @@
 /** Decides whether a copy is a conversion, and refuses one that would lose something. */
-import {
-  refusedImage,
-  type ImageRefusalCode,
-} from '../../../workflows/operation/image-failures.ts';
-import type { Conversion } from '../../../workflows/transfer/schemas.ts';
-import { imageId, type PlanRequest } from '../../../workflows/transfer/activities.ts';
+import { refused, type RefusalCode } from '../../../workflows/operation/failures.ts';
+import type { Conversion } from '../../../workflows/transfer/plan.ts';
+import { imageId } from '../../../workflows/chain/references.ts';
+import type { PlanRequest } from '../../../workflows/transfer/request.ts';
 import { dataExtents } from '../../adapters/qemu-img/compare.ts';
 import { measure } from '../../adapters/qemu-img/qemu-img.ts';
 import { merge } from './guards.ts';
@@ -27,13 +25,13 @@ export function planConversion(request: PlanRequest, image: Image): Conversion |
   if (obstacle) {
     const { code, now, next } = obstacle;
     const attempted = `writing ${imageId(request.image)} anew as ${format}`;
-    throw refusedImage(code, { attempted, now: `${now}; nothing was done`, next });
+    throw refused(code, { attempted, now: `${now}; nothing was done`, next });
   }
   return { format, preallocation, virtualSizeBytes: volume.header.virtualSizeBytes };
 }
 
 interface Obstacle {
-  code: ImageRefusalCode;
+  code: RefusalCode;
   now: string;
   next: string;
 }

@@ -4,8 +4,9 @@ import {
   type ImagePlan,
   type ImageVolume,
   type Reservation,
-} from '../../../workflows/transfer/schemas.ts';
-import { imageId, type PlanRequest } from '../../../workflows/transfer/activities.ts';
+} from '../../../workflows/transfer/plan.ts';
+import { imageId } from '../../../workflows/chain/references.ts';
+import type { PlanRequest } from '../../../workflows/transfer/request.ts';
 import { observeFile } from '../../adapters/files/files.ts';
 import { stagedFile } from '../../adapters/files/image-files.ts';
 import { isFilePool, type FilePool, type Pool } from '../../adapters/virsh/pools.ts';

@@ -1,5 +1,6 @@
 /** The limit of the copies of a job. */
-import type { ImageHostActivities } from '../../../workflows/transfer/activities.ts';
+import type { InputOf } from '../../../workflows/operation/activities.ts';
+import type { transferOnHost } from '../../../workflows/transfer/activities.ts';
 import { runningCopies } from '../../adapters/copying-daemon/daemon.ts';
 import { writeCopyLimit } from '../../adapters/copying-daemon/limit.ts';
 import { setCopySpeed } from '../../adapters/copying-daemon/mirror.ts';
@@ -9,7 +10,7 @@ import { stateOf, runId } from './copying-state.ts';
 /** Also of a copy that is just being started, or will be once more. */
 export async function ensureCopyBandwidth(
   deps: HostDeps,
-  { jobId, bandwidthBytesPerSecond }: Parameters<ImageHostActivities['ensureCopyBandwidth']>[0],
+  { jobId, bandwidthBytesPerSecond }: InputOf<typeof transferOnHost, 'ensureCopyBandwidth'>,
 ): Promise<void> {
   const state = stateOf(deps, jobId);
   await deps.effect('image.set-copy-bandwidth', jobId, async () => {

@@ -1,6 +1,6 @@
 /** The end of what earlier runs have left running on this host. */
 import type { ImageRef } from '../../../client/index.ts';
-import { imageId } from '../../../workflows/transfer/activities.ts';
+import { imageId } from '../../../workflows/chain/references.ts';
 import { copierRuns } from '../../adapters/copying-daemon/daemon.ts';
 import { observePools, type Pool } from '../../adapters/virsh/pools.ts';
 import type { HostDeps } from '../deps.ts';

@@ -5,7 +5,7 @@
 import { dirname } from 'node:path';
 import type { HoldOutcome, ImageJob } from '../../../workflows/transfer/activities.ts';
 import { givenUp } from '../../../workflows/operation/failures.ts';
-import type { ImagePlan } from '../../../workflows/transfer/schemas.ts';
+import type { ImagePlan } from '../../../workflows/transfer/plan.ts';
 import { observeFile } from '../../adapters/files/files.ts';
 import { copierRuns, startCopier, type CopierStart } from '../../adapters/copying-daemon/daemon.ts';
 import { identityIn } from '../../pool-folder/id.ts';

@@ -2,11 +2,13 @@
  * The point of no return of a move: libvirt's record of the VM and of its snapshots names the
  * copies.
  */
+import type { ResultOf } from '../../../workflows/operation/activities.ts';
+import type { transferOnHost } from '../../../workflows/transfer/activities.ts';
 import { join } from 'node:path';
-import { operationId } from '../../../workflows/operation/contract.ts';
+import { operationId } from '../../../workflows/chain/references.ts';
 import { hold, retry } from '../../../workflows/operation/failures.ts';
-import type { ImagePlan, ImageVolume } from '../../../workflows/transfer/schemas.ts';
-import type { ImageHostActivities, ImageJob } from '../../../workflows/transfer/activities.ts';
+import type { ImagePlan, ImageVolume } from '../../../workflows/transfer/plan.ts';
+import type { ImageJob } from '../../../workflows/transfer/activities.ts';
 import { diskElement, switchDiskSource } from '../../adapters/libvirt-xml/disk-element.ts';
 import { parseDomain } from '../../adapters/libvirt-xml/domain-xml.ts';
 import { canonical, observeFile } from '../../adapters/files/files.ts';
@@ -24,7 +26,7 @@ import { ensureImageHeld } from './ensure-image-held.ts';
 import { wasSaved } from '../chain/managed-save.ts';
 
 type Vm = NonNullable<ImagePlan['vm']>;
-type Outcome = Awaited<ReturnType<ImageHostActivities['ensureRecordSwitched']>>;
+type Outcome = ResultOf<typeof transferOnHost, 'ensureRecordSwitched'>;
 
 /**
  * One change of the disk's persistent element decides: before it the source is the truth, after it

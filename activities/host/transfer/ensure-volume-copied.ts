@@ -2,9 +2,11 @@
  * Copies one volume to its reserved name, its container byte for byte or what a guest reads in it,
  * and makes the copy durable.
  */
+import type { InputOf } from '../../../workflows/operation/activities.ts';
+import type { transferOnHost } from '../../../workflows/transfer/activities.ts';
 import { Context } from '@temporalio/activity';
-import type { CopyOutcome, ImageHostActivities } from '../../../workflows/transfer/activities.ts';
-import type { ImagePlan, ImageVolume } from '../../../workflows/transfer/schemas.ts';
+import type { CopyOutcome } from '../../../workflows/transfer/activities.ts';
+import type { ImagePlan, ImageVolume } from '../../../workflows/transfer/plan.ts';
 import {
   COPY_UNIT,
   dismissCopy,
@@ -28,7 +30,7 @@ import { stateOf, wantedRate } from './copying-state.ts';
 import { copyId, createTarget, creationId } from './ensure-volume-created.ts';
 import { createPauses } from './job-pauses.ts';
 
-type Input = Parameters<ImageHostActivities['ensureVolumeCopied']>[0];
+type Input = InputOf<typeof transferOnHost, 'ensureVolumeCopied'>;
 
 /** With less free than this a resumed copy would only pause again. */
 const WORTH_RESUMING_BYTES = 4 * 2 ** 20;

@@ -1,7 +1,9 @@
 /** The empty image at a reserved name that a volume is converted into. */
+import type { ResultOf } from '../../../workflows/operation/activities.ts';
+import type { transferOnHost } from '../../../workflows/transfer/activities.ts';
 import { Context } from '@temporalio/activity';
-import type { Conversion, ImageVolume } from '../../../workflows/transfer/schemas.ts';
-import type { ImageHostActivities, VolumeJob } from '../../../workflows/transfer/activities.ts';
+import type { Conversion, ImageVolume } from '../../../workflows/transfer/plan.ts';
+import type { VolumeJob } from '../../../workflows/transfer/activities.ts';
 import { dismissJob } from '../../adapters/copying-daemon/mirror.ts';
 import { observeFile, observeSpace } from '../../adapters/files/files.ts';
 import { startCreation } from '../../adapters/copying-daemon/conversion.ts';
@@ -28,7 +30,7 @@ export async function ensureVolumeCreated(
   deps: HostDeps,
   job: VolumeJob,
   show: Show,
-): ReturnType<ImageHostActivities['ensureVolumeCreated']> {
+): Promise<ResultOf<typeof transferOnHost, 'ensureVolumeCreated'>> {
   const held = await ensureImageHeld(deps, job);
   if (held.outcome !== 'held') return held;
   const { plan, jobId, at } = job;

@@ -1,7 +1,9 @@
 /** Proves a copy before the source may go. */
+import type { ResultOf } from '../../../workflows/operation/activities.ts';
+import type { transferOnHost } from '../../../workflows/transfer/activities.ts';
 import { Context } from '@temporalio/activity';
-import type { ImageHostActivities, VolumeJob } from '../../../workflows/transfer/activities.ts';
-import type { ImageVolume } from '../../../workflows/transfer/schemas.ts';
+import type { VolumeJob } from '../../../workflows/transfer/activities.ts';
+import type { ImageVolume } from '../../../workflows/transfer/plan.ts';
 import { isToolFailure } from '../../adapters/process/command.ts';
 import { observeFile, renameDurably } from '../../adapters/files/files.ts';
 import { sameBytes, sameContent, type CompareOptions } from '../../adapters/qemu-img/compare.ts';
@@ -19,7 +21,7 @@ export async function ensureVolumeVerified(
   deps: HostDeps,
   job: VolumeJob,
   show: Show,
-): ReturnType<ImageHostActivities['ensureVolumeVerified']> {
+): Promise<ResultOf<typeof transferOnHost, 'ensureVolumeVerified'>> {
   const { plan, jobId, at } = job;
   const volume = plan.volumes[at] as ImageVolume;
   const what = `comparing ${volume.path} with its copy`;

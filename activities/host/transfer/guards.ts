@@ -3,10 +3,11 @@
  * with the next step.
  */
 import { join } from 'node:path';
-import type { ImagePlan, ImageRef } from '../../../workflows/transfer/schemas.ts';
-import { codeOf, nameTaken, refusedImage } from '../../../workflows/operation/image-failures.ts';
-import { imageId, type PlanRequest } from '../../../workflows/transfer/activities.ts';
-import { hold } from '../../../workflows/operation/failures.ts';
+import type { ImagePlan } from '../../../workflows/transfer/plan.ts';
+import { type ImageRef, imageId } from '../../../workflows/chain/references.ts';
+import { codeOf } from '../../../workflows/chain/other-hosts.ts';
+import { nameTaken, refused, hold } from '../../../workflows/operation/failures.ts';
+import type { PlanRequest } from '../../../workflows/transfer/request.ts';
 import { observeFile, type FileFacts } from '../../adapters/files/files.ts';
 import { LONGEST_NAME_BYTES, stagedFile } from '../../adapters/files/image-files.ts';
 import type { HostDeps } from '../deps.ts';
@@ -29,7 +30,7 @@ export function assertQuiet(request: PlanRequest, { chain }: Image): void {
   const { vm } = chain;
   const attempted = attempt(request);
   if (vm.state !== 'off') {
-    throw refusedImage('vm-running', {
+    throw refused('vm-running', {
       attempted,
       now: `VM ${vm.name} is ${vm.state}; nothing was done`,
       next: `Shut it down first (\`virsh shutdown ${vm.name}\`); a running one stays`,
@@ -40,14 +41,14 @@ export function assertQuiet(request: PlanRequest, { chain }: Image): void {
     throw refusedManagedSave(attempted, vm.name);
   }
   if (!vm.persistent) {
-    throw refusedImage('not-persistent', {
+    throw refused('not-persistent', {
       attempted,
       now: `VM ${vm.name} has no persistent record that could name the copy`,
       next: 'Define it first (`virsh define`)',
     });
   }
   if (chain.record) {
-    throw refusedImage('other-operation', {
+    throw refused('other-operation', {
       attempted,
       now: `job ${chain.record.jobId} of ${chain.record.workflow} is unfinished here`,
       next: `Finish it first: repeat the merge of ${imageId(request.image)}`,
@@ -75,7 +76,7 @@ export async function assertUnreferenced(
     owner: chain && { uuid: chain.vm.uuid, disk: chain.disk },
   });
   if (!reference) return;
-  throw refusedImage(codeOf(reference), {
+  throw refused(codeOf(reference), {
     attempted: attempt(request),
     now: `${reference.path} is also used by ${reference.by}; nothing was done`,
     next:
@@ -110,7 +111,7 @@ export async function assertNamesFree(
 
 function lieThere(request: PlanRequest, ref: ImageRef, names: readonly string[]) {
   const { operation, to } = request;
-  return refusedImage('same-pool', {
+  return refused('same-pool', {
     attempted: attempt(request),
     now:
       `${names.join(', ')} of this image ${names.length > 1 ? 'lie' : 'lies'} in pool ${to} ` +
@@ -123,7 +124,7 @@ function lieThere(request: PlanRequest, ref: ImageRef, names: readonly string[])
 }
 
 const calledTheSame = (request: PlanRequest, ref: ImageRef, name: string) =>
-  refusedImage('name-taken', {
+  refused('name-taken', {
     attempted: attempt(request),
     now: `two volumes of this image are called ${name}; nothing was done`,
     next:
@@ -133,7 +134,7 @@ const calledTheSame = (request: PlanRequest, ref: ImageRef, name: string) =>
   });
 
 const tooLong = (request: PlanRequest, name: string) =>
-  refusedImage('invalid-request', {
+  refused('invalid-request', {
     attempted: attempt(request),
     now: `the name of ${name} is longer than ${LONGEST_NAME_BYTES} bytes; nothing was done`,
     next: 'Rename that file',
@@ -147,7 +148,7 @@ async function isOfEarlierRun(plan: ImagePlan, name: string, there: FileFacts): 
 }
 
 export function tooSmall(request: PlanRequest, plan: ImagePlan, totalBytes: number) {
-  return refusedImage('not-enough-space', {
+  return refused('not-enough-space', {
     attempted: attempt(request),
     now: `it needs ${plan.spaceNeededBytes} bytes, the pool's whole file system has ${totalBytes}`,
     next: 'Enlarge that pool, or choose another one',

@@ -8,8 +8,9 @@ import type {
   ImagePlan,
   ImagePlanOutcome,
   ImageVolume,
-} from '../../../workflows/transfer/schemas.ts';
-import { imageId, type PlanRequest } from '../../../workflows/transfer/activities.ts';
+} from '../../../workflows/transfer/plan.ts';
+import { imageId } from '../../../workflows/chain/references.ts';
+import type { PlanRequest } from '../../../workflows/transfer/request.ts';
 import { observeFile, observeSpace } from '../../adapters/files/files.ts';
 import { lastingIdentity, nameVolume } from '../../pool-folder/id.ts';
 import { asFileName } from '../../adapters/qemu-img/qemu-img.ts';

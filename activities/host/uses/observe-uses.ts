@@ -1,7 +1,9 @@
 /** What a host knows of the use of volumes that an operation of another host is about. */
+import type { InputOf } from '../../../workflows/operation/activities.ts';
+import type { chainOnHost } from '../../../workflows/chain/activities.ts';
 import { basename, dirname, join } from 'node:path';
-import type { ImageHostActivities, VolumeUse } from '../../../workflows/transfer/activities.ts';
-import type { NamedVolume } from '../../../workflows/chain/schemas.ts';
+import type { VolumeUse } from '../../../workflows/chain/schemas.ts';
+import type { NamedVolume } from '../../../workflows/chain/references.ts';
 import { observeFile } from '../../adapters/files/files.ts';
 import { observeHosts } from '../../pool-folder/hosts.ts';
 import { identityIn, inodeOf } from '../../pool-folder/id.ts';
@@ -12,7 +14,7 @@ import { observeReferences } from './references.ts';
 /** Who refers to the volumes here: domains, snapshots, chains in pools that the asker may lack. */
 export async function observeUses(
   deps: HostDeps,
-  { volumes }: Parameters<ImageHostActivities['observeUses']>[0],
+  { volumes }: InputOf<typeof chainOnHost, 'observeUses'>,
 ): Promise<VolumeUse[]> {
   const pools = await observePools(deps.libvirt);
   const found = await Promise.all(volumes.map((volume) => sameFiles(pools, volume)));

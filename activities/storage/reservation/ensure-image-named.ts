@@ -1,7 +1,9 @@
 /** The final names of the copies of an image. */
+import type { ResultOf } from '../../../workflows/operation/activities.ts';
+import type { transferOnStorage } from '../../../workflows/transfer/activities.ts';
 import { join } from 'path';
 import { bug } from '../../../workflows/operation/failures.ts';
-import type { ImageJob, ImageStorageActivities } from '../../../workflows/transfer/activities.ts';
+import type { ImageJob } from '../../../workflows/transfer/activities.ts';
 import { observeFile, syncPath } from '../../adapters/files/files.ts';
 import { stagedFile, linkFile } from '../../adapters/files/image-files.ts';
 import { assertReserved } from '../../pool-folder/presence.ts';
@@ -15,7 +17,7 @@ import type { StorageDeps } from '../volumes/quarantine.ts';
 export async function ensureImageNamed(
   deps: StorageDeps,
   job: ImageJob,
-): ReturnType<ImageStorageActivities['ensureImageNamed']> {
+): Promise<ResultOf<typeof transferOnStorage, 'ensureImageNamed'>> {
   const { plan, jobId } = job;
   const folder = await targetOf(deps.libvirt, plan);
   await assertReserved(job, 'naming the copies');

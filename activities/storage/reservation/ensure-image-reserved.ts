@@ -2,8 +2,9 @@
  * The copies of an image in their pool: reserved out of sight, then named; or removed, when they
  * are not wanted.
  */
-import type { Reservation } from '../../../workflows/transfer/schemas.ts';
-import type { ImageStorageActivities } from '../../../workflows/transfer/activities.ts';
+import type { ResultOf } from '../../../workflows/operation/activities.ts';
+import type { transferOnStorage } from '../../../workflows/transfer/activities.ts';
+import type { Reservation } from '../../../workflows/transfer/plan.ts';
 import { observeFile } from '../../adapters/files/files.ts';
 import {
   createFile,
@@ -19,7 +20,7 @@ import { assertNoLink, targetOf } from '../volumes/pool-boundary.ts';
 export async function ensureImageReserved(
   deps: StorageDeps,
   input: Reservation,
-): ReturnType<ImageStorageActivities['ensureImageReserved']> {
+): Promise<ResultOf<typeof transferOnStorage, 'ensureImageReserved'>> {
   const { plan, jobId, owner } = input;
   const poolFolder = await targetOf(deps.libvirt, plan);
   const folder = reservationFolder(poolFolder, jobId);

@@ -1,9 +1,6 @@
 /** The end of a reservation, with its copies where they are not wanted. */
 import { join } from 'path';
-import type {
-  UnwantedReservation,
-  ReservationEnd,
-} from '../../../workflows/transfer/activities.ts';
+import type { UnwantedReservation, ReservationEnd } from '../../../workflows/pools/activities.ts';
 import { observeFile, listFolder, unlinkDurably } from '../../adapters/files/files.ts';
 import {
   reservationFolder,

@@ -1,18 +1,19 @@
 /** Deletes volumes that left a chain: put into quarantine, then unlinked there. */
+import type { InputOf, ResultOf } from '../../../workflows/operation/activities.ts';
+import type { poolsOnStorage } from '../../../workflows/pools/activities.ts';
 import { dirname } from 'node:path';
-import type { StorageActivities } from '../../../workflows/operation/contract.ts';
 import { bug, retry } from '../../../workflows/operation/failures.ts';
-import type { NamedVolume } from '../../../workflows/chain/schemas.ts';
+import type { NamedVolume } from '../../../workflows/chain/references.ts';
 import { observeFile, unlinkDurably } from '../../adapters/files/files.ts';
 import { deviceOf } from '../../pool-folder/id.ts';
 import { quarantineAll, type Quarantined, type StorageDeps } from './quarantine.ts';
 
-type Input = Parameters<StorageActivities['ensureVolumesAbsent']>[0];
+type Input = InputOf<typeof poolsOnStorage, 'ensureVolumesAbsent'>;
 
 export async function ensureVolumesAbsent(
   deps: StorageDeps,
   { jobId, volumes }: Input,
-): ReturnType<StorageActivities['ensureVolumesAbsent']> {
+): Promise<ResultOf<typeof poolsOnStorage, 'ensureVolumesAbsent'>> {
   const deleted: string[] = [];
   let regainedBytes = 0;
   for (const quarantined of await quarantineAll(deps, { jobId, volumes }, 'deleting')) {

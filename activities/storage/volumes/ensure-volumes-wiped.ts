@@ -2,10 +2,11 @@
  * Overwrites volumes before their deletion: really, since `vol-wipe` of a sparse file only
  * truncates it.
  */
+import type { InputOf, ResultOf } from '../../../workflows/operation/activities.ts';
+import type { poolsOnStorage } from '../../../workflows/pools/activities.ts';
 import { Context } from '@temporalio/activity';
-import { mebibytes } from '../../../workflows/operation/page.ts';
+import { sizeWords } from '../../../workflows/operation/words.ts';
 import { noSpace } from '../../../workflows/operation/failures.ts';
-import type { ImageStorageActivities } from '../../../workflows/transfer/activities.ts';
 import { observeFile } from '../../adapters/files/files.ts';
 import { dataExtents } from '../../adapters/qemu-img/compare.ts';
 import { overwrite } from '../../adapters/files/image-files.ts';
@@ -13,7 +14,7 @@ import { observeSharing, without, type Extent } from '../../adapters/files/share
 import { showProgress, type Show } from '../../door/attempt.ts';
 import { assertOnlyName, quarantineAll, type StorageDeps } from './quarantine.ts';
 
-type Wiped = ReturnType<ImageStorageActivities['ensureVolumesWiped']>;
+type Wiped = Promise<ResultOf<typeof poolsOnStorage, 'ensureVolumesWiped'>>;
 
 /**
  * Takes all volumes out of sight first, to where `ensureVolumesAbsent` finds and unlinks them; so
@@ -22,7 +23,7 @@ type Wiped = ReturnType<ImageStorageActivities['ensureVolumesWiped']>;
  */
 export async function ensureVolumesWiped(
   deps: StorageDeps,
-  { jobId, volumes }: Parameters<ImageStorageActivities['ensureVolumesWiped']>[0],
+  { jobId, volumes }: InputOf<typeof poolsOnStorage, 'ensureVolumesWiped'>,
   show: Show,
 ): Wiped {
   const warnings: string[] = [];
@@ -36,7 +37,7 @@ export async function ensureVolumesWiped(
     const own = without(data, shared);
     await wipe(deps, { path: volume.path, tomb, extents: own }, show);
     const sharedBytes = sizeOf(data) - sizeOf(own);
-    if (sharedBytes > 0) warnings.push(`${mebibytes(sharedBytes)} of ${volume.path} ${SHARED}`);
+    if (sharedBytes > 0) warnings.push(`${sizeWords(sharedBytes)} of ${volume.path} ${SHARED}`);
     if (!isInPlace) warnings.push(`the old blocks of ${volume.path} ${ELSEWHERE}`);
   }
   return { warnings };

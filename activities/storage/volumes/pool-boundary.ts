@@ -4,8 +4,8 @@
  */
 import { join } from 'node:path';
 import { bug, retry } from '../../../workflows/operation/failures.ts';
-import type { ImagePlan } from '../../../workflows/transfer/schemas.ts';
-import type { NamedVolume } from '../../../workflows/chain/schemas.ts';
+import type { ImagePlan } from '../../../workflows/transfer/plan.ts';
+import type { NamedVolume } from '../../../workflows/chain/references.ts';
 import { canonical } from '../../adapters/files/files.ts';
 import { identityIn } from '../../pool-folder/id.ts';
 import {

@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 import { basename, dirname, join } from 'node:path';
 import { hold, retry } from '../../../workflows/operation/failures.ts';
-import type { NamedVolume } from '../../../workflows/chain/schemas.ts';
+import type { NamedVolume } from '../../../workflows/chain/references.ts';
 import { linkCount, observeFile, renameDurably } from '../../adapters/files/files.ts';
 import { isUnlocked } from '../../adapters/qemu-img/qemu-img.ts';
 import { observePools, OWN_FOLDER } from '../../adapters/virsh/pools.ts';

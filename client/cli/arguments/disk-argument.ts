@@ -1,4 +1,4 @@
-import { diskTarget, vmName } from '../../../workflows/chain/schemas.ts';
+import { diskTarget, vmName } from '../../../workflows/operation/names.ts';
 import { usage } from '../../library/failure.ts';
 
 /** What `VM DISK` or `VM/DISK` on a command line names. */

@@ -1,8 +1,9 @@
 /**
  * What names an image on a command line: VM DISK, VM/DISK, or POOL/VOLUME for an image of no VM.
  */
-import { fileName, poolName, type ImageRef } from '../../../workflows/transfer/schemas.ts';
-import { formatByName } from '../../../workflows/transfer/words.ts';
+import { newFileName, poolName } from '../../../workflows/operation/names.ts';
+import type { ImageRef } from '../../../workflows/chain/references.ts';
+import { formatByName } from '../../../workflows/chain/words.ts';
 import { usage } from '../../library/failure.ts';
 import { parseDisk, parseVmOrDisk, type DiskArgument } from './disk-argument.ts';
 
@@ -40,7 +41,7 @@ export function parseVolume(name: string, format?: SourceFormat) {
   const slash = name.indexOf('/');
   const [pool, volume] = [name.slice(0, Math.max(0, slash)), name.slice(slash + 1)];
   const attempted = `reading ${JSON.stringify(name)}`;
-  if (!poolName.safeParse(pool).success || !fileName.safeParse(volume).success) {
+  if (!poolName.safeParse(pool).success || !newFileName.safeParse(volume).success) {
     throw usage(
       attempted,
       'it does not name a volume',

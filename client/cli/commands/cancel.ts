@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { BlockflowError, exitCodes } from '../../library/failure.ts';
-import type { Operation, OperationResult } from '../../library/operation.ts';
+import type { OperationResult } from '../../../workflows/kinds.ts';
+import type { Operation } from '../../library/operation.ts';
 import type { Screen } from '../screen.ts';
 import { JSON_OPTION, printJson, withBlockflow, type Context } from './command.ts';
 

@@ -1,7 +1,7 @@
 import { Option, type Command } from 'commander';
 import type { Blockflow } from '../../library/connect-blockflow.ts';
 import type { SourceFormat } from '../arguments/image-argument.ts';
-import type { Operation, OperationResult } from '../../library/operation.ts';
+import { followStarted } from './started.ts';
 import type { Screen } from '../screen.ts';
 import { HOST_OPTION, JSON_OPTION, printJson, withBlockflow, type Context } from './command.ts';
 
@@ -118,7 +118,7 @@ async function runTransfer(
 ): Promise<number> {
   const { parseImage } = await import('../arguments/image-argument.ts');
   const { parseRate } = await import('../arguments/rate.ts');
-  const { imageId } = await import('../../../workflows/transfer/activities.ts');
+  const { imageId } = await import('../../../workflows/chain/references.ts');
   const { to, verify, bandwidth, name, wipe, host } = options;
   const { format, preallocation, ifExists } = options;
   const request = {
@@ -136,7 +136,7 @@ async function runTransfer(
   return withBlockflow(options, async (blockflow) => {
     if (!options.dryRun) {
       const start = verb === 'move' ? blockflow.move(move) : blockflow.copy(copy);
-      return follow(screen, await start, options);
+      return followStarted(screen, await start, options);
     }
     const plan = verb === 'move' ? blockflow.planMove(move) : blockflow.planCopy(copy);
     const outcome = await plan;
@@ -152,7 +152,7 @@ async function remove(screen: Screen, name: string, options: Options): Promise<n
   const image = parseVolume(name, options.sourceFormat);
   const request = { ...image, wipe: wipe ?? false, ...(host === undefined ? {} : { host }) };
   return withBlockflow(options, async (blockflow: Blockflow) => {
-    if (!options.dryRun) return follow(screen, await blockflow.remove(request), options);
+    if (!options.dryRun) return followStarted(screen, await blockflow.remove(request), options);
     const plan = await blockflow.planRemoval(request);
     const { removalPlanLines } = await import('../render/image-plan.ts');
     const asked = { id: `${image.pool}/${image.volume}`, wipe: request.wipe };
@@ -168,26 +168,5 @@ function printPlan(
 ): number {
   if (options.json) printJson(screen, { outcome: 'planned', ...plan, exitCode: 0 });
   else for (const line of lines) screen.print(line);
-  return 0;
-}
-
-async function follow<R extends OperationResult>(
-  screen: Screen,
-  operation: Operation<R>,
-  options: Options,
-): Promise<number> {
-  const { id, runId, attached } = operation;
-  if (options.detach) {
-    if (options.json) printJson(screen, { outcome: 'started', id, runId, attached });
-    else screen.print(`${id} ${attached ? 'runs already' : 'has started'}: blockflow status ${id}`);
-    return 0;
-  }
-  if (attached && !options.json) screen.tell(`${id}: this request runs already, following it`);
-  const { followOnScreen, INTERRUPTED } = await import('../follow-on-screen.ts');
-  const result = await followOnScreen(screen, operation, options.json);
-  if (!result) return INTERRUPTED;
-  const { endLines } = await import('../render/image-result.ts');
-  if (options.json) printJson(screen, { ...result, id, runId, exitCode: 0 });
-  else for (const line of endLines(result, screen.paint)) screen.print(line);
   return 0;
 }

@@ -46,7 +46,7 @@ async function list(
 
 async function show(screen: Screen, operations: OperationSummary[], none: string): Promise<void> {
   const { columns } = await import('../render/columns.ts');
-  const { durationWords, timeWords } = await import('../render/sizes.ts');
+  const { durationWords, timeWords } = await import('../../library/times.ts');
   if (operations.length === 0) return screen.print(none);
   const rows = operations.map(({ id, operation, host, state, phase, outcome, ...at }) => [
     id,

@@ -1,7 +1,8 @@
 import { Option, type Command } from 'commander';
 import type { Blockflow } from '../../library/connect-blockflow.ts';
-import type { MergeRequest } from '../../library/start-merge.ts';
+import type { MergeRequest } from '../../library/requests.ts';
 import type { Screen } from '../screen.ts';
+import { followStarted } from './started.ts';
 import { HOST_OPTION, JSON_OPTION, printJson, withBlockflow, type Context } from './command.ts';
 
 interface Options {
@@ -87,31 +88,15 @@ async function merge(
   const request = await requestOf(vm, disk, options);
   return withBlockflow(options, async (blockflow) => {
     if (options.dryRun) return dryRun(screen, blockflow, request, options);
-    const operation = await blockflow.merge(request);
-    const { id, runId, attached } = operation;
-    if (options.detach) {
-      if (options.json) printJson(screen, { outcome: 'started', id, runId, attached });
-      else
-        screen.print(`${id} ${attached ? 'runs already' : 'has started'}: blockflow status ${id}`);
-      return 0;
-    }
-    if (attached && !options.json) screen.tell(`${id}: this merge runs already, following it`);
-    const { followOnScreen, INTERRUPTED } = await import('../follow-on-screen.ts');
-    const result = await followOnScreen(screen, operation, options.json);
-    if (!result) return INTERRUPTED;
-    const { resultLines } = await import('../render/merge-result.ts');
-    if (options.json) printJson(screen, { ...result, id, runId, exitCode: 0 });
-    else for (const line of resultLines(result, screen.paint)) screen.print(line);
-    return 0;
+    return followStarted(screen, await blockflow.merge(request), options);
   });
 }
 
 async function requestOf(first: string, second: string | undefined, options: Options) {
   const { parseDisk } = await import('../arguments/disk-argument.ts');
   const { parseRate } = await import('../arguments/rate.ts');
-  const { bandwidth, dryRun, detach, json, ...request } = options;
-  // These three are the command's own affair.
-  void [dryRun, detach, json];
+  // The last three are the command's own affair.
+  const { bandwidth, dryRun: _, detach: __, json: ___, ...request } = options;
   const limit = bandwidth === undefined ? {} : { bandwidthBytesPerSecond: parseRate(bandwidth) };
   return { ...parseDisk(first, second), ...request, ...limit } satisfies MergeRequest;
 }

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { PoolLease } from '../../../workflows/transfer/schemas.ts';
+import type { PoolLease } from '../../../workflows/pools/activities.ts';
 import { usage } from '../../library/failure.ts';
 import type { Screen } from '../screen.ts';
 import { HOST_OPTION, JSON_OPTION, printJson, withBlockflow, type Context } from './command.ts';
@@ -41,7 +41,7 @@ async function showSpms(screen: Screen, only: string | undefined, options: Optio
 async function show(screen: Screen, pools: readonly PoolLease[]): Promise<void> {
   if (pools.length === 0) return screen.print('No active pools.');
   const { columns } = await import('../render/columns.ts');
-  const { timeWords } = await import('../render/sizes.ts');
+  const { timeWords } = await import('../../library/times.ts');
   const rows = pools.map(({ pool, type, unserved, last }) => [
     pool,
     type,

@@ -1,6 +1,8 @@
 import type { Command } from 'commander';
 import type { Blockflow } from '../../library/connect-blockflow.ts';
-import type { Operation, OperationResult } from '../../library/operation.ts';
+import type { OperationResult } from '../../../workflows/kinds.ts';
+import type { Operation } from '../../library/operation.ts';
+import { followToEnd } from './started.ts';
 import type { Screen } from '../screen.ts';
 import { HOST_OPTION, JSON_OPTION, printJson, withBlockflow, type Context } from './command.ts';
 
@@ -39,7 +41,7 @@ async function status(
   return withBlockflow(options, async (blockflow) => {
     if (options.follow) {
       const { vm, disk } = parseOperation(first ?? '', second);
-      return follow(screen, await blockflow.operation(vm, disk), options);
+      return followToEnd(screen, await blockflow.operation(vm, disk), options);
     }
     const operations = await find(blockflow, named);
     const views = await Promise.all(operations.map((operation) => operation.status()));
@@ -67,18 +69,4 @@ async function find(
   return Promise.all(
     listed.map((found) => blockflow.operation(found.vm, found.id.slice(found.vm.length + 1))),
   );
-}
-
-async function follow(
-  screen: Screen,
-  operation: Operation<OperationResult>,
-  options: Options,
-): Promise<number> {
-  const { followOnScreen, INTERRUPTED } = await import('../follow-on-screen.ts');
-  const result = await followOnScreen(screen, operation, options.json);
-  if (!result) return INTERRUPTED;
-  const { endLines } = await import('../render/image-result.ts');
-  if (options.json) printJson(screen, { ...result, id: operation.id, exitCode: 0 });
-  else for (const line of endLines(result, screen.paint)) screen.print(line);
-  return 0;
 }

@@ -1,7 +1,8 @@
 /** Messages to a running operation: its limit, and the decision between pivot and keep. */
 import type { Command } from 'commander';
 import { usage } from '../../library/failure.ts';
-import type { Operation, OperationResult } from '../../library/operation.ts';
+import type { OperationResult } from '../../../workflows/kinds.ts';
+import type { Operation } from '../../library/operation.ts';
 import type { Screen } from '../screen.ts';
 import { JSON_OPTION, printJson, withBlockflow, type Context } from './command.ts';
 

@@ -6,7 +6,7 @@ import type { ChainObservation } from '../../../workflows/chain/schemas.ts';
 import type { Screen } from '../screen.ts';
 import { columns } from './columns.ts';
 import { chainWords } from './merge-result.ts';
-import { sizeWords } from './sizes.ts';
+import { sizeWords } from '../../../workflows/operation/words.ts';
 
 export function chainLines(chain: ChainObservation, paint: Screen['paint']): string[] {
   const { vm, disk, host, readOnly, transient } = chain;

@@ -1,7 +1,7 @@
-import type { AuditEvent } from '../../../workflows/chain/schemas.ts';
+import type { AuditEvent } from '../../../workflows/operation/audit.ts';
 import type { Screen, Style } from '../screen.ts';
 import { chainWords } from './merge-result.ts';
-import { timeWords } from './sizes.ts';
+import { timeWords } from '../../library/times.ts';
 
 const STYLES: Partial<Record<AuditEvent['kind'], Style>> = {
   merged: 'green',

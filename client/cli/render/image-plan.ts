@@ -1,12 +1,8 @@
 /** What `--dry-run` of a move, a copy and a removal tells: bytes, space, steps, deletions. Pure. */
 import { basename } from 'node:path';
-import type {
-  ImagePlan,
-  ImagePlanOutcome,
-  ImageVolume,
-  RemovalPlan,
-} from '../../../workflows/transfer/schemas.ts';
-import { sizeWords } from './sizes.ts';
+import type { ImagePlan, ImagePlanOutcome, ImageVolume } from '../../../workflows/transfer/plan.ts';
+import type { RemovalPlan } from '../../../workflows/removal/plan.ts';
+import { sizeWords } from '../../../workflows/operation/words.ts';
 
 /** What was asked for, as far as the plan does not tell it. */
 export interface Asked {

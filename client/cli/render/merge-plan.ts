@@ -1,6 +1,6 @@
-import type { MergePlan, PlanOutcome } from '../../../workflows/chain/schemas.ts';
+import type { MergePlan, PlanOutcome } from '../../../workflows/merge/plan.ts';
 import { chainWords } from './merge-result.ts';
-import { sizeWords } from './sizes.ts';
+import { sizeWords } from '../../../workflows/operation/words.ts';
 
 /** What `--dry-run` tells: what would happen, in which order, and what it costs. */
 export function planLines(outcome: PlanOutcome, keepOverlay: boolean): string[] {

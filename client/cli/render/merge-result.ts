@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
-import type { LiveMergeResult } from '../../../workflows/chain/schemas.ts';
+import type { LiveMergeResult } from '../../../workflows/merge/kind.ts';
 import type { Screen } from '../screen.ts';
-import { sizeWords } from './sizes.ts';
+import { sizeWords } from '../../../workflows/operation/words.ts';
 
 /** `base.qcow2 ← top.qcow2`: base-most first. */
 export const chainWords = (paths: readonly string[]) =>
@@ -19,6 +19,9 @@ export function resultLines(result: LiveMergeResult, paint: Screen['paint']): st
     ...(deleted.length > 0 ? [`  regained ${sizeWords(result.regainedBytes)}`] : []),
     ...(stallMs === null ? [] : [`  pause    the guest stood still for ${ms(stallMs)}`]),
     ...(readyToPivotMs === null ? [] : [`  pivot    ${ms(readyToPivotMs)} after READY`]),
-    ...warnings.map((warning) => `  ${paint('yellow', 'note')}     ${warning}`),
+    ...noteLines(warnings, paint),
   ];
 }
+
+export const noteLines = (warnings: readonly string[], paint: Screen['paint']): string[] =>
+  warnings.map((warning) => `  ${paint('yellow', 'note')}     ${warning}`);

@@ -13,7 +13,7 @@ import type { HostDeps } from '../../../activities/host/deps.ts';
 import { ensureVolumeVerified } from '../../../activities/host/transfer/ensure-volume-verified.ts';
 import { ensureVolumesWiped } from '../../../activities/storage/volumes/ensure-volumes-wiped.ts';
 import type { Progress } from '../../../workflows/operation/contract.ts';
-import type { ImagePlan } from '../../../workflows/transfer/schemas.ts';
+import type { ImagePlan } from '../../../workflows/transfer/plan.ts';
 import { dirPoolXml } from '../../support/scenes/stubbed-pool.ts';
 
 const MIB = 2 ** 20;

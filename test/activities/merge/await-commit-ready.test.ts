@@ -5,8 +5,8 @@ import type { JobEvent, JobSample } from '../../../activities/adapters/virsh/job
 import type { Libvirt } from '../../../activities/adapters/virsh/domains.ts';
 import { awaitCommitReady } from '../../../activities/host/merge/await-commit-ready.ts';
 import type { HostDeps } from '../../../activities/host/deps.ts';
-import type { ReadyOutcome } from '../../../workflows/operation/contract.ts';
-import type { MergePlan } from '../../../workflows/chain/schemas.ts';
+import type { ReadyOutcome } from '../../../workflows/merge/activities.ts';
+import type { MergePlan } from '../../../workflows/merge/plan.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 
 const VM = { vmUuid: '11111111-2222-4333-8444-555555555555', vm: 'web1', disk: 'vda' };

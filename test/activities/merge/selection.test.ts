@@ -2,11 +2,8 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { assertPossible, selectVolumes } from '../../../activities/host/merge/selection.ts';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
-import {
-  liveMergeInput,
-  type LiveMergeRequest,
-  type Volume,
-} from '../../../workflows/chain/schemas.ts';
+import { liveMergeInput, type LiveMergeRequest } from '../../../workflows/merge/request.ts';
+import type { Volume } from '../../../workflows/chain/schemas.ts';
 
 const PATHS = ['/pool/base.qcow2', '/pool/one.qcow2', '/pool/two.qcow2', '/pool/three.qcow2'];
 

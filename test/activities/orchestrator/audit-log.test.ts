@@ -6,7 +6,7 @@ import { createEffect, type EffectHook } from '../../../activities/door/effect.t
 import { ensureEventRecorded } from '../../../activities/orchestrator/ensure-event-recorded.ts';
 import { observeEvents } from '../../../activities/orchestrator/observe-events.ts';
 import { createOrchestratorActivities } from '../../../activities/orchestrator/index.ts';
-import type { AuditEvent } from '../../../workflows/chain/schemas.ts';
+import type { AuditEvent } from '../../../workflows/operation/audit.ts';
 
 let folder: string;
 beforeEach(async () => {

@@ -10,7 +10,7 @@ import type { Libvirt } from '../../../activities/adapters/virsh/domains.ts';
 import { createEffect } from '../../../activities/door/effect.ts';
 import { ensureVolumesAbsent } from '../../../activities/storage/volumes/ensure-volumes-absent.ts';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
-import type { NamedVolume } from '../../../workflows/chain/schemas.ts';
+import type { NamedVolume } from '../../../workflows/chain/references.ts';
 import { mountOwn, type OwnMount } from '../../support/host/own-mount.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
 

@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import type { Blockflow } from '../../../client/index.ts';
 import { OWN_FOLDER } from '../../../activities/adapters/virsh/pools.ts';
 import { freePort } from '../../../worker/up/free-port.ts';
-import type { Phase } from '../../../workflows/operation/contract.ts';
+import type { Phase } from '../../../workflows/kinds.ts';
 import { connectTo } from '../../support/host/blockflow-client.ts';
 import {
   commandLine,

@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { WorkflowFailedError } from '@temporalio/client';
 import { CancelledFailure } from '@temporalio/common';
-import { statusQuery } from '../../../workflows/operation/contract.ts';
+import { statusQuery } from '../../../workflows/kinds.ts';
 import {
   auditEvents,
   expectMerged,

@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { WorkflowFailedError } from '@temporalio/client';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
-import type { LiveMergeRequest } from '../../../workflows/chain/schemas.ts';
+import type { LiveMergeRequest } from '../../../workflows/merge/request.ts';
 import {
   auditEvents,
   expectMerged,

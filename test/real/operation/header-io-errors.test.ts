@@ -8,7 +8,7 @@ import { execa } from 'execa';
 import type { HostDeps } from '../../../activities/host/deps.ts';
 import { observeMergeProof } from '../../../activities/host/merge/observe-merge-proof.ts';
 import { childrenOf } from '../../../activities/host/uses/volume-users.ts';
-import type { JobInput } from '../../../workflows/operation/contract.ts';
+import type { JobInput } from '../../../workflows/merge/activities.ts';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { armFault } from '../../support/faults/faults.ts';
 import { mountFaulty, type FaultyMount } from '../../support/faults/faulty-mount.ts';

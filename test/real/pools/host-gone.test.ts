@@ -3,7 +3,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { execa } from 'execa';
-import { imageStatusQuery } from '../../../workflows/transfer/activities.ts';
+import { statusQuery } from '../../../workflows/kinds.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';
 import {
   copiers,
@@ -41,7 +41,7 @@ it('after the move was terminated and the host retired, by the same request ther
   const image = { kind: 'volume', pool: POOL, volume: NAME, format: 'raw' } as const;
   const move = await startMove(first, { image, bandwidthBytesPerSecond: 2 ** 20 });
   await waitUntil('the copy', async () => (await partBytes(first, NAME)) > 0);
-  const { jobId } = await move.query(imageStatusQuery);
+  const { jobId } = await move.query(statusQuery);
 
   // Everything of that host dies, and its locks with it.
   const daemons = await copiers(first);

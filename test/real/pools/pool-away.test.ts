@@ -6,7 +6,7 @@ import { rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { statusQuery } from '../../../workflows/operation/contract.ts';
+import { statusQuery } from '../../../workflows/kinds.ts';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { dailySample, runsAllCases } from '../../support/daily-sample.ts';
 import { startDeltaScene } from '../../support/scenes/delta-scene.ts';

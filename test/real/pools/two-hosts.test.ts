@@ -4,9 +4,9 @@ import { basename, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { observeFlockLease } from '../../../activities/pool-folder/flock-lease.ts';
 import { observePoolId } from '../../../activities/pool-folder/id.ts';
-import type { OperationStatus } from '../../../workflows/operation/contract.ts';
+import type { OperationStatus } from '../../../workflows/kinds.ts';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
-import { imageStatusQuery } from '../../../workflows/transfer/activities.ts';
+import { statusQuery } from '../../../workflows/kinds.ts';
 import { connectTo } from '../../support/host/blockflow-client.ts';
 import { expectRefused, SMALL } from '../../support/scenes/merge-checks.ts';
 import { expectMerged, untilStatus } from '../../support/scenes/merge-proofs.ts';
@@ -243,7 +243,7 @@ describe('A volume that another host uses', () => {
     await second.killRole('host');
     const removal = await removalOn('unknown.qcow2');
     await waitUntil('the removal to say who is away', async () => {
-      const { away } = await removal.query(imageStatusQuery);
+      const { away } = await removal.query(statusQuery);
       return away?.includes('the agent of host-h2 does not answer');
     });
     expect(await poolFiles(images())).toContain('unknown.qcow2');

@@ -4,11 +4,9 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
-import {
-  moveImageInput,
-  type ImageRef,
-  type TransferResult,
-} from '../../../workflows/transfer/schemas.ts';
+import { moveImageInput } from '../../../workflows/transfer/request.ts';
+import type { ImageRef } from '../../../workflows/chain/references.ts';
+import type { TransferResult } from '../../../workflows/transfer/kind.ts';
 import { createGuestDisk } from '../../support/guest/guest-disk.ts';
 import { defineGuest } from '../../support/guest/guest.ts';
 import { SMALL } from '../../support/scenes/merge-checks.ts';

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import type { WorkflowHandle } from '@temporalio/client';
 import { askCopier, copierState } from '../../../activities/adapters/copying-daemon/daemon.ts';
-import { imageStatusQuery } from '../../../workflows/transfer/activities.ts';
+import { statusQuery } from '../../../workflows/kinds.ts';
 import { armFault } from '../../support/faults/faults.ts';
 import {
   copiers,
@@ -27,7 +27,7 @@ afterAll(() => system.close());
 
 /** Bytes per second of the copies that run, as QEMU has them. */
 async function speeds(move: WorkflowHandle): Promise<number[]> {
-  const { jobId } = await move.query(imageStatusQuery);
+  const { jobId } = await move.query(statusQuery);
   const state = copierState(system.runtimeDir, jobId ?? '');
   const [jobs] = (await askCopier(state, [{ execute: 'query-block-jobs' }])) ?? [[]];
   return (jobs as { speed: number }[]).map(({ speed }) => speed);

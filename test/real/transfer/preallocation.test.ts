@@ -16,7 +16,7 @@ import {
   startCopier,
   stopCopier,
 } from '../../../activities/adapters/copying-daemon/daemon.ts';
-import type { CopyImageRequest } from '../../../workflows/transfer/schemas.ts';
+import type { CopyImageRequest } from '../../../workflows/transfer/request.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';
 import {
   contents,

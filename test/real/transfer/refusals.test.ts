@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { isUnlocked } from '../../../activities/adapters/qemu-img/qemu-img.ts';
 import { findPool } from '../../../activities/host/chain/observe-image.ts';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
-import type { ImageRef } from '../../../workflows/transfer/schemas.ts';
+import type { ImageRef } from '../../../workflows/chain/references.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';
 import {
   contents,

@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import type { WorkflowHandle } from '@temporalio/client';
 import { execa } from 'execa';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
-import { imageStatusQuery } from '../../../workflows/transfer/activities.ts';
+import { statusQuery } from '../../../workflows/kinds.ts';
 import { cancelledAt } from '../../support/scenes/cancelled-move.ts';
 import { armFault, isArmed } from '../../support/faults/faults.ts';
 import {
@@ -47,7 +47,7 @@ interface Undone {
   move: WorkflowHandle;
 }
 
-const statusOf = (undo: WorkflowHandle) => undo.query(imageStatusQuery);
+const statusOf = (undo: WorkflowHandle) => undo.query(statusQuery);
 
 /** The request repeated moves the image, and leaves nothing of both but the copy. */
 async function expectRepeated({ vm, file }: Undone, before: readonly string[]): Promise<void> {
@@ -153,7 +153,7 @@ describe('The deletion of unwanted copies', () => {
     await system.roleStopped('spm');
     const again = await startMove(system, { image: diskOf('again') });
     await waitUntil('it to reserve', async () => {
-      const { phase, note } = await again.query(imageStatusQuery);
+      const { phase, note } = await again.query(statusQuery);
       return phase === 'reserving' && note?.includes('adopted');
     });
     system.signalRole('spm', 'SIGCONT');

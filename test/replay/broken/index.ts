@@ -1,25 +1,27 @@
 /** Each with one activity more than the histories have: replaying them against it must fail. */
-import { hostAgent } from '../../../workflows/operation/agents.ts';
+import { hostAgent, unheard } from '../../../workflows/operation/agents.ts';
 import { CopyImage as RecordedCopy } from '../../../workflows/transfer/copy-image.ts';
-import type {
-  CopyImageInput,
-  MoveImageInput,
-  RemoveImageInput,
-} from '../../../workflows/transfer/schemas.ts';
+import type { CopyImageInput, MoveImageInput } from '../../../workflows/transfer/request.ts';
+import type { RemoveImageInput } from '../../../workflows/removal/request.ts';
 import { LiveMerge as Recorded } from '../../../workflows/merge/live-merge.ts';
-import type { ImageHostActivities } from '../../../workflows/transfer/activities.ts';
+import type { chainOnHost } from '../../../workflows/chain/activities.ts';
+import type { poolsOnHost } from '../../../workflows/pools/activities.ts';
 import { MoveImage as RecordedMove } from '../../../workflows/transfer/move-image.ts';
 import { RemoveImage as RecordedRemoval } from '../../../workflows/removal/remove-image.ts';
-import type { LiveMergeInput, LiveMergeResult } from '../../../workflows/chain/schemas.ts';
+import type { LiveMergeInput } from '../../../workflows/merge/request.ts';
+import type { LiveMergeResult } from '../../../workflows/merge/kind.ts';
 
 export async function LiveMerge(input: LiveMergeInput): Promise<LiveMergeResult> {
   const { vm, disk, host } = input;
-  await hostAgent(host, () => undefined)('observeChain', { vm, disk, host }, 'one more look');
+  await hostAgent<typeof chainOnHost>(host, unheard).observeChain(
+    { vm, disk, host },
+    'one more look',
+  );
   return Recorded(input);
 }
 
 const lookOnce = (host: string) =>
-  hostAgent<ImageHostActivities>(host, () => undefined)('observeLeases', {}, 'one more look');
+  hostAgent<typeof poolsOnHost>(host, unheard).observeLeases({}, 'one more look');
 
 export async function MoveImage(input: MoveImageInput) {
   await lookOnce(input.host);

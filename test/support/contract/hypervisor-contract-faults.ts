@@ -1,6 +1,6 @@
 /** The contract's other half: what is true when a VM, a job or somebody else gets in between. */
 import { expect } from '@jest/globals';
-import { liveMergeInput } from '../../../workflows/chain/schemas.ts';
+import { liveMergeInput } from '../../../workflows/merge/request.ts';
 import {
   begin,
   expectUnchanged,

@@ -17,7 +17,7 @@ import {
   untilNamed,
   untilVerified,
 } from './image-steps.ts';
-import { named } from '../../../workflows/operation/other-hosts.ts';
+import { named } from '../../../workflows/chain/other-hosts.ts';
 
 export const movingFaults: readonly Case[] = [
   {

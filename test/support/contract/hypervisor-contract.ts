@@ -3,7 +3,7 @@
  * libvirt with QEMU pass: what one of them does not do, no test of workflows may rest on.
  */
 import { expect } from '@jest/globals';
-import { liveMergeInput } from '../../../workflows/chain/schemas.ts';
+import { liveMergeInput } from '../../../workflows/merge/request.ts';
 import {
   begin,
   expectUnchanged,

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { expect } from '@jest/globals';
 import type { EffectName } from '../../../activities/door/effect.ts';
-import { liveMergeInput, type LiveMergeRequest } from '../../../workflows/chain/schemas.ts';
+import { liveMergeInput, type LiveMergeRequest } from '../../../workflows/merge/request.ts';
 import type { AgentActivities } from '../simulator/simulated-host.ts';
 
 export type Ask = <K extends keyof AgentActivities>(

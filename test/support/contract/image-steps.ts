@@ -3,13 +3,10 @@ import { randomUUID } from 'node:crypto';
 import { basename } from 'node:path';
 import { expect } from '@jest/globals';
 import type { EffectName } from '../../../activities/door/effect.ts';
-import {
-  copyImageInput,
-  moveImageInput,
-  removeImageInput,
-  type ImagePlanOutcome,
-} from '../../../workflows/transfer/schemas.ts';
-import { named } from '../../../workflows/operation/other-hosts.ts';
+import { copyImageInput, moveImageInput } from '../../../workflows/transfer/request.ts';
+import { removeImageInput } from '../../../workflows/removal/request.ts';
+import type { ImagePlanOutcome } from '../../../workflows/transfer/plan.ts';
+import { named } from '../../../workflows/chain/other-hosts.ts';
 import { expectUnchanged, type Ask, type Hypervisor } from './hypervisor.ts';
 
 /** How a step is asked for: once, twice, or by an agent that dies in it. */

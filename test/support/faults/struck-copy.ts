@@ -1,7 +1,7 @@
 /** A VM that is down, whose disk moves into a pool of 64 MiB, slowly, and back again each time. */
 import { join } from 'node:path';
 import { expect } from '@jest/globals';
-import type { TransferResult } from '../../../workflows/transfer/schemas.ts';
+import type { TransferResult } from '../../../workflows/transfer/kind.ts';
 import { fill, unfill, untilOutOfSpace } from '../scenes/full-pool.ts';
 import type { Handle } from '../scenes/image-operations.ts';
 import { POOL } from '../scenes/merge-scene.ts';

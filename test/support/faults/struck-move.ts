@@ -7,7 +7,7 @@ import { expect } from '@jest/globals';
 import type { WorkflowHandle } from '@temporalio/client';
 import { OWN_FOLDER } from '../../../activities/adapters/virsh/pools.ts';
 import type { EffectName } from '../../../activities/door/effect.ts';
-import type { TransferResult } from '../../../workflows/transfer/schemas.ts';
+import type { TransferResult } from '../../../workflows/transfer/kind.ts';
 import { cancelAt } from '../scenes/cancelled-move.ts';
 import { POOL } from '../scenes/merge-scene.ts';
 import {

@@ -8,16 +8,10 @@ import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
 import type { WorkerConfig } from '../../../worker/environment/config.ts';
 import { roleNames, type RoleName } from '../../../worker/roles/start.ts';
 import { startTemporalServer, type TemporalServer } from '../../../worker/up/temporal-server.ts';
-import {
-  operationId,
-  ORCHESTRATOR_QUEUE,
-  searchAttributes,
-} from '../../../workflows/operation/contract.ts';
-import {
-  liveMergeInput,
-  type LiveMergeRequest,
-  type LiveMergeResult,
-} from '../../../workflows/chain/schemas.ts';
+import { operationId } from '../../../workflows/chain/references.ts';
+import { ORCHESTRATOR_QUEUE, searchAttributes } from '../../../workflows/operation/contract.ts';
+import { liveMergeInput, type LiveMergeRequest } from '../../../workflows/merge/request.ts';
+import type { LiveMergeResult } from '../../../workflows/merge/kind.ts';
 import type { Fault } from '../faults/faults.ts';
 import { BUNDLES, makeStateFolder } from './host-folder.ts';
 import { startPrivateHost, type PrivateHost } from './private-host.ts';

@@ -1,9 +1,10 @@
 /** Views of operations and a screen that remembers, for tests of the command line. */
 import type { OperationView } from '../../../client/library/operation-view.ts';
 import type { Screen } from '../../../client/cli/screen.ts';
-import type { OperationStatus } from '../../../workflows/operation/contract.ts';
+import type { OperationStatus } from '../../../workflows/kinds.ts';
+import type { MergeStatus } from '../../../workflows/merge/kind.ts';
 
-const status: OperationStatus = {
+const status: MergeStatus = {
   operation: 'LiveMerge',
   vm: 'web1',
   disk: 'vda',
@@ -21,18 +22,19 @@ const status: OperationStatus = {
   bandwidthBytesPerSecond: 0,
 };
 
-/** A running operation; `changes` of its status, null when the orchestrator does not answer. */
+/** A running merge, or another operation by its name; `changes` of its status, null when the orchestrator does not answer. */
 export function viewOf(
-  changes: Partial<OperationStatus> | null,
+  changes: Record<string, unknown> | null,
   more: Partial<OperationView> = {},
 ): OperationView {
   return {
     id: 'web1/vda',
     runId: '0',
+    kind: 'LiveMerge',
     state: 'running',
     startedAt: '2026-01-01T00:00:00.000Z',
     endedAt: null,
-    status: changes && { ...status, ...changes },
+    status: changes && ({ ...status, ...changes } as OperationStatus),
     progress: null,
     troubles: [],
     ...more,

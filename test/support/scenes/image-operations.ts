@@ -7,15 +7,13 @@ import { ORCHESTRATOR_QUEUE } from '../../../workflows/operation/contract.ts';
 import {
   copyImageInput,
   moveImageInput,
-  removeImageInput,
   type CopyImageRequest,
   type MoveImageRequest,
-  type ImageRef,
-  type RemoveImageRequest,
-  type RemoveImageResult,
-  type TransferResult,
-} from '../../../workflows/transfer/schemas.ts';
-import { imageId } from '../../../workflows/transfer/activities.ts';
+} from '../../../workflows/transfer/request.ts';
+import { removeImageInput, type RemoveImageRequest } from '../../../workflows/removal/request.ts';
+import { type ImageRef, imageId } from '../../../workflows/chain/references.ts';
+import type { RemoveImageResult } from '../../../workflows/removal/kind.ts';
+import type { TransferResult } from '../../../workflows/transfer/kind.ts';
 import { createGuestDisk, type ImageFormat } from '../guest/guest-disk.ts';
 import { defineGuest } from '../guest/guest.ts';
 import {

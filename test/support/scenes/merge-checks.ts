@@ -7,7 +7,7 @@ import {
   type FailureCode,
   type FailureType,
 } from '../../../workflows/operation/failures.ts';
-import type { LiveMergeRequest } from '../../../workflows/chain/schemas.ts';
+import type { LiveMergeRequest } from '../../../workflows/merge/request.ts';
 import type { GuestParameters } from '../guest/guest-sector.ts';
 import type { Scene } from './merge-scene.ts';
 import type { System } from '../host/system.ts';

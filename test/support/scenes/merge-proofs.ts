@@ -3,16 +3,10 @@ import { readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { expect } from '@jest/globals';
 import type { WorkflowHandle } from '@temporalio/client';
-import {
-  statusQuery,
-  type OperationStatus,
-  type Phase,
-} from '../../../workflows/operation/contract.ts';
-import {
-  auditEvent,
-  type AuditEvent,
-  type LiveMergeResult,
-} from '../../../workflows/chain/schemas.ts';
+import { statusQuery } from '../../../workflows/kinds.ts';
+import type { OperationStatus, Phase } from '../../../workflows/kinds.ts';
+import { auditEvent, type AuditEvent } from '../../../workflows/operation/audit.ts';
+import type { LiveMergeResult } from '../../../workflows/merge/kind.ts';
 import type { Scene } from './merge-scene.ts';
 import { waitUntil } from '../wait-until.ts';
 

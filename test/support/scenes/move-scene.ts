@@ -7,8 +7,10 @@ import { expect } from '@jest/globals';
 import type { WorkflowHandle } from '@temporalio/client';
 import { execa } from 'execa';
 import { OWN_FOLDER } from '../../../activities/adapters/virsh/pools.ts';
-import type { RemoveImageResult, TransferResult } from '../../../workflows/transfer/schemas.ts';
-import { imageStatusQuery, type ImageStatus } from '../../../workflows/transfer/activities.ts';
+import type { RemoveImageResult } from '../../../workflows/removal/kind.ts';
+import type { TransferResult } from '../../../workflows/transfer/kind.ts';
+import { statusQuery } from '../../../workflows/kinds.ts';
+import type { OperationStatus } from '../../../workflows/kinds.ts';
 import { undoHandle, VAULT, type Handle } from './image-operations.ts';
 import { POOL, type Scene } from './merge-scene.ts';
 import { poolFiles } from './pool-files.ts';
@@ -67,13 +69,13 @@ export async function recordOf({ host }: System, vm: string): Promise<string> {
 export function untilMove(
   handle: Handle<TransferResult>,
   what: string,
-  look: (status: ImageStatus) => boolean,
-): Promise<ImageStatus> {
-  let last: ImageStatus | undefined;
+  look: (status: OperationStatus) => boolean,
+): Promise<OperationStatus> {
+  let last: OperationStatus | undefined;
   return waitUntil(
     () => `${what}; the status is ${JSON.stringify(last)}`,
     async () => {
-      last = await handle.query(imageStatusQuery);
+      last = await handle.query(statusQuery);
       return look(last) && last;
     },
     { timeoutMs: 60_000, intervalMs: 50 },

@@ -2,7 +2,7 @@
 import { basename, join } from 'node:path';
 import type { WorkflowHandle } from '@temporalio/client';
 import { observeEvents } from '../../../activities/orchestrator/observe-events.ts';
-import type { AuditEvent } from '../../../workflows/chain/schemas.ts';
+import type { AuditEvent } from '../../../workflows/operation/audit.ts';
 import {
   copiers,
   defineOff,

@@ -4,16 +4,11 @@
  */
 import { Context } from '@temporalio/activity';
 import { poolAway } from '../../../workflows/operation/failures.ts';
-import type {
-  CopyImageInput,
-  ImagePlan,
-  MoveImageInput,
-} from '../../../workflows/transfer/schemas.ts';
-import type {
-  ImageHostActivities,
-  ImageStorageActivities,
-  ReservationEnd,
-} from '../../../workflows/transfer/activities.ts';
+import type { CopyImageInput, MoveImageInput } from '../../../workflows/transfer/request.ts';
+import type { ImagePlan } from '../../../workflows/transfer/plan.ts';
+import type { HostActivities } from '../../../activities/host/index.ts';
+import type { StorageActivities } from '../../../activities/storage/index.ts';
+import type { ReservationEnd } from '../../../workflows/pools/activities.ts';
 
 export class SimulatedImage {
   /** What the target pool holds: by job, who has it. */
@@ -27,7 +22,7 @@ export class SimulatedImage {
   gate: { activity: string; pass(): Promise<void> } | null = null;
 }
 
-type Activities = Partial<ImageHostActivities & ImageStorageActivities>;
+type Activities = Partial<HostActivities & StorageActivities>;
 
 const beatUntil = async (is: () => boolean) => {
   while (!is()) {

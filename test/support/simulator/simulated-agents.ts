@@ -1,6 +1,6 @@
 /** The simulated activities as a worker serves them, or a test calls them. */
 import { Context } from '@temporalio/activity';
-import type { ImageRef } from '../../../workflows/transfer/schemas.ts';
+import type { ImageRef } from '../../../workflows/chain/references.ts';
 import { simulated, unknownVm, type AgentActivities } from './simulated-host.ts';
 import type { SimulatedVm } from './simulated-vm.ts';
 

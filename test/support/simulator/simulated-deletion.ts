@@ -1,6 +1,6 @@
 /** How volumes go in memory: a rename, then the deletion. */
 import { hold } from '../../../workflows/operation/failures.ts';
-import type { NamedVolume } from '../../../workflows/chain/schemas.ts';
+import type { NamedVolume } from '../../../workflows/chain/references.ts';
 import { identityOf, isLocked, isThere, referencesTo } from './simulated-images.ts';
 import { again, passStrike } from './simulated-switch.ts';
 import type { SimulatedVm } from './simulated-vm.ts';

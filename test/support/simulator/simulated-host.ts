@@ -4,17 +4,13 @@
  */
 import { Context, activityInfo } from '@temporalio/activity';
 import { recordOf } from '../../../activities/host/merge/job-record.ts';
-import type {
-  ColdOutcome,
-  HostActivities,
-  JobInput,
-  StorageActivities,
-} from '../../../workflows/operation/contract.ts';
+import type { ColdOutcome, JobInput } from '../../../workflows/merge/activities.ts';
+import type { HostActivities } from '../../../activities/host/index.ts';
+import type { StorageActivities } from '../../../activities/storage/index.ts';
 import { hold, refused } from '../../../workflows/operation/failures.ts';
-import type { ImageStorageActivities } from '../../../workflows/transfer/activities.ts';
-import type { MergePlan } from '../../../workflows/chain/schemas.ts';
+import type { MergePlan } from '../../../workflows/merge/plan.ts';
 import { bury, quarantineAll } from './simulated-deletion.ts';
-import { imageHost, type SimulatedImageHost } from './simulated-image-host.ts';
+import { imageHost } from './simulated-image-host.ts';
 import { imageStorage } from './simulated-image-storage.ts';
 import { isLocked, isThere } from './simulated-images.ts';
 import { jobOf, observation, planOf } from './simulated-plan.ts';
@@ -30,10 +26,11 @@ import {
 import type { SimulatedVm } from './simulated-vm.ts';
 import { until, type Implementations } from './simulated-waits.ts';
 
-export type AgentActivities = HostActivities &
-  StorageActivities &
-  SimulatedImageHost &
-  ImageStorageActivities;
+/** What the workflows' tests ask: no conversion, and one host only. */
+export type AgentActivities = Omit<
+  HostActivities & StorageActivities,
+  'ensureVolumeCreated' | 'observeLeases' | 'observeUses'
+>;
 
 export const simulated: Implementations<AgentActivities> = {
   ...imageHost,

@@ -1,13 +1,13 @@
 /** The host agent's activities on images, over VMs in memory. */
+import type { InputOf, ResultOf } from '../../../workflows/operation/activities.ts';
+import type { transferOnHost } from '../../../workflows/transfer/activities.ts';
 import { Context } from '@temporalio/activity';
+import type { HostActivities } from '../../../activities/host/index.ts';
+import type { removalOnHost } from '../../../workflows/removal/activities.ts';
 import { hold, poolAway } from '../../../workflows/operation/failures.ts';
-import type { ImagePlan } from '../../../workflows/transfer/schemas.ts';
-import {
-  type HoldOutcome,
-  type ImageHostActivities,
-  type ImageJob,
-  imageId,
-} from '../../../workflows/transfer/activities.ts';
+import type { ImagePlan } from '../../../workflows/transfer/plan.ts';
+import type { HoldOutcome, ImageJob } from '../../../workflows/transfer/activities.ts';
+import { imageId } from '../../../workflows/chain/references.ts';
 import { BLOCKS } from './simulated-content.ts';
 import { imagePlanOf, removalPlanOf } from './simulated-image-plan.ts';
 import {
@@ -22,13 +22,12 @@ import { again, passStrike } from './simulated-switch.ts';
 import type { SimulatedVm } from './simulated-vm.ts';
 import { until, type Implementations } from './simulated-waits.ts';
 
-/** What the workflows' tests ask: no conversion, and one host only. */
-export type SimulatedImageHost = Omit<
-  ImageHostActivities,
-  'ensureVolumeCreated' | 'observeLeases' | 'observeUses'
->;
+type Simulated =
+  | Exclude<keyof typeof transferOnHost, 'ensureVolumeCreated'>
+  | keyof typeof removalOnHost
+  | 'awaitPool';
 
-export const imageHost: Implementations<SimulatedImageHost> = {
+export const imageHost: Implementations<Pick<HostActivities, Simulated>> = {
   observeImagePlan: (vm, request) => imagePlanOf(vm, request),
   observeRemovalPlan: (vm, input) => removalPlanOf(vm, input),
   ensureImageHeld: (vm, job) => ensureHeld(vm, job),
@@ -101,8 +100,8 @@ function ensureHeld(vm: SimulatedVm, { plan, jobId }: ImageJob): HoldOutcome {
 /** A copy goes on without its agent; one that has the next name is complete, whoever made it. */
 async function copied(
   vm: SimulatedVm,
-  input: Parameters<ImageHostActivities['ensureVolumeCopied']>[0],
-): ReturnType<ImageHostActivities['ensureVolumeCopied']> {
+  input: InputOf<typeof transferOnHost, 'ensureVolumeCopied'>,
+): Promise<ResultOf<typeof transferOnHost, 'ensureVolumeCopied'>> {
   const { plan, jobId, at, verify } = input;
   const { path, name } = plan.volumes[at] as ImagePlan['volumes'][number];
   const of = (stage: 'part' | 'copied' | 'ready') => staged(plan.to.pool, jobId, name, stage);
@@ -143,7 +142,7 @@ const targetOf = ({ to, volumes }: ImagePlan) => `${to.folder}/${volumes.at(-1)?
 function switched(
   vm: SimulatedVm,
   job: ImageJob,
-): Awaited<ReturnType<ImageHostActivities['ensureRecordSwitched']>> {
+): ResultOf<typeof transferOnHost, 'ensureRecordSwitched'> {
   const { plan } = job;
   if (!plan.vm) return { outcome: 'switched' };
   const active = vm.persistentPaths().at(-1);

@@ -1,19 +1,12 @@
 /** What the simulated host agent plans for an image, and what it refuses. */
-import { fileName } from '../../../workflows/operation/page.ts';
-import {
-  codeOf,
-  refusedImage,
-  type ImageRefusalCode,
-} from '../../../workflows/operation/image-failures.ts';
-import type {
-  ImagePlan,
-  ImagePlanOutcome,
-  ImageRef,
-  RemovalPlan,
-  RemoveImageInput,
-} from '../../../workflows/transfer/schemas.ts';
-import { imageId, type PlanRequest } from '../../../workflows/transfer/activities.ts';
-import type { NamedVolume } from '../../../workflows/chain/schemas.ts';
+import { fileName } from '../../../workflows/operation/words.ts';
+import { codeOf } from '../../../workflows/chain/other-hosts.ts';
+import { refused, type RefusalCode } from '../../../workflows/operation/failures.ts';
+import type { ImagePlan, ImagePlanOutcome } from '../../../workflows/transfer/plan.ts';
+import { type ImageRef, imageId, type NamedVolume } from '../../../workflows/chain/references.ts';
+import type { RemovalPlan } from '../../../workflows/removal/plan.ts';
+import type { RemoveImageInput } from '../../../workflows/removal/request.ts';
+import type { PlanRequest } from '../../../workflows/transfer/request.ts';
 import { away } from './simulated-image-host.ts';
 import {
   identityOf,
@@ -30,8 +23,8 @@ import { again } from './simulated-switch.ts';
 import type { SimulatedVm } from './simulated-vm.ts';
 
 const MIB = 1048576;
-const refuse = (code: ImageRefusalCode, now: string) =>
-  refusedImage(code, { attempted: 'planning', now, next: 'Mend it' });
+const refuse = (code: RefusalCode, now: string) =>
+  refused(code, { attempted: 'planning', now, next: 'Mend it' });
 
 function chainOf(vm: SimulatedVm, ref: ImageRef): string[] {
   if (ref.kind === 'disk') {

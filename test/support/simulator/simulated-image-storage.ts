@@ -1,9 +1,7 @@
 /** The SPM agent's activities on images, over VMs in memory. */
 import { bug } from '../../../workflows/operation/failures.ts';
-import type {
-  ImageStorageActivities,
-  ReservationEnd,
-} from '../../../workflows/transfer/activities.ts';
+import type { StorageActivities } from '../../../activities/storage/index.ts';
+import type { ReservationEnd } from '../../../workflows/pools/activities.ts';
 import { assertReserved, away } from './simulated-image-host.ts';
 import {
   identityOf,
@@ -20,7 +18,9 @@ import type { Implementations } from './simulated-waits.ts';
 const MIB = 1048576;
 const NOTHING: ReservationEnd = { outcome: 'removed', deleted: [], regainedBytes: 0 };
 
-export const imageStorage: Implementations<ImageStorageActivities> = {
+export const imageStorage: Implementations<
+  Omit<StorageActivities, 'ensureVolumesAbsent' | 'observePresence'>
+> = {
   ensureImageReserved(vm, input) {
     const { plan, jobId } = input;
     const { pool } = plan.to;

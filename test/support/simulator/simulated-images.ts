@@ -1,5 +1,5 @@
 /** Copies of images under way: who holds what, what is reserved, and which pool is away. */
-import type { Reservation } from '../../../workflows/transfer/schemas.ts';
+import type { Reservation } from '../../../workflows/transfer/plan.ts';
 import { BLOCKS } from './simulated-content.ts';
 import type { SimulatedVm } from './simulated-vm.ts';
 

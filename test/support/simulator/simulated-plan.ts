@@ -1,13 +1,10 @@
 /** What the simulated host agent observes, and the plan that it makes of it. */
 import { assertPossible, selectVolumes } from '../../../activities/host/merge/selection.ts';
 import { bug, hold, refused } from '../../../workflows/operation/failures.ts';
-import type {
-  DiskRef,
-  LiveMergeInput,
-  MergePlan,
-  PlanOutcome,
-  Volume,
-} from '../../../workflows/chain/schemas.ts';
+import type { DiskRef } from '../../../workflows/chain/references.ts';
+import type { LiveMergeInput } from '../../../workflows/merge/request.ts';
+import type { MergePlan, PlanOutcome } from '../../../workflows/merge/plan.ts';
+import type { Volume } from '../../../workflows/chain/schemas.ts';
 import { childOf } from './simulated-images.ts';
 import type { SimulatedVm } from './simulated-vm.ts';
 

@@ -1,12 +1,10 @@
 /** The switches of the simulated host agent, with the moments at which somebody may die in them. */
+import type { InputOf, ResultOf } from '../../../workflows/operation/activities.ts';
+import type { mergeOnHost } from '../../../workflows/merge/activities.ts';
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { ApplicationFailure } from '@temporalio/common';
-import type {
-  ColdOutcome,
-  HostActivities,
-  JobInput,
-} from '../../../workflows/operation/contract.ts';
-import type { MergePlan } from '../../../workflows/chain/schemas.ts';
+import type { ColdOutcome, JobInput } from '../../../workflows/merge/activities.ts';
+import type { MergePlan } from '../../../workflows/merge/plan.ts';
 import type { SimulatedVm } from './simulated-vm.ts';
 
 /** Who dies in the middle of an activity that has several steps. */
@@ -53,7 +51,7 @@ export function giveBackGuest(vm: SimulatedVm): void {
 export function pivot(
   vm: SimulatedVm,
   { plan }: JobInput,
-): Awaited<ReturnType<HostActivities['ensurePivoted']>> {
+): ResultOf<typeof mergeOnHost, 'ensurePivoted'> {
   giveBackGuest(vm);
   vm.advance();
   const [top, base] = [plan.top.path, plan.base.path];
@@ -91,7 +89,7 @@ export function commitCold(vm: SimulatedVm, plan: MergePlan): void {
 
 export function switchCold(
   vm: SimulatedVm,
-  { plan, topModifiedNs }: Parameters<HostActivities['ensureColdSwitched']>[0],
+  { plan, topModifiedNs }: InputOf<typeof mergeOnHost, 'ensureColdSwitched'>,
 ): ColdOutcome {
   if (!topHasLeft(vm, plan)) {
     if (vm.state !== 'off') return { outcome: 'vm-started', reason: vm.machine.stateReason };

@@ -7,9 +7,9 @@ import type {
   GuestState,
   JobRecord,
   SnapshotChange,
-  MergePlan,
   Volume,
 } from '../../../workflows/chain/schemas.ts';
+import type { MergePlan } from '../../../workflows/merge/plan.ts';
 import { SimulatedContent } from './simulated-content.ts';
 import { SimulatedFiles } from './simulated-files.ts';
 import { SimulatedImages } from './simulated-images.ts';

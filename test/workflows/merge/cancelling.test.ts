@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { isCancellation } from '@temporalio/workflow';
 import { WorkflowFailedError } from '@temporalio/client';
-import type { LiveMergeRequest } from '../../../workflows/chain/schemas.ts';
+import type { LiveMergeRequest } from '../../../workflows/merge/request.ts';
 import type { AgentActivities } from '../../support/simulator/simulated-host.ts';
 import type { SimulatedVm } from '../../support/simulator/simulated-vm.ts';
 import { waitUntil } from '../../support/wait-until.ts';

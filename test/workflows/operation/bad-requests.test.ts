@@ -5,20 +5,12 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { RawValue } from '@temporalio/common';
 import { temporal } from '@temporalio/proto';
-import type { z } from 'zod';
-import { imageHostSchemas } from '../../../activities/door/image-schemas.ts';
-import { orchestratorSchemas } from '../../../activities/door/schemas.ts';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
-import {
-  copyImageInput,
-  moveImageInput,
-  removeImageInput,
-} from '../../../workflows/transfer/schemas.ts';
 import * as workflows from '../../../workflows/index.ts';
-import { diskRef, liveMergeInput } from '../../../workflows/chain/schemas.ts';
 import { anyJson, createChance, mutate, type Chance } from '../../input/hostile.ts';
 import { validValue } from '../../input/valid-values.ts';
 import { drawn } from '../../support/daily-sample.ts';
+import { operationRequests, questionRequests, type Schema } from '../../support/tables.ts';
 import { TRIED_CACHES, startBench, type Bench } from '../../support/workflow-bench.ts';
 
 const REQUESTS = drawn(200);
@@ -32,22 +24,7 @@ beforeAll(async () => {
 });
 afterAll(() => bench.close());
 
-/** Of these the id is a lock, so that a good request is refused under another one. */
-const operations: Record<string, z.ZodType> = {
-  LiveMerge: liveMergeInput,
-  MoveImage: moveImageInput,
-  CopyImage: copyImageInput,
-  RemoveImage: removeImageInput,
-};
-const questions: Record<string, z.ZodType> = {
-  ObserveChain: diskRef,
-  ObserveEvents: orchestratorSchemas.observeEvents.input,
-  ObserveLeases: diskRef.pick({ host: true }),
-  PlanImage: imageHostSchemas.observeImagePlan.input,
-  PlanMerge: liveMergeInput,
-  PlanRemoval: removeImageInput,
-};
-const schemas = { ...operations, ...questions };
+const schemas = { ...operationRequests, ...questionRequests };
 
 const payload = (encoding: string, data: string | Buffer) =>
   RawValue.fromPayload({
@@ -69,13 +46,14 @@ interface BadStart {
 
 /** `n` says which kind, chance the rest; a request that happens to be good is drawn again. */
 function badStart(type: string, n: number, chance: Chance): BadStart {
-  const schema = schemas[type] as z.ZodType;
+  // Of these the id is a lock: a good request is refused under another one.
+  const schema = schemas[type] as Schema;
   const workflowId = `bad ${type} ${seed} ${n}`;
   const valid = validValue(schema, chance);
   if (n === 0) return { workflowId, args: [] };
   if (n <= PAYLOADS.length) return { workflowId, args: [PAYLOADS[n - 1]] };
   // Under an id that is not its own.
-  if (n % 4 === 0 && type in operations) return { workflowId, args: [valid] };
+  if (n % 4 === 0 && type in operationRequests) return { workflowId, args: [valid] };
   for (;;) {
     const input = n % 4 === 1 ? chance.pick(json) : mutate(valid, chance);
     const more = chance.below(4) === 0 ? [valid] : [];

@@ -3,13 +3,10 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { Connection, WorkflowHandle } from '@temporalio/client';
 import { parseOperation } from '../../../client/cli/arguments/image-argument.ts';
 import { openOperation } from '../../../client/library/operation.ts';
-import {
-  moveImageInput,
-  removeImageResult,
-  transferResult,
-  type TransferResult,
-} from '../../../workflows/transfer/schemas.ts';
-import { imageStatusQuery } from '../../../workflows/transfer/activities.ts';
+import { moveImageInput } from '../../../workflows/transfer/request.ts';
+import { kinds } from '../../../workflows/kinds.ts';
+import type { TransferResult } from '../../../workflows/transfer/kind.ts';
+import { statusQuery } from '../../../workflows/kinds.ts';
 import { undoHandle } from '../../support/scenes/image-operations.ts';
 import { imageActivities, SimulatedImage } from '../../support/simulator/one-simulated-image.ts';
 import { waitUntil } from '../../support/wait-until.ts';
@@ -61,8 +58,9 @@ async function failureOf(handle: WorkflowHandle) {
   const connection = client.connection as Connection;
   const session = { client, connection, namespace: 'default', address: '', host: 'h2' };
   const { runId } = await handle.describe();
-  const schema = handle.workflowId.includes('/a.qcow2/') ? removeImageResult : transferResult;
-  const operation = openOperation(session, handle, { runId, attached: true }, schema as never);
+  const isRemoval = handle.workflowId.includes('/a.qcow2/');
+  const kind = isRemoval ? kinds.RemoveImage : kinds.MoveImage;
+  const operation = openOperation(session, handle, { runId, attached: true }, kind);
   return operation.result().then(
     () => null,
     (error: unknown) => error,
@@ -100,7 +98,7 @@ describe('A cancel is told with what is true then', () => {
   it('of a move: the source is untouched, and who deletes its copies', async () => {
     image.copies = true;
     const move = await start();
-    const phase = async () => (await move.query(imageStatusQuery)).phase;
+    const phase = async () => (await move.query(statusQuery)).phase;
     await waitUntil('a copy', async () => (await phase()) === 'copying');
     await move.cancel();
     const failure = await failureOf(move);

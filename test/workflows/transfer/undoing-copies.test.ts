@@ -1,12 +1,9 @@
 /** A move or copy that ends before its switch: told at once, undone by a workflow of its own. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { WorkflowHandle } from '@temporalio/client';
-import {
-  copyImageInput,
-  moveImageInput,
-  type RemoveImageResult,
-} from '../../../workflows/transfer/schemas.ts';
-import { imageStatusQuery } from '../../../workflows/transfer/activities.ts';
+import { copyImageInput, moveImageInput } from '../../../workflows/transfer/request.ts';
+import type { RemoveImageResult } from '../../../workflows/removal/kind.ts';
+import { statusQuery } from '../../../workflows/kinds.ts';
 import { undoHandle } from '../../support/scenes/image-operations.ts';
 import { imageActivities, SimulatedImage } from '../../support/simulator/one-simulated-image.ts';
 import { waitUntil } from '../../support/wait-until.ts';
@@ -37,7 +34,7 @@ beforeEach(() => {
 });
 afterAll(() => bench.close());
 
-const phase = async (handle: WorkflowHandle) => (await handle.query(imageStatusQuery)).phase;
+const phase = async (handle: WorkflowHandle) => (await handle.query(statusQuery)).phase;
 const untilPhase = (handle: WorkflowHandle, wanted: string) =>
   waitUntil(`phase ${wanted}`, async () => (await phase(handle)) === wanted);
 const eventsOf = async ({ workflowId }: WorkflowHandle) =>

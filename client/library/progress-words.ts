@@ -1,8 +1,9 @@
 /** The state of an operation in one line. Pure. */
-import type { Progress } from '../../../workflows/operation/contract.ts';
-import { MEASURED_PHASES } from '../../../workflows/operation/page.ts';
-import type { OperationView } from '../../library/operation-view.ts';
-import { durationWords, sizeWords } from './sizes.ts';
+import type { Progress } from '../../workflows/operation/contract.ts';
+import { kinds } from '../../workflows/kinds.ts';
+import type { OperationView } from './operation-view.ts';
+import { sizeWords } from '../../workflows/operation/words.ts';
+import { durationWords } from './times.ts';
 
 /** `copying 42.0 %, 108.0 MiB of 256.0 MiB, 118.3 MiB/s, 3 s left`, then what is wrong. */
 export function progressWords(view: OperationView): string {
@@ -16,7 +17,9 @@ export function progressWords(view: OperationView): string {
 /** Null while the operation does nothing of which one could tell how far it is. */
 export function currentProgress({ status, progress, state }: OperationView): Progress | null {
   if (state !== 'running') return null;
-  return status === null || MEASURED_PHASES.includes(status.phase) ? progress : null;
+  if (status === null) return progress;
+  const measured: readonly string[] = kinds[status.operation].measured;
+  return measured.includes(status.phase) ? progress : null;
 }
 
 export function phaseOf(view: OperationView): string {

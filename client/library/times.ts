@@ -1,23 +1,4 @@
-/** Numbers as people read them. */
-
-const UNITS = ['KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
-
-/** `1.5 GiB`; bytes below 1 KiB as they are. */
-export function sizeWords(bytes: number): string {
-  if (Math.abs(bytes) < 1024) return `${Math.round(bytes)} B`;
-  let value = bytes / 1024;
-  let unit = 0;
-  // What would be printed as 1024.0 belongs to the next unit.
-  while (Math.abs(value) >= 1023.95 && unit < UNITS.length - 1) {
-    value /= 1024;
-    unit += 1;
-  }
-  return `${value.toFixed(1)} ${UNITS[unit]}`;
-}
-
-/** `no limit` for 0. */
-export const limitWords = (bytesPerSecond: number) =>
-  bytesPerSecond === 0 ? 'no limit' : `${sizeWords(bytesPerSecond)}/s`;
+/** Times as people read them. */
 
 /** Whole seconds as `45 s`, `2 min 5 s`, `3 h 2 min`, `2 d 4 h`. */
 export function durationWords(seconds: number): string {

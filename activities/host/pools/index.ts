@@ -1,0 +1,14 @@
+/** What the host agent does for its pools. */
+import { poolsOnHost } from '../../../workflows/pools/activities.ts';
+import { implement } from '../../door/implement.ts';
+import type { HostDeps } from '../deps.ts';
+import { awaitSpace } from './await-space.ts';
+import { awaitPool } from './await-pool.ts';
+import { observeLeases } from './observe-leases.ts';
+
+export const poolsActivities = (deps: HostDeps) =>
+  implement(poolsOnHost, {
+    awaitSpace,
+    awaitPool,
+    observeLeases: () => observeLeases(deps),
+  });

@@ -1,0 +1,10 @@
+/** What the host agent does for a removal. */
+import { removalOnHost } from '../../../workflows/removal/activities.ts';
+import { implement } from '../../door/implement.ts';
+import type { HostDeps } from '../deps.ts';
+import { observeRemovalPlan } from './observe-removal-plan.ts';
+
+export const removalActivities = (deps: HostDeps) =>
+  implement(removalOnHost, {
+    observeRemovalPlan: (input) => observeRemovalPlan(deps, input),
+  });

@@ -1,0 +1,86 @@
+/** How each kind of operation is shown: the facts of its status, and what it has done. Pure. */
+import type { KindName, OperationResult, OperationStatus } from '../../../workflows/kinds.ts';
+import type { MergeStatus } from '../../../workflows/merge/kind.ts';
+import { limitWords, sizeWords } from '../../../workflows/operation/words.ts';
+import type { RemovalStatus, RemoveImageResult } from '../../../workflows/removal/kind.ts';
+import type { TransferResult, TransferStatus } from '../../../workflows/transfer/kind.ts';
+import type { Screen } from '../screen.ts';
+import { chainWords, noteLines, resultLines } from './merge-result.ts';
+
+type Row = [name: string, words: string];
+type Paint = Screen['paint'];
+
+interface Rendering<Status, Result> {
+  statusRows(status: Status): Row[];
+  resultLines(result: Result, paint: Paint): string[];
+}
+
+const merge: Rendering<MergeStatus, Parameters<typeof resultLines>[0]> = {
+  statusRows: (status) =>
+    status.mode === null
+      ? []
+      : [
+          ['mode', `${status.mode}, ${sizeWords(status.committedBytes)} to commit`],
+          ['before', chainWords(status.chainBefore)],
+          ['after', chainWords(status.chainTarget)],
+          ['limit', limitWords(status.bandwidthBytesPerSecond)],
+        ],
+  resultLines,
+};
+
+const planned = (status: TransferStatus | RemovalStatus): Row[] =>
+  status.chainBefore.length === 0
+    ? []
+    : [
+        ['size', sizeWords(status.imageBytes)],
+        ['before', chainWords(status.chainBefore)],
+      ];
+
+const transfer: Rendering<TransferStatus, TransferResult> = {
+  /** A copy is told by its path: its name is mostly that of its source. Nothing before the plan. */
+  statusRows(status) {
+    const { chainTarget } = status;
+    const copies = chainTarget.map((path): Row => ['copy', path]);
+    const limit: Row = ['limit', limitWords(status.bandwidthBytesPerSecond)];
+    return [...planned(status), ...copies, ...(copies.length > 0 ? [limit] : [])];
+  },
+  resultLines: ({ summary, chainBefore, chainAfter, removal, warnings }, paint) => [
+    `${paint('green', 'Done')}: ${summary}`,
+    `  before   ${chainWords(chainBefore)}`,
+    ...chainAfter.map((path) => `  copy     ${path}`),
+    // Its failures are events of its own, not of the VM.
+    ...(removal === null
+      ? []
+      : [
+          `  deletion \`blockflow status ${removal}\``,
+          `  events   \`blockflow events ${removal}\``,
+        ]),
+    ...noteLines(warnings, paint),
+  ],
+};
+
+const removal: Rendering<RemovalStatus, RemoveImageResult> = {
+  statusRows: planned,
+  resultLines: ({ summary, deleted, warnings }, paint) => [
+    `${paint('green', 'Done')}: ${summary}`,
+    ...deleted.map((path) => `  deleted  ${path}`),
+    ...noteLines(warnings, paint),
+  ],
+};
+
+const renderings = {
+  LiveMerge: merge,
+  MoveImage: transfer,
+  CopyImage: transfer,
+  RemoveImage: removal,
+} satisfies Record<KindName, Rendering<never, never>>;
+
+const of = (kind: KindName) => renderings[kind] as Rendering<OperationStatus, OperationResult>;
+
+/** The end of an operation of any kind. */
+export const endLines = (kind: KindName, result: OperationResult, paint: Paint): string[] =>
+  of(kind).resultLines(result, paint);
+
+/** What only the status of its kind says. */
+export const statusRows = (status: OperationStatus): Row[] =>
+  of(status.operation).statusRows(status);

@@ -1,0 +1,47 @@
+/** Every activity as it is declared, by the agent that serves it; and every request by its type. */
+import type { z } from 'zod';
+import { chainOnHost } from '../../workflows/chain/activities.ts';
+import { diskRef } from '../../workflows/chain/references.ts';
+import { kinds } from '../../workflows/kinds.ts';
+import { mergeOnHost } from '../../workflows/merge/activities.ts';
+import { liveMergeInput } from '../../workflows/merge/request.ts';
+import { presence } from '../../workflows/operation/activities.ts';
+import { orchestratorActivities } from '../../workflows/operation/audit.ts';
+import { auditFilter } from '../../workflows/operation/audit-filter.ts';
+import { poolsOnHost, poolsOnStorage } from '../../workflows/pools/activities.ts';
+import { hostQuestion } from '../../workflows/pools/questions.ts';
+import { removalOnHost } from '../../workflows/removal/activities.ts';
+import { removeImageInput } from '../../workflows/removal/request.ts';
+import { transferOnHost, transferOnStorage } from '../../workflows/transfer/activities.ts';
+import { planRequest } from '../../workflows/transfer/request.ts';
+
+export const tables = {
+  host: {
+    ...presence,
+    ...chainOnHost,
+    ...poolsOnHost,
+    ...mergeOnHost,
+    ...transferOnHost,
+    ...removalOnHost,
+  },
+  storage: { ...presence, ...poolsOnStorage, ...transferOnStorage },
+  orchestrator: orchestratorActivities,
+};
+
+/** Of zod or of zod/mini: what tests read of a schema is the same. */
+export type Schema = z.core.$ZodType & {
+  safeParse(value: unknown): { success: boolean; data?: unknown; error?: z.core.$ZodError };
+};
+
+/** Of these the id is a lock. */
+export const operationRequests: Record<string, Schema> = Object.fromEntries(
+  Object.entries(kinds).map(([name, kind]) => [name, kind.request]),
+);
+export const questionRequests: Record<string, Schema> = {
+  ObserveChain: diskRef,
+  ObserveEvents: auditFilter,
+  ObserveLeases: hostQuestion,
+  PlanImage: planRequest,
+  PlanMerge: liveMergeInput,
+  PlanRemoval: removeImageInput,
+};

@@ -1,0 +1,55 @@
+/**
+ * An agent sees only the VMs of its own libvirt, so the other hosts of a pool are asked before one
+ * of its volumes is taken away from it.
+ */
+import { hostAgent, type AwayListener } from '../operation/agents.ts';
+import { refused } from '../operation/failures.ts';
+import type { chainOnHost } from './activities.ts';
+import type { NamedVolume } from './references.ts';
+import type { VolumeUse } from './schemas.ts';
+
+interface Question {
+  attempted: string;
+  hosts: readonly string[];
+  volumes: readonly PlannedVolume[];
+}
+type PlannedVolume = Omit<NamedVolume, 'pool'> & { pool: string | null };
+
+/** What other agents need to know of a volume. */
+export const named = ({ path, pool, identity }: PlannedVolume): NamedVolume => ({
+  path,
+  pool: pool ?? '',
+  identity,
+});
+
+/** What a use of a volume refuses. */
+export const codeOf = ({ kind }: VolumeUse) =>
+  kind === 'child' ? ('shared-base' as const) : ('volume-in-use' as const);
+
+/**
+ * Waits for a host that is away, and tells what ends that wait: what it would say is not known.
+ * @throws Refused
+ */
+export async function assertUnusedElsewhere(
+  away: AwayListener,
+  { attempted, hosts, volumes }: Question,
+): Promise<void> {
+  const input = { volumes: volumes.map(named) };
+  for (const host of hosts) {
+    const agent = hostAgent<typeof chainOnHost>(host, (who) =>
+      away(
+        who &&
+          `${who}, and its VMs may use these volumes; ` +
+            `if ${host} is gone for good, remove .blockflow/hosts/${host} from the pool`,
+      ),
+    );
+    const summary = `ask host ${host} who uses ${volumes.length} volume(s)`;
+    const [use] = await agent.observeUses(input, summary);
+    if (!use) continue;
+    throw refused(codeOf(use), {
+      attempted,
+      now: `${use.path} is used by ${use.by} on host ${host}; nothing was done`,
+      next: 'Remove that use first, then repeat the request',
+    });
+  }
+}

@@ -1,0 +1,66 @@
+/** The life of every operation, from its first audit event to its last. */
+import {
+  allHandlersFinished,
+  condition,
+  ContinueAsNew,
+  isCancellation,
+} from '@temporalio/workflow';
+import { failureDetails, ownFailure, partFailure } from './failures.ts';
+import type { AnyKind, CommonResult, KindResult } from './kind.ts';
+import { openOperation, type Operation } from './operation.ts';
+import { forwardOnly } from './point-of-no-return.ts';
+import { readRequest } from './request.ts';
+
+/**
+ * Reads the request, opens the operation, runs its body, and records how it ended.
+ * @param body all steps; what it throws is told as the failure of the part that it was in
+ */
+export async function run<K extends AnyKind>(
+  kind: K,
+  request: unknown,
+  body: (op: Operation<K>) => Promise<KindResult<K> & CommonResult>,
+): Promise<KindResult<K>> {
+  const op = openOperation(kind, readRequest(kind, request));
+  try {
+    await op.record('started', op.words);
+    const result = await body(op);
+    await op.point.told();
+    const { outcome, summary, warnings, chainAfter }: CommonResult = result;
+    await forwardOnly(() => op.record(outcome, summary, chainAfter));
+    const news = warnings.filter((warning) => !summary.includes(warning));
+    op.finish([summary, ...news].join('; '), outcome);
+    return result;
+  } catch (error) {
+    if (error instanceof ContinueAsNew) throw error;
+    throw await forwardOnly(() => recordFailure(op, error));
+  } finally {
+    await everyUpdateAnswered();
+  }
+}
+
+/** @returns what the workflow throws: the Web UI shows the first message of a chain */
+async function recordFailure(op: Operation, error: unknown): Promise<unknown> {
+  if (isCancellation(error)) {
+    await op.record('cancelled', `cancelled: ${op.truth}`, op.status.chainBefore);
+    op.finish(`cancelled: ${op.truth}`, 'cancelled');
+    return error;
+  }
+  const isPart = op.part !== null && op.part !== 'plan';
+  const failure = isPart ? partFailure(op.part ?? 'plan', error, op.truth) : ownFailure(error);
+  const found = failureDetails(failure);
+  const kind = found?.type === 'Refused' ? 'refused' : 'failed';
+  const reason = found
+    ? `${found.details.attempted}: ${found.details.now}. ${found.details.next}`
+    : error instanceof Error
+      ? error.message
+      : String(error);
+  await op.record(kind, reason, op.status.chainBefore);
+  op.finish(reason, kind);
+  return failure ?? error;
+}
+
+/**
+ * Resolves when everybody who sent an update has its answer: Temporal fails an update that its
+ * workflow does not wait for. It cannot last: without a job there is nothing to limit.
+ */
+const everyUpdateAnswered = () => forwardOnly(() => condition(allHandlersFinished));

@@ -1,0 +1,39 @@
+/** What a move and a copy are asked for: defined once, for clients, workflows and agents. */
+import * as z from 'zod/mini';
+import { imageRef } from '../chain/references.ts';
+import { hostName, newFileName, plainText, poolName, sizeBytes } from '../operation/names.ts';
+
+/** How copies are verified before the source may go. */
+export const verification = z.enum(['full', 'none']);
+
+/** How much of its space a copy takes at once, in qemu-img's words. */
+export const preallocation = z.enum(['off', 'metadata', 'falloc', 'full']);
+
+const transfer = z.strictObject({
+  host: hostName,
+  image: imageRef,
+  to: poolName,
+  /** `keep` copies containers byte for byte; another format is only for an image of one volume. */
+  format: z._default(z.enum(['keep', 'qcow2', 'raw']), 'keep'),
+  preallocation: z._default(preallocation, 'off'),
+  /** The only answer to a taken name. */
+  ifExists: z._default(z.enum(['refuse']), 'refuse'),
+  /** 0 is no limit. */
+  bandwidthBytesPerSecond: z._default(sizeBytes, 0),
+  verify: z._default(verification, 'full'),
+  requestedBy: z._default(plainText, 'unknown'),
+});
+export const moveImageInput = z.extend(transfer, { wipe: z._default(z.boolean(), false) });
+export const copyImageInput = z.extend(transfer, { name: z.optional(newFileName) });
+
+/** What a plan is for: a copy touches no record, and may be of a shared image. */
+export const planRequest = z.discriminatedUnion('operation', [
+  z.extend(moveImageInput, { operation: z.literal('MoveImage') }),
+  z.extend(copyImageInput, { operation: z.literal('CopyImage') }),
+]);
+
+export type MoveImageInput = z.output<typeof moveImageInput>;
+export type MoveImageRequest = z.input<typeof moveImageInput>;
+export type CopyImageInput = z.output<typeof copyImageInput>;
+export type CopyImageRequest = z.input<typeof copyImageInput>;
+export type PlanRequest = z.output<typeof planRequest>;

@@ -1,0 +1,39 @@
+/** What a running move or copy knows of itself besides what every operation does. */
+import { hostAgent, spmAgent } from '../operation/agents.ts';
+import type { Agent } from '../operation/activities.ts';
+import { acceptBandwidth } from '../operation/bandwidth.ts';
+import type { Operation } from '../operation/operation.ts';
+import type { poolsOnHost, poolsOnStorage } from '../pools/activities.ts';
+import type { transferOnHost, transferOnStorage } from './activities.ts';
+import type { copyKind, moveKind } from './kind.ts';
+
+type OnHost = typeof transferOnHost & typeof poolsOnHost;
+type OnStorage = typeof transferOnStorage & typeof poolsOnStorage;
+
+export interface Transfer extends Operation<typeof moveKind | typeof copyKind> {
+  /** Under which this run has its reservations: an id of its own, also in the job of an earlier. */
+  owner: string;
+  host: Agent<OnHost>;
+  spm(pool: string): Agent<OnStorage>;
+}
+
+/** Reaches its agents, and takes the message that changes its limit. */
+export function openTransfer<O extends Operation<typeof moveKind> | Operation<typeof copyKind>>(
+  opened: O,
+): O & Transfer {
+  const op = Object.assign(opened, {
+    owner: opened.jobId,
+    host: hostAgent<OnHost>(opened.status.host, opened.away),
+    spm: (pool: string) => spmAgent<OnStorage>(pool, opened.away),
+  }) as O & Transfer;
+  acceptBandwidth(op, {
+    assertPossible: () => undefined,
+    async apply(words) {
+      const { bandwidthBytesPerSecond } = op.status;
+      const input = { jobId: op.jobId, bandwidthBytesPerSecond };
+      await op.host.ensureCopyBandwidth(input, `limit the copy to ${words}`);
+      return true;
+    },
+  });
+  return op;
+}
