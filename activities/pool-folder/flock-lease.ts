@@ -9,7 +9,7 @@ import { z } from 'zod';
 import type { Lease, LeaseRecord } from './lease.ts';
 import { isLocked, lockFile } from '../adapters/process/file-lock.ts';
 import { nullIfMissing } from '../adapters/files/files.ts';
-import { ensureOwnFolder, OWN_FOLDER } from '../adapters/virsh/pools.ts';
+import { ensureOwnFolder, OWN_FOLDER } from './own-folder.ts';
 
 export const leaseFile = (poolFolder: string) => join(poolFolder, OWN_FOLDER, 'lease');
 

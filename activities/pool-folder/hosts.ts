@@ -5,10 +5,9 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { hostName } from '../../workflows/operation/names.ts';
-import { listFolder, observeFile, syncPath } from '../adapters/files/files.ts';
-import { createFile } from '../adapters/files/image-files.ts';
-import { ensureOwnFolder, OWN_FOLDER } from '../adapters/virsh/pools.ts';
+import { hostName } from '../../workflows/chain/schemas.ts';
+import { listFolder, observeFile, syncPath, createFile } from '../adapters/files/files.ts';
+import { ensureOwnFolder, OWN_FOLDER } from './own-folder.ts';
 
 const hostsFolder = (poolFolder: string) => join(poolFolder, OWN_FOLDER, 'hosts');
 

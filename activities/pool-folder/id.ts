@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path';
 import { UUID } from '../../workflows/operation/names.ts';
 import type { NamedVolume } from '../../workflows/chain/references.ts';
 import { observeFile, readText, writeOnce } from '../adapters/files/files.ts';
-import { ensureOwnFolder, OWN_FOLDER } from '../adapters/virsh/pools.ts';
+import { ensureOwnFolder, OWN_FOLDER } from './own-folder.ts';
 
 const idFile = (poolFolder: string) => join(poolFolder, OWN_FOLDER, 'id');
 

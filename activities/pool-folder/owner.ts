@@ -3,17 +3,17 @@
  * have it any more. Only renames change that name, so of two who want it, one to go on with the
  * copies and one to delete them, the first has it and the other is told.
  */
-import { readFile, rename } from 'node:fs/promises';
+import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { listFolder, syncPath } from '../adapters/files/files.ts';
-import { OWN_FOLDER } from '../adapters/virsh/pools.ts';
 
 export const manifestOf = (owner: string) => `${owner}.json`;
+export const isManifest = (name: string) => name.endsWith('.json');
 const ABANDONED = manifestOf('abandoned');
 
 /** Null without a manifest: what was never completed is nobody's. */
-async function manifestIn(folder: string): Promise<string | null> {
-  const names = (await listFolder(folder)).filter((name) => name.endsWith('.json'));
+export async function manifestIn(folder: string): Promise<string | null> {
+  const names = (await listFolder(folder)).filter(isManifest);
   return names.find((name) => name === ABANDONED) ?? names[0] ?? null;
 }
 
@@ -61,28 +61,9 @@ export async function isAnothers(folder: string, owners: readonly string[]): Pro
   return name !== null && name !== ABANDONED && !isOneOf(owners, name);
 }
 
+/** Null for one that was abandoned. */
+export const ownerOf = (manifest: string): string | null =>
+  manifest === ABANDONED ? null : manifest.slice(0, -'.json'.length);
+
 const isOneOf = (owners: readonly string[] | null, name: string) =>
   owners === null || owners.some((owner) => manifestOf(owner) === name);
-
-export interface Manifest {
-  text: string;
-  /** Null when it was abandoned. */
-  owner: string | null;
-}
-
-/** The folders of the reservations in a pool; what else is there has no manifest and no copies. */
-export async function reservationFolders(poolFolder: string): Promise<string[]> {
-  const own = join(poolFolder, OWN_FOLDER);
-  return (await listFolder(own)).map((job) => join(own, job));
-}
-
-/** The manifests of the reservations in a pool. */
-export async function readManifests(poolFolder: string): Promise<Manifest[]> {
-  const found = (await reservationFolders(poolFolder)).map(async (folder) => {
-    const name = await manifestIn(folder);
-    const text = name && (await readFile(join(folder, name), 'utf8').catch(() => null));
-    if (!name || !text) return [];
-    return [{ text, owner: name === ABANDONED ? null : name.slice(0, -'.json'.length) }];
-  });
-  return (await Promise.all(found)).flat();
-}

@@ -5,7 +5,7 @@ import type { ImagePlan } from '../../workflows/transfer/plan.ts';
 import type { CopiesJob } from '../../workflows/pools/waiting.ts';
 import type { NamedVolume } from '../../workflows/chain/references.ts';
 import { observeFile } from '../adapters/files/files.ts';
-import { reservationFolder } from '../adapters/files/image-files.ts';
+import { reservationFolder } from './reservation.ts';
 import { deviceOf, identityIn } from './id.ts';
 
 type Target = ImagePlan['to'];

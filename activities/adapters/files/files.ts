@@ -1,5 +1,6 @@
 /** Files and file systems: one function per system call that blockflow needs. */
 import { randomUUID } from 'node:crypto';
+import { constants } from 'node:fs';
 import {
   link,
   lstat,
@@ -13,6 +14,7 @@ import {
   statfs,
   unlink,
   writeFile,
+  type FileHandle,
 } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -126,4 +128,38 @@ export async function writeOnce(path: string, text: string): Promise<void> {
     await unlink(draft).catch(nullIfMissing);
   }
   await syncPath(dirname(path));
+}
+
+/** An empty file that only its owner reads, unless it is there. */
+export async function createFile(path: string): Promise<void> {
+  const { O_APPEND, O_CREAT, O_NOFOLLOW, O_WRONLY } = constants;
+  const file = await open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, 0o600);
+  await file.close();
+}
+
+/**
+ * Gives a file one more name; `syncPath` of the folder makes it durable. `link` decides: it never
+ * replaces a file (`mv -n` returns 0 on a clash).
+ * @returns false when the name is taken
+ */
+export async function linkFile(from: string, to: string): Promise<boolean> {
+  try {
+    await link(from, to);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  }
+  return true;
+}
+
+/**
+ * Near the end of a file system's space a write is short and returns no error: every count is
+ * checked.
+ */
+export async function writeAll(file: FileHandle, bytes: Buffer, position: number): Promise<void> {
+  for (let done = 0; done < bytes.length;) {
+    const { bytesWritten } = await file.write(bytes, done, bytes.length - done, position + done);
+    if (bytesWritten === 0) throw new Error('the file system takes no more bytes');
+    done += bytesWritten;
+  }
 }

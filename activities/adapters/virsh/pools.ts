@@ -1,6 +1,5 @@
 /** libvirt storage pools, as blockflow's storage domains. */
-import { mkdir } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { z } from 'zod';
 import { canonical } from '../files/files.ts';
 import { parseReply, unexpected } from '../reply.ts';
@@ -18,18 +17,6 @@ const pool = z.object({
 
 /** File pools: volumes are files in one folder. Block pools come later through the same seam. */
 export const filePoolTypes: readonly string[] = ['dir', 'fs', 'netfs'];
-
-/** Folder of ours in a pool's folder: a pool lists what is in it nowhere. */
-export const OWN_FOLDER = '.blockflow';
-
-/**
- * Makes it. The pool's folder has to be there: nothing is made below a file system that is away.
- * @throws ENOENT
- */
-export const ensureOwnFolder = (poolFolder: string) =>
-  mkdir(join(poolFolder, OWN_FOLDER)).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EEXIST') throw error;
-  });
 
 export interface Pool {
   name: string;

@@ -9,12 +9,12 @@ import type { RemovalPlan } from '../../../workflows/removal/plan.ts';
 import type { RemoveImageInput } from '../../../workflows/removal/request.ts';
 import type { NamedVolume } from '../../../workflows/chain/references.ts';
 import { listFolder, observeFile } from '../../adapters/files/files.ts';
-import { finalName, reservationFolder, reservedFiles } from '../../adapters/files/image-files.ts';
+import { finalName, reservationFolder, reservedFiles } from '../../pool-folder/reservation.ts';
 import { findOpener } from '../../adapters/files/open-files.ts';
 import { observePools } from '../../adapters/virsh/pools.ts';
 import { nameVolume } from '../../pool-folder/id.ts';
 import { isUnlocked } from '../../adapters/qemu-img/qemu-img.ts';
-import { isAnothers } from '../../pool-folder/owner.ts';
+import { isAnothers, isManifest } from '../../pool-folder/owner.ts';
 import { untilSettled } from '../../door/polling.ts';
 import { onThisHost, whileMounted } from '../../pool-folder/presence.ts';
 import type { HostDeps } from '../deps.ts';
@@ -65,7 +65,7 @@ async function copiesOf({ to, jobId, owners }: NonNullable<RemoveImageInput['cop
     const copies = staged.map(async (name) => {
       const [reserved, final] = [join(folder, name), finalName(to.folder, name)];
       const [file, named] = await Promise.all([observeFile(reserved), observeFile(final)]);
-      if (!file || name.endsWith('.json')) return [];
+      if (!file || isManifest(name)) return [];
       const path = named?.identity === file.identity ? final : reserved;
       return [{ path, pool: to.pool, identity: file.identity }];
     });

@@ -8,9 +8,8 @@ import {
 import { imageId } from '../../../workflows/chain/references.ts';
 import type { PlanRequest } from '../../../workflows/transfer/request.ts';
 import { observeFile } from '../../adapters/files/files.ts';
-import { stagedFile } from '../../adapters/files/image-files.ts';
+import { stagedFile, readManifests } from '../../pool-folder/reservation.ts';
 import { isFilePool, type FilePool, type Pool } from '../../adapters/virsh/pools.ts';
-import { readManifests } from '../../pool-folder/owner.ts';
 import type { HostDeps } from '../deps.ts';
 import { observeReferences } from '../uses/references.ts';
 import type { Image } from '../chain/observe-image.ts';

@@ -1,7 +1,7 @@
 /** The headers of the copies get the names of their own chain. */
 import { failureDetails, givenUp } from '../../../workflows/operation/failures.ts';
 import type { ImageJob } from '../../../workflows/transfer/activities.ts';
-import { stagedFile } from '../../adapters/files/image-files.ts';
+import { stagedFile } from '../../pool-folder/reservation.ts';
 import { isToolFailure } from '../../adapters/process/command.ts';
 import { ensureBackingName } from '../../adapters/qemu-img/backing-name.ts';
 import { assertReserved } from '../../pool-folder/presence.ts';

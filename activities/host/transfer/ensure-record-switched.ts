@@ -12,7 +12,7 @@ import type { ImageJob } from '../../../workflows/transfer/activities.ts';
 import { diskElement, switchDiskSource } from '../../adapters/libvirt-xml/disk-element.ts';
 import { parseDomain } from '../../adapters/libvirt-xml/domain-xml.ts';
 import { canonical, observeFile } from '../../adapters/files/files.ts';
-import { stagedFile } from '../../adapters/files/image-files.ts';
+import { stagedFile } from '../../pool-folder/reservation.ts';
 import { syncRecords } from '../../adapters/virsh/libvirt-folders.ts';
 import { withFormat } from '../../adapters/libvirt-xml/snapshot-format.ts';
 import {

@@ -19,7 +19,9 @@ import {
 } from '../../adapters/copying-daemon/mirror.ts';
 import { observeFile, observeSpace, renameDurably } from '../../adapters/files/files.ts';
 import { observeCopy, type CopyJob } from '../../adapters/copying-daemon/daemon.ts';
-import { completeCopy, reflink, resetFile, stagedFile } from '../../adapters/files/image-files.ts';
+import { completeCopy, resetFile } from '../../adapters/files/complete-copy.ts';
+import { reflink } from '../../adapters/files/reflink.ts';
+import { stagedFile } from '../../pool-folder/reservation.ts';
 import { QmpError } from '../../adapters/copying-daemon/qmp.ts';
 import type { Show } from '../../door/attempt.ts';
 import { assertReserved } from '../../pool-folder/presence.ts';

@@ -7,7 +7,7 @@ import type { ImageVolume } from '../../../workflows/transfer/plan.ts';
 import { isToolFailure } from '../../adapters/process/command.ts';
 import { observeFile, renameDurably } from '../../adapters/files/files.ts';
 import { sameBytes, sameContent, type CompareOptions } from '../../adapters/qemu-img/compare.ts';
-import { stagedFile } from '../../adapters/files/image-files.ts';
+import { stagedFile } from '../../pool-folder/reservation.ts';
 import { showProgress, type Show } from '../../door/attempt.ts';
 import { assertReserved } from '../../pool-folder/presence.ts';
 import { bytesBefore } from '../../door/progress.ts';

@@ -9,7 +9,7 @@ import { codeOf } from '../../../workflows/chain/other-hosts.ts';
 import { nameTaken, refused, hold } from '../../../workflows/operation/failures.ts';
 import type { PlanRequest } from '../../../workflows/transfer/request.ts';
 import { observeFile, type FileFacts } from '../../adapters/files/files.ts';
-import { LONGEST_NAME_BYTES, stagedFile } from '../../adapters/files/image-files.ts';
+import { LONGEST_NAME_BYTES, stagedFile } from '../../pool-folder/reservation.ts';
 import type { HostDeps } from '../deps.ts';
 import { observeReferences } from '../uses/references.ts';
 import { refusedManagedSave } from '../chain/managed-save.ts';

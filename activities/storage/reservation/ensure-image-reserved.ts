@@ -2,16 +2,10 @@
  * The copies of an image in their pool: reserved out of sight, then named; or removed, when they
  * are not wanted.
  */
-import type { ResultOf } from '../../../workflows/operation/activities.ts';
-import type { transferOnStorage } from '../../../workflows/transfer/activities.ts';
-import type { Reservation } from '../../../workflows/transfer/plan.ts';
-import { observeFile } from '../../adapters/files/files.ts';
-import {
-  createFile,
-  reservationFolder,
-  stagedFile,
-  writeReservation,
-} from '../../adapters/files/image-files.ts';
+import type { Reservation } from '../../../workflows/transfer/schemas.ts';
+import type { ImageStorageActivities } from '../../../workflows/transfer/activities.ts';
+import { observeFile, createFile } from '../../adapters/files/files.ts';
+import { reservationFolder, stagedFile, writeReservation } from '../../pool-folder/reservation.ts';
 import { claimReservation } from '../../pool-folder/owner.ts';
 import type { StorageDeps } from '../volumes/quarantine.ts';
 import { assertNoLink, targetOf } from '../volumes/pool-boundary.ts';

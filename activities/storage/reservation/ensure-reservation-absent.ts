@@ -5,8 +5,8 @@ import { observeFile, listFolder, unlinkDurably } from '../../adapters/files/fil
 import {
   reservationFolder,
   finalName,
-  removeReservation,
-} from '../../adapters/files/image-files.ts';
+  removeReservationFolder,
+} from '../../pool-folder/reservation.ts';
 import { abandonReservation } from '../../pool-folder/owner.ts';
 import { whileMounted } from '../../pool-folder/presence.ts';
 import { targetOf, assertNoLink } from '../volumes/pool-boundary.ts';
@@ -56,6 +56,6 @@ async function endReservation(
     await deps.effect('storage.unlink-copy', path, () => unlinkDurably(path));
     deleted.push(path);
   }
-  await deps.effect('storage.remove-reservation', folder, () => removeReservation(folder));
+  await deps.effect('storage.remove-reservation', folder, () => removeReservationFolder(folder));
   return { outcome: 'removed', deleted, regainedBytes };
 }

@@ -9,7 +9,7 @@ import { sizeWords } from '../../../workflows/operation/words.ts';
 import { noSpace } from '../../../workflows/operation/failures.ts';
 import { observeFile } from '../../adapters/files/files.ts';
 import { dataExtents } from '../../adapters/qemu-img/compare.ts';
-import { overwrite } from '../../adapters/files/image-files.ts';
+import { overwrite } from '../../adapters/files/overwrite.ts';
 import { observeSharing, without, type Extent } from '../../adapters/files/shared-extents.ts';
 import { showProgress, type Show } from '../../door/attempt.ts';
 import { assertOnlyName, quarantineAll, type StorageDeps } from './quarantine.ts';

@@ -11,11 +11,11 @@ import { identityIn } from '../../pool-folder/id.ts';
 import {
   isFilePool,
   observePools,
-  OWN_FOLDER,
   poolOf,
   type FilePool,
   type Pool,
 } from '../../adapters/virsh/pools.ts';
+import { OWN_FOLDER } from '../../pool-folder/own-folder.ts';
 import type { Libvirt } from '../../adapters/virsh/domains.ts';
 import { onThisHost, otherStorage } from '../../pool-folder/presence.ts';
 

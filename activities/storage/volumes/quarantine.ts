@@ -3,34 +3,22 @@
  * `.blockflow/`, which pools do not list. A file that is not the planned one (another inode by that
  * name) is never touched.
  */
-import { createHash } from 'node:crypto';
-import { basename, dirname, join } from 'node:path';
 import { hold, retry } from '../../../workflows/operation/failures.ts';
 import type { NamedVolume } from '../../../workflows/chain/references.ts';
 import { linkCount, observeFile, renameDurably } from '../../adapters/files/files.ts';
 import { isUnlocked } from '../../adapters/qemu-img/qemu-img.ts';
-import { observePools, OWN_FOLDER } from '../../adapters/virsh/pools.ts';
+import { observePools } from '../../adapters/virsh/pools.ts';
 import type { Libvirt } from '../../adapters/virsh/domains.ts';
 import type { Effect } from '../../door/effect.ts';
 import { volumeInPool } from './pool-boundary.ts';
 import type { Tenure } from '../../pool-folder/lease.ts';
+import { quarantinedPath } from '../../pool-folder/quarantine.ts';
 
 export interface StorageDeps {
   libvirt: Libvirt;
   effect: Effect;
   /** What a long effect looks at while it lasts; the door looks before each. */
   tenure?: Pick<Tenure, 'assertHeld'>;
-}
-
-/** Bytes that every file system of a pool takes. */
-const LONGEST_NAME = 255;
-
-/** Where a volume lies between its name's end and its own; a name may be too long to be a part. */
-function tombOf(path: string, jobId: string): string {
-  const name = `${jobId}-${basename(path)}`;
-  const digest = createHash('sha256').update(name).digest('hex');
-  const isShort = Buffer.byteLength(name) <= LONGEST_NAME;
-  return join(dirname(path), OWN_FOLDER, isShort ? name : `${jobId}-${digest}`);
 }
 
 export interface Quarantined {
@@ -59,7 +47,7 @@ export async function quarantineAll(
   const pools = await observePools(deps.libvirt);
   const found = volumes.map((named) => volumeInPool(pools, named, `${doing} ${named.path}`));
   const all = (await Promise.all(found))
-    .map((volume) => ({ volume, tomb: tombOf(volume.path, jobId) }))
+    .map((volume) => ({ volume, tomb: quarantinedPath(volume.path, jobId) }))
     .reverse();
   const [named, buried] = await Promise.all([
     those(all, ({ volume }) => volume.path),

@@ -4,12 +4,11 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { writeReservation } from '../../../activities/adapters/files/image-files.ts';
+import { writeReservation, readManifests } from '../../../activities/pool-folder/reservation.ts';
 import {
   abandonReservation,
   claimReservation,
   isAnothers,
-  readManifests,
 } from '../../../activities/pool-folder/owner.ts';
 
 let pool: string;

@@ -3,7 +3,7 @@ import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Blockflow } from '../../../client/index.ts';
-import { OWN_FOLDER } from '../../../activities/adapters/virsh/pools.ts';
+import { OWN_FOLDER } from '../../../activities/pool-folder/own-folder.ts';
 import { freePort } from '../../../worker/up/free-port.ts';
 import type { Phase } from '../../../workflows/kinds.ts';
 import { connectTo } from '../../support/host/blockflow-client.ts';

@@ -2,7 +2,7 @@ import { mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
-import { OWN_FOLDER } from '../../../activities/adapters/virsh/pools.ts';
+import { OWN_FOLDER } from '../../../activities/pool-folder/own-folder.ts';
 import type { FailureCode } from '../../../workflows/operation/failures.ts';
 import { expectRefused, merged } from '../../support/scenes/merge-checks.ts';
 import { POOL, startSharedSystem } from '../../support/scenes/merge-scene.ts';

@@ -6,7 +6,7 @@ import { readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { MockActivityEnvironment } from '@temporalio/testing';
-import { OWN_FOLDER } from '../../../activities/adapters/virsh/pools.ts';
+import { OWN_FOLDER } from '../../../activities/pool-folder/own-folder.ts';
 import { createEffect, type EffectHook } from '../../../activities/door/effect.ts';
 import { createJobWatch, type JobWatch } from '../../../activities/adapters/virsh/job-watch.ts';
 import { createPivots, type Pivots } from '../../../activities/adapters/virsh/safe-pivot.ts';

@@ -3,7 +3,7 @@ import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
-import { OWN_FOLDER } from '../../../activities/adapters/virsh/pools.ts';
+import { OWN_FOLDER } from '../../../activities/pool-folder/own-folder.ts';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { armFault } from '../../support/faults/faults.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';

@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import { expect } from '@jest/globals';
 import type { WorkflowHandle } from '@temporalio/client';
-import { OWN_FOLDER } from '../../../activities/adapters/virsh/pools.ts';
+import { OWN_FOLDER } from '../../../activities/pool-folder/own-folder.ts';
 import type { EffectName } from '../../../activities/door/effect.ts';
 import type { TransferResult } from '../../../workflows/transfer/kind.ts';
 import { cancelAt } from '../scenes/cancelled-move.ts';

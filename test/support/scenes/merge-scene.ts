@@ -7,7 +7,7 @@ import type { GuestParameters } from '../guest/guest-sector.ts';
 import { expectGuestData } from '../guest/guest-data.ts';
 import { defineGuest, type Guest } from '../guest/guest.ts';
 import { markLayer } from '../guest/layer-marks.ts';
-import { OWN_FOLDER } from '../../../activities/adapters/virsh/pools.ts';
+import { OWN_FOLDER } from '../../../activities/pool-folder/own-folder.ts';
 import { poolFiles } from './pool-files.ts';
 import { takeExternalSnapshot } from '../guest/snapshots.ts';
 import { startSystem, type System, type SystemOptions } from '../host/system.ts';

@@ -1,7 +1,7 @@
 /** What a pool's folder holds, in the eyes of a test. */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { OWN_FOLDER } from '../../../activities/adapters/virsh/pools.ts';
+import { OWN_FOLDER } from '../../../activities/pool-folder/own-folder.ts';
 
 /** The lease and the id of the pool, and the names of its hosts. */
 const LASTING = new Set(['lease', 'id', 'hosts']);

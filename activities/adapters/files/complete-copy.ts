@@ -1,0 +1,59 @@
+/** The first and the last of a copy that a copying daemon makes: its empty file, and its tail. */
+import { open, stat, truncate, type FileHandle } from 'node:fs/promises';
+import { writeAll } from './files.ts';
+
+/** Empties the file and gives it this length, all holes. */
+export async function resetFile(path: string, sizeBytes: number): Promise<void> {
+  await truncate(path, 0);
+  await truncate(path, sizeBytes);
+}
+
+/**
+ * Makes a copied file whole and durable: the rest after `copiedBytes` and the exact length, unless
+ * it is no copy of the file's bytes; the source's owner and mode.
+ * QEMU rounds lengths up to 512 bytes, and a qcow2 file may end anywhere.
+ * @returns false when there is no space for the rest; nothing is lost, it may be tried again
+ */
+export async function completeCopy(
+  source: string,
+  target: string,
+  lengths: { copiedBytes: number; sizeBytes: number } | null,
+): Promise<boolean> {
+  const tail = lengths && (await readTail(source, lengths.copiedBytes, lengths.sizeBytes));
+  const file = await open(target, 'r+');
+  try {
+    if (tail && !(await writeTail(file, tail, lengths.copiedBytes))) return false;
+    if (tail) await file.truncate(lengths.sizeBytes);
+    const { uid, gid, mode } = await stat(source);
+    await file.chmod(mode & 0o777);
+    // Only root may give a file away; anybody else's copy is his own, as his source is.
+    await file.chown(uid, gid).catch(() => undefined);
+    await file.sync();
+    return true;
+  } finally {
+    await file.close();
+  }
+}
+
+/** Only of a write is ENOSPC no loss: of a flush it means that written data is gone. */
+async function writeTail(file: FileHandle, tail: Buffer, position: number): Promise<boolean> {
+  try {
+    await writeAll(file, tail, position);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOSPC') return false;
+    throw error;
+  }
+}
+
+async function readTail(path: string, from: number, to: number): Promise<Buffer> {
+  const tail = Buffer.alloc(to - from);
+  const file = await open(path, 'r');
+  try {
+    const { bytesRead } = await file.read(tail, 0, tail.length, from);
+    if (bytesRead !== tail.length) throw new Error(`${path} is shorter than ${to} bytes`);
+    return tail;
+  } finally {
+    await file.close();
+  }
+}

@@ -1,0 +1,86 @@
+/**
+ * `POOL/.blockflow/<job>/`: the copies of one job until they have their final names, and the
+ * manifest, `<owner>.json`, that says what they are copies of. On disk:
+ *
+ *   <owner>.json      the manifest: the plan, the job and the workflow, as JSON
+ *   abandoned.json    the same once nobody may go on with the copies
+ *   <name>.part       a copy that may be incomplete
+ *   <name>.copied     one that is complete and flushed, and is still to be verified
+ *   <name>.ready      one that gets, or has, the final name; both names are then one file
+ */
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { basename, dirname, extname, join } from 'node:path';
+import { listFolder, syncPath } from '../adapters/files/files.ts';
+import { OWN_FOLDER } from './own-folder.ts';
+import { manifestIn, manifestOf, ownerOf } from './owner.ts';
+
+export const reservationFolder = (poolFolder: string, jobId: string) =>
+  join(poolFolder, OWN_FOLDER, jobId);
+
+/**
+ * A volume's file by how far its copy is: `part` may be incomplete, `copied` is complete and
+ * flushed, `ready` is what gets the final name. A rename leads from one to the next, so that the
+ * file's name is the durable record.
+ */
+export type Stage = 'part' | 'copied' | 'ready';
+
+/** Bytes of a name that leave room for what it has while it is copied. */
+export const LONGEST_NAME_BYTES = 255 - '.part.clone'.length;
+
+export const stagedFile = (poolFolder: string, jobId: string, name: string, stage: Stage) =>
+  join(reservationFolder(poolFolder, jobId), `${name}.${stage}`);
+
+/** What a reserved file is to be called, or is called already: both are then one file. */
+export const finalName = (poolFolder: string, staged: string) =>
+  join(poolFolder, basename(staged, extname(staged)));
+
+/** Makes the folder with what says whose it is. Durable when it returns. */
+export async function writeReservation(
+  folder: string,
+  { owner, text }: { owner: string; text: string },
+): Promise<void> {
+  await mkdir(folder, { recursive: true, mode: 0o711 });
+  const draft = join(folder, `${manifestOf(owner)}.new`);
+  await writeFile(draft, text, { mode: 0o600, flush: true });
+  await rename(draft, join(folder, manifestOf(owner)));
+  await syncPath(folder);
+  await syncPath(dirname(folder));
+  await syncPath(dirname(dirname(folder)));
+}
+
+/** The files in the reservations of a pool. */
+export async function reservedFiles(poolFolder: string): Promise<string[]> {
+  const names = (await reservationFolders(poolFolder)).map(async (folder) =>
+    (await listFolder(folder)).map((name) => join(folder, name)),
+  );
+  return (await Promise.all(names)).flat();
+}
+
+/** Removes a reservation's folder with everything in it. */
+export async function removeReservationFolder(folder: string): Promise<void> {
+  await rm(folder, { recursive: true, force: true });
+  await syncPath(dirname(folder)).catch(() => undefined);
+}
+
+/** The folders of the reservations in a pool; what else is there has no manifest and no copies. */
+export async function reservationFolders(poolFolder: string): Promise<string[]> {
+  const own = join(poolFolder, OWN_FOLDER);
+  return (await listFolder(own)).map((job) => join(own, job));
+}
+
+export interface Manifest {
+  text: string;
+  /** Null when it was abandoned. */
+  owner: string | null;
+}
+
+/** The manifests of the reservations in a pool. */
+export async function readManifests(poolFolder: string): Promise<Manifest[]> {
+  const found = (await reservationFolders(poolFolder)).map(async (folder) => {
+    const name = await manifestIn(folder);
+    const text = name && (await readFile(join(folder, name), 'utf8').catch(() => null));
+    if (!name || !text) return [];
+    return [{ text, owner: ownerOf(name) }];
+  });
+  return (await Promise.all(found)).flat();
+}
