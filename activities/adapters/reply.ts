@@ -1,4 +1,7 @@
-/** Answers of libvirt, QEMU and qemu-img that are not what they should be: never guessed at. */
+/**
+ * Answers of libvirt, QEMU and qemu-img that are not what they should be, or that do not come:
+ * never guessed at. The only failures that an adapter has words for.
+ */
 import { z } from 'zod';
 import { retry } from '../../workflows/operation/failures.ts';
 
@@ -11,6 +14,18 @@ export function unexpected(from: string, why: string, text = '') {
     next: 'blockflow asks again; if it stays so, compare the version with those of TESTING.md',
   });
 }
+
+/** libvirtd does not answer; the activity asks again. */
+export const noAnswer = (uri: string, words: string, cause: Error) =>
+  retry(
+    'libvirt-away',
+    {
+      attempted: `asking libvirt at ${uri}`,
+      now: `libvirtd does not answer (${words.split('\n').at(-1) ?? ''})`,
+      next: 'blockflow asks again until it does; look at `systemctl status libvirtd`',
+    },
+    cause,
+  );
 
 /** @throws Retry `unexpected-reply` for a value of another shape. */
 export function parseReply<S extends z.ZodType>(

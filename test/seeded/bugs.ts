@@ -177,7 +177,7 @@ export const seededBugs: readonly SeededBug[] = [
   },
   {
     name: 'a header counts as changed when qemu-img says so',
-    file: 'activities/adapters/qemu-img/backing-name.ts',
+    file: 'activities/host/chain/backing-name.ts',
     from: 'if (found === backing.name) return;',
     to: 'if (found) return;',
     caughtBy: 'test/real/operation/header-io-errors.test.ts',

@@ -3,7 +3,6 @@
  * target, and the nodes through which the job's daemon reads the one and writes the other. Formats
  * are given, and nothing below the volume is opened, whatever a guest wrote into it.
  */
-import type { Conversion, ImageVolume } from '../../../workflows/transfer/plan.ts';
 import { askCopier } from './daemon.ts';
 
 /** How a file is read or written. */
@@ -12,14 +11,24 @@ export interface Way {
   direct: boolean;
 }
 
-export type Rewriting = Conversion & { from: ImageVolume['format'] };
+type Format = 'qcow2' | 'raw';
+
+/** An image that is to be made. */
+export interface NewImage {
+  format: Format;
+  preallocation: 'off' | 'metadata' | 'falloc' | 'full';
+  virtualSizeBytes: number;
+}
+
+/** What is read in one format, and written as a new image. */
+export type Rewriting = NewImage & { from: Format };
 
 /** Starts the creation of an empty image in `target`, as the daemon's job `id`. */
 export async function startCreation(
   state: string,
   id: string,
   target: string,
-  { format, preallocation, virtualSizeBytes: size }: Conversion,
+  { format, preallocation, virtualSizeBytes: size }: NewImage,
 ): Promise<void> {
   const space = { size, preallocation: preallocation === 'full' ? 'falloc' : preallocation };
   const file = { driver: 'file', filename: target };
@@ -53,5 +62,4 @@ export function writingNode(target: string, { format, preallocation }: Rewriting
 }
 
 /** What is unallocated in the source is skipped; the target is new, and reads as zeros there. */
-export const syncOf = ({ preallocation }: Conversion) =>
-  preallocation === 'full' ? 'full' : 'top';
+export const syncOf = ({ preallocation }: NewImage) => (preallocation === 'full' ? 'full' : 'top');

@@ -3,7 +3,6 @@
  * domain.
  */
 import { join } from 'node:path';
-import { jobRecord, type JobRecord } from '../../../workflows/chain/schemas.ts';
 import { unexpected } from '../reply.ts';
 import { createXmlBuilder, createXmlReader } from './xml.ts';
 
@@ -36,10 +35,24 @@ export interface XmlDomain {
   name: string;
   uuid: string;
   disks: XmlDisk[];
-  records: JobRecord[];
-  /** Records of ours that this version cannot read, as text. */
-  unreadableRecords: string[];
+  /** Ours in its metadata, as they are: another version may have written them. */
+  records: XmlRecord[];
 }
+
+/** What the record of a job has, all of it text. */
+export interface RecordFields {
+  jobId: string;
+  workflow: string;
+  disk: string;
+  mode: string;
+  phase: string;
+  top: string;
+  base: string;
+  deletes: readonly { path: string; pool: string; identity: string }[];
+}
+type Text<T> = { [K in keyof T]: T[K] extends string ? string | undefined : Text<T[K]> };
+/** The same as it was read: any of it may be missing. */
+export type XmlRecord = Text<RecordFields>;
 
 type Node = Record<string, unknown> & { [attribute: `@${string}`]: string | undefined };
 const node = (value: unknown): Node | null =>
@@ -70,7 +83,6 @@ export function parseDomain(xml: string): XmlDomain {
   if (typeof uuid !== 'string' || uuid === '') throw wrong(`${name} has no UUID of its own`);
   const devices = only(domain, 'devices');
   if (!devices) throw wrong(`${name} has no devices`);
-  const jobs = list(only(domain, 'metadata')?.['blockflow:job']).map(parseRecord);
   const disks = list(devices['disk']).map(parseDisk);
   const twice = disks.find(({ target }, at) => disks.findIndex((d) => d.target === target) !== at);
   if (twice) throw wrong(`${name} has two disks ${twice.target}`);
@@ -78,8 +90,7 @@ export function parseDomain(xml: string): XmlDomain {
     name,
     uuid,
     disks,
-    records: jobs.flatMap((job) => (typeof job === 'string' ? [] : [job])),
-    unreadableRecords: jobs.flatMap((job) => (typeof job === 'string' ? [job] : [])),
+    records: list(only(domain, 'metadata')?.['blockflow:job']).map(parseRecord),
   };
 }
 
@@ -150,8 +161,8 @@ function isTerminated(layer: Node): boolean {
   return 'backingStore' in layer;
 }
 
-function parseRecord(job: Node): JobRecord | string {
-  const parsed = jobRecord.safeParse({
+function parseRecord(job: Node): XmlRecord {
+  return {
     jobId: job['@id'],
     workflow: job['@workflow'],
     disk: job['@disk'],
@@ -164,12 +175,11 @@ function parseRecord(job: Node): JobRecord | string {
       pool: v['@pool'],
       identity: v['@identity'],
     })),
-  });
-  return parsed.success ? parsed.data : String(builder.build({ job })).trim();
+  };
 }
 
 /** The metadata element of a record; `parseDomain` gives the record back. */
-export function buildRecord(record: JobRecord): string {
+export function buildRecord(record: RecordFields): string {
   const element: unknown = builder.build({
     job: {
       '@id': record.jobId,

@@ -1,7 +1,7 @@
 /** How virsh is spoken to: what ends soon in open sessions, the rest as processes of their own. */
-import { retry } from '../../../workflows/operation/failures.ts';
 import { CommandError, run } from '../process/command.ts';
 import { withNamelessFile } from '../files/files.ts';
+import { noAnswer } from '../reply.ts';
 import { createVirshSessions } from './session.ts';
 
 export interface VirshConnection {
@@ -24,7 +24,8 @@ export interface VirshConnection {
 export function connectVirsh(uri: string): VirshConnection {
   const sessions = createVirshSessions(uri);
   const orAway = (error: unknown): never => {
-    if (error instanceof CommandError && isDisconnect(error.stderr)) throw away(uri, error);
+    if (error instanceof CommandError && isDisconnect(error.stderr))
+      throw noAnswer(uri, error.stderr, error);
     throw error;
   };
   const asProcess = (...args: string[]) => run('virsh', ['-q', '-c', uri, ...args]).catch(orAway);
@@ -55,18 +56,6 @@ const DISCONNECTS = [
 ];
 const isDisconnect = (words: string) =>
   DISCONNECTS.some((text) => words.toLowerCase().includes(text.toLowerCase()));
-
-function away(uri: string, cause: CommandError) {
-  return retry(
-    'libvirt-away',
-    {
-      attempted: `asking libvirt at ${uri}`,
-      now: `libvirtd does not answer (${cause.stderr.split('\n').at(-1) ?? ''})`,
-      next: 'blockflow asks again until it does; look at `systemctl status libvirtd`',
-    },
-    cause,
-  );
-}
 
 /** A transient domain that stopped is gone: an answer, not an error. */
 export function nullIfNoDomain(error: unknown): null {

@@ -2,13 +2,14 @@
  * Every virsh command of blockflow, one function each. No policy: callers decide what an answer
  * means.
  */
-import { hold } from '../../../workflows/operation/failures.ts';
-import type { GuestState } from '../../../workflows/chain/schemas.ts';
 import { CommandError } from '../process/command.ts';
 import { unexpected } from '../reply.ts';
 import { connectVirsh, nullIfNoDomain, type VirshConnection } from './connection.ts';
 import { jobCommands } from './jobs.ts';
 import { recordCommands } from './records.ts';
+
+/** A guest in power-management suspend runs no code, so it counts as paused. */
+export type GuestState = 'running' | 'paused' | 'off';
 
 export interface DomainInfo {
   state: GuestState;
@@ -62,7 +63,7 @@ function domainCommands(virsh: VirshConnection) {
      * XML documents of every domain: live, persistent, and of a saved guest; without those of a
      * domain that has gone meanwhile. One question each: an error among many answers could be taken
      * for a short list.
-     * @throws Hold `unproven` for a saved guest that libvirt cannot read
+     * @throws UnreadableSave
      */
     async allDomainXml(): Promise<{ uuid: string; name: string; xml: string }[]> {
       const listSaved = virsh.ask('list --all --uuid --name --with-managed-save').then(parseVms);
@@ -89,15 +90,24 @@ function domainCommands(virsh: VirshConnection) {
   };
 }
 
+/** A saved guest whose volumes libvirt cannot tell. */
+export class UnreadableSave extends Error {
+  readonly vm: string;
+  readonly words: string;
+
+  constructor(vm: string, { stderr }: CommandError) {
+    const words = stderr.trim();
+    super(`libvirt cannot tell which volumes the saved guest of VM ${vm} names (${words})`);
+    this.vm = vm;
+    this.words = words;
+  }
+}
+
 /** One that was restored or dropped between two questions is no error. */
 const nullIfNotSaved = (vm: string) => (error: unknown) => {
   if (!(error instanceof CommandError)) throw error;
   if (/does not have managed save image|failed to get domain/.test(error.stderr)) return null;
-  throw hold('unproven', {
-    attempted: `reading which volumes the saved guest of VM ${vm} names`,
-    now: `libvirt cannot tell (${error.stderr.trim()})`,
-    next: `Drop it (\`virsh managedsave-remove ${vm}\`) or mend it, then repeat the request`,
-  });
+  throw new UnreadableSave(vm, error);
 };
 
 function poolCommands(virsh: VirshConnection) {
@@ -156,8 +166,7 @@ export function parseInfo(text: string): DomainInfo {
 }
 
 /**
- * From `domstate`'s words, `STATE` or `STATE (REASON)`. A guest in power-management suspend runs no
- * code, so it counts as paused.
+ * From `domstate`'s words, `STATE` or `STATE (REASON)`.
  * @throws Retry `unexpected-reply`: what is not known is not off
  */
 export function guestStateOf(domstate: string): GuestState {

@@ -6,9 +6,8 @@
 import { EventEmitter } from 'node:events';
 import { createInterface } from 'node:readline';
 import { execa } from 'execa';
-import type { GuestState } from '../../../workflows/chain/schemas.ts';
 import type { JobReading } from './jobs.ts';
-import type { Libvirt } from './domains.ts';
+import type { GuestState, Libvirt } from './domains.ts';
 
 export type JobEvent =
   | { kind: 'block-job'; vm: string; disk: string; status: string }

@@ -1,13 +1,19 @@
 /** virsh's block job commands. */
-import type { BlockJob, GuestState } from '../../../workflows/chain/schemas.ts';
 import { unexpected } from '../reply.ts';
-import { guestStateOf } from './domains.ts';
+import { guestStateOf, type GuestState } from './domains.ts';
 import type { VirshConnection } from './connection.ts';
 
 /**
  * What libvirt says of a running job; whether it is READY only the domain XML and the event say.
  */
-export type JobReading = Omit<BlockJob, 'ready'>;
+export interface JobReading {
+  /** libvirt's word, for example `Active Block Commit`. */
+  type: string;
+  copiedBytes: number;
+  totalBytes: number;
+  /** 0 is no limit. */
+  bandwidthBytesPerSecond: number;
+}
 
 export function jobCommands(virsh: VirshConnection) {
   return {

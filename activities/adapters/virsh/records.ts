@@ -1,7 +1,6 @@
 /** virsh's commands for what libvirt remembers: metadata of domains, and snapshots. */
-import type { JobRecord } from '../../../workflows/chain/schemas.ts';
 import { CommandError } from '../process/command.ts';
-import { buildRecord } from '../libvirt-xml/domain-xml.ts';
+import { buildRecord, type RecordFields } from '../libvirt-xml/domain-xml.ts';
 import type { VirshConnection } from './connection.ts';
 
 /**
@@ -14,7 +13,7 @@ export const inOneLine = (xml: string) => xml.trim().replaceAll("'", '&apos;');
 
 export function recordCommands(virsh: VirshConnection) {
   return {
-    async setRecord(uuid: string, record: JobRecord, scopes: readonly string[]): Promise<void> {
+    async setRecord(uuid: string, record: RecordFields, scopes: readonly string[]): Promise<void> {
       const element = ['--key', 'blockflow', '--set', inOneLine(buildRecord(record))];
       await virsh.command('metadata', uuid, '--uri', recordUri(record.disk), ...element, ...scopes);
     },

@@ -19,6 +19,7 @@ import type { HostDeps } from '../deps.ts';
 import { disagreements, formatDisagreements } from './disagreements.ts';
 import { readHeaderChain, unsupported } from './header-chain.ts';
 import { resolveLinks } from './observe-disk.ts';
+import { readRecord } from './read-record.ts';
 
 /** The observation plus what only the host needs to know. */
 export interface Chain extends ChainObservation {
@@ -82,7 +83,7 @@ export async function observeChain(deps: HostDeps, ref: DiskRef): Promise<Chain>
       ...formatDisagreements(named, volumes),
     ],
     job: null,
-    record: source.records.find((record) => record.disk === ref.disk) ?? null,
+    record: readRecord(source, ref.disk),
     xmlDisk,
     live: domain.live,
     persistentDomain: domain.persistentDomain,

@@ -12,6 +12,7 @@ import type { DomainInfo } from '../../adapters/virsh/domains.ts';
 import type { BlockJob, JobRecord } from '../../../workflows/chain/schemas.ts';
 import type { MergePlan } from '../../../workflows/merge/plan.ts';
 import type { HostDeps } from '../deps.ts';
+import { readRecord } from './read-record.ts';
 
 export interface DiskLook extends DomainInfo {
   /**
@@ -42,7 +43,7 @@ export async function lookAtDisk(deps: HostDeps, plan: MergePlan): Promise<DiskL
     ...info,
     disk: await diskOf(domain || null),
     persistentSource: (await diskOf(persistent))?.chain.at(-1)?.path ?? null,
-    record: (domain || null)?.records.find((record) => record.disk === plan.disk) ?? null,
+    record: readRecord(domain || null, plan.disk),
   };
 }
 

@@ -6,6 +6,7 @@ import { operationId } from '../../../workflows/chain/references.ts';
 import { parseDomain } from '../../adapters/libvirt-xml/domain-xml.ts';
 import type { JobReading } from '../../adapters/virsh/jobs.ts';
 import { isCommitInto } from '../chain/observe-disk.ts';
+import { readRecord } from '../chain/read-record.ts';
 import type { HostDeps } from '../deps.ts';
 
 /** Sets our running job's limit; null when it does not run (any more), or not even the VM. */
@@ -30,7 +31,7 @@ export async function ensureBandwidth(
 async function isAnnounced({ libvirt }: HostDeps, uuid: string, disk: string, job: JobReading) {
   const xml = await libvirt.currentXml(uuid);
   const domain = xml === null ? null : parseDomain(xml);
-  const record = domain?.records.find((candidate) => candidate.disk === disk);
+  const record = readRecord(domain, disk);
   const xmlDisk = domain?.disks.find(({ target }) => target === disk) ?? null;
-  return record !== undefined && isCommitInto(record.base, record.mode, xmlDisk, job);
+  return record !== null && isCommitInto(record.base, record.mode, xmlDisk, job);
 }

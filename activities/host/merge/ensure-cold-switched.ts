@@ -2,9 +2,11 @@
 import type { InputOf } from '../../../workflows/operation/activities.ts';
 import type { mergeOnHost } from '../../../workflows/merge/activities.ts';
 import { dirname, relative } from 'node:path';
-import { operationId } from '../../../workflows/chain/references.ts';
-import type { ColdOutcome } from '../../../workflows/merge/activities.ts';
-import { ensureBackingName } from '../../adapters/qemu-img/backing-name.ts';
+import {
+  operationId,
+  type ColdOutcome,
+  type HostActivities,
+} from '../../../workflows/operation/contract.ts';
 import {
   diskElement,
   diskSource,
@@ -15,6 +17,7 @@ import type { HostDeps } from '../deps.ts';
 import { topModified } from './ensure-cold-committed.ts';
 import { wasSaved } from '../chain/managed-save.ts';
 import { lookAtDisk, topHasLeft } from '../chain/observe-disk.ts';
+import { writeBackingName } from '../chain/backing-name.ts';
 
 type Input = InputOf<typeof mergeOnHost, 'ensureColdSwitched'>;
 
@@ -59,9 +62,7 @@ async function switchHeader(deps: HostDeps, { plan, keepRelative }: Input): Prom
   if (!overlay) return;
   const name = keepRelative ? asFileName(relative(dirname(overlay.path), base.path)) : base.path;
   const { path, format } = overlay;
-  await ensureBackingName({ path, format, backing: { name, format: base.format } }, (rebase) =>
-    deps.effect('qemu-img.rebase', path, rebase),
-  );
+  await writeBackingName(deps, { path, format, backing: { name, format: base.format } });
 }
 
 async function switchXml(deps: HostDeps, { plan }: Input): Promise<void> {

@@ -3,9 +3,9 @@ import { failureDetails, givenUp } from '../../../workflows/operation/failures.t
 import type { ImageJob } from '../../../workflows/transfer/activities.ts';
 import { stagedFile } from '../../pool-folder/reservation.ts';
 import { isToolFailure } from '../../adapters/process/command.ts';
-import { ensureBackingName } from '../../adapters/qemu-img/backing-name.ts';
 import { assertReserved } from '../../pool-folder/presence.ts';
 import type { HostDeps } from '../deps.ts';
+import { writeBackingName } from '../chain/backing-name.ts';
 
 /**
  * The chain of the copies refers only to the copies. The names may not exist yet. A copy whose
@@ -19,9 +19,7 @@ export async function ensureBackingNames(deps: HostDeps, job: ImageJob): Promise
     if (!rebase) continue;
     const path = stagedFile(plan.to.folder, jobId, name, 'ready');
     try {
-      await ensureBackingName({ path, format, backing: rebase }, (change) =>
-        deps.effect('qemu-img.rebase', path, change),
-      );
+      await writeBackingName(deps, { path, format, backing: rebase });
     } catch (error) {
       if (!isOfStorage(error)) throw error;
       // A pool that went away is an error, too: it is waited for.

@@ -2,11 +2,12 @@
  * Who refers to the files of an image: domains, libvirt's snapshots, other chains. Compared by
  * identity, not by name.
  */
-import type { VolumeUse } from '../../../workflows/chain/schemas.ts';
-import { snapshotSources, sourcesNamed } from '../../adapters/libvirt-xml/domain-xml.ts';
+import type { VolumeUse } from '../../../workflows/transfer/activities.ts';
+import { snapshotSources } from '../../adapters/libvirt-xml/domain-xml.ts';
 import { poolsNamedIn, type Pool } from '../../adapters/virsh/pools.ts';
 import type { HostDeps } from '../deps.ts';
-import { childrenOf, firstIn, identitiesOf, isOneOf, type Identities } from './volume-users.ts';
+import { domainUses } from './domain-uses.ts';
+import { childrenOf, identitiesOf, isOneOf, type Identities } from './volume-users.ts';
 
 interface Question {
   volumes: readonly { path: string; identity: string }[];
@@ -34,21 +35,11 @@ export async function observeReferences(deps: HostDeps, question: Question): Pro
 async function domainReferences(
   deps: HostDeps,
   files: Identities,
-  { owner, pools: active }: Question,
+  question: Question,
 ): Promise<VolumeUse[]> {
   const references: VolumeUse[] = [];
-  const domains = await deps.libvirt.allDomainXml();
-  const pools = await poolsNamedIn(
-    domains.map(({ xml }) => xml),
-    deps.libvirt,
-    active,
-  );
-  for (const { uuid, name, xml } of domains) {
-    const named = sourcesNamed(xml, pools, uuid === owner?.uuid ? owner.disk : undefined);
-    for (const source of new Set(named)) {
-      const path = await firstIn(files, source);
-      if (path !== null) references.push({ kind: 'domain', path, by: `VM ${name}` });
-    }
+  for await (const { name, path } of domainUses(deps, files, question)) {
+    references.push({ kind: 'domain', path, by: `VM ${name}` });
   }
   return references;
 }

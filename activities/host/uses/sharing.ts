@@ -4,11 +4,10 @@
  */
 import { refused } from '../../../workflows/operation/failures.ts';
 import type { Volume } from '../../../workflows/chain/schemas.ts';
-import { sourcesNamed } from '../../adapters/libvirt-xml/domain-xml.ts';
-import { poolsNamedIn } from '../../adapters/virsh/pools.ts';
 import type { HostDeps } from '../deps.ts';
 import type { Chain } from '../chain/observe-chain.ts';
-import { childrenOf, firstIn, identitiesOf, type Identities } from './volume-users.ts';
+import { childrenOf, identitiesOf, type Identities } from './volume-users.ts';
+import { domainUses } from './domain-uses.ts';
 
 interface Request {
   vm: string;
@@ -49,21 +48,13 @@ async function assertNoOtherUser(
   chain: Chain,
   touched: Identities,
 ): Promise<void> {
-  const domains = await deps.libvirt.allDomainXml();
-  const pools = await poolsNamedIn(
-    domains.map(({ xml }) => xml),
-    deps.libvirt,
-    chain.pools,
-  );
-  for (const { uuid, name, xml } of domains) {
-    const mine = uuid === chain.vm.uuid;
-    const named = sourcesNamed(xml, pools, mine ? chain.disk : undefined);
-    const uses = await Promise.all(named.map((source) => firstIn(touched, source)));
-    const path = uses.find((use) => use !== null);
-    if (path === undefined) continue;
+  const { uuid } = chain.vm;
+  const question = { pools: chain.pools, owner: { uuid, disk: chain.disk } };
+  for await (const use of domainUses(deps, touched, question)) {
+    const { name, path } = use;
     throw refused('volume-in-use', {
       attempted: attempt(request),
-      now: `${path} is also used by ${mine ? `another disk of ${name}` : `VM ${name}`}`,
+      now: `${path} is also used by ${use.uuid === uuid ? `another disk of ${name}` : `VM ${name}`}`,
       next: `See \`virsh domblklist ${name}\`; detach it there first`,
     });
   }

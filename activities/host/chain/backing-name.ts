@@ -1,0 +1,31 @@
+/** The backing name in the header of an overlay, for merges and for copies. */
+import { retry } from '../../../workflows/operation/failures.ts';
+import { backingNameOnDisk } from '../../adapters/qemu-img/backing-name.ts';
+import { rebaseUnsafe } from '../../adapters/qemu-img/qemu-img.ts';
+import type { HostDeps } from '../deps.ts';
+
+interface Header {
+  path: string;
+  format: 'qcow2' | 'raw';
+  backing: { name: string; format: string };
+}
+
+/**
+ * Lets the header have this backing name, durably: the caller has proven that the content is the
+ * same.
+ * @throws Retry `command-failed` when the disk has another name all the same; what fsync says
+ */
+export async function writeBackingName(
+  deps: HostDeps,
+  { path, format, backing }: Header,
+): Promise<void> {
+  if ((await backingNameOnDisk(path, format)) === backing.name) return;
+  await deps.effect('qemu-img.rebase', path, () => rebaseUnsafe(path, format, backing));
+  const found = await backingNameOnDisk(path, format);
+  if (found === backing.name) return;
+  throw retry('command-failed', {
+    attempted: `writing ${backing.name} into the header of ${path} as its backing file`,
+    now: `qemu-img reported no failure, but the disk has ${found ?? 'none'}: an Input/output error`,
+    next: "Look at that disk and the host's kernel log",
+  });
+}
