@@ -5,7 +5,7 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { hostName } from '../../workflows/chain/schemas.ts';
+import { hostName } from '../../workflows/operation/names.ts';
 import { listFolder, observeFile, syncPath, createFile } from '../adapters/files/files.ts';
 import { ensureOwnFolder, OWN_FOLDER } from './own-folder.ts';
 

@@ -1,10 +1,9 @@
 /**
  * The lease of a pool: the right to change what is in it. One agent at a time has it, and it is the
- * SPM of the pool. How a lease is taken and kept is an adapter's matter: a lock of a file today,
- * sanlock for block pools.
+ * SPM of the pool. How a lease is taken and kept is another file's matter: a lock of a file today
+ * (flock-lease.ts), sanlock for block pools.
  */
 import { leaseLost } from '../../workflows/operation/failures.ts';
-import type { EffectHook } from '../door/effect.ts';
 
 /** What a lease says of its holder. */
 export interface LeaseRecord {
@@ -32,7 +31,7 @@ export interface Lease {
 /** What one holder of a lease does with it. */
 export interface Tenure {
   /** The innermost hook of the door: an effect that is refused was not begun. */
-  hook: EffectHook;
+  hook: <T>(name: string, target: string, run: () => Promise<T>) => Promise<T>;
   /**
    * For an effect that lasts, while it lasts.
    * @throws LeaseLost; the next holder of the lease will do it again

@@ -6,10 +6,9 @@ import type { WorkflowExecutionDescription, WorkflowHandle } from '@temporalio/c
 import { decodeArrayFromPayloads } from '@temporalio/common/lib/internal-non-workflow/index.js';
 import { z } from 'zod';
 import { ORCHESTRATOR_QUEUE, type Progress } from '../../workflows/operation/contract.ts';
-import { statusQuery } from '../../workflows/kinds.ts';
+import { statusQuery, type KindName, type OperationStatus } from '../../workflows/kinds.ts';
 import { lastPoll } from './pollers.ts';
 import { timeWords } from './times.ts';
-import type { KindName, OperationStatus } from '../../workflows/kinds.ts';
 import { call, type Session } from './session.ts';
 
 export type OperationState = 'running' | 'done' | 'failed' | 'cancelled' | 'terminated';

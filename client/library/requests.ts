@@ -22,7 +22,8 @@ export function completeRequest<K extends AnyKind>(
   request: object,
 ): KindRequest<K> {
   const whole = { host: session.host, requestedBy: requester(), ...request };
-  const { success, data, error } = kind.request.safeParse(whole);
+  const schema: z.core.$ZodType = kind.request as z.core.$ZodType;
+  const { success, data, error } = z.safeParse(schema, whole);
   if (success) return data as KindRequest<K>;
   const command = String(kind.command);
   throw usage(`blockflow ${command}`, inWords(error), `See \`blockflow ${command} --help\``);

@@ -5,7 +5,12 @@
 import { WorkflowExecutionAlreadyStartedError, type WorkflowHandle } from '@temporalio/client';
 import { ORCHESTRATOR_QUEUE, searchAttributes } from '../../workflows/operation/contract.ts';
 import { oneLine } from '../../workflows/operation/words.ts';
-import type { AnyKind, KindRequest, KindResult } from '../../workflows/operation/kind.ts';
+import type {
+  AnyKind,
+  CommonRequest,
+  KindRequest,
+  KindResult,
+} from '../../workflows/operation/kind.ts';
 import { requestPage } from '../../workflows/operation/page.ts';
 import { BlockflowError } from './failure.ts';
 import { openOperation, type Operation } from './operation.ts';
@@ -29,7 +34,7 @@ interface Start {
   details: string;
 }
 
-function startOf<K extends AnyKind>(kind: K, input: KindRequest<K> & { host: string }): Start {
+function startOf(kind: AnyKind, input: CommonRequest): Start {
   const words = kind.words(input);
   const request = { request: words, host: input.host, ...kind.distinction(input) };
   return {
@@ -39,7 +44,7 @@ function startOf<K extends AnyKind>(kind: K, input: KindRequest<K> & { host: str
     words,
     key: JSON.stringify(request),
     subject: kind.subject(input),
-    details: requestPage(kind, input as never),
+    details: requestPage(kind, input),
   };
 }
 
@@ -61,7 +66,7 @@ export async function startOperation<K extends AnyKind>(
   kind: K,
   request: object,
 ): Promise<Operation<KindResult<K>>> {
-  const start = startOf(kind, completeRequest(session, kind, request) as never);
+  const start = startOf(kind, completeRequest(session, kind, request));
   const { handle, ...facts } = await startOrAttach(session, start);
   return openOperation(session, handle, facts, kind);
 }

@@ -1,8 +1,7 @@
 /** What the runs of operations on images are recorded with. */
 import { join } from 'node:path';
 import type { Client, WorkflowHandle } from '@temporalio/client';
-import { statusQuery } from '../../workflows/kinds.ts';
-import type { Phase } from '../../workflows/kinds.ts';
+import { statusQuery, type Phase } from '../../workflows/kinds.ts';
 import {
   defineOff,
   diskOf,

@@ -16,9 +16,8 @@ import { createOrchestratorActivities } from '../../activities/orchestrator/inde
 import { workflowSource } from '../../worker/bundle.ts';
 import { startTemporalServer } from '../../worker/up/temporal-server.ts';
 import { hostQueue, spmQueue } from '../../workflows/operation/contract.ts';
-import { statusQuery } from '../../workflows/kinds.ts';
+import { statusQuery, type OperationStatus } from '../../workflows/kinds.ts';
 import { operationId, imageId } from '../../workflows/chain/references.ts';
-import type { OperationStatus } from '../../workflows/kinds.ts';
 import { liveMergeInput, type LiveMergeRequest } from '../../workflows/merge/request.ts';
 import type { AuditEvent } from '../../workflows/operation/audit.ts';
 import type { LiveMergeResult } from '../../workflows/merge/kind.ts';

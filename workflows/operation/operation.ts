@@ -36,6 +36,8 @@ export interface AnyOperation {
   away: AwayListener;
   /** Tells facts that changed without the phase. */
   tell(changes: Partial<Omit<CommonStatus, 'operation' | 'phase'>>): void;
+  /** Shows the end on the page and in lists. */
+  finish(note: string, outcome: AuditEvent['kind']): void;
   /** Writes an event to the audit log, at most once for each kind in a run. */
   record(kind: AuditEvent['kind'], reason: string, after?: string[]): Promise<void>;
 }
@@ -47,8 +49,6 @@ export interface Operation<K extends AnyKind = AnyKind> extends AnyOperation {
   tell(changes: Partial<Omit<KindStatus<K>, 'operation' | 'phase'>>): void;
   /** Enters a phase; `changes` are the other facts that changed with it. */
   enter(phase: KindStatus<K>['phase'], changes?: Partial<KindStatus<K>>): void;
-  /** Shows the end in lists. */
-  finish(note: string, outcome: AuditEvent['kind']): void;
 }
 
 function statusOf<K extends AnyKind>(kind: K, input: KindRequest<K>): KindStatus<K> {
@@ -103,7 +103,8 @@ export function openOperation<K extends AnyKind>(kind: K, input: KindRequest<K>)
     away: (who) => tell({ away: who && `${who} (since ${new Date().toISOString()})` }),
     tell,
     enter(phase: string, changes = {}) {
-      const since = phase === status.phase ? status.since : new Date().toISOString();
+      const { phase: before, since: begun }: CommonStatus = status;
+      const since = phase === before ? begun : new Date().toISOString();
       op.part = parts[phase] ?? op.part;
       tell({ phase, since, ...changes });
       lists.enter(phase);

@@ -26,8 +26,8 @@ interface Surroundings {
   status: Pick<CommonStatus, 'cancel'>;
   /** What a cancel means before the point, and after it. */
   meaning: { before: string; after: string };
-  tell(changes: Partial<Pick<CommonStatus, 'cancel' | 'note'>>): void;
-  recordRefusal(reason: string): Promise<void>;
+  tell: (changes: Partial<Pick<CommonStatus, 'cancel' | 'note'>>) => void;
+  recordRefusal: (reason: string) => Promise<void>;
 }
 
 /** Called in the scope that a cancel reaches. */
@@ -65,7 +65,7 @@ export function createPointOfNoReturn(around: Surroundings): PointOfNoReturn {
  * otherwise null, and what ended the body is thrown again
  */
 export async function undoable<T>(
-  body: () => Promise<T>,
+  body: () => T | Promise<T>,
   undo: () => Promise<T | null>,
 ): Promise<T> {
   try {

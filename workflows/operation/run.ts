@@ -7,7 +7,7 @@ import {
 } from '@temporalio/workflow';
 import { failureDetails, ownFailure, partFailure } from './failures.ts';
 import type { AnyKind, CommonResult, KindResult } from './kind.ts';
-import { openOperation, type Operation } from './operation.ts';
+import { openOperation, type AnyOperation, type Operation } from './operation.ts';
 import { forwardOnly } from './point-of-no-return.ts';
 import { readRequest } from './request.ts';
 
@@ -39,7 +39,7 @@ export async function run<K extends AnyKind>(
 }
 
 /** @returns what the workflow throws: the Web UI shows the first message of a chain */
-async function recordFailure(op: Operation, error: unknown): Promise<unknown> {
+async function recordFailure(op: AnyOperation, error: unknown): Promise<unknown> {
   if (isCancellation(error)) {
     await op.record('cancelled', `cancelled: ${op.truth}`, op.status.chainBefore);
     op.finish(`cancelled: ${op.truth}`, 'cancelled');

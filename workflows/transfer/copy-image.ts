@@ -40,7 +40,7 @@ async function copy(op: Copy): Promise<TransferResult> {
     const { plan } = planned;
     const again = await untilNamed(op, plan);
     if (again === null) {
-      await undoOnFailure(op, plan, async () => op.point.pass());
+      await undoOnFailure(op, plan, () => op.point.pass());
       return forwardOnly(() => finishCopy(op, plan));
     }
     await beginAgain(op, plan, { attempted: `copying ${op.id}`, attempt, reason: again });

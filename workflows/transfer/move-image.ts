@@ -76,7 +76,7 @@ async function switchRecord(op: Move, plan: ImagePlan): Promise<string | null> {
   const summary = `switch the record of ${op.id} to pool ${plan.to.pool}`;
   for (;;) {
     op.enter('switching', { note: null });
-    await undoOnFailure(op, plan, async () => op.point.pass());
+    await undoOnFailure(op, plan, () => op.point.pass());
     const done = await forwardOnly(() =>
       op.host.ensureRecordSwitched(job, summary).catch((error: unknown) => keepBoth(op, error)),
     );

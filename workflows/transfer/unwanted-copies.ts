@@ -13,7 +13,7 @@ import type { Transfer } from './transfer.ts';
 export function undoOnFailure<T>(
   op: Transfer,
   plan: ImagePlan,
-  body: () => Promise<T>,
+  body: () => T | Promise<T>,
 ): Promise<T> {
   return undoable(body, async () => {
     const { part } = op;

@@ -3,9 +3,8 @@
  * one.
  */
 import type { InputOf } from '../../../workflows/operation/activities.ts';
-import type { mergeOnHost } from '../../../workflows/merge/activities.ts';
+import type { mergeOnHost, ReadyOutcome } from '../../../workflows/merge/activities.ts';
 import { Context } from '@temporalio/activity';
-import type { ReadyOutcome } from '../../../workflows/merge/activities.ts';
 import { sizeWords } from '../../../workflows/operation/words.ts';
 import type { JobEvent, JobSample } from '../../adapters/virsh/job-watch.ts';
 import { createProgress } from '../../door/progress.ts';

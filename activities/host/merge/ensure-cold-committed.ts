@@ -3,10 +3,9 @@
  * starting meanwhile.
  */
 import type { InputOf } from '../../../workflows/operation/activities.ts';
-import type { mergeOnHost } from '../../../workflows/merge/activities.ts';
+import type { mergeOnHost, ColdOutcome } from '../../../workflows/merge/activities.ts';
 import { Context } from '@temporalio/activity';
 import { operationId } from '../../../workflows/chain/references.ts';
-import type { ColdOutcome } from '../../../workflows/merge/activities.ts';
 import type { MergePlan } from '../../../workflows/merge/plan.ts';
 import {
   coldCommitEnd,

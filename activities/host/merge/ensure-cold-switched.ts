@@ -1,12 +1,8 @@
 /** The point of no return of a cold merge: the one record that names top names base instead. */
 import type { InputOf } from '../../../workflows/operation/activities.ts';
-import type { mergeOnHost } from '../../../workflows/merge/activities.ts';
+import type { ColdOutcome, mergeOnHost } from '../../../workflows/merge/activities.ts';
 import { dirname, relative } from 'node:path';
-import {
-  operationId,
-  type ColdOutcome,
-  type HostActivities,
-} from '../../../workflows/operation/contract.ts';
+import { operationId } from '../../../workflows/chain/references.ts';
 import {
   diskElement,
   diskSource,

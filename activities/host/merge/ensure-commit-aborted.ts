@@ -1,8 +1,7 @@
 /** The end of a commit that is not wanted any more, before the point of no return. */
 import type { ResultOf } from '../../../workflows/operation/activities.ts';
-import type { mergeOnHost } from '../../../workflows/merge/activities.ts';
+import type { mergeOnHost, JobInput } from '../../../workflows/merge/activities.ts';
 import { operationId } from '../../../workflows/chain/references.ts';
-import type { JobInput } from '../../../workflows/merge/activities.ts';
 import { CommandError } from '../../adapters/process/command.ts';
 import { stopColdCommit, coldCommitState } from '../../adapters/qemu-img/cold-commit.ts';
 import { awaitPivotScript } from '../../adapters/virsh/safe-pivot.ts';

@@ -1,9 +1,8 @@
 /** Start-or-attach of the commit job, announced first. */
 import type { InputOf, ResultOf } from '../../../workflows/operation/activities.ts';
-import type { mergeOnHost } from '../../../workflows/merge/activities.ts';
+import type { mergeOnHost, JobInput } from '../../../workflows/merge/activities.ts';
 import { activityInfo } from '@temporalio/activity';
 import { operationId } from '../../../workflows/chain/references.ts';
-import type { JobInput } from '../../../workflows/merge/activities.ts';
 import { retry } from '../../../workflows/operation/failures.ts';
 import { CommandError } from '../../adapters/process/command.ts';
 import { type XmlDisk } from '../../adapters/libvirt-xml/domain-xml.ts';

@@ -2,9 +2,8 @@
  * The point of no return of an active merge: QEMU switches to base while the guest is suspended.
  */
 import type { ResultOf } from '../../../workflows/operation/activities.ts';
-import type { mergeOnHost } from '../../../workflows/merge/activities.ts';
+import type { mergeOnHost, JobInput } from '../../../workflows/merge/activities.ts';
 import { operationId } from '../../../workflows/chain/references.ts';
-import type { JobInput } from '../../../workflows/merge/activities.ts';
 import { buildRecord } from '../../adapters/libvirt-xml/domain-xml.ts';
 import { domainFolder } from '../../adapters/virsh/libvirt-folders.ts';
 import { readPivotReport } from '../../adapters/virsh/safe-pivot.ts';

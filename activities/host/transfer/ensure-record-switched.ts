@@ -3,12 +3,11 @@
  * copies.
  */
 import type { ResultOf } from '../../../workflows/operation/activities.ts';
-import type { transferOnHost } from '../../../workflows/transfer/activities.ts';
+import type { transferOnHost, ImageJob } from '../../../workflows/transfer/activities.ts';
 import { join } from 'node:path';
 import { operationId } from '../../../workflows/chain/references.ts';
 import { hold, retry } from '../../../workflows/operation/failures.ts';
 import type { ImagePlan, ImageVolume } from '../../../workflows/transfer/plan.ts';
-import type { ImageJob } from '../../../workflows/transfer/activities.ts';
 import { diskElement, switchDiskSource } from '../../adapters/libvirt-xml/disk-element.ts';
 import { parseDomain } from '../../adapters/libvirt-xml/domain-xml.ts';
 import { canonical, observeFile } from '../../adapters/files/files.ts';

@@ -3,9 +3,8 @@
  * and makes the copy durable.
  */
 import type { InputOf } from '../../../workflows/operation/activities.ts';
-import type { transferOnHost } from '../../../workflows/transfer/activities.ts';
+import type { transferOnHost, CopyOutcome } from '../../../workflows/transfer/activities.ts';
 import { Context } from '@temporalio/activity';
-import type { CopyOutcome } from '../../../workflows/transfer/activities.ts';
 import type { ImagePlan, ImageVolume } from '../../../workflows/transfer/plan.ts';
 import {
   COPY_UNIT,

@@ -1,9 +1,8 @@
 /** The empty image at a reserved name that a volume is converted into. */
 import type { ResultOf } from '../../../workflows/operation/activities.ts';
-import type { transferOnHost } from '../../../workflows/transfer/activities.ts';
+import type { transferOnHost, VolumeJob } from '../../../workflows/transfer/activities.ts';
 import { Context } from '@temporalio/activity';
 import type { Conversion, ImageVolume } from '../../../workflows/transfer/plan.ts';
-import type { VolumeJob } from '../../../workflows/transfer/activities.ts';
 import { dismissJob } from '../../adapters/copying-daemon/mirror.ts';
 import { observeFile, observeSpace } from '../../adapters/files/files.ts';
 import { startCreation } from '../../adapters/copying-daemon/conversion.ts';

@@ -1,8 +1,7 @@
 /** Proves a copy before the source may go. */
 import type { ResultOf } from '../../../workflows/operation/activities.ts';
-import type { transferOnHost } from '../../../workflows/transfer/activities.ts';
+import type { transferOnHost, VolumeJob } from '../../../workflows/transfer/activities.ts';
 import { Context } from '@temporalio/activity';
-import type { VolumeJob } from '../../../workflows/transfer/activities.ts';
 import type { ImageVolume } from '../../../workflows/transfer/plan.ts';
 import { isToolFailure } from '../../adapters/process/command.ts';
 import { observeFile, renameDurably } from '../../adapters/files/files.ts';

@@ -2,7 +2,7 @@
  * Who refers to the files of an image: domains, libvirt's snapshots, other chains. Compared by
  * identity, not by name.
  */
-import type { VolumeUse } from '../../../workflows/transfer/activities.ts';
+import type { VolumeUse } from '../../../workflows/chain/schemas.ts';
 import { snapshotSources } from '../../adapters/libvirt-xml/domain-xml.ts';
 import { poolsNamedIn, type Pool } from '../../adapters/virsh/pools.ts';
 import type { HostDeps } from '../deps.ts';

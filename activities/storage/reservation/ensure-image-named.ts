@@ -1,9 +1,8 @@
 /** The final names of the copies of an image. */
 import type { ResultOf } from '../../../workflows/operation/activities.ts';
-import type { transferOnStorage } from '../../../workflows/transfer/activities.ts';
-import { join } from 'path';
+import type { ImageJob, transferOnStorage } from '../../../workflows/transfer/activities.ts';
+import { join } from 'node:path';
 import { bug } from '../../../workflows/operation/failures.ts';
-import type { ImageJob, ImageStorageActivities } from '../../../workflows/transfer/activities.ts';
 import { observeFile, syncPath, linkFile } from '../../adapters/files/files.ts';
 import { stagedFile } from '../../pool-folder/reservation.ts';
 import { assertReserved } from '../../pool-folder/presence.ts';

@@ -2,8 +2,9 @@
  * The copies of an image in their pool: reserved out of sight, then named; or removed, when they
  * are not wanted.
  */
-import type { Reservation } from '../../../workflows/transfer/schemas.ts';
-import type { ImageStorageActivities } from '../../../workflows/transfer/activities.ts';
+import type { Reservation } from '../../../workflows/transfer/plan.ts';
+import type { ResultOf } from '../../../workflows/operation/activities.ts';
+import type { transferOnStorage } from '../../../workflows/transfer/activities.ts';
 import { observeFile, createFile } from '../../adapters/files/files.ts';
 import { reservationFolder, stagedFile, writeReservation } from '../../pool-folder/reservation.ts';
 import { claimReservation } from '../../pool-folder/owner.ts';

@@ -95,8 +95,7 @@ async function merge(
 async function requestOf(first: string, second: string | undefined, options: Options) {
   const { parseDisk } = await import('../arguments/disk-argument.ts');
   const { parseRate } = await import('../arguments/rate.ts');
-  // The last three are the command's own affair.
-  const { bandwidth, dryRun: _, detach: __, json: ___, ...request } = options;
+  const { bandwidth, dryRun, detach, json, ...request } = options;
   const limit = bandwidth === undefined ? {} : { bandwidthBytesPerSecond: parseRate(bandwidth) };
   return { ...parseDisk(first, second), ...request, ...limit } satisfies MergeRequest;
 }

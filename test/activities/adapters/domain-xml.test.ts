@@ -6,7 +6,8 @@ import {
   sourcesNamed,
 } from '../../../activities/adapters/libvirt-xml/domain-xml.ts';
 import { readRecord } from '../../../activities/host/chain/read-record.ts';
-import { jobRecord, volumePath, type JobRecord } from '../../../workflows/chain/schemas.ts';
+import { jobRecord, type JobRecord } from '../../../workflows/chain/schemas.ts';
+import { volumePath } from '../../../workflows/operation/names.ts';
 
 /**
  * A domain as libvirt gives a record back: with our prefix on every element, and its own white

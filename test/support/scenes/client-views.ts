@@ -34,7 +34,7 @@ export function viewOf(
     state: 'running',
     startedAt: '2026-01-01T00:00:00.000Z',
     endedAt: null,
-    status: changes && ({ ...status, ...changes } as OperationStatus),
+    status: changes && ({ ...status, ...changes }),
     progress: null,
     troubles: [],
     ...more,

@@ -1,12 +1,15 @@
 /** The host agent's activities on images, over VMs in memory. */
 import type { InputOf, ResultOf } from '../../../workflows/operation/activities.ts';
-import type { transferOnHost } from '../../../workflows/transfer/activities.ts';
+import type {
+  transferOnHost,
+  HoldOutcome,
+  ImageJob,
+} from '../../../workflows/transfer/activities.ts';
 import { Context } from '@temporalio/activity';
 import type { HostActivities } from '../../../activities/host/index.ts';
 import type { removalOnHost } from '../../../workflows/removal/activities.ts';
 import { hold, poolAway } from '../../../workflows/operation/failures.ts';
 import type { ImagePlan } from '../../../workflows/transfer/plan.ts';
-import type { HoldOutcome, ImageJob } from '../../../workflows/transfer/activities.ts';
 import { imageId } from '../../../workflows/chain/references.ts';
 import { BLOCKS } from './simulated-content.ts';
 import { imagePlanOf, removalPlanOf } from './simulated-image-plan.ts';

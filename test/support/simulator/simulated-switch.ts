@@ -1,9 +1,8 @@
 /** The switches of the simulated host agent, with the moments at which somebody may die in them. */
 import type { InputOf, ResultOf } from '../../../workflows/operation/activities.ts';
-import type { mergeOnHost } from '../../../workflows/merge/activities.ts';
+import type { mergeOnHost, ColdOutcome, JobInput } from '../../../workflows/merge/activities.ts';
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { ApplicationFailure } from '@temporalio/common';
-import type { ColdOutcome, JobInput } from '../../../workflows/merge/activities.ts';
 import type { MergePlan } from '../../../workflows/merge/plan.ts';
 import type { SimulatedVm } from './simulated-vm.ts';
 
