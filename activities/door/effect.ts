@@ -1,7 +1,7 @@
 /**
  * The one door: every change to the outside world goes through `effect(name, target, fn)`. The
- * registry of names is the list of crash tests and of rows in DESIGN.md's tables, so a new effect
- * is tested without touching a test.
+ * registry of names is the list of crash tests, and docs/protocol/ describes each name, so a new
+ * effect is tested without touching a test.
  */
 
 /** What effects belong to; to a move also its removal of the source, or of its copies. */

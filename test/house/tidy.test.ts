@@ -1,33 +1,15 @@
 /** The rules of the house as tests. Each lists its offenders as "file:line what", so [] is tidy. */
-import { readdirSync, readFileSync, existsSync } from 'node:fs';
+import { readFileSync, existsSync } from 'node:fs';
 import { builtinModules } from 'node:module';
-import { basename, dirname, join, relative } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { basename, join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import ts from 'typescript';
 import { effectNames } from '../../activities/door/effect.ts';
+import { code, documents, files, linesMatching, root, type File } from './files.ts';
 
-const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
-const notOurs = new Set(['node_modules', '.git', 'dist', 'coverage']);
-
-type File = { path: string; text: string; lines: string[] };
 type Source = File & { tree: ts.SourceFile };
 
-const files = listFiles(root).filter(({ path }) => !path.endsWith('.log'));
-const code = files.filter(({ path }) => /\.(ts|mts|mjs|js|sh|asm|S)$|^\.ci\//.test(path));
 const sources = files.filter(({ path }) => /\.(ts|mts|mjs|js)$/.test(path)).map(parse);
-
-function listFiles(folder: string): File[] {
-  return readdirSync(folder, { withFileTypes: true })
-    .filter(({ name }) => !notOurs.has(name))
-    .flatMap((entry) => {
-      const full = join(folder, entry.name);
-      if (entry.isDirectory()) return listFiles(full);
-      if (!entry.isFile()) return [];
-      const text = readFileSync(full, 'utf8');
-      return [{ path: relative(root, full), text, lines: text.replace(/\n$/, '').split('\n') }];
-    });
-}
 
 function parse(file: File): Source {
   const tree = ts.createSourceFile(file.path, file.text, ts.ScriptTarget.Latest, true);
@@ -49,13 +31,6 @@ function offences(source: Source, judge: (node: ts.Node) => string | undefined):
   };
   visit(source.tree);
   return found;
-}
-
-function linesMatching(file: File, pattern: RegExp): string[] {
-  return file.lines.flatMap((line, index) => {
-    const match = pattern.exec(line);
-    return match ? [`${file.path}:${index + 1} ${match[0]}`] : [];
-  });
 }
 
 /** Built from pieces, so that this file keeps its own rules. */
@@ -184,11 +159,10 @@ test('protobufjs 8 is there once, at the top, or replay from JSON fails', () => 
   expect(copies).toEqual(['node_modules/protobufjs']);
 });
 
-test('every effect has its row in the table of DESIGN.md', () => {
-  const design = files.find(({ path }) => path === 'DESIGN.md')?.lines ?? [];
-  const rows = design.filter((line) => line.startsWith('|'));
-  const absent = effectNames.filter((name) => !rows.some((row) => row.includes(`\`${name}\``)));
-  expect(absent).toEqual([]);
+test('every effect is described in docs/protocol', () => {
+  const protocols = documents.filter(({ path }) => path.startsWith('docs/protocol/'));
+  const isDescribed = (name: string) => protocols.some(({ text }) => text.includes(`\`${name}\``));
+  expect(effectNames.filter((name) => !isDescribed(name))).toEqual([]);
 });
 
 test('no file names a folder of one machine or a package registry', () => {

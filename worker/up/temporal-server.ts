@@ -1,6 +1,6 @@
 /**
  * The embedded Temporal server: the dev server with its throttle removed and its database durable
- * (FACTS.md 2).
+ * (docs/lab/temporal.md).
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -1,7 +1,7 @@
 /**
  * One qemu-storage-daemon a job holds an image and copies its volumes. It outlives the agent, is
  * found again by its socket, and is started at most once, because a lock that it inherits decides
- * (moving-images.md 3). A service manager that ends a unit's processes with it (systemd:
+ * (docs/lab/qemu.md). A service manager that ends a unit's processes with it (systemd:
  * KillMode=control-group) would end the daemon; the copy then starts anew.
  */
 import { mkdir, readFile, rm } from 'node:fs/promises';
@@ -25,7 +25,7 @@ const sockets = (state: string) => [`${state}.s1`, `${state}.s2`];
 /**
  * Lets glibc ask for huge pages. In small ones 1 MiB is all that a virtio disk takes in a request
  * (254 segments), in huge ones 4 MiB: a cold 4 GiB then takes 4.1 s instead of 5.6 s, with a third
- * of the processor time (DESIGN.md 6). Where there are none, nothing changes.
+ * of the processor time (docs/lab/qemu.md). Where there are none, nothing changes.
  */
 const HUGE_PAGES = { GLIBC_TUNABLES: 'glibc.malloc.hugetlb=1' };
 
@@ -39,7 +39,7 @@ const [RUNS_ALREADY, NOT_EXECUTED] = [75, 69];
 /**
  * Starts the daemon with a hold on each file, unless it runs. The hold is QEMU's own image lock:
  * nobody else may open the file for writing or resize it. blkdebug takes it for any format and
- * needs no parent node (moving-images.md 1).
+ * needs no parent node (docs/lab/qemu.md).
  */
 export async function startCopier(state: string, files: readonly string[]): Promise<CopierStart> {
   await mkdir(dirname(state), { recursive: true });

@@ -10,7 +10,7 @@ import { QmpError, type QmpCommand } from './qmp.ts';
  * O_DIRECT to the target wants lengths divisible by this; the rest of a container is written by
  * `finishCopy`. A byte copy
  * keeps what `qemu-img convert` loses: internal snapshots, bitmaps, cluster layout
- * (moving-images.md 2).
+ * (docs/lab/qemu.md).
  */
 export const COPY_UNIT = 4096;
 
@@ -28,7 +28,7 @@ export interface CopyRequest {
 /**
  * Bytes on their way at once, a sixteenth of them in one request. With QEMU's own 16 MiB a cold
  * 1 GiB takes 2.9 s, with this 2.1 s, and 1.4 s when the source is read past the cache, too;
- * `qemu-img convert -W` 1.6 s (DESIGN.md 6).
+ * `qemu-img convert -W` 1.6 s (docs/lab/qemu.md).
  */
 const BUFFER_BYTES = 64 * 2 ** 20;
 

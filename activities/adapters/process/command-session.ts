@@ -1,5 +1,5 @@
 /**
- * Open shells that run short commands, so that the agent itself need not fork: DESIGN.md D15. No
+ * Open shells that run short commands, so that the agent itself need not fork: decision D15. No
  * shell reads the words; they are an argument array there, too.
  */
 import { spawn } from 'node:child_process';

@@ -18,8 +18,8 @@ const LARGE_BYTES = 256 * 2 ** 20;
 
 /**
  * True when both files hold the same bytes. Comparing containers proves everything at once: data,
- * allocation, internal snapshots, bitmaps; comparing chains misses the last three (moving-images.md
- * 5). Holes are not read.
+ * allocation, internal snapshots, bitmaps; comparing chains misses the last three
+ * (docs/lab/qemu.md). Holes are not read.
  */
 export async function sameBytes(
   one: string,

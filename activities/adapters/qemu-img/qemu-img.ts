@@ -1,6 +1,6 @@
 /**
- * Every qemu-img and qemu-io command of blockflow. Formats are always given, never probed (FACTS:
- * CVE-2026-24708).
+ * Every qemu-img and qemu-io command of blockflow. Formats are always given, never probed
+ * (CVE-2026-24708, docs/lab/qemu.md).
  */
 import { execa } from 'execa';
 import { z } from 'zod';

@@ -1,7 +1,7 @@
 /**
  * Watches block jobs for all operations of an agent: one `virsh event` process for what happens,
  * one batched question a tick for progress and as a safety net, since events are never replayed
- * (FACTS.md 3).
+ * (docs/lab/libvirt.md).
  */
 import { EventEmitter } from 'node:events';
 import { createInterface } from 'node:readline';

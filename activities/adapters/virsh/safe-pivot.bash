@@ -64,8 +64,7 @@ if [[ $guest == running ]] && ask "suspend $uuid" && [[ $reply == *error:* ]]; t
 elif ask "blockjob $uuid $disk --pivot"; then
   [[ $reply == *error:* ]] && pivot="failed ${reply//$'\n'/ }" || pivot=done
 fi
-# Resume only once the persistent XML names the base, or the pivot did not happen: see H1 in
-# DESIGN.md.
+# Resume only once the persistent XML names the base, or the pivot did not happen (H1).
 verified=no
 if [[ $persistent == no || $pivot == failed* ]]; then verified=yes
 elif ask "domblklist $uuid --inactive" && [[ $reply == *" $disk "*" $base"$'\n'* ]]; then

@@ -20,7 +20,7 @@ type Input = InputOf<typeof mergeOnHost, 'ensureColdSwitched'>;
 /**
  * For the active layer the persistent XML is switched to base; for an inner one the overlay's
  * header is, and an explicit chain in the XML is dropped, since it beats the header
- * (moving-images.md 6).
+ * (docs/lab/libvirt.md).
  * @returns `vm-started` when the VM ran since the commit: top may be newer than base then, and is
  * kept.
  */

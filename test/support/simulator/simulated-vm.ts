@@ -1,5 +1,5 @@
 /**
- * A disk of a VM in memory with libvirt's and QEMU's measured semantics (FACTS.md 3), for tests of
+ * A disk of a VM in memory with libvirt's and QEMU's measured semantics (docs/lab/), for tests of
  * workflows. Jobs go on by the clock, whether an agent looks or not; one that ends says nothing
  * of why. test/support/contract/hypervisor-contract.ts holds it to what real ones do.
  */
