@@ -1,7 +1,7 @@
 /**
  * `npm run bench`: figures of merges and moves, paired in one run because machines are noisy.
- * Prints a markdown table; with `--write` also puts it into TESTING.md. `--only NAME` runs one
- * part, or those whose names begin so (`moves`, `moves-raw`), `--quick` fewer repeats.
+ * Prints a markdown table; with `--write` also puts it into docs/proof/bench.md. `--only NAME` runs
+ * one part, or those whose names begin so (`moves`, `moves-raw`), `--quick` fewer repeats.
  */
 import { cpus } from 'node:os';
 import { againstVirsh } from './against-virsh.ts';

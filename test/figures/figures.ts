@@ -1,7 +1,7 @@
 /**
  * `npm run figures`: what the crash matrices and the seeded bugs have shown, as tables of
- * TESTING.md (reliability.md 4.12). They come from test/crash/ledger.jsonl, to which `npm run
- * test:crash` adds; nothing is run here.
+ * docs/proof/crash-matrix.md. They come from test/crash/ledger.jsonl, to which `npm run test:crash`
+ * adds; nothing is run here.
  */
 import { percentile } from '../bench/figures.ts';
 import { compactLedger, type Seen } from '../support/faults/crash-ledger.ts';

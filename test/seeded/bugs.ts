@@ -81,7 +81,7 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: 'test/activities/adapters/safe-pivot.test.ts',
   },
   {
-    name: 'a volume is deleted by its name, whatever file has it by now',
+    name: 'a volume is deleted by its name, whatever file has that name',
     file: 'activities/storage/volumes/quarantine.ts',
     from: 'facts[at]?.identity === volume.identity',
     to: 'facts[at] && volume',

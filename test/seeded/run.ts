@@ -1,7 +1,7 @@
 /**
  * `npm run test:seeded`: plants each bug of bugs.ts in a copy of the tree and runs the test that
- * has to notice. Prints a markdown table; with `--write` also puts it into TESTING.md. `--only
- * WORDS` plants those whose names have the words.
+ * has to notice. Prints a markdown table; with `--write` also puts it into
+ * docs/proof/seeded-bugs.md. `--only WORDS` plants those whose names have the words.
  */
 import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

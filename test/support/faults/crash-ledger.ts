@@ -1,6 +1,6 @@
 /**
  * What the crash matrices have seen: one line a case that was run with all cases on, with the
- * commit it was run on. `npm run figures` makes TESTING.md's table of it.
+ * commit it was run on. `npm run figures` makes docs/proof/crash-matrix.md of it.
  */
 import { appendFile, readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
