@@ -1,4 +1,4 @@
-/** The three negative flows of LiveMerge's first description (seed 000), by their names. */
+/** The three negative flows of LiveMerge's first specification, by their names. */
 import { basename } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { WorkflowFailedError } from '@temporalio/client';
