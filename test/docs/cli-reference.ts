@@ -6,10 +6,13 @@ export const cliReferencePath = 'docs/reference/cli.md';
 
 const WIDTH = 118;
 
+/** Blanks outside of `code`. */
+const BLANKS = /\s+(?=(?:[^`]*`[^`]*`)*[^`]*$)/;
+
 /** Breaks at blanks; further lines are indented. */
 function wrap(text: string, indent = ''): string {
   const lines: string[] = [];
-  for (const word of text.split(/\s+/)) {
+  for (const word of text.split(BLANKS)) {
     const last = lines.at(-1);
     if (last !== undefined && last.length + word.length < WIDTH)
       lines.push(`${lines.pop()} ${word}`);

@@ -2,7 +2,7 @@
  * Words that must not come back, each with what a native engineer writes instead. They were a
  * private dialect of this project; docs/contribute.md has the rules.
  */
-export const unwantedWords: Readonly<Record<string, string>> = {
+const unwantedWords: Readonly<Record<string, string>> = {
   nobody: 'name the subject: no process, no user, no other job',
   whoever: 'name the subject: the agent, the caller, you',
   'mend(s|ed|ing)?': 'fix, repair',
