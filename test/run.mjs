@@ -1,15 +1,14 @@
 /**
  * `npm test`: lint, types and tests at once; ends with the plain line "N passed, N failed".
  * `--fast` leaves out what needs libvirt or a browser, and the model, and lints only what changed
- * since; `--all` adds the files whose turn is another day (turns.mjs). Everything else is passed on
- * to jest, and with such a filter every file takes part, but lint and types are left out.
+ * since. Everything else is passed on to jest, and lint and types are left out then. Of long lists
+ * a sample is drawn (test/support/sample.ts), with BLOCKFLOW_SEED another one.
  */
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { delimiter, dirname, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { notToday } from './turns.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const bin = join(root, 'node_modules', '.bin');
@@ -19,14 +18,16 @@ const reports = `/tmp/blockflow-test/${process.pid}-${startTime}-report`;
 mkdirSync(reports, { recursive: true });
 
 const args = process.argv.slice(2).filter((arg) => arg !== '--');
-const filters = args.filter((arg) => arg !== '--fast' && arg !== '--all');
+const filters = args.filter((arg) => arg !== '--fast');
 const isFast = args.includes('--fast');
-const inTurn = filters.length === 0 && !args.includes('--all');
-// Who names a case wants that one, whatever today's sample is.
+// Who names a case wants that one, whatever the sample is.
 if (filters.some((arg) => /^(-t|--testNamePattern)/.test(arg))) {
   process.env.BLOCKFLOW_ALL_CASES = '1';
 }
 if (isFast) process.env.BLOCKFLOW_FAST = '1';
+const seed = process.env.BLOCKFLOW_SEED || '0';
+if (!/^-?\d{1,10}$/.test(seed)) throw new Error(`BLOCKFLOW_SEED=${seed} is no whole number`);
+process.env.BLOCKFLOW_SEED = seed;
 const minutes = 60_000;
 
 const checks = ['test/checks.mjs', ...(isFast ? ['--cached'] : [])];
@@ -92,7 +93,6 @@ async function runTests(wanted, limitMs) {
       'node_modules/jest/bin/jest.js',
       // Not as positional patterns: those would be joined with the user's by "or".
       ...folders.map((folder) => `--testMatch=<rootDir>/test/${folder}/**/*.test.ts`),
-      ...(inTurn ? notToday.map((pattern) => `--testPathIgnorePatterns=${pattern}`) : []),
       `--maxWorkers=${workers}`,
       '--passWithNoTests',
       '--json',
@@ -145,9 +145,7 @@ async function main() {
   const sum = (key) => rows.reduce((total, row) => total + (row[key] ?? 0), 0);
   const testsRan = rows.some((row) => row.isTests && row.passed + row.failed > 0);
   if (!testsRan) console.log('No test ran.');
-  if (inTurn && !isFast) {
-    console.log(`${notToday.length} files have their turn another day; npm run test:all runs all.`);
-  }
+  console.log(`Samples and inputs were drawn with BLOCKFLOW_SEED=${seed}.`);
   console.log(`\n${sum('passed')} passed, ${sum('failed')} failed`);
   return testsRan && sum('failed') === 0 ? 0 : 1;
 }

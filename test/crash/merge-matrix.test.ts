@@ -1,12 +1,12 @@
 /**
  * The crash matrix of LiveMerge: every effect x every point x every victim x kill or freeze,
- * generated from the registry of effects. `npm test` runs a few cases, others each day; `npm run
+ * generated from the registry of effects. `npm test` runs a sample, `npm run
  * test:crash` all; one by its name: `npm test -- -t 'libvirt.pivot, during: kill host'`.
  */
 import { basename } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { keepInLedger, type CrashCase } from '../support/faults/crash-ledger.ts';
-import { dailySample } from '../support/daily-sample.ts';
+import { sample } from '../support/sample.ts';
 import {
   awaken,
   expectRight,
@@ -43,25 +43,23 @@ async function takeScene(effect: MergeEffect): Promise<Scene> {
   return scene ?? startScene({ system, vm, layers: 0, guest });
 }
 
-it.each(dailySample(strikes.merge, 97).map((planned) => [nameOf(planned), planned] as const))(
-  '%s',
-  async (_, planned) => {
-    const { effect } = planned;
-    const scene = await takeScene(effect);
-    const seen: Measured = { guestWrites: 0, recoveryMs: null, stallMs: null };
-    let passed = false;
-    try {
-      await mergeUnder(scene, planned, seen);
-      passed = true;
-      scenes.set(scenarioNameOf(effect), scene);
-    } finally {
-      await system.revive();
-      if (!passed) await scene.close();
-      const { victim } = planned;
-      await keepInLedger({ matrix: 'merge', name: nameOf(planned), victim, passed, ...seen });
-    }
-  },
-);
+const sampled = sample('strikes on merges', strikes.merge, 97);
+it.each(sampled.map((planned) => [nameOf(planned), planned] as const))('%s', async (_, planned) => {
+  const { effect } = planned;
+  const scene = await takeScene(effect);
+  const seen: Measured = { guestWrites: 0, recoveryMs: null, stallMs: null };
+  let passed = false;
+  try {
+    await mergeUnder(scene, planned, seen);
+    passed = true;
+    scenes.set(scenarioNameOf(effect), scene);
+  } finally {
+    await system.revive();
+    if (!passed) await scene.close();
+    const { victim } = planned;
+    await keepInLedger({ matrix: 'merge', name: nameOf(planned), victim, passed, ...seen });
+  }
+});
 
 type Measured = Pick<CrashCase, 'guestWrites' | 'recoveryMs' | 'stallMs'>;
 

@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, it } from '@jest/globals';
 import { keepInLedger } from '../support/faults/crash-ledger.ts';
-import { dailySample } from '../support/daily-sample.ts';
+import { sample } from '../support/sample.ts';
 import { startMoveSystem } from '../support/scenes/move-scene.ts';
 import { mountOwn, type OwnMount } from '../support/host/own-mount.ts';
 import { nameOf, strikes } from '../support/faults/strike-list.ts';
@@ -25,7 +25,8 @@ afterAll(async () => {
   await mount.close();
 });
 
-it.each(dailySample(strikes.move, 97).map((planned) => [nameOf(planned), planned] as const))(
+const sampled = sample('strikes on moves', strikes.move, 97);
+it.each(sampled.map((planned) => [nameOf(planned), planned] as const))(
   'move: %s',
   async (_, planned) => {
     let [passed, recoveryMs]: [boolean, number | null] = [false, null];

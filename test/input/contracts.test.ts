@@ -12,13 +12,12 @@ import { createOrchestratorActivities } from '../../activities/orchestrator/inde
 import { implement } from '../../activities/door/implement.ts';
 import { tables } from '../support/tables.ts';
 import { createStorageActivities } from '../../activities/storage/index.ts';
-import { drawn } from '../support/daily-sample.ts';
+import { drawn, seed } from '../support/sample.ts';
 import { notAllowed } from './allowed.ts';
 import { anyJson, createChance, mutate, type Chance } from './hostile.ts';
 import { validValue } from './valid-values.ts';
 
 const INPUTS = drawn(10_000);
-const seed = Number(process.env['BLOCKFLOW_SEED'] ?? Date.now() % 2 ** 32);
 const json = anyJson(seed);
 
 /** Whatever an activity would use of the outside is noted here. */

@@ -18,11 +18,11 @@ import { parseJob, parseJobs } from '../../activities/adapters/virsh/jobs.ts';
 import { readJson } from '../../activities/adapters/reply.ts';
 import { parseInfo, parseUuids, parseVms } from '../../activities/adapters/virsh/domains.ts';
 import { failureDetails } from '../../workflows/operation/failures.ts';
+import { seed } from '../support/sample.ts';
 import { createChance } from './hostile.ts';
 import { spoil } from './spoilt-replies.ts';
 
 const REPLIES = 1500;
-const seed = Number(process.env['BLOCKFLOW_SEED'] ?? Date.now() % 2 ** 32);
 const reply = (name: string) =>
   readFileSync(new URL(`replies/${name}`, import.meta.url), 'utf8').replace(/\n$/, '');
 const lines = (name: string) => reply(name).split('\n');

@@ -15,13 +15,12 @@ import { operationRequests, questionRequests } from '../support/tables.ts';
 import { faultsOf } from '../../workflows/operation/request.ts';
 import { kinds } from '../../workflows/kinds.ts';
 import { liveMergeInput } from '../../workflows/merge/request.ts';
-import { drawn } from '../support/daily-sample.ts';
+import { drawn, seed } from '../support/sample.ts';
 import { notAllowed } from './allowed.ts';
 import { anyJson, createChance, FRAGMENTS, mutate } from './hostile.ts';
 import { validValue } from './valid-values.ts';
 
 const INPUTS = drawn(10_000);
-const seed = Number(process.env['BLOCKFLOW_SEED'] ?? Date.now() % 2 ** 32);
 const json = anyJson(seed);
 
 const requests = Object.entries({ ...operationRequests, ...questionRequests });

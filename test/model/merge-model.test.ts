@@ -3,10 +3,10 @@
  * simulator that test/support/contract/hypervisor-contract.ts holds to real QEMU and libvirt.
  * fast-check draws the commands, and shrinks those that fail.
  *
- * A plain run tries a few, others each day. BLOCKFLOW_RUNS says how many (`npm run test:model`:
- * 1000). A failure prints BLOCKFLOW_SEED, BLOCKFLOW_PATH and BLOCKFLOW_REPLAY, which play that run
- * alone; shrunk, it becomes a test of merge-model-found.test.ts. BLOCKFLOW_SHRINK=no stops at the
- * first failure as it is.
+ * A plain run tries a few, with another BLOCKFLOW_SEED others. BLOCKFLOW_RUNS says how many (`npm
+ * run test:model`: 1000). A failure prints BLOCKFLOW_SEED, BLOCKFLOW_PATH and BLOCKFLOW_REPLAY,
+ * which play that run alone; shrunk, it becomes a test of merge-model-found.test.ts.
+ * BLOCKFLOW_SHRINK=no stops at the first failure as it is.
  */
 import fc from 'fast-check';
 import { commands, openWorld, setting } from './merge-run.ts';

@@ -1,14 +1,13 @@
 /** How many runs of a model are drawn, from which seed, and what a failed one prints. */
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { runsAllCases, today } from '../support/daily-sample.ts';
+import { runsAllCases, seed } from '../support/sample.ts';
 import { startBench, type Bench } from '../support/workflow-bench.ts';
 
-const { BLOCKFLOW_SEED, BLOCKFLOW_PATH, BLOCKFLOW_RUNS } = process.env;
+const { BLOCKFLOW_PATH, BLOCKFLOW_RUNS } = process.env;
 /** Plays exactly the commands of a failed run. */
 const REPLAY = process.env['BLOCKFLOW_REPLAY'];
 const numRuns = Number(BLOCKFLOW_RUNS ?? (runsAllCases ? 100 : 6));
-const seed = Number(BLOCKFLOW_SEED ?? today());
 const MAX_COMMANDS = 40;
 const RUNS_LIMIT_MS = numRuns * 20_000;
 const LIMIT_MS = 60_000 + RUNS_LIMIT_MS;

@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { WorkflowFailedError } from '@temporalio/client';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
-import { dailySample } from '../../support/daily-sample.ts';
+import { sample } from '../../support/sample.ts';
 import { startDeltaScene } from '../../support/scenes/delta-scene.ts';
 import { extentsOf } from '../../support/guest/extents.ts';
 import { makeFaultyQemuImg, type FaultyQemuImg } from '../../support/faults/faulty-qemu-img.ts';
@@ -146,7 +146,7 @@ const cases = places.flatMap((place) =>
 );
 
 describe('EIO below a merge', () => {
-  it.each(dailySample(cases, 6))('$often, $place, VM $vm', ({ run }) => run());
+  it.each(sample('errors of merges', cases, 6))('$often, $place, VM $vm', ({ run }) => run());
 
   it('for ever, write to base, of an inner merge: gives up, works later', async () => {
     await someBytes();

@@ -1,7 +1,7 @@
 /** The guest is suspended around the pivot: whoever dies then, it runs on, and no write is lost. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
-import { dailySample } from '../../support/daily-sample.ts';
+import { sample } from '../../support/sample.ts';
 import { killPivotScript, makeHeldVirsh, type HeldVirsh } from '../../support/faults/held-virsh.ts';
 import { expectMerged } from '../../support/scenes/merge-proofs.ts';
 import { startScene, startSharedSystem, type Scene } from '../../support/scenes/merge-scene.ts';
@@ -64,7 +64,7 @@ describe('A guest that the user paused', () => {
 
 const moments = Object.keys(MOMENTS) as (keyof typeof MOMENTS)[];
 
-describe.each(dailySample(moments, 2))('While it is suspended %s', (at) => {
+describe.each(sample('moments of a pause', moments, 2))('While it is suspended %s', (at) => {
   it('the host agent is killed: the script goes on alone and gives the guest back', async () => {
     const merge = await standsAt(at);
     await system.killRole('host');

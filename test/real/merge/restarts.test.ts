@@ -1,6 +1,6 @@
 /** Our processes, libvirtd and Temporal die at any time: the merge goes on when they are back. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { dailySample } from '../../support/daily-sample.ts';
+import { sample } from '../../support/sample.ts';
 import type { Fault } from '../../support/faults/faults.ts';
 import { makeHeardVirsh } from '../../support/faults/heard-virsh.ts';
 import {
@@ -62,7 +62,7 @@ const victims = {
 type Victim = keyof typeof victims;
 
 describe('A merge goes on to its end', () => {
-  const each = dailySample(Object.keys(victims) as Victim[], 5);
+  const each = sample('victims of merges', Object.keys(victims) as Victim[], 5);
   it.each(each)('when %s is killed while it copies', async (name) => {
     await sceneOf();
     const merge = await system.merge({ ...disk(), bandwidthBytesPerSecond: SLOW });
@@ -75,7 +75,7 @@ describe('A merge goes on to its end', () => {
   });
 
   // The crash matrix strikes one effect a case; here one merge survives them all.
-  it.each(dailySample(['kill-before', 'kill-after'] as const, 2))(
+  it.each(sample('ways of agents to die', ['kill-before', 'kill-after'] as const, 2))(
     'when its agents die by %s at every effect of start, pivot, deletion and end',
     async (action) => {
       await sceneOf();
@@ -99,7 +99,8 @@ describe('A merge goes on to its end', () => {
     },
   );
 
-  it.each(dailySample(['the orchestrator', 'libvirtd', 'the Temporal server'] as const, 3))(
+  const others = ['the orchestrator', 'libvirtd', 'the Temporal server'] as const;
+  it.each(sample('victims around a pivot', others, 3))(
     'when %s is killed before and after the pivot, and during the deletion',
     async (name) => {
       await sceneOf();

@@ -5,7 +5,7 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { effectsOf } from '../../../activities/door/effect.ts';
-import { dailySample } from '../../support/daily-sample.ts';
+import { sample } from '../../support/sample.ts';
 import {
   awaken,
   expectRight,
@@ -38,7 +38,7 @@ async function passings(effect: MergeEffect): Promise<number> {
   return (await system.effects()).filter((line) => line.startsWith(`${effect} `)).length;
 }
 
-describe.each(dailySample(effectsOf('merge'), 5))('%s', (effect) => {
+describe.each(sample('effects of merges', effectsOf('merge'), 5))('%s', (effect) => {
   it.each(['twice', 'fail-after', 'fail-before'] as const)('%s', async (action) => {
     const scene = await sceneOf(effect);
     const scenario = scenarioFor(effect);

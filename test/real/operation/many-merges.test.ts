@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
-import { runsAllCases } from '../../support/daily-sample.ts';
+import { runsAllCases } from '../../support/sample.ts';
 import { defineManyDisks } from '../../support/guest/many-disks.ts';
 import { SMALL } from '../../support/scenes/merge-checks.ts';
 import {

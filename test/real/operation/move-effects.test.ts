@@ -1,7 +1,7 @@
 /** Every effect of a move, struck by every fault: the move still ends, once, with the same data. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { effectsOf } from '../../../activities/door/effect.ts';
-import { dailySample } from '../../support/daily-sample.ts';
+import { sample } from '../../support/sample.ts';
 import { armFault, isArmed } from '../../support/faults/faults.ts';
 import { startMoveSystem } from '../../support/scenes/move-scene.ts';
 import { mountOwn, type OwnMount } from '../../support/host/own-mount.ts';
@@ -21,7 +21,7 @@ afterAll(async () => {
   await mount.close();
 });
 
-describe.each(dailySample(effectsOf('move'), 5))('%s', (effect) => {
+describe.each(sample('effects of moves', effectsOf('move'), 5))('%s', (effect) => {
   it.each(['twice', 'fail-before', 'fail-after'] as const)('%s', async (action) => {
     const { expectRight } = await start(effect, () => armFault(system.trace, { effect, action }));
     await expectRight();

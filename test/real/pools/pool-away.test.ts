@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { statusQuery } from '../../../workflows/kinds.ts';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
-import { dailySample, runsAllCases } from '../../support/daily-sample.ts';
+import { runsAllCases, sample } from '../../support/sample.ts';
 import { startDeltaScene } from '../../support/scenes/delta-scene.ts';
 import { expectMerged, untilCopying, untilPhase } from '../../support/scenes/merge-proofs.ts';
 import { POOL, startSharedSystem, type Scene } from '../../support/scenes/merge-scene.ts';
@@ -181,5 +181,6 @@ describe('A pool that goes away', () => {
     await expectMerged(here, await system.merge({ vm: guest.name, disk: 'vda' }));
   });
 
-  it.each(dailySample(all, 2))('for $seconds s, $when', ({ run, seconds }) => run(seconds));
+  const sampled = sample('pools that go away', all, 2);
+  it.each(sampled)('for $seconds s, $when', ({ run, seconds }) => run(seconds));
 });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
 import { leaseFile, observeFlockLease } from '../../../activities/pool-folder/flock-lease.ts';
-import { dailySample } from '../../support/daily-sample.ts';
+import { sample } from '../../support/sample.ts';
 import type { Fault } from '../../support/faults/faults.ts';
 import { startRemoval } from '../../support/scenes/image-operations.ts';
 import { SMALL } from '../../support/scenes/merge-checks.ts';
@@ -56,7 +56,7 @@ const deletions = async () => {
 };
 
 describe('The lease of a pool', () => {
-  it.each(dailySample(['kill-before', 'kill-after'] as const, 2))(
+  it.each(sample('ways of a holder to die', ['kill-before', 'kill-after'] as const, 2))(
     'falls to the other agent when its holder dies in a deletion (%s)',
     async (action) => {
       const { merge, version } = await mergeWith({ effect: 'storage.unlink-volume', action });
@@ -65,7 +65,8 @@ describe('The lease of a pool', () => {
     },
   );
 
-  it.each(dailySample(['storage.quarantine-volume', 'storage.unlink-volume'] as const, 2))(
+  const deleting = ['storage.quarantine-volume', 'storage.unlink-volume'] as const;
+  it.each(sample('effects of a frozen holder', deleting, 2))(
     'falls to the other agent when its holder is frozen before %s, which it never does',
     async (effect) => {
       const { merge } = await mergeWith({ effect, action: 'stop-before' });

@@ -13,7 +13,7 @@ import { createPivots, type Pivots } from '../../../activities/adapters/virsh/sa
 import { createLibvirt, type Libvirt } from '../../../activities/adapters/virsh/domains.ts';
 import { createHostActivities } from '../../../activities/host/index.ts';
 import { createStorageActivities } from '../../../activities/storage/index.ts';
-import { dailySample } from '../../support/daily-sample.ts';
+import { sample } from '../../support/sample.ts';
 import { createGuestDisk } from '../../support/guest/guest-disk.ts';
 import { defineGuest, type Guest } from '../../support/guest/guest.ts';
 import { merging } from '../../support/contract/hypervisor-contract.ts';
@@ -159,7 +159,7 @@ async function startForeignJob(vm: string): Promise<void> {
 
 // The simulator passes all of them every day.
 const cases = [...merging, ...faults, ...moving, ...movingFaults];
-it.each(dailySample(cases, 2))('$title', async ({ layers = 1, check }) => {
+it.each(sample('contract of hypervisors', cases, 2))('$title', async ({ layers = 1, check }) => {
   const hypervisor = await open(layers);
   await check(hypervisor);
   // One guest at a time: idle ones would take the cores from the next.

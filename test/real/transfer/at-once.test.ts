@@ -54,13 +54,13 @@ async function expectOtherRuns(asked: Promise<unknown>, running: RegExp): Promis
 }
 
 const folder = (pool: string) => join(system.host.pools, pool);
-const limit = { bandwidthBytesPerSecond: 2 * MIB };
+const slow = { bandwidthBytesPerSecond: SLOW };
 
 describe('Negative flow (two moves of one image)', () => {
   it('the same request attaches, one for another pool is refused with the progress', async () => {
     const file = await defineOff(system, 'twice', { bytes: 24 * MIB });
     const before = await contents([file]);
-    const request = { image: diskOf('twice'), to: VAULT, ...limit };
+    const request = { image: diskOf('twice'), to: VAULT, ...slow };
     const move = await blockflow.move(request);
     await waitUntil('the copy', async () => (await partBytes(system, basename(file))) > 2 * MIB);
     const same = await blockflow.move(request);
@@ -85,7 +85,6 @@ describe('Negative flow (a move and a merge of one disk)', () => {
     scene = await startOffScene(system, { vm: 'moving', layers: 1, guest: SMALL });
     const { chain } = scene;
     const before = await contents(chain);
-    const slow = { bandwidthBytesPerSecond: SLOW };
     const move = await blockflow.move({ image: diskOf('moving'), to: VAULT, ...slow });
     await waitUntil('the copy', async () => (await copiers(system)).length > 0);
     const merge = blockflow.merge({ vm: 'moving', disk: 'vda' });

@@ -3,7 +3,7 @@ import { execa } from 'execa';
 import { rm } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
-import { dailySample } from '../../support/daily-sample.ts';
+import { sample } from '../../support/sample.ts';
 import { armFault, isArmed, type Fault } from '../../support/faults/faults.ts';
 import {
   contents,
@@ -63,7 +63,8 @@ const faults: [Fault['effect'], Fault['action']][] = [
 ];
 
 describe('a move to another format', () => {
-  it.each(dailySample(faults, 4))('ends right when %s is struck by %s', async (effect, action) => {
+  const sampled = sample('faults of conversions', faults, 4);
+  it.each(sampled)('ends right when %s is struck by %s', async (effect, action) => {
     const vm = `${effect}-${action}`.replaceAll('.', '-');
     const before = await contents([await defineOff(system, vm, { bytes: 2 * MIB })]);
     armFault(system.trace, { effect, action });

@@ -6,7 +6,7 @@ import { basename, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
-import { dailySample } from '../../support/daily-sample.ts';
+import { sample } from '../../support/sample.ts';
 import { extentsOf, type Extent } from '../../support/guest/extents.ts';
 import { armFault } from '../../support/faults/faults.ts';
 import {
@@ -170,7 +170,8 @@ const cases = places.flatMap((place) =>
 );
 
 describe('EIO below a move', () => {
-  it.each(dailySample(cases, 5))('$often, $name: given up, all is as it was', ({ place, often }) =>
-    strike(place, often === 'once'),
+  it.each(sample('errors of moves', cases, 5))(
+    '$often, $name: given up, all is as it was',
+    ({ place, often }) => strike(place, often === 'once'),
   );
 });

@@ -4,6 +4,7 @@ import type { WorkflowHandle } from '@temporalio/client';
 import { askCopier, copierState } from '../../../activities/adapters/copying-daemon/daemon.ts';
 import { statusQuery } from '../../../workflows/kinds.ts';
 import { armFault } from '../../support/faults/faults.ts';
+import { SLOW } from '../../support/scenes/merge-proofs.ts';
 import {
   copiers,
   defineOff,
@@ -18,7 +19,6 @@ import { slowMove, unlimit } from '../../support/scenes/slow-move.ts';
 import type { System } from '../../support/host/system.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 
-const MIB = 2 ** 20;
 let system: System;
 beforeAll(async () => {
   system = await startMoveSystem({ name: 'limit' });
@@ -44,42 +44,42 @@ async function expectMoved(file: string, before: object, move: Move): Promise<vo
 
 it('is kept by the copy that begins anew when the daemon has died', async () => {
   const { file, before, move, daemon } = await slowMove(system, 'again');
-  await untilSpeed(move, 2 * MIB);
-  expect(await move.executeUpdate('bandwidth', { args: [MIB] })).toBe('1.0 MiB/s');
-  expect(await speeds(move)).toEqual([MIB]);
+  await untilSpeed(move, SLOW);
+  expect(await move.executeUpdate('bandwidth', { args: [2 * SLOW] })).toBe('128.0 KiB/s');
+  expect(await speeds(move)).toEqual([2 * SLOW]);
   process.kill(daemon, 'SIGKILL');
   await waitUntil('another daemon', async () => {
     const [now] = await copiers(system);
     return now !== undefined && now !== daemon;
   });
-  await untilSpeed(move, MIB);
+  await untilSpeed(move, 2 * SLOW);
   await expectMoved(file, before, move);
 });
 
 it('is that of the request that adopts a copy of a terminated one', async () => {
   const { file, before, move } = await slowMove(system, 'adopted');
-  await move.executeUpdate('bandwidth', { args: [MIB] });
+  await move.executeUpdate('bandwidth', { args: [2 * SLOW] });
   await move.terminate('a test');
-  const request = { image: diskOf('adopted'), bandwidthBytesPerSecond: 3 * MIB };
+  const request = { image: diskOf('adopted'), bandwidthBytesPerSecond: 3 * SLOW };
   const repeated = await startMove(system, request);
-  await untilSpeed(repeated, 3 * MIB);
+  await untilSpeed(repeated, 3 * SLOW);
   await expectMoved(file, before, repeated);
 });
 
 it('is heard while the copy is just being started', async () => {
-  const file = await defineOff(system, 'starting', { bytes: 24 * MIB });
+  const file = await defineOff(system, 'starting', { bytes: 24 * 2 ** 20 });
   const before = await digests([file]);
   armFault(system.trace, { effect: 'image.start-copy', action: 'stop-before' });
-  const request = { image: diskOf('starting'), bandwidthBytesPerSecond: MIB };
+  const request = { image: diskOf('starting'), bandwidthBytesPerSecond: SLOW };
   const move = await startMove(system, request);
   await system.roleStopped('host');
-  const told = move.executeUpdate('bandwidth', { args: [2 * MIB] });
+  const told = move.executeUpdate('bandwidth', { args: [2 * SLOW] });
   await waitUntil('the update to be there', async () => {
     const { events } = await move.fetchHistory();
     return events?.some((event) => event.workflowExecutionUpdateAcceptedEventAttributes);
   });
   system.signalRole('host', 'SIGCONT');
-  expect(await told).toBe('2.0 MiB/s');
-  await untilSpeed(move, 2 * MIB);
+  expect(await told).toBe('128.0 KiB/s');
+  await untilSpeed(move, 2 * SLOW);
   await expectMoved(file, before, move);
 });

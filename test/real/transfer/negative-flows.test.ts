@@ -5,7 +5,7 @@ import { rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
-import { dailySample } from '../../support/daily-sample.ts';
+import { sample } from '../../support/sample.ts';
 import { armFault } from '../../support/faults/faults.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';
 import {
@@ -87,6 +87,7 @@ describe('Negative flow (copy fails)', () => {
     const part = await partOf(file);
     // The file system refuses every further write, also of those who have it open.
     await execa('chattr', ['+i', part]);
+    await unlimit(move);
     await waitUntil('the copy to be given up', async () => (await copiers(system)).length === 0);
     await execa('chattr', ['-i', part]);
     const failed = await failure(move);
@@ -170,10 +171,11 @@ describe('Negative flow (source deletion fails)', () => {
 });
 
 describe('Negative flow (host agent killed during the copy)', () => {
-  const moments = dailySample([10, 50, 90], 3);
+  const moments = sample('percents of a copy', [10, 50, 90], 3);
   it.each(moments)('at %i %%: the copy is found again, not started twice', async (percent) => {
     const vm = `killed${percent}`;
-    const { file, before, move, bytes } = await slowMove(system, vm);
+    // So that it comes to its last percents within a test.
+    const { file, before, move, bytes } = await slowMove(system, vm, 2 * MIB);
     const reached = async (there: number) => (await copied(file)) >= (there / 100) * bytes;
     await waitUntil(`${percent} %`, () => reached(percent));
     await system.killRole('host');

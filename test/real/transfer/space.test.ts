@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { EffectName } from '../../../activities/door/effect.ts';
 import { armFault } from '../../support/faults/faults.ts';
 import { fill, unfill, untilOutOfSpace } from '../../support/scenes/full-pool.ts';
+import { SLOW } from '../../support/scenes/merge-proofs.ts';
 import { startSharedSystem } from '../../support/scenes/merge-scene.ts';
 import {
   copiers,
@@ -17,6 +18,7 @@ import {
 } from '../../support/scenes/move-scene.ts';
 import { mountOwn, type OwnMount } from '../../support/host/own-mount.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
+import { unlimit } from '../../support/scenes/slow-move.ts';
 import type { System } from '../../support/host/system.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 
@@ -72,10 +74,11 @@ describe('a move into a pool without space', () => {
   it('waits in the middle of a copy, and goes on where it was', async () => {
     const file = await defineOff(system, 'middle', { bytes: 24 * MIB });
     const before = await digests([file]);
-    const limit = { bandwidthBytesPerSecond: 4 * MIB };
+    const limit = { bandwidthBytesPerSecond: SLOW };
     const move = await startMove(system, { image: diskOf('middle'), to: TIGHT, ...limit });
     await waitUntil('the copy', async () => (await copiers(system)).length > 0);
     await fill(folder, 2 * MIB);
+    await unlimit(move);
     await untilOutOfSpace(move);
     await unfill(folder);
     const result = await move.result();

@@ -5,7 +5,7 @@
 import { appendFile, readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
-import { runsAllCases } from '../daily-sample.ts';
+import { runsAllCases } from '../sample.ts';
 import type { Matrix, Victim } from './strike-list.ts';
 
 const file = fileURLToPath(new URL('../../crash/ledger.jsonl', import.meta.url));

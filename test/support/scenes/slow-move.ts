@@ -2,6 +2,7 @@
 import { basename, join } from 'node:path';
 import type { WorkflowHandle } from '@temporalio/client';
 import { observeEvents } from '../../../activities/orchestrator/observe-events.ts';
+import { SLOW } from './merge-proofs.ts';
 import type { AuditEvent } from '../../../workflows/operation/audit.ts';
 import {
   copiers,
@@ -18,11 +19,14 @@ import { waitUntil } from '../wait-until.ts';
 const MIB = 2 ** 20;
 const BYTES = 24 * MIB;
 
-/** Copies 24 MiB in about 12 s; returns when some of it is there. */
-export async function slowMove(system: System, vm: string) {
+/**
+ * Copies 24 MiB, of which QEMU's first buffer, 16 MiB, knows no limit; returns when some of it is
+ * there. It waits for minutes to write the rest, unless the limit is another.
+ */
+export async function slowMove(system: System, vm: string, bandwidthBytesPerSecond = SLOW) {
   const file = await defineOff(system, vm, { bytes: BYTES });
   const before = await digests([file]);
-  const move = await startMove(system, { image: diskOf(vm), bandwidthBytesPerSecond: 2 * MIB });
+  const move = await startMove(system, { image: diskOf(vm), bandwidthBytesPerSecond });
   await untilMove(move, 'to copy', ({ phase }) => phase === 'copying');
   const isCopying = async () => (await partBytes(system, basename(file))) > 0;
   await waitUntil(`the copy of ${vm}`, isCopying);

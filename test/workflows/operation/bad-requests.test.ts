@@ -9,13 +9,12 @@ import { failureDetails } from '../../../workflows/operation/failures.ts';
 import * as workflows from '../../../workflows/index.ts';
 import { anyJson, createChance, mutate, type Chance } from '../../input/hostile.ts';
 import { validValue } from '../../input/valid-values.ts';
-import { drawn } from '../../support/daily-sample.ts';
+import { drawn, seed } from '../../support/sample.ts';
 import { operationRequests, questionRequests, type Schema } from '../../support/tables.ts';
 import { TRIED_CACHES, startBench, type Bench } from '../../support/workflow-bench.ts';
 
 const REQUESTS = drawn(200);
 const AT_ONCE = 20;
-const seed = Number(process.env['BLOCKFLOW_SEED'] ?? Date.now() % 2 ** 32);
 const json = anyJson(seed);
 
 let bench: Bench;
