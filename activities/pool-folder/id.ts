@@ -7,7 +7,7 @@ import { randomUUID } from 'node:crypto';
 import { dirname, join } from 'node:path';
 import { UUID } from '../../workflows/operation/names.ts';
 import type { NamedVolume } from '../../workflows/chain/references.ts';
-import { observeFile, readText, writeOnce } from '../adapters/files/files.ts';
+import { observeFile, readText, writeWhole } from '../adapters/files/files.ts';
 import { ensureOwnFolder, OWN_FOLDER } from './own-folder.ts';
 
 const idFile = (poolFolder: string) => join(poolFolder, OWN_FOLDER, 'id');
@@ -16,7 +16,7 @@ const idFile = (poolFolder: string) => join(poolFolder, OWN_FOLDER, 'id');
 export async function ensurePoolId(poolFolder: string): Promise<void> {
   if (await observeFile(idFile(poolFolder))) return;
   await ensureOwnFolder(poolFolder);
-  await writeOnce(idFile(poolFolder), `${randomUUID()}\n`);
+  await writeWhole(idFile(poolFolder), `${randomUUID()}\n`, { ifThere: 'keep' });
 }
 
 /** Null in a folder that is no pool, or whose file system is not mounted. */

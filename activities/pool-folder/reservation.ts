@@ -8,9 +8,9 @@
  *   <name>.copied     one that is complete and flushed, and is still to be verified
  *   <name>.ready      one that gets, or has, the final name; both names are then one file
  */
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
-import { listFolder, syncPath } from '../adapters/files/files.ts';
+import { listFolder, syncPath, writeWhole } from '../adapters/files/files.ts';
 import { OWN_FOLDER } from './own-folder.ts';
 import { manifestIn, manifestOf, ownerOf } from './owner.ts';
 
@@ -40,10 +40,7 @@ export async function writeReservation(
   { owner, text }: { owner: string; text: string },
 ): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o711 });
-  const draft = join(folder, `${manifestOf(owner)}.new`);
-  await writeFile(draft, text, { mode: 0o600, flush: true });
-  await rename(draft, join(folder, manifestOf(owner)));
-  await syncPath(folder);
+  await writeWhole(join(folder, manifestOf(owner)), text, { ifThere: 'replace', mode: 0o600 });
   await syncPath(dirname(folder));
   await syncPath(dirname(dirname(folder)));
 }

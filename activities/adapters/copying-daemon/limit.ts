@@ -2,9 +2,9 @@
  * The limit that an operation was given last while it copied, beside the other files of its daemon.
  * What its copy was scheduled with may be older by the time it is started, or started again.
  */
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
+import { writeWhole } from '../files/files.ts';
 import { count } from '../reply.ts';
 
 const told = z.object({ runId: z.string(), bytesPerSecond: count });
@@ -15,10 +15,7 @@ export async function writeCopyLimit(
   state: string,
   limit: { runId: string; bytesPerSecond: number },
 ): Promise<void> {
-  await mkdir(dirname(state), { recursive: true });
-  const draft = `${fileOf(state)}.new`;
-  await writeFile(draft, JSON.stringify(limit));
-  await rename(draft, fileOf(state));
+  await writeWhole(fileOf(state), JSON.stringify(limit), { ifThere: 'replace' });
 }
 
 /** Bytes per second, 0 for no limit; null when this run was given none while it copied. */

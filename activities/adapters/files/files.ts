@@ -111,18 +111,24 @@ export async function withNamelessFile<T>(
   }
 }
 
-/**
- * Writes a file that is complete and durable once it has its name; a file that has the name already
- * stays.
- */
-export async function writeOnce(path: string, text: string): Promise<void> {
+interface Whole {
+  /** What becomes of a file that has the name already. */
+  ifThere: 'keep' | 'replace';
+  mode?: number;
+}
+
+/** Writes a file that is complete and durable once it has its name. */
+export async function writeWhole(
+  path: string,
+  text: string,
+  { ifThere, mode = 0o666 }: Whole,
+): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
   const draft = `${path}.${randomUUID()}.new`;
   try {
-    await writeFile(draft, text, { flush: true });
-    await link(draft, path).catch((error: unknown) => {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    });
+    await writeFile(draft, text, { mode, flush: true });
+    if (ifThere === 'replace') await rename(draft, path);
+    else await linkFile(draft, path);
   } finally {
     // Also of a full disk, on which it is tried again and again.
     await unlink(draft).catch(nullIfMissing);
