@@ -1,10 +1,5 @@
 /** Rate, remaining time and convergence of a copy, from samples. Pure. */
 import type { Progress } from '../../workflows/operation/contract.ts';
-import type { VolumeJob } from '../../workflows/transfer/activities.ts';
-
-/** Bytes of an image's volumes that come before this one. */
-export const bytesBefore = ({ plan, at }: VolumeJob) =>
-  plan.volumes.slice(0, at).reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
 
 interface Sample {
   atMs: number;

@@ -8,9 +8,8 @@ import { QmpError, type QmpCommand } from './qmp.ts';
 
 /**
  * O_DIRECT to the target wants lengths divisible by this; the rest of a container is written by
- * `finishCopy`. A byte copy
- * keeps what `qemu-img convert` loses: internal snapshots, bitmaps, cluster layout
- * (docs/lab/qemu.md).
+ * `completeCopy`. A byte copy keeps what `qemu-img convert` loses: internal snapshots, bitmaps,
+ * cluster layout (docs/lab/qemu.md).
  */
 export const COPY_UNIT = 4096;
 

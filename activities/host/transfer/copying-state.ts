@@ -1,13 +1,22 @@
-/** Where this host keeps the copying daemon of a job, and the limit that its copies have. */
+/** Where this host keeps the copying daemon of a job, and what its copies are told and called. */
 import { Context } from '@temporalio/activity';
+import type { VolumeJob } from '../../../workflows/transfer/activities.ts';
 import { copierState } from '../../adapters/copying-daemon/daemon.ts';
 import { readCopyLimit } from '../../adapters/copying-daemon/limit.ts';
 import type { HostDeps } from '../deps.ts';
 
 export const stateOf = (deps: HostDeps, jobId: string) => copierState(deps.runtimeDir, jobId);
 
+/** Names of a volume's jobs in the daemon; an ended one stays there until its copy is complete. */
+export const copyId = ({ at }: VolumeJob) => `copy-${at}`;
+export const creationId = ({ at }: VolumeJob) => `create-${at}`;
+
 /** What this run was told last, or scheduled the copy with. */
 export const wantedRate = async (state: string, scheduled: number) =>
   (await readCopyLimit(state, runId())) ?? scheduled;
 
 export const runId = () => Context.current().info.workflowExecution?.runId ?? '';
+
+/** Bytes of an image's volumes that come before this one. */
+export const bytesBefore = ({ plan, at }: VolumeJob) =>
+  plan.volumes.slice(0, at).reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);

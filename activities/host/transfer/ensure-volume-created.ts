@@ -1,26 +1,16 @@
 /** The empty image at a reserved name that a volume is converted into. */
+import type { ImageVolume } from '../../../workflows/transfer/plan.ts';
 import type { ResultOf } from '../../../workflows/operation/activities.ts';
 import type { transferOnHost, VolumeJob } from '../../../workflows/transfer/activities.ts';
-import { Context } from '@temporalio/activity';
-import type { Conversion, ImageVolume } from '../../../workflows/transfer/plan.ts';
-import { dismissJob } from '../../adapters/copying-daemon/mirror.ts';
-import { observeFile, observeSpace } from '../../adapters/files/files.ts';
-import { startCreation } from '../../adapters/copying-daemon/conversion.ts';
+import { observeFile } from '../../adapters/files/files.ts';
 import { observeCopy } from '../../adapters/copying-daemon/daemon.ts';
-import { resetFile } from '../../adapters/files/complete-copy.ts';
 import { stagedFile } from '../../pool-folder/reservation.ts';
-import { QmpError } from '../../adapters/copying-daemon/qmp.ts';
 import type { Show } from '../../door/attempt.ts';
 import { assertReserved } from '../../pool-folder/presence.ts';
-import { createProgress } from '../../door/progress.ts';
 import type { HostDeps } from '../deps.ts';
 import { ensureImageHeld } from './ensure-image-held.ts';
-import { stateOf } from './copying-state.ts';
-import { createPauses } from './job-pauses.ts';
-
-/** Names of a volume's jobs in the daemon; an ended one stays there until its copy is complete. */
-export const copyId = ({ at }: VolumeJob) => `copy-${at}`;
-export const creationId = ({ at }: VolumeJob) => `create-${at}`;
+import { copyId, stateOf } from './copying-state.ts';
+import { createTarget } from './create-target.ts';
 
 /**
  * Takes the space, in the daemon, which goes on when the agent dies. A volume that is copied
@@ -44,93 +34,4 @@ export async function ensureVolumeCreated(
   if (await observeCopy(stateOf(deps, jobId), copyId(job))) return { outcome: 'created' };
   const error = await createTarget(deps, job, show);
   return error === null ? { outcome: 'created' } : { outcome: 'failed', reason: error };
-}
-
-/**
- * Creates the target unless this daemon has: another daemon's is emptied and created anew. Only for
- * a volume whose copy does not run. Waits while there is no space for it. @returns null when it is
- * there, else QEMU's words.
- */
-export async function createTarget(
-  deps: HostDeps,
-  job: VolumeJob,
-  show: Show,
-): Promise<string | null> {
-  const { plan, jobId, at } = job;
-  const { name, convert } = plan.volumes[at] as ImageVolume & { convert: Conversion };
-  const part = stagedFile(plan.to.folder, jobId, name, 'part');
-  const creation = { job, convert, show, part, state: stateOf(deps, jobId), id: creationId(job) };
-  for (;;) {
-    const refusal = await create(deps, creation);
-    if (refusal !== null) return refusal;
-    const error = await untilCreated(creation);
-    if (error === null) return null;
-    await dismissJob(creation.state, creation.id);
-    if (!/No space left on device/.test(error)) return `QEMU could not create ${part}: ${error}`;
-    await untilSpace(creation);
-  }
-}
-
-/** What the creation of one target is about. */
-interface Creation {
-  job: VolumeJob;
-  convert: Conversion;
-  show: Show;
-  part: string;
-  state: string;
-  /** Name of the job in the daemon. */
-  id: string;
-}
-
-/** @returns QEMU's words when it does not even begin */
-async function create(deps: HostDeps, { state, id, part, convert }: Creation) {
-  if (await observeCopy(state, id)) return null;
-  try {
-    await deps.effect('image.create-target', part, async () => {
-      if (await observeCopy(state, id)) return;
-      await resetFile(part, 0);
-      await startCreation(state, id, part, convert);
-    });
-    return null;
-  } catch (error) {
-    if (!(error instanceof QmpError)) throw error;
-    return `QEMU refuses to create ${part}: ${error.message}`;
-  }
-}
-
-async function untilCreated({ state, id, convert, show }: Creation): Promise<string | null> {
-  const context = Context.current();
-  const pause = createPauses();
-  const note = `creating the empty image, preallocation ${convert.preallocation}`;
-  for (;;) {
-    const job = await observeCopy(state, id);
-    if (!job) throw new Error('the daemon that creates the copy died; it is started again');
-    if (job.status === 'concluded') return job.error;
-    show({ ...nothingDone(convert), note });
-    await context.sleep(pause(job));
-  }
-}
-
-const nothingDone = ({ virtualSizeBytes: totalBytes }: Conversion) =>
-  createProgress('creating').add({ atMs: Date.now(), copiedBytes: 0, totalBytes });
-
-/** Without preallocation only tables are written, a thousandth of the size at most. */
-const METADATA_PART = 1000;
-const LOOK_EVERY_MS = 1000;
-
-/** What is there is given back by the next attempt; until then it counts as free. */
-async function untilSpace({ job, convert, show, part }: Creation): Promise<void> {
-  const { to } = job.plan;
-  const { preallocation, virtualSizeBytes: size } = convert;
-  const isReserved = preallocation === 'falloc' || preallocation === 'full';
-  const neededBytes = isReserved ? size : size / METADATA_PART;
-  for (;;) {
-    await assertReserved(job, `waiting for space in pool ${to.pool}`);
-    const [{ freeBytes }, file] = await Promise.all([observeSpace(to.folder), observeFile(part)]);
-    const missing = neededBytes - freeBytes - (file?.allocatedBytes ?? 0);
-    if (missing <= 0) return;
-    const note = `waiting for space in pool ${to.pool}: ${Math.ceil(missing)} bytes are missing`;
-    show({ ...nothingDone(convert), note });
-    await Context.current().sleep(LOOK_EVERY_MS);
-  }
 }

@@ -9,7 +9,7 @@ import { sameBytes, sameContent, type CompareOptions } from '../../adapters/qemu
 import { stagedFile } from '../../pool-folder/reservation.ts';
 import { showProgress, type Show } from '../../door/attempt.ts';
 import { assertReserved } from '../../pool-folder/presence.ts';
-import { bytesBefore } from '../../door/progress.ts';
+import { bytesBefore } from './copying-state.ts';
 import type { HostDeps } from '../deps.ts';
 
 /**
