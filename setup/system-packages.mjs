@@ -13,6 +13,7 @@ const packageOfCommand = {
   libvirtd: 'libvirt-daemon-system',
   virsh: 'libvirt-clients',
   nasm: 'nasm',
+  shellcheck: 'shellcheck',
   losetup: 'mount',
   'mkfs.ext4': 'e2fsprogs',
   'mkfs.xfs': 'xfsprogs',

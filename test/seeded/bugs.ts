@@ -69,7 +69,7 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'the pivot happens although the guest could not be suspended',
     file: 'activities/adapters/virsh/safe-pivot.bash',
-    from: 'if [[ $guest == running ]] && ask "suspend $uuid" && [[ $reply == *error:* ]]; then',
+    from: 'if [[ $guest == running ]] && ask "suspend $uuid" && is_refused; then',
     to: 'if [[ $guest == running ]] && ask "suspend $uuid" && false; then',
     caughtBy: 'test/activities/adapters/safe-pivot.test.ts',
   },
@@ -163,8 +163,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'the guest runs on before the new name of its XML is flushed',
     file: 'activities/adapters/virsh/safe-pivot.bash',
-    from: '  flush_record\n  verified=yes',
-    to: '  verified=yes',
+    from: '    flush_record\n    verified=yes',
+    to: '    verified=yes',
     caughtBy: 'test/activities/adapters/safe-pivot.test.ts',
   },
   {

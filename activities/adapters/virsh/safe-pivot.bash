@@ -1,11 +1,20 @@
-# Safe pivot: suspend, pivot, verify the persistent XML, flush its name, resume; in one virsh session,
-# in a session of its own, so that it runs to its end when the agent that started it dies. Resumes in
-# every case: the guest never stays paused (I12).
+# Safe pivot: suspend, pivot, verify the persistent XML, flush its name, resume; in one virsh
+# session, in a session of its own, so that it runs to its end when the agent that started it dies.
+# Resumes in every case: the guest never stays paused (I12).
 # usage: safe-pivot.bash URI, then on standard input one line each, when the pivot is due (no line:
 # nothing is done): UUID, DISK, BASE, PERSISTENT (yes or no), RECORD (metadata element that
 # announces the pivot), FOLDER (of the persistent XML, or empty), RESULT (file for the report), LOCK
 # It connects before it reads, so that a process that waits with its connection open loses no time
 # at READY.
+#
+# The states, as the report has them:
+#   guest    running  it ran before: this script suspends and resumes it
+#            paused   the user has paused it, and it stays so
+#   pivot    unknown  not asked yet, or virsh or libvirtd died before it answered
+#            done     libvirt says so; only the chain proves it
+#            failed   with libvirt's words: the guest goes on with top
+#   resumed  no       the guest may be suspended by this script
+#            yes      it is not: it runs again, was never suspended, or has ended
 trap '' PIPE HUP
 uri=$1
 export LC_ALL=C
@@ -29,28 +38,94 @@ ask() {
   done
   return 1
 } 2>/dev/null
+# After an answer: whether it is an error, and the words for the report.
+is_refused() { [[ $reply == *error:* ]]; }
+refusal() { printf 'failed %s' "${reply//$'\n'/ }"; }
 
 # libvirt flushes the XML, but not its new name: after a power cut the VM would boot from top,
 # without what it has written since. The folder is held open, as its name may go with libvirtd.
 flush_record() { [[ -z $folder ]] || sync /dev/fd/8; }
 
-for name in uuid disk base persistent record folder result lock; do
-  IFS= read -r "$name" || exit 0
-done
+read_request() {
+  IFS= read -r uuid && IFS= read -r disk && IFS= read -r base && IFS= read -r persistent &&
+    IFS= read -r record && IFS= read -r folder && IFS= read -r result && IFS= read -r lock
+}
+
 # Pivots of one VM never overlap: the second would take the guest that the first suspended for one
 # that the user paused, and pivot after the first has resumed it.
 # Whoever holds the lock removes it at its end, so look whether it is still the one named.
-until [[ $lock -ef /dev/fd/9 ]]; do
-  exec 9>"$lock"
-  flock 9
-done 2>/dev/null
-trap 'rm -f "$lock"' EXIT
+take_lock() {
+  until [[ $lock -ef /dev/fd/9 ]]; do
+    exec 9>"$lock"
+    flock 9
+  done 2>/dev/null
+  trap 'rm -f "$lock"' EXIT
+}
+
+look_at_guest() {
+  ask "domstate $uuid --reason" || exit 1
+  guest=running
+  # A word of its own: a guest that was resumed once is "running (unpaused)".
+  [[ $reply =~ (^|[[:space:]])(paused|pmsuspended) ]] && guest=paused
+  # QEMU paused it, nobody else, because a layer had no space or an error: with base it may run on.
+  [[ $reply == *'I/O error'* ]] && guest=running
+}
+
+suspend_and_pivot() {
+  # Without the suspension the pivot would not be safe.
+  if [[ $guest == running ]] && ask "suspend $uuid" && is_refused; then
+    pivot=$(refusal)
+  elif ask "blockjob $uuid $disk --pivot"; then
+    if is_refused; then pivot=$(refusal); else pivot='done'; fi
+  fi
+}
+
+# Resume only once the persistent XML names the base, or the pivot did not happen (H1).
+verify_record() {
+  verified=no
+  if [[ $persistent == no || $pivot == failed* ]]; then
+    verified=yes
+  elif ask "domblklist $uuid --inactive" && [[ $reply == *" $disk "*" $base"$'\n'* ]]; then
+    flush_record
+    verified=yes
+  fi
+}
+
+resume_guest() {
+  if [[ $guest != running ]]; then resumed=yes
+  elif [[ $verified == yes ]] && ask "resume $uuid" && ! is_refused; then resumed=yes
+  fi
+}
+
+# libvirtd died in between: wait for it. When it is back it writes the XML of a pivot that QEMU has
+# done meanwhile, so resume once both XMLs name one file, and after 10 s of an answering libvirtd in
+# any case. For at most an hour of such looks.
+await_resumed() {
+  local try
+  waited=0
+  for ((try = 0; try < 18000; try++)); do
+    [[ $resumed == no ]] || return
+    look_again
+    [[ $resumed == yes ]] || sleep 0.2
+  done
+}
+look_again() {
+  case $(virsh -q -c "$uri" domstate "$uuid" 2>&1) in
+    running* | shut* | *'failed to get domain'*) resumed=yes ;;
+    paused*)
+      if is_one_source || ((waited++ >= 50)); then
+        flush_record
+        virsh -q -c "$uri" resume "$uuid" >/dev/null 2>&1 && resumed=yes
+      fi ;;
+  esac
+}
+is_one_source() { [[ $persistent == no || $(source_of) == "$(source_of --inactive)" ]]; }
+source_of() { virsh -q -c "$uri" domblklist "$uuid" "$@" 2>/dev/null | grep "^ $disk "; }
+
+read_request || exit 0
+take_lock
 [[ -z $folder ]] || exec 8<"$folder" || folder=
-ask "domstate $uuid --reason" || exit 1
-# A word of its own: a guest that was resumed once is "running (unpaused)".
-[[ $reply =~ (^|[[:space:]])(paused|pmsuspended) ]] && guest=paused || guest=running
-# QEMU paused it, nobody else, because a layer had no space or an error: with base it may run on.
-[[ $reply == *'I/O error'* ]] && guest=running
+look_at_guest
 report
 ask "metadata $uuid --uri urn:blockflow:job:$disk --key blockflow --set '$record' --live" || {
   resumed=yes
@@ -58,38 +133,10 @@ ask "metadata $uuid --uri urn:blockflow:job:$disk --key blockflow --set '$record
   exit 1
 }
 issued=$EPOCHREALTIME
-# Without the suspension the pivot would not be safe.
-if [[ $guest == running ]] && ask "suspend $uuid" && [[ $reply == *error:* ]]; then
-  pivot="failed ${reply//$'\n'/ }"
-elif ask "blockjob $uuid $disk --pivot"; then
-  [[ $reply == *error:* ]] && pivot="failed ${reply//$'\n'/ }" || pivot=done
-fi
-# Resume only once the persistent XML names the base, or the pivot did not happen (H1).
-verified=no
-if [[ $persistent == no || $pivot == failed* ]]; then verified=yes
-elif ask "domblklist $uuid --inactive" && [[ $reply == *" $disk "*" $base"$'\n'* ]]; then
-  flush_record
-  verified=yes
-fi
-if [[ $guest != running ]]; then resumed=yes
-elif [[ $verified == yes ]] && ask "resume $uuid" && [[ $reply != *error:* ]]; then resumed=yes
-fi
-# libvirtd died in between: wait for it. When it is back it writes the XML of a pivot that QEMU has
-# done meanwhile, so resume once both XMLs name one file, and after 10 s of an answering libvirtd in
-# any case.
-source_of() { virsh -q -c "$uri" domblklist "$uuid" "$@" 2>/dev/null | grep "^ $disk "; }
-for ((try = 0, waited = 0; try < 18000; try++)); do
-  [[ $resumed == no ]] || break
-  case $(virsh -q -c "$uri" domstate "$uuid" 2>&1) in
-    running* | shut* | *'failed to get domain'*) resumed=yes ;;
-    paused*)
-      if [[ $persistent == no || $(source_of) == "$(source_of --inactive)" ]] || ((waited++ >= 50)); then
-        flush_record
-        virsh -q -c "$uri" resume "$uuid" >/dev/null 2>&1 && resumed=yes
-      fi ;;
-  esac
-  [[ $resumed == yes ]] || sleep 0.2
-done
+suspend_and_pivot
+verify_record
+resume_guest
+await_resumed
 ended=$EPOCHREALTIME
 stall=$(((${ended/./} - ${issued/./}) / 1000))
 [[ $guest == running ]] || stall=0

@@ -15,7 +15,7 @@ if [[ $on == read ]]; then
   exec "$image" commit -p -d --image-opts "$options"
 fi
 # The header's name of base beats the options, so a copy of top with another name is committed.
-base=$(sed 's/.* -b \([^ ]*\) .*/\1/' <<<"$*")
+[[ "$*" =~ \ -b\ ([^ ]*)\  ]] && base=${BASH_REMATCH[1]}
 copy=${0%/*}/copy-of-top.qcow2
 cp "$top" "$copy"
 below="{\"driver\":\"blkdebug\",\"image\":{\"driver\":\"file\",\"filename\":\"$base\"},
