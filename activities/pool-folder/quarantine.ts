@@ -10,7 +10,7 @@ import { OWN_FOLDER } from './own-folder.ts';
 const LONGEST_NAME = 255;
 
 /** Where a volume is between the end of its name and its own end. */
-export function quarantinedPath(path: string, jobId: string): string {
+export function quarantinePathOf(path: string, jobId: string): string {
   const name = `${jobId}-${basename(path)}`;
   const digest = createHash('sha256').update(name).digest('hex');
   const isShort = Buffer.byteLength(name) <= LONGEST_NAME;

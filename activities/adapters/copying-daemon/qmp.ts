@@ -2,7 +2,7 @@
  * Speaks QMP to a daemon over its unix socket: one short connection for each question, so that
  * nobody keeps it.
  */
-import { createConnection } from 'node:net';
+import { createConnection, type Socket } from 'node:net';
 import { z } from 'zod';
 import { parseReply, readJson, unexpected } from '../reply.ts';
 
@@ -47,52 +47,57 @@ export function parseMessage(socket: string, line: string): z.output<typeof mess
  * @throws QmpError for the first command that is refused; Error when the daemon does not answer in
  * time; Retry `unexpected-reply` when it does not speak QMP.
  */
-export function qmp(socket: string, commands: readonly QmpCommand[]): Promise<unknown[] | null> {
-  const queue = [{ execute: 'qmp_capabilities' }, ...commands];
+export async function qmp(
+  socket: string,
+  commands: readonly QmpCommand[],
+): Promise<unknown[] | null> {
+  const connection = createConnection(socket).setEncoding('utf8');
+  connection.on('error', () => undefined);
+  const silence = new Error(`${socket} did not answer in ${ANSWER_WITHIN_MS} ms`);
+  const timer = setTimeout(() => connection.destroy(silence), ANSWER_WITHIN_MS);
+  try {
+    return await converse(connection, socket, [{ execute: 'qmp_capabilities' }, ...commands]);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ECONNREFUSED') return null;
+    throw error;
+  } finally {
+    clearTimeout(timer);
+    connection.destroy();
+  }
+}
+
+/** @returns the answers to all commands but the first, which opens the conversation */
+async function converse(
+  connection: Socket,
+  socket: string,
+  commands: readonly QmpCommand[],
+): Promise<unknown[] | null> {
   const answers: unknown[] = [];
-  return new Promise((resolve, reject) => {
-    const connection = createConnection(socket);
-    const end = (settle: () => void) => {
-      clearTimeout(timer);
-      connection.destroy();
-      settle();
-    };
-    const fail = (error: Error) => end(() => reject(error));
-    const silent = () => fail(new Error(`${socket} did not answer in ${ANSWER_WITHIN_MS} ms`));
-    const timer = setTimeout(silent, ANSWER_WITHIN_MS);
-    const next = () => {
-      const command = queue[answers.length];
-      if (command) connection.write(`${JSON.stringify(command)}\n`);
-      else end(() => resolve(answers.slice(1)));
-    };
-    connection.on('error', (error: NodeJS.ErrnoException) => {
-      const nobody = error.code === 'ENOENT' || error.code === 'ECONNREFUSED';
-      end(() => (nobody ? resolve(null) : reject(error)));
-    });
-    // The daemon ended: `quit` is answered by this alone at times.
-    connection.on('close', () => end(() => resolve(null)));
-    let greeted = false;
-    const hear = (line: string) => {
-      const heard = parseMessage(socket, line);
-      if ('event' in heard) return;
-      // A second greeting, or an answer to nothing, would let a command be given twice.
-      if ('QMP' in heard === greeted) throw unexpected(socket, 'it does not greet first', line);
-      greeted = true;
-      if ('error' in heard) {
-        return fail(new QmpError(queue[answers.length]?.execute ?? '', heard.error.desc));
-      }
-      if ('return' in heard) answers.push(heard.return);
-      next();
-    };
-    let text = '';
-    connection.setEncoding('utf8').on('data', (more: string) => {
-      const lines = (text + more).split('\n');
-      text = lines.pop() ?? '';
-      try {
-        lines.forEach(hear);
-      } catch (error) {
-        fail(error as Error);
-      }
-    });
-  });
+  let isGreeted = false;
+  for await (const line of linesOf(connection)) {
+    const heard = parseMessage(socket, line);
+    if ('event' in heard) continue;
+    // A second greeting, or an answer to nothing, would let a command be given twice.
+    if ('QMP' in heard === isGreeted) throw unexpected(socket, 'it does not greet first', line);
+    isGreeted = true;
+    if ('error' in heard) {
+      throw new QmpError(commands[answers.length]?.execute ?? '', heard.error.desc);
+    }
+    if ('return' in heard) answers.push(heard.return);
+    const next = commands[answers.length];
+    if (!next) return answers.slice(1);
+    connection.write(`${JSON.stringify(next)}\n`);
+  }
+  // The daemon ended: `quit` is answered by this alone at times.
+  return null;
+}
+
+async function* linesOf(connection: Socket): AsyncGenerator<string> {
+  let rest = '';
+  for await (const text of connection as AsyncIterable<string>) {
+    const lines = (rest + text).split('\n');
+    rest = lines.pop() ?? '';
+    yield* lines;
+  }
 }

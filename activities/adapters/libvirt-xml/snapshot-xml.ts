@@ -84,26 +84,39 @@ export function rewriteSnapshot(
 
 /**
  * Takes the gone files out of the chain that begins with this layer (the children of a disk or a
- * backing store).
+ * backing store). Of a layer A over B over C, A over C is left when B is gone, and C when A and B
+ * are. Where the document names nothing below the last one that is gone, that one becomes `base`.
  */
 function shorten(
   layer: Ordered[],
   gone: ReadonlySet<string>,
   base: { path: string; format: string },
 ): void {
-  const source = children(layer, 'source')[0];
-  const below = children(layer, 'backingStore')[0];
-  const lower = inside(below, 'backingStore');
-  const file = source?.[':@']?.['@file'];
-  if (!source || file === undefined) return;
+  const file = fileOf(layer);
+  if (file === undefined) return;
+  const lower = inside(children(layer, 'backingStore')[0], 'backingStore');
   if (!gone.has(file)) return shorten(lower, gone, base);
-  const written = children(lower, 'source')[0]?.[':@']?.['@file'];
-  source[':@'] = { ...source[':@'], '@file': written ?? base.path };
-  if (!below || written === undefined) return setFormat(layer, base.format);
-  // The layer takes the place of the one below it, whose own backing store it gets.
-  setFormat(layer, children(lower, 'format')[0]?.[':@']?.['@type'] ?? base.format);
-  layer.splice(layer.indexOf(below), 1, ...children(lower, 'backingStore'));
+  const lowerFile = fileOf(lower);
+  const lowerFormat = children(lower, 'format')[0]?.[':@']?.['@type'];
+  setFile(layer, lowerFile ?? base.path);
+  setFormat(layer, (lowerFile === undefined ? undefined : lowerFormat) ?? base.format);
+  if (lowerFile === undefined) return;
+  // It has taken the place of the layer below it, whose own backing store it gets. That may be gone
+  // as well.
+  setBackingStores(layer, children(lower, 'backingStore'));
   shorten(layer, gone, base);
+}
+
+const fileOf = (layer: Ordered[]) => children(layer, 'source')[0]?.[':@']?.['@file'];
+
+function setFile(layer: Ordered[], file: string): void {
+  const source = children(layer, 'source')[0];
+  if (source) source[':@'] = { ...source[':@'], '@file': file };
+}
+
+function setBackingStores(layer: Ordered[], stores: Ordered[]): void {
+  const at = layer.findIndex((node) => 'backingStore' in node);
+  layer.splice(at, 1, ...stores);
 }
 
 function setFormat(layer: Ordered[], format: string): void {

@@ -3,43 +3,61 @@ import type { ChainObservation, Volume } from '../../../workflows/chain/schemas.
 import type { XmlDisk } from '../../adapters/libvirt-xml/domain-xml.ts';
 import type { OpenFile } from '../../adapters/files/open-files.ts';
 
-/** The layers named are the upper ones, or all when nothing may follow. */
-function continues(kept: string[], expected: string[], terminated: boolean): boolean {
-  const named = terminated ? expected : expected.slice(-kept.length);
-  return kept.join() === named.join();
+type Views = ChainObservation['views'];
+
+interface DomainRecord {
+  persistent: boolean;
+  /** Whether the persistent XML says that nothing is below what it names. */
+  terminated: boolean;
 }
+
+const show = (paths: readonly string[]) => paths.join(' <- ');
+const isSame = (some: readonly string[], others: readonly string[]) =>
+  some.length === others.length && some.every((path, at) => path === others[at]);
 
 /** Says in sentences where the views differ; empty when they agree. */
 export function disagreements(
-  views: ChainObservation['views'],
-  record: { persistent: boolean; terminated: boolean },
+  views: Views,
+  record: DomainRecord,
   open: OpenFile[] | null,
   volumes: Volume[],
 ): string[] {
-  const found: string[] = [];
-  const { live, headers } = views;
-  const show = (paths: readonly string[]) => paths.join(' <- ');
-  if (live && live.join() !== headers.join()) {
-    found.push(`the running domain has ${show(live)}, the headers on storage ${show(headers)}`);
+  return [
+    ...inRunningDomain(views),
+    ...inPersistentXml(views, record),
+    ...inOpenFiles(views, open, volumes),
+  ];
+}
+
+function inRunningDomain({ live, headers }: Views): string[] {
+  if (!live || isSame(live, headers)) return [];
+  return [`the running domain has ${show(live)}, the headers on storage ${show(headers)}`];
+}
+
+/** It may name the upper layers alone: what is below is then what the headers say. */
+function inPersistentXml(
+  { live, headers, persistent: kept }: Views,
+  { persistent, terminated }: DomainRecord,
+): string[] {
+  if (!kept) return persistent ? ['the persistent XML has no such disk'] : [];
+  const inUse = live ?? headers;
+  const [starts, uses] = [kept.at(-1), inUse.at(-1)];
+  if (starts !== uses) {
+    return [`the persistent XML starts ${starts}, the running domain uses ${uses}`];
   }
-  // A persistent XML may name the upper layers alone: what is below is then what the headers say.
-  const kept = views.persistent;
-  const expected = live ?? headers;
-  const [starts, uses] = [kept?.at(-1), expected.at(-1)];
-  if (kept && starts !== uses) {
-    found.push(`the persistent XML starts ${starts}, the running domain uses ${uses}`);
-  } else if (kept && !continues(kept, expected, record.terminated)) {
-    found.push(`the persistent XML has ${show(kept)}, in use is ${show(expected)}`);
-  } else if (record.persistent && !kept) {
-    found.push('the persistent XML has no such disk');
+  const expected = terminated ? inUse : inUse.slice(-kept.length);
+  return isSame(kept, expected)
+    ? []
+    : [`the persistent XML has ${show(kept)}, in use is ${show(inUse)}`];
+}
+
+function inOpenFiles({ live }: Views, open: OpenFile[] | null, volumes: Volume[]): string[] {
+  if (!open) {
+    return live ? ['libvirt calls the VM running, but no QEMU process of it exists'] : [];
   }
-  if (live && !open) found.push('libvirt calls the VM running, but no QEMU process of it exists');
-  for (const volume of open ? volumes : []) {
-    if (!open?.some((file) => file.identity === volume.identity)) {
-      found.push(`QEMU does not have ${volume.path} open`);
-    }
-  }
-  return found;
+  return volumes
+    .filter(({ identity }) => !open.some((file) => file.identity === identity))
+    .map(({ path }) => `QEMU does not have ${path} open`);
 }
 
 /**

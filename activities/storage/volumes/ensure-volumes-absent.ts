@@ -30,19 +30,19 @@ export async function ensureVolumesAbsent(
 /** @returns the bytes regained; null when another file has the name by now, which then stays. */
 async function ensureVolumeAbsent(
   deps: StorageDeps,
-  { volume, tomb }: Quarantined,
+  { volume, quarantinedPath }: Quarantined,
 ): Promise<number | null> {
-  const buried = await observeFile(tomb);
-  if (!buried) {
+  const found = await observeFile(quarantinedPath);
+  if (!found) {
     if (await observeFile(volume.path)) return null;
     await assertMounted(volume);
     return 0;
   }
-  if (buried.identity !== volume.identity) {
-    throw bug(`${tomb} is not the file that was planned (${volume.identity})`);
+  if (found.identity !== volume.identity) {
+    throw bug(`${quarantinedPath} is not the file that was planned (${volume.identity})`);
   }
-  await deps.effect('storage.unlink-volume', tomb, () => unlinkDurably(tomb));
-  return buried.allocatedBytes;
+  await deps.effect('storage.unlink-volume', quarantinedPath, () => unlinkDurably(quarantinedPath));
+  return found.allocatedBytes;
 }
 
 /** A file of a file system that is not mounted seems to be gone. */

@@ -27,15 +27,19 @@ export async function ensureVolumesWiped(
   show: Show,
 ): Wiped {
   const warnings: string[] = [];
-  for (const { volume, tomb } of await quarantineAll(deps, { jobId, volumes }, 'wiping')) {
-    if ((await observeFile(tomb))?.identity !== volume.identity) continue;
-    await assertOnlyName(tomb, true);
+  for (const { volume, quarantinedPath } of await quarantineAll(
+    deps,
+    { jobId, volumes },
+    'wiping',
+  )) {
+    if ((await observeFile(quarantinedPath))?.identity !== volume.identity) continue;
+    await assertOnlyName(quarantinedPath, true);
     const [data, { shared, isInPlace }] = await Promise.all([
-      dataExtents(tomb),
-      observeSharing(tomb),
+      dataExtents(quarantinedPath),
+      observeSharing(quarantinedPath),
     ]);
     const own = without(data, shared);
-    await wipe(deps, { path: volume.path, tomb, extents: own }, show);
+    await wipe(deps, { path: volume.path, quarantinedPath, extents: own }, show);
     const sharedBytes = sizeOf(data) - sizeOf(own);
     if (sharedBytes > 0) warnings.push(`${sizeWords(sharedBytes)} of ${volume.path} ${SHARED}`);
     if (!isInPlace) warnings.push(`the old blocks of ${volume.path} ${ELSEWHERE}`);
@@ -53,12 +57,16 @@ const sizeOf = (extents: readonly Extent[]) => extents.reduce((sum, { length }) 
 interface Wipe {
   /** Where it was. */
   path: string;
-  tomb: string;
+  quarantinedPath: string;
   extents: Extent[];
 }
 
 /** The only effect that may last for hours. */
-async function wipe(deps: StorageDeps, { path, tomb, extents }: Wipe, show: Show): Promise<void> {
+async function wipe(
+  deps: StorageDeps,
+  { path, quarantinedPath, extents }: Wipe,
+  show: Show,
+): Promise<void> {
   const tell = showProgress(show, { phase: 'wiping', totalBytes: sizeOf(extents) });
   const mayGoOn = inSteps(() => {
     Context.current().cancellationSignal.throwIfAborted();
@@ -69,7 +77,9 @@ async function wipe(deps: StorageDeps, { path, tomb, extents }: Wipe, show: Show
     tell(bytes);
   };
   try {
-    await deps.effect('storage.wipe-volume', tomb, () => overwrite(tomb, extents, onWritten));
+    await deps.effect('storage.wipe-volume', quarantinedPath, () =>
+      overwrite(quarantinedPath, extents, onWritten),
+    );
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
     throw noSpace({

@@ -12,7 +12,7 @@ import type { Libvirt } from '../../adapters/virsh/domains.ts';
 import type { Effect } from '../../door/effect.ts';
 import { volumeInPool } from './pool-boundary.ts';
 import type { Tenure } from '../../pool-folder/lease.ts';
-import { quarantinedPath } from '../../pool-folder/quarantine.ts';
+import { quarantinePathOf } from '../../pool-folder/quarantine.ts';
 
 export interface StorageDeps {
   libvirt: Libvirt;
@@ -23,7 +23,7 @@ export interface StorageDeps {
 
 export interface Quarantined {
   volume: NamedVolume;
-  tomb: string;
+  quarantinedPath: string;
 }
 
 interface Input {
@@ -47,26 +47,36 @@ export async function quarantineAll(
   const pools = await observePools(deps.libvirt);
   const found = volumes.map((named) => volumeInPool(pools, named, `${doing} ${named.path}`));
   const all = (await Promise.all(found))
-    .map((volume) => ({ volume, tomb: quarantinedPath(volume.path, jobId) }))
+    .map((volume) => ({ volume, quarantinedPath: quarantinePathOf(volume.path, jobId) }))
     .reverse();
-  const [named, buried] = await Promise.all([
-    those(all, ({ volume }) => volume.path),
-    those(all, ({ tomb }) => tomb),
+  const [stillNamed, quarantined] = await Promise.all([
+    whereFileIs(all, ({ volume }) => volume.path),
+    whereFileIs(all, (one) => one.quarantinedPath),
   ]);
-  let isBegun = buried.length > 0;
-  for (const { volume } of named.toReversed()) await assertUnused(volume.path, doing, isBegun);
-  for (const [at, { volume, tomb }] of named.entries()) {
-    // The looks at the others took their time.
-    if (at > 0) await assertUnused(volume.path, doing, isBegun);
-    const bury = () => renameDurably(volume.path, tomb);
-    await deps.effect('storage.quarantine-volume', volume.path, bury);
-    isBegun = true;
+  const isBegun = quarantined.length > 0;
+  for (const { volume } of stillNamed.toReversed()) {
+    await assertUnused(volume.path, doing, isBegun);
   }
+  await quarantineInTurn(deps, stillNamed, doing);
   return all;
 }
 
+async function quarantineInTurn(
+  deps: StorageDeps,
+  stillNamed: readonly Quarantined[],
+  doing: 'deleting' | 'wiping',
+): Promise<void> {
+  for (const [at, { volume, quarantinedPath }] of stillNamed.entries()) {
+    // The looks at the others took their time, and the first one is out of sight.
+    if (at > 0) await assertUnused(volume.path, doing, true);
+    await deps.effect('storage.quarantine-volume', volume.path, () =>
+      renameDurably(volume.path, quarantinedPath),
+    );
+  }
+}
+
 /** Those whose file is there under this name. */
-async function those(all: readonly Quarantined[], nameOf: (one: Quarantined) => string) {
+async function whereFileIs(all: readonly Quarantined[], nameOf: (one: Quarantined) => string) {
   const facts = await Promise.all(all.map((one) => observeFile(nameOf(one))));
   return all.filter(({ volume }, at) => facts[at]?.identity === volume.identity);
 }
