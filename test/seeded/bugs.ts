@@ -34,8 +34,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: '100 % is taken for READY',
     file: 'activities/host/merge/await-commit-ready.ts',
-    from: 'job.copiedBytes === job.totalBytes) look(null);',
-    to: "job.copiedBytes === job.totalBytes) done({ outcome: 'ready', readyAtMs: 1 });",
+    from: 'job.copiedBytes === job.totalBytes) looks.ask(null);',
+    to: "job.copiedBytes === job.totalBytes) return { outcome: 'ready', readyAtMs: 1 };",
     caughtBy: 'test/activities/merge/await-commit-ready.test.ts',
   },
   {

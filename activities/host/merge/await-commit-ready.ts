@@ -7,76 +7,106 @@ import type { mergeOnHost, ReadyOutcome } from '../../../workflows/merge/activit
 import { Context } from '@temporalio/activity';
 import { sizeWords } from '../../../workflows/operation/words.ts';
 import type { JobEvent, JobSample } from '../../adapters/virsh/job-watch.ts';
+import { createMailbox, type Mailbox } from '../../door/mailbox.ts';
 import { createProgress } from '../../door/progress.ts';
 import type { HostDeps } from '../deps.ts';
 import { isCommitOf, isReady, lookAtDisk, topHasLeft } from '../chain/observe-disk.ts';
 
 type Input = InputOf<typeof mergeOnHost, 'awaitCommitReady'>;
 
+/** What libvirt says, and what a look of ours has found. */
+type Heard = JobEvent | { kind: 'looked'; outcome: ReadyOutcome | null };
+
 /**
  * Subscribes first, then reads, then waits for either: events are never replayed, and none comes
- * for a dead QEMU.
- * READY by event returns at once; every other answer is read from the chain.
+ * for a dead QEMU. Looks run beside the events, so that READY by event returns at once and the
+ * activity beats while libvirtd is slow; every other answer is read from the chain.
  */
-export function awaitCommitReady(deps: HostDeps, input: Input): Promise<ReadyOutcome> {
-  const { plan, until, tellConvergence } = input;
+export async function awaitCommitReady(deps: HostDeps, input: Input): Promise<ReadyOutcome> {
+  const { vmUuid: uuid, vm, disk } = input.plan;
   const context = Context.current();
+  const heard = createMailbox<Heard>();
+  const unsubscribe = deps.watch.subscribe({ uuid, vm, disk }, heard.put);
+  context.cancelled.catch(heard.fail);
+  const looks = createLooks((vanished) => lookOnce(deps, input, vanished), heard);
   const progress = createProgress('copying');
-  return new Promise<ReadyOutcome>((resolve, reject) => {
-    let looking: Promise<void> | null = null;
-    let ended = false;
-    const finish = (settle: () => void) => {
-      if (ended) return;
-      ended = true;
-      unsubscribe();
-      settle();
-    };
-    const done = (outcome: ReadyOutcome) => finish(() => resolve(outcome));
-    /** One look at a time; a trigger that comes during a look asks for one more after it. */
-    const look = (vanished: string | null) => {
-      const next = async () => {
-        const outcome = ended ? null : await lookOnce(deps, input, vanished);
-        if (outcome) done(outcome);
-      };
-      const previous: Promise<void> = looking ?? Promise.resolve();
-      looking = previous.then(next).catch((error: unknown) => finish(() => reject(toError(error))));
-    };
-    const onEvent = (event: JobEvent) => {
-      if (event.kind === 'sample') {
-        onSample(event);
-      } else if (event.kind === 'silence') {
-        context.heartbeat({ phase: 'waiting for libvirtd', note: event.reason });
-      } else if (event.kind === 'lifecycle') {
-        if (/^(Stopped|Shutdown|Crashed)/.test(event.detail)) look(null);
-      } else if (event.status === 'ready') {
-        if (until === 'ready') done({ outcome: 'ready', readyAtMs: Date.now() });
-      } else {
-        look(`libvirt reported the job ${event.status}`);
-      }
-    };
-    const onSample = ({ state, job }: { state: string; job: JobSample | null }) => {
-      if (state === 'off') return look(null);
-      if (!job) return look('the job is gone, libvirt does not say why');
-      const now = progress.add({ atMs: Date.now(), ...job });
-      const diverges = progress.diverges();
-      const note = diverges ? `not converging: ${divergence(job)}` : null;
-      context.heartbeat({ ...now, note });
-      // libvirt reports copied == total only for a job in READY (qemu_driver.c), so this finds a
-      // missed event.
-      if (until === 'ready' && job.copiedBytes === job.totalBytes) look(null);
-      if (note && tellConvergence) done({ outcome: 'not-converging', note });
-    };
-    const unsubscribe = deps.watch.subscribe(
-      { uuid: plan.vmUuid, vm: plan.vm, disk: plan.disk },
-      onEvent,
-    );
-    context.cancelled.catch((reason: unknown) => finish(() => reject(toError(reason))));
-    context.heartbeat();
-    look(null);
-  });
+  context.heartbeat();
+  looks.ask(null);
+  try {
+    for await (const event of heard) {
+      const outcome =
+        event.kind === 'looked' ? event.outcome : decide(event, input, { looks, progress });
+      if (outcome) return outcome;
+    }
+    throw new Error('the events of a job have no end');
+  } finally {
+    looks.end();
+    unsubscribe();
+  }
 }
 
-const toError = (e: unknown) => (e instanceof Error ? e : new Error(String(e)));
+interface Looks {
+  /** @param vanished what was said of the job's end, null while nothing was said */
+  ask(vanished: string | null): void;
+  end(): void;
+}
+
+/** One look at a time; one that is asked for during a look comes after it. */
+function createLooks(
+  look: (vanished: string | null) => Promise<ReadyOutcome | null>,
+  heard: Mailbox<Heard>,
+): Looks {
+  let last = Promise.resolve();
+  let isOver = false;
+  const next = async (vanished: string | null) => {
+    if (!isOver) heard.put({ kind: 'looked', outcome: await look(vanished) });
+  };
+  return {
+    ask: (vanished) => void (last = last.then(() => next(vanished)).catch(heard.fail)),
+    end: () => void (isOver = true),
+  };
+}
+
+interface Waiting {
+  looks: Looks;
+  progress: ReturnType<typeof createProgress>;
+}
+
+/** What an event means: the outcome, or one more look, or nothing yet. */
+function decide(event: JobEvent, { until, tellConvergence }: Input, waiting: Waiting) {
+  const { looks } = waiting;
+  switch (event.kind) {
+    case 'silence':
+      Context.current().heartbeat({ phase: 'waiting for libvirtd', note: event.reason });
+      return null;
+    case 'lifecycle':
+      if (/^(Stopped|Shutdown|Crashed)/.test(event.detail)) looks.ask(null);
+      return null;
+    case 'block-job':
+      if (event.status !== 'ready') looks.ask(`libvirt reported the job ${event.status}`);
+      else if (until === 'ready') return { outcome: 'ready', readyAtMs: Date.now() } as const;
+      return null;
+    case 'sample':
+      if (event.state === 'off') looks.ask(null);
+      else if (!event.job) looks.ask('the job is gone, libvirt does not say why');
+      else return decideByProgress(event.job, { until, tellConvergence }, waiting);
+      return null;
+  }
+}
+
+function decideByProgress(
+  job: JobSample,
+  { until, tellConvergence }: Pick<Input, 'until' | 'tellConvergence'>,
+  { looks, progress }: Waiting,
+): ReadyOutcome | null {
+  const now = progress.add({ atMs: Date.now(), ...job });
+  const note = progress.diverges() ? `not converging: ${divergence(job)}` : null;
+  Context.current().heartbeat({ ...now, note });
+  // libvirt reports copied == total only for a job in READY (qemu_driver.c), so this finds a
+  // missed event.
+  if (until === 'ready' && job.copiedBytes === job.totalBytes) looks.ask(null);
+  return note && tellConvergence ? { outcome: 'not-converging', note } : null;
+}
 
 const divergence = (job: JobSample) =>
   job.bandwidthBytesPerSecond > 0

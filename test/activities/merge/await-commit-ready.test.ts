@@ -1,4 +1,5 @@
 /** READY by event, by the safety net, and every other way a job ends, with a libvirt of strings. */
+import { setImmediate } from 'node:timers/promises';
 import { describe, expect, it } from '@jest/globals';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import type { JobEvent, JobSample } from '../../../activities/adapters/virsh/job-watch.ts';
@@ -175,6 +176,7 @@ describe('awaitCommitReady', () => {
   it('beats with what it waits for while libvirtd is silent', async () => {
     const { outcome, silence, status, beats } = watched();
     silence('failed to connect');
+    await setImmediate();
     expect(beats.at(-1)).toMatchObject({ note: 'failed to connect' });
     status('ready');
     await outcome;
