@@ -28,8 +28,12 @@ export function createProgress(phase: string) {
     diverges(): boolean {
       const [first, last] = [samples[0], samples.at(-1)];
       if (!first || !last || last.atMs - first.atMs < WINDOW_MS * 0.8) return false;
-      const left = (s: Sample) => s.totalBytes - s.copiedBytes;
-      return last.totalBytes > first.totalBytes && left(last) >= left(first) && left(last) > 0;
+      const remaining = (s: Sample) => s.totalBytes - s.copiedBytes;
+      return (
+        last.totalBytes > first.totalBytes &&
+        remaining(last) >= remaining(first) &&
+        remaining(last) > 0
+      );
     },
   };
 }
@@ -41,14 +45,14 @@ function toProgress(phase: string, samples: readonly Sample[]): Progress {
   const perSecond = (from: number, to: number) => (seconds > 0 ? (to - from) / seconds : 0);
   const rate = Math.max(0, perSecond(first.copiedBytes, last.copiedBytes));
   const gain = rate - Math.max(0, perSecond(first.totalBytes, last.totalBytes));
-  const left = Math.max(0, last.totalBytes - last.copiedBytes);
+  const remaining = Math.max(0, last.totalBytes - last.copiedBytes);
   return {
     phase,
     percent: last.totalBytes > 0 ? Math.floor((last.copiedBytes / last.totalBytes) * 1000) / 10 : 0,
     copiedBytes: last.copiedBytes,
     totalBytes: last.totalBytes,
     rateBytesPerSecond: Math.round(rate),
-    remainingSeconds: gain > 0 ? Math.ceil(left / gain) : null,
+    remainingSeconds: gain > 0 ? Math.ceil(remaining / gain) : null,
     note: null,
   };
 }

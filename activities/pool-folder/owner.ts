@@ -56,7 +56,10 @@ export async function abandonReservation(
 }
 
 /** Whether `abandonReservation` would find another's now. */
-export async function isAnothers(folder: string, owners: readonly string[]): Promise<boolean> {
+export async function belongsToAnother(
+  folder: string,
+  owners: readonly string[],
+): Promise<boolean> {
   const name = await manifestIn(folder);
   return name !== null && name !== ABANDONED && !isOneOf(owners, name);
 }

@@ -44,15 +44,15 @@ export function parseShared(text: string, path: string): Extent[] {
 }
 
 /** What is left of the extents, both in their order. */
-export function without(extents: readonly Extent[], others: readonly Extent[]): Extent[] {
+export function subtract(extents: readonly Extent[], others: readonly Extent[]): Extent[] {
   return extents.flatMap(({ start, length }) => {
-    const left: Extent[] = [];
+    const remaining: Extent[] = [];
     let at = start;
     for (const other of others) {
-      if (other.start > at) left.push(between(at, Math.min(other.start, start + length)));
+      if (other.start > at) remaining.push(between(at, Math.min(other.start, start + length)));
       at = Math.max(at, other.start + other.length);
     }
-    return [...left, between(at, start + length)].filter((extent) => extent.length > 0);
+    return [...remaining, between(at, start + length)].filter((extent) => extent.length > 0);
   });
 }
 

@@ -37,8 +37,8 @@ export function diskSource(disk: Ordered): { path: string; format: string } {
 export function switchDiskSource(disk: Ordered, path: string, format: string): string | null {
   const source = child(disk, 'source')?.[':@'] ?? {};
   const driver = child(disk, 'driver')?.[':@'] ?? {};
-  const isSo = source['@file'] === path && driver['@type'] === format;
-  if (isSo && !child(disk, 'backingStore')) return null;
+  const isSwitched = source['@file'] === path && driver['@type'] === format;
+  if (isSwitched && !child(disk, 'backingStore')) return null;
   const nodes = disk['disk'] as Ordered[];
   const replaced = ['driver', 'source', 'backingStore'];
   const kept = nodes.filter((n) => !replaced.some((tag) => tag in n));

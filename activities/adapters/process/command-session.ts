@@ -11,17 +11,17 @@ const script = fileURLToPath(new URL('command-session.bash', import.meta.url));
 /** Sessions that stay open while nobody needs them. */
 const KEPT = 4;
 
-interface Said {
+interface Output {
   stdout: string;
   stderr: string;
 }
 /** A command that ran to its end. */
-export type Ended = Said & { exitCode: number };
+export type Finished = Output & { exitCode: number };
 
 interface Session {
   /** Where its commands are looked for. */
   path: string | undefined;
-  run(words: readonly string[]): Promise<Ended>;
+  run(words: readonly string[]): Promise<Finished>;
   end(): void;
 }
 
@@ -31,7 +31,7 @@ const idle = new Set<Session>();
  * Runs a command in the C locale, without input.
  * @throws Error when the session ended before the command did: then nobody knows what it has done
  */
-export async function runInSession(words: readonly string[]): Promise<Ended> {
+export async function runInSession(words: readonly string[]): Promise<Finished> {
   if (words.some((word) => word.includes('\0'))) throw new TypeError('a word with a zero byte');
   const path = process.env['PATH'];
   const session = [...idle].find((candidate) => candidate.path === path) ?? open(path);
@@ -49,20 +49,20 @@ function open(path: string | undefined): Session {
   const { stdin, stdout, stderr } = child;
   // Pipes are sockets in Node. One that nobody waits for keeps no process alive.
   const handles = [child, ...([stdin, stdout, stderr] as unknown as Socket[])];
-  let said: Said = { stdout: '', stderr: '' };
-  let settle: (ended: Ended | null) => void = () => undefined;
+  let output: Output = { stdout: '', stderr: '' };
+  let settle: (ended: Finished | null) => void = () => undefined;
   for (const name of ['stdout', 'stderr'] as const) {
     child[name].setEncoding('utf8').on('data', (text: string) => {
-      said[name] += text;
-      const ended = endOf(said, token);
+      output[name] += text;
+      const ended = endOf(output, token);
       if (ended) settle(ended);
     });
   }
   const session: Session = {
     path,
     async run(words) {
-      said = { stdout: '', stderr: '' };
-      const end = new Promise<Ended | null>((resolve) => (settle = resolve));
+      output = { stdout: '', stderr: '' };
+      const end = new Promise<Finished | null>((resolve) => (settle = resolve));
       for (const handle of handles) handle.ref();
       stdin.write([words.length, ...words, ''].join('\0'));
       const ended = await end;
@@ -82,7 +82,7 @@ function open(path: string | undefined): Session {
 }
 
 /** Null while the command runs. */
-function endOf({ stdout, stderr }: Said, token: string): Ended | null {
+function endOf({ stdout, stderr }: Output, token: string): Finished | null {
   const mark = `\0${token}`;
   if (!stderr.endsWith(`${mark}\0`) || !stdout.endsWith('\0')) return null;
   const at = stdout.lastIndexOf(mark);

@@ -36,7 +36,7 @@ export async function runColdCommit(
 export interface ColdCommitEnd {
   code: number;
   error: string;
-  /** What the volumes were when it had ended: `fingerprint` of each. */
+  /** What the volumes were when it had ended: `fileState` of each. */
   fingerprints: string[];
 }
 
@@ -53,7 +53,7 @@ export async function coldCommitEnd(state: string): Promise<ColdCommitEnd | null
 }
 
 /** Another file, and another state of the same one, has another. */
-export const fingerprint = ({ identity, sizeBytes, modifiedNs }: FileFacts) =>
+export const fileState = ({ identity, sizeBytes, modifiedNs }: FileFacts) =>
   `${identity} ${sizeBytes} ${modifiedNs}`;
 
 /** So that it may run again. */

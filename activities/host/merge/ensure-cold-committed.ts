@@ -11,7 +11,7 @@ import {
   coldCommitEnd,
   coldCommitPercent,
   coldCommitState,
-  fingerprint,
+  fileState,
   forgetColdCommitEnd,
   runColdCommit,
   stopColdCommit,
@@ -64,7 +64,7 @@ const volumesOf = ({ base, committed }: MergePlan) => [base, ...committed].map((
 async function committedTop(plan: MergePlan, end: ColdCommitEnd | null): Promise<FileFacts | null> {
   if (end?.code !== 0) return null;
   const now = await Promise.all(volumesOf(plan).map(observeFile));
-  const are = now.map((file) => file && fingerprint(file));
+  const are = now.map((file) => file && fileState(file));
   return are.join() === end.fingerprints.join() ? (now.at(-1) ?? null) : null;
 }
 

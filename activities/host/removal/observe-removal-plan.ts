@@ -14,7 +14,7 @@ import { findOpener } from '../../adapters/files/open-files.ts';
 import { observePools } from '../../adapters/virsh/pools.ts';
 import { nameVolume } from '../../pool-folder/id.ts';
 import { isUnlocked } from '../../adapters/qemu-img/qemu-img.ts';
-import { isAnothers, isManifest } from '../../pool-folder/owner.ts';
+import { belongsToAnother, isManifest } from '../../pool-folder/owner.ts';
 import { untilSettled } from '../../door/polling.ts';
 import { onThisHost, whileMounted } from '../../pool-folder/presence.ts';
 import type { HostDeps } from '../deps.ts';
@@ -33,7 +33,7 @@ export async function observeRemovalPlan(
   const here = await toRemove(deps, input);
   const isLeft = input.left !== null || input.copies !== null;
   const { obstacle } = await untilSettled(isLeft ? PATIENCE : 1, async () => {
-    const found = (await obstacleTo(deps, here)) ?? (input.copies ? null : await unfinished(here));
+    const found = (await observeUse(deps, here)) ?? (input.copies ? null : await unfinished(here));
     return { obstacle: found, doubts: found ? [found.now] : [] };
   });
   if (obstacle) {
@@ -61,7 +61,7 @@ async function copiesOf({ to, jobId, owners }: NonNullable<RemoveImageInput['cop
   const job = { plan: { to }, jobId };
   return whileMounted(job, `looking for the copies of job ${jobId}`, async () => {
     const folder = reservationFolder(to.folder, jobId);
-    const staged = (await isAnothers(folder, owners)) ? [] : await listFolder(folder);
+    const staged = (await belongsToAnother(folder, owners)) ? [] : await listFolder(folder);
     const copies = staged.map(async (name) => {
       const [reserved, final] = [join(folder, name), finalName(to.folder, name)];
       const [file, named] = await Promise.all([observeFile(reserved), observeFile(final)]);
@@ -87,7 +87,7 @@ async function wholeImage(deps: HostDeps, input: RemoveImageInput): Promise<Name
   return image.volumes;
 }
 
-async function obstacleTo(deps: HostDeps, volumes: readonly NamedVolume[]) {
+async function observeUse(deps: HostDeps, volumes: readonly NamedVolume[]) {
   const [reference] = await observeReferences(deps, {
     volumes,
     pools: await observePools(deps.libvirt),

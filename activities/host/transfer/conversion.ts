@@ -5,10 +5,10 @@ import { imageId } from '../../../workflows/chain/references.ts';
 import type { PlanRequest } from '../../../workflows/transfer/request.ts';
 import { dataExtents } from '../../adapters/qemu-img/compare.ts';
 import { measure } from '../../adapters/qemu-img/qemu-img.ts';
-import { merge } from './guards.ts';
+import { mergeCommand } from './guards.ts';
 import type { Image } from '../chain/observe-image.ts';
 
-type Volume = Image['volumes'][number];
+type SourceVolume = Image['volumes'][number];
 
 /**
  * Null where containers are copied byte for byte. Preallocation needs a container that is written
@@ -17,11 +17,11 @@ type Volume = Image['volumes'][number];
  */
 export function planConversion(request: PlanRequest, image: Image): Conversion | null {
   const { preallocation } = request;
-  const volume = image.volumes.at(-1) as Volume;
+  const volume = image.volumes.at(-1) as SourceVolume;
   const format = request.format === 'keep' ? volume.format : request.format;
-  const isSo = image.volumes.every((v) => request.format === 'keep' || v.format === format);
-  if (isSo && preallocation === 'off') return null;
-  const obstacle = obstacleTo(image, volume, { format, preallocation });
+  const isSameFormat = image.volumes.every((v) => request.format === 'keep' || v.format === format);
+  if (isSameFormat && preallocation === 'off') return null;
+  const obstacle = conversionObstacle(image, volume, { format, preallocation });
   if (obstacle) {
     const { code, now, next } = obstacle;
     const attempted = `writing ${imageId(request.image)} anew as ${format}`;
@@ -36,9 +36,9 @@ interface Obstacle {
   next: string;
 }
 
-function obstacleTo(
+function conversionObstacle(
   { ref, volumes }: Image,
-  { path, header }: Volume,
+  { path, header }: SourceVolume,
   { format, preallocation }: Omit<Conversion, 'virtualSizeBytes'>,
 ): Obstacle | null {
   if (format === 'raw' && preallocation === 'metadata') {
@@ -46,10 +46,11 @@ function obstacleTo(
     return { code: 'invalid-request', now, next: 'Choose --preallocation off, falloc or full' };
   }
   if (volumes.length > 1) {
+    const merge = mergeCommand(ref);
     return {
       code: 'several-volumes',
       now: `it has ${volumes.length} volumes, and only one can be written anew`,
-      next: `Merge them first (\`${merge(ref)}\`), or leave --format and --preallocation out`,
+      next: `Merge them first (\`${merge}\`), or leave --format and --preallocation out`,
     };
   }
   const { internalSnapshots, bitmaps, encrypted } = header;
@@ -68,7 +69,10 @@ function obstacleTo(
 }
 
 /** Bytes that the copy takes in its pool. */
-export async function spaceFor({ path, format }: Volume, convert: Conversion): Promise<number> {
+export async function spaceFor(
+  { path, format }: SourceVolume,
+  convert: Conversion,
+): Promise<number> {
   const { format: to, preallocation } = convert;
   if (to === 'qcow2' || preallocation !== 'off') return measure(path, format, to, preallocation);
   // `measure` counts the holes of a raw target, too.

@@ -104,14 +104,14 @@ export function runToAdopt(
   for (const run of runs) {
     const { owner, plan } = run;
     const isStrict = plan.verify === 'full' || verify === 'none';
-    const isSame = fingerprint(plan.volumes) === fingerprint(volumes);
+    const isSame = sourceState(plan.volumes) === sourceState(volumes);
     if (owner !== null && isSame && isStrict) return { ...run, owner };
   }
   return null;
 }
 
 /** Equal for the same files, unwritten since, with the same names to be. */
-const fingerprint = (volumes: readonly ImageVolume[]) =>
+const sourceState = (volumes: readonly ImageVolume[]) =>
   JSON.stringify(
     volumes.map((v) => [v.identity, v.sizeBytes, v.modifiedNs, v.name, v.rebase, v.convert]),
   );

@@ -38,7 +38,7 @@ export async function ensureRecordSwitched(deps: HostDeps, job: ImageJob): Promi
   const before = await whereRecordIs(deps, job.plan, vm);
   if (before === 'elsewhere') throw elsewhere(job.plan, vm);
   if (before === 'source') {
-    const obstacle = await obstacleTo(deps, job, vm);
+    const obstacle = await obstacleToSwitch(deps, job, vm);
     if (obstacle !== null) return obstacle;
     await switchXml(deps, job.plan, vm);
   }
@@ -53,7 +53,7 @@ export async function ensureRecordSwitched(deps: HostDeps, job: ImageJob): Promi
 }
 
 const formatOf = ({ convert, format }: ImageVolume) => convert?.format ?? format;
-const targetOf = ({ to }: ImagePlan, { name }: { name: string }) => join(to.folder, name);
+const copyPath = ({ to }: ImagePlan, { name }: { name: string }) => join(to.folder, name);
 
 async function whereRecordIs(
   deps: HostDeps,
@@ -68,12 +68,12 @@ async function whereRecordIs(
   const top = plan.volumes.at(-1);
   if (active === undefined || !top) return 'elsewhere';
   const path = await canonical(active);
-  if (path === targetOf(plan, top)) return 'target';
+  if (path === copyPath(plan, top)) return 'target';
   return path === top.path ? 'source' : 'elsewhere';
 }
 
 /** The last look before: still off, still held, still what was copied, in a pool that is there. */
-async function obstacleTo(deps: HostDeps, job: ImageJob, vm: Vm): Promise<Outcome | null> {
+async function obstacleToSwitch(deps: HostDeps, job: ImageJob, vm: Vm): Promise<Outcome | null> {
   const { to } = job.plan;
   const held = await ensureImageHeld(deps, job);
   if (held.outcome !== 'held') return notSwitched(held.reason);
@@ -95,8 +95,8 @@ const notSwitched = (reason: string): Outcome => ({ outcome: 'not-switched', rea
 async function goneCopy({ plan, jobId }: ImageJob): Promise<string | null> {
   for (const volume of plan.volumes) {
     const ready = await observeFile(stagedFile(plan.to.folder, jobId, volume.name, 'ready'));
-    const named = await observeFile(targetOf(plan, volume));
-    if (!named || named.identity !== ready?.identity) return targetOf(plan, volume);
+    const named = await observeFile(copyPath(plan, volume));
+    if (!named || named.identity !== ready?.identity) return copyPath(plan, volume);
   }
   return null;
 }
@@ -105,7 +105,7 @@ async function switchXml(deps: HostDeps, plan: ImagePlan, vm: Vm): Promise<void>
   const top = plan.volumes.at(-1);
   if (!top) return;
   const element = diskElement(await deps.libvirt.inactiveXml(vm.uuid), vm.disk);
-  const wanted = switchDiskSource(element, targetOf(plan, top), formatOf(top));
+  const wanted = switchDiskSource(element, copyPath(plan, top), formatOf(top));
   if (wanted === null) return;
   await deps.effect('libvirt.switch-disk-source', operationId({ vm: vm.name, disk: vm.disk }), () =>
     deps.libvirt.updateDiskConfig(vm.uuid, wanted),
@@ -118,7 +118,7 @@ async function renamedIn(plan: ImagePlan, xml: string): Promise<Map<string, stri
   for (const source of sourcesOf(parseSnapshot(xml))) {
     const path = await canonical(source);
     const volume = plan.volumes.find((candidate) => candidate.path === path);
-    if (volume) renamed.set(source, targetOf(plan, volume));
+    if (volume) renamed.set(source, copyPath(plan, volume));
   }
   return renamed;
 }
@@ -153,7 +153,7 @@ async function redefine(
   const moved = plan.volumes
     .filter((volume) => formatOf(volume) !== volume.format)
     .reduce(
-      (text, volume) => withFormat(text, targetOf(plan, volume), formatOf(volume)),
+      (text, volume) => withFormat(text, copyPath(plan, volume), formatOf(volume)),
       renameSources(parseSnapshot(xml), renamed),
     );
   await deps.effect('libvirt.redefine-snapshot', target, () =>

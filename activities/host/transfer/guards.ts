@@ -21,7 +21,7 @@ const attempt = (request: PlanRequest) =>
   `${verb(request)} ${imageId(request.image)} to pool ${request.to}`;
 
 /** What makes it one volume. */
-export const merge = (ref: ImageRef) =>
+export const mergeCommand = (ref: ImageRef) =>
   ref.kind === 'disk' ? `blockflow merge ${imageId(ref)}` : 'qemu-img commit';
 
 /** Nobody writes to the image, and its views agree on what it is. */
@@ -97,8 +97,8 @@ export async function assertNamesFree(
   const own = identitiesOf(volumes);
   const isOwn = (file: FileFacts | null) => file !== null && own.has(file.identity);
   // Nobody may be told to take these away: the image stands on them.
-  const lie = names.filter((_, at) => isOwn(files[at] ?? null));
-  if (lie.length > 0) throw lieThere(request, ref, lie);
+  const inPool = names.filter((_, at) => isOwn(files[at] ?? null));
+  if (inPool.length > 0) throw alreadyInPool(request, ref, inPool);
   for (const [at, name] of names.entries()) {
     if (Buffer.byteLength(name) > LONGEST_NAME_BYTES) throw tooLong(request, name);
     if (names.indexOf(name) !== at) throw calledTheSame(request, ref, name);
@@ -109,8 +109,9 @@ export async function assertNamesFree(
   }
 }
 
-function lieThere(request: PlanRequest, ref: ImageRef, names: readonly string[]) {
+function alreadyInPool(request: PlanRequest, ref: ImageRef, names: readonly string[]) {
   const { operation, to } = request;
+  const merge = mergeCommand(ref);
   return refused('same-pool', {
     attempted: attempt(request),
     now:
@@ -118,7 +119,7 @@ function lieThere(request: PlanRequest, ref: ImageRef, names: readonly string[])
       'already, and its copy would have the same name; nothing was touched',
     next:
       operation === 'MoveImage'
-        ? `Move it to a third pool first, and from there to ${to}; or merge it (\`${merge(ref)}\`)`
+        ? `Move it to a third pool first, and from there to ${to}; or merge it (\`${merge}\`)`
         : 'Give the copy a name (`--name`), or choose another pool',
   });
 }
@@ -129,7 +130,7 @@ const calledTheSame = (request: PlanRequest, ref: ImageRef, name: string) =>
     now: `two volumes of this image are called ${name}; nothing was done`,
     next:
       request.operation === 'MoveImage'
-        ? `Merge it first (\`${merge(ref)}\`)`
+        ? `Merge it first (\`${mergeCommand(ref)}\`)`
         : 'Give the copy a name (`--name`)',
   });
 

@@ -33,8 +33,8 @@ async function sameFiles(pools: readonly Pool[], volume: NamedVolume): Promise<N
     const identity = await identityIn(folder, volume);
     if (identity !== volume.identity) return identity === null ? [] : { ...volume, path, identity };
     const file = await observeFile(path);
-    const isIt = file !== null && inodeOf(file.identity) === inodeOf(identity);
-    return isIt ? { ...volume, path, identity: file.identity } : [];
+    const isSameFile = file !== null && inodeOf(file.identity) === inodeOf(identity);
+    return isSameFile ? { ...volume, path, identity: file.identity } : [];
   });
   return (await Promise.all(found)).flat();
 }

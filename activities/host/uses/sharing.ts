@@ -52,9 +52,10 @@ async function assertNoOtherUser(
   const question = { pools: chain.pools, owner: { uuid, disk: chain.disk } };
   for await (const use of domainUses(deps, touched, question)) {
     const { name, path } = use;
+    const user = use.uuid === uuid ? `another disk of ${name}` : `VM ${name}`;
     throw refused('volume-in-use', {
       attempted: attempt(request),
-      now: `${path} is also used by ${use.uuid === uuid ? `another disk of ${name}` : `VM ${name}`}`,
+      now: `${path} is also used by ${user}`,
       next: `See \`virsh domblklist ${name}\`; detach it there first`,
     });
   }

@@ -6,7 +6,7 @@ import { bug } from '../../../workflows/operation/failures.ts';
 import { observeFile, syncPath, linkFile } from '../../adapters/files/files.ts';
 import { stagedFile } from '../../pool-folder/reservation.ts';
 import { assertReserved } from '../../pool-folder/presence.ts';
-import { targetOf } from '../volumes/pool-boundary.ts';
+import { targetFolder } from '../volumes/pool-boundary.ts';
 import type { StorageDeps } from '../volumes/quarantine.ts';
 
 /**
@@ -18,7 +18,7 @@ export async function ensureImageNamed(
   job: ImageJob,
 ): Promise<ResultOf<typeof transferOnStorage, 'ensureImageNamed'>> {
   const { plan, jobId } = job;
-  const folder = await targetOf(deps.libvirt, plan);
+  const folder = await targetFolder(deps.libvirt, plan);
   await assertReserved(job, 'naming the copies');
   for (const { name } of plan.volumes) {
     const reserved = stagedFile(folder, jobId, name, 'ready');

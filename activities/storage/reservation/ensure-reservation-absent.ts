@@ -9,7 +9,7 @@ import {
 } from '../../pool-folder/reservation.ts';
 import { abandonReservation } from '../../pool-folder/owner.ts';
 import { whileMounted } from '../../pool-folder/presence.ts';
-import { targetOf, assertNoLink } from '../volumes/pool-boundary.ts';
+import { targetFolder, assertNoLink } from '../volumes/pool-boundary.ts';
 import type { StorageDeps } from '../volumes/quarantine.ts';
 
 /**
@@ -21,7 +21,7 @@ export async function ensureReservationAbsent(
   input: UnwantedReservation,
 ): Promise<ReservationEnd> {
   const { to, jobId } = input;
-  const folder = reservationFolder(await targetOf(deps.libvirt, { to }), jobId);
+  const folder = reservationFolder(await targetFolder(deps.libvirt, { to }), jobId);
   await assertNoLink(folder);
   const job = { plan: { to }, jobId };
   return whileMounted(job, `removing the copies of job ${jobId}`, async () => {

@@ -10,7 +10,7 @@ import { noSpace } from '../../../workflows/operation/failures.ts';
 import { observeFile } from '../../adapters/files/files.ts';
 import { dataExtents } from '../../adapters/qemu-img/compare.ts';
 import { overwrite } from '../../adapters/files/overwrite.ts';
-import { observeSharing, without, type Extent } from '../../adapters/files/shared-extents.ts';
+import { observeSharing, subtract, type Extent } from '../../adapters/files/shared-extents.ts';
 import { showProgress, type Show } from '../../door/attempt.ts';
 import { assertOnlyName, quarantineAll, type StorageDeps } from './quarantine.ts';
 
@@ -38,7 +38,7 @@ export async function ensureVolumesWiped(
       dataExtents(quarantinedPath),
       observeSharing(quarantinedPath),
     ]);
-    const own = without(data, shared);
+    const own = subtract(data, shared);
     await wipe(deps, { path: volume.path, quarantinedPath, extents: own }, show);
     const sharedBytes = sizeOf(data) - sizeOf(own);
     if (sharedBytes > 0) warnings.push(`${sizeWords(sharedBytes)} of ${volume.path} ${SHARED}`);

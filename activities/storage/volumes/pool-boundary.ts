@@ -41,8 +41,8 @@ async function assertInPool(
   { path, pool: name }: NamedVolume,
 ): Promise<void> {
   const pool = poolOf(pools, path);
-  const isIts = pool !== null && pool.name === name && isFilePool(pool);
-  if (!isIts || (await canonical(path)) !== path) {
+  const isInItsPool = pool !== null && pool.name === name && isFilePool(pool);
+  if (!isInItsPool || (await canonical(path)) !== path) {
     throw bug(`${path} was to be changed, but is not directly inside pool ${name}`);
   }
   await assertNoLink(join(pool.folder, OWN_FOLDER));
@@ -68,7 +68,10 @@ function activePool(pools: readonly Pool[], name: string, attempted: string): Fi
  * The target's folder, which must be where it was when the copy was planned.
  * @throws Retry `pool-away`; Bug for another place or a link
  */
-export async function targetOf(libvirt: Libvirt, { to }: Pick<ImagePlan, 'to'>): Promise<string> {
+export async function targetFolder(
+  libvirt: Libvirt,
+  { to }: Pick<ImagePlan, 'to'>,
+): Promise<string> {
   const attempted = `using pool ${to.pool}`;
   const { folder } = activePool(await observePools(libvirt), to.pool, attempted);
   await assertNoLink(join(folder, OWN_FOLDER));

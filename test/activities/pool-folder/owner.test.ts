@@ -8,7 +8,7 @@ import { writeReservation, readManifests } from '../../../activities/pool-folder
 import {
   abandonReservation,
   claimReservation,
-  isAnothers,
+  belongsToAnother,
 } from '../../../activities/pool-folder/owner.ts';
 
 let pool: string;
@@ -26,7 +26,7 @@ const owners = async () => (await readManifests(pool)).map(({ owner }) => owner)
 describe('A reservation', () => {
   it('that a later run has claimed is not abandoned for the earlier one', async () => {
     expect(await claimReservation(folder, second)).toBe(true);
-    expect(await isAnothers(folder, [first])).toBe(true);
+    expect(await belongsToAnother(folder, [first])).toBe(true);
     expect(await abandonReservation(folder, [first])).toBe(false);
     expect(await owners()).toEqual([second]);
     expect(await abandonReservation(folder, [second])).toBe(true);
@@ -38,7 +38,7 @@ describe('A reservation', () => {
     expect(await claimReservation(folder, second)).toBe(false);
     expect(await claimReservation(folder, first)).toBe(false);
     expect(await abandonReservation(folder, [second])).toBe(true);
-    expect(await isAnothers(folder, [second])).toBe(false);
+    expect(await belongsToAnother(folder, [second])).toBe(false);
   });
 
   it('is claimed again by who has it, and abandoned for its predecessor', async () => {

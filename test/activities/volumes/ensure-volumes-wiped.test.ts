@@ -8,7 +8,7 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import { acquireFlockLease, leaseFile } from '../../../activities/pool-folder/flock-lease.ts';
 import { observeFile } from '../../../activities/adapters/files/files.ts';
-import { parseShared, without } from '../../../activities/adapters/files/shared-extents.ts';
+import { parseShared, subtract } from '../../../activities/adapters/files/shared-extents.ts';
 import type { Libvirt } from '../../../activities/adapters/virsh/domains.ts';
 import { createEffect, type EffectHook } from '../../../activities/door/effect.ts';
 import { ensureVolumesWiped } from '../../../activities/storage/volumes/ensure-volumes-wiped.ts';
@@ -140,11 +140,11 @@ File size of /p/a is 5242880 (5242880 blocks of 1 bytes)
     { start: 3 * MIB, length: 2 * MIB },
   ]);
   const middle = [{ start: 2 * MIB, length: MIB }];
-  expect(without([{ start: 0, length: 5 * MIB }], shared)).toEqual(middle);
-  expect(without([{ start: MIB, length: 3 * MIB }], shared)).toEqual(middle);
-  expect(without(middle, shared)).toEqual(middle);
-  expect(without(shared, [])).toEqual(shared);
-  expect(without(shared, shared)).toEqual([]);
+  expect(subtract([{ start: 0, length: 5 * MIB }], shared)).toEqual(middle);
+  expect(subtract([{ start: MIB, length: 3 * MIB }], shared)).toEqual(middle);
+  expect(subtract(middle, shared)).toEqual(middle);
+  expect(subtract(shared, [])).toEqual(shared);
+  expect(subtract(shared, shared)).toEqual([]);
   expect(() => parseShared(text.replace(/\/p\/a: 1.*/, ''), '/p/a')).toThrow(/nothing was concl/);
 });
 
