@@ -1,11 +1,12 @@
 /**
- * Types and lint of all sources, with one program for both: most of what typed rules ask for is
+ * Types, lint, rooms and format of all sources, with one program for both: most of what typed rules ask for is
  * known once types are checked, which takes tsc and eslint, one after the other, twice the time.
  * `npm run types` and `npm run lint` do the same each by itself. `--cached` takes only what has
  * changed since.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ESLint } from 'eslint';
@@ -83,7 +84,21 @@ async function checkFormat() {
   return code === 0;
 }
 
+/** @returns false when a room imports what it must not see (rooms.config.js) */
+async function checkRooms() {
+  const { cruise } = await import('dependency-cruiser');
+  const { default: rules } = await import('../rooms.config.js');
+  const options = { ...rules.options, ruleSet: { forbidden: rules.forbidden }, validate: true };
+  const tsConfig = ts.parseConfigFileTextToJson('', readFileSync(join(root, 'tsconfig.json'), 'utf8'));
+  const folders = ['workflows', 'activities', 'worker', 'client'];
+  const { output } = await cruise(folders, options, undefined, { tsConfig: tsConfig.config });
+  for (const { from, to, rule } of output.summary.violations) {
+    process.stdout.write(`${from} imports ${to}: ${rule.name}\n`);
+  }
+  return output.summary.error === 0 && output.summary.totalCruised > 0;
+}
+
 const format = checkFormat();
 const program = createProgram();
-const good = [checkTypes(program), await lint(program), await format];
+const good = [checkTypes(program), await lint(program), await checkRooms(), await format];
 process.exitCode = good.every(Boolean) ? 0 : 1;

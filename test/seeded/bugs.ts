@@ -139,7 +139,7 @@ export const seededBugs: readonly SeededBug[] = [
   },
   {
     name: "somebody else's job is taken for ours",
-    file: 'activities/host/chain/observe-disk.ts',
+    file: 'activities/host/merge/observe-disk.ts',
     from: "return mirror.job === 'active-commit' && (await canonical(mirror.path)) === base;",
     to: 'return (await canonical(mirror.path)) !== null;',
     caughtBy: 'test/real/support/hypervisor-contract.test.ts',
@@ -239,7 +239,7 @@ export const seededBugs: readonly SeededBug[] = [
   },
   {
     name: 'names over links are another volume',
-    file: 'activities/host/chain/observe-disk.ts',
+    file: 'activities/host/merge/observe-disk.ts',
     from: 'return disk ? resolveLinks(disk) : null;',
     to: 'return disk ?? null;',
     caughtBy: 'test/real/merge/names.test.ts',

@@ -18,7 +18,7 @@ import type { DiskRef } from '../../../workflows/chain/references.ts';
 import type { HostDeps } from '../deps.ts';
 import { disagreements, formatDisagreements } from './disagreements.ts';
 import { readHeaderChain, unsupported } from './header-chain.ts';
-import { resolveLinks } from './observe-disk.ts';
+import { resolveLinks } from './resolve-links.ts';
 import { readRecord } from './read-record.ts';
 
 /** The observation plus what only the host needs to know. */

@@ -10,7 +10,7 @@ import type { JobEvent, JobSample } from '../../adapters/virsh/job-watch.ts';
 import { createMailbox, type Mailbox } from '../../door/mailbox.ts';
 import { createProgress } from '../../door/progress.ts';
 import type { HostDeps } from '../deps.ts';
-import { isCommitOf, isReady, lookAtDisk, topHasLeft } from '../chain/observe-disk.ts';
+import { isCommitOf, isReady, lookAtDisk, topHasLeft } from './observe-disk.ts';
 
 type Input = InputOf<typeof mergeOnHost, 'awaitCommitReady'>;
 

@@ -5,7 +5,7 @@ import type { BlockJob } from '../../../workflows/chain/schemas.ts';
 import { operationId } from '../../../workflows/chain/references.ts';
 import { parseDomain } from '../../adapters/libvirt-xml/domain-xml.ts';
 import type { JobReading } from '../../adapters/virsh/jobs.ts';
-import { isCommitInto } from '../chain/observe-disk.ts';
+import { isCommitInto } from './observe-disk.ts';
 import { readRecord } from '../chain/read-record.ts';
 import type { HostDeps } from '../deps.ts';
 

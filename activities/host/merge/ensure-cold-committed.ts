@@ -23,7 +23,7 @@ import type { HostDeps } from '../deps.ts';
 import { lookAndGiveBack } from './give-back-guest.ts';
 import { recordJob } from './job-record.ts';
 import { wasSaved } from '../chain/managed-save.ts';
-import { topHasLeft } from '../chain/observe-disk.ts';
+import { topHasLeft } from './observe-disk.ts';
 
 type Input = InputOf<typeof mergeOnHost, 'ensureColdCommitted'>;
 const LOOK_EVERY_MS = 500;

@@ -12,7 +12,7 @@ import { asFileName, whileHeld } from '../../adapters/qemu-img/qemu-img.ts';
 import type { HostDeps } from '../deps.ts';
 import { topModified } from './ensure-cold-committed.ts';
 import { wasSaved } from '../chain/managed-save.ts';
-import { lookAtDisk, topHasLeft } from '../chain/observe-disk.ts';
+import { lookAtDisk, topHasLeft } from './observe-disk.ts';
 import { writeBackingName } from '../chain/backing-name.ts';
 
 type Input = InputOf<typeof mergeOnHost, 'ensureColdSwitched'>;

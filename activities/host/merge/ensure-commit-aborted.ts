@@ -5,7 +5,7 @@ import { operationId } from '../../../workflows/chain/references.ts';
 import { CommandError } from '../../adapters/process/command.ts';
 import { stopColdCommit, coldCommitState } from '../../adapters/qemu-img/cold-commit.ts';
 import { awaitPivotScript } from '../../adapters/virsh/safe-pivot.ts';
-import { lookAtDisk, isCommitOf, topHasLeft } from '../chain/observe-disk.ts';
+import { lookAtDisk, isCommitOf, topHasLeft } from './observe-disk.ts';
 import type { HostDeps } from '../deps.ts';
 import { pivotFile, lookAndGiveBack } from './give-back-guest.ts';
 

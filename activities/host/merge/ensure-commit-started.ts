@@ -9,7 +9,7 @@ import { type XmlDisk } from '../../adapters/libvirt-xml/domain-xml.ts';
 import type { HostDeps } from '../deps.ts';
 import { lookAndGiveBack } from './give-back-guest.ts';
 import { recordJob } from './job-record.ts';
-import { isCommitOf, isReady, lookAtDisk, topHasLeft } from '../chain/observe-disk.ts';
+import { isCommitOf, isReady, lookAtDisk, topHasLeft } from './observe-disk.ts';
 
 type StartInput = InputOf<typeof mergeOnHost, 'ensureCommitStarted'>;
 

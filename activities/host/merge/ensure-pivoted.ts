@@ -11,7 +11,7 @@ import { inOneLine } from '../../adapters/virsh/records.ts';
 import type { HostDeps } from '../deps.ts';
 import { recordOf } from './job-record.ts';
 import { lookAndGiveBack, pivotFile } from './give-back-guest.ts';
-import { isReady, topHasLeft, type DiskLook } from '../chain/observe-disk.ts';
+import { isReady, topHasLeft, type DiskLook } from './observe-disk.ts';
 
 type Outcome = ResultOf<typeof mergeOnHost, 'ensurePivoted'>;
 

@@ -13,7 +13,7 @@ import {
   removePivotReport,
 } from '../../adapters/virsh/safe-pivot.ts';
 import type { HostDeps } from '../deps.ts';
-import { lookAtDisk, topHasLeft, type DiskLook } from '../chain/observe-disk.ts';
+import { lookAtDisk, topHasLeft, type DiskLook } from './observe-disk.ts';
 import { untilSettled } from '../../door/polling.ts';
 
 /** Looks for two XMLs that agree before the guest runs on in any case. */

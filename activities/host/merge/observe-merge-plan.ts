@@ -28,7 +28,7 @@ import {
 import { assertPossible, selectVolumes, type Selection } from './selection.ts';
 import { assertUnshared } from '../uses/sharing.ts';
 import { observeChain, toObservation, type Chain } from '../chain/observe-chain.ts';
-import { isCommitInto } from '../chain/observe-disk.ts';
+import { isCommitInto } from './observe-disk.ts';
 import { otherHosts } from '../uses/observe-uses.ts';
 import { observeSnapshots, spellingsOf } from '../snapshots/snapshots.ts';
 

@@ -1,5 +1,5 @@
 /** The end of what earlier runs have left running on this host. */
-import type { ImageRef } from '../../../client/index.ts';
+import type { ImageRef } from '../../../workflows/chain/references.ts';
 import { imageId } from '../../../workflows/chain/references.ts';
 import { copierRuns } from '../../adapters/copying-daemon/daemon.ts';
 import { observePools, type Pool } from '../../adapters/virsh/pools.ts';

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { exitCodes } from '../../library/failure.ts';
-import type { Check } from '../doctor/check.ts';
+import type { Check } from '../../../worker/doctor/check.ts';
 import type { Screen } from '../screen.ts';
 import { HOST_OPTION, JSON_OPTION, printJson, type Context } from './command.ts';
 import { CONNECT_OPTION } from './worker.ts';
@@ -27,7 +27,7 @@ export function defineDoctor(program: Command, context: Context): void {
 
 async function doctor(screen: Screen, options: Options): Promise<number> {
   const { checkMachine } = await import('../doctor/check-machine.ts');
-  const { checkLibvirt, poolsToServe } = await import('../doctor/check-libvirt.ts');
+  const { checkLibvirt, poolsToServe } = await import('../../../worker/doctor/check-libvirt.ts');
   const { checkTemporal } = await import('../doctor/check-temporal.ts');
   const { defaultLibvirtUri, stateDir } = await import('../../../worker/environment/config.ts');
   const { readUpFile } = await import('../../../worker/environment/up-file.ts');

@@ -1,6 +1,6 @@
 import { access, constants } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
-import { checker, type Check } from './check.ts';
+import { checker, type Check } from '../../../worker/doctor/check.ts';
 
 const { ok, fails } = checker('machine');
 

@@ -4,7 +4,7 @@ import { temporalConfig } from '../../../worker/environment/temporal-config.ts';
 import { isAlive, pollersOf } from '../../library/pollers.ts';
 import { missingSearchAttributes, registerCommand } from '../../library/search-attributes.ts';
 import { call, openSession, type Session } from '../../library/session.ts';
-import { checker, wordsOf, type Check } from './check.ts';
+import { checker, wordsOf, type Check } from '../../../worker/doctor/check.ts';
 
 const temporal = checker('temporal');
 const agents = checker('agents');

@@ -12,7 +12,8 @@ import type { DomainInfo } from '../../adapters/virsh/domains.ts';
 import type { BlockJob, JobRecord } from '../../../workflows/chain/schemas.ts';
 import type { MergePlan } from '../../../workflows/merge/plan.ts';
 import type { HostDeps } from '../deps.ts';
-import { readRecord } from './read-record.ts';
+import { readRecord } from '../chain/read-record.ts';
+import { resolveLinks } from '../chain/resolve-links.ts';
 
 export interface DiskLook extends DomainInfo {
   /**
@@ -45,15 +46,6 @@ export async function lookAtDisk(deps: HostDeps, plan: MergePlan): Promise<DiskL
     persistentSource: (await diskOf(persistent))?.chain.at(-1)?.path ?? null,
     record: readRecord(domain || null, plan.disk),
   };
-}
-
-/**
- * The disk with every path of its chain resolved: an inner commit leaves resolved names where links
- * were before. The mirror keeps libvirt's own spelling.
- */
-export async function resolveLinks(disk: XmlDisk): Promise<XmlDisk> {
-  const resolved = disk.chain.map(async (v) => ({ ...v, path: await canonical(v.path) }));
-  return { ...disk, chain: await Promise.all(resolved) };
 }
 
 /**

@@ -1,19 +1,16 @@
 import { access, constants } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
-import {
-  parseDomain,
-  type XmlDomain,
-} from '../../../activities/adapters/libvirt-xml/domain-xml.ts';
-import { canonical } from '../../../activities/adapters/files/files.ts';
-import { findQemu } from '../../../activities/adapters/files/open-files.ts';
+import { parseDomain, type XmlDomain } from '../../activities/adapters/libvirt-xml/domain-xml.ts';
+import { canonical } from '../../activities/adapters/files/files.ts';
+import { findQemu } from '../../activities/adapters/files/open-files.ts';
 import {
   filePoolTypes,
   observePools,
   poolOf,
   type Pool,
-} from '../../../activities/adapters/virsh/pools.ts';
-import { createLibvirt, type Libvirt } from '../../../activities/adapters/virsh/domains.ts';
-import { failureDetails } from '../../../workflows/operation/failures.ts';
+} from '../../activities/adapters/virsh/pools.ts';
+import { createLibvirt, type Libvirt } from '../../activities/adapters/virsh/domains.ts';
+import { failureDetails } from '../../workflows/operation/failures.ts';
 import { checker, wordsOf, type Check } from './check.ts';
 
 const libvirtCheck = checker('libvirt');
