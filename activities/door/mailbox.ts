@@ -1,8 +1,8 @@
 /** What comes from several sides, for one reader who takes it one by one. */
 export interface Mailbox<T> extends AsyncIterable<T> {
-  put(item: T): void;
+  put: (item: T) => void;
   /** The reader's next step fails with it, whatever has not been read yet. */
-  fail(error: unknown): void;
+  fail: (error: unknown) => void;
 }
 
 export function createMailbox<T extends object>(): Mailbox<T> {
