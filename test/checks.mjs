@@ -1,8 +1,7 @@
 /**
- * Types, lint, rooms and format of all sources, with one program for both: most of what typed rules ask for is
- * known once types are checked, which takes tsc and eslint, one after the other, twice the time.
- * `npm run types` and `npm run lint` do the same each by itself. `--cached` takes only what has
- * changed since.
+ * Types, lint, rooms and format of all sources. Types and lint share a program: most of what typed
+ * rules ask for is known once types are checked, which takes tsc and eslint, one after the other,
+ * twice the time. `--cached` takes only what has changed since.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -77,8 +76,7 @@ async function lint(program) {
 /** @returns false when a file is not as Prettier writes it */
 async function checkFormat() {
   const prettier = join(root, 'node_modules', 'prettier', 'bin', 'prettier.cjs');
-  const caching = ['--cache', '--cache-location', join(cache, 'prettier')];
-  const args = [prettier, '--check', '--log-level', 'warn', ...(isCached ? caching : []), '.'];
+  const args = [prettier, '--check', '--log-level', 'warn', ...(isCached ? ['--cache'] : []), '.'];
   const child = spawn(process.execPath, args, { cwd: root, stdio: 'inherit' });
   const [code] = await once(child, 'exit');
   return code === 0;
@@ -89,7 +87,10 @@ async function checkRooms() {
   const { cruise } = await import('dependency-cruiser');
   const { default: rules } = await import('../rooms.config.js');
   const options = { ...rules.options, ruleSet: { forbidden: rules.forbidden }, validate: true };
-  const tsConfig = ts.parseConfigFileTextToJson('', readFileSync(join(root, 'tsconfig.json'), 'utf8'));
+  const tsConfig = ts.parseConfigFileTextToJson(
+    '',
+    readFileSync(join(root, 'tsconfig.json'), 'utf8'),
+  );
   const folders = ['workflows', 'activities', 'worker', 'client'];
   const { output } = await cruise(folders, options, undefined, { tsConfig: tsConfig.config });
   for (const { from, to, rule } of output.summary.violations) {

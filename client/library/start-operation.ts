@@ -5,12 +5,7 @@
 import { WorkflowExecutionAlreadyStartedError, type WorkflowHandle } from '@temporalio/client';
 import { ORCHESTRATOR_QUEUE, searchAttributes } from '../../workflows/operation/contract.ts';
 import { oneLine } from '../../workflows/operation/words.ts';
-import type {
-  AnyKind,
-  CommonRequest,
-  KindRequest,
-  KindResult,
-} from '../../workflows/operation/kind.ts';
+import type { AnyKind, CommonRequest, KindResult } from '../../workflows/operation/kind.ts';
 import { requestPage } from '../../workflows/operation/page.ts';
 import { BlockflowError } from './failure.ts';
 import { openOperation, type Operation } from './operation.ts';

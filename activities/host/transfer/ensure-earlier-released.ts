@@ -1,6 +1,5 @@
 /** The end of what earlier runs have left running on this host. */
-import type { ImageRef } from '../../../workflows/chain/references.ts';
-import { imageId } from '../../../workflows/chain/references.ts';
+import { imageId, type ImageRef } from '../../../workflows/chain/references.ts';
 import { copierRuns } from '../../adapters/copying-daemon/daemon.ts';
 import { observePools, type Pool } from '../../adapters/virsh/pools.ts';
 import type { HostDeps } from '../deps.ts';

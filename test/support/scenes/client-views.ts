@@ -1,7 +1,6 @@
 /** Views of operations and a screen that remembers, for tests of the command line. */
 import type { OperationView } from '../../../client/library/operation-view.ts';
 import type { Screen } from '../../../client/cli/screen.ts';
-import type { OperationStatus } from '../../../workflows/kinds.ts';
 import type { MergeStatus } from '../../../workflows/merge/kind.ts';
 
 const status: MergeStatus = {
@@ -22,7 +21,10 @@ const status: MergeStatus = {
   bandwidthBytesPerSecond: 0,
 };
 
-/** A running merge, or another operation by its name; `changes` of its status, null when the orchestrator does not answer. */
+/**
+ * A running merge, or another operation by its name; `changes` of its status, null when the
+ * orchestrator does not answer.
+ */
 export function viewOf(
   changes: Record<string, unknown> | null,
   more: Partial<OperationView> = {},
@@ -34,7 +36,7 @@ export function viewOf(
     state: 'running',
     startedAt: '2026-01-01T00:00:00.000Z',
     endedAt: null,
-    status: changes && ({ ...status, ...changes }),
+    status: changes && { ...status, ...changes },
     progress: null,
     troubles: [],
     ...more,
