@@ -4,10 +4,11 @@
  * compiler names what is missing.
  */
 import { defineQuery } from '@temporalio/workflow';
-import { mergeKind, type LiveMergeResult, type MergeStatus } from './merge/kind.ts';
+import { mergeKind } from './merge/kind.ts';
 import { STATUS } from './operation/contract.ts';
-import { removalKind, type RemovalStatus, type RemoveImageResult } from './removal/kind.ts';
-import { copyKind, moveKind, type TransferResult, type TransferStatus } from './transfer/kind.ts';
+import type { KindResult, KindStatus } from './operation/kind.ts';
+import { removalKind } from './removal/kind.ts';
+import { copyKind, moveKind } from './transfer/kind.ts';
 
 export const kinds = {
   LiveMerge: mergeKind,
@@ -21,10 +22,9 @@ export type KindName = keyof Kinds;
 export const kindNames = Object.keys(kinds) as KindName[];
 
 /** Answer of the `status` query of any operation; `operation` says which. */
-export type OperationStatus =
-  MergeStatus | TransferStatus<'MoveImage'> | TransferStatus<'CopyImage'> | RemovalStatus;
+export type OperationStatus = { [K in KindName]: KindStatus<Kinds[K]> }[KindName];
 export const statusQuery = defineQuery<OperationStatus>(STATUS);
 export type Phase = OperationStatus['phase'];
 
 /** How an operation of any kind has ended. */
-export type OperationResult = LiveMergeResult | TransferResult | RemoveImageResult;
+export type OperationResult = { [K in KindName]: KindResult<Kinds[K]> }[KindName];

@@ -1,43 +1,14 @@
 /**
  * Parses a command line, runs the command, and turns however it ends into words and an exit code.
  */
+import { readFileSync } from 'node:fs';
+import { findPackageJSON } from 'node:module';
 import { Command, CommanderError } from 'commander';
 import { exitCodes, usage } from '../library/failure.ts';
-import { printJson, type Context, type DefineCommand } from './commands/command.ts';
-import { defineCancel } from './commands/cancel.ts';
-import { defineChain } from './commands/chain.ts';
-import { defineCompletion } from './commands/completion.ts';
-import { defineDoctor } from './commands/doctor.ts';
-import { defineEvents } from './commands/events.ts';
-import { defineCopy, defineMove, defineRm } from './commands/images.ts';
-import { defineList } from './commands/list.ts';
-import { defineMerge } from './commands/merge.ts';
-import { defineSpm } from './commands/spm.ts';
-import { defineStatus } from './commands/status.ts';
-import { defineBandwidth, defineDecide } from './commands/steer.ts';
-import { defineUp } from './commands/up.ts';
-import { defineWorker } from './commands/worker.ts';
+import { printJson, type Context } from './commands/command.ts';
+import { commands } from './commands/index.ts';
 import { failureDocument, failureLines } from './render/failure.ts';
 import type { Screen } from './screen.ts';
-
-const commands: readonly DefineCommand[] = [
-  defineMerge,
-  defineMove,
-  defineCopy,
-  defineRm,
-  defineStatus,
-  defineList,
-  defineChain,
-  defineCancel,
-  defineBandwidth,
-  defineDecide,
-  defineEvents,
-  defineSpm,
-  defineDoctor,
-  defineUp,
-  defineWorker,
-  defineCompletion,
-];
 
 export async function runCli(args: readonly string[], screen: Screen): Promise<number> {
   let exitCode: number = exitCodes.done;
@@ -53,12 +24,19 @@ export async function runCli(args: readonly string[], screen: Screen): Promise<n
   }
 }
 
+/** Of the package that this file is a part of, in a checkout or installed. */
+function version(): string {
+  const manifest = findPackageJSON('..', import.meta.url) ?? '';
+  return (JSON.parse(readFileSync(manifest, 'utf8')) as { version: string }).version;
+}
+
 export function createProgram(context: Context): Command {
   const { screen } = context;
   const program = new Command('blockflow')
     .description(
       'Durable block jobs of libvirt VMs: merge snapshots while the VM runs, whatever dies.',
     )
+    .version(version(), '-V, --version', 'print the version of blockflow')
     .enablePositionalOptions()
     .showHelpAfterError(false)
     .exitOverride()

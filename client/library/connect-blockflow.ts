@@ -1,6 +1,7 @@
 import type { ChainObservation } from '../../workflows/chain/schemas.ts';
-import { kinds, type KindName, type OperationResult } from '../../workflows/kinds.ts';
+import { kinds, type KindName, type Kinds, type OperationResult } from '../../workflows/kinds.ts';
 import type { PlanOutcome } from '../../workflows/merge/plan.ts';
+import type { KindResult } from '../../workflows/operation/kind.ts';
 import type { AuditEvent } from '../../workflows/operation/audit.ts';
 import type { PoolLease } from '../../workflows/pools/activities.ts';
 import type { RemoveImageResult } from '../../workflows/removal/kind.ts';
@@ -13,12 +14,10 @@ import {
   observeChain,
   observeEvents,
   observeLeases,
-  planMerge,
-  planRemoval,
-  planTransfer,
   type DiskName,
   type EventFilter,
 } from './questions.ts';
+import { planMerge, planRemoval, planTransfer } from './plans.ts';
 import type { CopyRequest, MergeRequest, MoveRequest, RemoveRequest } from './requests.ts';
 import { call, isNotFound, openSession, type ConnectOptions, type Session } from './session.ts';
 import { startOperation } from './start-operation.ts';
@@ -29,6 +28,11 @@ export interface Blockflow {
   readonly address: string;
   /** Host that is meant when a request names none. */
   readonly host: string;
+  /**
+   * Starts an operation of any kind, or attaches to the same request that runs already; the methods
+   * below are this with the name of a kind.
+   */
+  start<K extends KindName>(kind: K, request: object): Promise<Operation<KindResult<Kinds[K]>>>;
   /** Starts a merge, or attaches to the same request that runs already. */
   merge(request: MergeRequest): Promise<Operation>;
   /** Moves an image with all its volumes to another pool. */
@@ -66,6 +70,7 @@ export async function connectBlockflow(options: ConnectOptions = {}): Promise<Bl
   return {
     address: session.address,
     host: session.host,
+    start: (kind, request) => startOperation(session, kinds[kind], request),
     merge: (request) => startOperation(session, kinds.LiveMerge, request),
     move: (request) => startOperation(session, kinds.MoveImage, request),
     copy: (request) => startOperation(session, kinds.CopyImage, request),

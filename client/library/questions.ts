@@ -7,20 +7,9 @@ import { poolLease, type PoolLease } from '../../workflows/pools/activities.ts';
 import { auditEvent, type AuditEvent } from '../../workflows/operation/audit.ts';
 import { chainObservation, type ChainObservation } from '../../workflows/chain/schemas.ts';
 import { diskRef } from '../../workflows/chain/references.ts';
-import { planOutcome, type PlanOutcome } from '../../workflows/merge/plan.ts';
-import { kinds } from '../../workflows/kinds.ts';
-import { removalPlan, type RemovalPlan } from '../../workflows/removal/plan.ts';
-import { imagePlanOutcome, type ImagePlanOutcome } from '../../workflows/transfer/plan.ts';
 import { isAlive, pollersOf } from './pollers.ts';
 import { BlockflowError, usage } from './failure.ts';
 import { call, isAway, type Session } from './session.ts';
-import {
-  completeRequest,
-  type CopyRequest,
-  type MergeRequest,
-  type MoveRequest,
-  type RemoveRequest,
-} from './requests.ts';
 import { AGENTS, toBlockflowError } from './temporal-failure.ts';
 
 /** A disk; without a host it is the session's. */
@@ -50,32 +39,6 @@ export async function observeChain(session: Session, name: DiskName): Promise<Ch
   return chainObservation.parse(await ask(session, asked, 'ObserveChain', parsed.data));
 }
 
-export async function planMerge(session: Session, request: MergeRequest): Promise<PlanOutcome> {
-  const input = completeRequest(session, kinds.LiveMerge, request);
-  const { vm, disk, host } = input;
-  const asked = { question: `planning a merge of ${vm}/${disk}`, id: `plan ${vm}/${disk}`, host };
-  return planOutcome.parse(await ask(session, asked, 'PlanMerge', input));
-}
-
-export async function planTransfer(
-  session: Session,
-  kind: typeof kinds.MoveImage | typeof kinds.CopyImage,
-  request: MoveRequest | CopyRequest,
-): Promise<ImagePlanOutcome> {
-  const input = completeRequest(session, kind, request);
-  const id = kind.id(input as never);
-  const asked = { question: `planning for ${id}`, id: `plan ${id}`, host: input.host };
-  const question = { operation: kind.type, ...input };
-  return imagePlanOutcome.parse(await ask(session, asked, 'PlanImage', question));
-}
-
-export async function planRemoval(session: Session, request: RemoveRequest): Promise<RemovalPlan> {
-  const input = completeRequest(session, kinds.RemoveImage, request);
-  const id = `${input.pool}/${input.volume}`;
-  const asked = { question: `planning for ${id}`, id: `plan ${id}`, host: input.host };
-  return removalPlan.parse(await ask(session, asked, 'PlanRemoval', input));
-}
-
 /** Oldest first. */
 export async function observeEvents(session: Session, filter: EventFilter): Promise<AuditEvent[]> {
   const whole = { limit: 1000, ...filter };
@@ -93,14 +56,14 @@ export async function observeLeases(
   return leases.sort((a, b) => a.pool.localeCompare(b.pool));
 }
 
-interface Question {
+export interface Question {
   question: string;
   id: string;
   /** Host whose agent answers, null for the orchestrator alone. */
   host: string | null;
 }
 
-async function ask(
+export async function ask(
   session: Session,
   { question, id, host }: Question,
   type: string,

@@ -1,5 +1,6 @@
 /** The command line: help, usage errors, exit codes, completion. Nothing here needs a server. */
 import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { expect, test } from '@jest/globals';
 import { BlockflowError, exitCodeOf, usage } from '../../client/library/failure.ts';
 import { completionScript } from '../../client/cli/completion-script.ts';
@@ -169,4 +170,10 @@ test('bash completes commands, options, and VMs whatever they are called', () =>
   expect(complete('blockflow', 'merge', "'my\\ '")).toEqual(['my\\ vm']);
   const every = ['web1', 'my\\ vm', "it\\'s", '\\$\\(exit\\ 9\\)', 'a\\*'];
   expect(complete('blockflow', 'merge', "''")).toEqual(expect.arrayContaining(every));
+});
+
+test.each(['--version', '-V'])('%s prints the version of the package', async (option) => {
+  const manifest = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  const { version } = JSON.parse(manifest) as { version: string };
+  expect(await type(option)).toMatchObject({ exitCode: 0, printed: [version], told: [] });
 });

@@ -18,6 +18,7 @@ const SAMPLES = new Map<string, readonly string[]>(
       [patterns.BACKING_NAME, ['a.qcow2', '../b', '/x/c:d', './e:f']],
       [patterns.PLAIN_TEXT, ['images', '', 'a "b" <c>']],
       [patterns.UUID, ['3f0c1d2e-8a7b-4c5d-9e6f-001122334455']],
+      [/^[a-z]+(?:-[a-z]+)*$/, ['started', 'already-done']],
       [/^\d+$/, ['0', '1795268118000000000']],
       [/^\d*$/, ['', '17']],
       [/^[A-Za-z0-9._-]{1,200}$/, ['run-started']],

@@ -1,0 +1,34 @@
+/** Every command, in the order of the help. */
+import { defineCancel } from './cancel.ts';
+import { defineChain } from './chain.ts';
+import { defineCompletion } from './completion.ts';
+import { defineDoctor } from './doctor.ts';
+import { defineEvents } from './events.ts';
+import { defineCopy, defineMove, defineRm } from './images.ts';
+import { defineList } from './list.ts';
+import { defineMerge } from './merge.ts';
+import { defineSpm } from './spm.ts';
+import { defineStatus } from './status.ts';
+import { defineBandwidth, defineDecide } from './steer.ts';
+import { defineUp } from './up.ts';
+import { defineWorker } from './worker.ts';
+import type { DefineCommand } from './command.ts';
+
+export const commands: readonly DefineCommand[] = [
+  defineMerge,
+  defineMove,
+  defineCopy,
+  defineRm,
+  defineStatus,
+  defineList,
+  defineChain,
+  defineCancel,
+  defineBandwidth,
+  defineDecide,
+  defineEvents,
+  defineSpm,
+  defineDoctor,
+  defineUp,
+  defineWorker,
+  defineCompletion,
+];

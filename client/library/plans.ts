@@ -1,0 +1,40 @@
+/** What an operation would do: the plans behind `--dry-run`, asked of the host's agent. */
+import { kinds } from '../../workflows/kinds.ts';
+import { planOutcome, type PlanOutcome } from '../../workflows/merge/plan.ts';
+import { removalPlan, type RemovalPlan } from '../../workflows/removal/plan.ts';
+import { imagePlanOutcome, type ImagePlanOutcome } from '../../workflows/transfer/plan.ts';
+import { ask } from './questions.ts';
+import {
+  completeRequest,
+  type CopyRequest,
+  type MergeRequest,
+  type MoveRequest,
+  type RemoveRequest,
+} from './requests.ts';
+import type { Session } from './session.ts';
+
+export async function planMerge(session: Session, request: MergeRequest): Promise<PlanOutcome> {
+  const input = completeRequest(session, kinds.LiveMerge, request);
+  const { vm, disk, host } = input;
+  const asked = { question: `planning a merge of ${vm}/${disk}`, id: `plan ${vm}/${disk}`, host };
+  return planOutcome.parse(await ask(session, asked, 'PlanMerge', input));
+}
+
+export async function planTransfer(
+  session: Session,
+  kind: typeof kinds.MoveImage | typeof kinds.CopyImage,
+  request: MoveRequest | CopyRequest,
+): Promise<ImagePlanOutcome> {
+  const input = completeRequest(session, kind, request);
+  const id = kind.id(input as never);
+  const asked = { question: `planning for ${id}`, id: `plan ${id}`, host: input.host };
+  const question = { operation: kind.type, ...input };
+  return imagePlanOutcome.parse(await ask(session, asked, 'PlanImage', question));
+}
+
+export async function planRemoval(session: Session, request: RemoveRequest): Promise<RemovalPlan> {
+  const input = completeRequest(session, kinds.RemoveImage, request);
+  const id = `${input.pool}/${input.volume}`;
+  const asked = { question: `planning for ${id}`, id: `plan ${id}`, host: input.host };
+  return removalPlan.parse(await ask(session, asked, 'PlanRemoval', input));
+}
