@@ -39,7 +39,7 @@ function report({ missing, npm, temporal, hints }) {
 }
 
 /** Each step runs even where an earlier one failed, so that one run names all that is missing. */
-async function mend({ missing, npm, temporal, hints }) {
+async function fix({ missing, npm, temporal, hints }) {
   const problems = [];
   const attempt = async (step) => {
     try {
@@ -69,7 +69,7 @@ async function main() {
   const found = await look();
   if (process.argv.includes('--check')) return report(found);
   const start = Date.now();
-  const problems = await mend(found);
+  const problems = await fix(found);
   const complete = found.missing.length === 0 && found.npm && found.temporal;
   const seconds = Math.round((Date.now() - start) / 1000);
   if (!complete && problems.length === 0) say(`done, in ${seconds} s.`);

@@ -31,7 +31,7 @@ function runWith(node) {
   const child = spawn(node, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], {
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
   });
-  // A terminal sends ^C to both; whoever sends a signal to this process alone means the command.
+  // A terminal sends ^C to both; a signal to this process alone is meant for the command.
   for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
   process.on('SIGINT', () => process.stdin.isTTY || child.kill('SIGINT'));
   child.on('error', (error) => {
@@ -43,7 +43,7 @@ function runWith(node) {
   });
 }
 
-/** Whoever kills the launcher with SIGKILL means the command: it must not live on unseen. */
+/** A SIGKILL of the launcher is meant for the command: it must not live on unseen. */
 function dieWithLauncher() {
   if (!process.channel) return;
   process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));

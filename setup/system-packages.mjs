@@ -74,7 +74,7 @@ function packagesFor(missing) {
   return [...new Set([...(partial ? qemuAndLibvirt : []), ...packages])];
 }
 
-/** The words for whoever has to install by hand. */
+/** The words for users who have to install by hand. */
 export function systemAdvice(missing) {
   const packages = packagesFor(missing).join(' ');
   const { name, isDebian } = readDistribution();

@@ -42,7 +42,7 @@ export async function installTemporal() {
   });
 }
 
-/** A set-up that was killed leaves its scratch folder; we hold the lock, so nobody uses it. */
+/** A set-up that was killed leaves its scratch folder; we hold the lock, so it is unused. */
 async function removeLeftovers(folder) {
   for (const name of await readdir(folder)) {
     if (name.startsWith('making-')) await rm(join(folder, name), { recursive: true, force: true });

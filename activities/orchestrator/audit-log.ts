@@ -1,6 +1,6 @@
 /**
  * The audit log: one file an event, named by its id, made complete before it gets its name. So an
- * event is appended at most once, whoever repeats it, and needs no lock.
+ * event is appended at most once, however often it is repeated, and needs no lock.
  */
 import type { AuditEvent } from '../../workflows/operation/audit.ts';
 import type { Effect } from '../door/effect.ts';

@@ -29,7 +29,7 @@ interface Wanted {
 }
 
 /**
- * Waits for the lease, for ever if need be.
+ * Waits for the lease, without a limit.
  * @returns null when the wait was ended
  * @throws what the file system says, for example EROFS; an Error about a record that is not one
  */
@@ -90,7 +90,7 @@ function readRecord(path: string): LeaseRecord | null {
   }
 }
 
-/** The record of a pool's lease, and whether anybody has the lease; null when nobody ever had. */
+/** The record of a pool's lease, and whether an agent has it; null when no agent ever had it. */
 export async function observeFlockLease(
   poolFolder: string,
 ): Promise<(LeaseRecord & { isHeld: boolean }) | null> {

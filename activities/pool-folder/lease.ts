@@ -42,8 +42,8 @@ export interface Tenure {
 }
 
 /**
- * At the last moment before an effect the lease is still ours, and it is given to nobody before the
- * last effect is over: a worker that ends badly leaves its activities behind, in this process.
+ * At the last moment before an effect the lease is still ours, and no other agent gets it before
+ * the last effect is over: a worker that ends badly leaves its activities behind, in this process.
  */
 export function tenureOf(lease: Lease): Tenure {
   const underWay = new Set<Promise<unknown>>();

@@ -1,6 +1,6 @@
 /**
- * Whose a reservation is: the name of its one manifest says it, `<owner>.json`, or that nobody may
- * have it any more. Only renames change that name, so of two who want it, one to go on with the
+ * Whose a reservation is: the name of its one manifest says it, `<owner>.json`, or that it has no
+ * owner any more. Only renames change that name, so of two who want it, one to go on with the
  * copies and one to delete them, the first has it and the other is told.
  */
 import { rename } from 'node:fs/promises';
@@ -11,7 +11,7 @@ export const manifestOf = (owner: string) => `${owner}.json`;
 export const isManifest = (name: string) => name.endsWith('.json');
 const ABANDONED = manifestOf('abandoned');
 
-/** Null without a manifest: what was never completed is nobody's. */
+/** Null without a manifest: what was never completed has no owner. */
 export async function manifestIn(folder: string): Promise<string | null> {
   const names = (await listFolder(folder)).filter(isManifest);
   return names.find((name) => name === ABANDONED) ?? names[0] ?? null;
@@ -40,8 +40,8 @@ export async function claimReservation(folder: string, owner: string): Promise<b
 }
 
 /**
- * From here on nobody goes on with it. @returns false when it is none of these owners' (null: of
- * whoever it is)
+ * From here on no request goes on with it. @returns false when it is none of these owners' (null:
+ * any owner)
  */
 export async function abandonReservation(
   folder: string,

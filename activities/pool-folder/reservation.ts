@@ -3,7 +3,7 @@
  * manifest, `<owner>.json`, that says what they are copies of. On disk:
  *
  *   <owner>.json      the manifest: the plan, the job and the workflow, as JSON
- *   abandoned.json    the same once nobody may go on with the copies
+ *   abandoned.json    the same once no request may go on with the copies
  *   <name>.part       a copy that may be incomplete
  *   <name>.copied     one that is complete and flushed, and is still to be verified
  *   <name>.ready      one that gets, or has, the final name; both names are then one file

@@ -15,7 +15,7 @@ export interface Screen {
 }
 
 export function processScreen(): Screen {
-  // `blockflow list | head` closes the pipe early: nobody reads on, so nothing is wrong.
+  // `blockflow list | head` closes the pipe early, which is no error.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit();
     throw error;

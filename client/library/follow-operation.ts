@@ -8,7 +8,7 @@ const EVERY_MS = 500;
 /**
  * Yields a view at once and then at intervals, and a last one when the operation has ended.
  * @param untilEnd settles with the operation; how it ended is not looked at here. Aborted when
- * nobody follows any more: a call that is left behind outlives its connection and throws.
+ * the caller no longer follows: a call that is left behind outlives its connection and throws.
  */
 export async function* followOperation(
   look: () => Promise<OperationView>,

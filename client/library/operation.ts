@@ -101,7 +101,7 @@ export function openOperation<K extends AnyKind>(
   return operation;
 }
 
-/** What a cancelled operation has said last of what is left; null when nobody answers for it. */
+/** What a cancelled operation has said last of what is left; null when no worker answers. */
 async function truthOf(
   operation: Pick<Operation<never>, 'status' | 'runId'>,
 ): Promise<string | null> {
@@ -140,7 +140,7 @@ async function update(session: Session, attempted: string, send: () => Promise<s
     }
     if (isNotFound(error)) throw overAlready(attempted);
     if (isAway(error) || error instanceof WorkflowUpdateRPCTimeoutOrCancelledError) {
-      const now = `nobody answered in ${UPDATE_MS / 1000} s; it may still take effect`;
+      const now = `no worker answered in ${UPDATE_MS / 1000} s; the request may still take effect`;
       const details = { code: 'orchestrator-away', attempted, now, next: AGENTS } as const;
       throw new BlockflowError('Away', details, error);
     }

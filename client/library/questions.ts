@@ -85,7 +85,7 @@ export async function ask(
   }
 }
 
-/** Nobody waits for an agent that has not been seen for a while, or never. */
+/** A question does not wait for an agent that has not been seen for a while, or never. */
 async function assertServed(session: Session, attempted: string, host: string | null) {
   const queues = [
     { queue: ORCHESTRATOR_QUEUE, kind: 'workflow', who: 'no orchestrator' },

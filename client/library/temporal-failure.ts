@@ -37,7 +37,7 @@ const failure = (
 export const isCancelled = (error: unknown) =>
   error instanceof WorkflowFailedError && error.cause instanceof CancelledFailure;
 
-/** @param truth in the operation's own words, null when nobody told them */
+/** @param truth in the operation's own words, null when it reported none */
 export const cancelled = (attempted: string, truth: string | null, cause: unknown) =>
   failure(
     'Cancelled',

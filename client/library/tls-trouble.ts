@@ -6,7 +6,7 @@ import { connect, type ConnectionOptions } from 'node:tls';
 import { isIP } from 'node:net';
 import type { TLSConfig } from '@temporalio/client';
 
-/** A server of HTTP/2 speaks first; whoever is silent for so long has no trouble with TLS. */
+/** A server of HTTP/2 speaks first; one that is silent for so long has no trouble with TLS. */
 const ANSWER_MS = 2000;
 
 interface Trouble {
@@ -14,7 +14,7 @@ interface Trouble {
   next: string;
 }
 
-/** @returns null when it is not TLS that fails, or nobody is there */
+/** @returns null when it is not TLS that fails, or no server is there */
 export async function tlsTrouble(
   address: string,
   tls: TLSConfig | boolean | null | undefined,
@@ -33,7 +33,7 @@ export async function tlsTrouble(
   };
   const { isSpoken, error } = await handshake(options);
   if (tls && error) {
-    const next = 'Mend the certificates of TEMPORAL_TLS_..., or of the profile in temporal.toml';
+    const next = 'Fix the certificates of TEMPORAL_TLS_..., or of the profile in temporal.toml';
     return { now: `TLS with the server fails: ${error}; nothing was sent`, next };
   }
   if (tls || !isSpoken) return null;

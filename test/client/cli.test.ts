@@ -89,7 +89,7 @@ test('doctor names the package of each tool that a move or a merge calls', async
     area: 'machine',
     state: 'fails',
     found: `not on the PATH: ${tools}`,
-    mend: `apt-get install ${packages}`,
+    fix: `apt-get install ${packages}`,
   });
 });
 

@@ -54,7 +54,7 @@ test('a move tells bytes, space, steps, and what is deleted', () => {
     '  delete    /images/top.qcow2 (pool images), 3.0 MiB',
     '  steps',
     '    1. reserve 2 volume(s) in pool vault',
-    '    2. hold the source: nobody can write to it, nor a VM start from it, until the end',
+    '    2. hold the source against writes and the start of its VM until the end',
     '    3. copy 12.0 MiB and flush the copies',
     '    4. compare the copies with the source',
     '    5. give the copies their names',
@@ -82,7 +82,7 @@ test('what is not asked for is no step, and what is asked for is one', () => {
   const convert = { format: 'raw', preallocation: 'full', virtualSizeBytes: 64 * MIB } as const;
   const [one] = planned().plan.volumes;
   const converted = text({ volumes: [{ ...one, convert } as ImagePlan['volumes'][0]] }, {});
-  expect(converted).toContain('64.0 MiB, 6.0 MiB on the disk, written anew as raw, preallocation');
+  expect(converted).toContain('64.0 MiB, 6.0 MiB on the disk, rewritten as raw, preallocation');
 });
 
 test('of a move whose record is switched only the end is told', () => {
@@ -108,7 +108,7 @@ test('a removal tells what goes, how much, and whether it is overwritten', () =>
     '  image     a.raw',
     '  delete    /images/a.raw (pool images)',
     '  steps',
-    '    1. prove that nothing refers to it and nobody has it open',
+    '    1. prove that nothing refers to it and no process has it open',
     '    2. delete it; no cancel from here on',
     '',
     'Nothing was touched (--dry-run).',
@@ -131,7 +131,7 @@ test('a request in words can be typed as it is', () => {
   expect(removalKind.words(removal)).toBe('rm images/root --source-format qcow2 --wipe');
 });
 
-test('a removal that nobody typed tells whose it is, in at most 200 bytes', () => {
+test('a removal that no user typed tells whose it is, in at most 200 bytes', () => {
   const left = { jobId: JOB, volumes: [] };
   const input = removeImageInput.parse({ ...asked, ...image, left, wipe: true });
   const { staticSummary, staticDetails } = pagesOf(input, 'web1/vda');

@@ -162,7 +162,7 @@ describe('the Web UI after a failure', () => {
   });
 
   it('says why a request was refused', async () => {
-    const refused = await blockflow.merge({ vm: 'nobody', disk: 'vda' });
+    const refused = await blockflow.merge({ vm: 'absent', disk: 'vda' });
     await expect(refused.result()).rejects.toThrow();
     await ui.expect(
       pageOf(refused, 'timeline'),
@@ -170,7 +170,7 @@ describe('the Web UI after a failure', () => {
       'libvirt knows no VM of that name there',
     );
     await ui.expect(pageOf(refused, 'user-metadata'), 'finished since', 'Result');
-    await ui.expect(listWhere('BlockflowOutcome="refused"'), 'nobody/vda');
+    await ui.expect(listWhere('BlockflowOutcome="refused"'), 'absent/vda');
   });
 });
 
@@ -209,9 +209,9 @@ describe('the Web UI of a move', () => {
     await ui.expect(
       pageOf(move, 'timeline'),
       ...['Completed', '"outcome": "moved"', `copy ${file}, `],
-      ...['hold the source: nobody can write to it', `compare ${file} with its copy`],
+      ...['hold the source against writes', `compare ${file} with its copy`],
       ...['give the copies their names', 'switch the record of web3/vda to pool vault'],
-      ...['let go of the source and the copies', LEFT],
+      ...['release the source and the copies', LEFT],
     );
     await ui.expect(pageOf(move, 'user-metadata'), summary, 'finished since', 'it is over');
   });

@@ -25,8 +25,8 @@ export async function checkLibvirt(uri: string): Promise<Check[]> {
     const pools = await observePools(libvirt);
     return [reached, checkPools(pools), ...(await checkDisks(libvirt, pools))];
   } catch (error) {
-    const mend = `try \`virsh -c '${uri}' list\`; is libvirtd running, are you in group libvirt?`;
-    return [libvirtCheck.fails(`libvirt at ${uri} cannot be used: ${reasonOf(error)}`, mend)];
+    const fix = `try \`virsh -c '${uri}' list\`; is libvirtd running, are you in group libvirt?`;
+    return [libvirtCheck.fails(`libvirt at ${uri} cannot be used: ${reasonOf(error)}`, fix)];
   } finally {
     libvirt.close();
   }
@@ -54,8 +54,8 @@ function checkPools(pools: readonly Pool[]): Check {
       `pools: ${usable.map(({ name, folder }) => `${name} (${folder})`).join(', ')}`,
     );
   }
-  const mend = 'virsh pool-create-as images dir --target /var/lib/libvirt/images';
-  return storage.fails('no active storage pool of files: nothing may be changed', mend);
+  const fix = 'virsh pool-create-as images dir --target /var/lib/libvirt/images';
+  return storage.fails('no active storage pool of files: nothing may be changed', fix);
 }
 
 /** Only what is wrong is told of each disk; all of them in one line when nothing is. */
@@ -97,8 +97,8 @@ async function checkRights(disk: string, path: string): Promise<Check[]> {
     await access(path, constants.R_OK | constants.W_OK);
     return [];
   } catch (error) {
-    const mend = 'run the agents as root, or give their user rights on the image';
-    return [storage.fails(`${disk}: ${path} (${(error as NodeJS.ErrnoException).code})`, mend)];
+    const fix = 'run the agents as root, or give their user rights on the image';
+    return [storage.fails(`${disk}: ${path} (${(error as NodeJS.ErrnoException).code})`, fix)];
   }
 }
 

@@ -4,14 +4,14 @@ export interface Check {
   state: 'ok' | 'hint' | 'fails';
   /** What is true. */
   found: string;
-  /** How to mend it; null when nothing needs to be done. */
-  mend: string | null;
+  /** How to fix it; null when nothing needs to be done. */
+  fix: string | null;
 }
 
 export const checker = (area: Check['area']) => ({
-  ok: (found: string): Check => ({ area, state: 'ok', found, mend: null }),
-  hint: (found: string, mend: string): Check => ({ area, state: 'hint', found, mend }),
-  fails: (found: string, mend: string): Check => ({ area, state: 'fails', found, mend }),
+  ok: (found: string): Check => ({ area, state: 'ok', found, fix: null }),
+  hint: (found: string, fix: string): Check => ({ area, state: 'hint', found, fix }),
+  fails: (found: string, fix: string): Check => ({ area, state: 'fails', found, fix }),
 });
 
 /** The words of an error, in one line. */

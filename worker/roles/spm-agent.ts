@@ -57,7 +57,7 @@ const isOursIn =
     (config.pools?.includes(pool.name) ?? filePoolTypes.includes(pool.type));
 type ServedPool = Pool & { folder: string };
 
-/** A pool that is defined anew in another folder is another one, with a lease of its own. */
+/** A pool that is redefined in another folder is another one, with a lease of its own. */
 const placeOf = ({ name, folder }: ServedPool) => `${name} at ${folder}`;
 
 /**
@@ -73,7 +73,7 @@ function servePool(context: RoleContext, libvirt: Libvirt, pool: ServedPool): Ro
     const { version } = lease.record;
     context.log.info({ pool: pool.name, version }, 'SPM of the pool');
     const tenure = tenureOf(lease);
-    // Nobody waits for it: an effect may last for hours, and the lease as long.
+    // Without waiting for it: an effect may last for hours, and the lease as long.
     const leave = () => void tenure.end().then(() => lease.release().catch(() => undefined));
     await serveLeased(context, libvirt, { lease, tenure }, stop.signal).finally(leave);
   };

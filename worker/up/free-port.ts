@@ -9,8 +9,8 @@ export function isFree(port: number): Promise<boolean> {
 }
 
 /**
- * A port of 127.0.0.1 that was free a moment ago. It is below those that Linux gives to whoever
- * asks for any (32768 to 60999), so that it stays free while the server that has it is dead: an
+ * A port of 127.0.0.1 that was free a moment ago. It is below those that Linux gives to programs
+ * that ask for any (32768 to 60999), so that it stays free while the server that has it is dead: an
  * outgoing connection had taken the port of a killed server.
  */
 export async function freePort(): Promise<number> {

@@ -55,7 +55,7 @@ export async function keepTemporalServer(options: KeeperOptions): Promise<KeptSe
   };
 }
 
-/** Repeats a start until it works or nobody wants it any more. */
+/** Repeats a start until it works or is no longer wanted. */
 async function persist<T>(start: () => Promise<T>, log: Logger, over: () => boolean): Promise<T> {
   for (;;) {
     try {
@@ -85,7 +85,7 @@ async function choosePort(
 }
 
 /**
- * Ends servers on our database. The caller holds the lock of the folder, so they belong to nobody;
+ * Ends servers on our database. The caller holds the lock of the folder, so no `up` owns them;
  * they are known by their command line, because an `up` killed early has recorded nothing.
  */
 async function endOrphans(database: string, log: Logger): Promise<void> {

@@ -14,7 +14,7 @@ export interface TemporalServer {
   address: string;
   uiUrl: string;
   pid: number;
-  /** Resolves when the server process ends, whoever ended it. */
+  /** Resolves when the server process ends, for any reason. */
   ended: Promise<void>;
   stop(): Promise<void>;
 }

@@ -54,7 +54,7 @@ const pivotOutcome = z.discriminatedUnion('outcome', [
 ]);
 export type PivotOutcome = z.infer<typeof pivotOutcome>;
 
-/** What the four views say, after nobody has the volumes open. */
+/** What the four views say once no process has the volumes open. */
 const mergeProof = z.strictObject({ chainAfter: z.array(volumePath), guest: guestState });
 export type MergeProof = z.infer<typeof mergeProof>;
 

@@ -61,7 +61,7 @@ async function deleteVolumes(op: MergeOperation, plan: MergePlan) {
 function notDeleted(plan: MergePlan, deleted: string[]): string[] {
   return plan.deletes
     .filter((volume) => !deleted.includes(volume.path))
-    .map((volume) => `${volume.path} was not deleted: another file has this name by now`);
+    .map((volume) => `${volume.path} was not deleted: another file now has this name`);
 }
 
 /**
@@ -163,6 +163,6 @@ export function commitRefused(op: MergeOperation, plan: MergePlan, reason: strin
   return retry('command-failed', {
     attempted: `starting the commit of ${plan.top.path} into ${plan.base.path} of ${op.id}`,
     now: `libvirt refuses it: ${reason}; the chain is unchanged`,
-    next: 'Mend what libvirt names (often rights on the base), then repeat the request',
+    next: 'Fix the error that libvirt reports (often rights on the base), then repeat the request',
   });
 }

@@ -16,8 +16,8 @@
  *  5. switch   POINT OF NO RETURN. Active: guest suspended, pivot, persistent XML on disk, guest
  *              resumed. Inner: it is past when the chain shows it. Cold: the persistent XML, or the
  *              overlay's header, names base.
- *  6. prove    nothing; four views of the chain agree and nobody has the committed volumes open
- *              (I3).
+ *  6. prove    nothing; four views of the chain agree and no process has the committed volumes
+ *              open (I3).
  *  7. follow   libvirt's snapshot metadata names no file that goes.
  *  8. delete   the committed volumes are gone, by the SPM agent of their pool.
  *  9. forget   the record is gone. Then the report.
@@ -96,7 +96,7 @@ async function merge(op: MergeOperation): Promise<LiveMergeResult> {
   }
 }
 
-/** Times that a job may be lost for a reason that nobody tells, before the operation gives up. */
+/** Times that a job may be lost for no reported reason before the operation gives up. */
 const ATTEMPTS = 3;
 
 /** Undoes 2 to 5: the job is ended and the chain proven unchanged, unless it has switched. */

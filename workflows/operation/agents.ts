@@ -99,7 +99,7 @@ export const hostAgent = <T extends Table>(host: string, away: AwayListener): Ag
 export const spmAgent = <T extends Table>(pool: string, away: AwayListener): Agent<T> =>
   connect(spmQueue(pool), away);
 
-/** For questions, which nobody follows: an agent that is unavailable is just waited for. */
+/** For questions, whose progress no client follows: they wait for an unavailable agent. */
 export const unheard: AwayListener = () => undefined;
 
 /** The audit log is the orchestrator's own; a local activity costs one event of history. */

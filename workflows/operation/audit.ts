@@ -5,7 +5,7 @@ import { hostName, plainName, vmName } from './names.ts';
 import { auditFilter } from './audit-filter.ts';
 
 export const auditEvent = z.strictObject({
-  /** Unique for ever: `<workflow run>/<name>`; a second append of it changes nothing. */
+  /** Never used again: `<workflow run>/<name>`; a second append of it changes nothing. */
   id: z.string().regex(/^[A-Za-z0-9._-]{1,200}$/),
   /** ISO 8601, from the workflow's clock. */
   time: z.iso.datetime(),

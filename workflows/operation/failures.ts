@@ -1,6 +1,6 @@
 /**
  * The closed set of failures, named by what happens next. Every message says what was attempted, on
- * what, what is true now and what to do next. Nobody matches on message text: `type` and
+ * what, what is true now and what to do next. Do not match on message text: `type` and
  * `details[0].code` are the contract.
  */
 import { ApplicationFailure } from '@temporalio/common';
@@ -90,7 +90,7 @@ export const retry = (code: RetryCode, words: Words, cause?: unknown) =>
   failure('Retry', { code, ...words }, { cause });
 /**
  * Not repeated as an attempt: the storage failed, and what it holds now is not to be trusted; or a
- * tool that must be mended first.
+ * tool that must be fixed first.
  */
 export const givenUp = (words: Words, cause?: unknown) =>
   failure('Retry', { code: 'command-failed', ...words }, { cause, nonRetryable: true });
@@ -147,7 +147,7 @@ export function partFailure(part: Part, cause: unknown, now: string): Applicatio
     code: found?.details.code ?? 'command-failed',
     attempted: `${part}: ${found?.details.attempted ?? 'a step failed'}`,
     now: `${found?.details.now ?? said}; ${now}`,
-    next: found?.details.next ?? 'Repeat the request once the cause is mended',
+    next: found?.details.next ?? 'Repeat the request once the cause is fixed',
     part,
   };
   return ApplicationFailure.create({
@@ -163,7 +163,7 @@ function rootMessage(error: Error): string {
   return error.cause instanceof Error ? rootMessage(error.cause) : error.message;
 }
 
-/** A file of which nobody here knows who needs it. */
+/** A file that another program may need; this agent cannot know. */
 export const nameTaken = (
   attempted: string,
   { pool }: { pool: string },

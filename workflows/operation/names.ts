@@ -18,7 +18,7 @@ export const HOST_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$/;
 export const FILE_IDENTITY = /^(?:\d+|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}):\d+$/;
 /** Hidden names are blockflow's own. */
 export const FILE_NAME = pattern('^[^-./CHAR][^/CHAR]*$');
-/** Of a file that is there already, whoever named it. */
+/** Of an existing file, which blockflow may not have named. */
 export const FOUND_FILE_NAME = pattern('^(?!\\.{1,2}$)[^/CHAR]+$');
 /** Not `json:...`, `nbd:...`: before a colon stands a protocol, unless a slash comes first. */
 export const BACKING_NAME = pattern('^(?=.)[^:/CHAR]*(?:/[^CHAR]*)?$');

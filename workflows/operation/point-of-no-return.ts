@@ -5,7 +5,7 @@ import type { CommonStatus } from './contract.ts';
 export interface PointOfNoReturn {
   /**
    * From here on the operation only goes forward: a cancel is refused, with the reason.
-   * @throws CancelledFailure when a cancel came while its activity was ending well, so that nobody
+   * @throws CancelledFailure when a cancel came while its activity was ending well, so that no step
    * has heard it yet
    */
   pass(): void;

@@ -1,7 +1,7 @@
 /**
- * Values that nobody can read: the Web UI sends what is typed in another encoding, too, and any
- * text as JSON. Temporal's own converter throws, the workflow's task fails, and is tried again for
- * ever. Here such a value becomes one of a kind that no request, rate or choice is.
+ * Values that cannot be read: the Web UI sends what is typed in another encoding, too, and any
+ * text as JSON. Temporal's own converter throws, the workflow's task fails, and is retried without
+ * end. Here such a value becomes one of a kind that no request, rate or choice is.
  */
 import { defaultPayloadConverter, type Payload, type PayloadConverter } from '@temporalio/common';
 

@@ -53,7 +53,7 @@ const unwantedReservation = z.strictObject({
   jobId: uuid,
   /** The copies stay under their final names, or go too. */
   targets: z.enum(['keep', 'delete']),
-  /** Nothing is deleted that is none of theirs; null: whoever has it. */
+  /** Nothing is deleted that is none of theirs; null: of any owner. */
   owners: z.array(uuid).nullable(),
 });
 export type UnwantedReservation = z.infer<typeof unwantedReservation>;

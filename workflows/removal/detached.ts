@@ -1,6 +1,6 @@
 /**
- * Deletions for which nobody waits: of the source that a move has left, of the copies that a move
- * or a copy has made in vain. Each is a RemoveImage that outlives its parent.
+ * Deletions that no operation waits for: of the source that a move has left, of the copies that a
+ * move or a copy has made in vain. Each is a RemoveImage that outlives its parent.
  */
 import { ChildWorkflowCancellationType, ParentClosePolicy, startChild } from '@temporalio/workflow';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
@@ -39,7 +39,7 @@ export async function startRemoval(op: AnyOperation, removal: DetachedRemoval): 
   return workflowId;
 }
 
-/** Summary and page of a removal that nobody typed: of what `by` has left, or copied in vain. */
+/** Summary and page of a removal that no user typed: of what `by` has left, or copied in vain. */
 export function pagesOf(input: RemoveImageInput, by: string) {
   const { pool, volume, copies, wipe } = input;
   const image = `${pool}/${volume}${wipe ? ', overwritten first' : ''}`;

@@ -36,7 +36,7 @@ function words(input: RemoveImageInput): string {
 
 export const COPIES_STAY = 'the copies stay until the move or copy is requested again';
 
-/** A source that nobody deletes any more takes its space until somebody asks for that. */
+/** A source whose deletion has ended takes its space until a user requests it again. */
 function untouched({ pool, volume, left, copies }: RemoveImageInput): string {
   if (copies) return COPIES_STAY;
   if (!left) return 'nothing was deleted';

@@ -1,7 +1,7 @@
 /**
  * RemoveImage: deletes an image with all its volumes from storage; no record is touched. Refused
  * while anything refers to it. A move starts it for the source that it leaves behind, a move or a
- * copy for the copies that it made in vain; nobody waits for it.
+ * copy for the copies that it made in vain; neither waits for it.
  *
  *   planning ─ [wiping] ─ deleting ─ finished
  *      ├─ waiting for the disk: only what was left, while somebody still uses it
@@ -9,7 +9,7 @@
  *
  * Steps, and what is durable when each is done:
  *  1. plan    nothing; proven that no domain, snapshot or other chain names a volume, on no host
- *             that shares a pool of them, and nobody has one open (I3).
+ *             that shares a pool of them, and no process has one open (I3).
  *  2. wipe    POINT OF NO RETURN with `--wipe`: the volumes are out of sight, and overwritten.
  *  3. delete  POINT OF NO RETURN: the volumes are gone, by the SPM agents of their pools, active
  *             layer first. All of a pool are looked at before the first one goes; one that is
@@ -58,7 +58,7 @@ export function RemoveImage(request: RemoveImageInput): Promise<RemoveImageResul
 
 const AGAIN_AFTER = '1 minute';
 
-/** What a move left is tried for ever: nobody would repeat a request that he did not make. */
+/** What a move left is retried without end: users do not repeat a request they did not make. */
 async function remove(op: RemovalOperation): Promise<RemoveImageResult> {
   const { input } = op;
   for (;;) {
@@ -110,7 +110,7 @@ type Copies = NonNullable<RemoveImageInput['copies']>;
 const onceMounted = <T>(op: RemovalOperation, { to, jobId }: Copies, step: () => Promise<T>) =>
   withPool(op, { to, jobId, until: 'mounted' }, step);
 
-/** 3, of copies: whoever is faster has them, this or a repeated request. */
+/** 3, of copies: the faster one has them, this removal or a repeated request. */
 async function removeCopies(op: RemovalOperation, copies: Copies): Promise<RemoveImageResult> {
   const input = { ...copies, targets: 'delete' as const };
   const { pool } = copies.to;
@@ -153,7 +153,7 @@ async function removeVolumes(
     regainedBytes += done.regainedBytes;
   }
   const count = `${deleted.length} volume(s), ${sizeWords(regainedBytes)} regained`;
-  // Nobody waits for the report of what a move left: it is told where one looks later.
+  // No client waits for the report of what a move left: it is kept where users look later.
   const summary = [`removed ${op.id}: ${count}`, ...warnings].join('; ');
   const wiped = wipe && warnings.length === 0;
   return { outcome: 'removed', summary, deleted, regainedBytes, wiped, warnings };

@@ -36,7 +36,7 @@ export type CopyOutcome = z.infer<typeof copyOutcome>;
 /** Of the host agent. */
 export const transferOnHost = defineActivities({
   observeImagePlan: { input: planRequest, result: imagePlanOutcome, beats: 'while working' },
-  /** One daemon holds all volumes: nobody can write to them. */
+  /** One daemon holds all volumes: no other process can write to them. */
   ensureImageHeld: { input: job, result: holdOutcome, beats: 'while working' },
   /** Of a volume that is converted: the empty image that its copy is written into. */
   ensureVolumeCreated: {

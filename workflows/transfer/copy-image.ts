@@ -49,7 +49,7 @@ async function copy(op: Copy): Promise<TransferResult> {
 
 async function finishCopy(op: Copy, plan: ImagePlan): Promise<TransferResult> {
   const { jobId } = op;
-  await op.host.ensureImageReleased({ jobId }, 'let go of the source and the copies');
+  await op.host.ensureImageReleased({ jobId }, 'release the source and the copies');
   const warnings = await deleteElsewhere(op, plan);
   await removeReservation(op, { plan, jobId }, 'keep', 'the reservation');
   const chainAfter = plan.volumes.map((volume) => `${plan.to.folder}/${volume.name}`);

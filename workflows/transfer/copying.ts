@@ -17,8 +17,8 @@ import { discard, release, undoOnFailure } from './unwanted-copies.ts';
 export type Planned = Exclude<ImagePlanOutcome, { kind: 'no-space' }>;
 
 /**
- * 1: waits for space in the target pool; removes what earlier runs of it left to nobody's use. When
- * nothing follows, what they still hold is let go of.
+ * 1: waits for space in the target pool; removes the unused leftovers of earlier runs. When nothing
+ * follows, releases what those runs still hold.
  */
 export async function planTransfer(op: Transfer, request: PlanRequest): Promise<Planned> {
   try {
@@ -33,7 +33,7 @@ export async function planTransfer(op: Transfer, request: PlanRequest): Promise<
 
 /** An agent that is away is not waited for: it may be what the operation was cancelled for. */
 async function letGo(op: Transfer, { image }: PlanRequest): Promise<void> {
-  const words = `let go of what earlier runs of ${op.id} hold`;
+  const words = `release what earlier runs of ${op.id} hold`;
   const released = op.host.ensureEarlierReleased({ image }, words).catch(() => undefined);
   await Promise.race([released, condition(() => op.status.away !== null)]);
 }
@@ -100,7 +100,7 @@ async function copyAll(op: Transfer, job: ImageJob): Promise<string | null> {
   const summary = `reserve ${plan.volumes.length} volume(s) in pool ${plan.to.pool}`;
   const reserved = await op.spm(plan.to.pool).ensureImageReserved(reservation, summary); // 2
   if (reserved.outcome === 'gone') return 'what an earlier run left is being deleted';
-  const held = await op.host.ensureImageHeld(job, 'hold the source: nobody can write to it');
+  const held = await op.host.ensureImageHeld(job, 'hold the source against writes');
   if (held.outcome === 'changed') return held.reason;
   if (held.outcome === 'in-use') throw inUse(op, held.reason);
   op.enter('copying');

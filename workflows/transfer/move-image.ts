@@ -24,7 +24,7 @@
  *              report.
  *
  * Cancel or failure: before 6 the source is exactly what it was, and RemoveImage of the copies is
- * started, which nobody waits for; after it, a cancel is refused and the move completed. Terminate:
+ * started without waiting for it; after it, a cancel is refused and the move completed. Terminate:
  * the next request finds the reservation and goes on from there.
  * Invariants: I3 (RemoveImage proves), I6 (every step observes first), I8, I9, I10, I14 (3, 4), I15
  * (1, 3), I17.
@@ -89,9 +89,9 @@ async function switchRecord(op: Move, plan: ImagePlan): Promise<string | null> {
   }
 }
 
-/** Something may stand on the copies by now, so nothing is deleted: a person has to look. */
+/** Another image may already stand on the copies, so nothing is deleted: a person has to look. */
 async function keepBoth(op: Move, error: unknown): Promise<never> {
-  await op.host.ensureImageReleased({ jobId: op.jobId }, 'let go of the source and the copies');
+  await op.host.ensureImageReleased({ jobId: op.jobId }, 'release the source and the copies');
   op.truth = 'source and copies are both kept: `blockflow chain` says which the record names';
   throw error;
 }
@@ -102,7 +102,7 @@ async function finishMove(op: Move, plan: ImagePlan): Promise<TransferResult> {
   op.enter('deleting');
   // The rest of a switch that a terminated run began: its snapshots may still name the source.
   if (plan.switched) await op.host.ensureRecordSwitched({ plan, jobId }, 'complete the switch');
-  await op.host.ensureImageReleased({ jobId }, 'let go of the source and the copies'); // 7
+  await op.host.ensureImageReleased({ jobId }, 'release the source and the copies'); // 7
   const removal = await deleteSourceOrWarn(op, plan); // 8
   const warnings = [...removal.warnings, ...(await deleteElsewhere(op, plan))];
   await removeReservation(op, { plan, jobId }, 'keep', 'the reservation');

@@ -30,7 +30,7 @@ export const imageVolume = z.strictObject({
   name: foundFileName,
   /** Backing name for the header of the copy, null where the copy's header is right as it is. */
   rebase: z.strictObject({ name: backingName, format: imageFormat }).nullable(),
-  /** The container that the copy is written into anew; null for the same bytes. */
+  /** The new container that the copy is written into; null for the same bytes. */
   convert: z
     .strictObject({ format: imageFormat, preallocation, virtualSizeBytes: sizeBytes })
     .nullable()
@@ -45,7 +45,7 @@ const reservedElsewhere = z.strictObject({
   /** Of the active layer. */
   volume: foundFileName,
   format: imageFormat,
-  /** Its copies are in use by now, and stay. */
+  /** Its copies are already in use, and stay. */
   isUsed: z.boolean(),
 });
 
@@ -67,7 +67,7 @@ export const imagePlan = z.strictObject({
   adopted: z.strictObject({ jobId: uuid, owner: uuid }).nullable(),
   /** Reservations of earlier runs that are of no use any more. */
   leftovers: z.array(uuid),
-  /** Those whose copies are in use by now: the copies stay. */
+  /** Those whose copies are already in use: the copies stay. */
   usedLeftovers: z.array(uuid),
   /** Those of either kind in other pools. */
   elsewhere: z.array(reservedElsewhere).default([]),

@@ -9,7 +9,7 @@ import { startRemoval } from '../removal/detached.ts';
 import type { ImagePlan } from './plan.ts';
 import type { Transfer } from './transfer.ts';
 
-/** What can be undone is: by a workflow of its own, for which nobody waits. */
+/** What can be undone is: by a workflow of its own, which this operation does not wait for. */
 export function undoOnFailure<T>(
   op: Transfer,
   plan: ImagePlan,
@@ -53,7 +53,7 @@ export async function beginAgain(
       next: 'Keep the VM down and its disk unwritten, then repeat the request',
     });
   }
-  // A copy that begins anew has a reservation of its own.
+  // A copy that begins again has a reservation of its own.
   op.jobId = uuid4();
   op.owner = op.jobId;
   op.enter('planning', { note: reason });
@@ -72,7 +72,7 @@ export async function discard(
 }
 
 export const release = (op: Transfer, jobId: string) =>
-  op.host.ensureImageReleased({ jobId }, 'end the copy, let go of the source');
+  op.host.ensureImageReleased({ jobId }, 'end the copy, release the source');
 
 /** After it, only the final names of the copies are left, or nothing. */
 export async function removeReservation(

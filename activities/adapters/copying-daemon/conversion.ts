@@ -1,7 +1,7 @@
 /**
- * The copy of what a guest reads in one volume into a container that is written anew: its empty
- * target, and the nodes through which the job's daemon reads the one and writes the other. Formats
- * are given, and nothing below the volume is opened, whatever a guest wrote into it.
+ * The copy of what a guest reads in one volume into a new container: its empty target, and the
+ * nodes through which the job's daemon reads the one and writes the other. Formats are given, and
+ * nothing below the volume is opened, whatever a guest wrote into it.
  */
 import { askCopier } from './daemon.ts';
 

@@ -2,7 +2,7 @@
  * One qemu-storage-daemon a job holds an image and copies its volumes. It outlives the agent, is
  * found again by its socket, and is started at most once, because a lock that it inherits decides
  * (docs/lab/qemu.md). A service manager that ends a unit's processes with it (systemd:
- * KillMode=control-group) would end the daemon; the copy then starts anew.
+ * KillMode=control-group) would end the daemon; the copy then starts again.
  */
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -38,7 +38,7 @@ const [RUNS_ALREADY, NOT_EXECUTED] = [75, 69];
 
 /**
  * Starts the daemon with a hold on each file, unless it runs. The hold is QEMU's own image lock:
- * nobody else may open the file for writing or resize it. blkdebug takes it for any format and
+ * no other process may open the file for writing or resize it. blkdebug takes it for any format and
  * needs no parent node (docs/lab/qemu.md).
  */
 export async function startCopier(state: string, files: readonly string[]): Promise<CopierStart> {

@@ -117,7 +117,7 @@ export const resumeCopy = (state: string, id: string) => command(state, 'block-j
 const command = (state: string, execute: string, device: string) =>
   askCopier(state, [{ execute, arguments: { device } }]).catch(ignoreRefusal);
 
-/** Forgets an ended job and lets go of its files. */
+/** Forgets an ended job and releases its files. */
 export async function dismissCopy(state: string, id: string): Promise<void> {
   await dismissJob(state, id);
   await removeNodes(state, id);

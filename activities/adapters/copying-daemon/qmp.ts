@@ -1,6 +1,6 @@
 /**
  * Speaks QMP to a daemon over its unix socket: one short connection for each question, so that
- * nobody keeps it.
+ * no client keeps it.
  */
 import { createConnection, type Socket } from 'node:net';
 import { z } from 'zod';
@@ -43,7 +43,7 @@ export function parseMessage(socket: string, line: string): z.output<typeof mess
 
 /**
  * Gives the commands one after the other and returns their answers.
- * @returns null when nobody listens on the socket
+ * @returns null when no process listens on the socket
  * @throws QmpError for the first command that is refused; Error when the daemon does not answer in
  * time; Retry `unexpected-reply` when it does not speak QMP.
  */

@@ -76,7 +76,7 @@ function programOf(pid: number): string {
   try {
     return readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
   } catch {
-    return 'it has ended by now';
+    return 'it has already ended';
   }
 }
 

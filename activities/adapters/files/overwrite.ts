@@ -8,7 +8,7 @@ const WIPE_PIECE = Buffer.alloc(1024 * 1024);
 /**
  * Writes zeros over the extents and flushes them: a hole never held data, and zero ranges would
  * overwrite nothing.
- * @param onWritten told each time how many bytes are overwritten by now
+ * @param onWritten told each time how many bytes are already overwritten
  */
 export async function overwrite(
   path: string,

@@ -8,7 +8,7 @@ import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 
 const script = fileURLToPath(new URL('command-session.bash', import.meta.url));
-/** Sessions that stay open while nobody needs them. */
+/** Sessions that stay open while no command needs them. */
 const KEPT = 4;
 
 interface Output {
@@ -29,7 +29,7 @@ const idle = new Set<Session>();
 
 /**
  * Runs a command in the C locale, without input.
- * @throws Error when the session ended before the command did: then nobody knows what it has done
+ * @throws Error when the session ended before the command did: what it has done is then unknown
  */
 export async function runInSession(words: readonly string[]): Promise<Finished> {
   if (words.some((word) => word.includes('\0'))) throw new TypeError('a word with a zero byte');
@@ -47,7 +47,7 @@ function open(path: string | undefined): Session {
   const token = randomUUID();
   const child = spawn('bash', [script, token], { env: { ...process.env, LC_ALL: 'C' } });
   const { stdin, stdout, stderr } = child;
-  // Pipes are sockets in Node. One that nobody waits for keeps no process alive.
+  // Pipes are sockets in Node. A session without a command must not keep this process alive.
   const handles = [child, ...([stdin, stdout, stderr] as unknown as Socket[])];
   let output: Output = { stdout: '', stderr: '' };
   let settle: (ended: Finished | null) => void = () => undefined;

@@ -12,7 +12,7 @@ import { dirname } from 'node:path';
 const TAKEN = 75;
 
 export interface LockOptions {
-  /** Ends the wait for the lock. Without it nobody waits. */
+  /** Ends the wait for the lock. Without it the call does not wait. */
   until?: AbortSignal;
 }
 
@@ -35,7 +35,7 @@ export async function lockFile(
     });
     if (isLocked && (await hasName(file, path))) return file;
     await file.close();
-    // Else it was removed while we waited: a lock that nobody else would meet.
+    // If it was removed while we waited, no other process would meet this lock.
     if (!isLocked) return null;
   }
 }

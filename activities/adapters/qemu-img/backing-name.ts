@@ -1,7 +1,7 @@
 /**
  * Backing names in headers, as the disk has them. `qemu-img rebase -u` exits 0 even when the disk
  * has refused the header: only its flush at the end is told of the error, later ones succeed, and
- * the page cache shows the new name until it is read anew (docs/lab/qemu.md).
+ * the page cache shows the new name until it is read again (docs/lab/qemu.md).
  */
 import { run } from '../process/command.ts';
 import { syncPath } from '../files/files.ts';

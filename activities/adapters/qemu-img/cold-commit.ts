@@ -16,7 +16,7 @@ export const coldCommitState = (runtimeDir: string, jobId: string) =>
 
 /**
  * Starts `qemu-img` with `args`, and resolves when it has ended. Unless it runs already (a lock
- * decides): then when that run has; or has an end that nobody has forgotten.
+ * decides): then when that run has; or an earlier end is still recorded.
  * @param volumes what its end is to be told with
  */
 export async function runColdCommit(

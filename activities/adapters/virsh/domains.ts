@@ -18,7 +18,7 @@ export interface DomainInfo {
   persistent: boolean;
   /**
    * The next start restores a guest with the XML and the disks of when it was saved. The reason
-   * `shut off (saved)` says so only until libvirtd is started anew.
+   * `shut off (saved)` says so only until libvirtd is restarted.
    */
   managedSave: boolean;
 }
@@ -81,7 +81,7 @@ function domainCommands(virsh: VirshConnection) {
       return (await Promise.all([...all, ...asleep])).flat();
     },
     /**
-     * `--current`: when the VM runs by now, libvirt refuses another source, and nothing changes.
+     * `--current`: when the VM already runs, libvirt refuses another source, and nothing changes.
      */
     updateDiskConfig: (uuid: string, diskXml: string) =>
       virsh.feed(diskXml, (path) => ['update-device', uuid, path, '--current']),

@@ -1,6 +1,6 @@
 /**
  * libvirt's own folders. It fsyncs a changed XML file and renames it, but not the folder (libvirt
- * 9.0): whoever deletes something because of that change has to flush the folder first.
+ * 9.0): flush the folder before you delete something because of that change.
  */
 import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';

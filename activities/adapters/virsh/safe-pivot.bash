@@ -26,7 +26,7 @@ report() {
 coproc session { exec virsh -q -c "$uri" 2>&1; }
 # Sends one command and leaves its answer in $reply; fails when virsh or libvirtd is gone (virsh
 # finds out by its keepalive). Waits without a limit: QEMU suspends and pivots nothing while the
-# storage of base is away, and whoever went on meanwhile would leave the guest paused. virsh
+# storage of base is away, and to go on meanwhile would leave the guest paused. virsh
 # echoes each command as it reads it, so the echo of the marker comes right after the answer to the
 # command before it.
 ask() {
@@ -53,7 +53,7 @@ read_request() {
 
 # Pivots of one VM never overlap: the second would take the guest that the first suspended for one
 # that the user paused, and pivot after the first has resumed it.
-# Whoever holds the lock removes it at its end, so look whether it is still the one named.
+# The holder of the lock removes it at its end, so look whether it is still the one named.
 take_lock() {
   until [[ $lock -ef /dev/fd/9 ]]; do
     exec 9>"$lock"
@@ -67,7 +67,7 @@ look_at_guest() {
   guest=running
   # A word of its own: a guest that was resumed once is "running (unpaused)".
   [[ $reply =~ (^|[[:space:]])(paused|pmsuspended) ]] && guest=paused
-  # QEMU paused it, nobody else, because a layer had no space or an error: with base it may run on.
+  # QEMU itself paused it, because a layer had no space or an error: with base it may run on.
   [[ $reply == *'I/O error'* ]] && guest=running
 }
 

@@ -20,7 +20,7 @@ interface Session {
   busy: boolean;
   /** Receives what virsh prints, and null at its end. */
   receive: (text: string | null) => void;
-  /** Receives while nobody asks: who has lost its libvirtd says so, and another is opened then. */
+  /** Receives between questions: virsh reports a lost libvirtd, and another session is opened. */
   idle: (text: string | null) => void;
 }
 
@@ -97,7 +97,7 @@ function open(uri: string, sessions: Set<Session>): Session {
   };
   const session: Session = {
     write: (text) => child.stdin.write(text),
-    // At once: whoever asks next must not get the session that has just failed.
+    // At once: the next question must not get the session that has just failed.
     kill() {
       sessions.delete(session);
       child.kill();
@@ -154,5 +154,5 @@ function converse(session: Session, line: string): Promise<string> {
 
 /** At the begin or the end: elsewhere it may be a description's text. */
 const LOST = /^error: (Dis|Re)connected|\nerror: Disconnected from [^\n]*\n?$/;
-/** Nobody can write it into a description, whose text would then end an answer. */
+/** Random, so that no description can contain it, whose text would then end an answer. */
 const MARKER = `echo @${randomUUID().slice(0, 18)}@`;

@@ -26,7 +26,7 @@ type Input = InputOf<typeof mergeOnHost, 'ensureColdSwitched'>;
  */
 export async function ensureColdSwitched(deps: HostDeps, input: Input): Promise<ColdOutcome> {
   const { plan } = input;
-  // Between the check and the switch nobody may start the VM, write to top and stop it again.
+  // Between the check and the switch no user may start the VM, write to top and stop it again.
   const outcome = await whileHeld(plan.top.path, async () => {
     const stale = await staleness(deps, input);
     if (stale) return stale;

@@ -18,7 +18,7 @@ export async function ensureCommitAborted(
   { plan, jobId }: JobInput,
 ): Promise<ResultOf<typeof mergeOnHost, 'ensureCommitAborted'>> {
   await awaitPivotScript(pivotFile(deps, plan));
-  // An offline commit that an earlier life of the agent started goes on by itself, whoever cancels.
+  // An offline commit that an earlier life of the agent started goes on by itself after a cancel.
   if (plan.mode === 'cold') await stopColdCommit(coldCommitState(deps.runtimeDir, jobId));
   const look = await lookAtDisk(deps, plan);
   const job = look.state === 'off' ? null : await deps.libvirt.blockJob(plan.vmUuid, plan.disk);

@@ -57,7 +57,7 @@ async function started(deps: HostDeps, plan: JobInput['plan'], reason: string) {
 
 function commitArguments(input: StartInput, disk: XmlDisk): string[] {
   const { plan, bandwidthBytesPerSecond, keepRelative } = input;
-  // By index in the running chain: a path could name another file by now, and would need escaping
+  // By index in the running chain: a path could already name another file, and would need escaping
   // rules.
   const name = (path: string) => {
     const index = disk.chain.find((volume) => volume.path === path)?.index;
@@ -90,7 +90,7 @@ function startFailed(input: StartInput, error: unknown): { outcome: 'failed'; re
     {
       attempted: `starting the commit of ${plan.top.path} into ${plan.base.path}`,
       now: `libvirt said: ${reason}; no job of ours runs`,
-      next: 'blockflow looks again and tries again; mend what libvirt names, or cancel',
+      next: 'blockflow looks again and tries again; fix the error that libvirt reports, or cancel',
     },
     error,
   );

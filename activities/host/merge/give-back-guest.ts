@@ -1,6 +1,6 @@
 /**
- * I12: a guest that a pivot suspended runs again, whoever died in between; one that the user paused
- * stays paused.
+ * I12: a guest that a pivot suspended runs again, whichever process died in between; one that the
+ * user paused stays paused.
  */
 import { operationId } from '../../../workflows/chain/references.ts';
 import type { MergePlan } from '../../../workflows/merge/plan.ts';
@@ -56,7 +56,7 @@ async function giveBackGuest(deps: HostDeps, plan: MergePlan, look: DiskLook): P
   const report = await readPivotReport(pivotFile(deps, plan));
   if (!report || report.guest !== 'running' || report.resumed) return false;
   // H1: while the two XMLs differ, a resumed guest's writes could be lost by QEMU's death. libvirtd
-  // mends that when it reconnects; a difference that stays is somebody's redefinition, and no
+  // fixes that when it reconnects; a difference that stays is somebody's redefinition, and no
   // reason to keep the guest paused.
   await untilSettled(PATIENCE, async () => {
     const now = await lookAtDisk(deps, plan);

@@ -41,7 +41,7 @@ export function assertAgreement(input: LiveMergeInput, chain: Chain): void {
   throw hold('divergent-chain', {
     attempted: attempt(input),
     now: `the views of the chain differ, nothing was touched: ${chain.disagreements.join('; ')}`,
-    next: `Compare with \`blockflow chain ${input.vm} ${input.disk}\`, mend the wrong view first`,
+    next: `Compare with \`blockflow chain ${input.vm} ${input.disk}\`, fix the wrong view first`,
   });
 }
 

@@ -1,6 +1,6 @@
 /**
- * The proof before deletion: success is the chain, in all its views, and nobody has the volumes
- * open.
+ * The proof before deletion: success is the chain, in all its views, and no process has the
+ * volumes open.
  */
 import type { JobInput, MergeProof } from '../../../workflows/merge/activities.ts';
 import { hold } from '../../../workflows/operation/failures.ts';
@@ -47,7 +47,7 @@ async function assertFlushed(input: JobInput): Promise<void> {
 
 async function lookForProof(deps: HostDeps, { plan }: JobInput) {
   const ref = { vm: plan.vm, disk: plan.disk, host: plan.host };
-  // Whoever opens a volume after this look is found by the next one, right before its deletion.
+  // A process that opens a volume after this look is found by the next one, before its deletion.
   const [chain, locked] = await Promise.all([
     observeChain(deps, ref),
     Promise.all(plan.committed.map(isStillLocked)),

@@ -73,7 +73,7 @@ async function copiesOf({ to, jobId, owners }: NonNullable<RemoveImageInput['cop
   });
 }
 
-/** A name that another file has by now is not ours to look at. */
+/** A name that now belongs to another file is not ours to look at. */
 async function stillThere(named: readonly NamedVolume[]): Promise<NamedVolume[]> {
   const here = named.map((volume) => onThisHost(volume, `looking for ${volume.path}`));
   const volumes = await Promise.all(here);
@@ -107,7 +107,7 @@ async function observeUse(deps: HostDeps, volumes: readonly NamedVolume[]) {
   return { code: 'volume-in-use' as const, now: `${opener.by} has ${opened?.path} open` };
 }
 
-/** A copy can have its name, and be nobody's yet: the record is still to be switched to it. */
+/** A copy can have its name while no VM uses it: the record is still to be switched to it. */
 async function unfinished(volumes: readonly NamedVolume[]) {
   const folders = [...new Set(volumes.map(({ path }) => dirname(path)))];
   const reserved = (await Promise.all(folders.map(reservedFiles))).flat();

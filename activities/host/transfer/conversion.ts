@@ -11,8 +11,8 @@ import type { Image } from '../chain/observe-image.ts';
 type SourceVolume = Image['volumes'][number];
 
 /**
- * Null where containers are copied byte for byte. Preallocation needs a container that is written
- * anew, even in the same format.
+ * Null where containers are copied byte for byte. Preallocation needs a new container, even in
+ * the same format.
  * @throws Refused
  */
 export function planConversion(request: PlanRequest, image: Image): Conversion | null {
@@ -24,7 +24,7 @@ export function planConversion(request: PlanRequest, image: Image): Conversion |
   const obstacle = conversionObstacle(image, volume, { format, preallocation });
   if (obstacle) {
     const { code, now, next } = obstacle;
-    const attempted = `writing ${imageId(request.image)} anew as ${format}`;
+    const attempted = `rewriting ${imageId(request.image)} as ${format}`;
     throw refused(code, { attempted, now: `${now}; nothing was done`, next });
   }
   return { format, preallocation, virtualSizeBytes: volume.header.virtualSizeBytes };
@@ -49,7 +49,7 @@ function conversionObstacle(
     const merge = mergeCommand(ref);
     return {
       code: 'several-volumes',
-      now: `it has ${volumes.length} volumes, and only one can be written anew`,
+      now: `it has ${volumes.length} volumes, and only a single volume can be rewritten`,
       next: `Merge them first (\`${merge}\`), or leave --format and --preallocation out`,
     };
   }

@@ -7,7 +7,7 @@ interface Naming {
   volumes: readonly { path: string; format: string }[];
   /** Of the active layer's copy; without it, names stay. */
   given: string | undefined;
-  /** Of an image that is written anew in another format, else null. */
+  /** Of an image that is converted to another format, else null. */
   newFormat: string | null;
 }
 

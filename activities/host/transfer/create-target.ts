@@ -17,7 +17,7 @@ import { creationId, stateOf } from './copying-state.ts';
 import { createPauses } from './job-pauses.ts';
 
 /**
- * Creates the target unless this daemon has: another daemon's is emptied and created anew. Only for
+ * Creates the target unless this daemon has: another daemon's is emptied and recreated. Only for
  * a volume whose copy does not run. Waits while there is no space for it. @returns null when it is
  * there, else QEMU's words.
  */

@@ -29,7 +29,7 @@ export async function earlierRuns(
   return found.filter((run) => run.workflow === workflow && run.plan.to.pool === name);
 }
 
-/** Those of this host in other pools; one that cannot be read hinders nobody. */
+/** Those of this host in other pools; one that cannot be read is passed over. */
 export async function runsIn(deps: HostDeps, pools: readonly Pool[], workflow: string) {
   const found = pools
     .filter(isFilePool)
@@ -69,8 +69,8 @@ function parseJson(text: string): unknown {
 }
 
 /**
- * A run that failed in its switch has kept its copies, and something may stand on them by now: what
- * anything refers to is neither deleted as a leftover nor adopted.
+ * A run that failed in its switch has kept its copies, and another image may already stand on
+ * them: what anything refers to is neither deleted as a leftover nor adopted.
  */
 export async function sortByUse(
   deps: HostDeps,

@@ -15,7 +15,7 @@ export async function ensureEarlierReleased(
   deps: HostDeps,
   { image }: { image: ImageRef },
 ): Promise<void> {
-  // Without libvirt nothing is found: whoever is cancelled does not wait for it.
+  // Without libvirt nothing is found: a cancelled operation does not wait for it.
   const pools = await observePools(deps.libvirt).catch((): Pool[] => []);
   for (const { jobId } of await runsIn(deps, pools, imageId(image))) {
     if (await copierRuns(stateOf(deps, jobId))) await ensureImageReleased(deps, { jobId });

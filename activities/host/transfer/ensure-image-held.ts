@@ -1,6 +1,6 @@
 /**
- * Holds an image while it is copied: by QEMU's own locks nobody can write to it meanwhile, `virsh
- * start` neither.
+ * Holds an image while it is copied: QEMU's own locks keep other processes from writing to it
+ * meanwhile, `virsh start` too.
  */
 import { dirname } from 'node:path';
 import type { HoldOutcome, ImageJob } from '../../../workflows/transfer/activities.ts';
@@ -36,7 +36,7 @@ export async function ensureImageHeld(
   return { outcome: 'held' };
 }
 
-/** Nobody's fault but this host's: that the volumes are in use would be a wrong trail. */
+/** The fault is this host's: to report the volumes as in use would be a wrong trail. */
 const notHeld = (files: readonly string[], { why, reason }: Unheld) =>
   givenUp({
     attempted: `holding ${files.at(-1)} with qemu-storage-daemon`,
@@ -44,7 +44,7 @@ const notHeld = (files: readonly string[], { why, reason }: Unheld) =>
     next:
       why === 'missing'
         ? 'Install it on this host (`blockflow doctor` there names the package), then repeat'
-        : 'Mend what it says (`blockflow doctor` there looks closer), then repeat the request',
+        : 'Fix the reported error (`blockflow doctor` there looks closer), then repeat the request',
   });
 
 /** @returns what is not as it was planned, null when all is. */

@@ -91,7 +91,7 @@ async function obstacleToSwitch(deps: HostDeps, job: ImageJob, vm: Vm): Promise<
 
 const notSwitched = (reason: string): Outcome => ({ outcome: 'not-switched', reason });
 
-/** Whoever may delete files may have done so: what the record will name is looked at once more. */
+/** Another process may have deleted files: what the record will name is looked at once more. */
 async function goneCopy({ plan, jobId }: ImageJob): Promise<string | null> {
   for (const volume of plan.volumes) {
     const ready = await observeFile(stagedFile(plan.to.folder, jobId, volume.name, 'ready'));
@@ -176,6 +176,6 @@ function elsewhere(plan: ImagePlan, vm: Vm) {
   return hold('divergent-chain', {
     attempted: `switching the record of ${vm.name}/${vm.disk}`,
     now: `it names neither ${plan.volumes.at(-1)?.path} nor its copy (any more); both are kept`,
-    next: `Compare with \`virsh domblklist ${vm.name} --inactive\`, mend it, ask again`,
+    next: `Compare with \`virsh domblklist ${vm.name} --inactive\`, fix it, try again`,
   });
 }

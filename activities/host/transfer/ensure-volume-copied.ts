@@ -36,7 +36,7 @@ export interface Copying {
 
 /**
  * Starts the copy, or finds the one that an earlier life of the agent started, and follows it to
- * its end. A file that has the next stage's name is complete, whoever made it.
+ * its end. A file that has the next stage's name is complete, from any run.
  */
 export async function ensureVolumeCopied(
   deps: HostDeps,
@@ -95,7 +95,7 @@ async function howFar({
   return (await observeCopy(state, id)) ? 'under way' : 'not begun';
 }
 
-/** A container that is written anew shares nothing with its source. */
+/** A new container shares nothing with its source. */
 const shareData = async (deps: HostDeps, { volume, part }: Copying): Promise<boolean> =>
   !volume.convert && (await deps.effect('image.reflink', part, () => reflink(volume.path, part)));
 
@@ -114,7 +114,7 @@ async function mirrorToItsEnd(deps: HostDeps, copying: Copying): Promise<CopyOut
   return outcomeOf(copying, 'mirror', failure);
 }
 
-/** A target that went away is an error, too: then there is no copy, and it begins anew. */
+/** A target that went away is an error, too: then there is no copy, and it begins again. */
 async function outcomeOf(
   { input, volume }: Copying,
   by: 'mirror' | 'reflink',

@@ -24,7 +24,7 @@ const attempt = (request: PlanRequest) =>
 export const mergeCommand = (ref: ImageRef) =>
   ref.kind === 'disk' ? `blockflow merge ${imageId(ref)}` : 'qemu-img commit';
 
-/** Nobody writes to the image, and its views agree on what it is. */
+/** No process writes to the image, and its views agree on what it is. */
 export function assertQuiet(request: PlanRequest, { chain }: Image): void {
   if (!chain) return;
   const { vm } = chain;
@@ -58,12 +58,12 @@ export function assertQuiet(request: PlanRequest, { chain }: Image): void {
     throw hold('divergent-chain', {
       attempted,
       now: `the views of the chain differ, nothing was touched: ${chain.disagreements.join('; ')}`,
-      next: `Compare with \`blockflow chain ${vm.name} ${chain.disk}\` and mend it first`,
+      next: `Compare with \`blockflow chain ${vm.name} ${chain.disk}\` and fix it first`,
     });
   }
 }
 
-/** A moved volume is deleted: nobody else may refer to it. */
+/** A moved volume is deleted: no other image or VM may refer to it. */
 export async function assertUnreferenced(
   deps: HostDeps,
   request: PlanRequest,
@@ -96,7 +96,7 @@ export async function assertNamesFree(
   const files = await Promise.all(names.map((name) => observeFile(join(plan.to.folder, name))));
   const own = identitiesOf(volumes);
   const isOwn = (file: FileFacts | null) => file !== null && own.has(file.identity);
-  // Nobody may be told to take these away: the image stands on them.
+  // No message may ask a user to take these away: the image stands on them.
   const inPool = names.filter((_, at) => isOwn(files[at] ?? null));
   if (inPool.length > 0) throw alreadyInPool(request, ref, inPool);
   for (const [at, name] of names.entries()) {

@@ -47,7 +47,7 @@ export async function startMirror(deps: HostDeps, copying: Copying): Promise<Cop
       const files = { source: volume.path, target: part, sizeBytes };
       await startCopy(state, { id, ...files, what, bandwidthBytesPerSecond });
     });
-    // Told meanwhile: whoever told it found no job.
+    // The limit may have changed meanwhile, when there was no job to apply it to.
     await limitMirror(deps, copying, bandwidthBytesPerSecond);
     return null;
   } catch (error) {
@@ -58,7 +58,7 @@ export async function startMirror(deps: HostDeps, copying: Copying): Promise<Cop
 
 const rateOf = ({ state, input }: Copying) => wantedRate(state, input.bandwidthBytesPerSecond);
 
-/** @param current limit of the job, null when nobody knows it */
+/** @param current limit of the job, null when it is unknown */
 export async function limitMirror(
   deps: HostDeps,
   copying: Copying,

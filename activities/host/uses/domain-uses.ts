@@ -47,6 +47,6 @@ function cannotTell(error: unknown): never {
   throw hold('unproven', {
     attempted: `reading which volumes the saved guest of VM ${vm} names`,
     now: `libvirt cannot tell (${words})`,
-    next: `Drop it (\`virsh managedsave-remove ${vm}\`) or mend it, then repeat the request`,
+    next: `Drop it (\`virsh managedsave-remove ${vm}\`) or fix it, then repeat the request`,
   });
 }

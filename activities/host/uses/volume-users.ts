@@ -82,6 +82,6 @@ const cannotTell = (path: string) => (error: Error) => {
   throw hold('unproven', {
     attempted: `looking what ${path} stands on`,
     now: `it cannot be read (${error.message}), so it may be one of the volumes or stand on one`,
-    next: 'Mend it, or take it out of the pool, then repeat the request',
+    next: 'Fix it, or take it out of the pool, then repeat the request',
   });
 };

@@ -39,7 +39,7 @@ async function endReservation(
   { to, targets, owners }: UnwantedReservation,
 ): Promise<ReservationEnd> {
   const isDeleted = targets === 'delete';
-  // First of all, so that nobody adopts what is half deleted.
+  // First of all, so that no request adopts what is half deleted.
   const isOurs =
     !isDeleted ||
     (await deps.effect('storage.abandon-reservation', folder, () =>

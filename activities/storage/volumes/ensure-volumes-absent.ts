@@ -27,7 +27,7 @@ export async function ensureVolumesAbsent(
   return { deleted, regainedBytes };
 }
 
-/** @returns the bytes regained; null when another file has the name by now, which then stays. */
+/** @returns the bytes regained; null when another file now has the name, which then stays. */
 async function ensureVolumeAbsent(
   deps: StorageDeps,
   { volume, quarantinedPath }: Quarantined,

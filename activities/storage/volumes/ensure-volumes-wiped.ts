@@ -18,7 +18,7 @@ type Wiped = Promise<ResultOf<typeof poolsOnStorage, 'ensureVolumesWiped'>>;
 
 /**
  * Takes all volumes out of sight first, to where `ensureVolumesAbsent` finds and unlinks them; so
- * nobody opens a half-wiped image.
+ * no process opens a half-wiped image.
  * @returns what was not overwritten, or may not have been, in sentences
  */
 export async function ensureVolumesWiped(

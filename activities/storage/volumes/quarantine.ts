@@ -37,7 +37,7 @@ interface Input {
  * are looked at before the first one is renamed.
  * @returns all in that order, also those that have no such name any more
  * @throws Hold `unproven` for one that is in use: nothing was done. Retry `volume-in-use` once the
- * first one is out of sight: it is waited for, since nobody would come back for the others.
+ * first one is out of sight: it is waited for, since no later run would delete the others.
  */
 export async function quarantineAll(
   deps: StorageDeps,

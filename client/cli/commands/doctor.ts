@@ -16,8 +16,8 @@ export function defineDoctor(program: Command, context: Context): void {
     .command('doctor')
     .summary('check libvirt, storage, rights, tools, Temporal and agents')
     .description(
-      'Checks everything that an operation on this machine needs, and says how to mend what ' +
-        'fails. Changes nothing. Exit code 4 when something fails.',
+      'Checks everything that an operation on this machine needs, and suggests a fix for ' +
+        'what fails. Changes nothing. Exit code 4 when something fails.',
     )
     .option(...CONNECT_OPTION)
     .option(...HOST_OPTION)
@@ -50,9 +50,9 @@ function show(screen: Screen, checks: readonly Check[], failed: number): void {
     hint: screen.paint('yellow', 'hint '),
     fails: screen.paint('red', 'FAILS'),
   };
-  for (const { area, state, found, mend } of checks) {
+  for (const { area, state, found, fix } of checks) {
     screen.print(`${marks[state]}  ${area.padEnd(8)}  ${found}`);
-    if (mend !== null) screen.print(`                 ${screen.paint('bold', '→')} ${mend}`);
+    if (fix !== null) screen.print(`                 ${screen.paint('bold', '→')} ${fix}`);
   }
   screen.print('');
   screen.print(failed === 0 ? 'All is well.' : `${failed} check(s) fail.`);

@@ -20,8 +20,8 @@ export async function checkMachine(): Promise<Check[]> {
   for (const name of Object.keys(TOOLS)) if (!(await isOnPath(name))) missing.push(name);
   if (missing.length === 0) return [node, ok(`tools: ${Object.keys(TOOLS).join(', ')}`)];
   const packages = new Set(missing.map((name) => TOOLS[name as keyof typeof TOOLS]));
-  const mend = `apt-get install ${[...packages].join(' ')}`;
-  return [node, fails(`not on the PATH: ${missing.join(', ')}`, mend)];
+  const fix = `apt-get install ${[...packages].join(' ')}`;
+  return [node, fails(`not on the PATH: ${missing.join(', ')}`, fix)];
 }
 
 async function isOnPath(name: string): Promise<boolean> {

@@ -18,10 +18,10 @@ export async function checkTemporal(host: string | undefined, pools: string[]): 
   try {
     session = await openSession(host === undefined ? {} : { host });
   } catch (error) {
-    const mend = 'start `blockflow up`, or set TEMPORAL_ADDRESS to your server';
+    const fix = 'start `blockflow up`, or set TEMPORAL_ADDRESS to your server';
     const { address } = temporalConfig(stateDir()).connectionOptions;
     const found = `no Temporal server answers at ${address}: ${wordsOf((error as Error).cause)}`;
-    return [temporal.fails(found, mend)];
+    return [temporal.fails(found, fix)];
   }
   try {
     const served = await checkNamespace(session);
@@ -40,8 +40,8 @@ async function checkNamespace(session: Session): Promise<Check[]> {
       connection.workflowService.describeNamespace({ namespace }),
     );
   } catch (error) {
-    const mend = `temporal operator namespace create --namespace ${namespace} --address ${address}`;
-    return [temporal.fails(`namespace ${namespace} at ${address}: ${wordsOf(error)}`, mend)];
+    const fix = `temporal operator namespace create --namespace ${namespace} --address ${address}`;
+    return [temporal.fails(`namespace ${namespace} at ${address}: ${wordsOf(error)}`, fix)];
   }
   const found = temporal.ok(`Temporal at ${address} (${source}), namespace ${namespace}`);
   if (source === 'blockflow up') return [found];
@@ -60,8 +60,8 @@ async function checkAttributes(session: Session): Promise<Check> {
     const found = `search attributes are not registered: ${missing.join(', ')}`;
     return temporal.fails(found, registerCommand(session.namespace, missing));
   } catch (error) {
-    const mend = 'ask the administrator of the Temporal server';
-    return temporal.hint(`search attributes cannot be listed: ${wordsOf(error)}`, mend);
+    const fix = 'ask the administrator of the Temporal server';
+    return temporal.hint(`search attributes cannot be listed: ${wordsOf(error)}`, fix);
   }
 }
 
@@ -89,11 +89,11 @@ async function checkAgent(
   name: string,
   role: string,
 ): Promise<Check> {
-  const mend = `start \`blockflow up\` or \`blockflow worker ${role}\``;
+  const fix = `start \`blockflow up\` or \`blockflow worker ${role}\``;
   const pollers = await pollersOf(session, queue, kind);
   const [latest] = pollers;
-  if (!latest) return agents.fails(`no ${name} polls queue ${queue}`, mend);
+  if (!latest) return agents.fails(`no ${name} polls queue ${queue}`, fix);
   const seconds = Math.round((Date.now() - latest.lastPoll.getTime()) / 1000);
   const words = `${name}: ${latest.identity}, seen ${seconds} s ago`;
-  return isAlive(pollers) ? agents.ok(words) : agents.fails(words, mend);
+  return isAlive(pollers) ? agents.ok(words) : agents.fails(words, fix);
 }

@@ -49,7 +49,7 @@ function transferSteps(plan: ImagePlan, asked: Asked, total: string): string[] {
   const { volumes, to, vm } = plan;
   return [
     `reserve ${volumes.length} volume(s) in pool ${to.pool}`,
-    'hold the source: nobody can write to it, nor a VM start from it, until the end',
+    'hold the source against writes and the start of its VM until the end',
     `copy ${total} and flush the copies`,
     ...(asked.verify === 'full' ? ['compare the copies with the source'] : []),
     'give the copies their names',
@@ -80,8 +80,8 @@ function bytesOf({ sizeBytes, allocatedBytes, convert }: ImageVolume): string {
   const onDisk = `${sizeWords(allocatedBytes)} on the disk`;
   if (!convert) return `${sizeWords(sizeBytes)}, ${onDisk}`;
   const { format, preallocation, virtualSizeBytes } = convert;
-  const anew = `written anew as ${format}, preallocation ${preallocation}`;
-  return `${sizeWords(virtualSizeBytes)}, ${onDisk}, ${anew}`;
+  const rewritten = `rewritten as ${format}, preallocation ${preallocation}`;
+  return `${sizeWords(virtualSizeBytes)}, ${onDisk}, ${rewritten}`;
 }
 
 const stepRows = (steps: readonly string[]) => [
@@ -97,7 +97,7 @@ export const removalPlanLines = (
   `  image     ${volumes.map(({ path }) => basename(path)).join(' ← ')}`,
   ...volumes.map((volume) => `  delete    ${volume.path} (pool ${volume.pool})`),
   ...stepRows([
-    'prove that nothing refers to it and nobody has it open',
+    'prove that nothing refers to it and no process has it open',
     wipe
       ? 'overwrite its data with zeros and delete it; no cancel from here on'
       : 'delete it; no cancel from here on',

@@ -71,7 +71,7 @@ function stepsOf({ mode, deletes, snapshots, alreadyMerged }: MergePlan, keep: b
   if (keep) return ['record the job in the domain', commit, 'end the job, keep the overlay'];
   return [
     ...(alreadyMerged ? [] : ['record the job in the domain', commit, ...pivot]),
-    'prove the chain in all views, and that nobody has the committed volumes open',
+    'prove the chain in all views, and that no process has the committed volumes open',
     ...(snapshots.length > 0 ? ["let libvirt's snapshot records follow"] : []),
     ...(deletes.length > 0 ? [`delete ${deletes.length} volume(s)`] : ['keep the volumes']),
     'remove the record of the job',
