@@ -9,7 +9,7 @@ function ending() {
   const untilEnd = (given: AbortSignal) => {
     signal = given;
     return new Promise((_, reject) => {
-      given.addEventListener('abort', () => reject(new Error('nobody waits')));
+      given.addEventListener('abort', () => reject(new Error('the caller has left')));
     });
   };
   return { untilEnd, isLeft: () => signal?.aborted };

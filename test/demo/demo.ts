@@ -103,7 +103,7 @@ async function main(): Promise<number> {
   }
   if (values.stop) return stopDemos();
   const { over, end } = untilSignal();
-  const story = openStory(() => end('nobody reads on'));
+  const story = openStory(() => end('the output is closed'));
   const interrupted = (error: unknown) => error instanceof Interrupted;
   try {
     await reapStaleHosts();

@@ -70,8 +70,8 @@ async function startGuest(system: System, pool: string): Promise<Stage> {
 }
 
 /**
- * Takes the snapshot under the running guest, and waits until the guest has written all its slots
- * anew.
+ * Takes the snapshot under the running guest, and waits until the guest has rewritten all its
+ * slots.
  */
 export async function takeSnapshot(story: Story, { system, guest, chain }: Stage): Promise<void> {
   await takeExternalSnapshot(system.host, VM, { file: chain[1], name: SNAPSHOT, reuse: true });

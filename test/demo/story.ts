@@ -18,7 +18,7 @@ export interface Story {
   fail(why: string): void;
 }
 
-/** @param unread called when nobody reads standard output any more (`npm run demo | head`). */
+/** @param unread called when standard output is closed (`npm run demo | head`). */
 export function openStory(unread: () => void): Story {
   process.stdout.on('error', unread);
   const screen: Screen = {

@@ -36,7 +36,7 @@ function offences(source: Source, judge: (node: ts.Node) => string | undefined):
 /** Built from pieces, so that this file keeps its own rules. */
 const word = (...halves: string[]) => halves.join('');
 
-/** Import lists are the formatter's, and nobody reads them to understand a file. */
+/** Import lists are the formatter's, and readers skip them to understand a file. */
 function linesRead({ lines }: File): number {
   const last = lines.findLastIndex((line) => /^(\} from '|import .* from ')/.test(line));
   const first = lines.findIndex((line) => line.startsWith('import '));

@@ -45,7 +45,7 @@ beforeEach(async () => {
   secret = join(root, 'outside/secret');
   await writeFile(secret, 'secret'.repeat(1000));
   await writeFile(join(pool, 'a.qcow2'), 'a'.repeat(8192));
-  // Nobody has anything open; a map that says everything is data, so that a wipe would hurt.
+  // No process has anything open; a map that says everything is data, so that a wipe would hurt.
   const map = '[{"start":0,"length":8192,"data":true}]';
   for (const [tool, script] of [
     ['qemu-io', 'exit 0'],

@@ -24,7 +24,7 @@ const known = [
   ...['--help', '-V', 'json:{"driver":"null-co"}', 'nbd:h:1', 'a,b', 'a,,b', 'a,read-only=off'],
   ...['a"b', "a'b", 'a\\', '$(id)', '%s', 'é', ' a ', 'a=b', 'file:a', 'x'.repeat(200)],
 ];
-/** Without what the contract lets nobody name. */
+/** Without names that the contract forbids. */
 const drawn = fc
   .array(fc.constantFrom(...FRAGMENTS, 'a', 'driver=raw', 'read-only=off'), { maxLength: 6 })
   .map((pieces) =>

@@ -1,7 +1,7 @@
 /**
  * Spoilt replies of libvirt, QEMU and qemu-img, made from recorded ones (`record-replies.ts`): each
  * is read as what it says, or nothing is concluded from it. What is read of a spoilt reply must
- * still be possible: no NaN, no READY that nobody said, no chain that ends early.
+ * still be possible: no NaN, no READY that QEMU never sent, no chain that ends early.
  */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
@@ -27,7 +27,7 @@ const reply = (name: string) =>
   readFileSync(new URL(`replies/${name}`, import.meta.url), 'utf8').replace(/\n$/, '');
 const lines = (name: string) => reply(name).split('\n');
 
-/** Every number of bytes in what was read; fractions are times in XML that nobody reads. */
+/** Every number of bytes in what was read; fractions are times in XML that no code reads. */
 function impossible(value: unknown): string[] {
   if (typeof value === 'number') {
     return Number.isSafeInteger(value) && value >= 0 ? [] : [String(value)];
@@ -94,7 +94,7 @@ const parsers: Parser[] = [
   {
     what: 'a message of QMP',
     texts: lines('qmp.txt'),
-    // Only what kind of message it is: its content is for whoever asked.
+    // Only what kind of message it is: its content is for the caller.
     read: (text) => Object.keys(parseMessage('socket', text)),
   },
 ];

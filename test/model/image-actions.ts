@@ -67,7 +67,7 @@ export function isPossible(world: TriedImage, action: ImageAction): boolean {
   }
 }
 
-/** Only a target that something is reserved in, and that nobody else reads. */
+/** Only a target that something is reserved in, and that nothing else reads. */
 function mayGoAway({ vm, operations }: TriedImage, pool: Pool): boolean {
   const chain = vm.persistentPaths();
   const { reservations, away } = vm.images;
@@ -79,7 +79,7 @@ function mayGoAway({ vm, operations }: TriedImage, pool: Pool): boolean {
 }
 
 /**
- * qemu-img does not ask anybody, and takes no lock. Nobody clones what is still being made, nor
+ * qemu-img asks no agent, and takes no lock. Users do not clone what is still being made, nor
  * what a removal has already found unused.
  */
 function mayClone(world: TriedImage, path: string): boolean {

@@ -135,7 +135,7 @@ function copyClaims({ files, content }: SimulatedVm, chain: readonly string[]): 
   return [...found, ...gone.map((path) => `${path} is gone`), ...(empty ? ['it is empty'] : [])];
 }
 
-/** A removal that ends early keeps what is there, and nobody comes back for it. */
+/** A removal that ends early keeps what is there, and no later run deletes it. */
 function grantPool({ vm, granted }: TriedImage, pool: string): void {
   const chain = vm.persistentPaths();
   for (const file of vm.files) {

@@ -70,7 +70,7 @@ const found: Found[] = [
     ends: ['cancelled', 'kept', 'moved', 'removed', ...HEALED],
   },
   {
-    title: 'a repeated move that reserves after the undo began copies anew',
+    title: 'a repeated move that reserves after the undo began copies again',
     actions: [
       steps(NAMED - 1),
       cancel,

@@ -55,8 +55,8 @@ export async function heal(world: TriedImage): Promise<void> {
   const { vm } = world;
   const pools: Pool[] = ['images', 'vault'];
   for (const pool of pools) {
-    const mend = { do: 'give name back', pool } as const;
-    if (isPossible(world, mend)) await happen(world, mend);
+    const fix = { do: 'give name back', pool } as const;
+    if (isPossible(world, fix)) await happen(world, fix);
   }
   for (const deed of ['pool back', 'free', 'drop clone', 'shut down'] as const) {
     if (isPossible(world, { do: deed })) await happen(world, { do: deed });

@@ -1,4 +1,4 @@
-/** Runs of the model that are worth a name: shrunk failures, and orders that nobody would try. */
+/** Runs of the model that are worth a name: shrunk failures, and orders that no test would try. */
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { startBench, type Bench } from '../support/workflow-bench.ts';
 import type { Action } from './actions.ts';

@@ -71,7 +71,7 @@ async function checkModel<T>(
   const result = await fc.check(property, options);
   if (BLOCKFLOW_RUNS !== undefined) process.stdout.write(`${figures.words}\n`);
   if (result.failed) throw new Error(reportOf(file, result));
-  // What is played again from a path goes on behind it when it passes by now.
+  // What is played again from a path goes on behind it when it now passes.
   if (!BLOCKFLOW_PATH) expect(figures.runs).toBe(numRuns);
 }
 

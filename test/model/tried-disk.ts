@@ -31,11 +31,11 @@ export class TriedDisk {
   happened = 0;
   handle: MergeHandle | null = null;
   end: End | null = null;
-  /** A cancel was sent, and whoever waits has not yet left. */
+  /** A cancel was sent, and the client that waits has not yet left. */
   mustLeave = false;
   /** A cancel of this run came after its point of no return (I9). */
   refusesCancel = false;
-  /** The user's own job, which nobody else may touch. */
+  /** The user's own job, which no operation may touch. */
   foreign: SimulatedVm['job'] = null;
   readonly #bench: Bench;
   readonly #cache: Cache;

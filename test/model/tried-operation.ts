@@ -53,7 +53,7 @@ export class TriedOperation {
   isChecked = false;
   /** Once it is over: the deletions that it has started of its copies. */
   undos: readonly string[] | null = null;
-  /** A cancel was sent, and whoever waits has not yet left. */
+  /** A cancel was sent, and the client that waits has not yet left. */
   mustLeave = false;
   /** A cancel came after the point of no return (I9). */
   refusesCancel = false;

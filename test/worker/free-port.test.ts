@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { expect, it } from '@jest/globals';
 import { freePort, isFree } from '../../worker/up/free-port.ts';
 
-it('gives ports that can be listened on, and that nobody gets who asks for any port', async () => {
+it('gives ports that can be listened on, outside the range for any port', async () => {
   const [lowest] = (await readFile('/proc/sys/net/ipv4/ip_local_port_range', 'utf8')).split('\t');
   for (let i = 0; i < 100; i++) {
     const port = await freePort();

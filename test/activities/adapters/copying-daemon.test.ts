@@ -50,7 +50,7 @@ it('The daemon that copies asks for huge pages, where the kernel wants to be ask
   const files = { source, target, sizeBytes: 64 * MIB };
   await startCopy(state, { id: 'copy', ...files, what, bandwidthBytesPerSecond: MIB });
   const huge = await hugeBytes((await readFile(`${state}.pid`, 'latin1')).trim());
-  // In the mode `always` nobody has to ask.
+  // In the mode `always` no program has to ask.
   if (modes.includes('[madvise]')) expect(huge).toBeGreaterThanOrEqual(16 * MIB);
   else expect(modes).toMatch(/\[(always|never)\]/);
 });

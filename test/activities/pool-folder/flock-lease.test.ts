@@ -50,7 +50,7 @@ describe('the lease of a file pool', () => {
     expect(first.lossNow()).not.toBeNull();
   });
 
-  it('goes to nobody before the last effect of its holder is over, and none begins', async () => {
+  it('is kept until the last effect of its holder is over, and no other begins', async () => {
     const tenure = tenureOf(await mustAcquire('spm@a:1'));
     const effect = createEffect([tenure.hook]);
     const wipe = Promise.withResolvers<string>();

@@ -70,7 +70,7 @@ describe('A pool with an id', () => {
     expect(await poolFiles(mount.path)).toEqual([]);
   });
 
-  it('keeps another file that has the name by now', async () => {
+  it('keeps another file that now has the name', async () => {
     await ensurePoolId(mount.path);
     const planned = await plannedVolume('a.raw');
     const other = join(mount.path, 'other');

@@ -33,7 +33,7 @@ describe('A reservation', () => {
     expect(await owners()).toEqual([null]);
   });
 
-  it('that was abandoned is claimed by nobody, and abandoned again by anybody', async () => {
+  it('that was abandoned cannot be claimed, and any owner can abandon it again', async () => {
     expect(await abandonReservation(folder, [first])).toBe(true);
     expect(await claimReservation(folder, second)).toBe(false);
     expect(await claimReservation(folder, first)).toBe(false);

@@ -69,7 +69,7 @@ describe('ensureVolumesAbsent', () => {
     expect(await ensure([a, b])).toMatchObject({ regainedBytes: 0 });
   });
 
-  it('never deletes another file that has the name by now', async () => {
+  it('never deletes another file that now has the name', async () => {
     const planned = await volume('a.qcow2');
     // A second name keeps the inode from being used again.
     await link(planned.path, join(root, 'elsewhere'));
@@ -102,7 +102,7 @@ describe('ensureVolumesAbsent', () => {
     expect(await poolFiles(pool)).toEqual([]);
   });
 
-  it('deletes what it buried although another file has the name by now', async () => {
+  it('deletes what it buried although another file now has the name', async () => {
     const planned = await volume('a.qcow2');
     const dies: EffectHook = (name, _target, run) =>
       name === 'storage.unlink-volume' ? Promise.reject(new Error('dies')) : run();

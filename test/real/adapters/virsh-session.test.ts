@@ -16,7 +16,7 @@ function killUnheard(): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500);
 }
 
-describe('A session whose libvirtd was killed while nobody listened', () => {
+describe('A session whose libvirtd was killed between two questions', () => {
   it.each(['ask', 'command'] as const)('says so to the next %s', async (way) => {
     const virsh = connectVirsh(host.uri);
     const name = await virsh[way]('hostname');

@@ -147,14 +147,14 @@ describe('move', () => {
     const before = await here();
     const nowhere = blockflow('move', 'web2', 'vda', '--to', 'nowhere');
     await refuses(nowhere, 'unknown-pool', 'the active pools are images, vault', 'pool-start');
-    const nobody = await blockflow('move', 'nobody/vda', '--to', VAULT, '--json');
-    expect(JSON.parse(nobody.printed)).toMatchObject({
+    const absent = await blockflow('move', 'absent/vda', '--to', VAULT, '--json');
+    expect(JSON.parse(absent.printed)).toMatchObject({
       outcome: 'refused',
       type: 'Refused',
       code: 'unknown-vm',
       exitCode: 3,
     });
-    expect(nobody).toMatchObject({ exitCode: 3, told: '' });
+    expect(absent).toMatchObject({ exitCode: 3, told: '' });
     expect(await here()).toEqual(before);
   });
 });

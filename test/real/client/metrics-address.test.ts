@@ -13,7 +13,7 @@ beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'blockflow-metrics-'));
   const [BLOCKFLOW_STATE_DIR, BLOCKFLOW_RUNTIME_DIR] = [join(folder, 'state'), join(folder, 'run')];
   const here = { BLOCKFLOW_STATE_DIR, BLOCKFLOW_RUNTIME_DIR, BLOCKFLOW_CONNECT: 'test:///default' };
-  // Nobody is there: whoever went on would wait for it.
+  // No server is there: a command that went on would wait for it.
   typed = commandLine({ ...here, TEMPORAL_ADDRESS: '127.0.0.1:1' });
 });
 afterEach(() => rm(folder, { recursive: true }));

@@ -146,11 +146,11 @@ describe('The command line', () => {
 describe('The examples', () => {
   it('merge what can be merged, and report it', async () => {
     const [merged, stopped] = [await open('web3'), await open('web4')];
-    const all = await example('merge-all.ts', 'web3/vda', 'nobody/vda');
+    const all = await example('merge-all.ts', 'web3/vda', 'absent/vda');
     expect(all.exitCode).toBe(4);
     const [, regained = ''] = /^web3\/vda: merged .* (\S+ MiB) regained$/m.exec(all.printed) ?? [];
     expect(all.printed.split('\n').at(-1)).toBe(`${regained} regained`);
-    expect(all.told).toMatch(/^nobody\/vda: Refused, .*libvirt knows no VM of that name there/);
+    expect(all.told).toMatch(/^absent\/vda: Refused, .*libvirt knows no VM of that name there/);
     await expectLeftClean(merged, ['web3.qcow2']);
     await says(example('merge-all.ts', 'web3/vda'), 0, 'has no snapshots\n0.0 MiB regained');
 
@@ -192,7 +192,7 @@ describe('Telemetry', () => {
     } finally {
       agent.kill('SIGTERM');
       expect((await agent).exitCode).toBe(0);
-      // As whoever retires a host does; merges would wait for its answer.
+      // As a user who retires a host does; merges would wait for its answer.
       await rm(join(system.host.pools, POOL, OWN_FOLDER, 'hosts', 'h2'));
     }
   });

@@ -94,7 +94,7 @@ describe('A Temporal server behind mutual TLS', () => {
     await says(typed('status'), 4, front.address, /TLS with the server fails: .*certificate/);
   });
 
-  it('lets nobody in without a certificate, which the message says', async () => {
+  it('lets no client in without a certificate, which the message says', async () => {
     const typed = commandLine({
       ...environment(),
       TEMPORAL_ADDRESS: front.address,

@@ -1,5 +1,5 @@
 /**
- * A guest whose own writes meet EIO in top, for ever: at the kernel's word, as of a broken disk. A
+ * A guest whose own writes always meet EIO in top: at the kernel's word, as of a broken disk. A
  * merge is what saves it: base is on another disk.
  */
 import { writeFile } from 'node:fs/promises';

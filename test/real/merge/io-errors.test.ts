@@ -1,4 +1,4 @@
-/** EIO below a merge, once and for ever, at each place where the copy meets the storage. */
+/** EIO below a merge, once and always, at each place where the copy meets the storage. */
 import { basename } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { WorkflowFailedError } from '@temporalio/client';
@@ -107,7 +107,7 @@ const live = {
     await expectMerged(scene, operation);
     expect(await commits()).toBe(2);
   },
-  async 'for ever'(place: Place) {
+  async always(place: Place) {
     await someBytes();
     const before = await bothXml(system, scene.guest.name);
     const { heal, operation } = await liveMergeInto(place, false);
@@ -127,7 +127,7 @@ const cold = {
     await expectMerged(scene, await merge(), 'shut off');
     expect(await commits(EFFECT)).toBe(2);
   },
-  async 'for ever'(place: Place) {
+  async always(place: Place) {
     await (await someBytes()).guest.kill();
     const before = await bothXml(system, scene.guest.name);
     qemuImg.failCommits(kindOf(place), false);
@@ -139,7 +139,7 @@ const cold = {
 const kindOf = (place: Place) => place.split(' ')[0] as 'read' | 'write' | 'flush';
 
 const cases = places.flatMap((place) =>
-  (['once', 'for ever'] as const).flatMap((often) => [
+  (['once', 'always'] as const).flatMap((often) => [
     { often, place, vm: 'running', run: () => live[often](place) },
     { often, place, vm: 'shut off', run: () => cold[often](place) },
   ]),
@@ -148,7 +148,7 @@ const cases = places.flatMap((place) =>
 describe('EIO below a merge', () => {
   it.each(sample('errors of merges', cases, 6))('$often, $place, VM $vm', ({ run }) => run());
 
-  it('for ever, write to base, of an inner merge: gives up, works later', async () => {
+  it('always, write to base, of an inner merge: gives up, works later', async () => {
     await someBytes();
     const [base = '', middle = ''] = scene.chain;
     scene.chain.push(await addLayer(scene));

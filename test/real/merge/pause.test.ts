@@ -1,4 +1,4 @@
-/** The guest is suspended around the pivot: whoever dies then, it runs on, and no write is lost. */
+/** The guest is suspended around the pivot: if a process dies then, it resumes with every write. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { sample } from '../../support/sample.ts';
@@ -134,7 +134,7 @@ describe('QEMU is killed', () => {
 });
 
 describe('QEMU pivots while libvirtd is dead', () => {
-  it('the guest runs again once libvirtd is back and has mended its record', async () => {
+  it('the guest runs again once libvirtd is back and has repaired its record', async () => {
     const merge = await standsAt('before the pivot');
     await system.host.killLibvirtd();
     virsh.release();

@@ -26,7 +26,7 @@ afterAll(async () => {
 
 const web = { vm: 'web', disk: 'vda' };
 const refusals: [FailureCode, string, Request, RegExp][] = [
-  ['unknown-vm', 'a name that libvirt does not list', { vm: 'nobody', disk: 'vda' }, /knows no VM/],
+  ['unknown-vm', 'a name that libvirt does not list', { vm: 'absent', disk: 'vda' }, /knows no VM/],
   ['unknown-disk', 'a target that the VM lacks', { vm: 'web', disk: 'vdz' }, /has vda/],
   ['unknown-snapshot', 'no such snapshot', { ...web, snapshot: 'none' }, /lists no snapshots/],
   ['volume-not-in-chain', 'a typo', { ...web, top: 'web-snap9.qcow2' }, /not there.*web-snap2/],

@@ -174,7 +174,7 @@ describe('The events of libvirt', () => {
       await system.host.virsh('desc', scene.guest.name, '--live', 'changed');
       return heardBy(listener) !== '';
     });
-    // Nobody answers the safety net, so only an event tells; after 10 s a heartbeat is missed.
+    // The safety net gets no answer, so only an event tells; after 10 s a heartbeat is missed.
     const asked = await waitUntil('a question', () => {
       const pids = sessions(system);
       return pids.length > 0 && pids;

@@ -59,7 +59,7 @@ async function breakAt(agent: 'host' | 'spm', fail: () => Promise<() => Promise<
 
 describe.each([
   ['once', true],
-  ['for ever', false],
+  ['always', false],
 ] as const)('EIO %s', (_, once) => {
   it("at a copy's header: given up, the source is untouched", async () => {
     const { vm, chain, image, before } = await startChain(join(system.host.pools, POOL), 2);
@@ -133,7 +133,7 @@ describe.each([
   });
 });
 
-it('EIO at the header of a neighbour: nobody can tell what it stands on', async () => {
+it('EIO at the header of a neighbour: what it stands on cannot be known', async () => {
   const neighbour = await createImage(join(disk.path, 'neighbour.qcow2'));
   await disk.forget();
   const heal = await disk.fail({

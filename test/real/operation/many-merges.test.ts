@@ -41,7 +41,7 @@ interface Planned {
   disk: string;
   base: string;
   top: string;
-  /** What a sector of top holds, where nobody else writes it. */
+  /** What a sector of top holds, where nothing else writes it. */
   pattern?: number;
 }
 
@@ -125,7 +125,7 @@ async function peakMebibytes(pid: number): Promise<number> {
 }
 
 describe('Many merges on one host at once', () => {
-  it('all end well, each exactly once, with every agent deployed anew meanwhile', async () => {
+  it('all end well, each exactly once, with every agent redeployed meanwhile', async () => {
     const scenes = await runningGuests();
     const guests = scenes.map(({ guest: { name: vm } }) => ({
       vm,

@@ -48,7 +48,7 @@ afterAll(async () => {
   await mount?.close();
 });
 
-/** Nobody can write to pool `far` for so long. */
+/** No process can write to pool `far` for so long. */
 async function away(seconds: number): Promise<void> {
   await freeze();
   await sleep(seconds * 1000);

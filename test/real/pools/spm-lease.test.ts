@@ -153,7 +153,7 @@ describe('A pool whose end is no matter of the others', () => {
     await system.host.virsh('pool-undefine', OTHER);
   });
 
-  it('is another one when it is defined anew in another folder', async () => {
+  it('is another one when it is redefined in another folder', async () => {
     const before = await system.host.definePool('wandering');
     await leaseOf(before);
     await system.host.virsh('pool-destroy', 'wandering');

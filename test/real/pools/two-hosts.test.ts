@@ -156,7 +156,7 @@ describe('A merge of volumes that another host uses', () => {
     await expectMerged(scene, await first.merge(request));
   });
 
-  it('waits while nobody knows, because the agent there is away', async () => {
+  it('waits while its use is unknown, as the agent there is unavailable', async () => {
     scene = await startScene({ system: first, vm: 'asks', layers: 1, guest: SMALL });
     await second.killRole('host');
     const merge = await first.merge({ vm: 'asks', disk: 'vda' });
@@ -237,7 +237,7 @@ describe('A volume that another host uses', () => {
     expect(await poolFiles(images())).not.toContain('twice.qcow2');
   });
 
-  it('is not removed while nobody knows, because the agent there is away', async () => {
+  it('is not removed while its use is unknown, as the agent there is unavailable', async () => {
     await plainVolume(first, 'unknown', 'qcow2');
     await second.killRole('host');
     const removal = await removalOn('unknown.qcow2');

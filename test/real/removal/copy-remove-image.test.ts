@@ -149,7 +149,7 @@ describe('RemoveImage', () => {
     expect(await (await remove('dreamt.qcow2')).result()).toMatchObject({ deleted: [file] });
   });
 
-  it('removes a chain that nobody refers to', async () => {
+  it('removes an unused chain', async () => {
     const base = join(images(), 'old.qcow2');
     await create(base, '1M');
     await create('-F', 'qcow2', '-b', base, join(images(), 'old-1.qcow2'));

@@ -69,7 +69,7 @@ const dieAfter: EffectHook = async (name, _, fn) => {
 
 let guests = 0;
 
-/** A guest that writes for ever, with layers that each have something in every slot. */
+/** A guest that never stops writing, with layers that each have something in every slot. */
 async function startGuest(layers: number): Promise<{ guest: Guest; chain: string[] }> {
   const name = `vm${++guests}`;
   const base = join(pool, `${name}.qcow2`);

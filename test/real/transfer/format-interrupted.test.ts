@@ -111,7 +111,7 @@ describe('a conversion under way', () => {
     expect(await effectsOf('image.start-copy', 'killed')).toHaveLength(1);
   });
 
-  it('begins anew with an empty target when the daemon is killed', async () => {
+  it('begins again with an empty target when the daemon is killed', async () => {
     const { before, move, daemon } = await slowMove('orphan');
     process.kill(daemon, 'SIGKILL');
     await waitUntil('another daemon', async () => {

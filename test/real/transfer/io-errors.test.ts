@@ -1,5 +1,5 @@
 /**
- * EIO below a move, once and for ever, at each place where it meets the storage: given up with all
+ * EIO below a move, once and always, at each place where it meets the storage: given up with all
  * as it was, and never a switch onto a bad copy.
  */
 import { basename, join } from 'node:path';
@@ -166,7 +166,7 @@ async function strike(place: Place, once: boolean): Promise<void> {
 }
 
 const cases = places.flatMap((place) =>
-  (['once', 'for ever'] as const).map((often) => ({ often, ...place, place })),
+  (['once', 'always'] as const).map((often) => ({ often, ...place, place })),
 );
 
 describe('EIO below a move', () => {

@@ -42,7 +42,7 @@ async function expectMoved(file: string, before: object, move: Move): Promise<vo
   expect(await digests([inVault(system, file)])).toEqual(before);
 }
 
-it('is kept by the copy that begins anew when the daemon has died', async () => {
+it('is kept by the copy that begins again when the daemon has died', async () => {
   const { file, before, move, daemon } = await slowMove(system, 'again');
   await untilSpeed(move, SLOW);
   expect(await move.executeUpdate('bandwidth', { args: [2 * SLOW] })).toBe('128.0 KiB/s');

@@ -191,7 +191,7 @@ describe('Negative flow (host agent killed during the copy)', () => {
   it.each([
     ['only the copying daemon', 'orphan', false],
     ['the copying daemon too, as when its host dies', 'rebooted', true],
-  ])('%s: the volume is copied anew', async (_, vm, isAgentToo) => {
+  ])('%s: the volume is copied again', async (_, vm, isAgentToo) => {
     const { file, before, move, daemon } = await slowMove(system, vm);
     if (isAgentToo) await system.killRole('host');
     process.kill(daemon, 'SIGKILL');

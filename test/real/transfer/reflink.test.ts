@@ -71,7 +71,7 @@ async function blocksOf(file: string): Promise<string[]> {
   return [...stdout.matchAll(extents)].map(([, extent = '']) => extent);
 }
 
-it('wipes what it shares with nobody, and tells how much it does share', async () => {
+it('wipes what it shares with no other file, and tells how much it does share', async () => {
   const [file, clone] = [`${mount.path}/one/x.raw`, `${mount.path}/one/y.raw`];
   await writeFile(file, Buffer.alloc(5 * MIB, 1));
   await execa('cp', ['--reflink=always', file, clone]);

@@ -184,7 +184,7 @@ describe('a move is refused', () => {
     await create(join(images(), 'some.qcow2'), '1M');
     expect(await codeOf(volume('some.qcow2'), 'nowhere')).toBe('unknown-pool');
     expect(await codeOf(volume('none.qcow2'))).toBe('unknown-volume');
-    expect(await codeOf(diskOf('nobody'))).toBe('unknown-vm');
+    expect(await codeOf(diskOf('absent'))).toBe('unknown-vm');
     await defineOff(system, 'onedisk');
     expect(await codeOf({ ...diskOf('onedisk'), disk: 'vdz' })).toBe('unknown-disk');
   });

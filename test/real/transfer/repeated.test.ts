@@ -43,7 +43,7 @@ async function readyCopy(vm: string): Promise<string> {
 }
 
 describe('A move that was terminated', () => {
-  it('without verification: its copies are made anew for who asks for that', async () => {
+  it('without verification: its copies are made again for a request that verifies', async () => {
     const file = await defineOff(system, 'loose', { bytes: MIB });
     const before = await contents([file]);
     armFault(system.trace, { effect: 'storage.name-volume', action: 'stop-before' });
@@ -117,7 +117,7 @@ describe('A move that was terminated, and is repeated to another pool', () => {
     await expectMovedOn('onward', before);
   });
 
-  it('in vain: what is refused lets go of the source all the same', async () => {
+  it('in vain: a refused request releases the source all the same', async () => {
     const { file, before, move } = await slowMove(system, 'freed');
     await move.terminate();
     const again = await startMove(system, { image: diskOf('freed'), to: 'nowhere' });

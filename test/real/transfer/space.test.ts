@@ -106,14 +106,14 @@ describe('a move into a pool without space', () => {
   }
 
   it('waits where the space of a new image is taken', async () => {
-    await defineOff(system, 'anew', { bytes: MIB });
+    await defineOff(system, 'fresh', { bytes: MIB });
     const how = { to: TIGHT, format: 'raw', preallocation: 'falloc' } as const;
     const result = await withoutSpaceAt('image.create-target', () =>
-      startMove(system, { image: diskOf('anew'), ...how }),
+      startMove(system, { image: diskOf('fresh'), ...how }),
     );
     expect(result).toMatchObject({ outcome: 'moved', verified: true });
     await removalOf(system, result);
-    const target = join(folder, 'anew.raw');
+    const target = join(folder, 'fresh.raw');
     expect((await stat(target)).size).toBeGreaterThan(MIB);
     await rm(target);
   });

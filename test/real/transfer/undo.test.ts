@@ -128,7 +128,7 @@ describe('The deletion of unwanted copies', () => {
     expect(await contents([copy])).toEqual(before);
     await undo.cancel();
     await expect(undo.result()).rejects.toThrow();
-    // Neither is it moved onto what another VM has by now.
+    // Neither is it moved onto what another VM now has.
     const taken = await startMove(system, { image: diskOf('used') });
     const error: unknown = await taken.result().catch((failed: unknown) => failed);
     expect(failureDetails(error)?.details.code).toBe('name-taken');

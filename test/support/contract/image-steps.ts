@@ -112,7 +112,7 @@ export function removalAfter(h: Hypervisor, { plan, jobId }: Move) {
 
 type Owners = [string, ...string[]];
 
-/** The end of a reservation, as of these owners, or of whoever it is. */
+/** The end of a reservation, as of these owners, or of any owner. */
 export const ending = (
   { plan: { to }, jobId }: Move,
   targets: 'keep' | 'delete',

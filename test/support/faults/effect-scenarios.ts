@@ -148,7 +148,7 @@ export async function expectRight(scene: Scene): Promise<void> {
   await expectLeftClean(scene, [`${guest.name}.qcow2`]);
   expect((await virsh('snapshot-list', guest.name, '--name')).trim()).toBe('');
   const state = await stateOf(scene);
-  // I12: nobody has paused it but us.
+  // I12: only blockflow has paused it.
   expect(['running', 'shut off']).toContain(state);
   // It rests until its next case: idle guests would take the cores from the one at work.
   if (state === 'running') {

@@ -11,7 +11,7 @@ export const fault = z.object({
   /**
    * `fail-before`: never started. `fail-after`: done, then reported as failed. `twice`: done two
    * times. `kill-before`, `kill-after`: this process dies by SIGKILL. `hang-before`,
-   * `hang-after`: it waits there for ever. `stop-before`, `stop-during`, `stop-after`: SIGSTOP,
+   * `hang-after`: it waits there without end. `stop-before`, `stop-during`, `stop-after`: SIGSTOP,
    * until the test sends SIGCONT; what an effect has begun outside goes on meanwhile.
    */
   action: z.enum([
@@ -102,7 +102,7 @@ export function faultHook(given: readonly Fault[], trace?: string): EffectHook {
     if (due('stop-before')) await stop();
     if (due('twice')) await run();
     const running = run();
-    // Whoever stands still does not hear a failure at once.
+    // A stopped process does not hear a failure at once.
     running.catch(() => undefined);
     if (due('stop-during')) await stop();
     const result = await running;

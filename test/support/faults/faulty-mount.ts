@@ -1,7 +1,7 @@
 /**
  * A file system whose disk answers with EIO when a test wants it: an ext4 on a loop device on a
  * file that qemu-storage-daemon exports by FUSE, with QEMU's blkdebug below. So it is the kernel
- * that tells the error, to whoever reads, writes or flushes a file there.
+ * that reports the error, to each process that reads, writes or flushes a file there.
  */
 import { mkdir, open, rmdir, truncate, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';

@@ -19,7 +19,7 @@ export function makeFaultyQemuImg(root: string): FaultyQemuImg {
   const fault = join(folder, 'fault');
   return {
     folder,
-    failCommits: (on, once) => writeFileSync(fault, `${on} ${once ? 'once' : 'for ever'}\n`),
+    failCommits: (on, once) => writeFileSync(fault, `${on} ${once ? 'once' : 'always'}\n`),
     heal: () => rmSync(fault, { force: true }),
   };
 }

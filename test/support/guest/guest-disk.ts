@@ -70,7 +70,7 @@ async function writeGuest(path: string, format: string, p: GuestParameters): Pro
   }
 }
 
-/** Runs qemu-io commands on an image that nobody has open. Throws when one of them fails. */
+/** Runs qemu-io commands on an image that no process has open. Throws when one of them fails. */
 export async function qemuIo(
   path: string,
   format: string,

@@ -1,6 +1,6 @@
 /**
  * What the guest writes: the parameters, the slot of a generation, the bytes of a sector.
- * The mirror of guest/guest.asm; whoever changes one changes the other.
+ * The mirror of guest/guest.asm; when you change one, change the other.
  */
 export const SECTOR_BYTES = 512;
 /** Boot sector, parameter block and code. */

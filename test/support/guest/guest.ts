@@ -1,4 +1,4 @@
-/** The test VM: boots from the disk under test and writes to it for ever. */
+/** The test VM: boots from the disk under test and never stops writing to it. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 

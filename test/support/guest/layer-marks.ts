@@ -1,5 +1,5 @@
 /**
- * A mark in each layer that no other layer has, and that nobody overwrites. Without it the loss of
+ * A mark in each layer that no other layer has, and that stays as it is. Without it the loss of
  * an inner layer stays unseen: the guest writes over each of its slots in the layers above.
  */
 import { execa } from 'execa';
@@ -38,7 +38,7 @@ export async function expectMarks(guest: Guest, path: string, format: string): P
   if (failed) throw new Error(`${path} lacks marks of its layers:\n${stdout}${stderr}`);
 }
 
-/** Overwrites the guest's marks in one of its layers that nobody has open. */
+/** Overwrites the guest's marks in one of its layers that no process has open. */
 export async function spoilMarks({ disk, marks }: Guest, path: string): Promise<void> {
   const writes = [...marks.standing.keys()].map((at) => `write -q -P 0 ${at} ${MARK_BYTES}`);
   await qemuIo(path, disk.format, writes, 'writeback');

@@ -1,4 +1,4 @@
-/** A Temporal server as it comes: nobody has registered anything of ours in it. */
+/** A Temporal server as it comes: nothing of ours is registered in it. */
 import { execa } from 'execa';
 import { Connection } from '@temporalio/client';
 import { findTemporalBinary } from '../../../worker/up/temporal-binary.ts';

@@ -31,7 +31,7 @@ sub start {
     exec(@command) or die "exec $command[0]: $!";
 }
 
-# Whoever sees the fifo knows that the namespace is ready.
+# A process that sees the fifo knows that the namespace is ready.
 mkfifo($fifo, 0600) or die "mkfifo $fifo: $!";
 open(my $orders, '+<', $fifo) or die "open $fifo: $!";
 for (;;) {

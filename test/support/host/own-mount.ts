@@ -15,13 +15,13 @@ export interface OwnMount {
   path: string;
   /**
    * Who writes stands still from now on, as with a server that is away; returns what ends that.
-   * It ends with this process, too: nobody could be killed any more who waits for such a file.
+   * It ends with this process, too: a process that waits for such a file could not be killed.
    */
   freeze(): Promise<() => Promise<void>>;
   /** As a reboot does it: the same file system, with another device number. Of ext4 and xfs. */
   remount(): Promise<void>;
   /**
-   * What its disk would have after a power cut now, on a mount of its own: whatever nobody has
+   * What its disk would have after a power cut now, on a mount of its own: what was not
    * flushed is not in it, unless the kernel has written it by itself. Of ext4 and xfs.
    */
   afterPowerCut(): Promise<{ path: string; close(): Promise<void> }>;

@@ -46,7 +46,7 @@ export interface Place {
   config: Partial<WorkerConfig>;
   /** File of the effects that pass the door. */
   trace: string;
-  /** Asked anew at each start. */
+  /** Asked again at each start. */
   env: () => Record<string, string>;
 }
 

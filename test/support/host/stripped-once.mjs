@@ -1,7 +1,7 @@
 /**
  * For processes that are started with `--import` of this file: sources without their types are kept
  * by the hash of their text, and compiled code by Node itself. Else each process strips and
- * compiles all anew, which is a third of the processor time that a role takes to start. What runs
+ * compiles all again, which is a third of the processor time that a role takes to start. What runs
  * is the same, at its own URL.
  */
 import { createHash } from 'node:crypto';

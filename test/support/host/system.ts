@@ -49,7 +49,7 @@ export interface SystemOptions {
   /** Makes the folder, below the host's, that comes first on the PATH of the roles. */
   pathFolder?: (root: string) => string;
   faults?: Partial<Record<RoleName, readonly Fault[]>>;
-  /** With its state on a disk, as a user has it: for whoever measures. */
+  /** With its state on a disk, as a user has it: for measurements. */
   onDisk?: boolean;
   /** More of the workers' configuration. */
   config?: Partial<WorkerConfig>;

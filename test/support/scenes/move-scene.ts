@@ -91,7 +91,7 @@ export function copiers({ runtimeDir }: System): Promise<number[]> {
 
 /**
  * Nothing is left of an operation that did not happen: the source's names, an empty vault, no
- * daemon. Nobody waits for the deletion of copies but this.
+ * daemon. Only this function waits for the deletion of copies.
  */
 export async function expectNothingLeft(system: System, names: readonly string[]): Promise<void> {
   const vault = () => poolFiles(join(system.host.pools, VAULT));

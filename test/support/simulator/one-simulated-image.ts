@@ -1,5 +1,5 @@
 /**
- * The agents' activities on one image in memory: a move of it copies for ever, unless it is told to
+ * The agents' activities on one image in memory: a move of it goes on copying unless it is told to
  * end, and its target pool can be away.
  */
 import { Context } from '@temporalio/activity';

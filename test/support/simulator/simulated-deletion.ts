@@ -49,7 +49,7 @@ function quarantine(
   passStrike();
 }
 
-/** @returns the bytes regained; null when another file has the name by now */
+/** @returns the bytes regained; null when another file now has the name */
 export function bury(vm: SimulatedVm, { path }: NamedVolume, jobId: string): number | null {
   const tomb = tombOf(jobId, path);
   if (isThere(vm, path) && !isThere(vm, tomb)) return null;

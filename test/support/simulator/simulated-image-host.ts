@@ -100,7 +100,7 @@ function ensureHeld(vm: SimulatedVm, { plan, jobId }: ImageJob): HoldOutcome {
   return { outcome: 'held' };
 }
 
-/** A copy goes on without its agent; one that has the next name is complete, whoever made it. */
+/** A copy goes on without its agent; one that has the next name is complete, from any run. */
 async function copied(
   vm: SimulatedVm,
   input: InputOf<typeof transferOnHost, 'ensureVolumeCopied'>,

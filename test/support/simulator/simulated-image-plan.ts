@@ -24,7 +24,7 @@ import type { SimulatedVm } from './simulated-vm.ts';
 
 const MIB = 1048576;
 const refuse = (code: RefusalCode, now: string) =>
-  refused(code, { attempted: 'planning', now, next: 'Mend it' });
+  refused(code, { attempted: 'planning', now, next: 'Fix it' });
 
 function chainOf(vm: SimulatedVm, ref: ImageRef): string[] {
   if (ref.kind === 'disk') {
@@ -137,7 +137,7 @@ function switchedBefore(
   return { kind: 'plan', plan: { ...plan, adopted: own, ...rest, elsewhere, switched: true } };
 }
 
-/** Copies that anything refers to by now are neither adopted nor deleted as leftovers. */
+/** Copies that anything already refers to are neither adopted nor deleted as leftovers. */
 function sortByUse(vm: SimulatedVm, runs: readonly Reserved[]) {
   const isUsed = ({ jobId, plan }: Reserved) => {
     const copies = plan.volumes.map(({ name }) => staged(plan.to.pool, jobId, name, 'ready'));
@@ -199,7 +199,7 @@ export function removalPlanOf(vm: SimulatedVm, input: RemoveImageInput): Removal
   if (made) throw refuse('other-operation', `${made.path} is a copy that is being made`);
   const open = volumes.find(({ path }) => isLocked(vm, path));
   if (open) throw refuse('volume-in-use', `some process has ${open.path} open`);
-  // Copies can be another's by now: it is no proof for those.
+  // Copies can already be another's: it is no proof for those.
   if (!input.copies) for (const { identity } of volumes) vm.proven.add(identity);
   return { volumes, totalBytes: volumes.length * MIB, sharedWith: [] };
 }

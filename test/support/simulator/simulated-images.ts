@@ -11,7 +11,7 @@ interface Copier {
   copies: Map<string, { from: string; atMs: number; blocks: number }>;
 }
 
-/** What is reserved, with whose it is by now: null when it is being deleted. */
+/** What is reserved, with its present owner: null when it is being deleted. */
 export type Reserved = Omit<Reservation, 'owner'> & { owner: string | null };
 
 export class SimulatedImages {
@@ -76,7 +76,7 @@ export function isLocked(vm: SimulatedVm, path: string): boolean {
   return vm.coldSinceMs !== null || vm.images.isHeld(identity);
 }
 
-/** Somebody may write to it, so that nobody else can hold it. */
+/** Some process may write to it, so that no other can hold it. */
 export function isWritten(vm: SimulatedVm, path: string): boolean {
   const identity = vm.files.identity(path);
   const inLive = vm.live.find((volume) => volume.identity === identity);

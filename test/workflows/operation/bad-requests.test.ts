@@ -72,7 +72,7 @@ async function faultsOf(type: string, taskQueue: string, start: BadStart): Promi
     ...start,
     workflowId: `${start.workflowId} ${taskQueue}`,
     taskQueue,
-    // One that hangs would be tried again for ever.
+    // One that hangs would be retried without end.
     workflowRunTimeout: '40 seconds',
   });
   const error: unknown = await handle.result().catch((failed: unknown) => failed);
@@ -107,7 +107,7 @@ describe.each(TRIED_CACHES)('A bad request, $cache,', (cache) => {
     },
   );
 
-  it('for a limit, in an encoding that nobody reads, is refused; the merge goes on', async () => {
+  it('for a limit, in an unknown encoding, is refused; the merge goes on', async () => {
     const vm = bench.addVm();
     const ready = bench.gate(vm, 'awaitCommitReady');
     const merge = await bench.merge(vm, cache);

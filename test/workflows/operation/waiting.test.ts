@@ -125,7 +125,7 @@ describe.each(TRIED_CACHES)('LiveMerge, $cache,', (cache) => {
     expect(vm.paths()).toHaveLength(choice === 'pivot' ? 1 : 2);
   });
 
-  it('refuses a decision that nobody waits for', async () => {
+  it('refuses a decision that no operation waits for', async () => {
     const vm = bench.addVm();
     const handle = await bench.merge(vm, cache, SLOW);
     await bench.untilPhase(handle, 'copying');

@@ -1,6 +1,6 @@
 ; The test guest: no operating system, only a boot sector and three more sectors of the disk
 ; under test. It boots from vda, checks what it wrote in earlier lives, and then writes stamped
-; slots for ever. A generation is acknowledged on COM1 only after the device has reported success.
+; slots forever. A generation is acknowledged on COM1 only after the device has reported success.
 ;
 ;   B <newest generation> <bad sectors>   after every boot, once the whole region was read
 ;   A <generation>                        this and every earlier generation is on the disk
