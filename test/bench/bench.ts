@@ -4,6 +4,7 @@
  * one part, or those whose names begin so (`moves`, `moves-raw`), `--quick` fewer repeats.
  */
 import { cpus } from 'node:os';
+import { cachedWorkflows } from './cached-workflows.ts';
 import { againstVirsh } from './against-virsh.ts';
 import { historyLength } from './history-length.ts';
 import { fourLayers } from './four-layers.ts';
@@ -21,6 +22,7 @@ const parts: Record<string, (quick: boolean) => Promise<Row[]>> = {
   'history-length': historyLength,
   'four-layers': fourLayers,
   'waiting-operations': waitingOperations,
+  'cached-workflows': cachedWorkflows,
   'moves-qcow2-full': movesOf('qcow2', 'full'),
   'moves-qcow2-sparse': movesOf('qcow2', 'sparse'),
   'moves-raw-full': movesOf('raw', 'full'),

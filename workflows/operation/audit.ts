@@ -16,8 +16,8 @@ export const auditEvent = z.strictObject({
   disk: plainName,
   host: hostName,
   /**
-   * `started`, `cancelled`, `cancel-refused`, `failed`, `refused`, or the outcome of a result, which
-   * each kind of operation names for itself.
+   * `started`, `cancelled`, `cancel-refused`, `failed`, `refused`, or the outcome of a result,
+   * which each kind of operation names for itself.
    */
   kind: z.string().regex(/^[a-z]+(?:-[a-z]+)*$/),
   /** The request in words: equal words are the same request. */

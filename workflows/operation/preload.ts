@@ -6,3 +6,5 @@
 import * as z from 'zod/mini';
 
 z.config(z.locales.en());
+// The bundler follows each name to the module that has it, so a name of the schemas loads those.
+z.strictObject({ name: z.string().check(z.minLength(1)) });
