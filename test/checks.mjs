@@ -1,7 +1,7 @@
 /**
- * Types, lint, rooms and format of all sources. Types and lint share a program: most of what typed
- * rules ask for is known once types are checked, which takes tsc and eslint, one after the other,
- * twice the time. `--cached` takes only what has changed since.
+ * Types, lint, rooms, format of all sources, and what is unused. Types and lint share a program:
+ * most of what typed rules ask for is known once types are checked, which takes tsc and eslint, one
+ * after the other, twice the time. `--cached` takes only what has changed since.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -74,10 +74,21 @@ async function lint(program) {
 }
 
 /** @returns false when a file is not as Prettier writes it */
-async function checkFormat() {
-  const prettier = join(root, 'node_modules', 'prettier', 'bin', 'prettier.cjs');
-  const args = [prettier, '--check', '--log-level', 'warn', ...(isCached ? ['--cache'] : []), '.'];
-  const child = spawn(process.execPath, args, { cwd: root, stdio: 'inherit' });
+const checkFormat = () =>
+  runTool('prettier/bin/prettier.cjs', [
+    '--check',
+    '--log-level',
+    'warn',
+    ...(isCached ? ['--cache'] : []),
+    '.',
+  ]);
+
+/** @returns false when something is exported, installed or there for nothing (knip.json) */
+const checkUnused = () => (isCached ? true : runTool('knip/bin/knip.js', ['--no-progress']));
+
+async function runTool(path, args) {
+  const tool = join(root, 'node_modules', path);
+  const child = spawn(process.execPath, [tool, ...args], { cwd: root, stdio: 'inherit' });
   const [code] = await once(child, 'exit');
   return code === 0;
 }
@@ -99,7 +110,12 @@ async function checkRooms() {
   return output.summary.error === 0 && output.summary.totalCruised > 0;
 }
 
-const format = checkFormat();
+const tools = [checkFormat(), checkUnused()];
 const program = createProgram();
-const good = [checkTypes(program), await lint(program), await checkRooms(), await format];
+const good = [
+  checkTypes(program),
+  await lint(program),
+  await checkRooms(),
+  ...(await Promise.all(tools)),
+];
 process.exitCode = good.every(Boolean) ? 0 : 1;

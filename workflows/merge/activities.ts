@@ -23,7 +23,6 @@ const startOutcome = z.discriminatedUnion('outcome', [
   z.strictObject({ outcome: z.literal('started'), reason, readyAtMs: milliseconds.nullable() }),
   z.strictObject({ outcome: z.enum(['finished', 'vm-stopped', 'busy', 'failed']), reason }),
 ]);
-export type StartOutcome = z.infer<typeof startOutcome>;
 
 const readyOutcome = z.discriminatedUnion('outcome', [
   z.strictObject({ outcome: z.literal('ready'), readyAtMs: milliseconds }),
@@ -52,7 +51,6 @@ const pivotOutcome = z.discriminatedUnion('outcome', [
   z.strictObject({ outcome: z.literal('not-pivoted'), reason }),
   z.strictObject({ outcome: z.literal('vm-stopped'), reason }),
 ]);
-export type PivotOutcome = z.infer<typeof pivotOutcome>;
 
 /** What the four views say once no process has the volumes open. */
 const mergeProof = z.strictObject({ chainAfter: z.array(volumePath), guest: guestState });
