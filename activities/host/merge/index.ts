@@ -2,7 +2,7 @@
 import { mergeOnHost } from '../../../workflows/merge/activities.ts';
 import { implement } from '../../door/implement.ts';
 import type { HostDeps } from '../deps.ts';
-import { observeMergePlan } from './observe-merge-plan.ts';
+import { observeMergePlan } from './planning/observe-merge-plan.ts';
 import { ensureCommitStarted } from './ensure-commit-started.ts';
 import { ensureBandwidth } from './ensure-bandwidth.ts';
 import { awaitCommitReady } from './await-commit-ready.ts';

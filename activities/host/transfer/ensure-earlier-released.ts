@@ -4,7 +4,7 @@ import { copierRuns } from '../../adapters/copying-daemon/daemon.ts';
 import { observePools, type Pool } from '../../adapters/virsh/pools.ts';
 import type { HostDeps } from '../deps.ts';
 import { stateOf } from './copying-state.ts';
-import { runsIn } from './earlier-runs.ts';
+import { runsIn } from './planning/earlier-runs.ts';
 import { ensureImageReleased } from './ensure-image-released.ts';
 
 /**

@@ -2,7 +2,7 @@
 import { transferOnHost } from '../../../workflows/transfer/activities.ts';
 import { implement } from '../../door/implement.ts';
 import type { HostDeps } from '../deps.ts';
-import { observeImagePlan } from './observe-image-plan.ts';
+import { observeImagePlan } from './planning/observe-image-plan.ts';
 import { ensureImageHeld } from './ensure-image-held.ts';
 import { ensureVolumeCreated } from './ensure-volume-created.ts';
 import { ensureVolumeCopied } from './ensure-volume-copied.ts';

@@ -1,6 +1,6 @@
 /** What the copies of an image are called, of every kind of name. */
 import { describe, expect, it } from '@jest/globals';
-import { copyNames } from '../../../activities/host/transfer/copy-names.ts';
+import { copyNames } from '../../../activities/host/transfer/planning/copy-names.ts';
 
 /** An image with snapshots of libvirt, whose files end in the snapshots' names. */
 const web1 = [

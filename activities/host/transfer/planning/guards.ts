@@ -3,18 +3,18 @@
  * with the next step.
  */
 import { join } from 'node:path';
-import type { ImagePlan } from '../../../workflows/transfer/plan.ts';
-import { type ImageRef, imageId } from '../../../workflows/chain/references.ts';
-import { codeOf } from '../../../workflows/chain/other-hosts.ts';
-import { nameTaken, refused, hold } from '../../../workflows/operation/failures.ts';
-import type { PlanRequest } from '../../../workflows/transfer/request.ts';
-import { observeFile, type FileFacts } from '../../adapters/files/files.ts';
-import { LONGEST_NAME_BYTES, stagedFile } from '../../pool-folder/reservation.ts';
-import type { HostDeps } from '../deps.ts';
-import { observeReferences } from '../uses/references.ts';
-import { refusedManagedSave } from '../chain/managed-save.ts';
-import type { Image } from '../chain/observe-image.ts';
-import { identitiesOf } from '../uses/volume-users.ts';
+import type { ImagePlan } from '../../../../workflows/transfer/plan.ts';
+import { type ImageRef, imageId } from '../../../../workflows/chain/references.ts';
+import { codeOf } from '../../../../workflows/chain/other-hosts.ts';
+import { nameTaken, refused, hold } from '../../../../workflows/operation/failures.ts';
+import type { PlanRequest } from '../../../../workflows/transfer/request.ts';
+import { observeFile, type FileFacts } from '../../../adapters/files/files.ts';
+import { LONGEST_NAME_BYTES, stagedFile } from '../../../pool-folder/reservation.ts';
+import type { HostDeps } from '../../deps.ts';
+import { observeReferences } from '../../uses/references.ts';
+import { refusedManagedSave } from '../../chain/managed-save.ts';
+import type { Image } from '../../chain/observe-image.ts';
+import { identitiesOf } from '../../uses/volume-users.ts';
 
 const verb = ({ operation }: PlanRequest) => (operation === 'MoveImage' ? 'moving' : 'copying');
 const attempt = (request: PlanRequest) =>

@@ -4,15 +4,15 @@ import {
   type ImagePlan,
   type ImageVolume,
   type Reservation,
-} from '../../../workflows/transfer/plan.ts';
-import { imageId } from '../../../workflows/chain/references.ts';
-import type { PlanRequest } from '../../../workflows/transfer/request.ts';
-import { observeFile } from '../../adapters/files/files.ts';
-import { stagedFile, readManifests } from '../../pool-folder/reservation.ts';
-import { isFilePool, type FilePool, type Pool } from '../../adapters/virsh/pools.ts';
-import type { HostDeps } from '../deps.ts';
-import { observeReferences } from '../uses/references.ts';
-import type { Image } from '../chain/observe-image.ts';
+} from '../../../../workflows/transfer/plan.ts';
+import { imageId } from '../../../../workflows/chain/references.ts';
+import type { PlanRequest } from '../../../../workflows/transfer/request.ts';
+import { observeFile } from '../../../adapters/files/files.ts';
+import { stagedFile, readManifests } from '../../../pool-folder/reservation.ts';
+import { isFilePool, type FilePool, type Pool } from '../../../adapters/virsh/pools.ts';
+import type { HostDeps } from '../../deps.ts';
+import { observeReferences } from '../../uses/references.ts';
+import type { Image } from '../../chain/observe-image.ts';
 
 /** Of a reservation that is being deleted, which is as good as none, the owner is null. */
 export type EarlierRun = Omit<Reservation, 'owner'> & { owner: string | null };

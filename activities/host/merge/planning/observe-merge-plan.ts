@@ -2,22 +2,22 @@
  * Plans a merge: observes the chain, refuses early, measures space, and finds what an earlier run
  * left behind.
  */
-import { canonical, observeFile, observeSpace } from '../../adapters/files/files.ts';
-import { nameVolume } from '../../pool-folder/id.ts';
-import { measure } from '../../adapters/qemu-img/qemu-img.ts';
-import { sourcesOf, type Snapshot } from '../../adapters/libvirt-xml/snapshot-xml.ts';
-import { refused } from '../../../workflows/operation/failures.ts';
+import { canonical, observeFile, observeSpace } from '../../../adapters/files/files.ts';
+import { nameVolume } from '../../../pool-folder/id.ts';
+import { measure } from '../../../adapters/qemu-img/qemu-img.ts';
+import { sourcesOf, type Snapshot } from '../../../adapters/libvirt-xml/snapshot-xml.ts';
+import { refused } from '../../../../workflows/operation/failures.ts';
 import type {
   BlockJob,
   JobRecord,
   SnapshotChange,
   Volume,
-} from '../../../workflows/chain/schemas.ts';
-import type { LiveMergeInput } from '../../../workflows/merge/request.ts';
-import type { MergePlan, PlanOutcome } from '../../../workflows/merge/plan.ts';
-import type { NamedVolume } from '../../../workflows/chain/references.ts';
-import { onThisHost } from '../../pool-folder/presence.ts';
-import type { HostDeps } from '../deps.ts';
+} from '../../../../workflows/chain/schemas.ts';
+import type { LiveMergeInput } from '../../../../workflows/merge/request.ts';
+import type { MergePlan, PlanOutcome } from '../../../../workflows/merge/plan.ts';
+import type { NamedVolume } from '../../../../workflows/chain/references.ts';
+import { onThisHost } from '../../../pool-folder/presence.ts';
+import type { HostDeps } from '../../deps.ts';
 import {
   assertAgreement,
   assertInPools,
@@ -26,11 +26,11 @@ import {
   assertWritable,
 } from './guards.ts';
 import { assertPossible, selectVolumes, type Selection } from './selection.ts';
-import { assertUnshared } from '../uses/sharing.ts';
-import { observeChain, toObservation, type Chain } from '../chain/observe-chain.ts';
-import { isCommitInto } from './observe-disk.ts';
-import { otherHosts } from '../uses/observe-uses.ts';
-import { observeSnapshots, spellingsOf } from '../snapshots/snapshots.ts';
+import { assertUnshared } from '../../uses/sharing.ts';
+import { observeChain, toObservation, type Chain } from '../../chain/observe-chain.ts';
+import { isCommitInto } from '../observe-disk.ts';
+import { otherHosts } from '../../uses/observe-uses.ts';
+import { observeSnapshots, spellingsOf } from '../../snapshots/snapshots.ts';
 
 /**
  * Observes and decides; has no effect.

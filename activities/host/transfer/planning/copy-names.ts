@@ -1,6 +1,6 @@
 /** What the copies of an image's volumes are called. */
 import { basename } from 'node:path';
-import { formatByName } from '../../../workflows/chain/words.ts';
+import { formatByName } from '../../../../workflows/chain/words.ts';
 
 interface Naming {
   /** Base-most first. */

@@ -8,14 +8,14 @@ import type {
   ImagePlan,
   ImagePlanOutcome,
   ImageVolume,
-} from '../../../workflows/transfer/plan.ts';
-import { imageId } from '../../../workflows/chain/references.ts';
-import type { PlanRequest } from '../../../workflows/transfer/request.ts';
-import { observeFile, observeSpace } from '../../adapters/files/files.ts';
-import { lastingIdentity, nameVolume } from '../../pool-folder/id.ts';
-import { asFileName } from '../../adapters/qemu-img/qemu-img.ts';
+} from '../../../../workflows/transfer/plan.ts';
+import { imageId } from '../../../../workflows/chain/references.ts';
+import type { PlanRequest } from '../../../../workflows/transfer/request.ts';
+import { observeFile, observeSpace } from '../../../adapters/files/files.ts';
+import { lastingIdentity, nameVolume } from '../../../pool-folder/id.ts';
+import { asFileName } from '../../../adapters/qemu-img/qemu-img.ts';
 import { copyNames } from './copy-names.ts';
-import type { HostDeps } from '../deps.ts';
+import type { HostDeps } from '../../deps.ts';
 import {
   copiedBefore,
   earlierRuns,
@@ -26,11 +26,11 @@ import {
 } from './earlier-runs.ts';
 import { planConversion, spaceFor } from './conversion.ts';
 import { assertNamesFree, assertQuiet, assertUnreferenced, tooSmall } from './guards.ts';
-import { snapshotsNaming } from '../snapshots/snapshots.ts';
-import type { FilePool } from '../../adapters/virsh/pools.ts';
-import { findPool, observeImage, type Image } from '../chain/observe-image.ts';
-import { otherHosts } from '../uses/observe-uses.ts';
-import { identitiesOf } from '../uses/volume-users.ts';
+import { snapshotsNaming } from '../../snapshots/snapshots.ts';
+import type { FilePool } from '../../../adapters/virsh/pools.ts';
+import { findPool, observeImage, type Image } from '../../chain/observe-image.ts';
+import { otherHosts } from '../../uses/observe-uses.ts';
+import { identitiesOf } from '../../uses/volume-users.ts';
 
 type Target = ImagePlan['to'];
 

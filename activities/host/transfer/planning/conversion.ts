@@ -1,12 +1,12 @@
 /** Decides whether a copy is a conversion, and refuses one that would lose something. */
-import { refused, type RefusalCode } from '../../../workflows/operation/failures.ts';
-import type { Conversion } from '../../../workflows/transfer/plan.ts';
-import { imageId } from '../../../workflows/chain/references.ts';
-import type { PlanRequest } from '../../../workflows/transfer/request.ts';
-import { dataExtents } from '../../adapters/qemu-img/compare.ts';
-import { measure } from '../../adapters/qemu-img/qemu-img.ts';
+import { refused, type RefusalCode } from '../../../../workflows/operation/failures.ts';
+import type { Conversion } from '../../../../workflows/transfer/plan.ts';
+import { imageId } from '../../../../workflows/chain/references.ts';
+import type { PlanRequest } from '../../../../workflows/transfer/request.ts';
+import { dataExtents } from '../../../adapters/qemu-img/compare.ts';
+import { measure } from '../../../adapters/qemu-img/qemu-img.ts';
 import { mergeCommand } from './guards.ts';
-import type { Image } from '../chain/observe-image.ts';
+import type { Image } from '../../chain/observe-image.ts';
 
 type SourceVolume = Image['volumes'][number];
 

@@ -2,13 +2,13 @@
  * What must hold before a merge may start. Each guard either returns or refuses with the reason and
  * a next step.
  */
-import { filePoolTypes, poolNeeded, poolOf } from '../../adapters/virsh/pools.ts';
-import { hold, refused } from '../../../workflows/operation/failures.ts';
-import type { LiveMergeInput } from '../../../workflows/merge/request.ts';
-import type { Volume } from '../../../workflows/chain/schemas.ts';
-import { refusedManagedSave } from '../chain/managed-save.ts';
+import { filePoolTypes, poolNeeded, poolOf } from '../../../adapters/virsh/pools.ts';
+import { hold, refused } from '../../../../workflows/operation/failures.ts';
+import type { LiveMergeInput } from '../../../../workflows/merge/request.ts';
+import type { Volume } from '../../../../workflows/chain/schemas.ts';
+import { refusedManagedSave } from '../../chain/managed-save.ts';
 import type { Selection } from './selection.ts';
-import type { Chain } from '../chain/observe-chain.ts';
+import type { Chain } from '../../chain/observe-chain.ts';
 
 const attempt = ({ vm, disk }: { vm: string; disk: string }) => `planning a merge of ${vm}/${disk}`;
 

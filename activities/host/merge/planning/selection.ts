@@ -3,9 +3,9 @@
  * blockcommit's.
  */
 import { basename } from 'node:path';
-import { refused } from '../../../workflows/operation/failures.ts';
-import type { GuestState, Volume } from '../../../workflows/chain/schemas.ts';
-import type { LiveMergeInput } from '../../../workflows/merge/request.ts';
+import { refused } from '../../../../workflows/operation/failures.ts';
+import type { GuestState, Volume } from '../../../../workflows/chain/schemas.ts';
+import type { LiveMergeInput } from '../../../../workflows/merge/request.ts';
 
 export interface Selection {
   top: Volume;
