@@ -100,7 +100,7 @@ describe('The package', () => {
 
   it('is a typed library', async () => {
     const script = [
-      `import { connectBlockflow, type MergePlan } from 'blockflow';`,
+      `import { connectBlockflow, type ClientFailureCode, type MergePlan } from 'blockflow';`,
       `const blockflow = await connectBlockflow();`,
       `const merge = await blockflow.merge({ vm: 'web1', disk: 'vda' });`,
       `export const summary: string = (await merge.result()).summary;`,
@@ -108,6 +108,19 @@ describe('The package', () => {
       `export const count: number = (await merge.result()).summary;`,
       `// @ts-expect-error`,
       `export const mode: MergePlan['mode'] = 'sideways';`,
+      // A status is that of its kind, and every code of a refusal is in the union.
+      `const { status } = await merge.status();`,
+      `if (status?.operation === 'LiveMerge') status.committedBytes satisfies number;`,
+      `if (status?.operation === 'MoveImage') {`,
+      `  status.imageBytes satisfies number;`,
+      `  // @ts-expect-error`,
+      `  status.committedBytes;`,
+      `}`,
+      `export const codes: ClientFailureCode[] = ['vm-running', 'name-taken', 'same-pool'];`,
+      `// @ts-expect-error`,
+      `export const code: ClientFailureCode = 'no-such-code';`,
+      `const move = await blockflow.start('MoveImage', { to: 'vault' });`,
+      `export const removal: string | null = (await move.result()).removal;`,
     ];
     await writeFile(join(user, 'script.mts'), script.join('\n'));
     const options = ['--noEmit', '--strict', '--skipLibCheck', '--lib', 'es2023'];
