@@ -26,6 +26,7 @@ import type { chainOnHost } from '../chain/activities.ts';
 import { assertUnusedElsewhere } from '../chain/other-hosts.ts';
 import type { Agent } from '../operation/activities.ts';
 import { hostAgent, spmAgent } from '../operation/agents.ts';
+import { acceptBandwidth } from '../operation/bandwidth.ts';
 import { failureDetails } from '../operation/failures.ts';
 import type { Operation } from '../operation/operation.ts';
 import { forwardOnly } from '../operation/point-of-no-return.ts';
@@ -56,10 +57,19 @@ export function RemoveImage(request: RemoveImageInput): Promise<RemoveImageResul
   );
 }
 
+/** The limit of a copy, of which a removal makes none. */
+const NOTHING_COPIED = {
+  assertPossible() {
+    throw new Error('a removal copies nothing, so there is no limit to change');
+  },
+  apply: () => Promise.resolve(false),
+};
+
 const AGAIN_AFTER = '1 minute';
 
 /** What a move left is retried without end: users do not repeat a request they did not make. */
 async function remove(op: RemovalOperation): Promise<RemoveImageResult> {
+  acceptBandwidth(op, NOTHING_COPIED);
   const { input } = op;
   for (;;) {
     try {
