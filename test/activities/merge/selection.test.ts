@@ -1,6 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { assertPossible, selectVolumes } from '../../../activities/host/merge/planning/selection.ts';
+import {
+  assertPossible,
+  selectVolumes,
+} from '../../../activities/host/merge/planning/selection.ts';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { liveMergeInput, type LiveMergeRequest } from '../../../workflows/merge/request.ts';
 import type { Volume } from '../../../workflows/chain/schemas.ts';

@@ -1,5 +1,8 @@
 /** What the simulated host agent observes, and the plan that it makes of it. */
-import { assertPossible, selectVolumes } from '../../../activities/host/merge/planning/selection.ts';
+import {
+  assertPossible,
+  selectVolumes,
+} from '../../../activities/host/merge/planning/selection.ts';
 import { bug, hold, refused } from '../../../workflows/operation/failures.ts';
 import type { DiskRef } from '../../../workflows/chain/references.ts';
 import type { LiveMergeInput } from '../../../workflows/merge/request.ts';
