@@ -55,6 +55,7 @@ export interface Operation<R extends OperationResult = LiveMergeResult> {
 const CALL_MS = 5000;
 const UPDATE_MS = 15_000;
 const RETRY_MS = 1000;
+const TRUTH_MS = 15_000;
 
 interface Facts {
   runId: string;
@@ -101,13 +102,21 @@ export function openOperation<K extends AnyKind>(
   return operation;
 }
 
-/** What a cancelled operation has said last of what is left; null when no worker answers. */
+/**
+ * What a cancelled operation has said last of what is left; null when no worker answers. A worker
+ * that is busy is asked again: it has just handled the cancel, and no other call tells this.
+ */
 async function truthOf(
   operation: Pick<Operation<never>, 'status' | 'runId'>,
 ): Promise<string | null> {
-  const view = await operation.status().catch(() => null);
-  const isIts = view?.runId === operation.runId && view.state === 'cancelled';
-  return isIts ? (view.status?.note ?? null) : null;
+  const deadline = Date.now() + TRUTH_MS;
+  for (;;) {
+    const view = await operation.status().catch(() => null);
+    if (view && (view.runId !== operation.runId || view.state !== 'cancelled')) return null;
+    if (view?.status) return view.status.note;
+    if (Date.now() >= deadline) return null;
+    await new Promise((done) => setTimeout(done, RETRY_MS));
+  }
 }
 
 /** @param truth asked for once it was cancelled, which is all that Temporal tells */
