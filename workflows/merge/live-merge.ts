@@ -27,10 +27,8 @@
  * there. Invariants: I1 (5), I3 (6, 8), I6 (every step observes first), I8, I9, I10, I12 (5), I17
  * (6).
  */
-import { hostAgent, spmAgent } from '../operation/agents.ts';
-import type { Agent } from '../operation/activities.ts';
 import type { chainOnHost } from '../chain/activities.ts';
-import type { Operation } from '../operation/operation.ts';
+import { agentsOf, type Agents, type Operation } from '../operation/operation.ts';
 import { forwardOnly, undoable } from '../operation/point-of-no-return.ts';
 import { run } from '../operation/run.ts';
 import type { poolsOnHost, poolsOnStorage } from '../pools/activities.ts';
@@ -44,21 +42,12 @@ import { planMerge } from './planning.ts';
 import type { LiveMergeInput } from './request.ts';
 
 type OnHost = typeof mergeOnHost & typeof chainOnHost & typeof poolsOnHost;
+type OnStorage = typeof poolsOnStorage;
 
-export interface MergeOperation extends Operation<typeof mergeKind> {
-  host: Agent<OnHost>;
-  spm(pool: string): Agent<typeof poolsOnStorage>;
-}
+export interface MergeOperation extends Operation<typeof mergeKind>, Agents<OnHost, OnStorage> {}
 
 export function LiveMerge(request: LiveMergeInput): Promise<LiveMergeResult> {
-  return run(mergeKind, request, (op) =>
-    merge(
-      Object.assign(op, {
-        host: hostAgent<OnHost>(op.input.host, op.away),
-        spm: (pool: string) => spmAgent<typeof poolsOnStorage>(pool, op.away),
-      }),
-    ),
-  );
+  return run(mergeKind, request, (op) => merge(Object.assign(op, agentsOf<OnHost, OnStorage>(op))));
 }
 
 async function merge(op: MergeOperation): Promise<LiveMergeResult> {

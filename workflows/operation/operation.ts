@@ -10,7 +10,8 @@ import {
   uuid4,
   workflowInfo,
 } from '@temporalio/workflow';
-import { auditLog, type AwayListener } from './agents.ts';
+import type { Agent, Table } from './activities.ts';
+import { auditLog, hostAgent, spmAgent, type AwayListener } from './agents.ts';
 import type { AuditEvent } from './audit.ts';
 import { searchAttributes, STATUS, type CommonStatus } from './contract.ts';
 import type { Part } from './failures.ts';
@@ -50,6 +51,20 @@ export interface Operation<K extends AnyKind = AnyKind> extends AnyOperation {
   /** Enters a phase; `changes` are the other facts that changed with it. */
   enter(phase: KindStatus<K>['phase'], changes?: Partial<KindStatus<K>>): void;
 }
+
+/** The agents of an operation: that of its host, and those of pools. */
+export interface Agents<OnHost extends Table, OnStorage extends Table> {
+  host: Agent<OnHost>;
+  spm(pool: string): Agent<OnStorage>;
+}
+
+export const agentsOf = <OnHost extends Table, OnStorage extends Table>({
+  status,
+  away,
+}: AnyOperation): Agents<OnHost, OnStorage> => ({
+  host: hostAgent(status.host, away),
+  spm: (pool) => spmAgent(pool, away),
+});
 
 function statusOf<K extends AnyKind>(kind: K, input: KindRequest<K>): KindStatus<K> {
   const request = input as { host: string; bandwidthBytesPerSecond?: number };

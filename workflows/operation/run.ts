@@ -45,18 +45,13 @@ async function recordFailure(op: AnyOperation, error: unknown): Promise<unknown>
     op.finish(`cancelled: ${op.truth}`, 'cancelled');
     return error;
   }
-  const isPart = op.part !== null && op.part !== 'plan';
-  const failure = isPart ? partFailure(op.part ?? 'plan', error, op.truth) : ownFailure(error);
-  const found = failureDetails(failure);
-  const kind = found?.type === 'Refused' ? 'refused' : 'failed';
-  const reason = found
-    ? `${found.details.attempted}: ${found.details.now}. ${found.details.next}`
-    : error instanceof Error
-      ? error.message
-      : String(error);
+  const part = op.part === 'plan' ? null : op.part;
+  const told = part ? partFailure(part, error, op.truth) : (ownFailure(error) ?? error);
+  const kind = failureDetails(told)?.type === 'Refused' ? 'refused' : 'failed';
+  const reason = told instanceof Error ? told.message : String(told);
   await op.record(kind, reason, op.status.chainBefore);
   op.finish(reason, kind);
-  return failure ?? error;
+  return told;
 }
 
 /**

@@ -24,11 +24,9 @@
 import { continueAsNew, isCancellation, sleep, workflowInfo } from '@temporalio/workflow';
 import type { chainOnHost } from '../chain/activities.ts';
 import { assertUnusedElsewhere } from '../chain/other-hosts.ts';
-import type { Agent } from '../operation/activities.ts';
-import { hostAgent, spmAgent } from '../operation/agents.ts';
 import { acceptBandwidth } from '../operation/bandwidth.ts';
 import { failureDetails } from '../operation/failures.ts';
-import type { Operation } from '../operation/operation.ts';
+import { agentsOf, type Agents, type Operation } from '../operation/operation.ts';
 import { forwardOnly } from '../operation/point-of-no-return.ts';
 import { run } from '../operation/run.ts';
 import { sizeWords } from '../operation/words.ts';
@@ -40,20 +38,13 @@ import type { RemovalPlan } from './plan.ts';
 import type { RemoveImageInput } from './request.ts';
 
 type OnHost = typeof removalOnHost & typeof chainOnHost & typeof poolsOnHost;
+type OnStorage = typeof poolsOnStorage;
 
-interface RemovalOperation extends Operation<typeof removalKind> {
-  host: Agent<OnHost>;
-  spm(pool: string): Agent<typeof poolsOnStorage>;
-}
+interface RemovalOperation extends Operation<typeof removalKind>, Agents<OnHost, OnStorage> {}
 
 export function RemoveImage(request: RemoveImageInput): Promise<RemoveImageResult> {
   return run(removalKind, request, (op) =>
-    remove(
-      Object.assign(op, {
-        host: hostAgent<OnHost>(op.input.host, op.away),
-        spm: (pool: string) => spmAgent<typeof poolsOnStorage>(pool, op.away),
-      }),
-    ),
+    remove(Object.assign(op, agentsOf<OnHost, OnStorage>(op))),
   );
 }
 

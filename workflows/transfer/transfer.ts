@@ -1,8 +1,6 @@
 /** What a running move or copy knows of itself besides what every operation does. */
-import { hostAgent, spmAgent } from '../operation/agents.ts';
-import type { Agent } from '../operation/activities.ts';
 import { acceptBandwidth } from '../operation/bandwidth.ts';
-import type { Operation } from '../operation/operation.ts';
+import { agentsOf, type Agents, type Operation } from '../operation/operation.ts';
 import type { poolsOnHost, poolsOnStorage } from '../pools/activities.ts';
 import type { transferOnHost, transferOnStorage } from './activities.ts';
 import type { copyKind, moveKind } from './kind.ts';
@@ -10,11 +8,10 @@ import type { copyKind, moveKind } from './kind.ts';
 type OnHost = typeof transferOnHost & typeof poolsOnHost;
 type OnStorage = typeof transferOnStorage & typeof poolsOnStorage;
 
-export interface Transfer extends Operation<typeof moveKind | typeof copyKind> {
+export interface Transfer
+  extends Operation<typeof moveKind | typeof copyKind>, Agents<OnHost, OnStorage> {
   /** Under which this run has its reservations: an id of its own, also in the job of an earlier. */
   owner: string;
-  host: Agent<OnHost>;
-  spm(pool: string): Agent<OnStorage>;
 }
 
 /** Reaches its agents, and takes the message that changes its limit. */
@@ -23,8 +20,7 @@ export function openTransfer<O extends Operation<typeof moveKind> | Operation<ty
 ): O & Transfer {
   const op = Object.assign(opened, {
     owner: opened.jobId,
-    host: hostAgent<OnHost>(opened.status.host, opened.away),
-    spm: (pool: string) => spmAgent<OnStorage>(pool, opened.away),
+    ...agentsOf<OnHost, OnStorage>(opened),
   }) as O & Transfer;
   acceptBandwidth(op, {
     assertPossible: () => undefined,
