@@ -9,6 +9,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:f
 import { availableParallelism } from 'node:os';
 import { delimiter, dirname, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { watchMachine } from './machine.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const bin = join(root, 'node_modules', '.bin');
@@ -30,6 +31,9 @@ if (!/^-?\d{1,10}$/.test(seed)) throw new Error(`BLOCKFLOW_SEED=${seed} is no wh
 process.env.BLOCKFLOW_SEED = seed;
 const minutes = 60_000;
 
+const hook = 'test/support/host/stripped-once.mjs';
+const quiet = '--disable-warning=ExperimentalWarning';
+const bundling = [quiet, '--import', `./${hook}`, 'test/support/host/bundle-once.ts'];
 const checks = ['test/checks.mjs', ...(isFast ? ['--cached'] : [])];
 // `npm run test:model` takes about two seconds a run.
 const runsOfModelMs = Number(process.env.BLOCKFLOW_RUNS ?? 0) * 5000;
@@ -89,7 +93,7 @@ async function runTests(wanted, limitMs) {
   const isGood = await runNode(
     [
       '--experimental-vm-modules',
-      '--disable-warning=ExperimentalWarning',
+      quiet,
       'node_modules/jest/bin/jest.js',
       // Not as positional patterns: those would be joined with the user's by "or".
       ...folders.map((folder) => `--testMatch=<rootDir>/test/${folder}/**/*.test.ts`),
@@ -101,17 +105,34 @@ async function runTests(wanted, limitMs) {
     ],
     limitMs,
   );
+  printFailures(report);
   const rows = wanted.map((suite) => countReport(report, suite));
   // Whatever made jest fail without a failed test (a hook, a crash, the time limit) is a failure.
   if (!isGood && rows.every(({ failed }) => failed === 0)) rows[0].failed = 1;
   return rows;
 }
 
+const readReport = (file) =>
+  (existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')).testResults : undefined) ?? [];
+
+/** Each failed test with the first line of its reason: the last words of a long log name them all. */
+function printFailures(file) {
+  const firstLine = (text) => (text.match(/\S.*/)?.[0] ?? '').slice(0, 200);
+  for (const { name, status, message, assertionResults } of readReport(file)) {
+    if (status !== 'failed') continue;
+    const failed = assertionResults.filter((test) => test.status === 'failed');
+    console.log(`\n${relative(root, name)}: ${failed.length} failed`);
+    if (failed.length === 0) console.log(`  ${firstLine(message)}`);
+    for (const { fullName, failureMessages } of failed) {
+      console.log(`  ${fullName}\n    ${firstLine(failureMessages[0] ?? '')}`);
+    }
+  }
+}
+
 /** A file that failed without a failed test in it, as when it cannot be loaded, counts as one. */
 function countReport(file, suite) {
   const row = { name: suite, passed: 0, failed: 0, seconds: 0, isTests: true };
-  const { testResults } = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : {};
-  for (const { name, status, assertionResults, startTime, endTime } of testResults ?? []) {
+  for (const { name, status, assertionResults, startTime, endTime } of readReport(file)) {
     const [, folder] = relative(root, name).split(sep);
     if (!suites[suite].includes(folder)) continue;
     const count = (wanted) => assertionResults.filter((test) => test.status === wanted).length;
@@ -138,9 +159,12 @@ async function main() {
   const [wanted, limitMs] = isFast
     ? [['fast'], 10 * minutes + runsOfModelMs]
     : [Object.keys(suites), 70 * minutes + runsOfModelMs];
+  const worstOfMachine = watchMachine();
+  if (!isFast) await runNode(bundling, 10 * minutes);
   const steps = [runChecks(), runTests(wanted, limitMs)];
   const rows = (await Promise.all(steps)).flat();
   printTable(rows);
+  console.log(worstOfMachine());
   console.log(`All in ${((Date.now() - start) / 1000).toFixed(0)} s.`);
   const sum = (key) => rows.reduce((total, row) => total + (row[key] ?? 0), 0);
   const testsRan = rows.some((row) => row.isTests && row.passed + row.failed > 0);

@@ -122,14 +122,15 @@ async function startRoleProcess(
   // Not the end of its output: a child that waits for a lock may outlive it, and keeps that open.
   const exit = once(child.nodeChildProcess, 'exit') as Promise<[number | null, string | null]>;
   const ended = exit.then(([exitCode, signal]) => ((over = true), { exitCode, signal }));
+  let text = '';
   const isReady = async () => {
-    const text = (await readFile(logFile, 'utf8').catch(() => '')).slice(before);
+    text = (await readFile(logFile, 'utf8').catch(() => '')).slice(before);
     if (over) throw new Error(`${role} ended while it started: ${text.slice(-2000)}`);
     return text.includes(`${role} is ready`);
   };
-  const what = `${role} to be ready (see ${logFile})`;
+  const what = () => `${role} to be ready; it said: ${text.slice(-2000)}`;
   // The first orchestrator of a version bundles its workflows, on a machine that may be busy.
-  await waitUntil(what, isReady, { timeoutMs: 60_000 });
+  await waitUntil(what, isReady, { timeoutMs: 120_000 });
   return {
     pid: child.pid ?? 0,
     kill: (signal) => void child.kill(signal),
