@@ -23,7 +23,7 @@ export async function whileLocked(path, work) {
   }
 }
 
-/** The process that holds the lock, or undefined where somebody else has it. */
+/** The process that holds the lock, or undefined where another process has it. */
 async function take(path, flags) {
   const args = [...flags, path, 'sh', '-c', 'echo held; exec cat >/dev/null'];
   const child = spawn('flock', args, { stdio: ['pipe', 'pipe', 'ignore'] });

@@ -25,7 +25,7 @@ function readOr(file, otherwise) {
 
 /**
  * Without our stamp, npm's own record decides: `npm install` by hand leaves a right tree too, and
- * `npm ci` would take it away under running processes.
+ * `npm ci` would delete it under running processes.
  */
 function matchesNpmsRecord(root) {
   const record = readOr(join(root, 'node_modules', '.package-lock.json'), undefined);

@@ -1,4 +1,6 @@
-/** What a run left of the machine at worst: a test that fails for want of it says something else. */
+/**
+ * What a run left of the machine at worst: a test that fails for want of it says something else.
+ */
 import { mkdirSync, readFileSync, statfsSync } from 'node:fs';
 import { loadavg } from 'node:os';
 

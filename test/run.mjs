@@ -115,7 +115,9 @@ async function runTests(wanted, limitMs) {
 const readReport = (file) =>
   (existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')).testResults : undefined) ?? [];
 
-/** Each failed test with the first line of its reason: the last words of a long log name them all. */
+/**
+ * Each failed test with the first line of its reason: the last words of a long log name them all.
+ */
 function printFailures(file) {
   const firstLine = (text) => (text.match(/\S.*/)?.[0] ?? '').slice(0, 200);
   for (const { name, status, message, assertionResults } of readReport(file)) {

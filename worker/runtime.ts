@@ -25,7 +25,7 @@ export function createLog(role: string): Logger {
     level,
     base: { role, pid: process.pid },
     serializers: { error: pino.stdSerializers.errWithCause },
-    // Long, and of no use to anybody but the SDK.
+    // Long, and of use to the SDK alone.
     redact: { paths: ['taskToken'], remove: true },
   };
   return pino(options, stream);
@@ -33,7 +33,7 @@ export function createLog(role: string): Logger {
 
 /**
  * Installs the runtime. Call it once, before any connection.
- * @throws MetricsRefused when somebody else has the address
+ * @throws MetricsRefused when another process has the address
  */
 export function installRuntime(log: Logger, metricsAddress?: string): void {
   const logger = new DefaultLogger('INFO', ({ level, message, meta }) => {

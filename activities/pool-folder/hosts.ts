@@ -1,6 +1,6 @@
 /**
  * Which hosts share a pool. Each host agent leaves its host's name in `POOL/.blockflow/hosts/`, and
- * no agent takes it away: a host that is down may still have VMs on the pool. When you retire
+ * no agent removes it: a host that is down may still have VMs on the pool. When you retire
  * a host, remove its file.
  */
 import { mkdir } from 'node:fs/promises';

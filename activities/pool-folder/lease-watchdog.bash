@@ -1,6 +1,6 @@
 #!/bin/bash
-# Ends an SPM agent that stands still (SIGSTOP, a debugger), so that its leases fall to another agent
-# and it can never wake up in the middle of an effect. It writes a line a second to our input.
+# Ends an SPM agent that stands still (SIGSTOP, a debugger), so that its leases fall to another
+# agent and it can never wake up in the middle of an effect. It writes a line a second to our input.
 # usage: lease-watchdog.bash PID SECONDS
 pid=$1 seconds=$2
 

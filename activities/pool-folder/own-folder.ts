@@ -9,7 +9,8 @@ import { join } from 'node:path';
 export const OWN_FOLDER = '.blockflow';
 
 /**
- * Makes it. The pool's folder has to be there: nothing is made below a file system that is away.
+ * Makes it. The pool's folder has to be there: nothing is made below a file system that is not
+ * mounted.
  * @throws ENOENT
  */
 export const ensureOwnFolder = (poolFolder: string) =>

@@ -17,7 +17,7 @@ export async function manifestIn(folder: string): Promise<string | null> {
   return names.find((name) => name === ABANDONED) ?? names[0] ?? null;
 }
 
-/** @returns false when somebody else was faster */
+/** @returns false when another agent was faster */
 async function renameManifest(folder: string, from: string, to: string): Promise<boolean> {
   try {
     await rename(join(folder, from), join(folder, to));

@@ -55,7 +55,7 @@ export async function whileMounted<T>(
 const away = ({ pool, folder }: Target, attempted: string) =>
   poolAway({
     attempted,
-    now: `pool ${pool} is away: ${folder} does not hold what was reserved there`,
+    now: `pool ${pool} is unavailable: ${folder} does not hold what was reserved there`,
     next: 'Mount its file system again; blockflow goes on by itself',
   });
 

@@ -58,7 +58,7 @@ export async function viewOperation(
   };
 }
 
-/** Never throws: an orchestrator that is away is an answer. */
+/** Never throws: an orchestrator that is unavailable is an answer. */
 async function queryStatus(
   session: Session,
   handle: WorkflowHandle,

@@ -39,7 +39,8 @@ export interface Operation<R extends OperationResult = LiveMergeResult> {
    */
   result(): Promise<R>;
   /**
-   * Looks again and again until the operation ends; a server that is away is a trouble in the view.
+   * Looks again and again until the operation ends; a server that is unavailable is a trouble in
+   * the view.
    */
   progress(options?: FollowOptions): AsyncIterable<OperationView>;
   /** `progress` for a listener, then `result`. */
@@ -151,7 +152,7 @@ async function update(session: Session, attempted: string, send: () => Promise<s
     if (isAway(error) || error instanceof WorkflowUpdateRPCTimeoutOrCancelledError) {
       const now = `no worker answered in ${UPDATE_MS / 1000} s; the request may still take effect`;
       const details = { code: 'orchestrator-away', attempted, now, next: AGENTS } as const;
-      throw new BlockflowError('Away', details, error);
+      throw new BlockflowError('Unavailable', details, error);
     }
     throw toBlockflowError(error, attempted);
   }

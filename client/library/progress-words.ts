@@ -27,7 +27,7 @@ export function phaseOf(view: OperationView): string {
   return view.status?.phase ?? view.progress?.phase ?? 'running';
 }
 
-/** What a person should know beside the phase: who is away, why something waits. */
+/** What a person should know beside the phase: who is unavailable, why something waits. */
 export function notesOf(view: OperationView): string[] {
   if (view.state !== 'running') return [];
   const { status, progress, troubles } = view;

@@ -3,7 +3,7 @@ import { expect, test } from '@jest/globals';
 import { followOperation } from '../../client/library/follow-operation.ts';
 import { viewOf } from '../support/scenes/client-views.ts';
 
-/** The waiting for the end of an operation, which shows whether somebody still waits. */
+/** The waiting for the end of an operation, which shows whether a caller still waits. */
 function ending() {
   let signal: AbortSignal | undefined;
   const untilEnd = (given: AbortSignal) => {
@@ -35,7 +35,7 @@ test('a signal ends the following, and leaves no call behind', async () => {
   expect(isLeft()).toBe(true);
 });
 
-test('nothing is asked before somebody follows', () => {
+test('nothing is asked before a caller follows', () => {
   const { untilEnd, isLeft } = ending();
   followOperation(look, untilEnd, 'here:7233', {});
   expect(isLeft()).toBeUndefined();

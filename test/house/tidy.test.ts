@@ -57,7 +57,9 @@ test('lines have at most 100 characters', () => {
   expect(tooLong).toEqual([]);
 });
 
-/** The callback of `describe` is a heading over tests, not a function somebody has to follow. */
+/**
+ * The callback of `describe` is a heading over tests, not a function that a reader has to follow.
+ */
 function isDescribeCallback(node: ts.Node): boolean {
   return ts.isCallExpression(node.parent) && /^describe\b/.test(node.parent.expression.getText());
 }

@@ -5,6 +5,10 @@
 const unwantedWords: Readonly<Record<string, string>> = {
   nobody: 'name the subject: no process, no user, no other job',
   whoever: 'name the subject: the agent, the caller, you',
+  '(some|any)body': 'name the subject: another process, a user, a VM',
+  'ask again': 'try again',
+  '(is|are|be|goes|went|go) away': 'unavailable, not mounted, deleted',
+  '(images? )?of no VM': 'standalone image',
   'mend(s|ed|ing)?': 'fix, repair',
   anew: 'again',
   'by now': 'already, meanwhile, or nothing',

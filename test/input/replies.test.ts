@@ -152,7 +152,7 @@ describe('What would be a guess', () => {
     refused(() => parseInfo(info.replace(/^(Managed save: +)no$/m, '$1unknown')));
   });
 
-  it('is not READY by numbers, nor by a mirror of somebody else', () => {
+  it('is not READY by numbers, nor by a foreign mirror', () => {
     const ready = (xml: string) => parseDomain(xml).disks[0]?.mirror;
     const xml = reply('domain-ready.xml');
     expect(ready(xml)).toMatchObject({ ready: true, job: 'active-commit' });

@@ -1,5 +1,5 @@
 /**
- * Bad requests: those of the client, and those that somebody starts from the Web UI, at which a
+ * Bad requests: those of the client, and those that a user starts from the Web UI, at which a
  * workflow looks by itself.
  */
 import { describe, expect, it } from '@jest/globals';

@@ -32,7 +32,7 @@ export function spoil(text: string, chance: Chance): string {
   }
 }
 
-/** A line twice, away, or in another place. */
+/** A line twice, removed, or in another place. */
 function spoilLines(text: string, chance: Chance): string {
   const lines = text.split('\n');
   const [line = ''] = lines.splice(chance.below(lines.length), 1);
@@ -49,7 +49,7 @@ function spoilNumber(text: string, chance: Chance): string {
   return text.slice(0, found.index) + chance.pick(WORDS) + text.slice(end);
 }
 
-/** One element or quoted word away, twice, or another one. */
+/** One element or quoted word removed, twice, or another one. */
 function spoilElement(text: string, chance: Chance): string {
   const found = [...text.matchAll(/<[^<>]*\/>|'[^']*'|"[^"]*"|\w+='[^']*'/g)];
   const element = found[chance.below(found.length)];

@@ -85,7 +85,7 @@ const found: Found[] = [
     ends: ['cancelled', 'removed', 'moved', 'removed', ...HEALED],
   },
   {
-    title: 'an undo waits for a pool that is away, and then removes the copies',
+    title: 'an undo waits for a pool that is unavailable, and then removes the copies',
     actions: [
       steps(NAMED - 4),
       { do: 'pool away', pool: 'vault' },
@@ -143,7 +143,7 @@ const found: Found[] = [
     ends: ['terminated', 'moved', 'removed', ...HEALED],
   },
   {
-    title: 'a source that somebody made a clone of meanwhile is kept until the clone is gone',
+    title: 'a source that was cloned meanwhile is kept until the clone is gone',
     actions: [
       steps(NAMED),
       { do: 'clone', pool: 'images' },
@@ -171,7 +171,7 @@ const found: Found[] = [
     ],
   },
   {
-    title: 'the target pool goes away and comes back between copy and verification',
+    title: 'the target pool becomes unavailable and comes back between copy and verification',
     actions: [
       steps(NAMED - 4),
       { do: 'pool away', pool: 'vault' },
@@ -182,7 +182,7 @@ const found: Found[] = [
     ends: ['moved', 'removed', ...HEALED],
   },
   {
-    title: 'the target pool goes away before the switch, which waits for it',
+    title: 'the target pool becomes unavailable before the switch, which waits for it',
     actions: [
       steps(NAMED),
       { do: 'pool away', pool: 'vault' },
@@ -194,7 +194,7 @@ const found: Found[] = [
     copies: 2,
   },
   {
-    title: 'the target pool goes away before the switch, and the move is cancelled',
+    title: 'the target pool becomes unavailable before the switch, and the move is cancelled',
     actions: [
       steps(NAMED),
       { do: 'pool away', pool: 'vault' },

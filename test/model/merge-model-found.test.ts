@@ -17,7 +17,7 @@ const steps = (count: number): Action => ({ disk: 0, do: 'steps', count });
 const found: { title: string; actions: Action[]; setting?: Partial<Setting>; ends: string[] }[] = [
   {
     // It was attached to, pivoted, and ended on cancel.
-    title: 'a job that somebody begins after the plan is left alone',
+    title: 'a foreign job that begins after the plan is left alone',
     actions: [steps(1), { disk: 0, do: 'foreign job' }, steps(4)],
     ends: ['foreign-job', 'merged'],
   },

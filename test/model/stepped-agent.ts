@@ -8,7 +8,7 @@ import { waitUntil } from '../support/wait-until.ts';
 
 /**
  * What happens to an activity: nothing; its agent dies before it, or after it was done and before
- * it was reported; it runs twice; somebody dies inside of it.
+ * it was reported; it runs twice; a process dies inside of it.
  */
 export type Fate = 'well' | 'before' | 'unreported' | 'twice' | Strike;
 

@@ -113,7 +113,7 @@ export class TriedDisk {
     for (const path of [...chain, ...vm.live.map((volume) => volume.path)]) {
       if (vm.state !== 'off' && !vm.files.has(path)) found.push(`${path} is gone, and in a chain`);
     }
-    if (foreign && vm.job !== foreign) found.push('the job of somebody else was touched');
+    if (foreign && vm.job !== foreign) found.push('a foreign job was touched');
     if (found.length > 0) throw new Error(found.join('; '));
   }
 

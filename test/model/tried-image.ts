@@ -19,7 +19,7 @@ export class TriedImage {
   readonly operations: TriedOperation[] = [];
   /** Identities that an operation has left to its user: finished copies, what a removal kept. */
   readonly granted = new Set<string>();
-  /** Identities of files that somebody else has put in the way. */
+  /** Identities of files that another process has put in the way. */
   readonly foreign = new Set<string>();
   /** Actions that were done. */
   happened = 0;

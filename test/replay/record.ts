@@ -186,7 +186,7 @@ ${recordingNames.map(lineOf).join('\n')}
 `;
 
 const wanted = process.argv.slice(2) as RecordingName[];
-// Of ext4, on which a file can be made unwritable for root too; and it can go away.
+// Of ext4, on which a file can be made unwritable for root too; and it can be unmounted.
 const vault = await mountOwn('ext4', 1024);
 const system = await startMoveSystem({ name: 'record', vault: vault.path });
 try {

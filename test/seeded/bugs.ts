@@ -88,7 +88,7 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: 'test/activities/volumes/ensure-volumes-absent.test.ts',
   },
   {
-    name: 'a volume that somebody has opened is deleted all the same',
+    name: 'a volume that a process has opened is deleted all the same',
     file: 'activities/storage/volumes/quarantine.ts',
     from: 'if (!(await isUnlocked(path))) {',
     to: "if (path === '') {",
@@ -138,12 +138,12 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: 'test/activities/adapters/safe-pivot.test.ts',
   },
   {
-    name: "somebody else's job is taken for ours",
+    name: 'a foreign job is taken for ours',
     file: 'activities/host/merge/observe-disk.ts',
     from: "return mirror.job === 'active-commit' && (await canonical(mirror.path)) === base;",
     to: 'return (await canonical(mirror.path)) !== null;',
     caughtBy: 'test/real/support/hypervisor-contract.test.ts',
-    only: "somebody else's job",
+    only: 'a foreign job',
   },
   {
     name: 'no other host is asked before a deletion',
@@ -219,7 +219,7 @@ export const seededBugs: readonly SeededBug[] = [
     from: 'are.join() === end.fingerprints.join()',
     to: 'are.slice(1).join() === end.fingerprints.slice(1).join()',
     caughtBy: 'test/real/merge/cold.test.ts',
-    only: 'somebody wrote to meanwhile',
+    only: 'another process wrote to meanwhile',
   },
   {
     name: 'only an active pool has a folder',

@@ -6,7 +6,7 @@ import type { ConnectionLike } from '@temporalio/client';
 import type { Logger } from 'pino';
 import { searchAttributes } from '../../workflows/operation/contract.ts';
 
-/** A namespace, and somebody who may ask for it. */
+/** A namespace, and a user who may ask for it. */
 export interface Namespace {
   connection: Pick<ConnectionLike, 'operatorService' | 'withDeadline'>;
   namespace: string;
@@ -43,7 +43,7 @@ export async function registerSearchAttributes(
       connection.operatorService.addSearchAttributes({ namespace, searchAttributes: wanted }),
     );
   } catch (error) {
-    // Refused for those that somebody else has registered since they were found missing?
+    // Refused for those that another worker has registered since they were found missing?
     const left = await missingSearchAttributes(at).catch(() => missing);
     if (left.length > 0) throw error;
   }

@@ -79,7 +79,8 @@ async function runRoles(
     libvirtUri,
     temporal: server && { address: server.address, uiUrl: server.uiUrl },
   });
-  // A server that is not ours may stay away for long; who waits for it can still be stopped.
+  // A server that is not ours may stay unavailable for long; a user who waits for it can still be
+  // stopped.
   const connecting = connectWorker(log, () => temporal);
   const connected = await Promise.race([connecting, aborted(stop)]);
   if (!connected) return;

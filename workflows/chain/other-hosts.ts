@@ -1,6 +1,6 @@
 /**
  * An agent sees only the VMs of its own libvirt, so the other hosts of a pool are asked before one
- * of its volumes is taken away from it.
+ * of its volumes is deleted under it.
  */
 import { hostAgent, type AwayListener } from '../operation/agents.ts';
 import { refused } from '../operation/failures.ts';
@@ -27,7 +27,8 @@ export const codeOf = ({ kind }: VolumeUse) =>
   kind === 'child' ? ('shared-base' as const) : ('volume-in-use' as const);
 
 /**
- * Waits for a host that is away, and tells what ends that wait: what it would say is not known.
+ * Waits for a host that is unavailable, and tells what ends that wait: what it would say is not
+ * known.
  * @throws Refused
  */
 export async function assertUnusedElsewhere(

@@ -39,7 +39,7 @@ export const blockJob = z.strictObject({
   ready: z.boolean(),
 });
 
-/** What the domain's metadata says of an operation, so that anybody can see whose job it is. */
+/** What the domain's metadata says of an operation, so that a user can see whose job it is. */
 export const jobRecord = z.strictObject({
   jobId: uuid,
   workflow: plainText,

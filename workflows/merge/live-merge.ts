@@ -8,7 +8,7 @@
  *
  * Steps, and what is durable when each is done:
  *  1. plan     nothing outside; the plan is in the history. Refuses early.
- *  2. record   job id, top, base and the files to delete, in the domain's metadata: anybody sees
+ *  2. record   job id, top, base and the files to delete, in the domain's metadata: a user sees
  *              whose job it is. In the activity of 3, before its effect.
  *  3. commit   QEMU's job runs (it survives every process of ours); cold: qemu-img runs.
  *  4. ready    base has what top has, and follows it (active), or the job ended by itself (inner),

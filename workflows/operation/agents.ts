@@ -17,8 +17,8 @@ import type { orchestratorActivities } from './audit.ts';
 import { hostQueue, spmQueue } from './contract.ts';
 
 /**
- * An agent that has not taken a task for this long is called away; the task then waits for it
- * without a limit.
+ * An agent that has not taken a task for this long is reported as unavailable; the task then waits
+ * for it without a limit.
  */
 const AWAY_AFTER = '10 seconds';
 
@@ -39,7 +39,7 @@ const options: ActivityOptions = {
 const WAIT: ActivityOptions = { heartbeatTimeout: '10 seconds' };
 const isWait = (name: string) => name.startsWith('await');
 
-/** Told when an agent is found away, and (with null) when it answered again. */
+/** Told when an agent is found unavailable, and (with null) when it answered again. */
 export type AwayListener = (who: string | null) => void;
 
 function connect<T extends Table>(queue: string, away: AwayListener): Agent<T> {

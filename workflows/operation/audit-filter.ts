@@ -1,4 +1,4 @@
-/** Which events of the audit log somebody wants to see. */
+/** Which events of the audit log a user wants to see. */
 import * as z from 'zod/mini';
 import { plainName, sizeBytes, vmName } from './names.ts';
 

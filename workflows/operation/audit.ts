@@ -12,7 +12,7 @@ export const auditEvent = z.strictObject({
   operation: z.string(),
   workflowId: z.string(),
   vm: vmName,
-  /** A volume's name, in the pool that stands for the VM, for an image of no VM. */
+  /** A volume's name, in the pool that stands for the VM, for a standalone image. */
   disk: plainName,
   host: hostName,
   /**

@@ -36,7 +36,7 @@ export interface CommonStatus {
   since: string;
   /** What happens if one cancels now. */
   cancel: { possible: boolean; meaning: string };
-  /** Null while agents answer; otherwise who is away and since when. */
+  /** Null while agents answer; otherwise who is unavailable and since when. */
   away: string | null;
   note: string | null;
   jobId: string | null;

@@ -39,7 +39,7 @@ export interface Kind<
   command: string;
   /** What it works on, as in "of an image". */
   of: string;
-  /** Parses what somebody sent into a request with its defaults. */
+  /** Parses what a client sent into a request with its defaults. */
   request: z.ZodMiniType<Request>;
   /** Of the workflow's result; made when it is asked for, as workflows need none. */
   result: () => z.ZodMiniType<Result>;

@@ -23,7 +23,7 @@ export function statusPage(kind: AnyKind, status: CommonStatus, id: string): str
     [`${status.vm}/${status.disk}`, `${operation} on host ${host}`],
     [
       ['Phase', `**${phase}** since ${time(since)}`],
-      ['Away', away],
+      ['Unavailable', away],
       [phase === 'finished' ? 'Result' : 'Note', note],
       ['Progress', isMeasured ? progressWords(id) : null],
       ['Cancel now', cancel.possible ? `possible: ${cancel.meaning}` : cancel.meaning],

@@ -1,6 +1,6 @@
 /**
  * A workflow's own look at its request, before anything else: the Web UI and Temporal's command
- * line start workflows too, with whatever somebody types.
+ * line start workflows too, with whatever a user types.
  */
 import { workflowInfo } from '@temporalio/workflow';
 import type * as z from 'zod/mini';

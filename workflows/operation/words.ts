@@ -35,7 +35,7 @@ export function oneLine(text: string): string {
   return `${cut}…`;
 }
 
-/** Somebody else's text as a part of a line, whatever is in it. */
+/** Foreign text as a part of a line, whatever is in it. */
 export const quoted = (words: string) => inLine(JSON.stringify(words.slice(0, 50)));
 /** Without what would end the line or turn it around. */
 export const inLine = (words: string) => words.replace(/\p{C}|\p{Zl}|\p{Zp}/gu, '?');

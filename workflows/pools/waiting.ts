@@ -1,4 +1,4 @@
-/** Steps that write to a pool, which may go away and come back meanwhile. */
+/** Steps that write to a pool, which may become unavailable and come back meanwhile. */
 import type { CopyTarget } from '../chain/references.ts';
 import type { Agent } from '../operation/activities.ts';
 import { failureDetails } from '../operation/failures.ts';
@@ -18,7 +18,7 @@ export interface CopiesJob {
   jobId: string;
 }
 
-/** Runs a step; while the pool is away, tells so, and waits. */
+/** Runs a step; while the pool is unavailable, reports so, and waits. */
 export async function withPool<T>(
   op: Waiting,
   { to, jobId, until }: AwaitedPool,
@@ -37,7 +37,7 @@ export async function withPool<T>(
   }
 }
 
-/** @param note what is away, and what to do about it */
+/** @param note what is unavailable, and what to do about it */
 export async function untilBack(op: Waiting, pool: AwaitedPool, note: string): Promise<void> {
   op.enter('waiting for the pool', { note });
   await op.host.awaitPool(pool, `wait for the file system of pool ${pool.to.pool}`);

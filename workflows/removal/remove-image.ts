@@ -4,7 +4,7 @@
  * copy for the copies that it made in vain; neither waits for it.
  *
  *   planning ─ [wiping] ─ deleting ─ finished
- *      ├─ waiting for the disk: only what was left, while somebody still uses it
+ *      ├─ waiting for the disk: only what was left, while it is still in use
  *      └─ waiting for the pool: only copies
  *
  * Steps, and what is durable when each is done:
@@ -107,7 +107,7 @@ async function removeOnce(op: RemovalOperation): Promise<RemoveImageResult> {
 
 type Copies = NonNullable<RemoveImageInput['copies']>;
 
-/** The pool may have been away for as long as the copies are not wanted. */
+/** The pool may have been unavailable for as long as the copies are not wanted. */
 const onceMounted = <T>(op: RemovalOperation, { to, jobId }: Copies, step: () => Promise<T>) =>
   withPool(op, { to, jobId, until: 'mounted' }, step);
 

@@ -19,7 +19,7 @@ const isConverted = ({ plan, at }: VolumeJob) => plan.volumes[at]?.convert !== n
 const NO_VOLUME = 'the plan has no such volume';
 
 const outcome = <T extends string>(name: T) => z.strictObject({ outcome: z.literal(name) });
-/** `changed`: somebody wrote to the source since it was planned: it must be planned again. */
+/** `changed`: the source was written to since it was planned: it must be planned again. */
 const notHeld = z.strictObject({ outcome: z.enum(['changed', 'in-use']), reason });
 const notCopied = z.strictObject({ outcome: z.enum(['changed', 'in-use', 'failed']), reason });
 export type CopyFailure = z.infer<typeof notCopied>;

@@ -23,16 +23,18 @@ export type Planned = Exclude<ImagePlanOutcome, { kind: 'no-space' }>;
 export async function planTransfer(op: Transfer, request: PlanRequest): Promise<Planned> {
   try {
     const planned = await untilPlanned(op, request);
-    if (planned.kind === 'done') await letGo(op, request);
+    if (planned.kind === 'done') await releaseSource(op, request);
     return planned;
   } catch (error) {
-    await forwardOnly(() => letGo(op, request));
+    await forwardOnly(() => releaseSource(op, request));
     throw error;
   }
 }
 
-/** An agent that is away is not waited for: it may be what the operation was cancelled for. */
-async function letGo(op: Transfer, { image }: PlanRequest): Promise<void> {
+/**
+ * An agent that is unavailable is not waited for: it may be what the operation was cancelled for.
+ */
+async function releaseSource(op: Transfer, { image }: PlanRequest): Promise<void> {
   const words = `release what earlier runs of ${op.id} hold`;
   const released = op.host.ensureEarlierReleased({ image }, words).catch(() => undefined);
   await Promise.race([released, condition(() => op.status.away !== null)]);
@@ -111,7 +113,7 @@ async function copyAll(op: Transfer, job: ImageJob): Promise<string | null> {
   return null;
 }
 
-/** A step that writes to the target pool, which is waited for while it is away. */
+/** A step that writes to the target pool, which is waited for while it is unavailable. */
 const inTarget = <T>(op: Transfer, { plan, jobId }: ImageJob, step: () => Promise<T>) =>
   withPool(op, { to: plan.to, jobId, until: 'reserved' }, step);
 
@@ -172,7 +174,7 @@ async function nameCopies(op: Transfer, job: ImageJob): Promise<void> {
     op.spm(plan.to.pool).ensureImageNamed(job, 'give the copies their names'),
   );
   if (named.outcome === 'named') return;
-  const now = `${named.path} was made by somebody else meanwhile`;
+  const now = `${named.path} was made by another process meanwhile`;
   throw nameTaken(`naming the copies of ${op.id}`, plan.to, fileName(named.path), now);
 }
 
@@ -180,7 +182,7 @@ function inUse(op: Transfer, reason: string) {
   return refused('volume-in-use', {
     attempted: `holding ${op.id} while it is copied`,
     now: `QEMU refuses: ${reason}`,
-    next: 'Somebody writes to it, perhaps a VM that was just started; stop it and ask again',
+    next: 'A process has it open for writing, maybe a VM that just started. Stop it and try again',
   });
 }
 

@@ -18,7 +18,8 @@
  *  5. name     the copies have their final names; reserved names tell that they are ours.
  *  6. switch   POINT OF NO RETURN. The VM's persistent XML names the copies, its snapshots'
  *              metadata follows, all flushed and read back, still held. A crash in between: the XML
- *              decides, and the rest is made to follow it. A pool that is away is waited for first.
+ *              decides, and the rest is made to follow it. A pool that is unavailable is waited for
+ * first.
  *  7. release  the hold is gone: the VM may start, from the copies.
  *  8. delete   RemoveImage of the source has been started; then the reservation is gone. Then the
  *              report.

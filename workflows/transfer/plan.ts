@@ -51,7 +51,7 @@ const reservedElsewhere = z.strictObject({
 
 export const imagePlan = z.strictObject({
   host: hostName,
-  /** Whose record is switched; null for a copy and for an image of no VM. */
+  /** Whose record is switched; null for a copy and for a standalone image. */
   vm: z.strictObject({ name: vmName, uuid, disk: diskTarget }).nullable(),
   to: copyTarget,
   /** Base-most first. */

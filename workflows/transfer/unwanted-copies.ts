@@ -33,7 +33,7 @@ async function undo(op: Transfer, plan: ImagePlan): Promise<void> {
   }
 }
 
-/** Times that somebody may write to the source between plan and hold, before it is given up. */
+/** Times that the source may change between plan and hold, before it is given up. */
 const ATTEMPTS = 3;
 
 /**
@@ -111,7 +111,7 @@ function deleteCopies(op: Transfer, plan: ImagePlan): Promise<string> {
 
 /**
  * The copies that earlier runs made in other pools, once this one's are complete: until then they
- * may be all there is, if the source of an image of no VM is being deleted already.
+ * may be all there is, if the source of a standalone image is being deleted already.
  * @returns warnings
  */
 export async function deleteElsewhere(op: Transfer, { elsewhere }: ImagePlan): Promise<string[]> {

@@ -29,7 +29,7 @@ const sockets = (state: string) => [`${state}.s1`, `${state}.s2`];
  */
 const HUGE_PAGES = { GLIBC_TUNABLES: 'glibc.malloc.hugetlb=1' };
 
-/** `locked`: by somebody else; `missing`: the program; each with the tool's own words. */
+/** `locked`: by another process; `missing`: the program; each with the tool's own words. */
 export type CopierStart =
   { running: true } | { running: false; why: 'locked' | 'missing' | 'failed'; reason: string };
 
@@ -66,13 +66,13 @@ export async function startCopier(state: string, files: readonly string[]): Prom
     await run('flock', [...lock, ...daemon, ...monitors, ...holds], { env: HUGE_PAGES });
   } catch (error) {
     if (!(error instanceof CommandError)) throw error;
-    // Without the lock a second daemon would take the socket away from the first.
+    // Without the lock a second daemon would take over the socket of the first.
     if (error.exitCode !== RUNS_ALREADY) return refusalOf(error);
   }
   return { running: true };
 }
 
-/** What QEMU says when somebody else has one of its image locks, and of no other failure. */
+/** What QEMU says when another process has one of its image locks, and of no other failure. */
 const LOCKED = /Failed to get (?:shared )?"[^"]*" lock|Is another process using the image/;
 
 function refusalOf({ stderr: reason, exitCode }: CommandError): CopierStart {

@@ -88,7 +88,7 @@ const mirror = ({ id, what, bandwidthBytesPerSecond }: CopyRequest): QmpCommand 
     // A limit holds back only what comes after the first buffer.
     ...(bandwidthBytesPerSecond > 0 ? {} : { 'buf-size': BUFFER_BYTES }),
     speed: bandwidthBytesPerSecond,
-    // The result, and the error's text, stay until somebody has read them.
+    // The result, and the error's text, stay until a client has read them.
     'auto-dismiss': false,
     // Without space the job pauses; every other error ends it.
     'on-target-error': 'enospc',

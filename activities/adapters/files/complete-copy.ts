@@ -26,7 +26,8 @@ export async function completeCopy(
     if (tail) await file.truncate(lengths.sizeBytes);
     const { uid, gid, mode } = await stat(source);
     await file.chmod(mode & 0o777);
-    // Only root may give a file away; anybody else's copy is his own, as his source is.
+    // Only root may change the owner of a file; the copy of another user is his own, as his source
+    // is.
     await file.chown(uid, gid).catch(() => undefined);
     await file.sync();
     return true;

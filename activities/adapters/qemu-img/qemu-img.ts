@@ -108,7 +108,7 @@ export async function isUnlocked(path: string): Promise<boolean> {
  * Runs `use` while QEMU's image locks keep every VM from starting with the image: qemu-io has it
  * open for writing, as raw, so that nothing in it changes. The hold ends with us, because qemu-io
  * ends with its input.
- * @returns null when somebody else has the image open.
+ * @returns null when another process has the image open.
  */
 export async function whileHeld<T>(path: string, use: () => Promise<T>): Promise<T | null> {
   const options = { env: { LC_ALL: 'C' }, stdin: 'pipe', reject: false } as const;

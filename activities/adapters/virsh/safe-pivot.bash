@@ -26,7 +26,7 @@ report() {
 coproc session { exec virsh -q -c "$uri" 2>&1; }
 # Sends one command and leaves its answer in $reply; fails when virsh or libvirtd is gone (virsh
 # finds out by its keepalive). Waits without a limit: QEMU suspends and pivots nothing while the
-# storage of base is away, and to go on meanwhile would leave the guest paused. virsh
+# storage of base is unavailable, and to go on meanwhile would leave the guest paused. virsh
 # echoes each command as it reads it, so the echo of the marker comes right after the answer to the
 # command before it.
 ask() {

@@ -7,7 +7,7 @@ import { canonical, observeFile } from '../../adapters/files/files.ts';
 import { hasProtocol } from '../../adapters/qemu-img/qcow2-header.ts';
 import { readHeader, type ImageHeader } from '../../adapters/qemu-img/qemu-img.ts';
 
-/** Its storage may be away; a caller that knows so reports that instead. */
+/** Its storage may be unavailable; a caller that knows so reports that instead. */
 export class BackingFileMissing extends Error {
   constructor(path: string, overlay: string) {
     super(`${path}, the backing file of ${overlay}, does not exist`);

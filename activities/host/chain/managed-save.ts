@@ -14,7 +14,7 @@ export const refusedManagedSave = (attempted: string, vm: string) =>
       'the disk by the names that it had then; the chain is unchanged',
     next:
       'Start it and shut it down, or drop the saved state with ' +
-      `\`virsh managedsave-remove ${vm}\`, and ask again`,
+      `\`virsh managedsave-remove ${vm}\`, and try again`,
   });
 
 /** For who sees it only after the plan: planned again, the operation is refused. */

@@ -23,7 +23,7 @@ export interface Image {
   /** Base-most first, links resolved. */
   volumes: (Volume & FileFacts & { header: ImageHeader; pool: string })[];
   pools: Pool[];
-  /** The VM's side; null for an image of no VM. */
+  /** The VM's side; null for a standalone image. */
   chain: Chain | null;
 }
 
@@ -80,7 +80,9 @@ async function ofNoVm(deps: HostDeps, ref: ImageRef & { kind: 'volume' }) {
   return { chain: null, pools, headers, volumes: await Promise.all(volumes) };
 }
 
-/** Of a VM's disk it is waited for: its storage may be away, and the merge or move goes on. */
+/**
+ * Of a VM's disk it is waited for: its storage may be unavailable, and the merge or move goes on.
+ */
 function brokenChain(ref: ImageRef & { kind: 'volume' }, now: string) {
   const { volume, pool } = ref;
   return refused('broken-chain', {

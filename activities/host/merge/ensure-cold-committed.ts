@@ -75,8 +75,8 @@ function whyFailed({ top, base }: MergePlan, end: ColdCommitEnd | null): string 
 }
 
 /**
- * Changes when anybody writes to top: a VM that starts and stops between commit and switch is found
- * out by it.
+ * Changes when a process writes to top: a VM that starts and stops between commit and switch is
+ * found out by it.
  */
 export const topModified = async (plan: MergePlan) =>
   (await observeFile(plan.top.path))?.modifiedNs ?? '';

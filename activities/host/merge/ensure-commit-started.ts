@@ -15,7 +15,7 @@ type StartInput = InputOf<typeof mergeOnHost, 'ensureCommitStarted'>;
 
 /**
  * Records first whose job it is. A job of ours that already runs is attached to; a chain that
- * already lacks top needs none. A job of somebody else that began after the plan is for the next
+ * already lacks top needs none. A foreign job that began after the plan is for the next
  * plan to find.
  */
 export async function ensureCommitStarted(

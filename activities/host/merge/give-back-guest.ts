@@ -56,7 +56,7 @@ async function giveBackGuest(deps: HostDeps, plan: MergePlan, look: DiskLook): P
   const report = await readPivotReport(pivotFile(deps, plan));
   if (!report || report.guest !== 'running' || report.resumed) return false;
   // H1: while the two XMLs differ, a resumed guest's writes could be lost by QEMU's death. libvirtd
-  // fixes that when it reconnects; a difference that stays is somebody's redefinition, and no
+  // fixes that when it reconnects; a difference that stays is a redefinition by a user, and no
   // reason to keep the guest paused.
   await untilSettled(PATIENCE, async () => {
     const now = await lookAtDisk(deps, plan);

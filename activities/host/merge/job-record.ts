@@ -1,5 +1,5 @@
 /**
- * The operation's record in the domain's metadata: anybody can see whose job it is, and a later run
+ * The operation's record in the domain's metadata: a user can see whose job it is, and a later run
  * adopts it.
  */
 import type { JobRecord } from '../../../workflows/chain/schemas.ts';

@@ -49,7 +49,7 @@ export async function lookAtDisk(deps: HostDeps, plan: MergePlan): Promise<DiskL
 }
 
 /**
- * True when the disk's job is the commit of this mode into this base. Anybody may begin a job
+ * True when the disk's job is the commit of this mode into this base. A user may begin a job
  * when ours has ended, or has not begun; that one is never attached to, pivoted or ended. Of
  * an inner commit libvirt names no volumes, so there the kind of job has to do.
  */
@@ -72,7 +72,7 @@ export const isCommitOf = (plan: MergePlan, look: DiskLook, job: Pick<BlockJob, 
 
 /**
  * True when base has what top has: a commit into our base is READY. A mirror to somewhere else is
- * somebody's copy, and a pivot would make that the VM's disk.
+ * a user's copy, and a pivot would make that the VM's disk.
  */
 export async function isReady(look: DiskLook, plan: MergePlan): Promise<boolean> {
   const mirror = look.disk?.mirror;

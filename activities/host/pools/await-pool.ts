@@ -6,6 +6,6 @@ import { isReserved, mountOf } from '../../pool-folder/presence.ts';
 export function awaitPool({ to, jobId, until: wanted }: AwaitedPool): Promise<void> {
   return waitUntil(async () => {
     const isThere = wanted === 'reserved' ? isReserved(to, jobId) : mountOf(to, jobId);
-    return (await isThere) ? null : `pool ${to.pool} is away: ${to.folder} is not mounted`;
+    return (await isThere) ? null : `pool ${to.pool} is unavailable: ${to.folder} is not mounted`;
   });
 }

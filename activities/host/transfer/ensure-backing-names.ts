@@ -22,7 +22,7 @@ export async function ensureBackingNames(deps: HostDeps, job: ImageJob): Promise
       await writeBackingName(deps, { path, format, backing: rebase });
     } catch (error) {
       if (!isOfStorage(error)) throw error;
-      // A pool that went away is an error, too: it is waited for.
+      // A pool that became unavailable is an error, too: it is waited for.
       await assertReserved(job, attempted);
       const now = failureDetails(error)?.details.now ?? String(error);
       const next = 'Look at the disk of that pool, then repeat the request';

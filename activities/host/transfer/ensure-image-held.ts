@@ -16,8 +16,8 @@ type Unheld = Exclude<CopierStart, { running: true }>;
 
 /**
  * Takes the hold unless it is there, and only then trusts what was planned: inode, size and
- * modification time of each volume. A host that died in between has lost the hold, and somebody may
- * have written.
+ * modification time of each volume. A host that died in between has lost the hold, and a process
+ * may have written.
  */
 export async function ensureImageHeld(
   deps: HostDeps,

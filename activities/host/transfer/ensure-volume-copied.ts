@@ -114,7 +114,9 @@ async function mirrorToItsEnd(deps: HostDeps, copying: Copying): Promise<CopyOut
   return outcomeOf(copying, 'mirror', failure);
 }
 
-/** A target that went away is an error, too: then there is no copy, and it begins again. */
+/**
+ * A target that became unavailable is an error, too: then there is no copy, and it begins again.
+ */
 async function outcomeOf(
   { input, volume }: Copying,
   by: 'mirror' | 'reflink',

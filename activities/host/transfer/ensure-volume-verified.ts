@@ -42,7 +42,7 @@ export async function ensureVolumeVerified(
     reason = `${what}: ${error.stderr}`;
   }
   if (reason !== null) {
-    // A pool that went away is an error, too: it is waited for.
+    // A pool that became unavailable is an error, too: it is waited for.
     await assertReserved(job, what);
     return { same: false, reason };
   }

@@ -26,7 +26,7 @@ export function parseVmOrDisk(first: string, second?: string): { vm: string; dis
   // libvirt forbids a slash in a VM's name, so the first one ends it.
   const slash = first.indexOf('/');
   if (slash >= 0 && second !== undefined) {
-    throw wrong(words, 'the disk is named twice', 'Say VM/DISK or VM DISK, not both');
+    throw wrong(words, 'the disk is named twice', 'Give VM/DISK or VM DISK, not both');
   }
   const vm = slash < 0 ? first : first.slice(0, slash);
   const disk = slash < 0 ? second : first.slice(slash + 1);

@@ -1,5 +1,5 @@
 /**
- * What names an image on a command line: VM DISK, VM/DISK, or POOL/VOLUME for an image of no VM.
+ * What names an image on a command line: VM DISK, VM/DISK, or POOL/VOLUME for a standalone image.
  */
 import { newFileName, poolName } from '../../../workflows/operation/names.ts';
 import type { ImageRef } from '../../../workflows/chain/references.ts';
@@ -45,7 +45,7 @@ export function parseVolume(name: string, format?: SourceFormat) {
     throw usage(
       attempted,
       'it does not name a volume',
-      'Say POOL/VOLUME; see `virsh vol-list POOL`',
+      'Give POOL/VOLUME; see `virsh vol-list POOL`',
     );
   }
   const known = format ?? formatByName(volume);
@@ -79,7 +79,7 @@ export function parseVmOrOperation(first: string, second?: string): { vm: string
       .map((word) => JSON.stringify(word))
       .join(' ')}`,
     'it is not the name of an operation',
-    'Say VM/DISK or POOL/VOLUME; `blockflow list` shows the names of all',
+    'Give VM/DISK or POOL/VOLUME; `blockflow list` shows the names of all',
   );
 }
 

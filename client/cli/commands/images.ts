@@ -21,7 +21,7 @@ interface Options {
   host?: string;
 }
 
-const IMAGE = 'VM or VM/DISK; POOL/VOLUME (its active layer) for an image that belongs to no VM';
+const IMAGE = 'VM or VM/DISK; POOL/VOLUME (its active layer) for a standalone image';
 
 export function defineMove(program: Command, context: Context): void {
   transfer(program.command('move'))

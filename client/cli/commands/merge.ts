@@ -54,7 +54,7 @@ export function defineMerge(program: Command, context: Context): void {
     .option('--keep-relative', 'keep relative backing file names')
     .option('--keep-volumes', 'do not delete the committed volumes')
     .addOption(
-      new Option('--if-busy <action>', "when somebody else's job runs on the disk")
+      new Option('--if-busy <action>', 'when a foreign job runs on the disk')
         .choices(['wait', 'refuse'])
         .default('refuse'),
     )

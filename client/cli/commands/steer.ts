@@ -58,7 +58,7 @@ async function steer(
 ): Promise<number> {
   const { parseOperation } = await import('../arguments/image-argument.ts');
   if (third === undefined && !vm.includes('/')) {
-    throw usage(`reading "${vm} ${second}"`, `disk or ${what} is missing`, `Say VM DISK ${what}`);
+    throw usage(`reading "${vm} ${second}"`, `disk or ${what} is missing`, `Give VM DISK ${what}`);
   }
   const ref = parseOperation(vm, third === undefined ? undefined : second);
   return withBlockflow({}, async (blockflow) => {

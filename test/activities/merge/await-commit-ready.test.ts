@@ -153,7 +153,7 @@ describe('awaitCommitReady', () => {
     expect(await outcome).toEqual({ outcome: 'finished' });
   });
 
-  it('does not take the READY job of somebody else for ours', async () => {
+  it('does not take a foreign READY job for ours', async () => {
     const run = watched();
     run.seen.xml = mirrored(true).replace("job='active-commit'", "job='copy'");
     Object.assign(run.seen, { job: { ...FULL, type: 'Block Copy' } });

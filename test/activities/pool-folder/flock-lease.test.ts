@@ -95,11 +95,11 @@ describe('the lease of a file pool', () => {
     expect(effects).toBe(1);
   });
 
-  it('does not go to somebody who locked a file that has lost its name', async () => {
+  it('does not go to a process that locked a file that has lost its name', async () => {
     const first = await mustAcquire('spm@a:1');
     const waiting = mustAcquire('spm@b:2');
     const file = leaseFile(folder);
-    await waitUntil('somebody to wait for the lock', () => isWaitedFor(file));
+    await waitUntil('a process to wait for the lock', () => isWaitedFor(file));
     await rename(file, `${file}.old`);
     await first.release();
     expect((await waiting).record.version).toBe(1);

@@ -102,7 +102,7 @@ describe('A pool with an id', () => {
   });
 });
 
-describe('A pool whose folder is away', () => {
+describe('A pool whose folder is unavailable', () => {
   const lease = (folder: string) =>
     acquireFlockLease({ pool: 'images', folder, holder: 'spm@a:1' }, new AbortController().signal);
   const agents = {

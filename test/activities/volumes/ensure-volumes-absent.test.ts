@@ -119,7 +119,7 @@ describe('ensureVolumesAbsent', () => {
     expect(await failureOf(ensure([planned]))).toMatchObject(found);
   });
 
-  it('holds when somebody has opened the volume since its proof', async () => {
+  it('holds when a process has opened the volume since its proof', async () => {
     const planned = await volume('a.qcow2');
     await qemuIo('echo \'Failed to get "write" lock\' >&2; exit 1');
     const found = { type: 'Hold', details: { code: 'unproven' } };

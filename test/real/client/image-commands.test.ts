@@ -160,7 +160,7 @@ describe('move', () => {
 });
 
 describe('copy and rm', () => {
-  it('take images of no VM, with and without a format in their names', async () => {
+  it('take standalone images, with and without a format in their names', async () => {
     await plainVolume(system, 'data', 'raw');
     const data = join(system.host.pools, POOL, 'data.raw');
     const root = join(system.host.pools, POOL, 'web1-root');

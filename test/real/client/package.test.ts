@@ -11,7 +11,7 @@ const folders = ['workflows', 'activities', 'worker', 'client'];
 const documents = ['README.md', 'DESIGN.md', 'CHANGELOG.md', 'LICENSE', 'package.json'];
 
 let scratch: string;
-/** Folder of somebody who has installed the package. */
+/** Folder of a user who has installed the package. */
 let user: string;
 let installed: string;
 /** Begun early: it waits 5 s for a server that is not there. */

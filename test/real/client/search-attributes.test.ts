@@ -86,7 +86,7 @@ describe('Search attributes on a bare Temporal server', () => {
     }
   });
 
-  it('are no trouble when somebody else registers them in the same moment', async () => {
+  it('are no trouble when another worker registers them in the same moment', async () => {
     const { connection } = temporal;
     const lateTo = (add: () => Promise<object>) => ({
       namespace: 'default',

@@ -73,11 +73,11 @@ async function expectCancelled(merge: Merge): Promise<void> {
 }
 
 describe('Cancel before the pivot ends the job and leaves nothing', () => {
-  it('while it plans, although the host agent is away', async () => {
+  it('while it plans, although the host agent is unavailable', async () => {
     await sceneOf();
     await system.killRole('host');
     const merge = await system.merge(disk());
-    await untilStatus(merge, 'an agent that is away', ({ away }) => away !== null);
+    await untilStatus(merge, 'an agent that is unavailable', ({ away }) => away !== null);
     await merge.cancel();
     await expectCancelled(merge);
   });
@@ -88,7 +88,7 @@ describe('Cancel before the pivot ends the job and leaves nothing', () => {
     await expectCancelled(merge);
   });
 
-  it('while it copies and the host agent is away, as soon as that is back', async () => {
+  it('while it copies and the host agent is unavailable, as soon as that is back', async () => {
     const merge = await copying();
     await system.killRole('host');
     await merge.cancel();

@@ -147,7 +147,7 @@ async function endedAlone(vm: string) {
 const commitsOf = async (vm: string) =>
   (await system.effects()).filter((line) => line === `qemu-img.commit ${vm}/vda`).length;
 
-describe('a merge while the VM is down, whose commit ends while the agent is away', () => {
+describe('a merge while the VM is down, whose commit ends while the agent is unavailable', () => {
   it('takes the commit for done', async () => {
     const { here, merge } = await endedAlone('ended');
     await system.startRole('host');
@@ -169,7 +169,7 @@ describe('a merge while the VM is down, whose commit ends while the agent is awa
     await here.verifyAfterCrash();
   });
 
-  it('commits again into a base that somebody wrote to meanwhile', async () => {
+  it('commits again into a base that another process wrote to meanwhile', async () => {
     const { here, merge } = await endedAlone('spoilt');
     await spoilMarks(here.guest, here.chain[0] as string);
     await system.startRole('host');

@@ -127,12 +127,16 @@ describe('A merge goes on to its end', () => {
 });
 
 describe('The status of a merge', () => {
-  it('says that the host agent is away, and that it is back while the copy goes on', async () => {
+  it('says that the host agent is unavailable, and is back during the copy', async () => {
     await sceneOf();
     const merge = await system.merge({ ...disk(), bandwidthBytesPerSecond: SLOW });
     await untilCopying(scene);
     await system.killRole('host');
-    const { away } = await untilStatus(merge, 'an agent that is away', (s) => s.away !== null);
+    const { away } = await untilStatus(
+      merge,
+      'an agent that is unavailable',
+      (s) => s.away !== null,
+    );
     expect(away).toMatch(/host-h1 does not answer \(since \d{4}-/);
     await system.startRole('host');
     const back = await untilStatus(merge, 'an agent that is back', (s) => s.away === null);

@@ -1,4 +1,4 @@
-/** What somebody does to a VM that is down while an operation on its disk is under way. */
+/** What a user does to a VM that is down while an operation on its disk is under way. */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';

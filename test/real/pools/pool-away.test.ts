@@ -1,6 +1,7 @@
 /**
- * A pool that goes away and comes back: its file system stands still, or libvirt has it inactive.
- * Five seconds; with BLOCKFLOW_ALL_CASES also longer than a minute, and than three at the pivot.
+ * A pool that becomes unavailable and comes back: its file system stands still, or libvirt has it
+ * inactive. Five seconds; with BLOCKFLOW_ALL_CASES also longer than a minute, and than three at the
+ * pivot.
  */
 import { rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
@@ -155,7 +156,7 @@ const all = Object.entries(cases).flatMap(([when, run]) =>
   })),
 );
 
-describe('A pool that goes away', () => {
+describe('A pool that becomes unavailable', () => {
   it('hides no child of a volume that a merge would delete', async () => {
     const here = await farBase(MIB);
     const { guest, chain } = here;
@@ -181,6 +182,6 @@ describe('A pool that goes away', () => {
     await expectMerged(here, await system.merge({ vm: guest.name, disk: 'vda' }));
   });
 
-  const sampled = sample('pools that go away', all, 2);
+  const sampled = sample('pools that become unavailable', all, 2);
   it.each(sampled)('for $seconds s, $when', ({ run, seconds }) => run(seconds));
 });

@@ -1,6 +1,6 @@
 /**
  * What the disk of a pool has when the power is cut at the points where blockflow takes something
- * away: whatever takes its place must have been flushed by then, names included.
+ * removed: whatever takes its place must have been flushed by then, names included.
  */
 import { basename, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';

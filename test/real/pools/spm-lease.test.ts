@@ -83,7 +83,7 @@ describe('The lease of a pool', () => {
     },
   );
 
-  it('stops its holder at the last moment when somebody else has taken it', async () => {
+  it('stops its holder at the last moment when another agent has taken it', async () => {
     scene = await startScene({ system, vm: `web${++count}`, guest: SMALL });
     await system.killRole('spm');
     await system.startRole('spm', [{ effect: 'storage.unlink-volume', action: 'stop-before' }]);
@@ -108,7 +108,11 @@ describe('The lease of a pool', () => {
     scene = await startScene({ system, vm: `web${++count}`, guest: SMALL });
     await system.killRole('spm');
     const merge = await system.merge({ vm: scene.guest.name, disk: 'vda' });
-    const { away } = await untilStatus(merge, 'an agent that is away', (s) => s.away !== null);
+    const { away } = await untilStatus(
+      merge,
+      'an agent that is unavailable',
+      (s) => s.away !== null,
+    );
     expect(away).toMatch(new RegExp(`the agent of spm-${POOL} does not answer`));
     await system.startRole('spm');
     await expectMerged(scene, merge);

@@ -161,7 +161,7 @@ describe('A merge of volumes that another host uses', () => {
     await second.killRole('host');
     const merge = await first.merge({ vm: 'asks', disk: 'vda' });
     const away = ({ away: who }: OperationStatus) => Boolean(who?.includes('host-h2'));
-    await untilStatus(merge, 'the merge to say who is away', away);
+    await untilStatus(merge, 'the merge to say who is unavailable', away);
     expect(await scene.files()).toHaveLength(2);
     await second.startRole('host');
     await expectMerged(scene, merge);
@@ -241,7 +241,7 @@ describe('A volume that another host uses', () => {
     await plainVolume(first, 'unknown', 'qcow2');
     await second.killRole('host');
     const removal = await removalOn('unknown.qcow2');
-    await waitUntil('the removal to say who is away', async () => {
+    await waitUntil('the removal to say who is unavailable', async () => {
       const { away } = await removal.query(statusQuery);
       return away?.includes('the agent of host-h2 does not answer');
     });

@@ -148,7 +148,7 @@ function imagesOf(vm: string) {
 
 const ofVm = (vm: string) => new RegExp(`^${vm}[.-]`);
 
-/** A copy of the disk to another place, as somebody makes it who moves it by hand. */
+/** A copy of the disk to another place, as a user makes it who moves it by hand. */
 async function startForeignJob(vm: string): Promise<void> {
   const copy = join(host.root, `${vm}-copy.qcow2`);
   await host.virsh('blockcopy', vm, 'vda', '--dest', copy, '--transient-job');

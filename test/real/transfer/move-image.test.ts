@@ -131,7 +131,7 @@ async function infoOf(file: string, format: string): Promise<unknown> {
   return info;
 }
 
-describe('MoveImage of an image of no VM', () => {
+describe('MoveImage of a standalone image', () => {
   it.each([
     ['raw', 'raw', []],
     ['qcow2', 'qcow2', ['-o', 'compat=1.1']],

@@ -98,7 +98,7 @@ describe('Negative flow (copy fails)', () => {
 });
 
 describe('Negative flow (switch fails)', () => {
-  /** A move that stands still before its switch, while somebody else changes the record. */
+  /** A move that stands still before its switch, while a user changes the record. */
   async function changedBefore(vm: string, change: (copy: string) => Promise<void>) {
     const file = await defineOff(system, vm, { bytes: MIB });
     const before = await contents([file]);
@@ -221,7 +221,7 @@ describe('Negative flow (target pool unmounted during the copy)', () => {
     await execa('umount', ['--lazy', mount.path]);
     const waits = ({ phase }: { phase: string }) => phase === 'waiting for the pool';
     const { note } = await untilMove(move, 'to wait for the pool', waits);
-    expect(note).toContain(`pool ${VAULT} is away: ${mount.path} does not hold`);
+    expect(note).toContain(`pool ${VAULT} is unavailable: ${mount.path} does not hold`);
     await execa('mount', [device, mount.path]);
     await untilMove(move, 'to go on', ({ phase, note: now }) => phase === 'copying' && !now);
     await unlimit(move);

@@ -102,7 +102,7 @@ describe('a move is refused', () => {
     await rm(inVault(system, base));
   });
 
-  it('volume-in-use: while a VM names it, when asked for as an image of no VM', async () => {
+  it('volume-in-use: while a VM names it, when asked for as a standalone image', async () => {
     await defineOff(system, 'owner');
     expect(await codeOf(volume('owner.qcow2'))).toBe('volume-in-use');
     await expectNothingLeft(system, ['owner.qcow2']);

@@ -78,7 +78,7 @@ describe('A move that is cancelled while its target pool is not mounted', () => 
     const before = await digests([file]);
     await waitUntil('the undo to wait', async () => {
       const { phase, note } = await statusOf(undo);
-      return phase === 'waiting for the pool' && note?.includes(`pool ${VAULT} is away`);
+      return phase === 'waiting for the pool' && note?.includes(`pool ${VAULT} is unavailable`);
     });
     await execa('mount', [device, mount.path]);
     expect(await poolFiles(mount.path)).toHaveLength(1);
@@ -111,7 +111,7 @@ describe('The deletion of unwanted copies', () => {
     await expectOnlySource(system, undone);
   });
 
-  it('deletes nothing that somebody uses by then, and says so until it is cancelled', async () => {
+  it('deletes nothing that is in use by then, and says so until it is cancelled', async () => {
     const copy = join(mount.path, 'used.qcow2');
     const undone = await cancelledAt(system, 'used', {
       effect: 'storage.name-volume',

@@ -1,4 +1,4 @@
-/** The contract's other half: what is true when a VM, a job or somebody else gets in between. */
+/** The contract's other half: what is true when a VM, a job or another user gets in between. */
 import { expect } from '@jest/globals';
 import { liveMergeInput } from '../../../workflows/merge/request.ts';
 import {
@@ -69,7 +69,7 @@ export const faults: readonly Case[] = [
     },
   },
   {
-    title: 'a job that somebody ends is gone, which is no success',
+    title: 'a job that a user ends is gone, which is no success',
     async check(h) {
       const begun = await copying(h);
       await h.endJob();
@@ -78,7 +78,7 @@ export const faults: readonly Case[] = [
     },
   },
   {
-    title: 'a READY job that somebody ends is not pivoted',
+    title: 'a READY job that a user ends is not pivoted',
     async check(h) {
       const { job } = await ready(h);
       await h.endJob();
@@ -88,7 +88,7 @@ export const faults: readonly Case[] = [
     },
   },
   {
-    title: "somebody else's job is told as busy, and the disk is idle when it has ended",
+    title: 'a foreign job is told as busy, and the disk is idle when it has ended',
     async check(h) {
       await h.startForeignJob();
       const plan = () => h.ask('observeMergePlan', liveMergeInput.parse(h.ref));
@@ -99,7 +99,7 @@ export const faults: readonly Case[] = [
     },
   },
   {
-    title: "somebody else's job that began after the plan is not taken for ours, by any step",
+    title: 'a foreign job that began after the plan is not taken for ours, by any step',
     async check(h) {
       const begun = await begin(h);
       await h.startForeignJob();

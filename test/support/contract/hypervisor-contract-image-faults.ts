@@ -1,4 +1,4 @@
-/** The contract of moved images, when somebody else gets in between. */
+/** The contract of moved images, when another user gets in between. */
 import { randomUUID } from 'node:crypto';
 import { expect } from '@jest/globals';
 import { begin, type Case } from './hypervisor.ts';
@@ -55,7 +55,7 @@ export const movingFaults: readonly Case[] = [
     },
   },
   {
-    title: 'a name that somebody has taken is not given to a copy, and is not planned',
+    title: 'a name that is taken is not given to a copy, and is not planned',
     async check(h) {
       await h.shutDown();
       const move = await planMove(h);

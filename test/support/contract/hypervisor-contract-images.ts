@@ -124,7 +124,7 @@ export const moving: readonly Case[] = [
     },
   },
   {
-    title: 'a copy whose pool went away waits, and is complete when it is back',
+    title: 'a copy whose pool became unavailable waits, and is complete when it is back',
     async check(h) {
       await h.shutDown();
       const move = await planMove(h);
@@ -141,7 +141,7 @@ export const moving: readonly Case[] = [
     },
   },
   {
-    title: 'a record is not switched to copies whose pool went away',
+    title: 'a record is not switched to copies whose pool became unavailable',
     async check(h) {
       await h.shutDown();
       const move = await planMove(h);

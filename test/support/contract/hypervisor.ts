@@ -28,9 +28,9 @@ export interface Hypervisor {
   killQemu(): Promise<void>;
   shutDown(): Promise<void>;
   startVm(): Promise<void>;
-  /** Somebody copies the disk elsewhere; returns at READY. */
+  /** A user copies the disk elsewhere; returns at READY. */
   startForeignJob(): Promise<void>;
-  /** Somebody ends whatever job there is. */
+  /** A user ends whatever job there is. */
   endJob(): Promise<void>;
   files(): Promise<string[]>;
   /** Where the copy of a volume of the chain would be. */
@@ -38,7 +38,7 @@ export interface Hypervisor {
   /** The copies that have their names, and the reservations of this job: paths. */
   copies(): Promise<string[]>;
   reserved(jobId: string): Promise<string[]>;
-  /** Somebody makes a file; or takes it away. */
+  /** A user makes a file; or removes it. */
   make(path: string): Promise<void>;
   remove(path: string): Promise<void>;
   /** The file system with what is reserved is not mounted; or it is again. */

@@ -44,7 +44,7 @@ function jobOf(planned: ImagePlanOutcome) {
   return { plan: planned.plan, jobId: randomUUID() };
 }
 
-/** A plan to copy the base, as an image of no VM. */
+/** A plan to copy the base, as a standalone image. */
 export async function planCopyOfBase(h: Hypervisor) {
   const volume = basename(h.chain[0] ?? '');
   const base = { kind: 'volume', pool: 'images', volume, format: 'qcow2' } as const;

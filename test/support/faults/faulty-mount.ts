@@ -134,7 +134,7 @@ function daemonOf(folder: string): string[] {
 
 /**
  * The kernel tries a page twice, that of a file and then that of the loop device, before it tells
- * anybody. A flush has no sector, and only rules for one time can be used up before the nodes
+ * a process. A flush has no sector, and only rules for one time can be used up before the nodes
  * change.
  */
 function rulesOf({ on, sector, once }: DiskError) {

@@ -1,4 +1,4 @@
-/** Stops the pivot script before one of its commands: a test kills somebody at that moment. */
+/** Stops the pivot script before one of its commands: a test kills a process at that moment. */
 import { existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';

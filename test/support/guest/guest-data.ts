@@ -6,7 +6,7 @@ import { expectNoLoss, verifyGuestData } from './oracle.ts';
 interface Image {
   path: string;
   format: string;
-  /** While somebody may write it. */
+  /** While a process may write it. */
   forceShare?: boolean;
 }
 

@@ -48,7 +48,7 @@ export interface GuestDataQuestion {
   /** Highest generation acknowledged; read it after QEMU is gone. */
   readonly acknowledged: number;
   readonly parameters: GuestParameters;
-  /** Opens the image although somebody writes it; what is read then may be inconsistent. */
+  /** Opens the image although a process writes it; what is read then may be inconsistent. */
   readonly forceShare?: boolean;
   /** Highest generation that may be there, default `acknowledged + ackEvery`. */
   readonly issued?: number;

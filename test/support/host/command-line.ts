@@ -17,7 +17,7 @@ export interface Answer {
 export type Typed = (...args: string[]) => Promise<Answer>;
 type Environment = Record<string, string>;
 
-/** What somebody who uses this system has in the environment. */
+/** What a user of this system has in the environment. */
 export const environmentOf = ({ temporal, stateDir, runtimeDir, host }: System): Environment => ({
   TEMPORAL_ADDRESS: temporal.address,
   BLOCKFLOW_HOST: HOST,

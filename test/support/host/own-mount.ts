@@ -14,8 +14,8 @@ let count = 0;
 export interface OwnMount {
   path: string;
   /**
-   * Who writes stands still from now on, as with a server that is away; returns what ends that.
-   * It ends with this process, too: a process that waits for such a file could not be killed.
+   * Who writes stands still from now on, as with a server that is unavailable; returns what ends
+   * that. It ends with this process, too: a process that waits for such a file could not be killed.
    */
   freeze(): Promise<() => Promise<void>>;
   /** As a reboot does it: the same file system, with another device number. Of ext4 and xfs. */

@@ -63,7 +63,7 @@ export async function defineOff(
   return path;
 }
 
-/** An image of no VM in pool `images`: 16 MiB, data at 1 and 15 MiB, zeros that were written. */
+/** A standalone image in pool `images`: 16 MiB, data at 1 and 15 MiB, zeros that were written. */
 export async function plainVolume(
   { host }: Pick<System, 'host'>,
   name: string,

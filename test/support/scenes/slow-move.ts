@@ -34,7 +34,7 @@ export async function slowMove(system: System, vm: string, bandwidthBytesPerSeco
   return { file, before, move, daemon, bytes: BYTES };
 }
 
-/** Takes the limit away, once there is a copy that has one. */
+/** Removes the limit, once there is a copy that has one. */
 export async function unlimit(move: WorkflowHandle): Promise<void> {
   await waitUntil('the limit to go', () =>
     move.executeUpdate('bandwidth', { args: [0] }).then(() => true),

@@ -1,6 +1,6 @@
 /**
  * The agents' activities on one image in memory: a move of it goes on copying unless it is told to
- * end, and its target pool can be away.
+ * end, and its target pool can be unavailable.
  */
 import { Context } from '@temporalio/activity';
 import { poolAway } from '../../../workflows/operation/failures.ts';
@@ -69,7 +69,7 @@ const planOf = (
 /** What the agents of host and pool would do with it. */
 export function imageActivities(image: SimulatedImage): Activities {
   const assertThere = () => {
-    const words = { attempted: 'looking', now: 'the pool is away', next: 'Mount it' };
+    const words = { attempted: 'looking', now: 'the pool is unavailable', next: 'Mount it' };
     if (image.isAway) throw poolAway(words);
   };
   const activities: Activities = {

@@ -153,7 +153,7 @@ function switched(
     if (active !== plan.volumes.at(-1)?.path) throw elsewhere(active);
     const held = ensureHeld(vm, job);
     if (held.outcome === 'held' && vm.images.isAway(targetOf(plan))) {
-      return { outcome: 'pool-away', reason: `pool ${plan.to.pool} is away` };
+      return { outcome: 'pool-away', reason: `pool ${plan.to.pool} is unavailable` };
     }
     const isOff = vm.state === 'off';
     const gone = isOff ? goneCopy(vm, job) : `VM is ${vm.state}`;

@@ -1,4 +1,4 @@
-/** Copies of images under way: who holds what, what is reserved, and which pool is away. */
+/** Copies of images under way: who holds what, what is reserved, and which pool is unavailable. */
 import type { Reservation } from '../../../workflows/transfer/plan.ts';
 import { BLOCKS } from './simulated-content.ts';
 import type { SimulatedVm } from './simulated-vm.ts';
@@ -46,7 +46,7 @@ export const staged = (
   stage: 'part' | 'copied' | 'ready',
 ) => `${reservationFolder(pool, jobId)}/${name}.${stage}`;
 
-/** What an agent sees: nothing of a pool that is away. */
+/** What an agent sees: nothing of a pool that is unavailable. */
 export const isThere = ({ files, images }: SimulatedVm, path: string) =>
   files.has(path) && !images.isAway(path);
 
@@ -68,7 +68,7 @@ export function advanceCopies(vm: SimulatedVm): void {
   }
 }
 
-/** Somebody has it open, by QEMU's locks: a VM, a copy, qemu-img. */
+/** A process has it open, by QEMU's locks: a VM, a copy, qemu-img. */
 export function isLocked(vm: SimulatedVm, path: string): boolean {
   const identity = vm.files.identity(path) ?? '';
   const running = vm.state === 'off' ? [] : vm.live;

@@ -1,4 +1,6 @@
-/** The switches of the simulated host agent, with the moments at which somebody may die in them. */
+/**
+ * The switches of the simulated host agent, with the moments at which a process may die in them.
+ */
 import type { InputOf, ResultOf } from '../../../workflows/operation/activities.ts';
 import type { mergeOnHost, ColdOutcome, JobInput } from '../../../workflows/merge/activities.ts';
 import { AsyncLocalStorage } from 'node:async_hooks';

@@ -20,7 +20,7 @@ export const POOLS = [POOL, 'vault'] as const;
 const MIB = 1048576;
 
 export interface SimulatedJob {
-  /** Paths; those of somebody else's job mean nothing. */
+  /** Paths; those of a foreign job mean nothing. */
   top: string;
   base: string;
   mode: 'active' | 'inner' | 'foreign';
@@ -156,7 +156,7 @@ export class SimulatedVm {
     };
   }
 
-  /** A blockcopy of somebody else, READY at once. */
+  /** A foreign blockcopy, READY at once. */
   startForeignJob(): void {
     const job = { top: '', base: '', mode: 'foreign', copiedBytes: MIB, totalBytes: MIB } as const;
     const atMs = this.machine.now();

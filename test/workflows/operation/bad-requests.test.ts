@@ -1,5 +1,5 @@
 /**
- * Requests as anybody with the Web UI may start them: with whatever arguments, under whatever id.
+ * Requests as any user of the Web UI may start them: with whatever arguments, under whatever id.
  * Each ends by itself in a typed refusal, before an agent was asked for anything.
  */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';

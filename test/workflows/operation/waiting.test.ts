@@ -188,7 +188,7 @@ async function detailsPage(handle: MergeHandle): Promise<string> {
   return (await handle.query<Metadata>('__temporal_workflow_metadata')).currentDetails;
 }
 
-describe('A host agent that is away', () => {
+describe('A host agent that is unavailable', () => {
   it('shows as such, and the merge goes on when it is back', async () => {
     const runs = CACHES.map(async (cache) => {
       const vm = bench.addVm();
@@ -199,7 +199,7 @@ describe('A host agent that is away', () => {
     for (const { handle } of merges) {
       const away = async () => (await bench.status(handle)).away ?? undefined;
       const options = { timeoutMs: 30_000, intervalMs: 500 };
-      expect(await waitUntil('the agent to be away', away, options)).toContain('host-h2');
+      expect(await waitUntil('the agent to be unavailable', away, options)).toContain('host-h2');
     }
     await bench.startHostAgent('h2');
     for (const { handle } of merges) {

@@ -96,7 +96,7 @@ export async function assertNamesFree(
   const files = await Promise.all(names.map((name) => observeFile(join(plan.to.folder, name))));
   const own = identitiesOf(volumes);
   const isOwn = (file: FileFacts | null) => file !== null && own.has(file.identity);
-  // No message may ask a user to take these away: the image stands on them.
+  // No message may ask a user to delete these: the image stands on them.
   const inPool = names.filter((_, at) => isOwn(files[at] ?? null));
   if (inPool.length > 0) throw alreadyInPool(request, ref, inPool);
   for (const [at, name] of names.entries()) {
