@@ -152,7 +152,7 @@ async function update(session: Session, attempted: string, send: () => Promise<s
     if (isAway(error) || error instanceof WorkflowUpdateRPCTimeoutOrCancelledError) {
       const now = `no worker answered in ${UPDATE_MS / 1000} s; the request may still take effect`;
       const details = { code: 'orchestrator-away', attempted, now, next: AGENTS } as const;
-      throw new BlockflowError('Unavailable', details, error);
+      throw new BlockflowError('Away', details, error);
     }
     throw toBlockflowError(error, attempted);
   }

@@ -97,6 +97,6 @@ async function assertServed(session: Session, attempted: string, host: string | 
     if (isAlive(await pollersOf(session, queue, kind))) continue;
     const code = kind === 'workflow' ? 'orchestrator-away' : 'agent-away';
     const now = `${who} is connected to Temporal at ${session.address}`;
-    throw new BlockflowError('Unavailable', { code, attempted, now, next: AGENTS });
+    throw new BlockflowError('Away', { code, attempted, now, next: AGENTS });
   }
 }

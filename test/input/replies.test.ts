@@ -6,7 +6,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import { diskElement, diskSource } from '../../activities/adapters/libvirt-xml/disk-element.ts';
-import { parseDomain, sourcesNamed } from '../../activities/adapters/libvirt-xml/domain-xml.ts';
+import { parseDomain } from '../../activities/adapters/libvirt-xml/domain-xml.ts';
+import { filesNamed } from '../../activities/adapters/libvirt-xml/named-files.ts';
 import { parseExtents } from '../../activities/adapters/qemu-img/compare.ts';
 import { parseCopy } from '../../activities/adapters/copying-daemon/daemon.ts';
 import { parseEvent } from '../../activities/adapters/virsh/job-watch.ts';
@@ -51,9 +52,9 @@ const parsers: Parser[] = [
     read: parseDomain,
   },
   {
-    what: 'the sources of a domain',
+    what: 'the files of a domain',
     texts: [reply('domain-live.xml')],
-    read: (xml) => sourcesNamed(xml, []),
+    read: (xml) => [...filesNamed(xml, 'domain', { pools: [] }).paths],
   },
   {
     what: 'the element of a disk',

@@ -232,8 +232,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: "snapshots' metadata is no use of a volume",
     file: 'activities/host/uses/references.ts',
-    from: '[...domains, ...snapshots, ...stand]',
-    to: '[...domains, ...stand]',
+    from: '[...stand, ...domains, ...snapshots]',
+    to: '[...stand, ...domains]',
     caughtBy: 'test/real/removal/copy-remove-image.test.ts',
     only: 'a domain, a snapshot',
   },

@@ -1,12 +1,13 @@
 import { access, constants } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
-import { parseDomain, type XmlDomain } from '../../activities/adapters/libvirt-xml/domain-xml.ts';
+import type { XmlDisk, XmlDomain } from '../../activities/adapters/libvirt-xml/domain-xml.ts';
 import { canonical } from '../../activities/adapters/files/files.ts';
 import { findQemu } from '../../activities/adapters/files/open-files.ts';
 import {
   filePoolTypes,
   observePools,
   poolOf,
+  readDomain,
   type Pool,
 } from '../../activities/adapters/virsh/pools.ts';
 import { createLibvirt, type Libvirt } from '../../activities/adapters/virsh/domains.ts';
@@ -60,19 +61,24 @@ function checkPools(pools: readonly Pool[]): Check {
 
 /** Only what is wrong is told of each disk; all of them in one line when nothing is. */
 async function checkDisks(libvirt: Libvirt, pools: readonly Pool[]): Promise<Check[]> {
-  const domains = new Map<string, XmlDomain>();
-  for (const { uuid, xml } of await libvirt.allDomainXml()) {
-    // Of each domain the live XML comes first: it names the whole chain.
-    if (!domains.has(uuid)) domains.set(uuid, parseDomain(xml));
-  }
   const wrong: Check[] = [];
+  const domains = new Map<string, XmlDomain | null>();
+  for (const { uuid, name, xml } of await libvirt.allDomainXml()) {
+    // Of each domain the live XML comes first: it names the whole chain.
+    if (domains.has(uuid)) continue;
+    const domain = await readDomain(libvirt, xml).catch((error: unknown) => {
+      const fix = `see \`virsh dumpxml ${name}\`; other VMs are not affected`;
+      wrong.push(libvirtCheck.fails(`VM ${name} cannot be read: ${reasonOf(error)}`, fix));
+      return null;
+    });
+    domains.set(uuid, domain);
+  }
   const outside = new Map<string, string[]>();
   let count = 0;
   for (const domain of domains.values()) {
+    if (!domain) continue;
     wrong.push(...(await checkQemu(domain)));
-    for (const disk of domain.disks.filter(
-      ({ device, chain }) => device === 'disk' && chain.length,
-    )) {
+    for (const disk of domain.disks.filter(isWritten)) {
       count += 1;
       for (const { path } of disk.chain) {
         wrong.push(...(await checkRights(`${domain.name}/${disk.target}`, path)));
@@ -92,13 +98,22 @@ async function checkDisks(libvirt: Libvirt, pools: readonly Pool[]): Promise<Che
   return wrong.length > 0 ? wrong : [storage.ok(all)];
 }
 
+/** Only these are merged and moved. */
+const isWritten = ({ device, chain, readOnly }: XmlDisk) =>
+  device === 'disk' && chain.length > 0 && !readOnly;
+
 async function checkRights(disk: string, path: string): Promise<Check[]> {
   try {
     await access(path, constants.R_OK | constants.W_OK);
     return [];
   } catch (error) {
-    const fix = 'run the agents as root, or give their user rights on the image';
-    return [storage.fails(`${disk}: ${path} (${(error as NodeJS.ErrnoException).code})`, fix)];
+    const { code } = error as NodeJS.ErrnoException;
+    const isMissing = code === 'ENOENT' || code === 'ENOTDIR';
+    const fix = isMissing
+      ? 'restore the file, mount its file system, or detach the disk from the VM'
+      : 'run the agents as root, or give their user rights on the image';
+    const why = isMissing ? 'does not exist' : `cannot be read and written (${code})`;
+    return [storage.fails(`${disk}: ${path} ${why}`, fix)];
   }
 }
 

@@ -39,7 +39,7 @@ export async function finishMerge(
     regainedBytes,
     stallMs: switched.stallMs,
     readyToPivotMs: switched.readyToPivotMs,
-    warnings: [...notDeleted(plan, deleted), ...op.point.warnings()],
+    warnings: [...(plan.warnings ?? []), ...notDeleted(plan, deleted), ...op.point.warnings()],
   };
 }
 

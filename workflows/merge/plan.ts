@@ -28,6 +28,8 @@ export const mergePlan = z.strictObject({
   spaceFreeBytes: sizeBytes,
   /** Other hosts that have a pool of these volumes: to be asked who uses them there. */
   sharedWith: z.array(hostName),
+  /** What was not looked at or does not follow, for users. Absent in old plans. */
+  warnings: z.array(z.string()).optional(),
 });
 
 export const planOutcome = z.discriminatedUnion('kind', [

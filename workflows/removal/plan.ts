@@ -8,6 +8,8 @@ export const removalPlan = z.strictObject({
   totalBytes: sizeBytes,
   /** As in a plan of a move. */
   sharedWith: z.array(hostName),
+  /** What was not looked at or does not follow, for users. Absent in old plans. */
+  warnings: z.array(z.string()).optional(),
 });
 
 export type RemovalPlan = z.infer<typeof removalPlan>;

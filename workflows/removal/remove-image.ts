@@ -131,13 +131,13 @@ async function removeCopies(op: RemovalOperation, copies: Copies): Promise<Remov
 
 async function removeVolumes(
   op: RemovalOperation,
-  { volumes }: RemovalPlan,
+  plan: RemovalPlan,
   wipe: boolean,
 ): Promise<RemoveImageResult> {
   const deleted: string[] = [];
   const warnings: string[] = [];
   let regainedBytes = 0;
-  for (const { pool, part } of fromTheTop(volumes)) {
+  for (const { pool, part } of fromTheTop(plan.volumes)) {
     const gone = deleted.length === 0 ? '' : `${deleted.join(', ')} went, `;
     op.truth = `${gone}what has its name stays`;
     const input = { jobId: op.jobId, volumes: part };
@@ -157,7 +157,8 @@ async function removeVolumes(
   // No client waits for the report of what a move left: it is kept where users look later.
   const summary = [`removed ${op.id}: ${count}`, ...warnings].join('; ');
   const wiped = wipe && warnings.length === 0;
-  return { outcome: 'removed', summary, deleted, regainedBytes, wiped, warnings };
+  const told = [...(plan.warnings ?? []), ...warnings];
+  return { outcome: 'removed', summary, deleted, regainedBytes, wiped, warnings: told };
 }
 
 /** A chain pool by pool, active layer first: what is left can be read, wherever it ends. */

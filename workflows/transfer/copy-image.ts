@@ -63,6 +63,6 @@ async function finishCopy(op: Copy, plan: ImagePlan): Promise<TransferResult> {
     copiedBytes: plan.totalBytes,
     verified: plan.verify === 'full',
     removal: null,
-    warnings,
+    warnings: [...(plan.warnings ?? []), ...warnings],
   };
 }

@@ -105,7 +105,7 @@ async function finishMove(op: Move, plan: ImagePlan): Promise<TransferResult> {
   if (plan.switched) await op.host.ensureRecordSwitched({ plan, jobId }, 'complete the switch');
   await op.host.ensureImageReleased({ jobId }, 'release the source and the copies'); // 7
   const removal = await deleteSourceOrWarn(op, plan); // 8
-  const warnings = [...removal.warnings, ...(await deleteElsewhere(op, plan))];
+  const left = [...removal.warnings, ...(await deleteElsewhere(op, plan))];
   await removeReservation(op, { plan, jobId }, 'keep', 'the reservation');
   const size = `${plan.volumes.length} volume(s), ${sizeWords(plan.totalBytes)}`;
   const source = removal.id ? `${removal.id} deletes the source` : 'the source is still there';
@@ -118,7 +118,7 @@ async function finishMove(op: Move, plan: ImagePlan): Promise<TransferResult> {
     copiedBytes: plan.totalBytes,
     verified: plan.verify === 'full',
     removal: removal.id,
-    warnings,
+    warnings: [...(plan.warnings ?? []), ...left],
   };
 }
 

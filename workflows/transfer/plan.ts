@@ -75,6 +75,8 @@ export const imagePlan = z.strictObject({
   switched: z.boolean(),
   /** Other hosts that share the pools of a moved image: they are asked who uses it. */
   sharedWith: z.array(hostName),
+  /** What was not looked at or does not follow, for users. Absent in old plans. */
+  warnings: z.array(z.string()).optional(),
 });
 
 export const imagePlanOutcome = z.discriminatedUnion('kind', [

@@ -19,6 +19,13 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
+/** Text where libvirt gave the name; bytes, perhaps no UTF-8, where a folder or a header did. */
+export type FilePath = string | Buffer;
+
+/** The folder of an absolute path, as bytes. */
+export const folderOf = (path: FilePath): Buffer =>
+  Buffer.from(dirname(Buffer.from(path).toString('latin1')), 'latin1');
+
 export interface FileFacts {
   identity: string;
   sizeBytes: number;
@@ -35,7 +42,7 @@ export const nullIfMissing = (error: unknown) => {
 };
 
 /** Facts of the file behind a path (links followed), null when there is none. */
-export async function observeFile(path: string): Promise<FileFacts | null> {
+export async function observeFile(path: FilePath): Promise<FileFacts | null> {
   const s = await stat(path, { bigint: true }).catch(nullIfMissing);
   return (
     s && {

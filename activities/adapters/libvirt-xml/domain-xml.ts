@@ -2,8 +2,8 @@
  * Reads what blockflow needs from a libvirt domain's XML. Nothing past this file sees raw XML of a
  * domain.
  */
-import { join } from 'node:path';
 import { unexpected } from '../reply.ts';
+import { volumePath, type PoolFolders } from './named-files.ts';
 import { createXmlBuilder, createXmlReader } from './xml.ts';
 
 const arrays = new Set(['disk', 'blockflow:volume', 'blockflow:job']);
@@ -75,15 +75,19 @@ function word(value: string | undefined, known: readonly string[], what: string)
   throw wrong(`${what} is ${JSON.stringify(value)}, none of ${known.join(', ')}`);
 }
 
-/** Parses one `<domain>` document. @throws Retry `unexpected-reply` for anything else. */
-export function parseDomain(xml: string): XmlDomain {
+/**
+ * Parses one `<domain>` document.
+ * @param pools where a layer of `type='volume'` has its file
+ * @throws Retry `unexpected-reply` for anything else
+ */
+export function parseDomain(xml: string, pools: PoolFolders = []): XmlDomain {
   const domain = node((read(xml, 'domain') as Node)['domain']) ?? {};
   const { name, uuid } = domain as { name?: unknown; uuid?: unknown };
   if (typeof name !== 'string' || name === '') throw wrong('it has no name of its own');
   if (typeof uuid !== 'string' || uuid === '') throw wrong(`${name} has no UUID of its own`);
   const devices = only(domain, 'devices');
   if (!devices) throw wrong(`${name} has no devices`);
-  const disks = list(devices['disk']).map(parseDisk);
+  const disks = list(devices['disk']).map((disk) => parseDisk(disk, pools));
   const twice = disks.find(({ target }, at) => disks.findIndex((d) => d.target === target) !== at);
   if (twice) throw wrong(`${name} has two disks ${twice.target}`);
   return {
@@ -94,7 +98,7 @@ export function parseDomain(xml: string): XmlDomain {
   };
 }
 
-function parseDisk(disk: Node): XmlDisk {
+function parseDisk(disk: Node, pools: PoolFolders): XmlDisk {
   const target = only(disk, 'target')?.['@dev'];
   if (!target) throw wrong('a disk has no target');
   const type = disk['@type'] ?? 'file';
@@ -103,18 +107,18 @@ function parseDisk(disk: Node): XmlDisk {
     target,
     device: disk['@device'] ?? 'disk',
     type,
-    chain: parseChain(disk, type, format).reverse(),
+    chain: parseChain(disk, { type, format }, pools).reverse(),
     terminated: isTerminated(disk),
     readOnly: 'readonly' in disk,
     shareable: 'shareable' in disk,
     transient: 'transient' in disk,
-    mirror: parseMirror(only(disk, 'mirror')),
+    mirror: parseMirror(only(disk, 'mirror'), pools),
   };
 }
 
-function parseMirror(mirror: Node | null): XmlDisk['mirror'] {
+function parseMirror(mirror: Node | null, pools: PoolFolders): XmlDisk['mirror'] {
   if (!mirror) return null;
-  const path = sourcePath(mirror);
+  const path = sourcePath(mirror, pools);
   if (path === null && isLocal(mirror['@type'])) throw wrong('a mirror has no source');
   const states = ['yes', 'no', 'abort', 'pivot'];
   const ready = word(mirror['@ready'] ?? 'no', states, 'ready of a mirror');
@@ -127,21 +131,30 @@ function parseMirror(mirror: Node | null): XmlDisk['mirror'] {
 
 const isLocal = (type: string | undefined) => type === 'file' || type === 'block';
 
-function sourcePath(parent: Node): string | null {
+function sourcePath(parent: Node, pools: PoolFolders): string | null {
   const source = only(parent, 'source');
-  return source?.['@file'] ?? source?.['@dev'] ?? null;
+  return source?.['@file'] ?? source?.['@dev'] ?? volumePath(source ?? {}, pools);
 }
 
-function parseChain(layer: Node, type: string | undefined, format: string): XmlVolume[] {
-  const path = sourcePath(layer);
+interface Layer {
+  type: string | undefined;
+  format: string;
+}
+
+function parseChain(layer: Node, { type, format }: Layer, pools: PoolFolders): XmlVolume[] {
+  const path = sourcePath(layer, pools);
   const below = only(layer, 'backingStore');
   if (path === null) {
     // An empty drive has neither; a layer without its source must not look like the chain's end.
-    if (below && Object.keys(below).length > 0) throw wrong('a layer has no source');
+    const isLost = below && Object.keys(below).length > 0 && isLocal(type);
+    if (isLost) throw wrong('a layer has no source');
     return [];
   }
   const lowerType = below?.['@type'];
-  const lower = below ? parseChain(below, lowerType, only(below, 'format')?.['@type'] ?? '') : [];
+  const lowerFormat = below && (only(below, 'format')?.['@type'] ?? '');
+  const lower = below
+    ? parseChain(below, { type: lowerType, format: lowerFormat ?? '' }, pools)
+    : [];
   const isEnd = !below || Object.keys(below).every((key) => key === '#text');
   if (!isEnd && lower.length === 0 && isLocal(lowerType)) throw wrong(`no file is below ${path}`);
   return [{ path, format, index: parseIndex(layer) }, ...lower];
@@ -157,7 +170,7 @@ function parseIndex(layer: Node): number | null {
 /** An empty `<backingStore/>` below the last layer: libvirt looks for no more in its header. */
 function isTerminated(layer: Node): boolean {
   const below = node(layer['backingStore']);
-  if (below && sourcePath(below) !== null) return isTerminated(below);
+  if (below && 'source' in below) return isTerminated(below);
   return 'backingStore' in layer;
 }
 
@@ -197,41 +210,4 @@ export function buildRecord(record: RecordFields): string {
     },
   });
   return String(element);
-}
-
-/** Where `type='volume'` looks for its volume. */
-type PoolFolders = readonly { name: string; folder: string | null }[];
-
-/**
- * Every local file or device that a domain names as a disk source.
- * @param own the target of a disk that is left out
- */
-export const sourcesNamed = (xml: string, pools: PoolFolders, own?: string): string[] =>
-  sourcesIn(read(xml, 'domain'), pools, own);
-
-/** Every one that a snapshot's metadata names, for itself or in its copies of the domain. */
-export const snapshotSources = (xml: string, pools: PoolFolders): string[] =>
-  sourcesIn(read(xml, 'domainsnapshot'), pools);
-
-function sourcesIn(document: unknown, pools: PoolFolders, own?: string): string[] {
-  const paths: string[] = [];
-  const visit = (value: unknown): void => {
-    if (Array.isArray(value)) return value.forEach(visit);
-    const element = node(value);
-    if (!element) return;
-    if (own !== undefined && node(element['target'])?.['@dev'] === own) return;
-    for (const source of [element['source']].flat().map(node)) {
-      const path = source?.['@file'] ?? source?.['@dev'] ?? volumeOf(source, pools);
-      if (path) paths.push(path);
-    }
-    Object.values(element).forEach(visit);
-  };
-  visit(document);
-  return paths;
-}
-
-function volumeOf(source: Node | null, pools: PoolFolders): string | null {
-  const { '@pool': pool, '@volume': volume } = source ?? {};
-  const folder = pools.find(({ name }) => name === pool)?.folder;
-  return folder && volume ? join(folder, volume) : null;
 }

@@ -63,6 +63,8 @@ const OPTIONS = {
   parseAttributeValue: false,
   // A name may end in a blank.
   trimValues: false,
+  // libvirt allows chains of 200 layers, each inside of the one above.
+  maxNestedTags: 2000,
   processEntities: false,
   cdataPropName: '#cdata',
   commentPropName: '#comment',

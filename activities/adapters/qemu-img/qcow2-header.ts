@@ -4,8 +4,8 @@
  * docs/interop/qcow2.txt of QEMU.
  */
 import { open, stat, type FileHandle } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
-import { nullIfMissing } from '../files/files.ts';
+import { resolve } from 'node:path';
+import { folderOf, nullIfMissing, type FilePath } from '../files/files.ts';
 
 const MAGIC = 0x514649fb;
 /** QEMU refuses a name beyond the first cluster, and clusters of more than this. */
@@ -18,11 +18,12 @@ const HEADER_BYTES = 104;
 const EXTERNAL_DATA = 4n;
 const DATA_FILE_NAME = 0x44415441;
 
+/** Names are bytes: a header may hold, and a folder may list, what is no UTF-8. */
 export interface FileNames {
   /** Absolute, null when there is no local one. */
-  backing: string | null;
+  backing: Buffer | null;
   /** Absolute; null for an image that holds its data itself. */
-  dataFile: string | null;
+  dataFile: Buffer | null;
 }
 
 const NONE: FileNames = { backing: null, dataFile: null };
@@ -31,7 +32,7 @@ const NONE: FileNames = { backing: null, dataFile: null };
  * The files that a qcow2 file names in its header; none for something else, or no file.
  * @throws of the file system, for a file that is there and cannot be read
  */
-export async function namesIn(path: string): Promise<FileNames> {
+export async function namesIn(path: FilePath): Promise<FileNames> {
   // Opening a pipe would wait for its writer.
   const facts = await stat(path).catch(nullIfMissing);
   const file = facts?.isFile() ? await open(path, 'r').catch(nullIfMissing) : null;
@@ -39,7 +40,7 @@ export async function namesIn(path: string): Promise<FileNames> {
   try {
     const header = await read(file, 0, HEADER_BYTES);
     if (header.bytesRead < 20 || header.buffer.readUInt32BE(0) !== MAGIC) return NONE;
-    const local = (name: string | null) => name && localFile(dirname(path), name);
+    const local = (name: Buffer | null) => name && localFile(folderOf(path), name);
     return {
       backing: local(await backingIn(file, header.buffer)),
       dataFile: local(await dataIn(file, header.buffer)),
@@ -52,7 +53,7 @@ export async function namesIn(path: string): Promise<FileNames> {
 const read = (file: FileHandle, at: number, length: number) =>
   file.read(Buffer.alloc(length), 0, length, at);
 
-async function backingIn(file: FileHandle, header: Buffer): Promise<string | null> {
+async function backingIn(file: FileHandle, header: Buffer): Promise<Buffer | null> {
   const offset = header.readBigUInt64BE(8);
   const length = header.readUInt32BE(16);
   if (offset === 0n || offset > LARGEST_CLUSTER || length > LONGEST_NAME) return null;
@@ -60,7 +61,7 @@ async function backingIn(file: FileHandle, header: Buffer): Promise<string | nul
 }
 
 /** The name of an external data file, which stands in an extension of the header. */
-async function dataIn(file: FileHandle, header: Buffer): Promise<string | null> {
+async function dataIn(file: FileHandle, header: Buffer): Promise<Buffer | null> {
   if (header.readUInt32BE(4) < 3 || !(header.readBigUInt64BE(72) & EXTERNAL_DATA)) return null;
   const { buffer } = await read(file, 0, Number(LARGEST_CLUSTER));
   for (let at = header.readUInt32BE(100); at + 8 <= buffer.length;) {
@@ -73,24 +74,31 @@ async function dataIn(file: FileHandle, header: Buffer): Promise<string | null> 
 }
 
 /** As QEMU reads it: zeros after the end of the file, and the first zero ends the name. */
-async function nameAt(file: FileHandle, at: number, length: number): Promise<string | null> {
+async function nameAt(file: FileHandle, at: number, length: number): Promise<Buffer | null> {
   const { buffer } = await read(file, at, length);
-  return buffer.toString('utf8').replace(/\0.*$/s, '') || null;
+  const end = buffer.indexOf(0);
+  const name = end < 0 ? buffer : buffer.subarray(0, end);
+  return name.length === 0 ? null : name;
 }
 
 /**
  * The local file that a backing name means: a path, `file:PATH`, or `json:{...}` with a file name
  * in it.
  */
-export function localFile(folder: string, name: string): string | null {
-  if (name.startsWith('json:')) {
-    const found = fileNameIn(name.slice('json:'.length));
-    return found === null ? null : resolve(folder, found);
+export function localFile(folder: Buffer, name: Buffer): Buffer | null {
+  const json = /^json:(.*)$/s.exec(name.toString());
+  if (json) {
+    const found = fileNameIn(json[1] ?? '');
+    return found === null ? null : resolveBytes(folder, Buffer.from(found));
   }
-  const path = name.replace(/^file:/, '');
+  const path = name.toString('latin1').replace(/^file:/, '');
   // As QEMU's path_has_protocol: a colon before the first slash.
-  return hasProtocol(path) ? null : resolve(folder, path);
+  return hasProtocol(path) ? null : resolveBytes(folder, Buffer.from(path, 'latin1'));
 }
+
+/** In latin1 a character is a byte, so that every name comes back as it was. */
+const resolveBytes = (folder: Buffer, name: Buffer): Buffer =>
+  Buffer.from(resolve(folder.toString('latin1'), name.toString('latin1')), 'latin1');
 
 /** QEMU takes what stands before a colon for a protocol, unless a slash comes first. */
 export const hasProtocol = (name: string) => /^[^/]*:/.test(name);

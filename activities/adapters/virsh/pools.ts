@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { canonical } from '../files/files.ts';
 import { parseReply, unexpected } from '../reply.ts';
 import type { Libvirt } from './domains.ts';
+import { parseDomain } from '../libvirt-xml/domain-xml.ts';
 import { createXmlReader } from '../libvirt-xml/xml.ts';
 
 const read = createXmlReader();
@@ -43,6 +44,10 @@ export async function poolsNamedIn(
   if (!documents.some((xml) => /\stype=['"]volume['"]/.test(xml))) return active;
   return Promise.all((await libvirt.poolXml('all')).map(parsePool));
 }
+
+/** A domain of this libvirt, with the files of its pools' volumes. */
+export const readDomain = async (libvirt: Libvirt, xml: string) =>
+  parseDomain(xml, await poolsNamedIn([xml], libvirt, []));
 
 /** One `<pool>` document. @throws Retry `unexpected-reply` for anything else. */
 export async function parsePool(xml: string): Promise<Pool> {

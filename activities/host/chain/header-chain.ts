@@ -73,10 +73,12 @@ function layerBelow(ref: DiskRef, path: string, header: ImageHeader): Layer | nu
   return { path: resolve(dirname(path), name), format };
 }
 
-export function unsupported(ref: DiskRef, what: string, why: string) {
+const FORMATS = 'blockflow drives chains of qcow2 and raw files whose headers name their formats';
+
+export function unsupported(ref: DiskRef, what: string, why: string, next = FORMATS) {
   return refused('unsupported-format', {
     attempted: `reading the chain of ${ref.vm}/${ref.disk}`,
     now: `${what} cannot be used: ${why}`,
-    next: 'blockflow drives chains of qcow2 and raw files whose headers name their formats',
+    next,
   });
 }

@@ -2,14 +2,10 @@
  * getVolumeChain: the chain of a disk in its four views, in one answer that says where they
  * disagree.
  */
-import {
-  parseDomain,
-  type XmlDisk,
-  type XmlDomain,
-} from '../../adapters/libvirt-xml/domain-xml.ts';
+import type { XmlDisk, XmlDomain } from '../../adapters/libvirt-xml/domain-xml.ts';
 import { observeFile } from '../../adapters/files/files.ts';
 import { findQemu, openFiles, type OpenFile } from '../../adapters/files/open-files.ts';
-import { observePools, poolOf, type Pool } from '../../adapters/virsh/pools.ts';
+import { observePools, poolOf, readDomain, type Pool } from '../../adapters/virsh/pools.ts';
 import type { ImageHeader } from '../../adapters/qemu-img/qemu-img.ts';
 import { nullIfNoDomain } from '../../adapters/virsh/connection.ts';
 import { refused } from '../../../workflows/operation/failures.ts';
@@ -129,14 +125,14 @@ async function observeDomain(deps: HostDeps, ref: DiskRef) {
   ]);
   const { state, stateReason, persistent, managedSave } = info;
   const vm = { name: ref.vm, uuid, state, stateReason, persistent };
-  const parse = (xml: string | null, isThere: boolean) =>
-    xml !== null && isThere ? parseDomain(xml) : null;
+  const parse = async (xml: string | null, isThere: boolean) =>
+    xml !== null && isThere ? readDomain(libvirt, xml) : null;
   return {
     identity: { vm },
     managedSave,
-    live: parse(current, state !== 'off'),
+    live: await parse(current, state !== 'off'),
     // Of a transient domain libvirt gives the running one again.
-    persistentDomain: parse(inactive, persistent),
+    persistentDomain: await parse(inactive, persistent),
   };
 }
 
@@ -179,6 +175,10 @@ function unknownDisk(ref: DiskRef, targets: string[]) {
 function assertFileBacked(ref: DiskRef, disk: XmlDisk): void {
   if (disk.device !== 'disk') throw unsupported(ref, disk.target, `it is a ${disk.device}`);
   if (disk.type !== 'file' || disk.chain.length === 0) {
-    throw unsupported(ref, disk.target, `its source is of type ${disk.type}, not file`);
+    const next =
+      disk.type === 'volume'
+        ? "Name the file by its path (`virsh edit`): <disk type='file'>, <source file='PATH'/>"
+        : undefined;
+    throw unsupported(ref, disk.target, `its source is of type ${disk.type}, not file`, next);
   }
 }

@@ -3,7 +3,7 @@ import type { InputOf } from '../../../workflows/operation/activities.ts';
 import type { mergeOnHost } from '../../../workflows/merge/activities.ts';
 import type { BlockJob } from '../../../workflows/chain/schemas.ts';
 import { operationId } from '../../../workflows/chain/references.ts';
-import { parseDomain } from '../../adapters/libvirt-xml/domain-xml.ts';
+import { readDomain } from '../../adapters/virsh/pools.ts';
 import type { JobReading } from '../../adapters/virsh/jobs.ts';
 import { isCommitInto } from './observe-disk.ts';
 import { readRecord } from '../chain/read-record.ts';
@@ -30,7 +30,7 @@ export async function ensureBandwidth(
 /** True when the job is the one that our record on this disk announces. */
 async function isAnnounced({ libvirt }: HostDeps, uuid: string, disk: string, job: JobReading) {
   const xml = await libvirt.currentXml(uuid);
-  const domain = xml === null ? null : parseDomain(xml);
+  const domain = xml === null ? null : await readDomain(libvirt, xml);
   const record = readRecord(domain, disk);
   const xmlDisk = domain?.disks.find(({ target }) => target === disk) ?? null;
   return record !== null && isCommitInto(record.base, record.mode, xmlDisk, job);

@@ -2,11 +2,8 @@
  * The short look at one disk that every effect takes before and after itself: state, chain and job
  * by libvirt alone.
  */
-import {
-  parseDomain,
-  type XmlDisk,
-  type XmlDomain,
-} from '../../adapters/libvirt-xml/domain-xml.ts';
+import type { XmlDisk, XmlDomain } from '../../adapters/libvirt-xml/domain-xml.ts';
+import { readDomain } from '../../adapters/virsh/pools.ts';
 import { canonical } from '../../adapters/files/files.ts';
 import type { DomainInfo } from '../../adapters/virsh/domains.ts';
 import type { BlockJob, JobRecord } from '../../../workflows/chain/schemas.ts';
@@ -30,11 +27,13 @@ export async function lookAtDisk(deps: HostDeps, plan: MergePlan): Promise<DiskL
   const { libvirt } = deps;
   const [info, live] = await Promise.all([
     libvirt.domainInfo(plan.vmUuid),
-    libvirt.currentXml(plan.vmUuid).then((xml) => xml && parseDomain(xml)),
+    libvirt.currentXml(plan.vmUuid).then((xml) => (xml === null ? null : readDomain(libvirt, xml))),
   ]);
   // Between READY and the pivot every question counts.
   const isAsked = plan.persistent && info.state !== 'running';
-  const persistent = isAsked ? parseDomain(await libvirt.inactiveXml(plan.vmUuid)) : null;
+  const persistent = isAsked
+    ? await readDomain(libvirt, await libvirt.inactiveXml(plan.vmUuid))
+    : null;
   const domain = info.state === 'off' && persistent ? persistent : live;
   const diskOf = async (d: XmlDomain | null) => {
     const disk = d?.disks.find(({ target }) => target === plan.disk);
@@ -42,9 +41,9 @@ export async function lookAtDisk(deps: HostDeps, plan: MergePlan): Promise<DiskL
   };
   return {
     ...info,
-    disk: await diskOf(domain || null),
+    disk: await diskOf(domain),
     persistentSource: (await diskOf(persistent))?.chain.at(-1)?.path ?? null,
-    record: readRecord(domain || null, plan.disk),
+    record: readRecord(domain, plan.disk),
   };
 }
 

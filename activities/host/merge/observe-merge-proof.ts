@@ -10,7 +10,7 @@ import { syncRecords } from '../../adapters/virsh/libvirt-folders.ts';
 import { isUnlocked } from '../../adapters/qemu-img/qemu-img.ts';
 import { untilSettled } from '../../door/polling.ts';
 import type { HostDeps } from '../deps.ts';
-import { assertUnshared } from '../uses/sharing.ts';
+import { observeSharing } from '../uses/sharing.ts';
 import { observeChain, type Chain } from '../chain/observe-chain.ts';
 
 /** Looks before a doubt becomes a Hold. */
@@ -27,7 +27,9 @@ export async function observeMergeProof(deps: HostDeps, input: JobInput): Promis
   if (doubts.length > 0) throw unproven(input, doubts);
   // Without this a power cut could bring the names of the committed volumes back.
   if (chain.persistentDomain) await syncRecords({ name: plan.vm, uuid: plan.vmUuid });
-  await assertUnshared(deps, plan, chain, plan.committed, plan.chainBefore);
+  const { obstacle } = await observeSharing(deps, chain, plan.committed, plan.chainBefore);
+  // Not refused any more: the merge itself is done.
+  if (obstacle) throw unproven(input, [obstacle.now]);
   return { chainAfter: chain.volumes.map((volume) => volume.path), guest: chain.vm.state };
 }
 

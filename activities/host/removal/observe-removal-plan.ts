@@ -32,9 +32,10 @@ export async function observeRemovalPlan(
 ): Promise<RemovalPlan> {
   const here = await toRemove(deps, input);
   const isLeft = input.left !== null || input.copies !== null;
-  const { obstacle } = await untilSettled(isLeft ? PATIENCE : 1, async () => {
-    const found = (await observeUse(deps, here)) ?? (input.copies ? null : await unfinished(here));
-    return { obstacle: found, doubts: found ? [found.now] : [] };
+  const { obstacle, warnings } = await untilSettled(isLeft ? PATIENCE : 1, async () => {
+    const use = await observeUse(deps, here);
+    const found = use.obstacle ?? (input.copies ? null : await unfinished(here));
+    return { ...use, obstacle: found, doubts: found ? [found.now] : [] };
   });
   if (obstacle) {
     throw refused(obstacle.code, {
@@ -46,7 +47,8 @@ export async function observeRemovalPlan(
   const facts = await Promise.all(here.map((volume) => observeFile(volume.path)));
   const volumes = await Promise.all(here.map(nameVolume));
   const totalBytes = facts.reduce((sum, file) => sum + (file?.allocatedBytes ?? 0), 0);
-  return { volumes, totalBytes, sharedWith: await otherHosts(deps.host, volumes) };
+  const sharedWith = await otherHosts(deps.host, volumes);
+  return { volumes, totalBytes, sharedWith, warnings };
 }
 
 const attempt = ({ pool, volume }: RemoveImageInput) => `removing image ${pool}/${volume}`;
@@ -88,14 +90,14 @@ async function wholeImage(deps: HostDeps, input: RemoveImageInput): Promise<Name
 }
 
 async function observeUse(deps: HostDeps, volumes: readonly NamedVolume[]) {
-  const [reference] = await observeReferences(deps, {
-    volumes,
-    pools: await observePools(deps.libvirt),
-    owner: null,
-  });
-  if (reference) {
-    return { code: codeOf(reference), now: `${reference.path} is used by ${reference.by}` };
-  }
+  const pools = await observePools(deps.libvirt);
+  const { uses, warnings } = await observeReferences(deps, { volumes, pools, owner: null });
+  const [use] = uses;
+  const named = use && { code: codeOf(use), now: `${use.path} is used by ${use.by}` };
+  return { obstacle: named ?? (await observeOpeners(volumes)), warnings };
+}
+
+async function observeOpeners(volumes: readonly NamedVolume[]) {
   for (const { path } of volumes) {
     // QEMU's locks show also those of other hosts.
     if (await isUnlocked(path)) continue;

@@ -9,7 +9,7 @@ import { operationId } from '../../../workflows/chain/references.ts';
 import { hold, retry } from '../../../workflows/operation/failures.ts';
 import type { ImagePlan, ImageVolume } from '../../../workflows/transfer/plan.ts';
 import { diskElement, switchDiskSource } from '../../adapters/libvirt-xml/disk-element.ts';
-import { parseDomain } from '../../adapters/libvirt-xml/domain-xml.ts';
+import { readDomain } from '../../adapters/virsh/pools.ts';
 import { canonical, observeFile } from '../../adapters/files/files.ts';
 import { stagedFile } from '../../pool-folder/reservation.ts';
 import { syncRecords } from '../../adapters/virsh/libvirt-folders.ts';
@@ -62,7 +62,7 @@ async function whereRecordIs(
 ): Promise<'source' | 'target' | 'elsewhere'> {
   const { persistent } = await deps.libvirt.domainInfo(vm.uuid);
   if (!persistent) return 'elsewhere';
-  const domain = parseDomain(await deps.libvirt.inactiveXml(vm.uuid));
+  const domain = await readDomain(deps.libvirt, await deps.libvirt.inactiveXml(vm.uuid));
   const disk = domain.disks.find(({ target }) => target === vm.disk);
   const active = disk?.chain.at(-1)?.path;
   const top = plan.volumes.at(-1);

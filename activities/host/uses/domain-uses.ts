@@ -1,6 +1,6 @@
 /** Which domains use files: the one walk over all domains, for merges and for images. */
 import { hold } from '../../../workflows/operation/failures.ts';
-import { sourcesNamed } from '../../adapters/libvirt-xml/domain-xml.ts';
+import { filesNamed } from '../../adapters/libvirt-xml/named-files.ts';
 import { UnreadableSave } from '../../adapters/virsh/domains.ts';
 import { poolsNamedIn, type Pool } from '../../adapters/virsh/pools.ts';
 import type { HostDeps } from '../deps.ts';
@@ -33,13 +33,26 @@ export async function* domainUses(
   const documents = domains.map(({ xml }) => xml);
   const pools = await poolsNamedIn(documents, deps.libvirt, active);
   for (const { uuid, name, xml } of domains) {
-    const named = sourcesNamed(xml, pools, uuid === owner?.uuid ? owner.disk : undefined);
-    for (const source of new Set(named)) {
+    const { paths, unread } = filesNamed(xml, 'domain', {
+      pools,
+      ...(uuid === owner?.uuid ? { own: owner.disk } : {}),
+    });
+    for (const source of paths) {
       const path = await firstIn(files, source);
-      if (path !== null) yield { uuid, name, path };
+      if (path === null) continue;
+      if (unread !== null) throw unreadable(name, path, unread);
+      yield { uuid, name, path };
     }
   }
 }
+
+/** Its text holds the name; what it means there cannot be told. */
+const unreadable = (vm: string, path: string, why: string) =>
+  hold('unproven', {
+    attempted: `reading which files VM ${vm} uses`,
+    now: `its XML names ${path}, and cannot be read (${why})`,
+    next: `See \`virsh dumpxml ${vm}\`; detach the volume there, or report this as a bug`,
+  });
 
 function cannotTell(error: unknown): never {
   if (!(error instanceof UnreadableSave)) throw error;

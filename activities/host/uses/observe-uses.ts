@@ -18,7 +18,7 @@ export async function observeUses(
 ): Promise<VolumeUse[]> {
   const pools = await observePools(deps.libvirt);
   const found = await Promise.all(volumes.map((volume) => sameFiles(pools, volume)));
-  return observeReferences(deps, { volumes: found.flat(), pools, owner: null });
+  return (await observeReferences(deps, { volumes: found.flat(), pools, owner: null })).uses;
 }
 
 /**

@@ -1,35 +1,50 @@
 /**
- * Who refers to the files of an image: domains, libvirt's snapshots, other chains. Compared by
- * identity, not by name.
+ * Who refers to volumes: domains, libvirt's snapshots, other chains. The one search for merges,
+ * moves and removals. Files are compared by identity, not by name.
  */
 import type { VolumeUse } from '../../../workflows/chain/schemas.ts';
-import { snapshotSources } from '../../adapters/libvirt-xml/domain-xml.ts';
+import { filesNamed } from '../../adapters/libvirt-xml/named-files.ts';
 import { poolsNamedIn, type Pool } from '../../adapters/virsh/pools.ts';
 import type { HostDeps } from '../deps.ts';
 import { domainUses } from './domain-uses.ts';
 import { childrenOf, identitiesOf, isOneOf, type Identities } from './volume-users.ts';
 
+interface File {
+  path: string;
+  identity: string;
+}
+
 interface Question {
-  volumes: readonly { path: string; identity: string }[];
+  volumes: readonly File[];
+  /** These may stand on each other; default the volumes. */
+  family?: readonly File[];
   pools: readonly Pool[];
   /** The disk whose own references do not count: its record follows the operation. */
   owner: { uuid: string; disk: string } | null;
 }
 
+export interface References {
+  uses: VolumeUse[];
+  /** Where other chains were not looked for, and why. */
+  warnings: string[];
+}
+
 /**
- * Everything found that refers to one of the volumes, from outside of the image.
+ * Everything found that refers to one of the volumes, from outside of the family; other chains
+ * first.
  * @throws Hold `unproven` where that cannot be told
  */
-export async function observeReferences(deps: HostDeps, question: Question): Promise<VolumeUse[]> {
-  const { volumes, pools } = question;
+export async function observeReferences(deps: HostDeps, question: Question): Promise<References> {
+  const { volumes, family = volumes, pools } = question;
   const files = identitiesOf(volumes);
-  const [domains, snapshots, children] = await Promise.all([
+  const [{ children, notSearched }, domains, snapshots] = await Promise.all([
+    childrenOf(files, { pools, volumes: family }),
     domainReferences(deps, files, question),
     snapshotReferences(deps, files, question),
-    childrenOf(files, { pools, volumes }),
   ]);
   const stand = children.map(({ child, path }) => ({ kind: 'child' as const, path, by: child }));
-  return [...domains, ...snapshots, ...stand];
+  const warnings = notSearched.map((where) => `other chains were not looked for in ${where}`);
+  return { uses: [...stand, ...domains, ...snapshots], warnings };
 }
 
 async function domainReferences(
@@ -38,8 +53,10 @@ async function domainReferences(
   question: Question,
 ): Promise<VolumeUse[]> {
   const references: VolumeUse[] = [];
-  for await (const { name, path } of domainUses(deps, files, question)) {
-    references.push({ kind: 'domain', path, by: `VM ${name}` });
+  for await (const { uuid, name, path } of domainUses(deps, files, question)) {
+    const by =
+      uuid === question.owner?.uuid ? `another disk or setting of VM ${name}` : `VM ${name}`;
+    references.push({ kind: 'domain', path, by });
   }
   return references;
 }
@@ -55,7 +72,7 @@ async function snapshotReferences(
     for (const snapshot of await deps.libvirt.snapshotNames(uuid)) {
       const xml = await deps.libvirt.snapshotXml(uuid, snapshot);
       const pools = await poolsNamedIn([xml], deps.libvirt, active);
-      for (const path of new Set(snapshotSources(xml, pools))) {
+      for (const path of filesNamed(xml, 'domainsnapshot', { pools }).paths) {
         const by = `snapshot ${snapshot} of VM ${name}`;
         if (await isOneOf(files, path)) references.push({ kind: 'snapshot', path, by });
       }

@@ -2,63 +2,51 @@
  * No volume that a merge changes or deletes may have a child outside its chain, nor another user
  * (I2).
  */
-import { refused } from '../../../workflows/operation/failures.ts';
-import type { Volume } from '../../../workflows/chain/schemas.ts';
+import { codeOf } from '../../../workflows/chain/other-hosts.ts';
+import type { Volume, VolumeUse } from '../../../workflows/chain/schemas.ts';
 import type { HostDeps } from '../deps.ts';
 import type { Chain } from '../chain/observe-chain.ts';
-import { childrenOf, identitiesOf, type Identities } from './volume-users.ts';
-import { domainUses } from './domain-uses.ts';
+import { observeReferences } from './references.ts';
 
-interface Request {
-  vm: string;
-  disk: string;
+export interface Sharing {
+  /** Null while no other user is found. */
+  obstacle: { code: ReturnType<typeof codeOf>; now: string; next: string } | null;
+  /** As of references. */
+  warnings: string[];
 }
 
 /**
  * @param touched volumes whose data changes or that are deleted
  * @param family volumes of the chain before the merge: they may refer to each other
- * @throws Refused: shared-base, volume-in-use. Hold `unproven`.
+ * @throws Hold `unproven`.
  */
-export async function assertUnshared(
+export async function observeSharing(
   deps: HostDeps,
-  request: Request,
   chain: Chain,
   touched: readonly Volume[],
   family: readonly Volume[],
-): Promise<void> {
-  const volumes = [...family, ...chain.volumes, ...touched];
-  const files = identitiesOf(touched);
-  const [[other]] = await Promise.all([
-    childrenOf(files, { pools: chain.pools, volumes }),
-    assertNoOtherUser(deps, request, chain, files),
-  ]);
-  if (!other) return;
-  throw refused('shared-base', {
-    attempted: attempt(request),
-    now:
-      `${other.path} is also the backing file of ${other.child}, ` +
-      'whose data a merge would change',
-    next: 'Merge only volumes above what both share (--base), or delete the other chain',
+): Promise<Sharing> {
+  const { uses, warnings } = await observeReferences(deps, {
+    volumes: touched,
+    family: [...family, ...chain.volumes, ...touched],
+    pools: chain.pools,
+    owner: { uuid: chain.vm.uuid, disk: chain.disk },
   });
+  const [use] = uses;
+  const obstacle = use ? { code: codeOf(use), ...wordsOf(use) } : null;
+  return { obstacle, warnings };
 }
 
-async function assertNoOtherUser(
-  deps: HostDeps,
-  request: Request,
-  chain: Chain,
-  touched: Identities,
-): Promise<void> {
-  const { uuid } = chain.vm;
-  const question = { pools: chain.pools, owner: { uuid, disk: chain.disk } };
-  for await (const use of domainUses(deps, touched, question)) {
-    const { name, path } = use;
-    const user = use.uuid === uuid ? `another disk of ${name}` : `VM ${name}`;
-    throw refused('volume-in-use', {
-      attempted: attempt(request),
-      now: `${path} is also used by ${user}`,
-      next: `See \`virsh domblklist ${name}\`; detach it there first`,
-    });
-  }
-}
-
-const attempt = ({ vm, disk }: Request) => `planning a merge of ${vm}/${disk}`;
+const wordsOf = ({ kind, path, by }: VolumeUse) =>
+  kind === 'child'
+    ? {
+        now: `${path} is also the backing file of ${by}, whose data a merge would change`,
+        next: 'Merge only volumes above what both share (--base), or delete the other chain',
+      }
+    : {
+        now: `${path} is also used by ${by}`,
+        next:
+          kind === 'domain'
+            ? 'See `virsh dumpxml` of that VM; detach it there first'
+            : 'Delete that snapshot first (`virsh snapshot-delete --metadata` forgets it)',
+      };

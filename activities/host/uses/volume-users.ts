@@ -2,11 +2,13 @@
  * What stands on volumes, by the headers on storage. Files are compared by identity, so that links
  * and hard links cannot hide one.
  */
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { hold } from '../../../workflows/operation/failures.ts';
-import { listFolder, observeFile } from '../../adapters/files/files.ts';
+import { observeFile, type FilePath } from '../../adapters/files/files.ts';
+import { filesBelow } from '../../adapters/files/walk.ts';
 import type { Pool } from '../../adapters/virsh/pools.ts';
 import { namesIn } from '../../adapters/qemu-img/qcow2-header.ts';
+import { OWN_FOLDER } from '../../pool-folder/own-folder.ts';
 
 /** `device:inode` of each. */
 export type Identities = ReadonlySet<string>;
@@ -20,7 +22,7 @@ export const identitiesOf = (volumes: readonly Pick<File, 'identity'>[]): Identi
   new Set(volumes.map((volume) => volume.identity));
 
 /** @throws Hold `unproven` where that cannot be told */
-export async function isOneOf(files: Identities, path: string): Promise<boolean> {
+export async function isOneOf(files: Identities, path: FilePath): Promise<boolean> {
   const facts = await observeFile(path).catch(cannotTell(path));
   return facts !== null && files.has(facts.identity);
 }
@@ -32,11 +34,11 @@ export async function isOneOf(files: Identities, path: string): Promise<boolean>
  */
 export async function firstIn(files: Identities, source: string): Promise<string | null> {
   const seen = new Set<string>();
-  for (let path: string | null = source; path && !seen.has(path);) {
-    if (await isOneOf(files, path)) return path;
-    seen.add(path);
+  for (let path: Buffer | null = Buffer.from(source); path && !seen.has(path.toString('hex'));) {
+    if (await isOneOf(files, path)) return path.toString();
+    seen.add(path.toString('hex'));
     const { backing, dataFile } = await below(path);
-    if (dataFile !== null && (await isOneOf(files, dataFile))) return dataFile;
+    if (dataFile !== null && (await isOneOf(files, dataFile))) return dataFile.toString();
     path = backing;
   }
   return null;
@@ -51,36 +53,41 @@ interface Search {
   volumes: readonly File[];
 }
 
+/** What was found, and the folders that could not be searched, each with the reason. */
+export interface Children {
+  children: { child: string; path: string }[];
+  notSearched: string[];
+}
+
 /**
- * Other chains on these files.
+ * Other chains on these files, in the pools' folders and below them.
  * @returns each child with the name that its header has for the file
  * @throws Hold `unproven`
  */
-export async function childrenOf(
-  files: Identities,
-  { pools, volumes }: Search,
-): Promise<{ child: string; path: string }[]> {
-  const children: { child: string; path: string }[] = [];
+export async function childrenOf(files: Identities, { pools, volumes }: Search): Promise<Children> {
+  const found: Children = { children: [], notSearched: [] };
   const family = identitiesOf(volumes);
+  const leaveOut = (folder: string, why: string) =>
+    void found.notSearched.push(`${folder} (${why})`);
   const own = volumes.map(({ path }) => dirname(path));
   for (const folder of new Set([...pools.flatMap((pool) => pool.folder ?? []), ...own])) {
-    for (const name of await listFolder(folder)) {
-      const child = join(folder, name);
+    for await (const child of filesBelow(folder, { without: OWN_FOLDER, leaveOut })) {
       const { backing, dataFile } = await below(child);
       for (const path of [backing, dataFile]) {
         if (path === null || !(await isOneOf(files, path))) continue;
-        if (!(await isOneOf(family, child))) children.push({ child, path });
+        if (await isOneOf(family, child)) continue;
+        found.children.push({ child: child.toString(), path: path.toString() });
       }
     }
   }
-  return children;
+  return found;
 }
 
-const below = (path: string) => namesIn(path).catch(cannotTell(path));
+const below = (path: FilePath) => namesIn(path).catch(cannotTell(path));
 
-const cannotTell = (path: string) => (error: Error) => {
+const cannotTell = (path: FilePath) => (error: Error) => {
   throw hold('unproven', {
-    attempted: `looking what ${path} stands on`,
+    attempted: `looking what ${path.toString()} stands on`,
     now: `it cannot be read (${error.message}), so it may be one of the volumes or stand on one`,
     next: 'Fix it, or take it out of the pool, then repeat the request',
   });

@@ -3,6 +3,7 @@ import { basename } from 'node:path';
 import type { ImagePlan, ImagePlanOutcome, ImageVolume } from '../../../workflows/transfer/plan.ts';
 import type { RemovalPlan } from '../../../workflows/removal/plan.ts';
 import { sizeWords } from '../../../workflows/operation/words.ts';
+import { warningRows } from './merge-plan.ts';
 
 /** What was asked for, as far as the plan does not tell it. */
 export interface Asked {
@@ -40,6 +41,7 @@ function transferRows(plan: ImagePlan, asked: Asked): string[] {
     ...plan.snapshots.map((name) => `  snapshot  ${name}: libvirt's record names the copies`),
     ...deletes,
     ...(adopted ? [`  adopts    job ${adopted.jobId} of an earlier run`] : []),
+    ...warningRows(plan),
     ...leftovers.map((jobId) => `  removes   the copies of job ${jobId} of an earlier run, first`),
     ...stepRows(transferSteps(plan, asked, total ?? '')),
   ];
@@ -90,12 +92,13 @@ const stepRows = (steps: readonly string[]) => [
 ];
 
 export const removalPlanLines = (
-  { volumes, totalBytes }: RemovalPlan,
+  { volumes, totalBytes, warnings }: RemovalPlan,
   { id, wipe }: Pick<Asked, 'id' | 'wipe'>,
 ): string[] => [
   `Removal of ${id}: ${volumes.length} volume(s), ${sizeWords(totalBytes)} on the disk`,
   `  image     ${volumes.map(({ path }) => basename(path)).join(' ← ')}`,
   ...volumes.map((volume) => `  delete    ${volume.path} (pool ${volume.pool})`),
+  ...warningRows({ warnings }),
   ...stepRows([
     'prove that nothing refers to it and no process has it open',
     wipe

@@ -42,10 +42,15 @@ function planRows(plan: MergePlan, keepOverlay: boolean): string[] {
     ...(plan.alreadyMerged
       ? ['  merged    the chain is merged already, only deletion remains']
       : []),
+    ...warningRows(plan),
     '  steps',
     ...stepsOf(plan, keepOverlay).map((step, i) => `    ${i + 1}. ${step}`),
   ];
 }
+
+/** What a plan did not look at, or does not keep. */
+export const warningRows = ({ warnings }: { warnings?: string[] | undefined }) =>
+  (warnings ?? []).map((warning) => `  note      ${warning}`);
 
 const space = ({ spaceNeededBytes, spaceFreeBytes }: MergePlan) =>
   `${sizeWords(spaceNeededBytes)} needed, ${sizeWords(spaceFreeBytes)} free`;

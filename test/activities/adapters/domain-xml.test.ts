@@ -1,10 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import {
-  buildRecord,
-  parseDomain,
-  sourcesNamed,
-} from '../../../activities/adapters/libvirt-xml/domain-xml.ts';
+import { buildRecord, parseDomain } from '../../../activities/adapters/libvirt-xml/domain-xml.ts';
 import { readRecord } from '../../../activities/host/chain/read-record.ts';
 import { jobRecord, type JobRecord } from '../../../workflows/chain/schemas.ts';
 import { volumePath } from '../../../workflows/operation/names.ts';
@@ -100,6 +96,15 @@ describe('a disk in the XML of a domain', () => {
     expect([open, ''].map(isTerminated)).toEqual([false, false]);
   });
 
+  it('may be as long as libvirt lets it grow, and longer', () => {
+    const layers = 300;
+    const open = (at: number) =>
+      `<backingStore type='file'><format type='qcow2'/><source file='/${at}'/>`;
+    const inside = Array.from({ length: layers }, (_, at) => open(at)).join('');
+    const nested = `${inside}<backingStore/>${'</backingStore>'.repeat(layers)}`;
+    expect(disk(`<source file='/top'/>${nested}`)?.chain).toHaveLength(layers + 1);
+  });
+
   it('is raw where no driver says otherwise', () => {
     const chain = [{ path: '/a', format: 'raw', index: null }];
     expect(disk(`<source file='/a'/>`)?.chain).toEqual(chain);
@@ -118,25 +123,5 @@ describe('a disk in the XML of a domain', () => {
     for (const other of ['pivot', 'abort', 'no']) {
       expect(mirror(` ready='${other}'`)?.ready).toBe(false);
     }
-  });
-
-  it('names every source in it, below and beside the active layer', () => {
-    const xml = `<domain><devices><disk><source file='/a'/>${below}<mirror><source dev='/dev/m'/>
-      </mirror></disk></devices></domain>`;
-    expect(sourcesNamed(xml, []).sort()).toEqual(['/a', '/b & c', '/dev/m']);
-  });
-
-  it('names volumes by their active pool, and not those of the disk that is left out', () => {
-    const disk = (target: string, source: string) =>
-      `<disk type='volume'><source ${source}/><target dev='${target}'/></disk>`;
-    const volume = (name: string, pool = 'images') => `pool='${pool}' volume='${name}'`;
-    const xml = `<domain><devices>${disk('vda', volume('a'))}${disk('vdb', volume('b c'))}
-      ${disk('vdc', volume('d', 'stopped'))}</devices></domain>`;
-    const pools = [
-      { name: 'images', folder: '/pool' },
-      { name: 'logical', folder: null },
-    ];
-    expect(sourcesNamed(xml, pools)).toEqual(['/pool/a', '/pool/b c']);
-    expect(sourcesNamed(xml, pools, 'vda')).toEqual(['/pool/b c']);
   });
 });

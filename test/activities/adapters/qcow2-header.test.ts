@@ -29,7 +29,7 @@ async function header(
   return path;
 }
 
-const backingOf = async (path: string) => (await namesIn(path)).backing;
+const backingOf = async (path: string) => (await namesIn(path)).backing?.toString() ?? null;
 
 describe('the backing file of a qcow2 header', () => {
   it('is a path, absolute or from the folder of the image', async () => {
@@ -55,9 +55,10 @@ describe('the backing file of a qcow2 header', () => {
     const create = (...more: string[]) =>
       execa('qemu-img', ['create', '-q', '-f', 'qcow2', ...more, image, '1M']);
     await create('-o', `data_file=${data}`);
-    expect(await namesIn(image)).toEqual({ backing: null, dataFile: data });
+    expect(await namesIn(image)).toEqual({ backing: null, dataFile: Buffer.from(data) });
     await create('-o', `data_file=${data}`, ...over);
-    expect(await namesIn(image)).toEqual({ backing: join(folder, 'base.raw'), dataFile: data });
+    const backing = Buffer.from(join(folder, 'base.raw'));
+    expect(await namesIn(image)).toEqual({ backing, dataFile: Buffer.from(data) });
     await create(...over);
     expect(await namesIn(image)).toMatchObject({ dataFile: null });
   });
@@ -85,6 +86,14 @@ describe('the local file that a backing name means', () => {
     ['json:{broken', null],
   ];
   it.each(names)('of %j is %j', (name, file) => {
-    expect(localFile('/pool', name)).toBe(file);
+    const found = localFile(Buffer.from('/pool'), Buffer.from(name));
+    expect(found?.toString() ?? null).toBe(file);
+  });
+
+  it('of bytes that are no UTF-8 has the same bytes', () => {
+    const name = Buffer.from('pr\xfcfung', 'latin1');
+    expect(localFile(Buffer.from('/pool'), name)).toEqual(
+      Buffer.from('/pool/pr\xfcfung', 'latin1'),
+    );
   });
 });

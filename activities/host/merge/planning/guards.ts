@@ -9,6 +9,7 @@ import type { Volume } from '../../../../workflows/chain/schemas.ts';
 import { refusedManagedSave } from '../../chain/managed-save.ts';
 import type { Selection } from './selection.ts';
 import type { Chain } from '../../chain/observe-chain.ts';
+import type { Sharing } from '../../uses/sharing.ts';
 
 const attempt = ({ vm, disk }: { vm: string; disk: string }) => `planning a merge of ${vm}/${disk}`;
 
@@ -43,6 +44,13 @@ export function assertAgreement(input: LiveMergeInput, chain: Chain): void {
     now: `the views of the chain differ, nothing was touched: ${chain.disagreements.join('; ')}`,
     next: `Compare with \`blockflow chain ${input.vm} ${input.disk}\`, fix the wrong view first`,
   });
+}
+
+/** What a merge changes or deletes has no other user (I2). */
+export function assertUnshared(input: LiveMergeInput, { obstacle }: Sharing): void {
+  if (!obstacle) return;
+  const { code, ...words } = obstacle;
+  throw refused(code, { attempted: attempt(input), ...words });
 }
 
 /** Only volumes directly inside an active file pool may be changed (I16). */

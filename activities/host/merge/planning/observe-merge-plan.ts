@@ -23,10 +23,11 @@ import {
   assertInPools,
   assertNoInternalSnapshots,
   assertNotSaved,
+  assertUnshared,
   assertWritable,
 } from './guards.ts';
 import { assertPossible, selectVolumes, type Selection } from './selection.ts';
-import { assertUnshared } from '../../uses/sharing.ts';
+import { observeSharing } from '../../uses/sharing.ts';
 import { observeChain, toObservation, type Chain } from '../../chain/observe-chain.ts';
 import { isCommitInto } from '../observe-disk.ts';
 import { otherHosts } from '../../uses/observe-uses.ts';
@@ -64,8 +65,10 @@ export async function observeMergePlan(
   const { base, committed, overlay } = selection;
   assertInPools(input, chain, [base, ...committed, ...(overlay ? [overlay] : [])]);
   assertNoInternalSnapshots(input, selection);
-  await assertUnshared(deps, input, chain, [base, ...committed], chain.volumes);
-  const plan = await toPlan(input, chain, selection, snapshots, job !== null);
+  const sharing = await observeSharing(deps, chain, [base, ...committed], chain.volumes);
+  assertUnshared(input, sharing);
+  const made = await toPlan(input, chain, selection, snapshots, job !== null);
+  const plan = { ...made, warnings: sharing.warnings };
   if (!job && plan.spaceNeededBytes > plan.spaceFreeBytes) return lackOfSpace(plan);
   return { kind: 'plan', plan };
 }

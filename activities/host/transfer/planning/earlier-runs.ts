@@ -86,7 +86,7 @@ export async function sortByUse(
       return file ? [{ path, identity: file.identity }] : [];
     });
     const volumes = (await Promise.all(found)).flat();
-    const uses = await observeReferences(deps, { volumes, pools, owner: null });
+    const { uses } = await observeReferences(deps, { volumes, pools, owner: null });
     (uses.length > 0 ? used : unused).push(run);
   }
   return { used, unused };

@@ -63,19 +63,23 @@ export function assertQuiet(request: PlanRequest, { chain }: Image): void {
   }
 }
 
-/** A moved volume is deleted: no other image or VM may refer to it. */
+/**
+ * A moved volume is deleted: no other image or VM may refer to it.
+ * @returns what could not be looked at, in words
+ */
 export async function assertUnreferenced(
   deps: HostDeps,
   request: PlanRequest,
   image: Image,
-): Promise<void> {
+): Promise<string[]> {
   const { chain } = image;
-  const [reference] = await observeReferences(deps, {
+  const { uses, warnings } = await observeReferences(deps, {
     volumes: image.volumes,
     pools: image.pools,
     owner: chain && { uuid: chain.vm.uuid, disk: chain.disk },
   });
-  if (!reference) return;
+  const [reference] = uses;
+  if (!reference) return warnings;
   throw refused(codeOf(reference), {
     attempted: attempt(request),
     now: `${reference.path} is also used by ${reference.by}; nothing was done`,

@@ -57,8 +57,9 @@ export async function observeImagePlan(
     if (image.volumes.every((volume) => volume.pool === pool)) return alreadyThere(image, pool);
   }
   assertQuiet(request, image);
-  if (request.operation === 'MoveImage') await assertUnreferenced(deps, request, image);
-  const plan = await toPlan(deps, { request, image, to, convert }, earlier);
+  const moves = request.operation === 'MoveImage';
+  const warnings = moves ? await assertUnreferenced(deps, request, image) : [];
+  const plan = await toPlan(deps, { request, image, to, convert, warnings }, earlier);
   await assertNamesFree(request, image, plan);
   const { totalBytes } = await observeSpace(to.folder);
   if (plan.spaceNeededBytes > totalBytes) throw tooSmall(request, plan, totalBytes);
@@ -107,6 +108,7 @@ interface Transfer {
   image: Image;
   to: Target;
   convert: Conversion | null;
+  warnings: string[];
 }
 
 const changesFormat = ({ volumes }: Image, convert: Conversion | null) =>
@@ -117,7 +119,7 @@ async function toPlan(
   transfer: Transfer,
   earlier: readonly EarlierRun[],
 ): Promise<ImagePlan> {
-  const { request, image, to, convert } = transfer;
+  const { request, image, to, convert, warnings } = transfer;
   const volumes = await toVolumes(transfer);
   const { used, unused } = await sortByUse(deps, image, earlier);
   const run = runToAdopt(unused, volumes, request);
@@ -148,6 +150,7 @@ async function toPlan(
     elsewhere: await runsElsewhere(deps, image, to),
     switched: false,
     sharedWith: moves ? await otherHosts(deps.host, volumes) : [],
+    warnings,
   };
 }
 

@@ -1,0 +1,114 @@
+/**
+ * Every local file that a document of libvirt names, wherever it does: as a disk's source, as
+ * firmware, kernel or memory, or on QEMU's command line.
+ */
+import { join } from 'node:path';
+import { createXmlReader } from './xml.ts';
+
+const read = createXmlReader();
+
+/** Texts for people and other programs: QEMU opens nothing that they name. */
+const WITHOUT_FILES = new Set(['metadata', 'description', 'title']);
+
+/** Where `type='volume'` looks for its volume. */
+export type PoolFolders = readonly { name: string; folder: string | null }[];
+
+interface Where {
+  pools: PoolFolders;
+  /** The target of a disk that is left out. */
+  own?: string;
+}
+
+export interface NamedFiles {
+  /** Absolute, each once. */
+  paths: ReadonlySet<string>;
+  /** Why the document could not be read: then every path in its text is given. */
+  unread: string | null;
+}
+
+/**
+ * What is no file on this host, a socket or a folder as well, may be among the paths: they are
+ * compared with volumes by identity. A whole document that cannot be read must not stop operations
+ * on files that it does not name, so its text is searched then.
+ * @throws Retry `unexpected-reply` for a document that is cut off
+ */
+export function filesNamed(
+  xml: string,
+  root: 'domain' | 'domainsnapshot',
+  { pools, own }: Where,
+): NamedFiles {
+  const paths = new Set<string>();
+  try {
+    visit(read(xml, root), '');
+  } catch (error) {
+    if (!new RegExp(`^<${root}\\b.*</${root}>\\s*$`, 's').test(xml)) throw error;
+    return {
+      paths: new Set(pathsInText(xml, pools)),
+      unread: (error as Error).message.slice(0, 200),
+    };
+  }
+  return { paths, unread: null };
+
+  function visit(value: unknown, name: string): void {
+    if (typeof value === 'string') return pathsIn(value, name).forEach((path) => paths.add(path));
+    if (Array.isArray(value)) return value.forEach((one) => visit(one, name));
+    if (typeof value !== 'object' || value === null) return;
+    const element = value as Record<string, unknown>;
+    if (own !== undefined && isDisk(element, own)) return;
+    const volume = volumePath(element, pools);
+    if (volume !== null) paths.add(volume);
+    for (const [child, inner] of Object.entries(element)) {
+      if (!WITHOUT_FILES.has(child)) visit(inner, child.startsWith('qemu:') ? child : name);
+    }
+  }
+}
+
+/** A domain's disk by its target, a snapshot's by its name. */
+function isDisk(element: Record<string, unknown>, own: string): boolean {
+  const target = element['target'] as Record<string, unknown> | undefined;
+  return target?.['@dev'] === own || (element['@name'] === own && '@snapshot' in element);
+}
+
+/** The file that a `<source>` of pool and volume means; null for another one. */
+export function volumePath(element: Record<string, unknown>, pools: PoolFolders): string | null {
+  const { '@pool': pool, '@volume': volume } = element;
+  const folder = pools.find(({ name }) => name === pool)?.folder;
+  return folder && typeof volume === 'string' ? join(folder, volume) : null;
+}
+
+/** @param name of the outermost element of QEMU's own name space that it is in, if any */
+function pathsIn(value: string, name: string): string[] {
+  const text = value.trim();
+  if (name !== '') return pathsOfArgument(text);
+  return text.startsWith('/') ? [text] : [];
+}
+
+/**
+ * The paths in an argument of QEMU: `KEY=PATH,KEY=...` with commas doubled inside of a value, or
+ * JSON. What follows a path may belong to it or not, so each end is tried.
+ */
+function pathsOfArgument(text: string): string[] {
+  const starts = [...text.matchAll(/(?<![^,=:"'\s])\//g)].map(({ index }) => text.slice(index));
+  return starts.flatMap((rest) => {
+    const value = /^(?:,,|[^,])*/.exec(rest)?.[0].replaceAll(',,', ',') ?? rest;
+    const quoted = [rest, value].map((part) => part.split(/["']/)[0] ?? '');
+    return [rest, value, ...quoted, value.split(/["'\s]/)[0] ?? ''];
+  });
+}
+
+const NAMED: Record<string, string> = { lt: '<', gt: '>', amp: '&', quot: '"', apos: "'" };
+
+function pathsInText(xml: string, pools: PoolFolders): string[] {
+  const decoded = (text: string) =>
+    text.replaceAll(/&(\w+);/g, (all, name: string) => NAMED[name] ?? all);
+  const attribute = (element: string, name: string) =>
+    decoded(new RegExp(`\\s${name}=(["'])(.*?)\\1`).exec(element)?.[2] ?? '');
+  const sources = xml.match(/<source\s[^>]*>/g) ?? [];
+  const volumes = sources.map((source) => {
+    const named = { '@pool': attribute(source, 'pool'), '@volume': attribute(source, 'volume') };
+    return volumePath(named, pools);
+  });
+  const texts = xml.split(/[<>"'\n]/).map((text) => decoded(text.trim()));
+  const paths = texts.filter((text) => text.includes('/')).flatMap(pathsOfArgument);
+  return [...paths, ...volumes.filter((path) => path !== null)];
+}

@@ -1,0 +1,135 @@
+/**
+ * Whatever uses a file, and however it names it: no merge changes it, no move and no removal
+ * deletes it. Each user is one that people have (FF-05, FF-15, FF-24).
+ */
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { execa } from 'execa';
+import { failureDetails } from '../../../workflows/operation/failures.ts';
+import { createImage, defineChain } from '../../support/guest/shut-off-vm.ts';
+import type { System } from '../../support/host/system.ts';
+import {
+  digests,
+  startMove,
+  startMoveSystem,
+  startRemoval,
+  VAULT,
+} from '../../support/scenes/move-scene.ts';
+import { merged } from '../../support/scenes/merge-checks.ts';
+import { POOL } from '../../support/scenes/merge-scene.ts';
+import { sample } from '../../support/sample.ts';
+
+let system: System;
+let count = 0;
+beforeAll(async () => {
+  system = await startMoveSystem({ name: 'users' });
+});
+afterAll(() => system?.close());
+
+const inPool = (...names: string[]) => join(system.host.pools, POOL, ...names);
+
+/** @returns what ends the use */
+type Use = (file: string) => Promise<() => Promise<unknown>>;
+
+/** A clone by qemu-img, at a name of bytes: a shell makes it, as Node takes text for arguments. */
+const clone =
+  (name: Buffer): Use =>
+  async (file) => {
+    const path = Buffer.concat([Buffer.from(`${dirname(file)}/`), name]);
+    const slash = path.lastIndexOf('/');
+    await mkdir(path.subarray(0, slash), { recursive: true });
+    const plain = await createImage(inPool('plain'), { below: file });
+    // To another folder by its absolute name: relative names of headers are of another test.
+    await execa('sh', ['-c', 'mv "$0" "$(printf "%b" "$1")"', plain, escaped(path)]);
+    return () => rm(path);
+  };
+const escaped = (path: Buffer) =>
+  [...path].map((byte) => `\\0${byte.toString(8).padStart(3, '0')}`).join('');
+
+/** Another VM whose definition has this in `<os>`, `<devices>` or at its end. */
+const domain =
+  (part: { os?: string; devices?: string; end?: string }): Use =>
+  async (file) => {
+    const fill = (text = '') => text.replaceAll('FILE', file);
+    const name = `user${++count}`;
+    const xml = `<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
+      <name>${name}</name><memory unit='MiB'>16</memory>
+      <os><type arch='x86_64' machine='pc'>hvm</type>${fill(part.os)}</os>
+      <features><acpi/></features>
+      <devices><emulator>/usr/bin/qemu-system-x86_64</emulator>${fill(part.devices)}</devices>
+      ${fill(part.end)}</domain>`;
+    const document = join(system.host.root, `${name}.xml`);
+    await writeFile(document, xml);
+    await system.host.virsh('define', document);
+    return () =>
+      system.host
+        .virsh('undefine', name, '--nvram', '--keep-nvram')
+        .catch(() => system.host.virsh('undefine', name, '--keep-nvram'));
+  };
+const argument = (words: string) =>
+  `<qemu:commandline><qemu:arg value='-drive'/><qemu:arg value='${words}'/></qemu:commandline>`;
+const firmware = (nvram: string) =>
+  `<loader readonly='yes' type='pflash'>/usr/share/OVMF/OVMF_CODE.fd</loader>${nvram}`;
+
+const uses: [string, Use][] = [
+  ['a clone whose name is no UTF-8', clone(Buffer.from('pr\xfcfung.qcow2', 'latin1'))],
+  ['a clone in a subfolder', clone(Buffer.from('clones/x.qcow2'))],
+  ['a clone three folders down', clone(Buffer.from('a/b b/c/x'))],
+  ['a clone in a folder whose name is no UTF-8', clone(Buffer.from('\xff\xfe/x', 'latin1'))],
+  ['a kernel', domain({ os: '<kernel>FILE</kernel>' })],
+  ['an initrd', domain({ os: '<kernel>/boot/k</kernel><initrd>FILE</initrd>' })],
+  ['a device tree', domain({ os: '<kernel>/boot/k</kernel><dtb>FILE</dtb>' })],
+  ['firmware', domain({ os: "<loader readonly='yes' type='pflash'>FILE</loader>" })],
+  ['variables of firmware', domain({ os: firmware('<nvram>FILE</nvram>') })],
+  ['a template of variables', domain({ os: firmware("<nvram template='FILE'>/tmp/v</nvram>") })],
+  ['an ACPI table', domain({ os: "<acpi><table type='slic'>FILE</table></acpi>" })],
+  [
+    'the ROM of a device',
+    domain({ devices: "<interface type='user'><rom file='FILE'/></interface>" }),
+  ],
+  ['an argument of QEMU', domain({ end: argument('file=FILE,if=none,format=qcow2') })],
+  [
+    'an argument of QEMU, last',
+    domain({ end: argument('format=qcow2,if=none,file.filename=FILE') }),
+  ],
+  [
+    'an argument of QEMU in JSON',
+    domain({ end: argument('{"driver":"file","filename":"FILE","node-name":"x"}') }),
+  ],
+  ['an argument of QEMU with a protocol', domain({ end: argument('if=none,file=file:FILE') })],
+];
+
+const chosen = sample('users of a file', uses, 4);
+describe.each(chosen)('%s', (_name, use) => {
+  it('keeps a base from a merge, from a move and from a removal', async () => {
+    const vm = `vm${++count}`;
+    const { chain, image } = await defineChain(system.host, vm, inPool(), 2);
+    const [base = '', top = ''] = chain;
+    const end = await use(base);
+    const before = await digests(chain);
+    const codes = [
+      await codeOf(merged(system, { vm, disk: 'vdb' })),
+      await codeOf(startMove(system, { image, to: VAULT }).then((move) => move.result())),
+    ];
+    await system.host.virsh('undefine', vm);
+    await rm(top);
+    const volume = { pool: POOL, volume: `${vm}-0.qcow2`, format: 'qcow2', wipe: false } as const;
+    codes.push(await codeOf(startRemoval(system, volume).then((removal) => removal.result())));
+    expect(new Set(codes)).toEqual(new Set([expect.stringMatching(/^shared-base|volume-in-use$/)]));
+    expect(await digests([base])).toEqual({ [`${vm}-0.qcow2`]: before[`${vm}-0.qcow2`] });
+    await end();
+    const removal = await startRemoval(system, volume);
+    expect(await removal.result()).toMatchObject({ outcome: 'removed' });
+  });
+});
+
+/** Of the refusal, with which it has to end. */
+async function codeOf(result: Promise<unknown>): Promise<string> {
+  const error = await result.then(
+    (done) => ({ done }),
+    (reason: unknown) => reason,
+  );
+  const failure = failureDetails(error);
+  return failure?.type === 'Refused' ? failure.details.code : JSON.stringify(error);
+}
