@@ -15,4 +15,6 @@ export interface HostDeps {
    * host.
    */
   runtimeDir: string;
+  /** Folder of what must survive the host: which pools were seen where. */
+  stateDir: string;
 }

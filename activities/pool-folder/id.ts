@@ -12,11 +12,14 @@ import { ensureOwnFolder, OWN_FOLDER } from './own-folder.ts';
 
 const idFile = (poolFolder: string) => join(poolFolder, OWN_FOLDER, 'id');
 
-/** Durable when it returns. Nothing happens when the pool has one. */
-export async function ensurePoolId(poolFolder: string): Promise<void> {
+/**
+ * Durable when it returns. Nothing happens when the pool has one.
+ * @param id the one that it had before, where that is known
+ */
+export async function ensurePoolId(poolFolder: string, id: string = randomUUID()): Promise<void> {
   if (await observeFile(idFile(poolFolder))) return;
   await ensureOwnFolder(poolFolder);
-  await writeWhole(idFile(poolFolder), `${randomUUID()}\n`, { ifThere: 'keep' });
+  await writeWhole(idFile(poolFolder), `${id}\n`, { ifThere: 'keep' });
 }
 
 /** Null in a folder that is no pool, or whose file system is not mounted. */

@@ -3,6 +3,7 @@
  * that has to notice. `npm run test:seeded` plants them one by one in a copy of the tree; a unit
  * test keeps the list true to the source.
  */
+import { fieldBugs } from './field-bugs.ts';
 
 export interface SeededBug {
   /** What a developer might have done. */
@@ -245,4 +246,5 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: 'test/real/merge/names.test.ts',
     only: 'a link to the volume',
   },
+  ...fieldBugs,
 ];

@@ -1,10 +1,12 @@
 import { access, constants } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import type { XmlDisk, XmlDomain } from '../../activities/adapters/libvirt-xml/domain-xml.ts';
+import { missingPool } from '../../activities/pool-folder/known-pools.ts';
 import { canonical } from '../../activities/adapters/files/files.ts';
 import { findQemu } from '../../activities/adapters/files/open-files.ts';
 import {
   filePoolTypes,
+  isFilePool,
   observePools,
   poolOf,
   readDomain,
@@ -18,13 +20,14 @@ const libvirtCheck = checker('libvirt');
 const storage = checker('storage');
 
 /** libvirt, its pools, and the rights on the images of every VM. */
-export async function checkLibvirt(uri: string): Promise<Check[]> {
+export async function checkLibvirt(uri: string, stateDir: string): Promise<Check[]> {
   const libvirt = createLibvirt(uri);
   try {
     const version = (await libvirt.version()).match(/Running against daemon: (.*)/)?.[1];
     const reached = libvirtCheck.ok(`libvirt ${version ?? ''} at ${uri}`);
     const pools = await observePools(libvirt);
-    return [reached, checkPools(pools), ...(await checkDisks(libvirt, pools))];
+    const mounted = await checkMounted(pools, stateDir);
+    return [reached, checkPools(pools), ...mounted, ...(await checkDisks(libvirt, pools))];
   } catch (error) {
     const fix = `try \`virsh -c '${uri}' list\`; is libvirtd running, are you in group libvirt?`;
     return [libvirtCheck.fails(`libvirt at ${uri} cannot be used: ${reasonOf(error)}`, fix)];
@@ -57,6 +60,15 @@ function checkPools(pools: readonly Pool[]): Check {
   }
   const fix = 'virsh pool-create-as images dir --target /var/lib/libvirt/images';
   return storage.fails('no active storage pool of files: nothing may be changed', fix);
+}
+
+/** A pool whose file system is not mounted is active all the same: libvirt sees a folder. */
+async function checkMounted(pools: readonly Pool[], stateDir: string): Promise<Check[]> {
+  const found = pools.filter(isFilePool).map(async ({ name, folder }) => {
+    const missing = await missingPool(stateDir, folder);
+    return missing ? [storage.fails(`pool ${name}: ${missing.now}`, missing.next)] : [];
+  });
+  return (await Promise.all(found)).flat();
 }
 
 /** Only what is wrong is told of each disk; all of them in one line when nothing is. */

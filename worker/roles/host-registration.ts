@@ -1,6 +1,6 @@
 /** Leaves the host's name in each of its pools, so that other hosts ask it before they delete. */
 import { registerHost } from '../../activities/pool-folder/hosts.ts';
-import { ensurePoolId } from '../../activities/pool-folder/id.ts';
+import { ensureKnownPool } from '../../activities/pool-folder/known-pools.ts';
 import { isFilePool, observePools, type Pool } from '../../activities/adapters/virsh/pools.ts';
 import type { Libvirt } from '../../activities/adapters/virsh/domains.ts';
 import type { RoleContext } from './role.ts';
@@ -9,22 +9,26 @@ const POOLS_EVERY_MS = 5000;
 
 /** Also in pools that appear later. A pool that cannot be written is told of once. */
 export async function registerInPools(
-  { config: { host }, log }: RoleContext,
+  { config: { host, stateDir }, log }: RoleContext,
   libvirt: Libvirt,
 ): Promise<{ stop(): void }> {
   const told = new Set<string>();
   const register = async (folder: string) => {
-    await ensurePoolId(folder);
+    const missing = await ensureKnownPool(stateDir, folder);
+    if (missing) throw new Error(`${missing.now}. ${missing.next}`);
     await registerHost(folder, host);
   };
   const look = async () => {
     const pools = await observePools(libvirt).catch((): Pool[] => []);
     for (const { name, folder } of pools.filter(isFilePool)) {
-      await register(folder).catch(({ message: reason }: Error) => {
-        if (told.has(name)) return;
-        told.add(name);
-        log.warn({ pool: name, reason }, 'other hosts cannot see that this one uses the pool');
-      });
+      await register(folder).then(
+        () => told.delete(name),
+        ({ message: reason }: Error) => {
+          if (told.has(name)) return;
+          told.add(name);
+          log.warn({ pool: name, reason }, 'other hosts cannot see that this one uses the pool');
+        },
+      );
     }
   };
   await look();

@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { Worker } from '@temporalio/worker';
+import { ensureKnownPool } from '../../activities/pool-folder/known-pools.ts';
 import { acquireFlockLease } from '../../activities/pool-folder/flock-lease.ts';
 import { filePoolTypes, observePools, type Pool } from '../../activities/adapters/virsh/pools.ts';
 import { createLibvirt, type Libvirt } from '../../activities/adapters/virsh/domains.ts';
@@ -68,6 +69,8 @@ function servePool(context: RoleContext, libvirt: Libvirt, pool: ServedPool): Ro
   const stop = new AbortController();
   const wanted = { pool: pool.name, folder: pool.folder, holder: identityOf(context, 'spm') };
   const serve = async () => {
+    const missing = await ensureKnownPool(context.config.stateDir, pool.folder);
+    if (missing) throw new Error(`${missing.now}. ${missing.next}`);
     const lease = await acquireFlockLease(wanted, stop.signal);
     if (!lease) return;
     const { version } = lease.record;

@@ -36,11 +36,11 @@ async function startOrchestrator(context: RoleContext): Promise<Role> {
 }
 
 async function startHostAgent(context: RoleContext): Promise<Role> {
-  const { host, libvirtUri, runtimeDir } = context.config;
+  const { host, libvirtUri, runtimeDir, stateDir } = context.config;
   const libvirt = createLibvirt(libvirtUri);
   const watch = createJobWatch(libvirt);
   const pivots = createPivots(libvirtUri);
-  const deps = { host, libvirt, watch, pivots, effect: door(context), runtimeDir };
+  const deps = { host, libvirt, watch, pivots, effect: door(context), runtimeDir, stateDir };
   const registration = await registerInPools(context, libvirt);
   const worker = await Worker.create({
     ...common(context, 'host'),

@@ -7,14 +7,14 @@ import { assertUnusedElsewhere } from '../chain/other-hosts.ts';
 import { nameTaken, refused, retry } from '../operation/failures.ts';
 import { forwardOnly } from '../operation/point-of-no-return.ts';
 import { fileName, sizeWords } from '../operation/words.ts';
-import { untilSpace, withPool } from '../pools/waiting.ts';
+import { untilBack, untilSpace, withPool } from '../pools/waiting.ts';
 import type { CopyFailure, ImageJob, VolumeJob } from './activities.ts';
 import type { ImagePlan, ImagePlanOutcome, ImageVolume } from './plan.ts';
 import type { PlanRequest } from './request.ts';
 import type { Transfer } from './transfer.ts';
 import { discard, release, undoOnFailure } from './unwanted-copies.ts';
 
-export type Planned = Exclude<ImagePlanOutcome, { kind: 'no-space' }>;
+export type Planned = Extract<ImagePlanOutcome, { kind: 'plan' | 'done' }>;
 
 /**
  * 1: waits for space in the target pool; removes the unused leftovers of earlier runs. When nothing
@@ -50,7 +50,11 @@ async function untilPlanned(op: Transfer, request: PlanRequest): Promise<Planned
       await adopt(op, outcome.plan);
       return outcome;
     }
-    await untilSpace(op, outcome, 'nothing was done');
+    if (outcome.kind === 'no-space') await untilSpace(op, outcome, 'nothing was done');
+    else {
+      const { to, reason } = outcome;
+      await untilBack(op, { to, jobId: op.jobId, until: 'mounted' }, reason);
+    }
     op.enter('planning', { note: null });
   }
 }

@@ -88,6 +88,8 @@ export const imagePlanOutcome = z.discriminatedUnion('kind', [
     neededBytes: sizeBytes,
     freeBytes: sizeBytes,
   }),
+  /** The file system of the target is not there; `to` names it by its id. */
+  z.strictObject({ kind: z.literal('pool-away'), to: copyTarget, reason: z.string() }),
 ]);
 
 /**

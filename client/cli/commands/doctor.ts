@@ -34,7 +34,7 @@ async function doctor(screen: Screen, options: Options): Promise<number> {
   const uri = options.connect ?? readUpFile(stateDir())?.libvirtUri ?? defaultLibvirtUri();
   const checks = [
     ...(await checkMachine()),
-    ...(await checkLibvirt(uri)),
+    ...(await checkLibvirt(uri, stateDir())),
     ...(await checkTemporal(options.host, await poolsToServe(uri))),
   ];
   const failed = checks.filter(({ state }) => state === 'fails').length;

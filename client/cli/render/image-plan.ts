@@ -16,6 +16,9 @@ export interface Asked {
 
 export function transferPlanLines(outcome: ImagePlanOutcome, asked: Asked): string[] {
   if (outcome.kind === 'done') return [`Nothing to do: ${outcome.reason}`];
+  if (outcome.kind === 'pool-away') {
+    return [`Pool ${outcome.to.pool} is unavailable: ${outcome.reason}.`, 'It would wait for it.'];
+  }
   if (outcome.kind === 'no-space') {
     const missing = sizeWords(outcome.neededBytes - outcome.freeBytes);
     return [

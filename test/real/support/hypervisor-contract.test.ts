@@ -48,7 +48,15 @@ beforeAll(async () => {
   const runtimeDir = join(host.root, 'runtime');
   activities = {
     ...createStorageActivities({ libvirt, effect }),
-    ...createHostActivities({ host: 'h1', libvirt, watch, pivots, effect, runtimeDir }),
+    ...createHostActivities({
+      host: 'h1',
+      libvirt,
+      watch,
+      pivots,
+      effect,
+      runtimeDir,
+      stateDir: runtimeDir,
+    }),
   };
 });
 afterAll(async () => {

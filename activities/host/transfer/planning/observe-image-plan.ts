@@ -13,6 +13,7 @@ import { imageId } from '../../../../workflows/chain/references.ts';
 import type { PlanRequest } from '../../../../workflows/transfer/request.ts';
 import { observeFile, observeSpace } from '../../../adapters/files/files.ts';
 import { lastingIdentity, nameVolume } from '../../../pool-folder/id.ts';
+import { missingPool, type MissingPool } from '../../../pool-folder/known-pools.ts';
 import { asFileName } from '../../../adapters/qemu-img/qemu-img.ts';
 import { copyNames } from './copy-names.ts';
 import type { HostDeps } from '../../deps.ts';
@@ -43,7 +44,10 @@ export async function observeImagePlan(
   request: PlanRequest,
 ): Promise<ImagePlanOutcome> {
   const image = await observeImage(deps, request.image);
-  const to = await toTarget(findPool(request.image, image.pools, request.to));
+  const found = findPool(request.image, image.pools, request.to);
+  const missing = await missingPool(deps.stateDir, found.folder);
+  if (missing) return unavailable(found, missing);
+  const to = await toTarget(found);
   const { pool } = to;
   const earlier = await earlierRuns({ name: pool, folder: to.folder }, imageId(request.image));
   if (request.operation === 'MoveImage') {
@@ -67,6 +71,13 @@ export async function observeImagePlan(
   const { spaceNeededBytes: neededBytes, spaceFreeBytes: freeBytes } = plan;
   return { kind: 'no-space', path: to.folder, neededBytes, freeBytes };
 }
+
+/** Its inode counts for nothing: it is waited for by the id. */
+const unavailable = ({ name, folder }: FilePool, { id, now, next }: MissingPool) => ({
+  kind: 'pool-away' as const,
+  to: { pool: name, folder, identity: `${id}:0` },
+  reason: `${now}. ${next}`,
+});
 
 async function toTarget({ name: pool, folder }: FilePool): Promise<Target> {
   const identity = (await observeFile(folder))?.identity;

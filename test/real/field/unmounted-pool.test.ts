@@ -1,0 +1,88 @@
+/**
+ * A pool whose file system is not mounted is not a new pool: nothing is written into the empty
+ * folder, and what is asked for waits until the file system is back.
+ */
+import { readdir } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
+import { execa } from 'execa';
+import { observePoolId } from '../../../activities/pool-folder/id.ts';
+import { mountOwn, type OwnMount } from '../../support/host/own-mount.ts';
+import type { System } from '../../support/host/system.ts';
+import {
+  defineOff,
+  digests,
+  diskOf,
+  removalOf,
+  startMove,
+  startMoveSystem,
+  untilMove,
+} from '../../support/scenes/move-scene.ts';
+import { waitUntil } from '../../support/wait-until.ts';
+
+const FAR = 'far';
+let system: System;
+let mount: OwnMount;
+let other: OwnMount;
+beforeAll(async () => {
+  [mount, other] = [await mountOwn('ext4', 64), await mountOwn('ext4', 64)];
+  system = await startMoveSystem({ name: 'unmounted' });
+  await system.host.definePool(FAR, mount.path);
+  await waitUntil('the pool to be known', () => observePoolId(mount.path).then(Boolean));
+});
+afterEach(() => system.revive());
+afterAll(async () => {
+  await system?.close();
+  await mount?.close();
+  await other?.close();
+});
+
+const deviceOf = async (path: string) =>
+  (await execa('findmnt', ['-n', '-o', 'SOURCE', path])).stdout;
+
+/** All agents look at their pools when they start. */
+async function restartAgents(): Promise<void> {
+  for (const role of ['host', 'spm'] as const) {
+    await system.killRole(role);
+    await system.startRole(role);
+  }
+}
+
+/** A move to the pool waits, says why, and ends in its file system once that is mounted. */
+async function expectWaits(vm: string, why: string, comeBack: () => Promise<unknown>) {
+  const file = await defineOff(system, vm, { bytes: 2 ** 20 });
+  const before = await digests([file]);
+  const move = await startMove(system, { image: diskOf(vm), to: FAR });
+  const waits = ({ phase }: { phase: string }) => phase === 'waiting for the pool';
+  const { note } = await untilMove(move, 'to wait for the pool', waits);
+  expect(note).toContain(why);
+  expect(note).toContain('Mount its file system again');
+  await comeBack();
+  const result = await move.result();
+  expect(result).toMatchObject({ outcome: 'moved' });
+  await removalOf(system, result);
+  expect(await digests([join(mount.path, basename(file))])).toEqual(before);
+}
+
+it('gets no id and no lease, also of agents that start; a move waits for it', async () => {
+  const device = await deviceOf(mount.path);
+  await execa('umount', ['--lazy', mount.path]);
+  await restartAgents();
+  await expectWaits('gone', 'does not hold the pool that was there', async () => {
+    expect(await readdir(mount.path)).toEqual([]);
+    await execa('mount', [device, mount.path]);
+  });
+});
+
+it('is not taken for the pool of another file system that is mounted there', async () => {
+  const [own, foreign] = [await deviceOf(mount.path), await deviceOf(other.path)];
+  await system.host.definePool('other', other.path);
+  await waitUntil('the other to be known', () => observePoolId(other.path).then(Boolean));
+  await execa('umount', ['--lazy', mount.path]);
+  await execa('mount', [foreign, mount.path]);
+  await restartAgents();
+  await expectWaits('replaced', 'holds another pool', async () => {
+    await execa('umount', ['--lazy', mount.path]);
+    await execa('mount', [own, mount.path]);
+  });
+});

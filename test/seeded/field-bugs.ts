@@ -1,0 +1,21 @@
+/** Deliberate bugs about VMs, disks and hosts as other people have them. */
+import type { SeededBug } from './bugs.ts';
+
+export const fieldBugs: readonly SeededBug[] = [
+  {
+    name: 'a folder without its file system is a new pool',
+    file: 'activities/pool-folder/known-pools.ts',
+    from: 'if (!before || before.id === id) return null;',
+    to: 'if (before === before) return null;',
+    caughtBy: 'test/real/field/unmounted-pool.test.ts',
+    only: 'gets no id and no lease',
+  },
+  {
+    name: 'clones below the folder of a pool are not looked for',
+    file: 'activities/adapters/files/walk.ts',
+    from: 'else if (!entry.name.equals(without)) folders.push(inside(path, entry.name));',
+    to: '',
+    caughtBy: 'test/real/field/users.test.ts',
+    only: 'a clone in a subfolder',
+  },
+];
