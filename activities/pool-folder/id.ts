@@ -3,7 +3,6 @@
  * between hosts, so each pool has an id of its own: a UUID in `POOL/.blockflow/id`, written once by
  * the first host agent that sees the pool.
  */
-import { randomUUID } from 'node:crypto';
 import { dirname, join } from 'node:path';
 import { UUID } from '../../workflows/operation/names.ts';
 import type { NamedVolume } from '../../workflows/chain/references.ts';
@@ -12,11 +11,8 @@ import { ensureOwnFolder, OWN_FOLDER } from './own-folder.ts';
 
 const idFile = (poolFolder: string) => join(poolFolder, OWN_FOLDER, 'id');
 
-/**
- * Durable when it returns. Nothing happens when the pool has one.
- * @param id the one that it had before, where that is known
- */
-export async function ensurePoolId(poolFolder: string, id: string = randomUUID()): Promise<void> {
+/** Durable when it returns. Nothing happens when the pool has one. */
+export async function ensurePoolId(poolFolder: string, id: string): Promise<void> {
   if (await observeFile(idFile(poolFolder))) return;
   await ensureOwnFolder(poolFolder);
   await writeWhole(idFile(poolFolder), `${id}\n`, { ifThere: 'keep' });

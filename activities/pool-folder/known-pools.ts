@@ -3,7 +3,7 @@
  * whose file system is not mounted looks like a new pool; what was written into it would be hidden
  * when the file system is back, and an operation would end with its data on the wrong one.
  */
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -84,15 +84,22 @@ export async function ensureKnownPool(
   const found = await look(stateDir, folder);
   const gone = missing(stateDir, found);
   if (gone) return gone;
-  const { before } = found;
-  // Only after a look that saw none: its file system may be unmounted at any time.
-  if (found.id === null) await ensurePoolId(folder, before?.id);
-  const { id, place } = await look(stateDir, folder);
-  const isKnown = before?.id === id && before?.place === place;
-  if (id === null || place === null || isKnown) return null;
+  const { before, place } = found;
+  const id = found.id ?? before?.id ?? randomUUID();
+  if (place === null || (before?.id === id && before.place === place && found.id === id))
+    return null;
   await mkdir(join(stateDir, 'pools'), { recursive: true, mode: 0o700 });
-  const text = JSON.stringify({ folder, id, place } satisfies Known);
-  await writeWhole(fileOf(stateDir, folder), text, { ifThere: 'replace' });
+  const remember = (seen: string) => {
+    const text = JSON.stringify({ folder, id: seen, place } satisfies Known);
+    return writeWhole(fileOf(stateDir, folder), text, { ifThere: 'replace' });
+  };
+  // First, so that an id in the folder is always known here.
+  await remember(id);
+  if (found.id !== null) return null;
+  await ensurePoolId(folder, id);
+  // An agent of another host may have been faster.
+  const written = await observePoolId(folder);
+  if (written !== null && written !== id) await remember(written);
   return null;
 }
 

@@ -6,7 +6,7 @@ const CONTROL = /[\p{Cc}\p{Cs}\uFFFE\uFFFF]/u;
 
 /** Words that only people read. */
 const FREE = new Set(['reason', 'before', 'after', 'request', 'who', 'operation', 'workflowId']);
-const ALSO_FREE = new Set(['internalSnapshots', 'note', 'now', 'time']);
+const ALSO_FREE = new Set(['internalSnapshots', 'note', 'now', 'time', 'warnings']);
 
 type Rule = (text: string) => boolean;
 const isPath: Rule = (text) =>

@@ -2,6 +2,7 @@ import { access, constants } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import type { XmlDisk, XmlDomain } from '../../activities/adapters/libvirt-xml/domain-xml.ts';
 import { missingPool } from '../../activities/pool-folder/known-pools.ts';
+import { otherMachine, RUN_IT_THERE } from '../../activities/pool-folder/own-machine.ts';
 import { canonical } from '../../activities/adapters/files/files.ts';
 import { findQemu } from '../../activities/adapters/files/open-files.ts';
 import {
@@ -26,7 +27,7 @@ export async function checkLibvirt(uri: string, stateDir: string): Promise<Check
     const version = (await libvirt.version()).match(/Running against daemon: (.*)/)?.[1];
     const reached = libvirtCheck.ok(`libvirt ${version ?? ''} at ${uri}`);
     const pools = await observePools(libvirt);
-    const mounted = await checkMounted(pools, stateDir);
+    const mounted = await checkFolders(libvirt, pools, stateDir);
     return [reached, checkPools(pools), ...mounted, ...(await checkDisks(libvirt, pools))];
   } catch (error) {
     const fix = `try \`virsh -c '${uri}' list\`; is libvirtd running, are you in group libvirt?`;
@@ -62,11 +63,25 @@ function checkPools(pools: readonly Pool[]): Check {
   return storage.fails('no active storage pool of files: nothing may be changed', fix);
 }
 
-/** A pool whose file system is not mounted is active all the same: libvirt sees a folder. */
-async function checkMounted(pools: readonly Pool[], stateDir: string): Promise<Check[]> {
+/**
+ * A pool whose file system is not mounted is active all the same: libvirt sees a folder. That may
+ * be one of another machine.
+ */
+async function checkFolders(
+  libvirt: Libvirt,
+  pools: readonly Pool[],
+  stateDir: string,
+): Promise<Check[]> {
   const found = pools.filter(isFilePool).map(async ({ name, folder }) => {
     const missing = await missingPool(stateDir, folder);
-    return missing ? [storage.fails(`pool ${name}: ${missing.now}`, missing.next)] : [];
+    if (missing) return [storage.fails(`pool ${name}: ${missing.now}`, missing.next)];
+    try {
+      const other = await otherMachine(libvirt, folder);
+      return other === null ? [] : [libvirtCheck.fails(`pool ${name}: ${other}`, RUN_IT_THERE)];
+    } catch (error) {
+      const fix = 'give the user of the agents rights on the folder, or mount it for writing';
+      return [storage.fails(`pool ${name} cannot be written: ${wordsOf(error)}`, fix)];
+    }
   });
   return (await Promise.all(found)).flat();
 }

@@ -2,13 +2,13 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { Worker } from '@temporalio/worker';
-import { ensureKnownPool } from '../../activities/pool-folder/known-pools.ts';
 import { acquireFlockLease } from '../../activities/pool-folder/flock-lease.ts';
 import { filePoolTypes, observePools, type Pool } from '../../activities/adapters/virsh/pools.ts';
 import { createLibvirt, type Libvirt } from '../../activities/adapters/virsh/domains.ts';
 import { createStorageActivities } from '../../activities/storage/index.ts';
 import { tenureOf, type Lease, type Tenure } from '../../activities/pool-folder/lease.ts';
 import { spmQueue } from '../../workflows/operation/contract.ts';
+import { assertOwnPool, assertOwnPools } from './host-registration.ts';
 import { common, door, identityOf, run, type Role, type RoleContext } from './role.ts';
 
 const POOLS_EVERY_MS = 5000;
@@ -35,6 +35,7 @@ export async function startSpmAgent(context: RoleContext): Promise<Role> {
       void role.done.then(() => served.delete(place));
     }
   };
+  await assertOwnPools(libvirt, context.config.stateDir);
   await look();
   const { promise: done, resolve: end, reject: fail } = Promise.withResolvers<void>();
   const timer = setInterval(() => void look().catch(fail), POOLS_EVERY_MS);
@@ -69,8 +70,7 @@ function servePool(context: RoleContext, libvirt: Libvirt, pool: ServedPool): Ro
   const stop = new AbortController();
   const wanted = { pool: pool.name, folder: pool.folder, holder: identityOf(context, 'spm') };
   const serve = async () => {
-    const missing = await ensureKnownPool(context.config.stateDir, pool.folder);
-    if (missing) throw new Error(`${missing.now}. ${missing.next}`);
+    await assertOwnPool(libvirt, context.config.stateDir, pool.folder);
     const lease = await acquireFlockLease(wanted, stop.signal);
     if (!lease) return;
     const { version } = lease.record;

@@ -25,6 +25,8 @@ export type RefusalCode =
   | 'outside-pools'
   | 'unsupported-format'
   | 'unsupported-pool'
+  | 'read-only-pool'
+  | 'other-machine'
   | 'read-only-disk'
   | 'transient-disk'
   | 'foreign-job'

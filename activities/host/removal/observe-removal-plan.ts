@@ -18,6 +18,7 @@ import { belongsToAnother, isManifest } from '../../pool-folder/owner.ts';
 import { untilSettled } from '../../door/polling.ts';
 import { onThisHost, whileMounted } from '../../pool-folder/presence.ts';
 import type { HostDeps } from '../deps.ts';
+import { assertUsable } from '../pools/usable-folders.ts';
 import { observeReferences } from '../uses/references.ts';
 import { observeImage } from '../chain/observe-image.ts';
 import { otherHosts } from '../uses/observe-uses.ts';
@@ -44,6 +45,8 @@ export async function observeRemovalPlan(
       next: 'Remove that use first, then repeat the request',
     });
   }
+  const folders = input.copies ? [] : here.map(({ path }) => dirname(path));
+  await assertUsable(deps, attempt(input), folders);
   const facts = await Promise.all(here.map((volume) => observeFile(volume.path)));
   const volumes = await Promise.all(here.map(nameVolume));
   const totalBytes = facts.reduce((sum, file) => sum + (file?.allocatedBytes ?? 0), 0);

@@ -5,6 +5,7 @@
 import type { VolumeUse } from '../../../workflows/chain/schemas.ts';
 import { filesNamed } from '../../adapters/libvirt-xml/named-files.ts';
 import { poolsNamedIn, type Pool } from '../../adapters/virsh/pools.ts';
+import { inLine } from '../../../workflows/operation/words.ts';
 import type { HostDeps } from '../deps.ts';
 import { domainUses } from './domain-uses.ts';
 import { childrenOf, identitiesOf, isOneOf, type Identities } from './volume-users.ts';
@@ -42,8 +43,14 @@ export async function observeReferences(deps: HostDeps, question: Question): Pro
     domainReferences(deps, files, question),
     snapshotReferences(deps, files, question),
   ]);
-  const stand = children.map(({ child, path }) => ({ kind: 'child' as const, path, by: child }));
-  const warnings = notSearched.map((where) => `other chains were not looked for in ${where}`);
+  const stand = children.map(({ child, path }) => ({
+    kind: 'child' as const,
+    path,
+    by: inLine(child),
+  }));
+  const warnings = notSearched.map(
+    (where) => `other chains were not looked for in ${inLine(where)}`,
+  );
   return { uses: [...stand, ...domains, ...snapshots], warnings };
 }
 

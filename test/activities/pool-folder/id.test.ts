@@ -1,4 +1,5 @@
 /** What a volume is called by all hosts and after a reboot, on a real file system of its own. */
+import { randomUUID } from 'node:crypto';
 import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
@@ -52,16 +53,18 @@ async function plannedVolume(name: string): Promise<NamedVolume> {
   return nameVolume({ path, pool: 'images', identity });
 }
 
+const giveId = (folder: string) => ensurePoolId(folder, randomUUID());
+
 describe('A pool with an id', () => {
   it('keeps the first one', async () => {
-    await ensurePoolId(mount.path);
+    await giveId(mount.path);
     const first = await observePoolId(mount.path);
-    await ensurePoolId(mount.path);
+    await giveId(mount.path);
     expect(await observePoolId(mount.path)).toBe(first);
   });
 
   it('has its volume deleted after a reboot, under another device number', async () => {
-    await ensurePoolId(mount.path);
+    await giveId(mount.path);
     const planned = await plannedVolume('a.raw');
     const before = await device();
     await mount.remount();
@@ -71,7 +74,7 @@ describe('A pool with an id', () => {
   });
 
   it('keeps another file that now has the name', async () => {
-    await ensurePoolId(mount.path);
+    await giveId(mount.path);
     const planned = await plannedVolume('a.raw');
     const other = join(mount.path, 'other');
     await writeFile(other, '');
@@ -81,11 +84,11 @@ describe('A pool with an id', () => {
   });
 
   it('is not confused with the pool of that name on another host', async () => {
-    await ensurePoolId(mount.path);
+    await giveId(mount.path);
     const planned = await plannedVolume('a.raw');
     const other = join(mount.path, 'other');
     await mkdir(other);
-    await ensurePoolId(other);
+    await giveId(other);
     await writeFile(join(other, 'a.raw'), '');
     const away = { type: 'Retry', details: { code: 'pool-away' } };
     expect(await failureOf(remove(planned, other))).toMatchObject(away);
@@ -93,7 +96,7 @@ describe('A pool with an id', () => {
   });
 
   it('is waited for while its file system is not mounted', async () => {
-    await ensurePoolId(mount.path);
+    await giveId(mount.path);
     const planned = await plannedVolume('a.raw');
     const under = { ...planned, identity: planned.identity.replace(/^\w{4}/, '0000') };
     const away = { type: 'Retry', details: { code: 'pool-away' } };
@@ -106,7 +109,7 @@ describe('A pool whose folder is unavailable', () => {
   const lease = (folder: string) =>
     acquireFlockLease({ pool: 'images', folder, holder: 'spm@a:1' }, new AbortController().signal);
   const agents = {
-    'the id': ensurePoolId,
+    'the id': giveId,
     "the host's name": (folder: string) => registerHost(folder, 'h1'),
     'the lease': lease,
   };

@@ -3,8 +3,8 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { OWN_FOLDER } from '../../../activities/pool-folder/own-folder.ts';
 
-/** The lease and the id of the pool, and the names of its hosts. */
-const LASTING = new Set(['lease', 'id', 'hosts']);
+/** The lease and the id of the pool, the names of its hosts, and what libvirt is asked for. */
+const LASTING = new Set(['lease', 'id', 'hosts', 'probes']);
 
 /** Sorted names, blockflow's own as `.blockflow/NAME`; without what always stays. */
 export async function poolFiles(folder: string): Promise<string[]> {

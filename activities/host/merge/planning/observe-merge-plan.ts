@@ -2,6 +2,7 @@
  * Plans a merge: observes the chain, refuses early, measures space, and finds what an earlier run
  * left behind.
  */
+import { dirname } from 'node:path';
 import { canonical, observeFile, observeSpace } from '../../../adapters/files/files.ts';
 import { nameVolume } from '../../../pool-folder/id.ts';
 import { measure } from '../../../adapters/qemu-img/qemu-img.ts';
@@ -27,6 +28,7 @@ import {
   assertWritable,
 } from './guards.ts';
 import { assertPossible, selectVolumes, type Selection } from './selection.ts';
+import { assertUsable } from '../../pools/usable-folders.ts';
 import { observeSharing } from '../../uses/sharing.ts';
 import { observeChain, toObservation, type Chain } from '../../chain/observe-chain.ts';
 import { isCommitInto } from '../observe-disk.ts';
@@ -63,7 +65,10 @@ export async function observeMergePlan(
   assertNotSaved(input, chain);
   assertAgreement(input, chain);
   const { base, committed, overlay } = selection;
-  assertInPools(input, chain, [base, ...committed, ...(overlay ? [overlay] : [])]);
+  const touched = [base, ...committed, ...(overlay ? [overlay] : [])];
+  assertInPools(input, chain, touched);
+  const folders = touched.map(({ path }) => dirname(path));
+  await assertUsable(deps, `planning a merge of ${input.vm}/${input.disk}`, folders);
   assertNoInternalSnapshots(input, selection);
   const sharing = await observeSharing(deps, chain, [base, ...committed], chain.volumes);
   assertUnshared(input, sharing);

@@ -17,7 +17,7 @@ import type { Image } from '../../chain/observe-image.ts';
 import { identitiesOf } from '../../uses/volume-users.ts';
 
 const verb = ({ operation }: PlanRequest) => (operation === 'MoveImage' ? 'moving' : 'copying');
-const attempt = (request: PlanRequest) =>
+export const attempt = (request: PlanRequest) =>
   `${verb(request)} ${imageId(request.image)} to pool ${request.to}`;
 
 /** What makes it one volume. */

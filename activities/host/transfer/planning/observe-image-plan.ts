@@ -2,7 +2,7 @@
  * Plans a move or a copy of an image: observes, refuses early, names the copies, finds what an
  * earlier run left.
  */
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import type {
   Conversion,
   ImagePlan,
@@ -26,7 +26,8 @@ import {
   type EarlierRun,
 } from './earlier-runs.ts';
 import { planConversion, spaceFor } from './conversion.ts';
-import { assertNamesFree, assertQuiet, assertUnreferenced, tooSmall } from './guards.ts';
+import { assertNamesFree, assertQuiet, assertUnreferenced, attempt, tooSmall } from './guards.ts';
+import { assertUsable } from '../../pools/usable-folders.ts';
 import { snapshotsNaming } from '../../snapshots/snapshots.ts';
 import type { FilePool } from '../../../adapters/virsh/pools.ts';
 import { findPool, observeImage, type Image } from '../../chain/observe-image.ts';
@@ -62,6 +63,8 @@ export async function observeImagePlan(
   }
   assertQuiet(request, image);
   const moves = request.operation === 'MoveImage';
+  const sources = moves ? image.volumes.map(({ path }) => dirname(path)) : [];
+  await assertUsable(deps, attempt(request), [to.folder, ...sources]);
   const warnings = moves ? await assertUnreferenced(deps, request, image) : [];
   const plan = await toPlan(deps, { request, image, to, convert, warnings }, earlier);
   await assertNamesFree(request, image, plan);

@@ -1,0 +1,35 @@
+/** What must be true of a pool's folder before anything in it may be changed. */
+import { refused } from '../../../workflows/operation/failures.ts';
+import { otherMachine, RUN_IT_THERE } from '../../pool-folder/own-machine.ts';
+import type { HostDeps } from '../deps.ts';
+
+/**
+ * libvirt sees the same folders as this agent, which may write there.
+ * @throws Refused: other-machine, read-only-pool
+ */
+export async function assertUsable(
+  { libvirt }: HostDeps,
+  attempted: string,
+  folders: readonly string[],
+): Promise<void> {
+  for (const folder of new Set(folders)) {
+    const other = await otherMachine(libvirt, folder).catch(unwritable(attempted, folder));
+    if (other === null) continue;
+    throw refused('other-machine', {
+      attempted,
+      now: `${other}; nothing was touched`,
+      next: RUN_IT_THERE,
+    });
+  }
+}
+
+const unwritable = (attempted: string, folder: string) => (error: NodeJS.ErrnoException) => {
+  // Where nothing more can be written, there may be space later.
+  if (error.code === 'ENOSPC' || error.code === 'EDQUOT') return null;
+  if (!['EROFS', 'EACCES', 'EPERM'].includes(error.code ?? '')) throw error;
+  throw refused('read-only-pool', {
+    attempted,
+    now: `the agent cannot write in ${folder} (${error.message}); nothing was touched`,
+    next: 'Mount it for writing, or give the user of the agents rights on it',
+  });
+};
