@@ -4,8 +4,8 @@
  * everything else goes as an argument array.
  */
 import { randomUUID } from 'node:crypto';
-import { execa } from 'execa';
 import { CommandError } from '../process/command.ts';
+import { createProcessPool, type Output } from '../process/process-pool.ts';
 
 /**
  * UUIDs, targets, options, separators: nothing that virsh's parser could read as more than a word.
@@ -14,44 +14,35 @@ const SAFE = /^[A-Za-z0-9 ;:._[\]@-]+$/;
 const SAFE_WORD = /^[A-Za-z0-9:._[\]@-]+$/;
 const ANSWER_WITHIN_MS = 60_000;
 
-interface Session {
-  write: (text: string) => void;
-  kill(): void;
-  busy: boolean;
-  /** Receives what virsh prints, and null at its end. */
-  receive: (text: string | null) => void;
-  /** Receives between questions: virsh reports a lost libvirtd, and another session is opened. */
-  idle: (text: string | null) => void;
-}
-
 /**
  * Asks questions of one libvirt; up to `size` at a time, each in a session that is kept for the
  * next.
  */
 export function createVirshSessions(uri: string, size = 4) {
-  const sessions = new Set<Session>();
-  const waiting: (() => void)[] = [];
-
-  const take = async (): Promise<Session> => {
-    for (;;) {
-      const idle = [...sessions].find((session) => !session.busy);
-      const session = idle ?? (sessions.size < size ? open(uri, sessions) : null);
-      if (session) {
-        session.busy = true;
-        return session;
-      }
-      await new Promise<void>((resolve) => waiting.push(resolve));
-    }
-  };
+  const sessions = createProcessPool<string, string>(
+    {
+      // Errors go where an answer would; the shell line is fixed.
+      command: ['sh', '-c', 'exec virsh -q -c "$0" 2>&1', uri],
+      // Else readline wraps the echo of a line that is longer than a terminal is wide.
+      env: { COLUMNS: '1000000' },
+      write: (line) => `${line}\n${MARKER}\n`,
+      read: answerIn,
+      failed: (line, why) =>
+        CommandError.of(
+          `virsh ${line}`,
+          why === 'ended' ? 'client socket is closed' : 'virsh did not answer in time',
+        ),
+      answerWithinMs: ANSWER_WITHIN_MS,
+      // virsh reports a lost libvirtd; another session is opened.
+      isLost: ({ stdout }) => stdout.includes('error: '),
+    },
+    size,
+  );
 
   const give = async (line: string): Promise<string> => {
-    const session = await take();
-    try {
-      return await converse(session, line);
-    } finally {
-      session.busy = false;
-      waiting.shift()?.();
-    }
+    const answer = await sessions.ask(line);
+    if (answer.startsWith('error:')) throw CommandError.of(`virsh ${line}`, answer);
+    return answer;
   };
 
   return {
@@ -65,9 +56,7 @@ export function createVirshSessions(uri: string, size = 4) {
       const quoted = words.map(quote);
       return quoted.includes(null) ? null : give(quoted.join(' '));
     },
-    close(): void {
-      for (const session of sessions) session.kill();
-    },
+    close: () => sessions.close(),
   };
 }
 
@@ -81,75 +70,21 @@ export function quote(word: string): string | null {
 }
 
 /**
- * stderr goes into stdout, so that an error comes where its answer would; the shell line is fixed.
- */
-function open(uri: string, sessions: Set<Session>): Session {
-  const child = execa('sh', ['-c', 'exec virsh -q -c "$0" 2>&1', uri], {
-    // Else readline wraps the echo of a line that is longer than a terminal is wide.
-    env: { LC_ALL: 'C', COLUMNS: '1000000' },
-    stdin: 'pipe',
-    stdout: 'pipe',
-    buffer: false,
-    reject: false,
-  });
-  const idle = (text: string | null) => {
-    if (text?.includes('error: ')) session.kill();
-  };
-  const session: Session = {
-    write: (text) => child.stdin.write(text),
-    // At once: the next question must not get the session that has just failed.
-    kill() {
-      sessions.delete(session);
-      child.kill();
-    },
-    busy: false,
-    receive: idle,
-    idle,
-  };
-  child.stdout.setEncoding('utf8').on('data', (text: string) => session.receive(text));
-  child.stdin.on('error', () => undefined);
-  void child.then(() => {
-    sessions.delete(session);
-    session.receive(null);
-  });
-  sessions.add(session);
-  return session;
-}
-
-/**
  * virsh echoes each command as it reads it: the echo of the marker comes right after the answer
  * before it.
  */
-function converse(session: Session, line: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    let text = '';
-    const end = (settle: () => void) => {
-      clearTimeout(timer);
-      session.receive = session.idle;
-      settle();
-    };
-    const fail = (words: string) =>
-      end(() => {
-        session.kill();
-        reject(CommandError.of(`virsh ${line}`, words));
-      });
-    const timer = setTimeout(() => fail('virsh did not answer in time'), ANSWER_WITHIN_MS);
-    session.receive = (more) => {
-      if (more === null) return fail('client socket is closed');
-      text += more;
-      const endOfAnswer = text.indexOf(`virsh # ${MARKER}\n`);
-      if (endOfAnswer < 0) return;
-      const echo = text.slice(0, text.indexOf('\n'));
-      const answer = text.slice(echo.length + 1, endOfAnswer);
-      // What virsh says of a lost connection comes whenever it hears of it: also before it has read
-      // the line, whose failure then looked like an answer, or right after an answer.
-      const isLate = echo.includes('error: ') && !echo.endsWith(line);
-      if (isLate || LOST.test(answer)) return fail(text.slice(0, endOfAnswer));
-      if (!answer.startsWith('error:')) return end(() => resolve(answer));
-      end(() => reject(CommandError.of(`virsh ${line}`, answer)));
-    };
-    session.write(`${line}\n${MARKER}\n`);
-  });
+function answerIn({ stdout }: Output, line: string): string | null {
+  const endOfAnswer = stdout.indexOf(`virsh # ${MARKER}\n`);
+  if (endOfAnswer < 0) return null;
+  const echo = stdout.slice(0, stdout.indexOf('\n'));
+  const answer = stdout.slice(echo.length + 1, endOfAnswer);
+  // What virsh says of a lost connection comes whenever it hears of it: also before it has read
+  // the line, whose failure then looked like an answer, or right after an answer.
+  const isLate = echo.includes('error: ') && !echo.endsWith(line);
+  if (isLate || LOST.test(answer)) {
+    throw CommandError.of(`virsh ${line}`, stdout.slice(0, endOfAnswer));
+  }
+  return answer;
 }
 
 /** At the begin or the end: elsewhere it may be a description's text. */
