@@ -4,11 +4,17 @@
  * (docs/lab/qemu.md). A service manager that ends a unit's processes with it (systemd:
  * KillMode=control-group) would end the daemon; the copy then starts again.
  */
-import { mkdir, readFile, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { execa } from 'execa';
+import { join } from 'node:path';
 import { z } from 'zod';
 import { CommandError, run } from '../process/command.ts';
+import {
+  awaitEnd,
+  endRecorded,
+  forgetState,
+  NOT_EXECUTED,
+  onlyOnce,
+  RUNS_ALREADY,
+} from '../process/detached.ts';
 import { qmp, QmpError, type QmpCommand } from './qmp.ts';
 import { count, parseReply } from '../reply.ts';
 
@@ -33,16 +39,12 @@ const HUGE_PAGES = { GLIBC_TUNABLES: 'glibc.malloc.hugetlb=1' };
 export type CopierStart =
   { running: true } | { running: false; why: 'locked' | 'missing' | 'failed'; reason: string };
 
-/** flock's exit codes: the first is our choice, the second EX_UNAVAILABLE of a program. */
-const [RUNS_ALREADY, NOT_EXECUTED] = [75, 69];
-
 /**
  * Starts the daemon with a hold on each file, unless it runs. The hold is QEMU's own image lock:
  * no other process may open the file for writing or resize it. blkdebug takes it for any format and
  * needs no parent node (docs/lab/qemu.md).
  */
 export async function startCopier(state: string, files: readonly string[]): Promise<CopierStart> {
-  await mkdir(dirname(state), { recursive: true });
   const monitors = sockets(state).flatMap((path, i) => [
     '--chardev',
     `socket,id=c${i},path=${path.replaceAll(',', ',,')},server=on,wait=off`,
@@ -62,8 +64,8 @@ export async function startCopier(state: string, files: readonly string[]): Prom
   ]);
   const daemon = ['qemu-storage-daemon', '--daemonize', '--pidfile', `${state}.pid`];
   try {
-    const lock = ['-n', '-F', '-E', `${RUNS_ALREADY}`, `${state}.lock`];
-    await run('flock', [...lock, ...daemon, ...monitors, ...holds], { env: HUGE_PAGES });
+    const start = await onlyOnce(state, [...daemon, ...monitors, ...holds]);
+    await run(...start, { env: HUGE_PAGES });
   } catch (error) {
     if (!(error instanceof CommandError)) throw error;
     // Without the lock a second daemon would take over the socket of the first.
@@ -98,23 +100,16 @@ export async function askCopier(
 
 export const copierRuns = async (state: string) => (await askCopier(state, [])) !== null;
 
+const QUIT_WITHIN_MS = 5000;
+
 /** Ends the daemon with its jobs and holds, and forgets its files. */
 export async function stopCopier(state: string): Promise<void> {
   await askCopier(state, [{ execute: 'quit' }]).catch(() => null);
-  const free = ['-w', '5', `${state}.lock`, 'true'];
-  const ended = await execa('flock', free, { stdio: 'ignore', reject: false });
-  if (ended.exitCode !== 0) {
-    await killCopier(state);
-    await execa('flock', [`${state}.lock`, 'true'], { stdio: 'ignore', reject: false });
+  if (!(await awaitEnd(state, QUIT_WITHIN_MS))) {
+    await endRecorded(state, `${state}.pid`, 'SIGKILL');
+    await awaitEnd(state);
   }
-  const names = ['s1', 's2', 'pid', 'lock', 'limit'];
-  await Promise.all(names.map((name) => rm(`${state}.${name}`, { force: true })));
-}
-
-async function killCopier(state: string): Promise<void> {
-  const pid = Number(await readFile(`${state}.pid`, 'utf8').catch(() => '0'));
-  const cmdline = await readFile(`/proc/${pid}/cmdline`, 'latin1').catch(() => '');
-  if (pid > 0 && cmdline.includes(`${state}.pid`)) process.kill(pid, 'SIGKILL');
+  await forgetState(state);
 }
 
 /** QEMU's JobStatus, all of it: an unknown word is no state to conclude anything from. */

@@ -40,12 +40,12 @@ export async function lockFile(
   }
 }
 
-/** True while some process has the lock. */
-export async function isLocked(path: string): Promise<boolean> {
+/** True while some process has the lock; with `until` it waits to see that none has. */
+export async function isLocked(path: string, { until }: LockOptions = {}): Promise<boolean> {
   const file = await open(path, 'r+').catch(() => null);
   if (!file) return false;
   try {
-    return !(await lock(file));
+    return !(await lock(file, until));
   } finally {
     await file.close();
   }

@@ -1,11 +1,18 @@
 /**
  * An offline commit that outlives the agent: started once, followed and found again by its files.
  */
-import { mkdir, open, readFile, readdir, rm } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { open, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { execa } from 'execa';
 import type { FileFacts } from '../files/files.ts';
+import {
+  awaitEnd,
+  endRecorded,
+  onlyOnce,
+  readReport,
+  RUNS_ALREADY,
+  startDetached,
+} from '../process/detached.ts';
 import { percentOf } from './qemu-img.ts';
 
 const script = fileURLToPath(new URL('cold-commit.bash', import.meta.url));
@@ -24,13 +31,11 @@ export async function runColdCommit(
   volumes: readonly string[],
   args: readonly string[],
 ): Promise<void> {
-  await mkdir(dirname(state), { recursive: true });
   const run = ['bash', script, state, ...volumes, '--', ...args];
-  const command = ['-n', '-E', '75', `${state}.lock`, ...run];
-  const options = { detached: true, stdio: 'ignore', reject: false, cleanup: false } as const;
-  const { exitCode } = await execa('flock', command, options);
-  // 75: an earlier life of the agent started it, and it still runs. Its end frees the lock.
-  if (exitCode === 75) await execa('flock', [`${state}.lock`, 'true'], { stdio: 'ignore' });
+  const started = startDetached(...(await onlyOnce(state, run)));
+  started.tell('');
+  // An earlier life of the agent started it, and it still runs.
+  if ((await started.exit) === RUNS_ALREADY) await awaitEnd(state);
 }
 
 export interface ColdCommitEnd {
@@ -42,11 +47,11 @@ export interface ColdCommitEnd {
 
 /** How the last run ended: null while it runs, or when it was killed. */
 export async function coldCommitEnd(state: string): Promise<ColdCommitEnd | null> {
-  const report = await readFile(`${state}.exit`, 'utf8').catch(() => '');
+  const report = (await readReport(`${state}.exit`)) ?? '';
   const [code = '', ...files] = report.trimEnd().split('\n');
   // An empty file is no 0.
   if (!/^\d+$/.test(code)) return null;
-  const error = await readFile(`${state}.error`, 'utf8').catch(() => '');
+  const error = (await readReport(`${state}.error`)) ?? '';
   // stat(1) writes seconds and nanoseconds with a point between.
   const fingerprints = files.map((file) => file.replace('.', ''));
   return { code: Number(code), error: error.trim(), fingerprints };
@@ -77,15 +82,6 @@ export async function coldCommitPercent(state: string): Promise<number> {
  * Ends a run. Safe at any time: the top stays complete, and the same commit can run again (H11).
  */
 export async function stopColdCommit(state: string): Promise<void> {
-  const pid = Number(await readFile(`${state}.pid`, 'utf8').catch(() => '0'));
-  const cmdline = await readFile(`/proc/${pid}/cmdline`, 'latin1').catch(() => '');
-  if (pid > 0 && cmdline.includes('qemu-img')) process.kill(pid, 'SIGTERM');
-  await execa('flock', [`${state}.lock`, 'true'], { stdio: 'ignore', reject: false });
-}
-
-/** Forgets a job's state files. */
-export async function removeColdCommit(state: string): Promise<void> {
-  const names = await readdir(dirname(state)).catch(() => []);
-  const own = names.filter((name) => name.startsWith(`${basename(state)}.`));
-  await Promise.all(own.map((name) => rm(join(dirname(state), name), { force: true })));
+  await endRecorded(state, 'qemu-img', 'SIGTERM');
+  await awaitEnd(state);
 }

@@ -1,9 +1,17 @@
 /** Runs the safe pivot as a process that outlives the agent, and reads what it wrote. */
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { execa } from 'execa';
+import { run } from '../process/command.ts';
+import {
+  awaitEnd,
+  lockOf,
+  onlyOnce,
+  readReport,
+  startDetached,
+  type Detached,
+} from '../process/detached.ts';
 
 const script = fileURLToPath(new URL('safe-pivot.bash', import.meta.url));
 
@@ -48,56 +56,32 @@ export interface Pivots {
  */
 export function createPivots(uri: string): Pivots {
   let closed = false;
-  let waiting: Script | null = startScript(uri);
-  const prepareNext = () => (waiting ??= closed ? null : startScript(uri));
+  const start = () => startDetached('bash', [script, uri]);
+  let waiting: Detached | null = start();
+  const prepareNext = () => (waiting ??= closed ? null : start());
   const take = () => {
-    const script = waiting?.ended === false ? waiting : startScript(uri);
+    const taken = waiting?.hasEnded() === false ? waiting : start();
     waiting = null;
-    return script;
+    return taken;
   };
   return {
     async run(request) {
       await mkdir(dirname(request.resultFile), { recursive: true });
       const { uuid, disk, base, persistent, record, folder, resultFile } = request;
       const lines = [uuid, disk, base, persistent ? 'yes' : 'no', record];
-      await take().run([...lines, folder ?? '', resultFile, lock(resultFile)]);
+      lines.push(folder ?? '', resultFile, lockOf(stateOf(resultFile)));
+      const taken = take();
+      taken.tell(`${lines.join('\n')}\n`);
+      await taken.exit;
       // Not at once: its start would take time from the steps that follow.
       setTimeout(prepareNext, PREPARE_AFTER_MS).unref();
       return readPivotReport(resultFile);
     },
     close() {
       closed = true;
-      waiting?.dismiss();
+      waiting?.tell('');
     },
   };
-}
-
-interface Script {
-  ended: boolean;
-  run(lines: readonly string[]): Promise<void>;
-  dismiss(): void;
-}
-
-function startScript(uri: string): Script {
-  const child = execa('bash', [script, uri], {
-    detached: true,
-    stdin: 'pipe',
-    stdout: 'ignore',
-    stderr: 'ignore',
-    reject: false,
-    cleanup: false,
-  });
-  child.stdin.on('error', () => undefined);
-  const started: Script = {
-    ended: false,
-    async run(lines) {
-      child.stdin.end(`${lines.join('\n')}\n`);
-      await child;
-    },
-    dismiss: () => void child.stdin.end(),
-  };
-  void child.then(() => (started.ended = true));
-  return started;
 }
 
 /**
@@ -105,12 +89,11 @@ function startScript(uri: string): Script {
  * makes the lock before its report and removes it at its end, unless it is killed.
  */
 export async function awaitPivotScript(resultFile: string): Promise<void> {
-  if ((await readPivotReport(resultFile)) === null || !existsSync(lock(resultFile))) return;
-  await execa('flock', [lock(resultFile), 'true'], { stdio: 'ignore' });
+  if ((await readReport(resultFile)) !== null) await awaitEnd(stateOf(resultFile));
 }
 
-/** One for all disks of a VM. */
-const lock = (resultFile: string) => resultFile.replace(/-[^-]+$/, '.lock');
+/** One for all disks of a VM: it has their lock. */
+const stateOf = (resultFile: string) => resultFile.replace(/-[^-]+$/, '');
 
 /**
  * The report of the last pivot, null when none was begun. It is written before the guest is
@@ -118,7 +101,7 @@ const lock = (resultFile: string) => resultFile.replace(/-[^-]+$/, '.lock');
  * waits for us.
  */
 export async function readPivotReport(resultFile: string): Promise<PivotReport | null> {
-  const text = await readFile(resultFile, 'utf8').catch(() => null);
+  const text = await readReport(resultFile);
   if (text === null) return null;
   const field = (name: string) => new RegExp(`^${name}=(.*)$`, 'm').exec(text)?.[1];
   const number = (name: string) => {
@@ -138,7 +121,8 @@ export async function readPivotReport(resultFile: string): Promise<PivotReport |
 /** Forgets a disk's report once its operation has ended. */
 export async function removePivotReport(resultFile: string): Promise<void> {
   await rm(resultFile, { force: true });
+  const state = stateOf(resultFile);
+  if (!existsSync(lockOf(state))) return;
   // Of a script that was killed; another disk's may hold it, and removes it.
-  const held = ['-n', lock(resultFile), 'rm', '-f', lock(resultFile)];
-  if (existsSync(lock(resultFile))) await execa('flock', held, { stdio: 'ignore', reject: false });
+  await run(...(await onlyOnce(state, ['rm', '-f', lockOf(state)]))).catch(() => undefined);
 }

@@ -1,7 +1,8 @@
 /** The end of an operation on its host: nothing there tells of it any more. */
 import type { JobInput } from '../../../workflows/merge/activities.ts';
 import { operationId } from '../../../workflows/chain/references.ts';
-import { removeColdCommit, coldCommitState } from '../../adapters/qemu-img/cold-commit.ts';
+import { forgetState } from '../../adapters/process/detached.ts';
+import { coldCommitState } from '../../adapters/qemu-img/cold-commit.ts';
 import { removePivotReport } from '../../adapters/virsh/safe-pivot.ts';
 import type { HostDeps } from '../deps.ts';
 import { resumeAfterDeletion, pivotFile } from './give-back-guest.ts';
@@ -24,5 +25,5 @@ export async function ensureJobForgotten(deps: HostDeps, { plan, jobId }: JobInp
     }
   });
   await removePivotReport(pivotFile(deps, plan));
-  await removeColdCommit(coldCommitState(deps.runtimeDir, jobId));
+  await forgetState(coldCommitState(deps.runtimeDir, jobId));
 }
