@@ -4,11 +4,14 @@
  */
 import { Context } from '@temporalio/activity';
 
-/** What one look found: the end of the wait, or what to beat with until the next look. */
-export type Look<T> = { end: T } | { shown: object; pauseMs: number };
+/**
+ * What one look found: the end of the wait, or what to beat with until the next look, which comes
+ * after the pause, or as soon as `early` resolves.
+ */
+export type Look<T> = { end: T } | { shown: object; pauseMs: number; early?: Promise<unknown> };
 
 /**
- * Looks until the end is seen.
+ * Looks until the end is seen. A cancel, or what an `early` is rejected with, ends it, too.
  * @param show what shows the others; without it the activity beats with it itself
  */
 export async function poll<T>(
@@ -21,7 +24,7 @@ export async function poll<T>(
     if ('end' in seen) return seen.end;
     if (show) show(seen.shown);
     else context.heartbeat(seen.shown);
-    await context.sleep(seen.pauseMs);
+    await Promise.race([context.sleep(seen.pauseMs), ...(seen.early ? [seen.early] : [])]);
   }
 }
 

@@ -18,6 +18,7 @@ import {
   type ColdCommitEnd,
 } from '../../adapters/qemu-img/cold-commit.ts';
 import { observeFile, type FileFacts } from '../../adapters/files/files.ts';
+import { poll, type Look } from '../../door/polling.ts';
 import { createProgress } from '../../door/progress.ts';
 import type { HostDeps } from '../deps.ts';
 import { lookAndGiveBack } from './give-back-guest.ts';
@@ -92,20 +93,21 @@ function commitArguments({ plan, bandwidthBytesPerSecond: rate }: Input): string
  * newer.
  */
 async function follow(state: string, plan: MergePlan, running: Promise<void>): Promise<void> {
-  const context = Context.current();
   const progress = createProgress('copying');
   const totalBytes = plan.committed.reduce((sum, volume) => sum + volume.allocatedBytes, 0);
   let ended = false;
   const end = running.finally(() => (ended = true));
   end.catch(() => undefined);
+  const look = async (): Promise<Look<void>> => {
+    if (ended) return { end: await end };
+    const copiedBytes = Math.round(((await coldCommitPercent(state)) / 100) * totalBytes);
+    const shown = progress.add({ atMs: Date.now(), copiedBytes, totalBytes });
+    return { shown, pauseMs: LOOK_EVERY_MS, early: end };
+  };
   try {
-    while (!ended) {
-      const copiedBytes = Math.round(((await coldCommitPercent(state)) / 100) * totalBytes);
-      context.heartbeat(progress.add({ atMs: Date.now(), copiedBytes, totalBytes }));
-      await Promise.race([end, context.sleep(LOOK_EVERY_MS)]);
-    }
+    await poll(look);
   } catch (error) {
-    if (context.cancellationSignal.aborted) await stopColdCommit(state);
+    if (Context.current().cancellationSignal.aborted) await stopColdCommit(state);
     throw error;
   }
 }

@@ -1,6 +1,6 @@
 /** Start-or-attach of the commit job, announced first. */
 import type { InputOf, ResultOf } from '../../../workflows/operation/activities.ts';
-import type { mergeOnHost, JobInput } from '../../../workflows/merge/activities.ts';
+import type { mergeOnHost } from '../../../workflows/merge/activities.ts';
 import { activityInfo } from '@temporalio/activity';
 import { operationId } from '../../../workflows/chain/references.ts';
 import { retry } from '../../../workflows/operation/failures.ts';
@@ -31,28 +31,36 @@ export async function ensureCommitStarted(
   if (running && !(await isCommitOf(plan, look, running))) {
     return { outcome: 'busy', reason: `another job began on the disk: ${running.type}` };
   }
-  if (running) return started(deps, plan, 'attached to the job that runs');
-  const args = commitArguments(input, look.disk as XmlDisk);
-  try {
-    await deps.effect('libvirt.start-commit', operationId(plan), () =>
-      deps.libvirt.startCommit(plan.vmUuid, plan.disk, args),
-    );
-  } catch (error) {
-    return startFailed(input, error);
+  if (running) {
+    const readyAtMs = (await isReady(await lookAtDisk(deps, plan), plan)) ? Date.now() : null;
+    return { outcome: 'started', reason: 'attached to the job that runs', readyAtMs };
   }
-  return started(deps, plan, 'started');
+  return start(deps, input, commitArguments(input, look.disk as XmlDisk));
 }
 
 /** A small merge is READY within this time: waiting for it here saves a step of the workflow. */
 const SOON_MS = 50;
 
-async function started(deps: HostDeps, plan: JobInput['plan'], reason: string) {
-  const end = Date.now() + SOON_MS;
-  let readyAtMs: number | null = null;
-  while (plan.mode === 'active' && readyAtMs === null && Date.now() < end) {
-    if (await isReady(await lookAtDisk(deps, plan), plan)) readyAtMs = Date.now();
+/** Listens first, as no event is repeated, and takes READY by the event alone. */
+async function start(deps: HostDeps, input: StartInput, args: string[]) {
+  const { vmUuid: uuid, vm, disk, mode } = input.plan;
+  const ready = Promise.withResolvers<number | null>();
+  const unsubscribe = deps.watch.subscribe({ uuid, vm, disk }, (event) => {
+    if (event.kind === 'block-job' && event.status === 'ready') ready.resolve(Date.now());
+  });
+  try {
+    await deps.effect('libvirt.start-commit', operationId(input.plan), () =>
+      deps.libvirt.startCommit(uuid, disk, args),
+    );
+    const late = setTimeout(ready.resolve, SOON_MS, null);
+    const readyAtMs = mode === 'active' ? await ready.promise : null;
+    clearTimeout(late);
+    return { outcome: 'started' as const, reason: 'started', readyAtMs };
+  } catch (error) {
+    return startFailed(input, error);
+  } finally {
+    unsubscribe();
   }
-  return { outcome: 'started' as const, reason, readyAtMs };
 }
 
 function commitArguments(input: StartInput, disk: XmlDisk): string[] {

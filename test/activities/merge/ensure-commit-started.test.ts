@@ -1,0 +1,92 @@
+/** What a start says of READY, with a libvirt of strings: each question that is asked counts. */
+import { expect, it } from '@jest/globals';
+import { MockActivityEnvironment } from '@temporalio/testing';
+import type { JobEvent } from '../../../activities/adapters/virsh/job-watch.ts';
+import type { Libvirt } from '../../../activities/adapters/virsh/domains.ts';
+import type { HostDeps } from '../../../activities/host/deps.ts';
+import { ensureCommitStarted } from '../../../activities/host/merge/ensure-commit-started.ts';
+import type { MergePlan } from '../../../workflows/merge/plan.ts';
+
+const VM = { vmUuid: '11111111-2222-4333-8444-555555555555', vm: 'web1', disk: 'vda' };
+const job = { type: 'Active Block Commit', copiedBytes: 50, totalBytes: 100 };
+const source = (path: string) => `<source file='${path}' index='1'/>`;
+const bottom = `<format type='qcow2'/>${source('/images/base')}`;
+const below = `<backingStore type='file'>${bottom}</backingStore>`;
+const ready = `<mirror job='active-commit' ready='yes'>${source('/images/base')}</mirror>`;
+const domain = (mirror: string) =>
+  `<domain><name>web1</name><uuid>${VM.vmUuid}</uuid><devices><disk type='file' device='disk'>
+  <driver type='qcow2'/>${source('/images/top')}${below}${mirror}<target dev='vda'/></disk>
+  </devices></domain>`;
+
+interface Case {
+  mode?: 'active' | 'inner';
+  /** Whether the job runs before, and what it is then. */
+  running?: 'ready' | 'copying';
+  /** What the command's effect sets off. */
+  onStart?: (say: (event: JobEvent) => void) => void;
+}
+
+async function start({ mode = 'active', running, onStart }: Case) {
+  let listener: ((event: JobEvent) => void) | null = null;
+  let questions = 0;
+  const xml = domain(running === 'ready' ? ready : '');
+  const info = { state: 'running', stateReason: 'running (booted)', persistent: true };
+  const libvirt = {
+    domainInfo: () => Promise.resolve({ ...info, managedSave: false }),
+    currentXml: () => (questions++, Promise.resolve(xml)),
+    blockJob: () => Promise.resolve(running ? job : null),
+    setRecord: () => Promise.resolve(''),
+    startCommit: () => {
+      onStart?.((event) => listener?.(event));
+      return Promise.resolve('');
+    },
+  } as unknown as Libvirt;
+  const watch: HostDeps['watch'] = {
+    subscribe(_disk, to) {
+      listener = to;
+      return () => (listener = null);
+    },
+    close: () => undefined,
+  };
+  const effect: HostDeps['effect'] = (_name, _target, run) => run();
+  const deps = { host: 'h1', libvirt, watch, effect, runtimeDir: '/nowhere' };
+  const volumes = { top: { path: '/images/top' }, base: { path: '/images/base' } };
+  const plan = { ...VM, host: 'h1', persistent: true, mode, deletes: [], ...volumes };
+  const input = { plan: plan as unknown as MergePlan, jobId: VM.vmUuid };
+  const request = { ...input, bandwidthBytesPerSecond: 0, keepRelative: false };
+  const activity = () => ensureCommitStarted(deps as unknown as HostDeps, request);
+  const outcome = await new MockActivityEnvironment().run(activity);
+  return { outcome, questions, isWatching: () => listener !== null };
+}
+
+const { vm, disk } = VM;
+const event = (status: string): JobEvent => ({ kind: 'block-job', vm, disk, status });
+
+it('A small merge is READY by the event, also when that comes before the answer', async () => {
+  const { outcome, isWatching } = await start({ onStart: (say) => say(event('ready')) });
+  expect(outcome).toEqual({ outcome: 'started', reason: 'started', readyAtMs: expect.any(Number) });
+  expect(isWatching()).toBe(false);
+  const later = await start({ onStart: (say) => setTimeout(say, 10, event('ready')) });
+  expect(later.outcome).toMatchObject({ readyAtMs: expect.any(Number) as unknown });
+});
+
+it('A larger one is started, and libvirt is asked nothing meanwhile', async () => {
+  const { outcome, questions, isWatching } = await start({
+    onStart: (say) => say(event('completed')),
+  });
+  expect(outcome).toEqual({ outcome: 'started', reason: 'started', readyAtMs: null });
+  expect([questions, isWatching()]).toEqual([1, false]);
+});
+
+it('An inner merge has no READY', async () => {
+  const inner = await start({ mode: 'inner', onStart: (say) => say(event('ready')) });
+  expect(inner.outcome).toMatchObject({ outcome: 'started', readyAtMs: null });
+});
+
+it('A job that runs is attached to, and looked at once', async () => {
+  const copying = await start({ running: 'copying' });
+  expect(copying.outcome).toMatchObject({ outcome: 'started', readyAtMs: null });
+  const reached = await start({ running: 'ready' });
+  expect(reached.outcome).toMatchObject({ readyAtMs: expect.any(Number) as unknown });
+  expect([copying.questions, reached.questions]).toEqual([2, 2]);
+});
