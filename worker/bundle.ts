@@ -3,11 +3,12 @@
  * source.
  */
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { bundleWorkflowCode, type WorkerOptions } from '@temporalio/worker';
+import { writeWhole } from '../activities/adapters/files/files.ts';
 
 const extension = extname(fileURLToPath(import.meta.url));
 const folder = fileURLToPath(new URL('../workflows/', import.meta.url));
@@ -32,10 +33,7 @@ export async function workflowSource(
   if (cached !== null) return { workflowBundle: { code: cached } };
   const sources = { workflowsPath, payloadConverterPath, preloadModules };
   const { code } = await bundleWorkflowCode({ ...sources, logger: quiet });
-  await mkdir(cacheDir, { recursive: true });
-  const draft = `${codePath}.${process.pid}`;
-  await writeFile(draft, code);
-  await rename(draft, codePath);
+  await writeWhole(codePath, code, { ifThere: 'replace' });
   return { workflowBundle: { code } };
 }
 

@@ -1,7 +1,7 @@
 /**
  * `up.json`: where the `blockflow up` of this machine is reached; clients on the machine read it.
  */
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { hostName } from '../../workflows/operation/names.ts';
@@ -17,12 +17,12 @@ const upFile = z.object({
 });
 export type UpFile = z.infer<typeof upFile>;
 
-const pathIn = (stateDir: string) => join(stateDir, 'up.json');
+export const upFilePath = (stateDir: string) => join(stateDir, 'up.json');
 
 /** What the last `up` wrote, dead or alive; null when there is nothing readable. */
 export function readLastUpFile(stateDir: string): UpFile | null {
   try {
-    return upFile.parse(JSON.parse(readFileSync(pathIn(stateDir), 'utf8')));
+    return upFile.parse(JSON.parse(readFileSync(upFilePath(stateDir), 'utf8')));
   } catch {
     return null;
   }
@@ -33,16 +33,6 @@ export function readUpFile(stateDir: string): UpFile | null {
   const found = readLastUpFile(stateDir);
   return found && startTicksOf(found.pid) === found.startTicks ? found : null;
 }
-
-/** Atomic: a reader sees the old file or the new one. */
-export function writeUpFile(stateDir: string, facts: Omit<UpFile, 'pid' | 'startTicks'>): void {
-  const whole: UpFile = { pid: process.pid, startTicks: startTicksOf(process.pid) ?? '', ...facts };
-  const draft = `${pathIn(stateDir)}.${process.pid}`;
-  writeFileSync(draft, `${JSON.stringify(whole, null, 2)}\n`);
-  renameSync(draft, pathIn(stateDir));
-}
-
-export const removeUpFile = (stateDir: string) => rmSync(pathIn(stateDir), { force: true });
 
 /** Start time of a process in clock ticks since boot; null when there is no such process. */
 export function startTicksOf(pid: number): string | null {

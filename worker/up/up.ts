@@ -11,7 +11,8 @@ import { connectWorker, createLog, installRuntime } from '../runtime.ts';
 import { keepTemporalServer, type KeptServer } from './server-keeper.ts';
 import { lockState } from './state-lock.ts';
 import { temporalConfig, type TemporalConfig } from '../environment/temporal-config.ts';
-import { readUpFile, removeUpFile, writeUpFile } from '../environment/up-file.ts';
+import { readUpFile } from '../environment/up-file.ts';
+import { removeUpFile, writeUpFile } from './keep-up-file.ts';
 
 export interface UpOptions {
   config: WorkerConfig;
@@ -74,7 +75,7 @@ async function runRoles(
 ): Promise<void> {
   const { host, libvirtUri, stateDir } = config;
   // Clients of this machine find the server from now on, also while the roles still start.
-  writeUpFile(stateDir, {
+  await writeUpFile(stateDir, {
     host,
     libvirtUri,
     temporal: server && { address: server.address, uiUrl: server.uiUrl },
