@@ -1,4 +1,5 @@
 import type { DiskRef } from '../../../workflows/chain/references.ts';
+import { sizeWords } from '../../../workflows/operation/words.ts';
 import { waitUntil } from '../../door/polling.ts';
 import { observeChain, toObservation } from './observe-chain.ts';
 import type { HostDeps } from '../deps.ts';
@@ -7,6 +8,6 @@ import type { HostDeps } from '../deps.ts';
 export function awaitDiskIdle(deps: HostDeps, ref: DiskRef): Promise<void> {
   return waitUntil(async () => {
     const { job } = await toObservation(deps, await observeChain(deps, ref));
-    return job && `${job.type}: ${job.copiedBytes} of ${job.totalBytes} bytes`;
+    return job && `${job.type}: ${sizeWords(job.copiedBytes)} of ${sizeWords(job.totalBytes)}`;
   });
 }

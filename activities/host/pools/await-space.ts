@@ -1,3 +1,4 @@
+import { sizeWords } from '../../../workflows/operation/words.ts';
 import { observeSpace } from '../../adapters/files/files.ts';
 import { waitUntil } from '../../door/polling.ts';
 
@@ -6,6 +7,7 @@ export function awaitSpace(input: { path: string; neededBytes: number }): Promis
   return waitUntil(async () => {
     const { freeBytes } = await observeSpace(input.path);
     const missing = input.neededBytes - freeBytes;
-    return missing > 0 ? `${missing} bytes are missing on the file system of ${input.path}` : null;
+    if (missing <= 0) return null;
+    return `${sizeWords(missing)} are missing on the file system of ${input.path}`;
   });
 }

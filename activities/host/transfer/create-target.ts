@@ -1,4 +1,5 @@
 /** The empty image that a volume is converted into, made by the daemon. */
+import { sizeWords } from '../../../workflows/operation/words.ts';
 import type { Conversion, ImageVolume } from '../../../workflows/transfer/plan.ts';
 import type { VolumeJob } from '../../../workflows/transfer/activities.ts';
 import { startCreation } from '../../adapters/copying-daemon/conversion.ts';
@@ -99,7 +100,7 @@ function untilSpace({ job, convert, show, part }: Creation): Promise<void> {
     const [{ freeBytes }, file] = await Promise.all([observeSpace(to.folder), observeFile(part)]);
     const missing = neededBytes - freeBytes - (file?.allocatedBytes ?? 0);
     if (missing <= 0) return { end: undefined };
-    const note = `waiting for space in pool ${to.pool}: ${Math.ceil(missing)} bytes are missing`;
+    const note = `waiting for space in pool ${to.pool}: ${sizeWords(missing)} are missing`;
     return { shown: { ...nothingDone(convert), note }, pauseMs: LOOK_EVERY_MS };
   };
   return poll(look, show);

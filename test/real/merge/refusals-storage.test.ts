@@ -147,7 +147,7 @@ describe('a merge refused for where the volumes are', () => {
     await execa('qemu-io', ['-f', 'qcow2', '-c', 'write -q 0 6M', top]);
     await defineShutOff(system.host, 'large', diskXml(top));
     const now = await refuse('large', 'not-enough-space', [tiny]);
-    expect(now).toContain('its whole file system has 2097152');
+    expect(now).toContain('its whole file system has 2.0 MiB');
   });
 });
 

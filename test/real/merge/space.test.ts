@@ -74,7 +74,7 @@ describe('Too little space for the base', () => {
     const { note } = await untilPhase(merge, 'waiting for space');
     expect(note).toMatch(/^\d+\.\d MiB are missing on the file system of .*; the VM runs on/);
     await waitUntil('the missing bytes in the heartbeat', async () =>
-      /^\d+ bytes are missing on the file system of /.test(await heartbeatNote(merge)),
+      /^\d+\.\d [KM]iB are missing on the file system of /.test(await heartbeatNote(merge)),
     );
     await scene.guest.waitForAcks(50);
     await makeRoom();

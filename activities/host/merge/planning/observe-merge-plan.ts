@@ -8,6 +8,7 @@ import { nameVolume } from '../../../pool-folder/id.ts';
 import { measure } from '../../../adapters/qemu-img/qemu-img.ts';
 import { sourcesOf, type Snapshot } from '../../../adapters/libvirt-xml/snapshot-xml.ts';
 import { refused } from '../../../../workflows/operation/failures.ts';
+import { sizeWords } from '../../../../workflows/operation/words.ts';
 import type {
   BlockJob,
   JobRecord,
@@ -99,7 +100,7 @@ async function isOurs(chain: Chain, selection: Selection, job: BlockJob): Promis
 function busy(input: LiveMergeInput, job: BlockJob): PlanOutcome {
   const reason = `disk ${input.disk} of ${input.vm} has a block job that is not this request's: ${
     job.type
-  }, ${job.copiedBytes} of ${job.totalBytes} bytes`;
+  }, ${sizeWords(job.copiedBytes)} of ${sizeWords(job.totalBytes)}`;
   return { kind: 'busy', job, reason };
 }
 
@@ -253,9 +254,10 @@ function lackOfSpace(plan: MergePlan): PlanOutcome {
 }
 
 function tooSmall(input: LiveMergeInput, base: Volume, needed: number, total: number) {
+  const [more, whole] = [needed, total].map(sizeWords);
   return refused('not-enough-space', {
     attempted: `planning a merge of ${input.vm}/${input.disk}`,
-    now: `${base.path} would need ${needed} bytes more, its whole file system has ${total}`,
+    now: `${base.path} would need ${more} more, its whole file system has ${whole}`,
     next: 'Enlarge that file system, or merge fewer layers (--base)',
   });
 }

@@ -7,6 +7,7 @@ import type { ImagePlan } from '../../../../workflows/transfer/plan.ts';
 import { type ImageRef, imageId } from '../../../../workflows/chain/references.ts';
 import { codeOf } from '../../../../workflows/chain/other-hosts.ts';
 import { nameTaken, refused, hold } from '../../../../workflows/operation/failures.ts';
+import { sizeWords } from '../../../../workflows/operation/words.ts';
 import type { PlanRequest } from '../../../../workflows/transfer/request.ts';
 import { observeFile, type FileFacts } from '../../../adapters/files/files.ts';
 import { LONGEST_NAME_BYTES, stagedFile } from '../../../pool-folder/reservation.ts';
@@ -153,9 +154,10 @@ async function isOfEarlierRun(plan: ImagePlan, name: string, there: FileFacts): 
 }
 
 export function tooSmall(request: PlanRequest, plan: ImagePlan, totalBytes: number) {
+  const [needed, total] = [plan.spaceNeededBytes, totalBytes].map(sizeWords);
   return refused('not-enough-space', {
     attempted: attempt(request),
-    now: `it needs ${plan.spaceNeededBytes} bytes, the pool's whole file system has ${totalBytes}`,
+    now: `it needs ${needed}, the pool's whole file system has ${total}`,
     next: 'Enlarge that pool, or choose another one',
   });
 }
