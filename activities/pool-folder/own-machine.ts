@@ -23,7 +23,7 @@ interface Seeing {
 const probesIn = (poolFolder: string) => join(poolFolder, OWN_FOLDER, 'probes');
 
 /**
- * Makes a file of a name that nobody else can know in the pool's folder, asks libvirt for it, and
+ * Makes a file of a random name in the pool's folder, asks libvirt for it, and
  * removes it. Names, URIs and copies of the pool prove nothing.
  * @returns null when libvirt sees this machine's folder; else what it says instead
  * @throws of the file system
@@ -36,7 +36,8 @@ export async function otherMachine(libvirt: Seeing, folder: string): Promise<str
     await writeFile(probe, '', { mode: 0o600, flag: 'wx' });
     const { isSeen, words } = await libvirt.sightOf(probe);
     if (isSeen) return null;
-    return `libvirt at ${libvirt.uri} does not see the files of this machine in ${folder} (${words})`;
+    const where = `${folder} (${words})`;
+    return `libvirt at ${libvirt.uri} does not see the files of this machine in ${where}`;
   } finally {
     await unlink(probe).catch(nullIfMissing);
   }

@@ -1,17 +1,14 @@
 /** The `<disk>` element of a persistent XML, changed as little as a switch of its source needs. */
-import { buildOrdered, parseOrdered, type Ordered } from './ordered-xml.ts';
 import { unexpected } from '../reply.ts';
-
-const inside = (nodes: Ordered[], tag: string): Ordered[] =>
-  (nodes.find((n) => tag in n)?.[tag] as Ordered[] | undefined) ?? [];
+import { allOf, createElement, onlyOf, readXml, writeXml, type XmlElement } from './xml.ts';
 
 const wrong = (why: string) => unexpected('libvirt for the persistent XML', why);
 
 /** The element of one target; the document must have it, and once. */
-export function diskElement(domainXml: string, target: string): Ordered {
-  const devices = inside(inside(parseOrdered(domainXml, 'domain'), 'domain'), 'devices');
-  const disks = devices.filter(
-    (n) => 'disk' in n && child(n, 'target')?.[':@']?.['@dev'] === target,
+export function diskElement(domainXml: string, target: string): XmlElement {
+  const devices = onlyOf(onlyOf(readXml(domainXml, 'domain'), 'domain'), 'devices');
+  const disks = allOf(devices, 'disk').filter(
+    (disk) => onlyOf(disk, 'target')?.attributes['dev'] === target,
   );
   const [disk] = disks;
   if (!disk) throw wrong(`it has no disk ${target}`);
@@ -19,13 +16,11 @@ export function diskElement(domainXml: string, target: string): Ordered {
   return disk;
 }
 
-const child = (disk: Ordered, tag: string) => (disk['disk'] as Ordered[]).find((n) => tag in n);
-
 /** What the element names as the active layer. */
-export function diskSource(disk: Ordered): { path: string; format: string } {
-  const path = child(disk, 'source')?.[':@']?.['@file'];
+export function diskSource(disk: XmlElement): { path: string; format: string } {
+  const path = onlyOf(disk, 'source')?.attributes['file'];
   if (!path) throw wrong('its disk names no file');
-  return { path, format: child(disk, 'driver')?.[':@']?.['@type'] ?? 'raw' };
+  return { path, format: onlyOf(disk, 'driver')?.attributes['type'] ?? 'raw' };
 }
 
 /**
@@ -34,21 +29,18 @@ export function diskSource(disk: Ordered): { path: string; format: string } {
  * the header.
  * @returns null when the element is so already.
  */
-export function switchDiskSource(disk: Ordered, path: string, format: string): string | null {
-  const source = child(disk, 'source')?.[':@'] ?? {};
-  const driver = child(disk, 'driver')?.[':@'] ?? {};
-  const isSwitched = source['@file'] === path && driver['@type'] === format;
-  if (isSwitched && !child(disk, 'backingStore')) return null;
-  const nodes = disk['disk'] as Ordered[];
+export function switchDiskSource(disk: XmlElement, path: string, format: string): string | null {
+  const source = onlyOf(disk, 'source');
+  const driver = onlyOf(disk, 'driver')?.attributes ?? {};
+  const isSwitched = source?.attributes['file'] === path && driver['type'] === format;
+  if (isSwitched && !onlyOf(disk, 'backingStore')) return null;
   const replaced = ['driver', 'source', 'backingStore'];
-  const kept = nodes.filter((n) => !replaced.some((tag) => tag in n));
-  const changed: Ordered = {
-    disk: [
-      { driver: [], ':@': { '@name': 'qemu', ...driver, '@type': format } },
-      { source: inside(nodes, 'source'), ':@': { ...source, '@file': path } },
+  const kept = disk.children.filter((n) => typeof n === 'string' || !replaced.includes(n.name));
+  return writeXml(
+    createElement('disk', disk.attributes, [
+      createElement('driver', { name: 'qemu', ...driver, type: format }),
+      createElement('source', { ...source?.attributes, file: path }, source?.children),
       ...kept,
-    ],
-    ...(disk[':@'] ? { ':@': disk[':@'] } : {}),
-  };
-  return buildOrdered([changed]);
+    ]),
+  );
 }

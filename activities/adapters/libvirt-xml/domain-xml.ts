@@ -4,11 +4,17 @@
  */
 import { unexpected } from '../reply.ts';
 import { volumePath, type PoolFolders } from './named-files.ts';
-import { createXmlBuilder, createXmlReader } from './xml.ts';
-
-const arrays = new Set(['disk', 'blockflow:volume', 'blockflow:job']);
-const read = createXmlReader({ isArray: (name) => arrays.has(name) });
-const builder = createXmlBuilder();
+import {
+  allOf,
+  createElement,
+  elementsIn,
+  isPlain,
+  onlyOf,
+  readXml,
+  textOf,
+  writeXml,
+  type XmlElement,
+} from './xml.ts';
 
 export interface XmlVolume {
   path: string;
@@ -54,21 +60,7 @@ type Text<T> = { [K in keyof T]: T[K] extends string ? string | undefined : Text
 /** The same as it was read: any of it may be missing. */
 export type XmlRecord = Text<RecordFields>;
 
-type Node = Record<string, unknown> & { [attribute: `@${string}`]: string | undefined };
-const node = (value: unknown): Node | null =>
-  typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Node) : null;
-const list = (value: unknown): Node[] =>
-  Array.isArray(value) ? value.map(node).filter((v) => v !== null) : [];
-
 const wrong = (why: string) => unexpected('libvirt for a domain', why);
-
-/** The element of this name, null when there is none; @throws when it is there twice. */
-function only(parent: Node | null, name: string): Node | null {
-  const value = parent?.[name];
-  if (Array.isArray(value)) throw wrong(`it has several <${name}>`);
-  // An element without attributes and children comes as its text.
-  return node(value) ?? (value === undefined ? null : {});
-}
 
 function word(value: string | undefined, known: readonly string[], what: string): string {
   if (value !== undefined && known.includes(value)) return value;
@@ -81,49 +73,52 @@ function word(value: string | undefined, known: readonly string[], what: string)
  * @throws Retry `unexpected-reply` for anything else
  */
 export function parseDomain(xml: string, pools: PoolFolders = []): XmlDomain {
-  const domain = node((read(xml, 'domain') as Node)['domain']) ?? {};
-  const { name, uuid } = domain as { name?: unknown; uuid?: unknown };
-  if (typeof name !== 'string' || name === '') throw wrong('it has no name of its own');
-  if (typeof uuid !== 'string' || uuid === '') throw wrong(`${name} has no UUID of its own`);
-  const devices = only(domain, 'devices');
+  const domain = onlyOf(readXml(xml, 'domain'), 'domain');
+  const name = textOf(onlyOf(domain, 'name'));
+  const uuid = textOf(onlyOf(domain, 'uuid'));
+  if (!name) throw wrong('it has no name of its own');
+  if (!uuid) throw wrong(`${name} has no UUID of its own`);
+  const devices = onlyOf(domain, 'devices');
   if (!devices) throw wrong(`${name} has no devices`);
-  const disks = list(devices['disk']).map((disk) => parseDisk(disk, pools));
+  const disks = allOf(devices, 'disk').map((disk) => parseDisk(disk, pools));
   const twice = disks.find(({ target }, at) => disks.findIndex((d) => d.target === target) !== at);
   if (twice) throw wrong(`${name} has two disks ${twice.target}`);
   return {
     name,
     uuid,
     disks,
-    records: list(only(domain, 'metadata')?.['blockflow:job']).map(parseRecord),
+    records: allOf(onlyOf(domain, 'metadata'), 'blockflow:job').map(parseRecord),
   };
 }
 
-function parseDisk(disk: Node, pools: PoolFolders): XmlDisk {
-  const target = only(disk, 'target')?.['@dev'];
+function parseDisk(disk: XmlElement, pools: PoolFolders): XmlDisk {
+  const { type = 'file', device = 'disk' } = disk.attributes;
+  const target = onlyOf(disk, 'target')?.attributes['dev'];
   if (!target) throw wrong('a disk has no target');
-  const type = disk['@type'] ?? 'file';
-  const format = only(disk, 'driver')?.['@type'] ?? 'raw';
+  const format = onlyOf(disk, 'driver')?.attributes['type'] ?? 'raw';
+  const has = (name: string) => allOf(disk, name).length > 0;
   return {
     target,
-    device: disk['@device'] ?? 'disk',
+    device,
     type,
     chain: parseChain(disk, { type, format }, pools).reverse(),
     terminated: isTerminated(disk),
-    readOnly: 'readonly' in disk,
-    shareable: 'shareable' in disk,
-    transient: 'transient' in disk,
-    mirror: parseMirror(only(disk, 'mirror'), pools),
+    readOnly: has('readonly'),
+    shareable: has('shareable'),
+    transient: has('transient'),
+    mirror: parseMirror(onlyOf(disk, 'mirror'), pools),
   };
 }
 
-function parseMirror(mirror: Node | null, pools: PoolFolders): XmlDisk['mirror'] {
+function parseMirror(mirror: XmlElement | null, pools: PoolFolders): XmlDisk['mirror'] {
   if (!mirror) return null;
+  const { type, ready: now = 'no', job = 'copy' } = mirror.attributes;
   const path = sourcePath(mirror, pools);
-  if (path === null && isLocal(mirror['@type'])) throw wrong('a mirror has no source');
+  if (path === null && isLocal(type)) throw wrong('a mirror has no source');
   const states = ['yes', 'no', 'abort', 'pivot'];
-  const ready = word(mirror['@ready'] ?? 'no', states, 'ready of a mirror');
+  const ready = word(now, states, 'ready of a mirror');
   return {
-    job: word(mirror['@job'] ?? 'copy', ['copy', 'active-commit'], 'the job of a mirror'),
+    job: word(job, ['copy', 'active-commit'], 'the job of a mirror'),
     ready: ready === 'yes',
     path: path ?? '',
   };
@@ -131,9 +126,9 @@ function parseMirror(mirror: Node | null, pools: PoolFolders): XmlDisk['mirror']
 
 const isLocal = (type: string | undefined) => type === 'file' || type === 'block';
 
-function sourcePath(parent: Node, pools: PoolFolders): string | null {
-  const source = only(parent, 'source');
-  return source?.['@file'] ?? source?.['@dev'] ?? volumePath(source ?? {}, pools);
+function sourcePath(parent: XmlElement, pools: PoolFolders): string | null {
+  const source = onlyOf(parent, 'source')?.attributes ?? {};
+  return source['file'] ?? source['dev'] ?? volumePath(source, pools);
 }
 
 interface Layer {
@@ -141,73 +136,58 @@ interface Layer {
   format: string;
 }
 
-function parseChain(layer: Node, { type, format }: Layer, pools: PoolFolders): XmlVolume[] {
+function parseChain(layer: XmlElement, { type, format }: Layer, pools: PoolFolders): XmlVolume[] {
   const path = sourcePath(layer, pools);
-  const below = only(layer, 'backingStore');
+  const below = onlyOf(layer, 'backingStore');
   if (path === null) {
     // An empty drive has neither; a layer without its source must not look like the chain's end.
-    const isLost = below && Object.keys(below).length > 0 && isLocal(type);
-    if (isLost) throw wrong('a layer has no source');
+    if (below && !isPlain(below) && isLocal(type)) throw wrong('a layer has no source');
     return [];
   }
-  const lowerType = below?.['@type'];
-  const lowerFormat = below && (only(below, 'format')?.['@type'] ?? '');
-  const lower = below
-    ? parseChain(below, { type: lowerType, format: lowerFormat ?? '' }, pools)
-    : [];
-  const isEnd = !below || Object.keys(below).every((key) => key === '#text');
-  if (!isEnd && lower.length === 0 && isLocal(lowerType)) throw wrong(`no file is below ${path}`);
+  const lowerType = below?.attributes['type'];
+  const lowerFormat = onlyOf(below, 'format')?.attributes['type'] ?? '';
+  const lower = below ? parseChain(below, { type: lowerType, format: lowerFormat }, pools) : [];
+  if (below && !isPlain(below) && lower.length === 0 && isLocal(lowerType))
+    throw wrong(`no file is below ${path}`);
   return [{ path, format, index: parseIndex(layer) }, ...lower];
 }
 
-function parseIndex(layer: Node): number | null {
-  const index = only(layer, 'source')?.['@index'] ?? layer['@index'];
+function parseIndex(layer: XmlElement): number | null {
+  const index = onlyOf(layer, 'source')?.attributes['index'] ?? layer.attributes['index'];
   if (index === undefined) return null;
   if (!/^\d{1,9}$/.test(index)) throw wrong(`the index of a layer is ${index}`);
   return Number(index);
 }
 
 /** An empty `<backingStore/>` below the last layer: libvirt looks for no more in its header. */
-function isTerminated(layer: Node): boolean {
-  const below = node(layer['backingStore']);
-  if (below && 'source' in below) return isTerminated(below);
-  return 'backingStore' in layer;
+function isTerminated(layer: XmlElement): boolean {
+  const below = onlyOf(layer, 'backingStore');
+  return below !== null && (onlyOf(below, 'source') === null || isTerminated(below));
 }
 
-function parseRecord(job: Node): XmlRecord {
+function parseRecord(job: XmlElement): XmlRecord {
+  const { attributes: said } = job;
   return {
-    jobId: job['@id'],
-    workflow: job['@workflow'],
-    disk: job['@disk'],
-    mode: job['@mode'],
-    phase: job['@phase'],
-    top: job['@top'],
-    base: job['@base'],
-    deletes: list(job['blockflow:volume']).map((v) => ({
-      path: v['@path'],
-      pool: v['@pool'],
-      identity: v['@identity'],
+    jobId: said['id'],
+    workflow: said['workflow'],
+    disk: said['disk'],
+    mode: said['mode'],
+    phase: said['phase'],
+    top: said['top'],
+    base: said['base'],
+    deletes: allOf(job, 'blockflow:volume').map(({ attributes: volume }) => ({
+      path: volume['path'],
+      pool: volume['pool'],
+      identity: volume['identity'],
     })),
   };
 }
 
 /** The metadata element of a record; `parseDomain` gives the record back. */
 export function buildRecord(record: RecordFields): string {
-  const element: unknown = builder.build({
-    job: {
-      '@id': record.jobId,
-      '@workflow': record.workflow,
-      '@disk': record.disk,
-      '@mode': record.mode,
-      '@phase': record.phase,
-      '@top': record.top,
-      '@base': record.base,
-      volume: record.deletes.map((v) => ({
-        '@path': v.path,
-        '@pool': v.pool,
-        '@identity': v.identity,
-      })),
-    },
-  });
-  return String(element);
+  const { jobId: id, workflow, disk, mode, phase, top, base, deletes } = record;
+  const volumes = deletes.map(({ path, pool, identity }) =>
+    createElement('volume', { path, pool, identity }),
+  );
+  return writeXml(createElement('job', { id, workflow, disk, mode, phase, top, base }, volumes));
 }

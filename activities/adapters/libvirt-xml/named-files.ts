@@ -3,9 +3,7 @@
  * firmware, kernel or memory, or on QEMU's command line.
  */
 import { join } from 'node:path';
-import { createXmlReader } from './xml.ts';
-
-const read = createXmlReader();
+import { elementsIn, onlyOf, readXml, type XmlElement } from './xml.ts';
 
 /** Texts for people and other programs: QEMU opens nothing that they name. */
 const WITHOUT_FILES = new Set(['metadata', 'description', 'title']);
@@ -39,7 +37,7 @@ export function filesNamed(
 ): NamedFiles {
   const paths = new Set<string>();
   try {
-    visit(read(xml, root), '');
+    look(readXml(xml, root), false);
   } catch (error) {
     if (!new RegExp(`^<${root}\\b.*</${root}>\\s*$`, 's').test(xml)) throw error;
     return {
@@ -49,39 +47,38 @@ export function filesNamed(
   }
   return { paths, unread: null };
 
-  function visit(value: unknown, name: string): void {
-    if (typeof value === 'string') return pathsIn(value, name).forEach((path) => paths.add(path));
-    if (Array.isArray(value)) return value.forEach((one) => visit(one, name));
-    if (typeof value !== 'object' || value === null) return;
-    const element = value as Record<string, unknown>;
-    if (own !== undefined && isDisk(element, own)) return;
-    const volume = volumePath(element, pools);
-    if (volume !== null) paths.add(volume);
-    for (const [child, inner] of Object.entries(element)) {
-      if (!WITHOUT_FILES.has(child)) visit(inner, child.startsWith('qemu:') ? child : name);
+  function look(element: XmlElement, isOfQemu: boolean): void {
+    const { name, attributes, children } = element;
+    if (WITHOUT_FILES.has(name) || (own !== undefined && isDisk(element, own))) return;
+    const texts = children.filter((child) => typeof child === 'string');
+    const pathsIn = isOfQemu || name.startsWith('qemu:') ? pathsOfArgument : pathOfText;
+    for (const text of [...Object.values(attributes), ...texts]) {
+      pathsIn(text.trim()).forEach((path) => paths.add(path));
     }
+    const volume = volumePath(attributes, pools);
+    if (volume !== null) paths.add(volume);
+    for (const child of elementsIn(element)) look(child, isOfQemu || name.startsWith('qemu:'));
   }
 }
 
 /** A domain's disk by its target, a snapshot's by its name. */
-function isDisk(element: Record<string, unknown>, own: string): boolean {
-  const target = element['target'] as Record<string, unknown> | undefined;
-  return target?.['@dev'] === own || (element['@name'] === own && '@snapshot' in element);
+function isDisk(element: XmlElement, own: string): boolean {
+  const { name, attributes } = element;
+  if (name !== 'disk') return false;
+  const isOfSnapshot = attributes['snapshot'] !== undefined;
+  return (isOfSnapshot ? attributes['name'] : onlyOf(element, 'target')?.attributes['dev']) === own;
 }
 
 /** The file that a `<source>` of pool and volume means; null for another one. */
-export function volumePath(element: Record<string, unknown>, pools: PoolFolders): string | null {
-  const { '@pool': pool, '@volume': volume } = element;
+export function volumePath(
+  { pool, volume }: Record<string, string | undefined>,
+  pools: PoolFolders,
+): string | null {
   const folder = pools.find(({ name }) => name === pool)?.folder;
-  return folder && typeof volume === 'string' ? join(folder, volume) : null;
+  return folder && volume ? join(folder, volume) : null;
 }
 
-/** @param name of the outermost element of QEMU's own name space that it is in, if any */
-function pathsIn(value: string, name: string): string[] {
-  const text = value.trim();
-  if (name !== '') return pathsOfArgument(text);
-  return text.startsWith('/') ? [text] : [];
-}
+const pathOfText = (text: string) => (text.startsWith('/') ? [text] : []);
 
 /**
  * The paths in an argument of QEMU: `KEY=PATH,KEY=...` with commas doubled inside of a value, or
@@ -105,7 +102,7 @@ function pathsInText(xml: string, pools: PoolFolders): string[] {
     decoded(new RegExp(`\\s${name}=(["'])(.*?)\\1`).exec(element)?.[2] ?? '');
   const sources = xml.match(/<source\s[^>]*>/g) ?? [];
   const volumes = sources.map((source) => {
-    const named = { '@pool': attribute(source, 'pool'), '@volume': attribute(source, 'volume') };
+    const named = { pool: attribute(source, 'pool'), volume: attribute(source, 'volume') };
     return volumePath(named, pools);
   });
   const texts = xml.split(/[<>"'\n]/).map((text) => decoded(text.trim()));

@@ -85,23 +85,25 @@ function domainCommands(virsh: VirshConnection) {
      */
     updateDiskConfig: (uuid: string, diskXml: string) =>
       virsh.feed(diskXml, (path) => ['update-device', uuid, path, '--current']),
-    /**
-     * Whether libvirtd finds an empty file of this path: it opens it on its own side, to read the
-     * header of a saved guest.
-     */
-    async sightOf(emptyFile: string): Promise<{ isSeen: boolean; words: string }> {
-      try {
-        await virsh.command('save-image-dumpxml', emptyFile);
-      } catch (error) {
-        if (!(error instanceof CommandError)) throw error;
-        const words = error.stderr.trim().replace(/^error: /, '');
-        return { isSeen: /failed to read qemu header/.test(words), words };
-      }
-      return { isSeen: false, words: 'it is not empty there' };
-    },
+    sightOf: (emptyFile: string) => sightOf(virsh, emptyFile),
     resume: (uuid: string) => virsh.run('resume', uuid),
     version: () => virsh.run('version', '--daemon'),
   };
+}
+
+/**
+ * Whether libvirtd finds an empty file of this path: it opens it on its own side, to read the
+ * header of a saved guest.
+ */
+async function sightOf(virsh: VirshConnection, emptyFile: string) {
+  try {
+    await virsh.command('save-image-dumpxml', emptyFile);
+  } catch (error) {
+    if (!(error instanceof CommandError)) throw error;
+    const words = error.stderr.trim().replace(/^error: /, '');
+    return { isSeen: /failed to read qemu header/.test(words), words };
+  }
+  return { isSeen: false, words: 'it is not empty there' };
 }
 
 /** A saved guest whose volumes libvirt cannot tell. */

@@ -5,15 +5,12 @@ import { canonical } from '../files/files.ts';
 import { parseReply, unexpected } from '../reply.ts';
 import type { Libvirt } from './domains.ts';
 import { parseDomain } from '../libvirt-xml/domain-xml.ts';
-import { createXmlReader } from '../libvirt-xml/xml.ts';
+import { onlyOf, readXml, textOf } from '../libvirt-xml/xml.ts';
 
-const read = createXmlReader();
 const pool = z.object({
-  pool: z.object({
-    '@type': z.string().min(1),
-    name: z.string().min(1),
-    target: z.object({ path: z.string().startsWith('/').optional() }).optional(),
-  }),
+  type: z.string().min(1),
+  name: z.string().min(1),
+  path: z.string().startsWith('/').optional(),
 });
 
 /** File pools: volumes are files in one folder. Block pools come later through the same seam. */
@@ -51,9 +48,13 @@ export const readDomain = async (libvirt: Libvirt, xml: string) =>
 
 /** One `<pool>` document. @throws Retry `unexpected-reply` for anything else. */
 export async function parsePool(xml: string): Promise<Pool> {
-  const parsed = parseReply(pool, 'libvirt for a pool', read(xml, 'pool')).pool;
-  const { name, '@type': type } = parsed;
-  const path = parsed.target?.path;
+  const element = onlyOf(readXml(xml, 'pool'), 'pool');
+  const place = onlyOf(onlyOf(element, 'target'), 'path');
+  const { type, name, path } = parseReply(pool, 'libvirt for a pool', {
+    type: element?.attributes['type'],
+    name: textOf(onlyOf(element, 'name')),
+    path: place ? textOf(place) : undefined,
+  });
   if (path !== undefined) return { name, type, folder: await canonical(path) };
   // Without it the volumes in it would be looked for nowhere.
   if (filePoolTypes.includes(type)) throw unexpected('libvirt for a pool', `${name} has no path`);

@@ -27,7 +27,7 @@ async function unmount(): Promise<() => Promise<void>> {
 }
 
 describe('The pool of a folder', () => {
-  it('has one id, whoever asks', async () => {
+  it('has one id for all agents', async () => {
     expect(await missingPool(state, pool)).toBeNull();
     expect(await ensureKnownPool(state, pool)).toBeNull();
     const id = await observePoolId(pool);
