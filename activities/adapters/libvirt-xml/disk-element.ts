@@ -1,5 +1,11 @@
-/** The `<disk>` element of a persistent XML, changed as little as a switch of its source needs. */
+/**
+ * The `<disk>` element of a persistent XML, changed as little as a switch of its source needs. A
+ * layer is more than a file and a format: it may have a secret, labels, a cache; they stay with the
+ * layer that they belong to.
+ */
+import { canonical } from '../files/files.ts';
 import { unexpected } from '../reply.ts';
+import { volumePath, type PoolFolders } from './named-files.ts';
 import { allOf, createElement, onlyOf, readXml, writeXml, type XmlElement } from './xml.ts';
 
 const wrong = (why: string) => unexpected('libvirt for the persistent XML', why);
@@ -23,24 +29,146 @@ export function diskSource(disk: XmlElement): { path: string; format: string } {
   return { path, format: onlyOf(disk, 'driver')?.attributes['type'] ?? 'raw' };
 }
 
+/** The disk itself, then each `<backingStore>` with a source, from the top down. */
+export function layersOf(disk: XmlElement): XmlElement[] {
+  const lower = onlyOf(disk, 'backingStore');
+  return lower && onlyOf(lower, 'source') ? [disk, ...layersOf(lower)] : [disk];
+}
+
+/** The file of a layer as it is spelled there, null where it names none. */
+export function fileOf(layer: XmlElement, pools: PoolFolders): string | null {
+  const source = onlyOf(layer, 'source')?.attributes ?? {};
+  return source['file'] ?? volumePath(source, pools);
+}
+
 /**
- * The element with another source. The format is written out, because an element without `<driver
- * type>` silently becomes raw, and an explicit `<backingStore>` is dropped, because it would beat
- * the header.
+ * Elements of a source that change what the bytes of its file mean, and that blockflow neither
+ * knows nor keeps.
+ */
+export const oddElements = (disk: XmlElement): string[] =>
+  layersOf(disk).flatMap((layer) =>
+    ['slices', 'cookies', 'ssl'].filter((name) => allOf(onlyOf(layer, 'source'), name).length > 0),
+  );
+
+interface Switch {
+  /** The active layer, as it is to be. */
+  to: { path: string; format: string };
+  /** New names by the old ones, as they are spelled; null for a layer that leaves. */
+  names: ReadonlyMap<string, string | null>;
+  pools: PoolFolders;
+}
+
+/**
+ * The element with another chain. The format is written out, because an element without `<driver
+ * type>` silently becomes raw. An explicit chain would beat the header, so it is dropped, but for
+ * one that says more than names and formats.
  * @returns null when the element is so already.
  */
-export function switchDiskSource(disk: XmlElement, path: string, format: string): string | null {
-  const source = onlyOf(disk, 'source');
-  const driver = onlyOf(disk, 'driver')?.attributes ?? {};
-  const isSwitched = source?.attributes['file'] === path && driver['type'] === format;
-  if (isSwitched && !onlyOf(disk, 'backingStore')) return null;
+export function switchDiskSource(disk: XmlElement, change: Switch): string | null {
+  const { path, format } = change.to;
+  const before = layersOf(disk);
+  const after = remaining(before, change);
+  const [active = { element: disk, file: path }, ...below] =
+    after[0]?.file === path ? after : [{ element: withoutSecret(disk), file: path }];
+  const isKept = below.some(({ element }) => saysMore(element));
+  const hasChain = onlyOf(disk, 'backingStore') !== null;
+  const driver = onlyOf(disk, 'driver');
+  const isSwitched =
+    diskFile(disk) === path &&
+    driver?.attributes['type'] === format &&
+    (isKept ? isSame(before, after) : !hasChain);
+  if (isSwitched) return null;
   const replaced = ['driver', 'source', 'backingStore'];
   const kept = disk.children.filter((n) => typeof n === 'string' || !replaced.includes(n.name));
+  const { startupPolicy } = onlyOf(disk, 'source')?.attributes ?? {};
+  const source = sourceOf(active, startupPolicy === undefined ? {} : { startupPolicy });
+  const type = { name: 'qemu', ...driver?.attributes, type: format };
   return writeXml(
     createElement('disk', disk.attributes, [
-      createElement('driver', { name: 'qemu', ...driver, type: format }),
-      createElement('source', { ...source?.attributes, file: path }, source?.children),
+      createElement('driver', type, driver?.children),
+      source,
+      ...(isKept ? chainOf(below) : []),
       ...kept,
     ]),
   );
+}
+
+interface Layer {
+  element: XmlElement;
+  /** As it is to be called. */
+  file: string | null;
+}
+
+function remaining(before: readonly XmlElement[], { names, pools }: Switch): Layer[] {
+  return before.flatMap((element) => {
+    const file = fileOf(element, pools);
+    const name = file === null ? undefined : names.get(file);
+    return name === null ? [] : [{ element, file: name ?? file }];
+  });
+}
+
+const diskFile = (disk: XmlElement) => onlyOf(disk, 'source')?.attributes['file'];
+
+const isSame = (before: readonly XmlElement[], after: readonly Layer[]) =>
+  before.length === after.length &&
+  before.every((layer, at) => diskFile(layer) === after[at]?.file);
+
+/** Of a layer that leaves: its key opens no other one. */
+function withoutSecret(disk: XmlElement): XmlElement {
+  const source = onlyOf(disk, 'source');
+  const children = source?.children.filter(
+    (child) => typeof child === 'string' || child.name !== 'encryption',
+  );
+  return createElement(
+    'disk',
+    {},
+    source ? [createElement('source', source.attributes, children)] : [],
+  );
+}
+
+/** More than the header can tell: a secret, a label, a cache. */
+function saysMore(layer: XmlElement): boolean {
+  const elements = [onlyOf(layer, 'source'), onlyOf(layer, 'format')];
+  return elements.some((element) => element && element.children.some((c) => typeof c !== 'string'));
+}
+
+function sourceOf({ element, file }: Layer, more: Record<string, string> = {}): XmlElement {
+  const source = onlyOf(element, 'source');
+  const { pool, volume, index, mode, ...attributes } = source?.attributes ?? {};
+  const named = file === null ? { pool, volume, mode } : { file };
+  return createElement('source', definedOf({ ...attributes, ...named, ...more }), source?.children);
+}
+
+const definedOf = (attributes: Record<string, string | undefined>) =>
+  Object.fromEntries(
+    Object.entries(attributes).filter(([, value]) => value !== undefined),
+  ) as Record<string, string>;
+
+/** Nested as libvirt writes it; the last one stays as it ended before. */
+function chainOf(layers: readonly Layer[]): XmlElement[] {
+  const [layer, ...below] = layers;
+  if (!layer) return [createElement('backingStore', {})];
+  const format = onlyOf(layer.element, 'format');
+  const type = layer.file === null ? (layer.element.attributes['type'] ?? 'file') : 'file';
+  const inside = [...(format ? [format] : []), sourceOf(layer), ...chainOf(below)];
+  return [createElement('backingStore', { type }, inside)];
+}
+
+/**
+ * What becomes of the files that the layers name, by their spelling: libvirt keeps the one of its
+ * user, perhaps a link.
+ * @param nameOf by the path with links resolved; undefined for a file that stays as it is
+ */
+export async function namesOf(
+  disk: XmlElement,
+  pools: PoolFolders,
+  nameOf: (path: string) => string | null | undefined,
+): Promise<Map<string, string | null>> {
+  const names = new Map<string, string | null>();
+  for (const layer of layersOf(disk)) {
+    const file = fileOf(layer, pools);
+    const name = file === null ? undefined : nameOf(await canonical(file));
+    if (file !== null && name !== undefined) names.set(file, name);
+  }
+  return names;
 }

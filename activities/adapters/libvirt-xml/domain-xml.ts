@@ -3,6 +3,7 @@
  * domain.
  */
 import { unexpected } from '../reply.ts';
+import { oddElements } from './disk-element.ts';
 import { volumePath, type PoolFolders } from './named-files.ts';
 import {
   allOf,
@@ -34,6 +35,8 @@ export interface XmlDisk {
   readOnly: boolean;
   shareable: boolean;
   transient: boolean;
+  /** Elements of its sources that change what the bytes of a file mean; blockflow knows none. */
+  oddElements: string[];
   mirror: { job: string; ready: boolean; path: string } | null;
 }
 
@@ -106,6 +109,7 @@ function parseDisk(disk: XmlElement, pools: PoolFolders): XmlDisk {
     readOnly: has('readonly'),
     shareable: has('shareable'),
     transient: has('transient'),
+    oddElements: oddElements(disk),
     mirror: parseMirror(onlyOf(disk, 'mirror'), pools),
   };
 }

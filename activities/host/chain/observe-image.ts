@@ -70,6 +70,7 @@ async function ofNoVm(deps: HostDeps, ref: ImageRef & { kind: 'volume' }) {
     readOnly: false,
     shareable: false,
     transient: false,
+    oddElements: [],
     mirror: null,
   };
   const name = { vm: ref.pool, disk: ref.volume, host: deps.host };

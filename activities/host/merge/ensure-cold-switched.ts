@@ -6,9 +6,11 @@ import { operationId } from '../../../workflows/chain/references.ts';
 import {
   diskElement,
   diskSource,
+  namesOf,
   switchDiskSource,
 } from '../../adapters/libvirt-xml/disk-element.ts';
 import { asFileName, whileHeld } from '../../adapters/qemu-img/qemu-img.ts';
+import { poolsNamedIn } from '../../adapters/virsh/pools.ts';
 import type { HostDeps } from '../deps.ts';
 import { topModified } from './ensure-cold-committed.ts';
 import { wasSaved } from '../chain/managed-save.ts';
@@ -64,8 +66,13 @@ async function switchHeader(deps: HostDeps, { plan, keepRelative }: Input): Prom
 async function switchXml(deps: HostDeps, { plan }: Input): Promise<void> {
   const xml = await deps.libvirt.inactiveXml(plan.vmUuid);
   const element = diskElement(xml, plan.disk);
+  const pools = await poolsNamedIn([xml], deps.libvirt, []);
   const { path, format } = plan.overlay ? diskSource(element) : plan.base;
-  const wanted = switchDiskSource(element, path, format);
+  const gone = new Set(plan.committed.map((volume) => volume.path));
+  const names = await namesOf(element, pools, (file) =>
+    gone.has(file) ? null : file === plan.base.path ? file : undefined,
+  );
+  const wanted = switchDiskSource(element, { to: { path, format }, names, pools });
   if (wanted === null) return;
   await deps.effect('libvirt.switch-disk-source', operationId(plan), () =>
     deps.libvirt.updateDiskConfig(plan.vmUuid, wanted),

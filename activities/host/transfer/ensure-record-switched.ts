@@ -8,8 +8,8 @@ import { join } from 'node:path';
 import { operationId } from '../../../workflows/chain/references.ts';
 import { hold, retry } from '../../../workflows/operation/failures.ts';
 import type { ImagePlan, ImageVolume } from '../../../workflows/transfer/plan.ts';
-import { diskElement, switchDiskSource } from '../../adapters/libvirt-xml/disk-element.ts';
-import { readDomain } from '../../adapters/virsh/pools.ts';
+import { diskElement, namesOf, switchDiskSource } from '../../adapters/libvirt-xml/disk-element.ts';
+import { poolsNamedIn, readDomain } from '../../adapters/virsh/pools.ts';
 import { canonical, observeFile } from '../../adapters/files/files.ts';
 import { stagedFile } from '../../pool-folder/reservation.ts';
 import { syncRecords } from '../../adapters/virsh/libvirt-folders.ts';
@@ -104,8 +104,13 @@ async function goneCopy({ plan, jobId }: ImageJob): Promise<string | null> {
 async function switchXml(deps: HostDeps, plan: ImagePlan, vm: Vm): Promise<void> {
   const top = plan.volumes.at(-1);
   if (!top) return;
-  const element = diskElement(await deps.libvirt.inactiveXml(vm.uuid), vm.disk);
-  const wanted = switchDiskSource(element, copyPath(plan, top), formatOf(top));
+  const xml = await deps.libvirt.inactiveXml(vm.uuid);
+  const element = diskElement(xml, vm.disk);
+  const pools = await poolsNamedIn([xml], deps.libvirt, []);
+  const copies = new Map(plan.volumes.map((volume) => [volume.path, copyPath(plan, volume)]));
+  const names = await namesOf(element, pools, (file) => copies.get(file));
+  const to = { path: copyPath(plan, top), format: formatOf(top) };
+  const wanted = switchDiskSource(element, { to, names, pools });
   if (wanted === null) return;
   await deps.effect('libvirt.switch-disk-source', operationId({ vm: vm.name, disk: vm.disk }), () =>
     deps.libvirt.updateDiskConfig(vm.uuid, wanted),

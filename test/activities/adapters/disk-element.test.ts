@@ -15,8 +15,11 @@ const disk = (inside: string) =>
   `<target dev='vda' bus='virtio'/><iotune><total_bytes_sec>1</total_bytes_sec></iotune>` +
   `<serial>a &amp; b</serial><boot order='1'/></disk>`;
 
-const switched = (xml: string, path = '/base', format = 'raw') =>
-  switchDiskSource(diskElement(domain(xml), 'vda'), path, format)?.replaceAll('"', "'");
+type Names = [file: string, name: string | null][];
+const switched = (xml: string, path = '/base', format = 'raw', names: Names = [['/top', null]]) => {
+  const change = { to: { path, format }, names: new Map(names), pools: [] };
+  return switchDiskSource(diskElement(domain(xml), 'vda'), change)?.replaceAll('"', "'");
+};
 
 describe('the element of a disk with another source', () => {
   it('differs in the source and the format, and keeps all else', () => {
@@ -45,10 +48,60 @@ describe('the element of a disk with another source', () => {
     expect(switched(disk(same))).toBeUndefined();
   });
 
+  it("keeps a driver's children", () => {
+    const driver = (type: string) =>
+      `<driver name='qemu' type='${type}'><metadata_cache><max_size unit='bytes'>1</max_size>` +
+      `</metadata_cache></driver>`;
+    expect(switched(disk(`${driver('qcow2')}<source file='/top'/>`))).toBe(
+      disk(`${driver('raw')}<source file='/base'/>`),
+    );
+  });
+
+  const secret = `<encryption format='luks'><secret type='passphrase' uuid='u'/></encryption>`;
+  const qcow2 = `<driver name='qemu' type='qcow2'/>`;
+  const layer = (file: string, inside: string, below: string) =>
+    `<backingStore type='file'><format type='qcow2'/><source file='${file}'>${inside}</source>` +
+    `${below}</backingStore>`;
+
+  it('keeps the secret of each layer, under its new name', () => {
+    const chain = (top: string, mid: string, base: string) =>
+      disk(
+        `${qcow2}<source file='${top}'/>${layer(mid, '', layer(base, secret, '<backingStore/>'))}`,
+      ).replaceAll("'></source>", "'/>");
+    const names: Names = ['top', 'mid', 'base'].map((name) => [`/${name}`, `/new/${name}`]);
+    const moved = switched(chain('/top', '/mid', '/base'), '/new/top', 'qcow2', names);
+    expect(moved).toBe(chain('/new/top', '/new/mid', '/new/base'));
+    expect(switched(moved ?? '', '/new/top', 'qcow2', names)).toBeUndefined();
+  });
+
+  it('gives base its own secret when it becomes the active layer, and none of top', () => {
+    const below = layer('/base', secret, `<backingStore/>`);
+    expect(
+      switched(
+        disk(`${qcow2}<source file='/top' startupPolicy='optional'/>${below}`),
+        '/base',
+        'qcow2',
+      ),
+    ).toBe(disk(`${qcow2}<source file='/base' startupPolicy='optional'>${secret}</source>`));
+    expect(switched(disk(`${qcow2}<source file='/top'>${secret}</source>`), '/base', 'qcow2')).toBe(
+      disk(`${qcow2}<source file='/base'/>`),
+    );
+  });
+
+  it('loses no secret below an inner layer that leaves', () => {
+    const base = layer('/base', secret, `<backingStore/>`);
+    expect(
+      switched(disk(`${qcow2}<source file='/top'/>${layer('/mid', '', base)}`), '/top', 'qcow2', [
+        ['/mid', null],
+      ]),
+    ).toBe(disk(`${qcow2}<source file='/top'/>${base}`));
+  });
+
   it('carries names that XML must escape', () => {
     const path = `/it's <a> & "b" `;
     const element = diskElement(domain(disk(`<source file='/top'/>`)), 'vda');
-    const xml = switchDiskSource(element, path, 'raw');
+    const to = { path, format: 'raw' };
+    const xml = switchDiskSource(element, { to, names: new Map(), pools: [] });
     expect(diskSource(diskElement(domain(xml ?? ''), 'vda'))).toEqual({ path, format: 'raw' });
   });
 

@@ -46,6 +46,31 @@ export function assertAgreement(input: LiveMergeInput, chain: Chain): void {
   });
 }
 
+/**
+ * While the VM is down `qemu-img` opens top with all below it, and blockflow writes the record. Of
+ * a running VM QEMU has the keys, and libvirt writes it.
+ */
+export function assertUnderstood(input: LiveMergeInput, chain: Chain, { top }: Selection): void {
+  if (chain.vm.state !== 'off') return;
+  const opened = chain.volumes.slice(0, chain.volumes.findIndex((v) => v.path === top.path) + 1);
+  const locked = opened.find(({ path }) => chain.headers.get(path)?.encrypted);
+  const live = 'Merge it while the VM runs';
+  if (locked) {
+    throw refused('unsupported-format', {
+      attempted: attempt(input),
+      now: `${locked.path} is encrypted, and blockflow has no key; nothing was touched`,
+      next: `${live}: its QEMU has the key`,
+    });
+  }
+  const [odd] = chain.xmlDisk.oddElements;
+  if (odd === undefined) return;
+  throw refused('unsupported-format', {
+    attempted: attempt(input),
+    now: `the record of ${input.vm}/${input.disk} has <${odd}>, which blockflow cannot carry over`,
+    next: live,
+  });
+}
+
 /** What a merge changes or deletes has no other user (I2). */
 export function assertUnshared(input: LiveMergeInput, { obstacle }: Sharing): void {
   if (!obstacle) return;

@@ -25,6 +25,7 @@ import {
   assertInPools,
   assertNoInternalSnapshots,
   assertNotSaved,
+  assertUnderstood,
   assertUnshared,
   assertWritable,
 } from './guards.ts';
@@ -64,6 +65,7 @@ export async function observeMergePlan(
   assertPossible(input, selection, chain.vm.state);
   if (job && !(await isOurs(chain, selection, job))) return busy(input, job);
   assertNotSaved(input, chain);
+  assertUnderstood(input, chain, selection);
   assertAgreement(input, chain);
   const { base, committed, overlay } = selection;
   const touched = [base, ...committed, ...(overlay ? [overlay] : [])];

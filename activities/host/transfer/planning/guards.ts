@@ -91,6 +91,27 @@ export async function assertUnreferenced(
   });
 }
 
+/** What the copies and the record will say is what source and record say now. */
+export function assertUnderstood(request: PlanRequest, image: Image, plan: ImagePlan): void {
+  const locked = image.volumes.find(
+    ({ header }, at) => header.encrypted && plan.volumes[at]?.rebase != null,
+  );
+  if (locked) {
+    throw refused('unsupported-format', {
+      attempted: attempt(request),
+      now: `${locked.path} is encrypted: its backing name cannot be changed without its key`,
+      next: `Merge it first, while the VM runs (\`${mergeCommand(image.ref)}\`)`,
+    });
+  }
+  const [odd] = request.operation === 'MoveImage' ? (image.chain?.xmlDisk.oddElements ?? []) : [];
+  if (odd === undefined) return;
+  throw refused('unsupported-format', {
+    attempted: attempt(request),
+    now: `the record of ${imageId(image.ref)} has <${odd}>, which blockflow cannot carry over`,
+    next: 'Use `blockflow copy`, and define the disk of the copy yourself',
+  });
+}
+
 /** No copy takes the name of a file that is there, or of another copy. */
 export async function assertNamesFree(
   request: PlanRequest,

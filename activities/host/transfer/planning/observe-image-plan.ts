@@ -26,7 +26,14 @@ import {
   type EarlierRun,
 } from './earlier-runs.ts';
 import { planConversion, spaceFor } from './conversion.ts';
-import { assertNamesFree, assertQuiet, assertUnreferenced, attempt, tooSmall } from './guards.ts';
+import {
+  assertNamesFree,
+  assertQuiet,
+  assertUnreferenced,
+  attempt,
+  tooSmall,
+  assertUnderstood,
+} from './guards.ts';
 import { assertUsable } from '../../pools/usable-folders.ts';
 import { snapshotsNaming } from '../../snapshots/snapshots.ts';
 import type { FilePool } from '../../../adapters/virsh/pools.ts';
@@ -67,6 +74,7 @@ export async function observeImagePlan(
   await assertUsable(deps, attempt(request), [to.folder, ...sources]);
   const warnings = moves ? await assertUnreferenced(deps, request, image) : [];
   const plan = await toPlan(deps, { request, image, to, convert, warnings }, earlier);
+  assertUnderstood(request, image, plan);
   await assertNamesFree(request, image, plan);
   const { totalBytes } = await observeSpace(to.folder);
   if (plan.spaceNeededBytes > totalBytes) throw tooSmall(request, plan, totalBytes);

@@ -1,0 +1,146 @@
+/**
+ * A layer is more than a path and a format: what the XML says of it stays with it, through cold
+ * merges and moves, or the operation is refused before it begins.
+ */
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { execa } from 'execa';
+import { failureDetails } from '../../../workflows/operation/failures.ts';
+import {
+  createImage,
+  defineChain,
+  defineShutOff,
+  diskXml,
+} from '../../support/guest/shut-off-vm.ts';
+import type { System } from '../../support/host/system.ts';
+import { merged } from '../../support/scenes/merge-checks.ts';
+import { POOL } from '../../support/scenes/merge-scene.ts';
+import { removalOf, startMove, startMoveSystem, VAULT } from '../../support/scenes/move-scene.ts';
+
+let system: System;
+let secret: string;
+let key: string;
+beforeAll(async () => {
+  system = await startMoveSystem({ name: 'diskxml' });
+  key = join(system.host.root, 'key');
+  await writeFile(key, 'secret1');
+  const xml = join(system.host.root, 'secret.xml');
+  await writeFile(
+    xml,
+    "<secret ephemeral='no' private='no'><usage type='volume'><volume>x</volume></usage></secret>",
+  );
+  secret = /[0-9a-f-]{36}/.exec(await system.host.virsh('secret-define', xml))?.[0] ?? '';
+  await system.host.virsh('secret-set-value', secret, '--file', key, '--plain');
+});
+afterAll(() => system?.close());
+
+const inPool = (name: string) => join(system.host.pools, POOL, name);
+const inactive = (vm: string) => system.host.virsh('dumpxml', vm, '--inactive');
+const encryption = () =>
+  `<encryption format='luks'><secret type='passphrase' uuid='${secret}'/></encryption>`;
+
+async function move(vm: string) {
+  const image = { kind: 'disk', vm, disk: 'vdb' } as const;
+  const result = await (await startMove(system, { image, to: VAULT })).result();
+  expect(result).toMatchObject({ outcome: 'moved' });
+  await removalOf(system, result);
+}
+
+/** The VM starts, which opens each layer with its key. */
+async function expectStarts(vm: string): Promise<void> {
+  await system.host.virsh('start', vm, '--paused');
+  await system.host.virsh('destroy', vm);
+}
+
+async function refusal(operation: Promise<unknown>) {
+  const { type, details } = failureDetails(await operation.catch((error: unknown) => error)) ?? {};
+  return { type, code: details?.code, now: details?.now };
+}
+
+/** A LUKS image with so many plain overlays by libvirt. */
+async function defineLuks(vm: string, overlays: number): Promise<void> {
+  const path = inPool(`${vm}.qcow2`);
+  const options = 'encrypt.format=luks,encrypt.key-secret=s0,encrypt.iter-time=10';
+  const object = ['--object', `secret,id=s0,file=${key}`];
+  await execa('qemu-img', ['create', '-q', '-f', 'qcow2', ...object, '-o', options, path, '8M']);
+  const disk = diskXml(path).replace(`file='${path}'/>`, `file='${path}'>${encryption()}</source>`);
+  await defineShutOff(system.host, vm, disk);
+  await system.host.virsh('start', vm, '--paused');
+  for (let n = 1; n <= overlays; n++) {
+    const spec = `vdb,file=${inPool(`${vm}.s${n}`)}`;
+    const options = ['--disk-only', '--no-metadata', '--diskspec', 'vda,snapshot=no'];
+    await system.host.virsh('snapshot-create-as', vm, `s${n}`, ...options, '--diskspec', spec);
+  }
+  await system.host.virsh('destroy', vm);
+}
+
+describe('the secret of a layer', () => {
+  it('follows a base below a plain overlay through a move', async () => {
+    await defineLuks('luks', 1);
+    await move('luks');
+    expect(await inactive('luks')).toContain(secret);
+    await expectStarts('luks');
+  });
+
+  it('stays with a base through a cold merge above it, or that is refused', async () => {
+    await defineLuks('lukscold', 2);
+    const request = { vm: 'lukscold', disk: 'vdb', base: inPool('lukscold.s1') };
+    expect(await refusal(merged(system, request))).toMatchObject({
+      type: 'Refused',
+      code: 'unsupported-format',
+      now: expect.stringContaining('is encrypted'),
+    });
+    await expectStarts('lukscold');
+  });
+
+  it('of two encrypted layers is known before a move that needs it', async () => {
+    const [base, top] = [inPool('two.qcow2'), inPool('two-top.qcow2')];
+    const options = 'encrypt.format=luks,encrypt.key-secret=s0,encrypt.iter-time=10';
+    const create = ['create', '-q', '-f', 'qcow2', '--object', `secret,id=s0,file=${key}`];
+    await execa('qemu-img', [...create, '-o', options, base, '8M']);
+    await execa('qemu-img', [...create, '-u', '-b', base, '-F', 'qcow2', '-o', options, top, '8M']);
+    await defineShutOff(system.host, 'two', diskXml(top));
+    const image = { kind: 'disk', vm: 'two', disk: 'vdb' } as const;
+    const moving = startMove(system, { image, to: VAULT }).then((handle) => handle.result());
+    expect(await refusal(moving)).toMatchObject({ type: 'Refused', code: 'unsupported-format' });
+  });
+});
+
+describe('the children of a driver', () => {
+  it('stay through a cold merge and a move', async () => {
+    const cache = "<metadata_cache><max_size unit='bytes'>2097152</max_size></metadata_cache>";
+    await defineChain(system.host, 'cache', inPool(''), 2);
+    const xml = (await inactive('cache')).replace(
+      /(<driver name='qemu' type='qcow2')\/>(\s*<source file='[^']*cache-1)/,
+      `$1>${cache}</driver>$2`,
+    );
+    expect(xml).toContain('metadata_cache');
+    const file = join(system.host.root, 'cache.xml');
+    await writeFile(file, xml);
+    await system.host.virsh('define', file);
+    expect(await merged(system, { vm: 'cache', disk: 'vdb' })).toMatchObject({ mode: 'cold' });
+    expect(await inactive('cache')).toContain("<max_size unit='bytes'>2097152</max_size>");
+    await move('cache');
+    expect(await inactive('cache')).toContain("<max_size unit='bytes'>2097152</max_size>");
+  });
+});
+
+describe('a part of a file as a layer', () => {
+  it('is neither moved nor merged while the VM is down: its record would be lost', async () => {
+    const path = await createImage(inPool('slice.raw'), { format: 'raw' });
+    const slice = "<slices><slice type='storage' offset='0' size='1048576'/></slices>";
+    const disk = diskXml(path, 'raw').replace(
+      `file='${path}'/>`,
+      `file='${path}'>${slice}</source>`,
+    );
+    await defineShutOff(system.host, 'slice', disk);
+    const image = { kind: 'disk', vm: 'slice', disk: 'vdb' } as const;
+    const moving = startMove(system, { image, to: VAULT }).then((handle) => handle.result());
+    expect(await refusal(moving)).toMatchObject({
+      type: 'Refused',
+      code: 'unsupported-format',
+      now: expect.stringContaining('<slices>'),
+    });
+  });
+});
