@@ -8,7 +8,6 @@ import { volumePath, type PoolFolders } from './named-files.ts';
 import {
   allOf,
   createElement,
-  elementsIn,
   isPlain,
   onlyOf,
   readXml,
