@@ -1,8 +1,9 @@
 /**
  * `npm test`: lint, types and tests at once; ends with the plain line "N passed, N failed".
  * `--fast` leaves out what needs libvirt or a browser, and the model, and lints only what changed
- * since. Everything else is passed on to jest, and lint and types are left out then. Of long lists
- * a sample is drawn (test/support/sample.ts), with BLOCKFLOW_SEED another one.
+ * since. `--suite=NAME` runs what test/suites.mjs lists. Everything else is passed on to jest; with
+ * either, lint and types are left out. Of long lists a sample is drawn (test/support/sample.ts),
+ * with BLOCKFLOW_SEED another one.
  */
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -10,6 +11,7 @@ import { availableParallelism } from 'node:os';
 import { delimiter, dirname, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { watchMachine } from './machine.mjs';
+import { named, suites } from './suites.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const bin = join(root, 'node_modules', '.bin');
@@ -19,7 +21,7 @@ const reports = `/tmp/blockflow-test/${process.pid}-${startTime}-report`;
 mkdirSync(reports, { recursive: true });
 
 const args = process.argv.slice(2).filter((arg) => arg !== '--');
-const filters = args.filter((arg) => arg !== '--fast');
+const filters = args.filter((arg) => arg !== '--fast').flatMap(testsOf);
 const isFast = args.includes('--fast');
 // Who names a case wants that one, whatever the sample is.
 if (filters.some((arg) => /^(-t|--testNamePattern)/.test(arg))) {
@@ -37,12 +39,6 @@ const bundling = [quiet, '--import', `./${hook}`, 'test/support/host/bundle-once
 const checks = ['test/checks.mjs', ...(isFast ? ['--cached'] : [])];
 // `npm run test:model` takes about two seconds a run.
 const runsOfModelMs = Number(process.env.BLOCKFLOW_RUNS ?? 0) * 5000;
-const suites = {
-  fast: ['house', 'input', 'workflows', 'activities', 'worker', 'client', 'replay'],
-  model: ['model'],
-  real: ['real', 'crash'],
-  web: ['web'],
-};
 // A real test waits more than it computes: for a guest to boot, for an agent to be given up.
 const workers = Math.min(2 * availableParallelism(), 8);
 
@@ -50,6 +46,16 @@ const workers = Math.min(2 * availableParallelism(), 8);
 const path = [bin, process.env.PATH ?? '', '/usr/local/sbin', '/usr/sbin', '/sbin'];
 // Tests read what virsh says to people, which it says in their language.
 const env = { ...process.env, PATH: path.join(delimiter), LC_ALL: 'C.UTF-8' };
+
+/** @returns what the suite of `--suite=NAME` lists; any other argument as it is */
+function testsOf(arg) {
+  const [, name] = /^--suite=(.*)$/.exec(arg) ?? [];
+  if (name === undefined) return [arg];
+  if (!Object.hasOwn(named, name)) {
+    throw new Error(`--suite=${name} is none of ${Object.keys(named).join(', ')}`);
+  }
+  return named[name];
+}
 
 /** Node 22, for the step and for what it starts; resolves to true on exit 0. */
 function runNode(command, limitMs) {

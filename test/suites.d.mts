@@ -1,0 +1,2 @@
+export const suites: Record<string, string[]>;
+export const named: { crash: string[] };
