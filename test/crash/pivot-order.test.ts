@@ -3,14 +3,12 @@
  * {pivot, record}, and then what the record names is opened. The two usual orders are kept here as
  * test-only variants: that the oracle catches them proves that it can. Ours never loses a write.
  */
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { startDaemonScene, type DaemonScene } from '../support/guest/storage-daemon.ts';
+import { useEach } from '../support/use.ts';
 
-let scene: DaemonScene | undefined;
-afterEach(async () => {
-  await scene?.close();
-  scene = undefined;
-});
+let scene: DaemonScene;
+const forTest = useEach();
 
 /** What recovery opens. */
 type Recorded = 'top' | 'base';
@@ -42,7 +40,7 @@ async function lostAfter(
   count: number,
   format: 'qcow2' | 'raw',
 ): Promise<number[]> {
-  scene = await startDaemonScene(format);
+  scene = await forTest(startDaemonScene(format));
   await scene.untilReady();
   await scene.stall();
   let recorded: Recorded = 'top';

@@ -1,15 +1,12 @@
 /** Runs of the model of images that are worth a name: shrunk failures, and telling orders. */
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import { startBench, type Bench } from '../support/workflow-bench.ts';
+import { expect, it } from '@jest/globals';
+import { startBench } from '../support/workflow-bench.ts';
 import type { ImageAction } from './image-actions.ts';
 import { play } from './image-run.ts';
 import type { Role } from './tried-operation.ts';
+import { use } from '../support/use.ts';
 
-let bench: Bench;
-beforeAll(async () => {
-  bench = await startBench();
-});
-afterAll(() => bench.close());
+const bench = use('the bench', startBench);
 
 const steps = (count: number, role: Role = 'disk'): ImageAction => ({ do: 'steps', role, count });
 const move = (to: 'images' | 'vault'): ImageAction => ({ do: 'ask', wish: { what: 'move', to } });

@@ -1,14 +1,11 @@
 /** Runs of the model that are worth a name: shrunk failures, and orders that no test would try. */
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import { startBench, type Bench } from '../support/workflow-bench.ts';
+import { expect, it } from '@jest/globals';
+import { startBench } from '../support/workflow-bench.ts';
 import type { Action } from './actions.ts';
 import { play, type Setting } from './merge-run.ts';
+import { use } from '../support/use.ts';
 
-let bench: Bench;
-beforeAll(async () => {
-  bench = await startBench();
-});
-afterAll(() => bench.close());
+const bench = use('the bench', startBench);
 
 const steps = (count: number): Action => ({ disk: 0, do: 'steps', count });
 /**

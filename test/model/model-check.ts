@@ -1,7 +1,8 @@
 /** How many runs of a model are drawn, from which seed, and what a failed one prints. */
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { runsAllCases, seed } from '../support/sample.ts';
+import { use } from '../support/use.ts';
 import { startBench, type Bench } from '../support/workflow-bench.ts';
 
 const { BLOCKFLOW_PATH, BLOCKFLOW_RUNS } = process.env;
@@ -43,11 +44,7 @@ interface Model<G, D> {
 
 /** Defines the test of a model in this file, on a bench of its own. */
 export function testModel<G, D>(file: string, title: string, model: Model<G, D>): void {
-  let bench: Bench;
-  beforeAll(async () => {
-    bench = await startBench();
-  });
-  afterAll(() => bench.close());
+  const bench = use('the bench', startBench);
   const figures = new Figures();
   const drawn = model.commands(MAX_COMMANDS, REPLAY);
   const property = fc.asyncProperty(model.given, drawn, async (given, commands) => {

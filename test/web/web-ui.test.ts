@@ -2,13 +2,9 @@
  * What a person at night finds in the Web UI: during a merge and a move, after them, and after a
  * merge that failed.
  */
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import {
-  connectBlockflow,
-  type Blockflow,
-  type Operation,
-  type TransferResult,
-} from '../../client/index.ts';
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import type { Operation, TransferResult } from '../../client/index.ts';
+import { connectTo } from '../support/host/blockflow-client.ts';
 import {
   defineOff,
   diskOf,
@@ -17,28 +13,25 @@ import {
   VAULT,
 } from '../support/scenes/move-scene.ts';
 import { startScene, type Scene } from '../support/scenes/merge-scene.ts';
-import { HOST, type System } from '../support/host/system.ts';
 import { waitUntil } from '../support/wait-until.ts';
-import { openWebUi, type WebUi } from './browser.ts';
+import { openWebUi } from './browser.ts';
+import { useSystem } from '../support/scenes/use-system.ts';
+import { use } from '../support/use.ts';
 
 const MIB = 2 ** 20;
 const SLOW_BYTES_PER_SECOND = 65536;
-let system: System;
-let blockflow: Blockflow;
-let ui: WebUi;
+const system = useSystem(() => startMoveSystem({ name: 'web' }));
+const ui = use('the Web UI', () => openWebUi(system.temporal.uiUrl, system.host.root));
+const blockflow = use('the client', () => connectTo(system));
 let running: Scene;
 let stopping: Scene;
 let held: Operation;
 let doomed: Operation;
 
 beforeAll(async () => {
-  system = await startMoveSystem({ name: 'web' });
-  const { temporal, stateDir, host } = system;
   // The guest writes into two clusters a round, so that a slow copy becomes READY in the end.
   const guest = { slots: 16, writesPerSecond: 40 };
-  [ui, blockflow, running, stopping] = await Promise.all([
-    openWebUi(temporal.uiUrl, host.root),
-    connectBlockflow({ address: temporal.address, host: HOST, stateDir }),
+  [running, stopping] = await Promise.all([
     startScene({ system, vm: 'web1', guest }),
     startScene({ system, vm: 'web2', guest }),
   ]);
@@ -47,12 +40,6 @@ beforeAll(async () => {
   doomed = await blockflow.merge({ vm: 'web2', ...slow });
   for await (const { status } of held.progress()) if (status?.phase === 'copying') break;
 }, 180_000);
-
-afterAll(async () => {
-  await ui?.close();
-  await blockflow?.close();
-  await system?.close();
-});
 
 const pageOf = ({ id, runId }: Pick<Operation, 'id' | 'runId'>, page: string) =>
   `workflows/${encodeURIComponent(id)}/${runId}/${page}`;

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 import { observeFile } from '../../../activities/adapters/files/files.ts';
 import { acquireFlockLease } from '../../../activities/pool-folder/flock-lease.ts';
 import { registerHost } from '../../../activities/pool-folder/hosts.ts';
@@ -14,15 +14,16 @@ import { failureDetails } from '../../../workflows/operation/failures.ts';
 import type { NamedVolume } from '../../../workflows/chain/references.ts';
 import { mountOwn, type OwnMount } from '../../support/host/own-mount.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
+import { useEach } from '../../support/use.ts';
 
 const MEBIBYTES = 16;
 const JOB = '7c9a2f7e-4f5a-4f6e-9d8e-0a1b2c3d4e5f';
 
 let mount: OwnMount;
+const forTest = useEach();
 beforeEach(async () => {
-  mount = await mountOwn('ext4', MEBIBYTES);
+  mount = await forTest(mountOwn('ext4', MEBIBYTES));
 });
-afterEach(() => mount.close());
 
 const device = async () => (await observeFile(mount.path))?.identity.split(':')[0];
 

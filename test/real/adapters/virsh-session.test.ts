@@ -1,14 +1,11 @@
 /** A session of virsh whose libvirtd dies takes no command that failed for one that was done. */
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { connectVirsh } from '../../../activities/adapters/virsh/connection.ts';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
-import { startPrivateHost, type PrivateHost } from '../../support/host/private-host.ts';
+import { startPrivateHost } from '../../support/host/private-host.ts';
+import { use } from '../../support/use.ts';
 
-let host: PrivateHost;
-beforeAll(async () => {
-  host = await startPrivateHost({ name: 'session' });
-});
-afterAll(() => host.close());
+const host = use('the host', () => startPrivateHost({ name: 'session' }));
 
 /** Nothing that virsh says meanwhile is read before the next question is asked. */
 function killUnheard(): void {

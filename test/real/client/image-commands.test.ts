@@ -1,6 +1,6 @@
 /** What a person types about images, and reads: move, copy, rm, and the commands about them. */
 import { basename, join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
 import {
   commandLine,
@@ -22,19 +22,15 @@ import {
   VAULT,
 } from '../../support/scenes/move-scene.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
-import type { System } from '../../support/host/system.ts';
 import { waitUntil } from '../../support/wait-until.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
 
 const MIB = 2 ** 20;
-let system: System;
 let blockflow: Typed;
 
-beforeAll(async () => {
-  system = await startMoveSystem({ name: 'image-commands' });
+const system = useSystem(() => startMoveSystem({ name: 'image-commands' }));
+beforeAll(() => {
   blockflow = commandLine(environmentOf(system));
-});
-afterAll(async () => {
-  await system?.close();
 });
 
 const filesIn = (pool: string) => poolFiles(join(system.host.pools, pool));

@@ -1,8 +1,7 @@
 /** What people and their tools touch: the command line, scripts, metrics, logs, many at once. */
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import type { Blockflow } from '../../../client/index.ts';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { OWN_FOLDER } from '../../../activities/pool-folder/own-folder.ts';
 import { freePort } from '../../../worker/up/free-port.ts';
 import type { Phase } from '../../../workflows/kinds.ts';
@@ -16,41 +15,25 @@ import {
   type Typed,
 } from '../../support/host/command-line.ts';
 import { expectLeftClean, SMALL } from '../../support/scenes/merge-checks.ts';
-import {
-  POOL,
-  startScene,
-  startSharedSystem,
-  type Scene,
-} from '../../support/scenes/merge-scene.ts';
-import { HOST, type System } from '../../support/host/system.ts';
+import { POOL, startScene, startSharedSystem } from '../../support/scenes/merge-scene.ts';
+import { HOST } from '../../support/host/system.ts';
 import { waitUntil } from '../../support/wait-until.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
+import { use, useEach } from '../../support/use.ts';
 
-let system: System;
-let library: Blockflow;
 let blockflow: Typed;
 let example: Typed;
-const scenes: Scene[] = [];
 
 const connect = () => connectTo(system);
-beforeAll(async () => {
-  system = await startSharedSystem({ name: 'surface' });
+const system = useSystem(() => startSharedSystem({ name: 'surface' }));
+const forTest = useEach();
+const library = use('the client', connect);
+beforeAll(() => {
   const env = environmentOf(system);
   [blockflow, example] = [commandLine(env), scripts(env)];
-  library = await connect();
-});
-afterEach(async () => {
-  for (const scene of scenes.splice(0)) await scene.close();
-});
-afterAll(async () => {
-  await library?.close();
-  await system?.close();
 });
 
-async function open(vm: string, guest = SMALL): Promise<Scene> {
-  const scene = await startScene({ system, vm, guest });
-  scenes.push(scene);
-  return scene;
-}
+const open = (vm: string, guest = SMALL) => forTest(startScene({ system, vm, guest }));
 
 /** Waits until the operation is in this phase, as the library sees it. */
 async function until(vm: string, phase: Phase): Promise<void> {

@@ -1,5 +1,5 @@
 /** Cancel before and after the point of no return; a workflow that is terminated from outside. */
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { WorkflowFailedError } from '@temporalio/client';
 import { CancelledFailure } from '@temporalio/common';
 import { statusQuery } from '../../../workflows/kinds.ts';
@@ -12,24 +12,18 @@ import {
   untilPhase,
   untilStatus,
 } from '../../support/scenes/merge-proofs.ts';
-import { startScene, startSharedSystem, type Scene } from '../../support/scenes/merge-scene.ts';
-import type { System } from '../../support/host/system.ts';
+import { startScene, type Scene } from '../../support/scenes/merge-scene.ts';
 import type { Fault } from '../../support/faults/faults.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
+import { useEach } from '../../support/use.ts';
 
-let system: System;
 let scene: Scene;
 let count = 0;
 
-beforeAll(async () => {
-  system = await startSharedSystem();
-});
-afterEach(async () => {
-  await system.revive();
-  await scene.close();
-});
-afterAll(() => system.close());
+const system = useSystem();
+const forTest = useEach();
 
-const sceneOf = async () => (scene = await startScene({ system, vm: `web${++count}` }));
+const sceneOf = async () => (scene = await forTest(startScene({ system, vm: `web${++count}` })));
 const disk = () => ({ vm: scene.guest.name, disk: 'vda' });
 type Merge = Awaited<ReturnType<typeof system.merge>>;
 

@@ -1,6 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { coldCommitPercent } from '../../../activities/adapters/qemu-img/cold-commit.ts';
 import { sample } from '../../support/sample.ts';
 import { spoilMarks } from '../../support/guest/layer-marks.ts';
@@ -11,16 +11,12 @@ import {
   merged,
   SMALL,
 } from '../../support/scenes/merge-checks.ts';
-import {
-  startScene,
-  startSharedSystem,
-  type Scene,
-  type SceneOptions,
-} from '../../support/scenes/merge-scene.ts';
+import { startScene, type Scene, type SceneOptions } from '../../support/scenes/merge-scene.ts';
 import { argumentsOf } from '../../support/host/processes.ts';
 import { growOverlay } from '../../support/guest/snapshots.ts';
-import type { System } from '../../support/host/system.ts';
 import { waitUntil } from '../../support/wait-until.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
+import { useEach } from '../../support/use.ts';
 
 const MiB = 2 ** 20;
 /**
@@ -29,21 +25,14 @@ const MiB = 2 ** 20;
  */
 const SLOW = { bandwidthBytesPerSecond: 4 * MiB };
 
-let system: System;
-let scene: Scene | undefined;
-beforeAll(async () => {
-  system = await startSharedSystem();
-});
-afterEach(async () => {
-  await scene?.close();
-  scene = undefined;
-});
-afterAll(() => system?.close());
+let scene: Scene;
+const system = useSystem();
+const forTest = useEach();
 
 /** A VM that is down, by SIGKILL, with layers; the top one, or another, has `grownBytes` more. */
 async function startDown(options: SceneOptions, grownBytes = 0, grown = -1): Promise<Scene> {
   const guest = { ...SMALL, virtualSizeBytes: 8 * MiB + grownBytes };
-  scene = await startScene({ system, guest, ...options });
+  scene = await forTest(startScene({ system, guest, ...options }));
   await scene.guest.kill();
   const path = scene.chain.at(grown) as string;
   const layer = { ...scene.guest.disk, path, format: 'qcow2' as const };

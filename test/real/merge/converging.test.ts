@@ -1,24 +1,19 @@
 /** A base slower than the guest's writes: the copy never ends by itself, and says so. */
-import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
+import { expect, it } from '@jest/globals';
 import { startDeltaScene } from '../../support/scenes/delta-scene.ts';
 import { expectMerged, heartbeatNote, untilStatus } from '../../support/scenes/merge-proofs.ts';
-import { startSharedSystem, type Scene } from '../../support/scenes/merge-scene.ts';
-import type { System } from '../../support/host/system.ts';
 import { waitUntil } from '../../support/wait-until.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
+import { useEach } from '../../support/use.ts';
 
 const MIB = 2 ** 20;
-let system: System;
-let scene: Scene;
-beforeAll(async () => {
-  system = await startSharedSystem();
-});
-afterEach(() => scene.close());
-afterAll(() => system.close());
+const system = useSystem();
+const forTest = useEach();
 
 it('says that it does not converge, goes on, and ends once it may copy faster', async () => {
   // Each write makes 64 KiB dirty: 6 MiB/s against a limit of 1 MiB/s.
   // A limit holds QEMU back only after its first 16 MiB.
-  scene = await startDeltaScene(system, { vm: 'busy', bytes: 24 * MIB });
+  const scene = await forTest(startDeltaScene(system, { vm: 'busy', bytes: 24 * MIB }));
   const request = { vm: 'busy', disk: 'vda', bandwidthBytesPerSecond: MIB };
   const merge = await system.merge(request);
   const { note, phase } = await untilStatus(merge, 'a note', (status) => status.note !== null);

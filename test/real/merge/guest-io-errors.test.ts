@@ -4,29 +4,22 @@
  */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { startDeltaScene } from '../../support/scenes/delta-scene.ts';
 import { extentsOf } from '../../support/guest/extents.ts';
-import { mountFaulty, type FaultyMount } from '../../support/faults/faulty-mount.ts';
+import { mountFaulty } from '../../support/faults/faulty-mount.ts';
 import { SECTOR_BYTES } from '../../support/guest/guest-sector.ts';
 import { expectMerged } from '../../support/scenes/merge-proofs.ts';
 import { startSharedSystem, type Scene } from '../../support/scenes/merge-scene.ts';
-import type { System } from '../../support/host/system.ts';
 import { waitUntil } from '../../support/wait-until.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
+import { use, useEach } from '../../support/use.ts';
 
-let disk: FaultyMount;
-let system: System;
 let scene: Scene;
-beforeAll(async () => {
-  disk = await mountFaulty(120);
-  system = await startSharedSystem({ name: 'guesteio' });
-  await system.host.definePool('broken', disk.path);
-});
-afterEach(() => scene?.close());
-afterAll(async () => {
-  await system?.close();
-  await disk?.close();
-});
+const disk = use('the disk', () => mountFaulty(120));
+const system = useSystem(() => startSharedSystem({ name: 'guesteio' }));
+const forTest = useEach();
+beforeAll(() => system.host.definePool('broken', disk.path));
 
 /** From now on the guest cannot write to its first slot in top. */
 async function breakFirstSlot() {
@@ -40,7 +33,9 @@ async function breakFirstSlot() {
 }
 
 const startHere = async (vm: string) =>
-  (scene = await startDeltaScene(system, { vm, bytes: 2 ** 20, overlayFolder: disk.path }));
+  (scene = await forTest(
+    startDeltaScene(system, { vm, bytes: 2 ** 20, overlayFolder: disk.path }),
+  ));
 
 /** The merge begins when the guest has met the error, and the disk stays broken. */
 async function expectSaved(hasMetIt: () => boolean | Promise<boolean>): Promise<void> {

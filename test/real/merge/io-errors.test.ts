@@ -1,6 +1,6 @@
 /** EIO below a merge, once and always, at each place where the copy meets the storage. */
 import { basename } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { WorkflowFailedError } from '@temporalio/client';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { sample } from '../../support/sample.ts';
@@ -12,25 +12,22 @@ import { addLayer } from '../../support/guest/layers.ts';
 import { bothXml } from '../../support/scenes/merge-checks.ts';
 import { expectMerged, untilPhase } from '../../support/scenes/merge-proofs.ts';
 import { startSharedSystem, type Scene } from '../../support/scenes/merge-scene.ts';
-import type { System } from '../../support/host/system.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
+import { useEach } from '../../support/use.ts';
 
 const MIB = 2 ** 20;
 type Place = 'read of top' | 'write to base' | 'flush at completion';
 const places: Place[] = ['read of top', 'write to base', 'flush at completion'];
 
-let system: System;
 let scene: Scene;
 let qemuImg: FaultyQemuImg;
 let count = 0;
-beforeAll(async () => {
-  const pathFolder = (root: string) => (qemuImg = makeFaultyQemuImg(root)).folder;
-  system = await startSharedSystem({ name: 'eio', pathFolder });
-});
-afterEach(() => scene?.close());
-afterAll(() => system?.close());
+const pathFolder = (root: string) => (qemuImg = makeFaultyQemuImg(root)).folder;
+const system = useSystem(() => startSharedSystem({ name: 'eio', pathFolder }));
+const forTest = useEach();
 
 const someBytes = async () =>
-  (scene = await startDeltaScene(system, { vm: `eio${++count}`, bytes: 8 * MIB }));
+  (scene = await forTest(startDeltaScene(system, { vm: `eio${++count}`, bytes: 8 * MIB })));
 const merge = (more: object = {}) => system.merge({ vm: scene.guest.name, disk: 'vda', ...more });
 type Merge = Awaited<ReturnType<typeof merge>>;
 const decide = (operation: Merge) => operation.executeUpdate('decide', { args: ['pivot'] });

@@ -1,29 +1,18 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { expectMarks } from '../../support/guest/layer-marks.ts';
 import { expectLeftClean, merged, SMALL } from '../../support/scenes/merge-checks.ts';
-import {
-  startScene,
-  startSharedSystem,
-  type Scene,
-  type SceneOptions,
-} from '../../support/scenes/merge-scene.ts';
+import { startScene, type Scene, type SceneOptions } from '../../support/scenes/merge-scene.ts';
 import { untilPhase } from '../../support/scenes/merge-proofs.ts';
 import { expectNoLoss, verifyGuestData } from '../../support/guest/oracle.ts';
-import type { System } from '../../support/host/system.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
+import { useEach } from '../../support/use.ts';
 
-let system: System;
-let scene: Scene | undefined;
-beforeAll(async () => {
-  system = await startSharedSystem();
-});
-afterEach(async () => {
-  await scene?.close();
-  scene = undefined;
-});
-afterAll(() => system?.close());
+let scene: Scene;
+const system = useSystem();
+const forTest = useEach();
 
 const start = async (options: SceneOptions) =>
-  (scene = await startScene({ system, guest: SMALL, ...options }));
+  (scene = await forTest(startScene({ system, guest: SMALL, ...options })));
 
 /** Base alone holds every write that was acknowledged when the merge was over, or began. */
 async function expectBaseComplete({ chain, guest }: Scene, acknowledged: number): Promise<void> {
@@ -52,10 +41,10 @@ describe('what a merge keeps', () => {
     const acknowledged = guest.acknowledged();
     const result = await merged(system, { vm: 'overlay', disk: 'vda', keepOverlay: true });
     expect(result).toMatchObject({ outcome: 'kept', chainAfter: chain, deleted: [] });
-    await expectBaseComplete(scene as Scene, acknowledged);
+    await expectBaseComplete(scene, acknowledged);
     await guest.waitForAcks(20);
     const files = ['overlay.qcow2', 'overlay-snap1.qcow2', 'overlay-snap2.qcow2'];
-    await expectLeftClean(scene as Scene, files);
+    await expectLeftClean(scene, files);
     expect(await system.host.virsh('blockjob', 'overlay', 'vda')).toContain('No current block job');
     await verifyAfterCrash();
   });
@@ -70,7 +59,7 @@ describe('what a merge keeps', () => {
       regainedBytes: 0,
     });
     const files = ['volumes.qcow2', 'volumes-snap1.qcow2', 'volumes-snap2.qcow2'];
-    await expectLeftClean(scene as Scene, files);
+    await expectLeftClean(scene, files);
     await verifyAfterCrash();
   });
 
@@ -84,7 +73,7 @@ describe('what a merge keeps', () => {
       chainAfter: chain.slice(0, 1),
       deleted: chain.slice(1),
     });
-    await expectLeftClean(scene as Scene, ['pivot.qcow2']);
+    await expectLeftClean(scene, ['pivot.qcow2']);
     await verifyAfterCrash();
   });
 
@@ -94,8 +83,8 @@ describe('what a merge keeps', () => {
     const acknowledged = await guest.waitForAcks(20);
     await merge.executeUpdate('decide', { args: ['keep'] });
     expect(await merge.result()).toMatchObject({ outcome: 'kept', chainAfter: chain });
-    await expectBaseComplete(scene as Scene, acknowledged);
-    await expectLeftClean(scene as Scene, ['keep.qcow2', 'keep-snap1.qcow2']);
+    await expectBaseComplete(scene, acknowledged);
+    await expectLeftClean(scene, ['keep.qcow2', 'keep-snap1.qcow2']);
     await verifyAfterCrash();
   });
 });

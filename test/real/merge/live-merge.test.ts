@@ -1,15 +1,12 @@
-import { afterEach, describe, expect, it } from '@jest/globals';
-import { startScene, type Scene } from '../../support/scenes/merge-scene.ts';
+import { describe, expect, it } from '@jest/globals';
+import { startScene } from '../../support/scenes/merge-scene.ts';
+import { useEach } from '../../support/use.ts';
 
-let scene: Scene | undefined;
-afterEach(async () => {
-  await scene?.close();
-  scene = undefined;
-});
+const forTest = useEach();
 
 describe('LiveMerge of the active layer', () => {
   it('merges under a writing guest, deletes the overlay, and loses no write', async () => {
-    scene = await startScene();
+    const scene = await forTest(startScene());
     const { system, guest, chain } = scene;
     const result = await (await system.merge({ vm: 'web1', disk: 'vda' })).result();
     expect(result).toMatchObject({
@@ -28,7 +25,7 @@ describe('LiveMerge of the active layer', () => {
   });
 
   it('goes on when the host agent is killed half way and started again', async () => {
-    scene = await startScene();
+    const scene = await forTest(startScene());
     const { system, guest } = scene;
     const merge = await system.merge({ vm: 'web1', disk: 'vda', bandwidthBytesPerSecond: 65536 });
     await guest.waitForAcks(50);

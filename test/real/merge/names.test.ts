@@ -1,29 +1,17 @@
 import { mkdir, symlink } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { expectLeftClean, merged, SMALL } from '../../support/scenes/merge-checks.ts';
-import {
-  startScene,
-  startSharedSystem,
-  type Scene,
-  type SceneOptions,
-} from '../../support/scenes/merge-scene.ts';
+import { startScene, type Scene, type SceneOptions } from '../../support/scenes/merge-scene.ts';
 import { addLayer, backingName } from '../../support/guest/relative-chain.ts';
-import type { System } from '../../support/host/system.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
+import { useEach } from '../../support/use.ts';
 
-let system: System;
-let scene: Scene | undefined;
-beforeAll(async () => {
-  system = await startSharedSystem();
-});
-afterEach(async () => {
-  await scene?.close();
-  scene = undefined;
-});
-afterAll(() => system?.close());
+const system = useSystem();
+const forTest = useEach();
 
-const start = async (options: SceneOptions) =>
-  (scene = await startScene({ system, guest: SMALL, layers: 0, ...options }));
+const start = (options: SceneOptions) =>
+  forTest(startScene({ system, guest: SMALL, layers: 0, ...options }));
 
 /** Puts a layer on the chain and lets the guest write over every slot of it. */
 async function grow({ guest, pool }: Scene, name: string, below: string): Promise<string> {

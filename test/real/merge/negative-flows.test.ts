@@ -1,6 +1,6 @@
 /** The three negative flows of LiveMerge's first specification, by their names. */
 import { basename } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { WorkflowFailedError } from '@temporalio/client';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
 import type { LiveMergeRequest } from '../../../workflows/merge/request.ts';
@@ -10,31 +10,20 @@ import {
   SLOW,
   untilCopying,
 } from '../../support/scenes/merge-proofs.ts';
-import {
-  activeLayer,
-  startScene,
-  startSharedSystem,
-  type Scene,
-} from '../../support/scenes/merge-scene.ts';
-import type { System } from '../../support/host/system.ts';
+import { activeLayer, startScene, type Scene } from '../../support/scenes/merge-scene.ts';
 import { waitUntil } from '../../support/wait-until.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
+import { useEach } from '../../support/use.ts';
 
-let system: System;
 let scene: Scene;
 let count = 0;
 
-beforeAll(async () => {
-  system = await startSharedSystem();
-});
-afterEach(async () => {
-  await system.revive();
-  await scene.close();
-});
-afterAll(() => system.close());
+const system = useSystem();
+const forTest = useEach();
 
 /** A merge that copies, slowly enough to be caught at it. */
 async function copyingMerge(more: Partial<LiveMergeRequest> = {}) {
-  scene = await startScene({ system, vm: `web${++count}`, snapshotNames: ['s1'] });
+  scene = await forTest(startScene({ system, vm: `web${++count}`, snapshotNames: ['s1'] }));
   const request = { vm: scene.guest.name, disk: 'vda', bandwidthBytesPerSecond: SLOW, ...more };
   const merge = await system.merge(request);
   await untilCopying(scene);

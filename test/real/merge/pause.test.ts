@@ -1,34 +1,28 @@
 /** The guest is suspended around the pivot: if a process dies then, it resumes with every write. */
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it } from '@jest/globals';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { sample } from '../../support/sample.ts';
 import { killPivotScript, makeHeldVirsh, type HeldVirsh } from '../../support/faults/held-virsh.ts';
 import { expectMerged } from '../../support/scenes/merge-proofs.ts';
 import { startScene, startSharedSystem, type Scene } from '../../support/scenes/merge-scene.ts';
 import { pivotWithoutLibvirtd } from '../../support/host/qmp.ts';
-import type { System } from '../../support/host/system.ts';
 import { waitUntil } from '../../support/wait-until.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
+import { useEach } from '../../support/use.ts';
 
-let system: System;
 let virsh: HeldVirsh;
 let scene: Scene;
 let uuid: string;
 let count = 0;
 const mergeIt = () => system.merge({ vm: scene.guest.name, disk: 'vda' });
 
-beforeAll(async () => {
-  const pathFolder = (root: string) => (virsh = makeHeldVirsh(root)).folder;
-  system = await startSharedSystem({ pathFolder });
-});
-afterEach(async () => {
-  virsh.release();
-  await system.revive();
-  await scene.close();
-});
-afterAll(() => system.close());
+afterEach(() => virsh?.release());
+const pathFolder = (root: string) => (virsh = makeHeldVirsh(root)).folder;
+const system = useSystem(() => startSharedSystem({ pathFolder }));
+const forTest = useEach();
 
 async function sceneOf() {
-  scene = await startScene({ system, vm: `web${++count}`, guest: { slots: 32 } });
+  scene = await forTest(startScene({ system, vm: `web${++count}`, guest: { slots: 32 } }));
   uuid = (await system.host.virsh('domuuid', scene.guest.name)).trim();
 }
 

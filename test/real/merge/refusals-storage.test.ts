@@ -1,26 +1,21 @@
 import { mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
 import { OWN_FOLDER } from '../../../activities/pool-folder/own-folder.ts';
 import type { FailureCode } from '../../../workflows/operation/failures.ts';
 import { expectRefused, merged } from '../../support/scenes/merge-checks.ts';
-import { POOL, startSharedSystem } from '../../support/scenes/merge-scene.ts';
-import { mountOwn, type OwnMount } from '../../support/host/own-mount.ts';
+import { POOL } from '../../support/scenes/merge-scene.ts';
+import { mountOwn } from '../../support/host/own-mount.ts';
 import { createImage, defineShutOff, diskXml } from '../../support/guest/shut-off-vm.ts';
-import type { System } from '../../support/host/system.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
+import { use } from '../../support/use.ts';
 
-let system: System;
-let mount: OwnMount;
 let tiny: string;
-beforeAll(async () => {
-  mount = await mountOwn('tmpfs', 2);
+const mount = use('the mount', () => mountOwn('tmpfs', 2));
+const system = useSystem();
+beforeAll(() => {
   tiny = mount.path;
-  system = await startSharedSystem();
-});
-afterAll(async () => {
-  await system?.close();
-  await mount.close();
 });
 
 const inPool = (name: string) => join(system.host.pools, POOL, name);

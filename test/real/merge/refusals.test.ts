@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import type { FailureCode } from '../../../workflows/operation/failures.ts';
 import {
   effectsSince,
@@ -8,20 +8,16 @@ import {
   SMALL,
   type Request,
 } from '../../support/scenes/merge-checks.ts';
-import { startScene, startSharedSystem, type Scene } from '../../support/scenes/merge-scene.ts';
+import { startScene } from '../../support/scenes/merge-scene.ts';
 import { redefine } from '../../support/guest/shut-off-vm.ts';
-import type { System } from '../../support/host/system.ts';
 import { waitUntil } from '../../support/wait-until.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
+import { use } from '../../support/use.ts';
 
-let system: System;
-let scene: Scene;
-beforeAll(async () => {
-  system = await startSharedSystem();
-  scene = await startScene({ system, guest: SMALL, vm: 'web', layers: 2 });
-});
-afterAll(async () => {
-  await scene?.verifyAfterCrash();
-  await system?.close();
+const system = useSystem();
+const scene = use('the scene', async () => {
+  const started = await startScene({ system, guest: SMALL, vm: 'web', layers: 2 });
+  return { ...started, close: async () => void (await started.verifyAfterCrash()) };
 });
 
 const web = { vm: 'web', disk: 'vda' };

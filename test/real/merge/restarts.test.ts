@@ -1,5 +1,5 @@
 /** Our processes, libvirtd and Temporal die at any time: the merge goes on when they are back. */
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { sample } from '../../support/sample.ts';
 import type { Fault } from '../../support/faults/faults.ts';
 import { makeHeardVirsh } from '../../support/faults/heard-virsh.ts';
@@ -14,28 +14,23 @@ import { startScene, startSharedSystem, type Scene } from '../../support/scenes/
 import { argumentsOf, otherPids } from '../../support/host/processes.ts';
 import type { System } from '../../support/host/system.ts';
 import { waitUntil } from '../../support/wait-until.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
+import { useEach } from '../../support/use.ts';
 
-let system: System;
 let scene: Scene;
 let count = 0;
-const sceneOf = async () => (scene = await startScene({ system, vm: `web${++count}` }));
+const sceneOf = async () => (scene = await forTest(startScene({ system, vm: `web${++count}` })));
 const disk = () => ({ vm: scene.guest.name, disk: 'vda' });
 
 let heardBy: (pid: number) => string;
 
-beforeAll(async () => {
-  const pathFolder = (root: string) => {
-    const virsh = makeHeardVirsh(root);
-    heardBy = virsh.heardBy;
-    return virsh.folder;
-  };
-  system = await startSharedSystem({ pathFolder });
-});
-afterEach(async () => {
-  await system.revive();
-  await scene.close();
-});
-afterAll(() => system.close());
+const pathFolder = (root: string) => {
+  const virsh = makeHeardVirsh(root);
+  heardBy = virsh.heardBy;
+  return virsh.folder;
+};
+const system = useSystem(() => startSharedSystem({ pathFolder }));
+const forTest = useEach();
 
 const victims = {
   'the orchestrator': {

@@ -1,28 +1,17 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { expectLeftClean, merged, SMALL } from '../../support/scenes/merge-checks.ts';
-import {
-  startScene,
-  startSharedSystem,
-  type Scene,
-  type SceneOptions,
-} from '../../support/scenes/merge-scene.ts';
-import type { System } from '../../support/host/system.ts';
+import { startScene, type Scene, type SceneOptions } from '../../support/scenes/merge-scene.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
+import { useEach } from '../../support/use.ts';
 
-let system: System;
-let scene: Scene | undefined;
-beforeAll(async () => {
-  system = await startSharedSystem();
-});
-afterEach(async () => {
-  await scene?.close();
-  scene = undefined;
-});
-afterAll(() => system?.close());
+let scene: Scene;
+const system = useSystem();
+const forTest = useEach();
 
 const start = async (options: SceneOptions) =>
-  (scene = await startScene({ system, guest: SMALL, layers: 3, ...options }));
+  (scene = await forTest(startScene({ system, guest: SMALL, layers: 3, ...options })));
 const NAMES = ['first', 'second', 'third one'];
 
 /** What libvirt tells of a VM's snapshots: name and parent of each, and the current one. */
@@ -49,7 +38,7 @@ describe('deleting an external snapshot of three', () => {
       parents: { first: null, second: 'first' },
       current: 'second',
     });
-    await expectLeftClean(scene as Scene, chain.slice(0, 3).map(fileName));
+    await expectLeftClean(scene, chain.slice(0, 3).map(fileName));
     await verifyAfterCrash();
   });
 
@@ -65,7 +54,7 @@ describe('deleting an external snapshot of three', () => {
     const xml = await snapshotXml('mid', 'third one');
     expect(xml).not.toContain(second);
     expect(xml).toMatch(new RegExp(`type='qcow2'[^>]*/>\\s*<source file='${first}'/>`));
-    await expectLeftClean(scene as Scene, [base, first, third].map(fileName));
+    await expectLeftClean(scene, [base, first, third].map(fileName));
     await verifyAfterCrash();
   });
 
@@ -86,7 +75,7 @@ describe('deleting an external snapshot of three', () => {
     expect(xml).not.toContain(first);
     expect(xml).toMatch(new RegExp(`type='raw'[^>]*/>\\s*<source file='${base}'/>`));
     expect(await snapshotXml('oldest', 'third one')).not.toContain(first);
-    await expectLeftClean(scene as Scene, [base, second, third].map(fileName));
+    await expectLeftClean(scene, [base, second, third].map(fileName));
     await verifyAfterCrash();
   });
 
@@ -95,7 +84,7 @@ describe('deleting an external snapshot of three', () => {
     const result = await merged(system, { vm: 'all', disk: 'vda' });
     expect(result).toMatchObject({ mode: 'active', chainAfter: chain.slice(0, 1) });
     expect(await snapshotTree('all')).toEqual({ parents: {}, current: '' });
-    await expectLeftClean(scene as Scene, ['all.qcow2']);
+    await expectLeftClean(scene, ['all.qcow2']);
     await verifyAfterCrash();
   });
 });
@@ -130,7 +119,7 @@ describe('deleting an external snapshot of two disks', () => {
     expect(await snapshotTree('two')).toEqual({ parents: { more: null }, current: 'more' });
     expect(await snapshotXml('two', 'more')).not.toContain('two-one-vdb');
     const kept = ['two.qcow2', 'two-data.qcow2', 'two-more-vda', 'two-more-vdb'];
-    await expectLeftClean(scene as Scene, kept);
+    await expectLeftClean(scene, kept);
     await verifyAfterCrash();
   });
 });

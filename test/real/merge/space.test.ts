@@ -1,7 +1,7 @@
 /** A base on a small file system: the operation waits for space and goes on by itself. */
 import { rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
 import { observePoolId } from '../../../activities/pool-folder/id.ts';
 import { startDeltaScene } from '../../support/scenes/delta-scene.ts';
@@ -11,39 +11,29 @@ import {
   SLOW,
   untilPhase,
 } from '../../support/scenes/merge-proofs.ts';
-import {
-  asScene,
-  startScene,
-  startSharedSystem,
-  type Scene,
-} from '../../support/scenes/merge-scene.ts';
-import { mountOwn, type OwnMount } from '../../support/host/own-mount.ts';
+import { asScene, startScene, type Scene } from '../../support/scenes/merge-scene.ts';
+import { mountOwn } from '../../support/host/own-mount.ts';
 import { takeExternalSnapshot } from '../../support/guest/snapshots.ts';
-import type { System } from '../../support/host/system.ts';
 import { waitUntil } from '../../support/wait-until.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
+import { use, useEach } from '../../support/use.ts';
 
 const MIB = 2 ** 20;
-let mount: OwnMount;
 let small: string;
-let system: System;
 let scene: Scene;
 let count = 0;
 
+const mount = use('the mount', () => mountOwn('tmpfs', 64));
+const system = useSystem();
+const forTest = useEach();
 beforeAll(async () => {
-  mount = await mountOwn('tmpfs', 64);
   small = mount.path;
-  system = await startSharedSystem();
   await system.host.definePool('small', small);
   // Its id is written by an agent that finds it, as long as there is space.
   await waitUntil('the pool to have its id', async () => (await observePoolId(small)) !== null);
 });
 afterEach(async () => {
-  await scene.close();
   await execa('sh', ['-c', 'rm -f -- "$0"/*', small]);
-});
-afterAll(async () => {
-  await system.close();
-  await mount.close();
 });
 
 const filler = () => join(small, 'filler');
@@ -63,7 +53,9 @@ async function copiedBytes(): Promise<number> {
 
 /** A guest whose base is on the small file system; its overlay holds this much that it lacks. */
 async function sceneOnSmall(bytes = 8 * MIB): Promise<void> {
-  scene = await startDeltaScene(system, { vm: `small${++count}`, bytes, baseFolder: small });
+  scene = await forTest(
+    startDeltaScene(system, { vm: `small${++count}`, bytes, baseFolder: small }),
+  );
 }
 
 describe('Too little space for the base', () => {
@@ -120,7 +112,7 @@ describe('Too little space for the overlay', () => {
 
   it('the guest that QEMU paused runs on once an inner merge has deleted a volume', async () => {
     const vm = `small${++count}`;
-    scene = await startDeltaScene(system, { vm, bytes: 24 * MIB, overlayFolder: small });
+    scene = await forTest(startDeltaScene(system, { vm, bytes: 24 * MIB, overlayFolder: small }));
     const [base = '', top = ''] = scene.chain;
     const active = join(small, `${vm}-full.qcow2`);
     await fillTo(MIB);

@@ -1,32 +1,21 @@
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { expectGuestData } from '../../support/guest/guest-data.ts';
 import { bothXml, expectLeftClean, merged, SMALL } from '../../support/scenes/merge-checks.ts';
-import {
-  startScene,
-  startSharedSystem,
-  type Scene,
-  type SceneOptions,
-} from '../../support/scenes/merge-scene.ts';
+import { startScene, type Scene, type SceneOptions } from '../../support/scenes/merge-scene.ts';
 import { untilPhase } from '../../support/scenes/merge-proofs.ts';
 import { createImage } from '../../support/guest/shut-off-vm.ts';
 import { takeExternalSnapshot } from '../../support/guest/snapshots.ts';
-import type { System } from '../../support/host/system.ts';
 import { waitUntil } from '../../support/wait-until.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
+import { useEach } from '../../support/use.ts';
 
-let system: System;
-let scene: Scene | undefined;
-beforeAll(async () => {
-  system = await startSharedSystem();
-});
-afterEach(async () => {
-  await scene?.close();
-  scene = undefined;
-});
-afterAll(() => system?.close());
+let scene: Scene;
+const system = useSystem();
+const forTest = useEach();
 
 const start = async (options: SceneOptions) =>
-  (scene = await startScene({ system, guest: SMALL, ...options }));
+  (scene = await forTest(startScene({ system, guest: SMALL, ...options })));
 
 describe('which layers are merged', () => {
   it('commits a layer inside the chain, whose job ends by itself', async () => {
@@ -44,11 +33,7 @@ describe('which layers are merged', () => {
       warnings: [],
     });
     await guest.waitForAcks(20);
-    await expectLeftClean(scene as Scene, [
-      'inner.qcow2',
-      'inner-snap1.qcow2',
-      'inner-snap3.qcow2',
-    ]);
+    await expectLeftClean(scene, ['inner.qcow2', 'inner-snap1.qcow2', 'inner-snap3.qcow2']);
     await verifyAfterCrash();
   });
 
@@ -60,7 +45,7 @@ describe('which layers are merged', () => {
       chainAfter: chain.slice(0, 1),
       deleted: chain.slice(1),
     });
-    await expectLeftClean(scene as Scene, ['several.qcow2']);
+    await expectLeftClean(scene, ['several.qcow2']);
     await verifyAfterCrash();
   });
 
@@ -68,7 +53,7 @@ describe('which layers are merged', () => {
     const { chain, verifyAfterCrash } = await start({ vm: 'shallow', layers: 2 });
     const result = await merged(system, { vm: 'shallow', disk: 'vda', shallow: true });
     expect(result).toMatchObject({ mode: 'active', chainAfter: chain.slice(0, 2) });
-    await expectLeftClean(scene as Scene, ['shallow.qcow2', 'shallow-snap1.qcow2']);
+    await expectLeftClean(scene, ['shallow.qcow2', 'shallow-snap1.qcow2']);
     await verifyAfterCrash();
   });
 
@@ -77,11 +62,7 @@ describe('which layers are merged', () => {
     const [bottom, base, , top, active] = chain;
     const result = await merged(system, { vm: 'middle', disk: 'vda', top: top ?? '', base });
     expect(result).toMatchObject({ mode: 'inner', chainAfter: [bottom, base, active] });
-    await expectLeftClean(scene as Scene, [
-      'middle.qcow2',
-      'middle-snap1.qcow2',
-      'middle-snap4.qcow2',
-    ]);
+    await expectLeftClean(scene, ['middle.qcow2', 'middle-snap1.qcow2', 'middle-snap4.qcow2']);
     await verifyAfterCrash();
   });
 
@@ -90,7 +71,7 @@ describe('which layers are merged', () => {
     const top = 'named-snap1.qcow2';
     const result = await merged(system, { vm: 'named', disk: 'vda', top, base: 'named.qcow2' });
     expect(result).toMatchObject({ mode: 'inner', chainAfter: [chain[0], chain[2]] });
-    await expectLeftClean(scene as Scene, ['named.qcow2', 'named-snap2.qcow2']);
+    await expectLeftClean(scene, ['named.qcow2', 'named-snap2.qcow2']);
     await verifyAfterCrash();
   });
 
@@ -111,7 +92,7 @@ describe('which layers are merged', () => {
     await guest.kill();
     await guest.start();
     await guest.waitForAcks(20);
-    await expectLeftClean(scene as Scene, ['raw.raw']);
+    await expectLeftClean(scene, ['raw.raw']);
     await verifyAfterCrash();
   });
 });
@@ -132,7 +113,7 @@ describe('what else a merge may meet', () => {
     await limit(131072);
     expect(await bandwidth(0)).toBe('no limit');
     expect(await merge.result()).toMatchObject({ outcome: 'merged' });
-    await expectLeftClean(scene as Scene, ['limited.qcow2']);
+    await expectLeftClean(scene, ['limited.qcow2']);
     await verifyAfterCrash();
   });
 

@@ -1,7 +1,7 @@
 /** What a user does to a VM that is down while an operation on its disk is under way. */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import type { WorkflowHandle } from '@temporalio/client';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { armFault } from '../../support/faults/faults.ts';
@@ -25,15 +25,10 @@ import {
   diskXml,
 } from '../../support/guest/shut-off-vm.ts';
 import { slowMove, unlimit } from '../../support/scenes/slow-move.ts';
-import type { System } from '../../support/host/system.ts';
 import { waitUntil } from '../../support/wait-until.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
 
-let system: System;
-beforeAll(async () => {
-  system = await startMoveSystem({ name: 'meanwhile' });
-});
-afterEach(() => system.revive());
-afterAll(() => system.close());
+const system = useSystem(() => startMoveSystem({ name: 'meanwhile' }));
 
 const images = () => join(system.host.pools, POOL);
 const virsh = (...args: string[]) => system.host.virsh(...args);

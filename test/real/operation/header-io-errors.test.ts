@@ -3,7 +3,7 @@
  * the page cache say that all is well then; nothing may be deleted on their word.
  */
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
 import type { HostDeps } from '../../../activities/host/deps.ts';
 import { observeMergeProof } from '../../../activities/host/merge/observe-merge-proof.ts';
@@ -11,7 +11,7 @@ import { childrenOf } from '../../../activities/host/uses/volume-users.ts';
 import type { JobInput } from '../../../workflows/merge/activities.ts';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { armFault } from '../../support/faults/faults.ts';
-import { mountFaulty, type FaultyMount } from '../../support/faults/faulty-mount.ts';
+import { mountFaulty } from '../../support/faults/faulty-mount.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';
 import {
   contents,
@@ -24,20 +24,12 @@ import { poolFiles } from '../../support/scenes/pool-files.ts';
 import { backingName } from '../../support/guest/relative-chain.ts';
 import { createImage, defineChain } from '../../support/guest/shut-off-vm.ts';
 import { untilAttempt } from '../../support/faults/strike.ts';
-import type { System } from '../../support/host/system.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
+import { use } from '../../support/use.ts';
 
-let system: System;
-let disk: FaultyMount;
 let count = 0;
-beforeAll(async () => {
-  disk = await mountFaulty(120);
-  system = await startMoveSystem({ name: 'headerio', vault: disk.path });
-});
-afterEach(() => system.revive());
-afterAll(async () => {
-  await system?.close();
-  await disk?.close();
-});
+const disk = use('the disk', () => mountFaulty(120));
+const system = useSystem(() => startMoveSystem({ name: 'headerio', vault: disk.path }));
 
 async function startChain(folder: string, layers: number) {
   const vm = `header${++count}`;

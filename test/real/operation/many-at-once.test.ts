@@ -1,6 +1,6 @@
 /** Many clients at once: one operation a disk, and every client hears what happened. */
 import { basename } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import type {
   Blockflow,
   MergeRequest,
@@ -17,13 +17,9 @@ import {
 } from '../../support/scenes/merge-checks.ts';
 import { POOL, startScene } from '../../support/scenes/merge-scene.ts';
 import { diskOf, startMoveSystem, startOffScene, VAULT } from '../../support/scenes/move-scene.ts';
-import type { System } from '../../support/host/system.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
 
-let system: System;
-beforeAll(async () => {
-  system = await startMoveSystem({ name: 'many' });
-});
-afterAll(() => system?.close());
+const system = useSystem(() => startMoveSystem({ name: 'many' }));
 
 const connect = () => connectTo(system);
 

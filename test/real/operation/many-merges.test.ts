@@ -4,7 +4,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
 import { runsAllCases } from '../../support/sample.ts';
 import { defineManyDisks } from '../../support/guest/many-disks.ts';
@@ -18,8 +18,8 @@ import {
 import { auditEvents, untilPhase } from '../../support/scenes/merge-proofs.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
 import { createImage, defineShutOff, diskXml } from '../../support/guest/shut-off-vm.ts';
-import type { System } from '../../support/host/system.ts';
 import { waitUntil } from '../../support/wait-until.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
 
 const GUESTS = runsAllCases ? 4 : 2;
 const DISKS = runsAllCases ? 26 : 6;
@@ -29,11 +29,7 @@ const PATIENCE_MS = 250_000;
 /** Seen: 200 MiB with twelve merges, 230 MiB with fifty. */
 const MOST_MEBIBYTES = 400;
 
-let system: System;
-beforeAll(async () => {
-  system = await startSharedSystem({ name: 'fifty' });
-});
-afterAll(() => system?.close());
+const system = useSystem(() => startSharedSystem({ name: 'fifty' }));
 
 /** One merge to come: its disk, and the names of its two images in the pool. */
 interface Planned {

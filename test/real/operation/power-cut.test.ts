@@ -4,25 +4,17 @@
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { SMALL } from '../../support/scenes/merge-checks.ts';
 import { startScene, startSharedSystem, type Scene } from '../../support/scenes/merge-scene.ts';
-import { mountOwn, type OwnMount } from '../../support/host/own-mount.ts';
+import { mountOwn } from '../../support/host/own-mount.ts';
 import { cutPower } from '../../support/faults/power-cut.ts';
-import type { System } from '../../support/host/system.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
+import { use } from '../../support/use.ts';
 
-let etc: OwnMount;
-let system: System;
 let scene: Scene;
-beforeAll(async () => {
-  etc = await mountOwn('ext4', 64);
-  system = await startSharedSystem({ name: 'power', etc: etc.path });
-});
-afterEach(() => system.revive());
-afterAll(async () => {
-  await system?.close();
-  await etc?.close();
-});
+const etc = use('the disk of libvirt', () => mountOwn('ext4', 64));
+const system = useSystem(() => startSharedSystem({ name: 'power', etc: etc.path }));
 
 /** What the VM's XML names on the disk, with its power cut when this effect has been done. */
 async function filesAfter(effect: 'libvirt.pivot' | 'storage.unlink-volume', vm: string) {

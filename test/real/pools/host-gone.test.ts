@@ -1,7 +1,7 @@
 /** A host that dies in the middle of a copy and never comes back: another one goes on. */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { expect, it } from '@jest/globals';
 import { execa } from 'execa';
 import { statusQuery } from '../../../workflows/kinds.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';
@@ -17,21 +17,15 @@ import {
   VAULT,
 } from '../../support/scenes/move-scene.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
-import { SECOND, startSecondHost, type SecondHost } from '../../support/host/second-host.ts';
-import type { System } from '../../support/host/system.ts';
+import { SECOND, startSecondHost } from '../../support/host/second-host.ts';
 import { waitUntil } from '../../support/wait-until.ts';
+import { use } from '../../support/use.ts';
 
 const NAME = 'data.raw';
-let first: System;
-let second: SecondHost;
-beforeAll(async () => {
-  first = await startMoveSystem({ name: 'h1', roles: ['orchestrator', 'host', 'spm'] });
-  second = await startSecondHost(first, [POOL, VAULT]);
-});
-afterAll(async () => {
-  await second.close();
-  await first.close();
-});
+const first = use('the first host', () =>
+  startMoveSystem({ name: 'h1', roles: ['orchestrator', 'host', 'spm'] }),
+);
+use('the second host', () => startSecondHost(first, [POOL, VAULT]));
 
 it('after the move was terminated and the host retired, by the same request there', async () => {
   const images = join(first.host.pools, POOL);

@@ -6,7 +6,7 @@
 import { rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { statusQuery } from '../../../workflows/kinds.ts';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { runsAllCases, sample } from '../../support/sample.ts';
@@ -22,32 +22,21 @@ import {
   startMove,
   untilMove,
 } from '../../support/scenes/move-scene.ts';
-import { mountOwn, type OwnMount } from '../../support/host/own-mount.ts';
+import { mountOwn } from '../../support/host/own-mount.ts';
 import { createImage } from '../../support/guest/shut-off-vm.ts';
-import type { System } from '../../support/host/system.ts';
 import { waitUntil } from '../../support/wait-until.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
+import { use, useEach } from '../../support/use.ts';
 
 const MIB = 2 ** 20;
-let mount: OwnMount;
-let system: System;
-let scene: Scene | undefined;
 let thaw: (() => Promise<void>) | undefined;
 let count = 0;
 
-beforeAll(async () => {
-  mount = await mountOwn('ext4', 128);
-  system = await startSharedSystem({ name: 'away' });
-  await system.host.definePool('far', mount.path);
-});
-afterEach(async () => {
-  await thaw?.();
-  await scene?.close();
-  scene = undefined;
-});
-afterAll(async () => {
-  await system?.close();
-  await mount?.close();
-});
+afterEach(() => thaw?.());
+const mount = use('the mount', () => mountOwn('ext4', 128));
+const system = useSystem(() => startSharedSystem({ name: 'away' }));
+const forTest = useEach();
+beforeAll(() => system.host.definePool('far', mount.path));
 
 /** No process can write to pool `far` for so long. */
 async function away(seconds: number): Promise<void> {
@@ -64,8 +53,8 @@ async function comeBack(): Promise<void> {
 }
 
 /** A running guest whose base is in pool `far`. */
-const farBase = async (bytes: number): Promise<Scene> =>
-  (scene = await startDeltaScene(system, { vm: `far${++count}`, bytes, baseFolder: mount.path }));
+const farBase = (bytes: number): Promise<Scene> =>
+  forTest(startDeltaScene(system, { vm: `far${++count}`, bytes, baseFolder: mount.path }));
 /** A move to pool `far` that copies. */
 async function startFarMove() {
   const vm = `moved${++count}`;

@@ -3,7 +3,7 @@
  * removed: whatever takes its place must have been flushed by then, names included.
  */
 import { basename, join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { startDeltaScene } from '../../support/scenes/delta-scene.ts';
 import { createGuestDisk } from '../../support/guest/guest-disk.ts';
 import { expectGuestData } from '../../support/guest/guest-data.ts';
@@ -11,26 +11,18 @@ import { defineGuest } from '../../support/guest/guest.ts';
 import { SMALL } from '../../support/scenes/merge-checks.ts';
 import { POOL, startSharedSystem, type Scene } from '../../support/scenes/merge-scene.ts';
 import { contents, digests, removalOf, startMove } from '../../support/scenes/move-scene.ts';
-import { mountOwn, type OwnMount } from '../../support/host/own-mount.ts';
+import { mountOwn } from '../../support/host/own-mount.ts';
 import { cutPower, type Look, type PowerCut } from '../../support/faults/power-cut.ts';
 import { backingName } from '../../support/guest/relative-chain.ts';
 import { defineChain } from '../../support/guest/shut-off-vm.ts';
 import { takeExternalSnapshot } from '../../support/guest/snapshots.ts';
-import type { System } from '../../support/host/system.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
+import { use } from '../../support/use.ts';
 
 const MIB = 2 ** 20;
-let disk: OwnMount;
-let system: System;
-beforeAll(async () => {
-  disk = await mountOwn('ext4', 128);
-  system = await startSharedSystem({ name: 'powerpool' });
-  await system.host.definePool('far', disk.path);
-});
-afterEach(() => system.revive());
-afterAll(async () => {
-  await system?.close();
-  await disk?.close();
-});
+const disk = use('the disk', () => mountOwn('ext4', 128));
+const system = useSystem(() => startSharedSystem({ name: 'powerpool' }));
+beforeAll(() => system.host.definePool('far', disk.path));
 
 const cut = <T>(when: Pick<PowerCut, 'at' | 'vm'>, start: () => Promise<T>, look: Look) =>
   cutPower({ system, disk, ...when }, start, look);

@@ -1,7 +1,7 @@
 /** Two SPM agents of one pool: one lease, and no effect of an agent that has lost it. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
 import { leaseFile, observeFlockLease } from '../../../activities/pool-folder/flock-lease.ts';
 import { sample } from '../../support/sample.ts';
@@ -16,20 +16,14 @@ import {
   type Scene,
 } from '../../support/scenes/merge-scene.ts';
 import type { Instance } from '../../support/host/running-roles.ts';
-import type { System } from '../../support/host/system.ts';
 import { waitUntil } from '../../support/wait-until.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
+import { useEach } from '../../support/use.ts';
 
-let system: System;
 let scene: Scene;
 let count = 0;
-beforeAll(async () => {
-  system = await startSharedSystem({ name: 'lease', config: { leaseSeconds: 3 } });
-});
-afterEach(async () => {
-  await system.revive();
-  await scene.close();
-});
-afterAll(() => system.close());
+const system = useSystem(() => startSharedSystem({ name: 'lease', config: { leaseSeconds: 3 } }));
+const forTest = useEach();
 
 const folder = () => join(system.host.pools, POOL);
 const holderOf = (name: Instance) => `spm@h1:${system.rolePid(name)}`;
@@ -41,7 +35,7 @@ const untilHolds = (name: Instance) =>
 
 /** A merge whose SPM agent meets this fault, while a second agent waits for the lease. */
 async function mergeWith(fault: Fault) {
-  scene = await startScene({ system, vm: `web${++count}`, guest: SMALL });
+  scene = await forTest(startScene({ system, vm: `web${++count}`, guest: SMALL }));
   await system.killRole('spm');
   await system.startRole('spm', [fault]);
   const { version } = await untilHolds('spm');
@@ -84,7 +78,7 @@ describe('The lease of a pool', () => {
   );
 
   it('stops its holder at the last moment when another agent has taken it', async () => {
-    scene = await startScene({ system, vm: `web${++count}`, guest: SMALL });
+    scene = await forTest(startScene({ system, vm: `web${++count}`, guest: SMALL }));
     await system.killRole('spm');
     await system.startRole('spm', [{ effect: 'storage.unlink-volume', action: 'stop-before' }]);
     const lease = await untilHolds('spm');
@@ -105,7 +99,7 @@ describe('The lease of a pool', () => {
   });
 
   it('is waited for, and the operation says so, while no agent has it', async () => {
-    scene = await startScene({ system, vm: `web${++count}`, guest: SMALL });
+    scene = await forTest(startScene({ system, vm: `web${++count}`, guest: SMALL }));
     await system.killRole('spm');
     const merge = await system.merge({ vm: scene.guest.name, disk: 'vda' });
     const { away } = await untilStatus(
@@ -147,7 +141,7 @@ describe('A pool whose end is no matter of the others', () => {
     const agent = system.rolePid('spm');
     await system.host.virsh('pool-destroy', OTHER);
     await untilFree(join(system.host.pools, OTHER));
-    scene = await startScene({ system, vm: `web${++count}`, guest: SMALL });
+    scene = await forTest(startScene({ system, vm: `web${++count}`, guest: SMALL }));
     const merge = await system.merge({ vm: scene.guest.name, disk: 'vda' });
     await expectMerged(scene, merge);
     await system.host.virsh('pool-start', OTHER);

@@ -1,7 +1,7 @@
 /** Two hosts, each with its libvirt, its host agent and its SPM agent, over the same pools. */
 import { readFile, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { observeFlockLease } from '../../../activities/pool-folder/flock-lease.ts';
 import { observePoolId } from '../../../activities/pool-folder/id.ts';
 import { type OperationStatus, statusQuery } from '../../../workflows/kinds.ts';
@@ -9,7 +9,7 @@ import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { connectTo } from '../../support/host/blockflow-client.ts';
 import { expectRefused, SMALL } from '../../support/scenes/merge-checks.ts';
 import { expectMerged, untilStatus } from '../../support/scenes/merge-proofs.ts';
-import { POOL, startScene, type Scene } from '../../support/scenes/merge-scene.ts';
+import { POOL, startScene } from '../../support/scenes/merge-scene.ts';
 import {
   contents,
   copiers,
@@ -27,27 +27,20 @@ import {
   VAULT,
 } from '../../support/scenes/move-scene.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
-import { SECOND, startSecondHost, type SecondHost } from '../../support/host/second-host.ts';
+import { SECOND, startSecondHost } from '../../support/host/second-host.ts';
 import { createImage, defineShutOff, diskXml } from '../../support/guest/shut-off-vm.ts';
-import type { System } from '../../support/host/system.ts';
 import { waitUntil } from '../../support/wait-until.ts';
+import { use, useEach } from '../../support/use.ts';
 
-let first: System;
-let second: SecondHost;
-let scene: Scene | undefined;
-beforeAll(async () => {
-  first = await startMoveSystem({ name: 'h1', roles: ['orchestrator', 'host'] });
-  second = await startSecondHost(first, [POOL, VAULT]);
-});
-afterEach(async () => {
-  await scene?.close();
-  scene = undefined;
-  await second.revive();
-});
-afterAll(async () => {
-  await second.close();
-  await first.close();
-});
+const first = use('the first host', () =>
+  startMoveSystem({ name: 'h1', roles: ['orchestrator', 'host'] }),
+);
+const second = use(
+  'the second host',
+  () => startSecondHost(first, [POOL, VAULT]),
+  (started) => started.revive(),
+);
+const forTest = useEach();
 
 const folder = (pool: string) => join(first.host.pools, pool);
 const images = () => folder(POOL);
@@ -79,7 +72,7 @@ async function storageEffects(part: string) {
 describe('A move on one host of pools whose SPM is on another', () => {
   it('copies on its own host; the VM boots there from the target with every write', async () => {
     await secondIsSpm();
-    scene = await startOffScene(first, { vm: 'both', guest: SMALL });
+    const scene = await forTest(startOffScene(first, { vm: 'both', guest: SMALL }));
     const { chain } = scene;
     const targets = chain.map((file) => inVault(first, file));
     const before = await contents(chain);
@@ -131,7 +124,9 @@ describe('A move on one host of pools whose SPM is on another', () => {
 describe('A merge on one host of a pool whose SPM is on another', () => {
   it('has its volumes deleted there', async () => {
     await secondIsSpm();
-    scene = await startScene({ system: first, vm: 'merge', layers: 2, guest: SMALL });
+    const scene = await forTest(
+      startScene({ system: first, vm: 'merge', layers: 2, guest: SMALL }),
+    );
     const merge = await first.merge({ vm: 'merge', disk: 'vda' });
     await expectMerged(scene, merge);
     const { first: own, second: others } = await storageEffects('merge');
@@ -143,7 +138,7 @@ describe('A merge on one host of a pool whose SPM is on another', () => {
 describe('A merge of volumes that another host uses', () => {
   it.each(['base', 'top'] as const)('is refused: the %s, by a VM defined there', async (used) => {
     const vm = `on-${used}`;
-    scene = await startScene({ system: first, vm, layers: 1, guest: SMALL });
+    const scene = await forTest(startScene({ system: first, vm, layers: 1, guest: SMALL }));
     const file = scene.chain[used === 'base' ? 0 : 1] as string;
     await defineShutOff(second.host, 'there', diskXml(file));
     const request = { vm, disk: 'vda' };
@@ -157,7 +152,7 @@ describe('A merge of volumes that another host uses', () => {
   });
 
   it('waits while its use is unknown, as the agent there is unavailable', async () => {
-    scene = await startScene({ system: first, vm: 'asks', layers: 1, guest: SMALL });
+    const scene = await forTest(startScene({ system: first, vm: 'asks', layers: 1, guest: SMALL }));
     await second.killRole('host');
     const merge = await first.merge({ vm: 'asks', disk: 'vda' });
     const away = ({ away: who }: OperationStatus) => Boolean(who?.includes('host-h2'));

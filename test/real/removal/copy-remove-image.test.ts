@@ -1,7 +1,7 @@
 import { execa } from 'execa';
 import { open, rm, stat, symlink, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { isUnlocked } from '../../../activities/adapters/qemu-img/qemu-img.ts';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { armFault } from '../../support/faults/faults.ts';
@@ -23,14 +23,10 @@ import {
 import { poolFiles } from '../../support/scenes/pool-files.ts';
 import { backingName } from '../../support/guest/relative-chain.ts';
 import { defineShutOff, diskXml } from '../../support/guest/shut-off-vm.ts';
-import type { System } from '../../support/host/system.ts';
 import { waitUntil } from '../../support/wait-until.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
 
-let system: System;
-beforeAll(async () => {
-  system = await startMoveSystem({ name: 'copies' });
-});
-afterAll(() => system.close());
+const system = useSystem(() => startMoveSystem({ name: 'copies' }));
 
 const images = () => join(system.host.pools, POOL);
 const create = (...args: string[]) => execa('qemu-img', ['create', '-q', '-f', 'qcow2', ...args]);

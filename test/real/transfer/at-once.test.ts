@@ -1,12 +1,12 @@
 /** Negative flows of MoveImage: two operations on one image at once, as the client library asks. */
 import { rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { BlockflowError, type Blockflow } from '../../../client/index.ts';
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import { BlockflowError } from '../../../client/index.ts';
 import { awaitRemoval, connectTo } from '../../support/host/blockflow-client.ts';
 import { SMALL } from '../../support/scenes/merge-checks.ts';
 import { expectMerged, SLOW, untilCopying } from '../../support/scenes/merge-proofs.ts';
-import { POOL, startScene, type Scene } from '../../support/scenes/merge-scene.ts';
+import { POOL, startScene } from '../../support/scenes/merge-scene.ts';
 import {
   contents,
   copiers,
@@ -22,27 +22,16 @@ import {
   VAULT,
 } from '../../support/scenes/move-scene.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
-import type { System } from '../../support/host/system.ts';
 import { waitUntil } from '../../support/wait-until.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
+import { use, useEach } from '../../support/use.ts';
 
 const OTHER = 'other';
 const MIB = 2 ** 20;
-let system: System;
-let blockflow: Blockflow;
-let scene: Scene | undefined;
-beforeAll(async () => {
-  system = await startMoveSystem({ name: 'at-once' });
-  await system.host.definePool(OTHER);
-  blockflow = await connectTo(system);
-});
-afterEach(async () => {
-  await scene?.close();
-  scene = undefined;
-});
-afterAll(async () => {
-  await blockflow.close();
-  await system.close();
-});
+const system = useSystem(() => startMoveSystem({ name: 'at-once' }));
+const blockflow = use('the client', () => connectTo(system));
+const forTest = useEach();
+beforeAll(() => system.host.definePool(OTHER));
 
 /** The refusal of a request, because another one runs on the image: says which and how far. */
 async function expectOtherRuns(asked: Promise<unknown>, running: RegExp): Promise<void> {
@@ -82,7 +71,7 @@ describe('Negative flow (two moves of one image)', () => {
 
 describe('Negative flow (a move and a merge of one disk)', () => {
   it('a merge is refused while the disk is moved', async () => {
-    scene = await startOffScene(system, { vm: 'moving', layers: 1, guest: SMALL });
+    const scene = await forTest(startOffScene(system, { vm: 'moving', layers: 1, guest: SMALL }));
     const { chain } = scene;
     const before = await contents(chain);
     const move = await blockflow.move({ image: diskOf('moving'), to: VAULT, ...slow });
@@ -98,7 +87,7 @@ describe('Negative flow (a move and a merge of one disk)', () => {
   });
 
   it('a move is refused while the disk is merged', async () => {
-    scene = await startScene({ system, vm: 'merging', guest: SMALL });
+    const scene = await forTest(startScene({ system, vm: 'merging', guest: SMALL }));
     const merge = await system.merge({
       vm: 'merging',
       disk: 'vda',

@@ -1,6 +1,6 @@
 /** Negative flow of MoveImage: a cancel in each step. Before the switch only the source is left. */
 import { dirname, join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { cancelAt, cancelledAt } from '../../support/scenes/cancelled-move.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';
 import {
@@ -24,15 +24,10 @@ import {
 import { poolFiles } from '../../support/scenes/pool-files.ts';
 import { eventsOf, slowMove } from '../../support/scenes/slow-move.ts';
 import { takeExternalSnapshot } from '../../support/guest/snapshots.ts';
-import type { System } from '../../support/host/system.ts';
 import { waitUntil } from '../../support/wait-until.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
 
-let system: System;
-beforeAll(async () => {
-  system = await startMoveSystem({ name: 'cancels' });
-});
-afterEach(() => system.revive());
-afterAll(() => system.close());
+const system = useSystem(() => startMoveSystem({ name: 'cancels' }));
 
 const MIB = 2 ** 20;
 type Moving = Awaited<ReturnType<typeof startMove>>;

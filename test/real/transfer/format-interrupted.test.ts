@@ -1,7 +1,7 @@
 /** A move to another format whose agent or daemon dies, or that is cancelled or terminated. */
 import { execa } from 'execa';
 import { rm } from 'node:fs/promises';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { sample } from '../../support/sample.ts';
 import { armFault, isArmed, type Fault } from '../../support/faults/faults.ts';
@@ -22,14 +22,10 @@ import {
   untilMove,
 } from '../../support/scenes/move-scene.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
-import type { System } from '../../support/host/system.ts';
 import { waitUntil } from '../../support/wait-until.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
 
-let system: System;
-beforeAll(async () => {
-  system = await startMoveSystem({ name: 'reformed' });
-});
-afterAll(() => system.close());
+const system = useSystem(() => startMoveSystem({ name: 'reformed' }));
 
 const MIB = 2 ** 20;
 const vault = (vm: string) => inVault(system, `${vm}.raw`);

@@ -1,7 +1,7 @@
 /** A copy in another format: a guest reads the same in it, and the record names the format. */
 import { copyFile, mkdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { moveImageInput } from '../../../workflows/transfer/request.ts';
@@ -10,7 +10,7 @@ import type { TransferResult } from '../../../workflows/transfer/kind.ts';
 import { createGuestDisk } from '../../support/guest/guest-disk.ts';
 import { defineGuest } from '../../support/guest/guest.ts';
 import { SMALL } from '../../support/scenes/merge-checks.ts';
-import { POOL, startScene, type Scene } from '../../support/scenes/merge-scene.ts';
+import { POOL, startScene } from '../../support/scenes/merge-scene.ts';
 import {
   contents,
   copiers,
@@ -29,19 +29,13 @@ import {
 } from '../../support/scenes/move-scene.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
 import { takeExternalSnapshot } from '../../support/guest/snapshots.ts';
-import { HOST, type System } from '../../support/host/system.ts';
+import { HOST } from '../../support/host/system.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
+import { useEach } from '../../support/use.ts';
 
-let system: System;
-let scene: Scene | undefined;
-beforeAll(async () => {
-  system = await startMoveSystem({ name: 'format' });
-  await mkdir(images(), { recursive: true });
-});
-afterEach(async () => {
-  await scene?.close();
-  scene = undefined;
-});
-afterAll(() => system.close());
+const system = useSystem(() => startMoveSystem({ name: 'format' }));
+const forTest = useEach();
+beforeAll(() => mkdir(images(), { recursive: true }));
 
 const MIB = 2 ** 20;
 const images = () => join(system.host.pools, POOL);
@@ -70,7 +64,7 @@ describe.each([
 ] as const)('MoveImage of %s to %s', (from, to) => {
   it('boots from the target with every write, and the record names the format', async () => {
     const vm = `boots-${to}`;
-    scene = await startScene({ system, vm, layers: 0, format: from, guest: SMALL });
+    const scene = await forTest(startScene({ system, vm, layers: 0, format: from, guest: SMALL }));
     await scene.guest.kill();
     const before = await contents(scene.chain, [from]);
     const result = await moved({ image: diskOf(vm), format: to });

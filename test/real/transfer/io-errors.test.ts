@@ -3,18 +3,13 @@
  * as it was, and never a switch onto a bad copy.
  */
 import { basename, join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { sample } from '../../support/sample.ts';
 import { extentsOf, type Extent } from '../../support/guest/extents.ts';
 import { armFault } from '../../support/faults/faults.ts';
-import {
-  forgetCached,
-  mountFaulty,
-  type DiskError,
-  type FaultyMount,
-} from '../../support/faults/faulty-mount.ts';
+import { forgetCached, mountFaulty, type DiskError } from '../../support/faults/faulty-mount.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';
 import {
   contents,
@@ -30,21 +25,13 @@ import {
   VAULT,
 } from '../../support/scenes/move-scene.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
-import type { System } from '../../support/host/system.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
+import { use } from '../../support/use.ts';
 
 const MIB = 2 ** 20;
-let system: System;
-let disk: FaultyMount;
 let count = 0;
-beforeAll(async () => {
-  disk = await mountFaulty(120);
-  system = await startMoveSystem({ name: 'moveio', vault: disk.path });
-});
-afterEach(() => system.revive());
-afterAll(async () => {
-  await system?.close();
-  await disk?.close();
-});
+const disk = use('the disk', () => mountFaulty(120));
+const system = useSystem(() => startMoveSystem({ name: 'moveio', vault: disk.path }));
 
 type Request = Omit<Parameters<typeof startMove>[1], 'image'>;
 /** Where the error strikes: the agent stands still at an effect until the disk is broken. */

@@ -1,5 +1,5 @@
 /** The limit of a copy is the one that was told last, whatever dies in between. */
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { expect, it } from '@jest/globals';
 import type { WorkflowHandle } from '@temporalio/client';
 import { askCopier, copierState } from '../../../activities/adapters/copying-daemon/daemon.ts';
 import { statusQuery } from '../../../workflows/kinds.ts';
@@ -16,14 +16,10 @@ import {
   startMoveSystem,
 } from '../../support/scenes/move-scene.ts';
 import { slowMove, unlimit } from '../../support/scenes/slow-move.ts';
-import type { System } from '../../support/host/system.ts';
 import { waitUntil } from '../../support/wait-until.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
 
-let system: System;
-beforeAll(async () => {
-  system = await startMoveSystem({ name: 'limit' });
-});
-afterAll(() => system.close());
+const system = useSystem(() => startMoveSystem({ name: 'limit' }));
 
 /** Bytes per second of the copies that run, as QEMU has them. */
 async function speeds(move: WorkflowHandle): Promise<number[]> {

@@ -1,9 +1,9 @@
 import { execa } from 'execa';
 import { copyFile, mkdir, readdir, readFile, stat, truncate, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { SMALL } from '../../support/scenes/merge-checks.ts';
-import { POOL, startScene, type Scene } from '../../support/scenes/merge-scene.ts';
+import { POOL, startScene } from '../../support/scenes/merge-scene.ts';
 import {
   contents,
   copiers,
@@ -21,18 +21,11 @@ import {
 import { poolFiles } from '../../support/scenes/pool-files.ts';
 import { addLayer, backingName } from '../../support/guest/relative-chain.ts';
 import { createImage, defineShutOff, diskXml } from '../../support/guest/shut-off-vm.ts';
-import type { System } from '../../support/host/system.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
+import { useEach } from '../../support/use.ts';
 
-let system: System;
-let scene: Scene | undefined;
-beforeAll(async () => {
-  system = await startMoveSystem({ name: 'move' });
-});
-afterEach(async () => {
-  await scene?.close();
-  scene = undefined;
-});
-afterAll(() => system.close());
+const system = useSystem(() => startMoveSystem({ name: 'move' }));
+const forTest = useEach();
 
 const MIB = 2 ** 20;
 const images = () => join(system.host.pools, POOL);
@@ -46,7 +39,7 @@ const moved = async (image: Parameters<typeof startMove>[1]['image']) => {
 
 describe('MoveImage of a VM disk', () => {
   it('moves a chain of three with its snapshots, and the VM boots from the target', async () => {
-    scene = await startOffScene(system, { vm: 'three', guest: SMALL });
+    const scene = await forTest(startOffScene(system, { vm: 'three', guest: SMALL }));
     const { chain } = scene;
     const targets = chain.map((file) => inVault(system, file));
     const before = await contents(chain);
@@ -82,7 +75,7 @@ describe('MoveImage of a VM disk', () => {
   });
 
   it('leaves relative backing names relative, corrects those that lead back', async () => {
-    scene = await startScene({ system, vm: 'rel', layers: 0, guest: SMALL });
+    const scene = await forTest(startScene({ system, vm: 'rel', layers: 0, guest: SMALL }));
     const file = (n: number) => join(images(), `rel-${n}.qcow2`);
     await addLayer(system.host, 'rel', { file: file(1), below: 'rel.qcow2' });
     await addLayer(system.host, 'rel', { file: file(2), below: `../${POOL}/rel-1.qcow2` });
@@ -99,7 +92,9 @@ describe('MoveImage of a VM disk', () => {
   });
 
   it('moves a raw image', async () => {
-    scene = await startScene({ system, vm: 'flat', layers: 0, format: 'raw', guest: SMALL });
+    const scene = await forTest(
+      startScene({ system, vm: 'flat', layers: 0, format: 'raw', guest: SMALL }),
+    );
     await scene.guest.kill();
     const before = await digests(scene.chain);
     await moved(diskOf('flat'));

@@ -3,7 +3,7 @@ import { execa } from 'execa';
 import { once } from 'node:events';
 import { rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { sample } from '../../support/sample.ts';
 import { armFault } from '../../support/faults/faults.ts';
@@ -26,24 +26,16 @@ import {
   untilMove,
   VAULT,
 } from '../../support/scenes/move-scene.ts';
-import { mountOwn, type OwnMount } from '../../support/host/own-mount.ts';
+import { mountOwn } from '../../support/host/own-mount.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
 import { defineShutOff, diskXml, redefine } from '../../support/guest/shut-off-vm.ts';
 import { eventsOf, slowMove, unlimit } from '../../support/scenes/slow-move.ts';
-import type { System } from '../../support/host/system.ts';
 import { waitUntil } from '../../support/wait-until.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
+import { use } from '../../support/use.ts';
 
-let system: System;
-let mount: OwnMount;
-beforeAll(async () => {
-  mount = await mountOwn('ext4', 200);
-  system = await startMoveSystem({ name: 'flows', vault: mount.path });
-});
-afterEach(() => system.revive());
-afterAll(async () => {
-  await system.close();
-  await mount.close();
-});
+const mount = use('the mount', () => mountOwn('ext4', 200));
+const system = useSystem(() => startMoveSystem({ name: 'flows', vault: mount.path }));
 
 const MIB = 2 ** 20;
 type Moving = Awaited<ReturnType<typeof startMove>>;

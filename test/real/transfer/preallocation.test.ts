@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
 import {
   dismissCopy,
@@ -26,15 +26,11 @@ import {
   startMoveSystem,
   VAULT,
 } from '../../support/scenes/move-scene.ts';
-import type { System } from '../../support/host/system.ts';
 import { waitUntil } from '../../support/wait-until.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
 
-let system: System;
-beforeAll(async () => {
-  system = await startMoveSystem({ name: 'prealloc' });
-  await mkdir(join(system.host.pools, POOL), { recursive: true });
-});
-afterAll(() => system.close());
+const system = useSystem(() => startMoveSystem({ name: 'prealloc' }));
+beforeAll(() => mkdir(join(system.host.pools, POOL), { recursive: true }));
 
 const MIB = 2 ** 20;
 const formats = ['raw', 'qcow2'] as const;

@@ -3,7 +3,7 @@
  * from what it shares.
  */
 import { open, readFile, statfs, writeFile } from 'node:fs/promises';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { execa } from 'execa';
 import { armFault } from '../../support/faults/faults.ts';
 import { createGuestDisk } from '../../support/guest/guest-disk.ts';
@@ -17,24 +17,19 @@ import {
   startMove,
   startRemoval,
 } from '../../support/scenes/move-scene.ts';
-import { mountOwn, type OwnMount } from '../../support/host/own-mount.ts';
+import { mountOwn } from '../../support/host/own-mount.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
 import { growOverlay } from '../../support/guest/snapshots.ts';
-import type { System } from '../../support/host/system.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
+import { use } from '../../support/use.ts';
 
 const MIB = 2 ** 20;
-let mount: OwnMount;
-let system: System;
+const mount = use('the mount', () => mountOwn('xfs', 600));
+const system = useSystem(() => startSharedSystem({ name: 'reflink' }));
 beforeAll(async () => {
-  mount = await mountOwn('xfs', 600);
   await execa('mkdir', ['-p', `${mount.path}/one`, `${mount.path}/two`]);
-  system = await startSharedSystem({ name: 'reflink' });
   await system.host.definePool('one', `${mount.path}/one`);
   await system.host.definePool('two', `${mount.path}/two`);
-});
-afterAll(async () => {
-  await system.close();
-  await mount.close();
 });
 
 const usedBytes = async () => {

@@ -1,7 +1,7 @@
 import { execa } from 'execa';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { isUnlocked } from '../../../activities/adapters/qemu-img/qemu-img.ts';
 import { findPool } from '../../../activities/host/chain/observe-image.ts';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
@@ -23,14 +23,10 @@ import {
 } from '../../support/scenes/move-scene.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
 import { createImage, defineShutOff, diskXml } from '../../support/guest/shut-off-vm.ts';
-import type { System } from '../../support/host/system.ts';
 import { waitUntil } from '../../support/wait-until.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
 
-let system: System;
-beforeAll(async () => {
-  system = await startMoveSystem({ name: 'refuse' });
-});
-afterAll(() => system.close());
+const system = useSystem(() => startMoveSystem({ name: 'refuse' }));
 
 const images = () => join(system.host.pools, POOL);
 const volume = (name: string): ImageRef => ({

@@ -1,7 +1,7 @@
 /** A terminated move, whose request is repeated with other options. */
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
 import { OWN_FOLDER } from '../../../activities/pool-folder/own-folder.ts';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
@@ -23,18 +23,13 @@ import {
 } from '../../support/scenes/move-scene.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
 import { slowMove } from '../../support/scenes/slow-move.ts';
-import type { System } from '../../support/host/system.ts';
 import { waitUntil } from '../../support/wait-until.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
 
 const MIB = 2 ** 20;
 const ATTIC = 'attic';
-let system: System;
-beforeAll(async () => {
-  system = await startMoveSystem({ name: 'repeated' });
-  await system.host.definePool(ATTIC);
-});
-afterEach(() => system.revive());
-afterAll(() => system.close());
+const system = useSystem(() => startMoveSystem({ name: 'repeated' }));
+beforeAll(() => system.host.definePool(ATTIC));
 
 /** The reserved file of a copy that is ready to get its name. */
 async function readyCopy(vm: string): Promise<string> {

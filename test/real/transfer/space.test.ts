@@ -1,6 +1,6 @@
 import { appendFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import type { EffectName } from '../../../activities/door/effect.ts';
 import { armFault } from '../../support/faults/faults.ts';
 import { fill, unfill, untilOutOfSpace } from '../../support/scenes/full-pool.ts';
@@ -16,28 +16,23 @@ import {
   startMove,
   untilMove,
 } from '../../support/scenes/move-scene.ts';
-import { mountOwn, type OwnMount } from '../../support/host/own-mount.ts';
+import { mountOwn } from '../../support/host/own-mount.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
 import { unlimit } from '../../support/scenes/slow-move.ts';
-import type { System } from '../../support/host/system.ts';
 import { waitUntil } from '../../support/wait-until.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
+import { use } from '../../support/use.ts';
 
 const TIGHT = 'tight';
 const MIB = 2 ** 20;
-let system: System;
-let mount: OwnMount;
 let folder: string;
 
 /** A pool on a file system of 96 MiB. */
+const mount = use('the mount', () => mountOwn('ext4', 96));
+const system = useSystem(() => startSharedSystem({ name: 'space' }));
 beforeAll(async () => {
-  mount = await mountOwn('ext4', 96);
   folder = mount.path;
-  system = await startSharedSystem({ name: 'space' });
   await system.host.definePool(TIGHT, folder);
-});
-afterAll(async () => {
-  await system.close();
-  await mount.close();
 });
 
 describe('a move into a pool without space', () => {

@@ -1,7 +1,7 @@
 /** The copies of a move that was undone: a workflow of their own deletes them, whatever happens. */
 import { rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import type { WorkflowHandle } from '@temporalio/client';
 import { execa } from 'execa';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
@@ -21,24 +21,16 @@ import {
   undoOf,
   VAULT,
 } from '../../support/scenes/move-scene.ts';
-import { mountOwn, type OwnMount } from '../../support/host/own-mount.ts';
+import { mountOwn } from '../../support/host/own-mount.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
 import { defineShutOff, diskXml } from '../../support/guest/shut-off-vm.ts';
 import { eventsOf, slowMove } from '../../support/scenes/slow-move.ts';
-import type { System } from '../../support/host/system.ts';
 import { waitUntil } from '../../support/wait-until.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
+import { use } from '../../support/use.ts';
 
-let system: System;
-let mount: OwnMount;
-beforeAll(async () => {
-  mount = await mountOwn('ext4', 200);
-  system = await startMoveSystem({ name: 'undo', vault: mount.path });
-});
-afterEach(() => system.revive());
-afterAll(async () => {
-  await system?.close();
-  await mount?.close();
-});
+const mount = use('the mount', () => mountOwn('ext4', 200));
+const system = useSystem(() => startMoveSystem({ name: 'undo', vault: mount.path }));
 
 interface Undone {
   vm: string;

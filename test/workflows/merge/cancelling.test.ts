@@ -1,18 +1,15 @@
 /** A cancel at every step: undone before the point of no return, completed after it. */
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { isCancellation } from '@temporalio/workflow';
 import { WorkflowFailedError } from '@temporalio/client';
 import type { LiveMergeRequest } from '../../../workflows/merge/request.ts';
 import type { AgentActivities } from '../../support/simulator/simulated-host.ts';
 import type { SimulatedVm } from '../../support/simulator/simulated-vm.ts';
 import { waitUntil } from '../../support/wait-until.ts';
-import { CACHES, TRIED_CACHES, startBench, type Bench } from '../../support/workflow-bench.ts';
+import { CACHES, TRIED_CACHES, startBench } from '../../support/workflow-bench.ts';
+import { use } from '../../support/use.ts';
 
-let bench: Bench;
-beforeAll(async () => {
-  bench = await startBench();
-});
-afterAll(() => bench.close());
+const bench = use('the bench', startBench);
 
 interface Step {
   activity: keyof AgentActivities;

@@ -2,20 +2,12 @@
  * What a merge writes into its history and into the audit log, and that neither grows with its
  * length.
  */
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { temporal } from '@temporalio/proto';
-import {
-  TRIED_CACHES,
-  startBench,
-  type Bench,
-  type MergeHandle,
-} from '../../support/workflow-bench.ts';
+import { TRIED_CACHES, startBench, type MergeHandle } from '../../support/workflow-bench.ts';
+import { use } from '../../support/use.ts';
 
-let bench: Bench;
-beforeAll(async () => {
-  bench = await startBench();
-});
-afterAll(() => bench.close());
+const bench = use('the bench', startBench);
 
 type Events = NonNullable<Awaited<ReturnType<MergeHandle['fetchHistory']>>['events']>;
 const { EventType } = temporal.api.enums.v1;

@@ -1,18 +1,10 @@
 /** Every way a merge ends, against VMs in memory on a real Temporal server. */
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
-import {
-  TRIED_CACHES,
-  startBench,
-  type Bench,
-  type MergeHandle,
-} from '../../support/workflow-bench.ts';
+import { TRIED_CACHES, startBench, type MergeHandle } from '../../support/workflow-bench.ts';
+import { use } from '../../support/use.ts';
 
-let bench: Bench;
-beforeAll(async () => {
-  bench = await startBench();
-});
-afterAll(() => bench.close());
+const bench = use('the bench', startBench);
 
 const failureOf = async (handle: MergeHandle) =>
   failureDetails(await handle.result().catch((error: unknown) => error));

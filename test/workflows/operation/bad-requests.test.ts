@@ -2,7 +2,7 @@
  * Requests as any user of the Web UI may start them: with whatever arguments, under whatever id.
  * Each ends by itself in a typed refusal, before an agent was asked for anything.
  */
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { RawValue } from '@temporalio/common';
 import { temporal } from '@temporalio/proto';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
@@ -11,17 +11,14 @@ import { anyJson, createChance, mutate, type Chance } from '../../input/hostile.
 import { validValue } from '../../input/valid-values.ts';
 import { drawn, seed } from '../../support/sample.ts';
 import { operationRequests, questionRequests, type Schema } from '../../support/tables.ts';
-import { TRIED_CACHES, startBench, type Bench } from '../../support/workflow-bench.ts';
+import { TRIED_CACHES, startBench } from '../../support/workflow-bench.ts';
+import { use } from '../../support/use.ts';
 
 const REQUESTS = drawn(200);
 const AT_ONCE = 20;
 const json = anyJson(seed);
 
-let bench: Bench;
-beforeAll(async () => {
-  bench = await startBench();
-});
-afterAll(() => bench.close());
+const bench = use('the bench', startBench);
 
 const schemas = { ...operationRequests, ...questionRequests };
 

@@ -1,5 +1,5 @@
 /** What a merge waits for, what it hears meanwhile, and what it says. */
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { WorkflowUpdateFailedError } from '@temporalio/client';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { bandwidthUpdate, decideUpdate } from '../../../workflows/operation/contract.ts';
@@ -7,16 +7,12 @@ import {
   CACHES,
   TRIED_CACHES,
   startBench,
-  type Bench,
   type MergeHandle,
 } from '../../support/workflow-bench.ts';
 import { waitUntil } from '../../support/wait-until.ts';
+import { use } from '../../support/use.ts';
 
-let bench: Bench;
-beforeAll(async () => {
-  bench = await startBench();
-});
-afterAll(() => bench.close());
+const bench = use('the bench', startBench);
 
 const failureOf = async (handle: MergeHandle) =>
   failureDetails(await handle.result().catch((error: unknown) => error));

@@ -1,5 +1,5 @@
 /** What a move leaves behind is deleted by a workflow of the move's own job. */
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { Connection, WorkflowHandle } from '@temporalio/client';
 import { parseOperation } from '../../../client/cli/arguments/image-argument.ts';
 import { openOperation } from '../../../client/library/operation.ts';
@@ -9,20 +9,14 @@ import type { TransferResult } from '../../../workflows/transfer/kind.ts';
 import { undoHandle } from '../../support/scenes/image-operations.ts';
 import { imageActivities, SimulatedImage } from '../../support/simulator/one-simulated-image.ts';
 import { waitUntil } from '../../support/wait-until.ts';
-import {
-  CACHES,
-  createGate,
-  startBench,
-  type Bench,
-  type Gate,
-} from '../../support/workflow-bench.ts';
+import { CACHES, createGate, startBench, type Gate } from '../../support/workflow-bench.ts';
+import { use } from '../../support/use.ts';
 
 type Call = (input: unknown) => Promise<unknown>;
-let bench: Bench;
 let image: SimulatedImage;
 let gate: Gate;
+const bench = use('the bench', startBench);
 beforeAll(async () => {
-  bench = await startBench();
   const now: Record<string, Call> = {};
   for (const name of Object.keys(imageActivities(new SimulatedImage()))) {
     now[name] = (input) => (imageActivities(image) as Record<string, Call>)[name]?.(input) as never;
@@ -37,8 +31,7 @@ beforeEach(() => {
   image.gate = { activity: 'observeRemovalPlan', pass: made.pass };
   gate = made;
 });
-afterEach(() => gate.open());
-afterAll(() => bench.close());
+afterEach(() => gate?.open());
 
 const [{ cache: taskQueue }] = CACHES;
 const ref = { kind: 'volume', pool: 'images', volume: 'a.qcow2', format: 'qcow2' } as const;

@@ -1,5 +1,5 @@
 /** A move or copy that ends before its switch: told at once, undone by a workflow of its own. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { WorkflowHandle } from '@temporalio/client';
 import { copyImageInput, moveImageInput } from '../../../workflows/transfer/request.ts';
 import type { RemoveImageResult } from '../../../workflows/removal/kind.ts';
@@ -12,15 +12,14 @@ import {
   TRIED_CACHES,
   createGate,
   startBench,
-  type Bench,
   type Cache,
 } from '../../support/workflow-bench.ts';
+import { use } from '../../support/use.ts';
 
 type Call = (input: unknown) => Promise<unknown>;
-let bench: Bench;
 let image: SimulatedImage;
+const bench = use('the bench', startBench);
 beforeAll(async () => {
-  bench = await startBench();
   const now: ReturnType<typeof imageActivities> = {};
   for (const name of Object.keys(imageActivities(new SimulatedImage()))) {
     const call = (input: unknown) =>
@@ -32,7 +31,6 @@ beforeAll(async () => {
 beforeEach(() => {
   image = new SimulatedImage();
 });
-afterAll(() => bench.close());
 
 const phase = async (handle: WorkflowHandle) => (await handle.query(statusQuery)).phase;
 const untilPhase = (handle: WorkflowHandle, wanted: string) =>
