@@ -16,7 +16,6 @@ const longest = [
   'test/real/pools/two-hosts.test.ts',
   'test/crash/merge-matrix.test.ts',
   'test/real/transfer/format-interrupted.test.ts',
-  'test/real/operation/move-effects.test.ts',
   'test/real/support/hypervisor-contract.test.ts',
   'test/real/operation/effects.test.ts',
   'test/real/merge/cold.test.ts',

@@ -15,7 +15,6 @@ export const named = {
     'test/crash',
     'test/input',
     'test/real/operation/effects.test.ts',
-    'test/real/operation/move-effects.test.ts',
     'test/real/operation/many-merges.test.ts',
     'test/real/merge/restarts.test.ts',
     'test/real/merge/io-errors.test.ts',

@@ -4,10 +4,10 @@
  * effect is tested without touching a test.
  */
 
-/** What effects belong to; to a move also its removal of the source, or of its copies. */
-export type Operation = 'merge' | 'move';
-
-/** Every effect, and the operations in which it happens. */
+/**
+ * Every effect, and the commands (workflows/kinds.ts) of the operations in which it happens; a move
+ * includes the removal of its source, or of its copies.
+ */
 const effects = {
   'libvirt.record-job': ['merge'],
   'libvirt.start-commit': ['merge'],
@@ -40,8 +40,11 @@ const effects = {
   'storage.abandon-reservation': ['move'],
   'storage.unlink-copy': ['move'],
   'storage.wipe-volume': ['move'],
-} as const satisfies Record<string, readonly Operation[]>;
+} as const;
 type Effects = typeof effects;
+
+/** What has effects. */
+export type Operation = Effects[keyof Effects][number];
 
 /** The effects of one operation, or all. */
 export type EffectName<O extends Operation = Operation> = {

@@ -6,8 +6,9 @@ import { expect, it, test } from '@jest/globals';
 import { createHostActivities } from '../../activities/host/index.ts';
 import type { HostDeps } from '../../activities/host/deps.ts';
 import { createStorageActivities } from '../../activities/storage/index.ts';
-import { kindNames } from '../../workflows/kinds.ts';
+import { kindNames, kinds } from '../../workflows/kinds.ts';
 import * as workflows from '../../workflows/index.ts';
+import { strikes } from '../support/faults/strike-list.ts';
 import { tables } from '../support/tables.ts';
 import { code, documents } from './files.ts';
 
@@ -43,4 +44,9 @@ test('every kind is a workflow, and every activity of a table is served', () => 
   for (const role of ['host', 'storage'] as const) {
     expect(Object.keys(served[role]).sort()).toEqual(Object.keys(tables[role]).sort());
   }
+});
+
+test('effects are registered by the commands of kinds', () => {
+  const commands = Object.values(kinds).map(({ command }) => command);
+  expect(commands).toEqual(expect.arrayContaining(Object.keys(strikes)));
 });

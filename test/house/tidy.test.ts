@@ -150,6 +150,12 @@ test('every test runs', () => {
   expect(found).toEqual([]);
 });
 
+test('what the tests of a file share is opened by `use`, whose end no failed start breaks', () => {
+  const byHand = /^ *\w+ = await (start(SharedSystem|MoveSystem|Bench)|mount(Own|Faulty))\(/;
+  const tests = sources.filter(({ path }) => path.endsWith('.test.ts'));
+  expect(tests.flatMap((file) => linesMatching(file, byHand))).toEqual([]);
+});
+
 test('no test chooses by the date', () => {
   // What a run tries is drawn from a seed by test/support/sample.ts, and the same on every day.
   const parts = /\bDate\.now\(\)\s*[%/]|\b86_?400|\.get(UTC)?(Day|Date|Month|Hours|Minutes)\(/;

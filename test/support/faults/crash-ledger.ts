@@ -6,21 +6,19 @@ import { appendFile, readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
 import { runsAllCases } from '../sample.ts';
-import type { Matrix, Victim } from './strike-list.ts';
+import type { Operation } from '../../../activities/door/effect.ts';
+import type { Measured } from './stage.ts';
+import type { Victim } from './strike-list.ts';
 
 const file = fileURLToPath(new URL('../../crash/ledger.jsonl', import.meta.url));
 
-export interface CrashCase {
-  matrix: Matrix;
+export interface CrashCase extends Measured {
+  matrix: Operation;
   name: string;
   victim: Victim;
   passed: boolean;
-  /** Guest writes acknowledged during the case, all of them looked for at its end. */
-  guestWrites: number;
   /** From the strike to the end of the operation, what was killed being started again at once. */
   recoveryMs: number | null;
-  /** As the merge's report says; null when its pivot was not seen to its end. */
-  stallMs: number | null;
 }
 export type Seen = CrashCase & { commit: string; date: string };
 

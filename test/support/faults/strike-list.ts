@@ -8,8 +8,8 @@ export const victims = ['orchestrator', 'host', 'spm', 'libvirtd', 'qemu', 'temp
 export type Victim = (typeof victims)[number];
 
 /** `kill twice`: the agent dies again at the next effect, in its recovery. */
-export interface Strike<Effect extends EffectName = EffectName> {
-  effect: Effect;
+export interface Strike {
+  effect: EffectName;
   point: (typeof points)[number];
   victim: Victim;
   strike: 'kill' | 'freeze' | 'kill twice';
@@ -18,29 +18,28 @@ export interface Strike<Effect extends EffectName = EffectName> {
 export const nameOf = ({ effect, point, victim, strike }: Strike) =>
   `${effect}, ${point}: ${strike} ${victim}`;
 
-/** Every strike on these effects; the process that holds an effect is also killed twice. */
-function strikesOn<Effect extends EffectName>(
-  effects: readonly Effect[],
-  struck: readonly Victim[],
-): Strike<Effect>[] {
+/** The VM is down during a move, so there is no QEMU to strike. */
+const struck: Record<Operation, readonly Victim[]> = {
+  merge: victims,
+  move: victims.filter((victim) => victim !== 'qemu'),
+};
+
+/** Every strike on its effects; the process that holds an effect is also killed twice. */
+function strikesOn(operation: Operation): Strike[] {
   const strikes = (effect: string, victim: Victim) =>
     victim === agentOf(effect)
       ? (['kill', 'freeze', 'kill twice'] as const)
       : (['kill', 'freeze'] as const);
-  return effects.flatMap((effect) =>
+  return effectsOf(operation).flatMap((effect) =>
     points.flatMap((point) =>
-      struck.flatMap((victim) =>
+      struck[operation].flatMap((victim) =>
         strikes(effect, victim).map((strike) => ({ effect, point, victim, strike })),
       ),
     ),
   );
 }
 
-/** The VM is down during a move, so there is no QEMU to strike. */
-const moveVictims = victims.filter((victim) => victim !== 'qemu');
-
-export const strikes = {
-  merge: strikesOn(effectsOf('merge'), victims),
-  move: strikesOn(effectsOf('move'), moveVictims),
-} satisfies Record<Operation, Strike[]>;
-export type Matrix = Operation;
+export const strikes: Record<Operation, Strike[]> = {
+  merge: strikesOn('merge'),
+  move: strikesOn('move'),
+};
