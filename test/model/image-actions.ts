@@ -1,25 +1,25 @@
-/** What can happen to an image and the operations on it, as data: fast-check draws and shrinks. */
-import { statusQuery } from '../../workflows/kinds.ts';
+/** What can happen to an image and the operations on it. */
 import { isReserved } from '../support/simulator/simulated-images.ts';
-import { waitUntil } from '../support/wait-until.ts';
-import type { Fate } from './stepped-agent.ts';
+import type { Deeds, Named } from './engine.ts';
+import type { Pool, Role, Wish } from './image-operation.ts';
+import { operationDeeds, vmDeeds, type OperationDetails, type VmDetails } from './shared-deeds.ts';
 import type { TriedImage } from './tried-image.ts';
-import type { Pool, Role, TriedOperation, Wish } from './tried-operation.ts';
 
 /** What needs no more words. */
-export type WorldDeed =
+export type Bare =
   | ('flush' | 'shut down' | 'kill QEMU' | 'start VM' | 'fill' | 'free')
   | ('kill copier' | 'drop clone' | 'pool back');
+type AtPool = 'pool away' | 'take name' | 'give name back' | 'clone';
 
-export type ImageAction =
-  | { do: WorldDeed }
-  | { do: 'ask'; wish: Wish }
-  | { do: 'step'; role: Role; fate: Fate; which: number }
-  | { do: 'steps'; role: Role; count: number }
-  | { do: 'cancel' | 'terminate'; role: Role }
-  | { do: 'pass'; ms: number }
-  | { do: 'write'; block: number }
-  | { do: 'pool away' | 'take name' | 'give name back' | 'clone'; pool: Pool };
+interface Asking {
+  ask: { wish: Wish };
+}
+export type Details = OperationDetails<{ role: Role }> &
+  VmDetails &
+  Record<Bare, object> &
+  Record<AtPool, { pool: Pool }> &
+  Asking;
+export type Action = Named<Details>;
 
 const nameIn = ({ vm }: TriedImage, pool: Pool) => `/${pool}/${vm.slug}.layer1`;
 const cloneOf = ({ vm }: TriedImage) => `/images/${vm.slug}.clone`;
@@ -27,45 +27,54 @@ const cloneOf = ({ vm }: TriedImage) => `/images/${vm.slug}.clone`;
 const isForeign = ({ vm, foreign }: TriedImage, path: string) =>
   foreign.has(vm.files.identity(path) ?? '');
 
-/** False for what cannot happen now; such a command is left out. */
-export function isPossible(world: TriedImage, action: ImageAction): boolean {
-  const { vm } = world;
-  const isUp = vm.state === 'running';
-  switch (action.do) {
-    case 'step':
-      return (world.running(action.role)?.agent.waiting().length ?? 0) > 0;
-    case 'steps': {
-      const agent = world.running(action.role)?.agent;
-      return agent !== undefined && agent.waiting().length + agent.inside > 0;
-    }
-    case 'cancel':
-    case 'terminate':
-      return world.running(action.role) !== undefined;
-    case 'write':
-    case 'flush':
-    case 'shut down':
-    case 'kill QEMU':
-      return isUp;
-    case 'start VM':
-      return vm.machine.mayStart;
-    case 'kill copier':
-      return vm.images.copiers.size > 0;
-    case 'pool away':
-      return mayGoAway(world, action.pool);
-    case 'pool back':
-      return vm.images.away.size > 0;
-    case 'take name':
-      return !vm.files.has(nameIn(world, action.pool)) && vm.images.away.size === 0;
-    case 'give name back':
-      return isForeign(world, nameIn(world, action.pool));
-    case 'clone':
-      return mayClone(world, nameIn(world, action.pool));
-    case 'drop clone':
-      return vm.files.has(cloneOf(world));
-    default:
-      return true;
-  }
-}
+const deeds: Deeds<TriedImage, Details> = {
+  ...operationDeeds<{ role: Role }>(),
+  ...vmDeeds,
+  ask: { act: (world, { wish }) => world.ask(wish) },
+  'kill QEMU': {
+    if: ({ vm }) => vm.state === 'running',
+    act: ({ vm }) => vm.machine.stop('shut off (crashed)'),
+  },
+  'start VM': { if: ({ vm }) => vm.machine.mayStart, act: ({ vm }) => vm.machine.start() },
+  'kill copier': {
+    if: ({ vm }) => vm.images.copiers.size > 0,
+    act({ vm }) {
+      const [job] = vm.images.copiers.keys();
+      vm.images.copiers.delete(job ?? '');
+    },
+  },
+  'pool away': {
+    if: (world, { pool }) => mayGoAway(world, pool),
+    act: ({ vm }, { pool }) => vm.images.away.add(pool),
+  },
+  'pool back': {
+    if: ({ vm }) => vm.images.away.size > 0,
+    act: ({ vm }) => vm.images.away.clear(),
+  },
+  'take name': {
+    if: (world, { pool }) =>
+      !world.vm.files.has(nameIn(world, pool)) && world.vm.images.away.size === 0,
+    act(world, { pool }) {
+      const { vm, foreign } = world;
+      vm.files.create(nameIn(world, pool));
+      foreign.add(vm.files.identity(nameIn(world, pool)) ?? '');
+    },
+  },
+  'give name back': {
+    if: (world, { pool }) => isForeign(world, nameIn(world, pool)),
+    act: (world, { pool }) => world.vm.files.unlink(nameIn(world, pool)),
+  },
+  clone: {
+    if: (world, { pool }) => mayClone(world, nameIn(world, pool)),
+    act: (world, { pool }) => world.vm.files.create(cloneOf(world), nameIn(world, pool)),
+  },
+  'drop clone': {
+    if: (world) => world.vm.files.has(cloneOf(world)),
+    act: (world) => world.vm.files.unlink(cloneOf(world)),
+  },
+};
+
+export const imageActions = { deeds, actorOf: (world: TriedImage) => world };
 
 /** Only a target that something is reserved in, and that nothing else reads. */
 function mayGoAway({ vm, operations }: TriedImage, pool: Pool): boolean {
@@ -85,102 +94,8 @@ function mayGoAway({ vm, operations }: TriedImage, pool: Pool): boolean {
 function mayClone(world: TriedImage, path: string): boolean {
   const { vm } = world;
   const identity = vm.files.identity(path) ?? '';
-  const isMerged = world.running('disk')?.wish?.what === 'merge' || vm.record !== null;
+  const isMerged = world.running({ role: 'disk' })?.wish?.what === 'merge' || vm.record !== null;
   if (identity === '' || vm.files.has(cloneOf(world)) || isMerged) return false;
   const isOurs = !isForeign(world, path) && vm.images.away.size === 0;
   return isOurs && !vm.proven.has(identity) && !isReserved(vm, identity);
-}
-
-/** Lets it happen, waits until nothing moves, and checks what must always hold. */
-export async function happen(world: TriedImage, action: ImageAction): Promise<void> {
-  world.happened++;
-  await perform(world, action);
-  await world.settle();
-  world.check();
-}
-
-async function perform(world: TriedImage, action: ImageAction): Promise<void> {
-  const { vm } = world;
-  switch (action.do) {
-    case 'ask':
-      return void (await world.ask(action.wish));
-    case 'step':
-      return void world.running(action.role)?.agent.step(action.fate, action.which);
-    case 'steps':
-      return goOn(world, action.role, action.count);
-    case 'cancel':
-    case 'terminate': {
-      const operation = world.running(action.role);
-      if (!operation) return;
-      return action.do === 'cancel' ? cancel(world, operation) : terminate(operation);
-    }
-    case 'pass':
-      return vm.machine.pass(action.ms);
-    case 'write':
-      return vm.write(action.block);
-    case 'pool away':
-      return void vm.images.away.add(action.pool);
-    case 'take name':
-      vm.files.create(nameIn(world, action.pool));
-      return void world.foreign.add(vm.files.identity(nameIn(world, action.pool)) ?? '');
-    case 'give name back':
-      return void vm.files.unlink(nameIn(world, action.pool));
-    case 'clone':
-      return vm.files.create(cloneOf(world), nameIn(world, action.pool));
-    default:
-      return performDeed(world, action.do);
-  }
-}
-
-function performDeed(world: TriedImage, deed: WorldDeed): void {
-  const { vm } = world;
-  switch (deed) {
-    case 'flush':
-      return vm.flush();
-    case 'shut down':
-      return vm.machine.stop('shut off (shutdown)');
-    case 'kill QEMU':
-      return vm.machine.stop('shut off (crashed)');
-    case 'start VM':
-      return vm.machine.start();
-    case 'fill':
-    case 'free':
-      return void (vm.freeBytes = deed === 'fill' ? 0 : 1e12);
-    case 'kill copier': {
-      const [job] = vm.images.copiers.keys();
-      return void vm.images.copiers.delete(job ?? '');
-    }
-    case 'drop clone':
-      return void vm.files.unlink(cloneOf(world));
-    case 'pool back':
-      return vm.images.away.clear();
-  }
-}
-
-async function cancel({ vm }: TriedImage, operation: TriedOperation): Promise<void> {
-  const { handle } = operation;
-  vm.switchRefused = false;
-  operation.refusesCancel ||= !(await handle.query(statusQuery)).cancel.possible;
-  await handle.cancel();
-  operation.mustLeave = true;
-  // It is answered after the cancel was heard; or the operation is over.
-  await handle.query(statusQuery).catch(() => undefined);
-}
-
-async function terminate(operation: TriedOperation): Promise<void> {
-  await operation.handle.terminate();
-  operation.agent.drop();
-  const isOver = () => !operation.isRunning && operation.agent.inside === 0;
-  await waitUntil('the end', isOver, { intervalMs: 3 });
-}
-
-/** Steps without faults; time passes when there is nothing else to do. */
-async function goOn(world: TriedImage, role: Role, count: number): Promise<void> {
-  for (let i = 0; i < count; i++) {
-    const operation = world.running(role);
-    if (!operation) return;
-    if (!operation.agent.step('well')) world.vm.machine.pass(150);
-    await world.settle();
-    world.check();
-  }
 }

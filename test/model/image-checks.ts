@@ -2,7 +2,8 @@
 import { BLOCKS } from '../support/simulator/simulated-content.ts';
 import type { SimulatedVm } from '../support/simulator/simulated-vm.ts';
 import type { TriedImage } from './tried-image.ts';
-import type { End, Role, TriedOperation } from './tried-operation.ts';
+import type { ImageOperation, Role } from './image-operation.ts';
+import type { End } from './tried-operation.ts';
 
 /** The oracle, one truth, and nothing gone that anything refers to (I1, I2, I3, I14). */
 export function checkAlways({ vm }: TriedImage): void {
@@ -39,7 +40,7 @@ export function leftoversOf({ images }: SimulatedVm, id: string, pool?: string):
 }
 
 /** What a report claims must be true when it comes (I9, I10, I17). */
-export function checkEnd(world: TriedImage, operation: TriedOperation): void {
+export function checkEnd(world: TriedImage, operation: ImageOperation): void {
   const { end, isChecked, id } = operation;
   if (end === null || isChecked) return;
   operation.isChecked = true;
@@ -49,8 +50,8 @@ export function checkEnd(world: TriedImage, operation: TriedOperation): void {
   const found = [...expectations(operation), ...claims(world, operation)];
   if (operation.refusesCancel && end === 'cancelled') found.push('the cancel was refused');
   const isFulfilled = end === 'moved' || end === 'copied';
-  // What an earlier run left goes with a success of its like; what is unavailable, when it is back.
-  const undoes = (op: TriedOperation) => operation.undos?.includes(op.id) && op.isRunning;
+  // What an earlier run left goes with a success of its like; what is away, when it is back.
+  const undoes = (op: ImageOperation) => operation.undos?.includes(op.id) && op.isRunning;
   const isOwed = operation.hadLeftovers || world.operations.some(undoes);
   const mayLeave = (isOwed && !isFulfilled) || world.vm.images.away.size > 0;
   if (!mayLeave) found.push(...whatStays(world, operation));
@@ -58,7 +59,7 @@ export function checkEnd(world: TriedImage, operation: TriedOperation): void {
 }
 
 /** What is this operation's own, and should have gone before it was over. */
-function whatStays({ vm }: TriedImage, { id, wish }: TriedOperation): string[] {
+function whatStays({ vm }: TriedImage, { id, wish }: ImageOperation): string[] {
   const pool = wish && 'to' in wish ? wish.to : undefined;
   const left = leftoversOf(vm, id, pool);
   if (wish?.what === 'merge' && vm.record) left.push('its record');
@@ -86,13 +87,13 @@ const CHILDREN: Partial<Record<Role, readonly End[]>> = {
   undo: ['removed', 'kept', 'cancelled'],
 };
 
-function expectations({ wish, end, role }: TriedOperation): string[] {
+function expectations({ wish, end, role }: ImageOperation): string[] {
   if (role === 'other') return [];
   const legal = wish === null ? (CHILDREN[role] ?? []) : (EXPECTED[wish.what] ?? []);
   return legal.includes(end as End) ? [] : ['no such end was to be expected'];
 }
 
-function claims(world: TriedImage, operation: TriedOperation): string[] {
+function claims(world: TriedImage, operation: ImageOperation): string[] {
   const { wish, end, report } = operation;
   const { vm, granted } = world;
   const chain = vm.persistentPaths();

@@ -1,17 +1,18 @@
 /** Runs of the model of images that are worth a name: shrunk failures, and telling orders. */
 import { expect, it } from '@jest/globals';
 import { startBench } from '../support/workflow-bench.ts';
-import type { ImageAction } from './image-actions.ts';
-import { play } from './image-run.ts';
-import type { Role } from './tried-operation.ts';
+import { play } from './engine.ts';
+import type { Action } from './image-actions.ts';
+import { imageModel } from './image-model.ts';
+import type { Role } from './image-operation.ts';
 import { use } from '../support/use.ts';
 
 const bench = use('the bench', startBench);
 
-const steps = (count: number, role: Role = 'disk'): ImageAction => ({ do: 'steps', role, count });
-const move = (to: 'images' | 'vault'): ImageAction => ({ do: 'ask', wish: { what: 'move', to } });
-const cancel: ImageAction = { do: 'cancel', role: 'disk' };
-const terminate: ImageAction = { do: 'terminate', role: 'disk' };
+const steps = (count: number, role: Role = 'disk'): Action => ({ do: 'steps', role, count });
+const move = (to: 'images' | 'vault'): Action => ({ do: 'ask', wish: { what: 'move', to } });
+const cancel: Action = { do: 'cancel', role: 'disk' };
+const terminate: Action = { do: 'terminate', role: 'disk' };
 /** Plan, reserve, hold, twice two for a copy, twice verify, rebase, name: the switch is next. */
 const NAMED = 11;
 /** The healing ends with a move to the other pool, and a merge. */
@@ -19,7 +20,7 @@ const HEALED = ['moved', 'removed', 'merged'];
 
 interface Found {
   title: string;
-  actions: ImageAction[];
+  actions: Action[];
   ends: string[];
   /** How many volumes are copied before the first switch. */
   copies?: number;
@@ -206,7 +207,7 @@ const found: Found[] = [
 ];
 
 it.each(found)('$title', async ({ actions, ends, copies }) => {
-  const world = await play(bench, actions);
+  const world = await play(imageModel, bench, actions);
   expect(world.ends).toEqual(ends);
   if (copies === undefined) return;
   const { effects } = world.vm;

@@ -1,8 +1,9 @@
 /** Runs of the model that are worth a name: shrunk failures, and orders that no test would try. */
 import { expect, it } from '@jest/globals';
 import { startBench } from '../support/workflow-bench.ts';
-import type { Action } from './actions.ts';
-import { play, type Setting } from './merge-run.ts';
+import type { Action } from './merge-actions.ts';
+import { play } from './engine.ts';
+import { mergeModel, type Setting } from './merge-model.ts';
 import { use } from '../support/use.ts';
 
 const bench = use('the bench', startBench);
@@ -75,6 +76,6 @@ const found: { title: string; actions: Action[]; setting?: Partial<Setting>; end
 ];
 
 it.each(found)('$title', async ({ actions, setting, ends }) => {
-  const [disk] = await play(bench, actions, setting);
-  expect(disk?.ends).toEqual(ends);
+  const { disks } = await play(mergeModel, bench, actions, setting);
+  expect(disks[0].ends).toEqual(ends);
 });

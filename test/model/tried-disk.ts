@@ -1,13 +1,9 @@
 /** One disk of a model run: its operation, and what must hold of both at any time. */
-import { isCancellation } from '@temporalio/workflow';
-import { TerminatedFailure } from '@temporalio/common';
-import { WorkflowFailedError } from '@temporalio/client';
-import { failureDetails, type FailureCode } from '../../workflows/operation/failures.ts';
 import type { LiveMergeRequest } from '../../workflows/merge/request.ts';
-import type { LiveMergeResult } from '../../workflows/merge/kind.ts';
 import type { Bench, Cache, MergeHandle } from '../support/workflow-bench.ts';
 import type { SimulatedVm } from '../support/simulator/simulated-vm.ts';
 import { SteppedAgent } from './stepped-agent.ts';
+import { TriedOperation, type End } from './tried-operation.ts';
 
 /** What is merged, and how: the same in every start of a run. */
 export interface Wish {
@@ -17,8 +13,6 @@ export interface Wish {
   request: Partial<LiveMergeRequest>;
 }
 
-/** How an operation ended: its outcome, a code of the closed set, or what a user did. */
-export type End = LiveMergeResult['outcome'] | FailureCode | 'cancelled' | 'terminated';
 /** Ends that tell of faults from outside. All others of the closed set would be defects here. */
 const FAILURES: readonly End[] = ['vm-stopped', 'job-lost', 'foreign-job'];
 
@@ -26,23 +20,12 @@ export class TriedDisk {
   readonly vm: SimulatedVm;
   readonly agent: SteppedAgent;
   readonly wish: Wish;
-  readonly ends: End[] = [];
-  /** Actions that were done to it. */
-  happened = 0;
-  handle: MergeHandle | null = null;
-  end: End | null = null;
-  /** A cancel was sent, and the client that waits has not yet left. */
-  mustLeave = false;
-  /** A cancel of this run came after its point of no return (I9). */
-  refusesCancel = false;
+  readonly operations: TriedOperation[] = [];
   /** The user's own job, which no operation may touch. */
   foreign: SimulatedVm['job'] = null;
   readonly #bench: Bench;
   readonly #cache: Cache;
   readonly #initial: string[];
-  #unchecked: End | null = null;
-  /** A terminated run left something, which only a run that succeeds cleans up. */
-  #hadLeftovers = false;
 
   constructor(bench: Bench, cache: Cache, vm: SimulatedVm, wish: Wish) {
     Object.assign(vm, { copyMs: 100, readyLagMs: 30 });
@@ -56,18 +39,18 @@ export class TriedDisk {
     this.#initial = vm.paths();
   }
 
-  get isRunning(): boolean {
-    return this.handle !== null && this.end === null;
+  get ends(): End[] {
+    return this.operations.flatMap(({ end }) => end ?? []);
+  }
+
+  running(): TriedOperation | undefined {
+    return this.operations.find(({ isRunning }) => isRunning);
   }
 
   /** The chain when the wish has come true. */
   get target(): string[] {
     const top = this.wish.inner ? 1 : this.wish.layers;
     return this.#initial.filter((_, layer) => layer === 0 || layer > top);
-  }
-
-  get status() {
-    return this.#bench.status(this.handle as MergeHandle);
   }
 
   start(): Promise<MergeHandle> {
@@ -80,27 +63,18 @@ export class TriedDisk {
   async begin(): Promise<void> {
     // The last run may have ended after it was last looked at: nothing of this one is its fault.
     this.checkEnd();
-    this.#hadLeftovers = this.vm.record !== null;
-    Object.assign(this, { end: null, mustLeave: false, refusesCancel: false });
+    const hadLeftovers = this.vm.record !== null;
     this.vm.switchRefused = false;
-    const handle = await this.start();
-    this.handle = handle;
-    void handle.result().then(
-      (result) => this.#ended(result.outcome),
-      (error: unknown) => this.#ended(endOf(error)),
-    );
+    const handle = (await this.start()) as TriedOperation['handle'];
+    const operation = new TriedOperation(this.agent, handle);
+    // A terminated run left something, which only a run that succeeds cleans up.
+    operation.hadLeftovers = hadLeftovers;
+    this.operations.push(operation);
     await this.settle();
   }
 
-  #ended(end: End): void {
-    this.end = end;
-    this.#unchecked = end;
-    this.ends.push(end);
-  }
-
   async settle(): Promise<void> {
-    if (this.isRunning) await this.agent.settled(() => !this.isRunning, this.mustLeave);
-    if (this.agent.inside === 0) this.mustLeave = false;
+    await this.operations.at(-1)?.settle();
     this.checkEnd();
   }
 
@@ -119,15 +93,17 @@ export class TriedDisk {
 
   /** What a report claims must be true when it comes (I9, I10, I17). */
   checkEnd(): void {
-    const end = this.#unchecked;
-    this.#unchecked = null;
-    if (end === null || end === 'terminated') return;
+    const operation = this.operations.at(-1);
+    if (!operation || operation.end === null || operation.isChecked) return;
+    operation.isChecked = true;
+    const { end, hadLeftovers, refusesCancel } = operation;
+    if (end === 'terminated') return;
     const isDone = end === 'merged' || end === 'already-done';
-    const found = isDone || !this.#hadLeftovers ? this.#leftBehind() : [];
+    const found = isDone || !hadLeftovers ? this.#leftBehind() : [];
     const chain = this.vm.paths().join(' <- ');
     const legal = isDone ? [this.target] : [this.#initial, this.target];
     if (!legal.some((paths) => paths.join(' <- ') === chain)) found.push(`the chain is ${chain}`);
-    if (end === 'cancelled' && this.refusesCancel && !this.vm.switchRefused) {
+    if (end === 'cancelled' && refusesCancel && !this.vm.switchRefused) {
       found.push('the cancel was refused');
     }
     if (!this.#expected().includes(end)) found.push('no such end was to be expected');
@@ -165,9 +141,33 @@ export class TriedDisk {
   }
 }
 
-function endOf(error: unknown): End {
-  const cause = error instanceof WorkflowFailedError ? error.cause : error;
-  if (isCancellation(cause)) return 'cancelled';
-  if (cause instanceof TerminatedFailure) return 'terminated';
-  return failureDetails(cause)?.details.code ?? 'bug';
+/** Two disks of one VM, each with its own operations. */
+export class TriedVm {
+  happened = 0;
+  readonly disks: readonly [TriedDisk, TriedDisk];
+
+  constructor(disks: readonly [TriedDisk, TriedDisk]) {
+    this.disks = disks;
+  }
+
+  get endings(): End[] {
+    return this.disks.flatMap(({ ends }) => ends);
+  }
+
+  async settle(): Promise<void> {
+    for (const disk of this.disks) {
+      if (disk.vm.state === 'off') disk.foreign = null;
+      await disk.settle();
+    }
+  }
+
+  check(): void {
+    for (const disk of this.disks) disk.check();
+  }
+
+  async giveUp(): Promise<void> {
+    for (const { operations } of this.disks) {
+      for (const operation of operations) await operation.giveUp();
+    }
+  }
 }

@@ -1,10 +1,10 @@
 /** A VM's disk, and whatever runs on its image: merges, moves, copies and removals. */
 import { Context } from '@temporalio/activity';
-import { statusQuery } from '../../workflows/kinds.ts';
 import type { ImageRequest, Bench, Cache } from '../support/workflow-bench.ts';
 import type { SimulatedVm } from '../support/simulator/simulated-vm.ts';
 import { waitUntil } from '../support/wait-until.ts';
-import { TriedOperation, type End, type Role, type Wish } from './tried-operation.ts';
+import { ImageOperation, type Role, type Wish } from './image-operation.ts';
+import type { End } from './tried-operation.ts';
 import { checkAlways, checkEnd, leftoversOf } from './image-checks.ts';
 
 /** The same in every request of a run. */
@@ -16,7 +16,7 @@ export interface Manner {
 export class TriedImage {
   readonly vm: SimulatedVm;
   readonly manner: Manner;
-  readonly operations: TriedOperation[] = [];
+  readonly operations: ImageOperation[] = [];
   /** Identities that an operation has left to its user: finished copies, what a removal kept. */
   readonly granted = new Set<string>();
   /** Identities of files that another process has put in the way. */
@@ -40,18 +40,22 @@ export class TriedImage {
     return this.operations.flatMap(({ end }) => end ?? []);
   }
 
-  running(role: Role): TriedOperation | undefined {
+  get endings(): string[] {
+    return this.operations.map(({ wish, role, end }) => `${wish?.what ?? role} ${end}`);
+  }
+
+  running({ role }: { role: Role }): ImageOperation | undefined {
     return this.operations.findLast((op) => op.role === role && op.isRunning);
   }
 
   /** An activity arrives: of an operation that is known, or that another one has started. */
-  #operationOf(id: string, runId: string): TriedOperation {
+  #operationOf(id: string, runId: string): ImageOperation {
     const known = this.operations.find((op) => op.runId === runId);
     if (known) return known;
     const isStarting = this.#starting?.id === id;
     const role = (isStarting ? this.#starting?.role : null) ?? childRole(id);
     const handle = this.#bench.client.workflow.getHandle(id, runId);
-    const operation = new TriedOperation(this.vm, handle as TriedOperation['handle'], runId, role);
+    const operation = new ImageOperation(this.vm, handle as ImageOperation['handle'], runId, role);
     operation.hadLeftovers = leftoversOf(this.vm, id).length > 0;
     if (this.#isOpen || role === 'other') operation.agent.open();
     this.operations.push(operation);
@@ -127,13 +131,13 @@ export class TriedImage {
 
   /** A move that is about to end has started the removal of its source. */
   async #childArrived(): Promise<void> {
-    const move = this.running('disk');
+    const move = this.running({ role: 'disk' });
     if (!move?.agent.waiting().includes('ensureReservationAbsent')) return;
     if (move.wish?.what !== 'move') return;
-    const { phase } = await move.handle.query(statusQuery);
+    const { phase } = await move.status;
     if (phase !== 'deleting') return;
     const since = this.operations.indexOf(move);
-    const isIt = (op: TriedOperation, at: number) =>
+    const isIt = (op: ImageOperation, at: number) =>
       op.role === 'removal' && (op.isRunning || at > since);
     await waitUntil(`the removal of ${move.id}'s source`, () => this.operations.some(isIt), {
       intervalMs: 3,
@@ -142,7 +146,7 @@ export class TriedImage {
   }
 
   /** Whatever ended early has started the deletion of its copies. */
-  async #undosArrived(operation: TriedOperation): Promise<void> {
+  async #undosArrived(operation: ImageOperation): Promise<void> {
     const isTransfer = operation.role === 'disk' || operation.role === 'base';
     if (operation.isRunning || operation.undos !== null || !isTransfer) return;
     for (const id of await operation.findUndos()) {
@@ -155,11 +159,9 @@ export class TriedImage {
     checkAlways(this);
   }
 
-  /** After a failure: nothing waits for this test any more. */
   async giveUp(): Promise<void> {
     this.open();
-    const running = this.operations.filter((op) => op.isRunning);
-    await Promise.all(running.map(({ handle }) => handle.terminate().catch(() => undefined)));
+    await Promise.all(this.operations.map((operation) => operation.giveUp()));
   }
 
   /** From now on everything happens by itself, and well. */

@@ -36,8 +36,8 @@ async function started(disks: readonly TriedDisk[]): Promise<void> {
 
 async function fulfil(disk: TriedDisk): Promise<void> {
   for (let starts = 0; starts < STARTS; starts++) {
-    if (!disk.isRunning && isFulfilled(disk)) return;
-    if (!disk.isRunning) await disk.begin();
+    if (!disk.running() && isFulfilled(disk)) return;
+    if (!disk.running()) await disk.begin();
     await waitUntil(
       () => `${disk.vm.slug} to end (${disk.vm.calls.slice(-3).join(', ')})`,
       () => isOverOrDecided(disk),
@@ -48,16 +48,17 @@ async function fulfil(disk: TriedDisk): Promise<void> {
   throw new Error(`${disk.vm.slug} ended as ${disk.ends.join(', ')} and never as it was asked`);
 }
 
-const isFulfilled = ({ end }: TriedDisk) =>
-  end === 'merged' || end === 'already-done' || end === 'kept';
+const isFulfilled = ({ operations }: TriedDisk) =>
+  ['merged', 'already-done', 'kept'].includes(operations.at(-1)?.end ?? '');
 
 async function isOverOrDecided(disk: TriedDisk): Promise<boolean> {
-  if (!disk.isRunning) return true;
+  const operation = disk.running();
+  if (!operation) return true;
   if (!disk.wish.request.waitForDecision) return false;
-  const { phase } = await disk.status;
+  const { phase } = await operation.status;
   if (phase !== 'waiting for a decision') return false;
   // It may end, or go on without its job, before it hears this.
-  await disk.handle?.executeUpdate(decideUpdate, { args: ['pivot'] }).catch(() => undefined);
+  await operation.handle.executeUpdate(decideUpdate, { args: ['pivot'] }).catch(() => undefined);
   return false;
 }
 

@@ -1,11 +1,12 @@
-/** One run of the model: wishes and actions as data, so that a shrunk run becomes a named test. */
+/** The model of merges: what is drawn, how a run begins, and how it ends. */
 import fc from 'fast-check';
 import { CACHES, type Bench } from '../support/workflow-bench.ts';
 import type { SimulatedVm } from '../support/simulator/simulated-vm.ts';
-import { happen, isPossible, type Action, type Deed, type World } from './actions.ts';
-import { heal } from './healing.ts';
-import { TriedDisk, type Wish } from './tried-disk.ts';
+import type { Model } from './engine.ts';
+import { deeds, type Action, type Bare, type Details } from './merge-actions.ts';
+import { heal } from './merge-healing.ts';
 import type { Fate } from './stepped-agent.ts';
+import { TriedDisk, TriedVm, type Wish } from './tried-disk.ts';
 
 export interface Setting {
   wishes: readonly [Wish, Wish];
@@ -15,56 +16,23 @@ export interface Setting {
   leaveOff: boolean;
 }
 
-export const ACTIVE: Wish = { layers: 1, inner: false, request: {} };
-export const SETTING: Setting = { wishes: [ACTIVE, ACTIVE], isOff: false, leaveOff: false };
+const ACTIVE: Wish = { layers: 1, inner: false, request: {} };
 
 /** Two disks of one VM; the merge of the first has been asked for. */
-export async function openWorld(bench: Bench, { wishes, isOff }: Setting): Promise<World> {
+async function open(bench: Bench, { wishes, isOff }: Setting): Promise<TriedVm> {
   const first = bench.addVm(wishes[0].layers);
   const second = bench.addDisk(first.machine, wishes[1].layers);
   first.machine.standStill();
   const tried = (vm: SimulatedVm, wish: Wish) => new TriedDisk(bench, CACHES[0], vm, wish);
-  const world = [tried(first, wishes[0]), tried(second, wishes[1])] as const;
-  for (const { vm } of world) vm.fillLayers();
+  const world = new TriedVm([tried(first, wishes[0]), tried(second, wishes[1])]);
+  for (const { vm } of world.disks) vm.fillLayers();
   if (isOff) first.stop('shut off (destroyed)');
-  await world[0].begin();
+  await world.disks[0].begin();
   return world;
-}
-
-/** A shrunk run: exactly these actions, then the healing. */
-export async function play(
-  bench: Bench,
-  actions: readonly Action[],
-  setting: Partial<Setting> = {},
-): Promise<World> {
-  const whole = { ...SETTING, ...setting };
-  const world = await openWorld(bench, whole);
-  for (const action of actions) {
-    if (!isPossible(world, action)) throw new Error(`not possible: ${JSON.stringify(action)}`);
-    await happen(world, action);
-  }
-  await heal(world, whole.leaveOff);
-  return world;
-}
-
-class ActionCommand implements fc.AsyncCommand<World, World> {
-  readonly action: Action;
-  constructor(action: Action) {
-    this.action = action;
-  }
-  check(world: Readonly<World>): boolean {
-    return isPossible(world, this.action);
-  }
-  run(_: World, world: World): Promise<void> {
-    return happen(world, this.action);
-  }
-  toString(): string {
-    return JSON.stringify(this.action);
-  }
 }
 
 const disk = fc.constantFrom(0, 0, 0, 1);
-const bare = (...names: Deed[]) => fc.record({ disk, do: fc.constantFrom(...names) });
+const bare = (...names: Bare[]) => fc.record({ disk, do: fc.constantFrom(...names) });
 const count = fc.integer({ min: 1, max: 6 });
 const fate = fc.constantFrom<Fate>('before', 'unreported', 'twice', 'agent', 'agent late', 'qemu');
 const named = <T extends string>(name: T) => fc.constant(name);
@@ -100,13 +68,6 @@ const action: fc.Arbitrary<Action> = fc.oneof(
   },
 );
 
-export const commands = (maxCommands: number, replayPath?: string) =>
-  fc.commands([action.map((drawn) => new ActionCommand(drawn))], {
-    maxCommands,
-    size: 'max',
-    ...(replayPath ? { replayPath } : {}),
-  });
-
 const wish: fc.Arbitrary<Wish> = fc.constantFrom<Wish>(
   ACTIVE,
   { layers: 2, inner: false, request: {} },
@@ -117,8 +78,18 @@ const wish: fc.Arbitrary<Wish> = fc.constantFrom<Wish>(
   { layers: 1, inner: false, request: { keepOverlay: true } },
 );
 
-export const setting: fc.Arbitrary<Setting> = fc.record({
+const given: fc.Arbitrary<Setting> = fc.record({
   wishes: fc.tuple(wish, wish),
   isOff: fc.nat(3).map((n) => n === 3),
   leaveOff: fc.nat(3).map((n) => n === 3),
 });
+
+export const mergeModel: Model<TriedVm, TriedDisk, Details, Setting> = {
+  deeds,
+  actorOf: ({ disks }, { disk }) => disks[disk] as TriedDisk,
+  action,
+  given,
+  usual: { wishes: [ACTIVE, ACTIVE], isOff: false, leaveOff: false },
+  open,
+  heal: ({ disks }, { leaveOff }) => heal(disks, leaveOff),
+};
