@@ -110,7 +110,7 @@ describe('names of a VM', () => {
     const id = Number(await virsh('domid', 'counted'));
     await before.close();
     const numbered = await start({ vm: String(id + 2), layers: 1 });
-    const other = await startScene({ system, guest: SMALL, vm: 'other' });
+    const other = await start({ vm: 'other', layers: 1 });
     expect((await virsh('domid', 'other')).trim()).toBe(numbered.guest.name);
     const result = await merged(system, { vm: numbered.guest.name, disk: 'vda' });
     expect(result).toMatchObject({ mode: 'active', chainAfter: numbered.chain.slice(0, 1) });

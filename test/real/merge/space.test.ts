@@ -92,9 +92,12 @@ describe('Too little space for the base', () => {
 describe('Too little space for the overlay', () => {
   /** A guest whose overlay is on the small file system, which is so full that QEMU paused it. */
   async function pausedFor(baseOnSmall: boolean): Promise<void> {
-    scene = baseOnSmall
-      ? await startDeltaScene(system, { vm: `small${++count}`, bytes: MIB, baseFolder: small })
-      : await startScene({ system, vm: `small${++count}`, layers: 0 });
+    const vm = `small${++count}`;
+    scene = await forTest(
+      baseOnSmall
+        ? startDeltaScene(system, { vm, bytes: MIB, baseFolder: small })
+        : startScene({ system, vm, layers: 0 }),
+    );
     const { name } = scene.guest;
     const file = join(small, `${name}-full.qcow2`);
     await fillTo(MIB);

@@ -8,6 +8,7 @@ import type { CopyImageInput, MoveImageInput } from '../../../workflows/transfer
 import type { ImagePlan } from '../../../workflows/transfer/plan.ts';
 import type { HostActivities } from '../../../activities/host/index.ts';
 import type { StorageActivities } from '../../../activities/storage/index.ts';
+import type { Bench } from '../workflow-bench.ts';
 import type { ReservationEnd } from '../../../workflows/pools/activities.ts';
 
 export class SimulatedImage {
@@ -67,7 +68,7 @@ const planOf = (
 });
 
 /** What the agents of host and pool would do with it. */
-export function imageActivities(image: SimulatedImage): Activities {
+function imageActivities(image: SimulatedImage): Activities {
   const assertThere = () => {
     const words = { attempted: 'looking', now: 'the pool is unavailable', next: 'Mount it' };
     if (image.isAway) throw poolAway(words);
@@ -102,6 +103,16 @@ export function imageActivities(image: SimulatedImage): Activities {
     },
   };
   return traced(image, activities);
+}
+
+/** Serves agents of host h2 and pool attic, whose image is the one that a test has just now. */
+export async function serveImage(bench: Bench, image: () => SimulatedImage): Promise<void> {
+  type Call = (input: unknown) => Promise<unknown>;
+  const callOf = (name: string) => (input: unknown) =>
+    (imageActivities(image()) as Record<string, Call>)[name]?.(input);
+  const names = Object.keys(imageActivities(new SimulatedImage()));
+  const activities = Object.fromEntries(names.map((name) => [name, callOf(name)]));
+  for (const queue of ['host-h2', 'spm-attic']) await bench.serve(queue, activities);
 }
 
 function traced(image: SimulatedImage, activities: Activities): Activities {

@@ -7,7 +7,7 @@ import { moveImageInput } from '../../../workflows/transfer/request.ts';
 import { kinds, statusQuery } from '../../../workflows/kinds.ts';
 import type { TransferResult } from '../../../workflows/transfer/kind.ts';
 import { undoHandle } from '../../support/scenes/image-operations.ts';
-import { imageActivities, SimulatedImage } from '../../support/simulator/one-simulated-image.ts';
+import { serveImage, SimulatedImage } from '../../support/simulator/one-simulated-image.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 import { CACHES, createGate, startBench, type Gate } from '../../support/workflow-bench.ts';
 import { use } from '../../support/use.ts';
@@ -16,13 +16,7 @@ type Call = (input: unknown) => Promise<unknown>;
 let image: SimulatedImage;
 let gate: Gate;
 const bench = use('the bench', startBench);
-beforeAll(async () => {
-  const now: Record<string, Call> = {};
-  for (const name of Object.keys(imageActivities(new SimulatedImage()))) {
-    now[name] = (input) => (imageActivities(image) as Record<string, Call>)[name]?.(input) as never;
-  }
-  for (const queue of ['host-h2', 'spm-attic']) await bench.serve(queue, now);
-});
+beforeAll(() => serveImage(bench, () => image));
 /** A removal stands still in its plan, as one that waits or wipes for hours. */
 beforeEach(() => {
   image = new SimulatedImage();

@@ -5,7 +5,7 @@ import { copyImageInput, moveImageInput } from '../../../workflows/transfer/requ
 import type { RemoveImageResult } from '../../../workflows/removal/kind.ts';
 import { statusQuery } from '../../../workflows/kinds.ts';
 import { undoHandle } from '../../support/scenes/image-operations.ts';
-import { imageActivities, SimulatedImage } from '../../support/simulator/one-simulated-image.ts';
+import { serveImage, SimulatedImage } from '../../support/simulator/one-simulated-image.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 import {
   CACHES,
@@ -16,18 +16,9 @@ import {
 } from '../../support/workflow-bench.ts';
 import { use } from '../../support/use.ts';
 
-type Call = (input: unknown) => Promise<unknown>;
 let image: SimulatedImage;
 const bench = use('the bench', startBench);
-beforeAll(async () => {
-  const now: ReturnType<typeof imageActivities> = {};
-  for (const name of Object.keys(imageActivities(new SimulatedImage()))) {
-    const call = (input: unknown) =>
-      (imageActivities(image) as Record<string, Call | undefined>)[name]?.(input);
-    Object.assign(now, { [name]: call });
-  }
-  for (const queue of ['host-h2', 'spm-attic']) await bench.serve(queue, now);
-});
+beforeAll(() => serveImage(bench, () => image));
 beforeEach(() => {
   image = new SimulatedImage();
 });
