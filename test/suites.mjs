@@ -25,6 +25,7 @@ export const named = {
     'test/real/transfer/format-interrupted.test.ts',
     'test/real/transfer/io-errors.test.ts',
     'test/real/transfer/negative-flows.test.ts',
+    'test/real/field/users.test.ts',
     'test/real/support/hypervisor-contract.test.ts',
     'test/workflows/operation/bad-requests.test.ts',
   ],

@@ -50,7 +50,7 @@ export function checkEnd(world: TriedImage, operation: ImageOperation): void {
   const found = [...expectations(operation), ...claims(world, operation)];
   if (operation.refusesCancel && end === 'cancelled') found.push('the cancel was refused');
   const isFulfilled = end === 'moved' || end === 'copied';
-  // What an earlier run left goes with a success of its like; what is away, when it is back.
+  // What an earlier run left goes with a success of its like; what is unavailable, when it is back.
   const undoes = (op: ImageOperation) => operation.undos?.includes(op.id) && op.isRunning;
   const isOwed = operation.hadLeftovers || world.operations.some(undoes);
   const mayLeave = (isOwed && !isFulfilled) || world.vm.images.away.size > 0;

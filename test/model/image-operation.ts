@@ -9,7 +9,7 @@ export type Pool = 'images' | 'vault';
 export type Wish =
   | { what: 'merge' }
   | { what: 'move' | 'copy'; to: Pool }
-  /** As an image of no VM: the VM may run on it. */
+  /** As a standalone image: the VM may run on it. */
   | { what: 'copy base'; from: Pool; to: Pool }
   | { what: 'rm'; from: Pool; layer: number };
 

@@ -4,7 +4,7 @@
  */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
 import {
@@ -13,16 +13,15 @@ import {
   defineShutOff,
   diskXml,
 } from '../../support/guest/shut-off-vm.ts';
-import type { System } from '../../support/host/system.ts';
 import { merged } from '../../support/scenes/merge-checks.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';
 import { removalOf, startMove, startMoveSystem, VAULT } from '../../support/scenes/move-scene.ts';
 
-let system: System;
+const system = useSystem(() => startMoveSystem({ name: 'diskxml' }));
 let secret: string;
 let key: string;
 beforeAll(async () => {
-  system = await startMoveSystem({ name: 'diskxml' });
   key = join(system.host.root, 'key');
   await writeFile(key, 'secret1');
   const xml = join(system.host.root, 'secret.xml');
@@ -33,7 +32,6 @@ beforeAll(async () => {
   secret = /[0-9a-f-]{36}/.exec(await system.host.virsh('secret-define', xml))?.[0] ?? '';
   await system.host.virsh('secret-set-value', secret, '--file', key, '--plain');
 });
-afterAll(() => system?.close());
 
 const inPool = (name: string) => join(system.host.pools, POOL, name);
 const inactive = (vm: string) => system.host.virsh('dumpxml', vm, '--inactive');

@@ -4,13 +4,13 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { expect, it } from '@jest/globals';
 import { execa } from 'execa';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { createImage, defineChain } from '../../support/guest/shut-off-vm.ts';
 import { commandLine, environmentOf } from '../../support/host/command-line.ts';
-import type { System } from '../../support/host/system.ts';
 import { merged } from '../../support/scenes/merge-checks.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';
 import {
   digests,
@@ -20,12 +20,7 @@ import {
   VAULT,
 } from '../../support/scenes/move-scene.ts';
 
-let system: System;
-beforeAll(async () => {
-  system = await startMoveSystem({ name: 'foreign' });
-});
-afterAll(() => system?.close());
-
+const system = useSystem(() => startMoveSystem({ name: 'foreign' }));
 it('is refused by every operation, by agents that start and by doctor', async () => {
   const pool = join(system.host.pools, POOL);
   const { chain, image } = await defineChain(system.host, 'rem', pool, 2);

@@ -4,11 +4,10 @@
  */
 import { readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { execa } from 'execa';
 import { observePoolId } from '../../../activities/pool-folder/id.ts';
-import { mountOwn, type OwnMount } from '../../support/host/own-mount.ts';
-import type { System } from '../../support/host/system.ts';
+import { mountOwn } from '../../support/host/own-mount.ts';
 import {
   defineOff,
   digests,
@@ -18,23 +17,17 @@ import {
   startMoveSystem,
   untilMove,
 } from '../../support/scenes/move-scene.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
+import { use } from '../../support/use.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 
 const FAR = 'far';
-let system: System;
-let mount: OwnMount;
-let other: OwnMount;
+const mount = use('the mount', () => mountOwn('ext4', 64));
+const other = use('the other mount', () => mountOwn('ext4', 64));
+const system = useSystem(() => startMoveSystem({ name: 'unmounted' }));
 beforeAll(async () => {
-  [mount, other] = [await mountOwn('ext4', 64), await mountOwn('ext4', 64)];
-  system = await startMoveSystem({ name: 'unmounted' });
   await system.host.definePool(FAR, mount.path);
   await waitUntil('the pool to be known', () => observePoolId(mount.path).then(Boolean));
-});
-afterEach(() => system.revive());
-afterAll(async () => {
-  await system?.close();
-  await mount?.close();
-  await other?.close();
 });
 
 const deviceOf = async (path: string) =>

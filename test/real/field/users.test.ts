@@ -4,11 +4,10 @@
  */
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { createImage, defineChain } from '../../support/guest/shut-off-vm.ts';
-import type { System } from '../../support/host/system.ts';
 import {
   digests,
   startMove,
@@ -17,15 +16,12 @@ import {
   VAULT,
 } from '../../support/scenes/move-scene.ts';
 import { merged } from '../../support/scenes/merge-checks.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';
 import { sample } from '../../support/sample.ts';
 
-let system: System;
+const system = useSystem(() => startMoveSystem({ name: 'users' }));
 let count = 0;
-beforeAll(async () => {
-  system = await startMoveSystem({ name: 'users' });
-});
-afterAll(() => system?.close());
 
 const inPool = (...names: string[]) => join(system.host.pools, POOL, ...names);
 
