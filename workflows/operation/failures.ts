@@ -47,6 +47,7 @@ export type HoldCode = 'divergent-chain' | 'unproven' | 'identity-changed';
 export type RetryCode =
   | 'vm-stopped'
   | 'vm-started'
+  | 'vm-gone'
   | 'job-lost'
   | 'libvirt-away'
   | 'pool-away'
@@ -96,6 +97,18 @@ export const retry = (code: RetryCode, words: Words, cause?: unknown) =>
  */
 export const givenUp = (words: Words, cause?: unknown) =>
   failure('Retry', { code: 'command-failed', ...words }, { cause, nonRetryable: true });
+/** Not repeated as an attempt: a VM that was undefined comes back by a person only. */
+export const vmGone = (attempted: string, vm: string, truth: string) =>
+  failure(
+    'Retry',
+    {
+      code: 'vm-gone',
+      attempted,
+      now: `libvirt has no VM ${vm} any more; ${truth}`,
+      next: 'Define it again with the disk that it had, then repeat the request',
+    },
+    { nonRetryable: true },
+  );
 /** Not repeated as an attempt: the workflow waits for the pool, and says so. */
 export const poolAway = (words: Words) =>
   failure('Retry', { code: 'pool-away', ...words }, { nonRetryable: true });

@@ -67,7 +67,7 @@ export const transferOnHost = defineActivities({
     input: job,
     result: z.union([
       outcome('switched'),
-      z.strictObject({ outcome: z.enum(['not-switched', 'pool-away']), reason }),
+      z.strictObject({ outcome: z.enum(['not-switched', 'pool-away', 'gone']), reason }),
     ]),
     beats: 'while working',
   },

@@ -31,6 +31,7 @@
  * (1, 3), I17.
  */
 import type { Operation } from '../operation/operation.ts';
+import { vmGone } from '../operation/failures.ts';
 import { forwardOnly } from '../operation/point-of-no-return.ts';
 import { run } from '../operation/run.ts';
 import { sizeWords } from '../operation/words.ts';
@@ -85,9 +86,16 @@ async function switchRecord(op: Move, plan: ImagePlan): Promise<string | null> {
     const { outcome, reason } = done;
     op.point.takeBack(reason);
     if (outcome === 'not-switched') return reason;
+    // Without a record nothing names the copies: the undo is safe.
+    if (outcome === 'gone') return undoOnFailure(op, plan, () => throwGone(op, plan));
     const pool = { to: plan.to, jobId: op.jobId, until: 'reserved' as const };
     await undoOnFailure(op, plan, () => untilBack(op, pool, reason));
   }
+}
+
+function throwGone(op: Move, { vm }: ImagePlan): never {
+  const truth = 'its source is as it was, and the copies are deleted';
+  throw vmGone(`moving ${op.id}`, vm?.name ?? '', truth);
 }
 
 /** Another image may already stand on the copies, so nothing is deleted: a person has to look. */

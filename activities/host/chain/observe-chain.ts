@@ -8,7 +8,7 @@ import { findQemu, openFiles, type OpenFile } from '../../adapters/files/open-fi
 import { observePools, poolOf, readDomain, type Pool } from '../../adapters/virsh/pools.ts';
 import type { ImageHeader } from '../../adapters/qemu-img/qemu-img.ts';
 import { nullIfNoDomain } from '../../adapters/virsh/connection.ts';
-import { refused } from '../../../workflows/operation/failures.ts';
+import { refused, vmGone } from '../../../workflows/operation/failures.ts';
 import type { ChainObservation, Volume } from '../../../workflows/chain/schemas.ts';
 import type { DiskRef } from '../../../workflows/chain/references.ts';
 import type { HostDeps } from '../deps.ts';
@@ -34,10 +34,12 @@ export interface Chain extends ChainObservation {
 
 /**
  * Observes live XML, persistent XML, headers on storage and what QEMU has open.
- * @throws Refused for an unknown VM or disk and for a disk that is no qcow2 or raw file.
+ * @param vmUuid of a plan: from then on the VM may be called otherwise
+ * @throws Refused for an unknown VM or disk and for a disk that is no qcow2 or raw file; Retry
+ * `vm-gone` without a VM of that UUID.
  */
-export async function observeChain(deps: HostDeps, ref: DiskRef): Promise<Chain> {
-  const domain = await observeDomain(deps, ref);
+export async function observeChain(deps: HostDeps, ref: DiskRef, vmUuid?: string): Promise<Chain> {
+  const domain = await observeDomain(deps, ref, vmUuid);
   const source = domain.live ?? domain.persistentDomain;
   const spelled = source?.disks.find((disk) => disk.target === ref.disk);
   if (!source || !spelled) throw unknownDisk(ref, source?.disks.map((d) => d.target) ?? []);
@@ -108,23 +110,27 @@ export async function toObservation(deps: HostDeps, chain: Chain): Promise<Chain
   };
 }
 
-async function observeDomain(deps: HostDeps, ref: DiskRef) {
+async function observeDomain(deps: HostDeps, ref: DiskRef, vmUuid?: string) {
   const { libvirt, host } = deps;
-  const uuid = await libvirt.findVm(ref.vm);
-  if (uuid === null) {
+  const vms = await libvirt.listVms();
+  const found = vms.find((vm) => (vmUuid ? vm.uuid === vmUuid : vm.name === ref.vm));
+  if (!found) {
+    const attempted = `looking up VM ${ref.vm} on ${host}`;
+    if (vmUuid) throw vmGone(attempted, ref.vm, 'no file was deleted');
     throw refused('unknown-vm', {
-      attempted: `looking up VM ${ref.vm} on ${host}`,
+      attempted,
       now: 'libvirt knows no VM of that name there',
       next: 'Names are those of `virsh list --all`',
     });
   }
+  const { uuid, name } = found;
   const [info, current, inactive] = await Promise.all([
     libvirt.domainInfo(uuid),
     libvirt.currentXml(uuid),
     libvirt.inactiveXml(uuid).catch(nullIfNoDomain),
   ]);
   const { state, stateReason, persistent, managedSave } = info;
-  const vm = { name: ref.vm, uuid, state, stateReason, persistent };
+  const vm = { name, uuid, state, stateReason, persistent };
   const parse = async (xml: string | null, isThere: boolean) =>
     xml !== null && isThere ? readDomain(libvirt, xml) : null;
   return {

@@ -23,6 +23,7 @@ import { createProgress } from '../../door/progress.ts';
 import type { HostDeps } from '../deps.ts';
 import { lookAndGiveBack } from './give-back-guest.ts';
 import { recordJob } from './job-record.ts';
+import { vmGone } from '../../../workflows/operation/failures.ts';
 import { wasSaved } from '../chain/managed-save.ts';
 import { topHasLeft } from './observe-disk.ts';
 
@@ -38,6 +39,10 @@ export async function ensureColdCommitted(deps: HostDeps, input: Input): Promise
   const { plan, jobId } = input;
   const state = coldCommitState(deps.runtimeDir, jobId);
   const look = await lookAndGiveBack(deps, plan);
+  if (!look.persistent) {
+    const truth = 'its volumes stay as they are';
+    throw vmGone(`committing ${plan.top.path} into ${plan.base.path}`, plan.vm, truth);
+  }
   await recordJob(deps, input, look);
   if (topHasLeft(look, plan)) return { outcome: 'committed', topModifiedNs: '' };
   if (look.state !== 'off') return { outcome: 'vm-started', reason: look.stateReason };

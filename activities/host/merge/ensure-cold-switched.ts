@@ -9,6 +9,7 @@ import {
   namesOf,
   switchDiskSource,
 } from '../../adapters/libvirt-xml/disk-element.ts';
+import { vmGone } from '../../../workflows/operation/failures.ts';
 import { asFileName, whileHeld } from '../../adapters/qemu-img/qemu-img.ts';
 import { poolsNamedIn } from '../../adapters/virsh/pools.ts';
 import type { HostDeps } from '../deps.ts';
@@ -41,6 +42,10 @@ export async function ensureColdSwitched(deps: HostDeps, input: Input): Promise<
 
 async function staleness(deps: HostDeps, { plan, topModifiedNs }: Input) {
   const look = await lookAtDisk(deps, plan);
+  if (!look.persistent) {
+    const truth = `${plan.base.path} holds the data of ${plan.top.path}, and both files stay`;
+    throw vmGone(`switching ${operationId(plan)} to ${plan.base.path}`, plan.vm, truth);
+  }
   const usesTop = look.disk?.chain.some((volume) => volume.path === plan.top.path) ?? false;
   if (look.state !== 'off' && usesTop) {
     return { outcome: 'vm-started', reason: look.stateReason } as const;

@@ -3,6 +3,7 @@
  * by libvirt alone.
  */
 import type { XmlDisk, XmlDomain } from '../../adapters/libvirt-xml/domain-xml.ts';
+import { nullIfNoDomain } from '../../adapters/virsh/connection.ts';
 import { readDomain } from '../../adapters/virsh/pools.ts';
 import { canonical } from '../../adapters/files/files.ts';
 import type { DomainInfo } from '../../adapters/virsh/domains.ts';
@@ -32,7 +33,7 @@ export async function lookAtDisk(deps: HostDeps, plan: MergePlan): Promise<DiskL
   // Between READY and the pivot every question counts.
   const isAsked = plan.persistent && info.state !== 'running';
   const persistent = isAsked
-    ? await readDomain(libvirt, await libvirt.inactiveXml(plan.vmUuid))
+    ? await libvirt.inactiveXml(plan.vmUuid).then((xml) => readDomain(libvirt, xml), nullIfNoDomain)
     : null;
   const domain = info.state === 'off' && persistent ? persistent : live;
   const diskOf = async (d: XmlDomain | null) => {

@@ -26,7 +26,7 @@ export async function observeMergeProof(deps: HostDeps, input: JobInput): Promis
   const { chain, doubts } = await untilSettled(PATIENCE, () => lookForProof(deps, input));
   if (doubts.length > 0) throw unproven(input, doubts);
   // Without this a power cut could bring the names of the committed volumes back.
-  if (chain.persistentDomain) await syncRecords({ name: plan.vm, uuid: plan.vmUuid });
+  if (chain.persistentDomain) await syncRecords(chain.vm);
   const { obstacle } = await observeSharing(deps, chain, plan.committed, plan.chainBefore);
   // Not refused any more: the merge itself is done.
   if (obstacle) throw unproven(input, [obstacle.now]);
@@ -51,7 +51,7 @@ async function lookForProof(deps: HostDeps, { plan }: JobInput) {
   const ref = { vm: plan.vm, disk: plan.disk, host: plan.host };
   // A process that opens a volume after this look is found by the next one, before its deletion.
   const [chain, locked] = await Promise.all([
-    observeChain(deps, ref),
+    observeChain(deps, ref, plan.vmUuid),
     Promise.all(plan.committed.map(isStillLocked)),
   ]);
   const doubts = [...chain.disagreements, ...leftInChain(chain, plan.committed)];

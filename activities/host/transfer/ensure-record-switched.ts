@@ -36,6 +36,7 @@ export async function ensureRecordSwitched(deps: HostDeps, job: ImageJob): Promi
   const { vm } = job.plan;
   if (!vm) return { outcome: 'switched' };
   const before = await whereRecordIs(deps, job.plan, vm);
+  if (before === 'gone') return { outcome: 'gone', reason: `VM ${vm.name} was undefined` };
   if (before === 'elsewhere') throw elsewhere(job.plan, vm);
   if (before === 'source') {
     const obstacle = await obstacleToSwitch(deps, job, vm);
@@ -59,9 +60,12 @@ async function whereRecordIs(
   deps: HostDeps,
   plan: ImagePlan,
   vm: Vm,
-): Promise<'source' | 'target' | 'elsewhere'> {
+): Promise<'source' | 'target' | 'elsewhere' | 'gone'> {
   const { persistent } = await deps.libvirt.domainInfo(vm.uuid);
-  if (!persistent) return 'elsewhere';
+  if (!persistent) {
+    const vms = await deps.libvirt.listVms();
+    return vms.some(({ uuid }) => uuid === vm.uuid) ? 'elsewhere' : 'gone';
+  }
   const domain = await readDomain(deps.libvirt, await deps.libvirt.inactiveXml(vm.uuid));
   const disk = domain.disks.find(({ target }) => target === vm.disk);
   const active = disk?.chain.at(-1)?.path;
