@@ -8,16 +8,21 @@ import { hasProtocol } from '../../adapters/qemu-img/qcow2-header.ts';
 import { readHeader, type ImageHeader } from '../../adapters/qemu-img/qemu-img.ts';
 
 /** Its storage may be unavailable; a caller that knows so reports that instead. */
-export class BackingFileMissing extends Error {
-  constructor(path: string, overlay: string) {
-    super(`${path}, the backing file of ${overlay}, does not exist`);
+export class LayerMissing extends Error {
+  readonly path: string;
+
+  /** @param overlay what stands on it; null for the active layer */
+  constructor(path: string, overlay: string | null) {
+    const what = overlay === null ? 'the active layer' : `the backing file of ${overlay}`;
+    super(`${path}, ${what}, does not exist`);
+    this.path = path;
   }
 }
 
 /**
  * Walks the headers from the active layer down. Paths with links resolved, base-most first; but a
  * relative name counts from the folder of the name that QEMU was given, as in QEMU.
- * @throws BackingFileMissing
+ * @throws LayerMissing
  */
 export async function readHeaderChain(
   ref: DiskRef,
@@ -33,6 +38,7 @@ export async function readHeaderChain(
   const found: [string, ImageHeader][] = [];
   const seen = new Set<string>();
   let next = activeLayer(ref, disk);
+  if (next && !(await observeFile(next.path))) throw new LayerMissing(next.path, null);
   while (next) {
     const { path, format } = next;
     const header = await (early.get(`${format} ${path}`) ?? readHeader(path, format));
@@ -42,7 +48,7 @@ export async function readHeaderChain(
     seen.add(real);
     found.unshift([real, header]);
     next = layerBelow(ref, path, header);
-    if (next && !(await observeFile(next.path))) throw new BackingFileMissing(next.path, path);
+    if (next && !(await observeFile(next.path))) throw new LayerMissing(next.path, path);
   }
   return new Map(found);
 }

@@ -15,7 +15,7 @@ import {
 } from '../../adapters/virsh/pools.ts';
 import type { ImageHeader } from '../../adapters/qemu-img/qemu-img.ts';
 import type { HostDeps } from '../deps.ts';
-import { BackingFileMissing, readHeaderChain } from './header-chain.ts';
+import { LayerMissing, readHeaderChain } from './header-chain.ts';
 import { observeChain, toVolume, type Chain } from './observe-chain.ts';
 
 export interface Image {
@@ -75,7 +75,7 @@ async function ofNoVm(deps: HostDeps, ref: ImageRef & { kind: 'volume' }) {
   };
   const name = { vm: ref.pool, disk: ref.volume, host: deps.host };
   const headers = await readHeaderChain(name, disk).catch((error: unknown) => {
-    throw error instanceof BackingFileMissing ? brokenChain(ref, error.message) : error;
+    throw error instanceof LayerMissing ? brokenChain(ref, error.message) : error;
   });
   const volumes = [...headers].map(([at, header]) => toVolume(at, header, disk, pools));
   return { chain: null, pools, headers, volumes: await Promise.all(volumes) };

@@ -31,10 +31,10 @@ export interface OwnMount {
 /**
  * Mounts before a private host is started, so that both see it. Removes first what killed runs have
  * left.
- * @param kind xfs has reflinks, and takes at least 300 MiB
+ * @param kind xfs has reflinks, and takes at least 300 MiB; in ext2 a file has at most 16 GiB
  */
 export async function mountOwn(
-  kind: 'tmpfs' | 'ext4' | 'xfs',
+  kind: 'tmpfs' | 'ext2' | 'ext4' | 'xfs',
   mebibytes: number,
 ): Promise<OwnMount> {
   const folder = await makeMountFolder();
@@ -47,7 +47,11 @@ export async function mountOwn(
       const image = join(folder, 'image');
       await writeFile(image, '');
       await truncate(image, mebibytes * MIB);
-      const options = { xfs: ['-m', 'reflink=1'], ext4: ['-m', '0'] }[kind];
+      const options = {
+        xfs: ['-m', 'reflink=1'],
+        ext4: ['-m', '0'],
+        ext2: ['-m', '0', '-b', '1024'],
+      }[kind];
       await execa(`mkfs.${kind}`, ['-q', ...options, image]);
       await execa('mount', ['-o', 'loop', image, path]);
       // As other kinds are: nothing is in it.

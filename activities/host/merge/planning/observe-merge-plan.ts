@@ -33,6 +33,7 @@ import { assertPossible, selectVolumes, type Selection } from './selection.ts';
 import { assertUsable } from '../../pools/usable-folders.ts';
 import { observeSharing } from '../../uses/sharing.ts';
 import { observeChain, toObservation, type Chain } from '../../chain/observe-chain.ts';
+import { refuseMissingLayer } from '../../chain/missing-layer.ts';
 import { isCommitInto } from '../observe-disk.ts';
 import { otherHosts } from '../../uses/observe-uses.ts';
 import { observeSnapshots, spellingsOf } from '../../snapshots/snapshots.ts';
@@ -45,7 +46,8 @@ export async function observeMergePlan(
   deps: HostDeps,
   input: LiveMergeInput,
 ): Promise<PlanOutcome> {
-  const chain = await observeChain(deps, input);
+  const attempted = `planning a merge of ${input.vm}/${input.disk}`;
+  const chain = await observeChain(deps, input).catch(refuseMissingLayer(deps, attempted));
   assertWritable(input, chain);
   const [{ job }, snapshots] = await Promise.all([
     toObservation(deps, chain),
@@ -71,7 +73,7 @@ export async function observeMergePlan(
   const touched = [base, ...committed, ...(overlay ? [overlay] : [])];
   assertInPools(input, chain, touched);
   const folders = touched.map(({ path }) => dirname(path));
-  await assertUsable(deps, `planning a merge of ${input.vm}/${input.disk}`, folders);
+  await assertUsable(deps, attempted, folders);
   assertNoInternalSnapshots(input, selection);
   const sharing = await observeSharing(deps, chain, [base, ...committed], chain.volumes);
   assertUnshared(input, sharing);

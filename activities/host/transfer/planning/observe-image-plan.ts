@@ -38,6 +38,7 @@ import { assertUsable } from '../../pools/usable-folders.ts';
 import { snapshotsNaming } from '../../snapshots/snapshots.ts';
 import type { FilePool } from '../../../adapters/virsh/pools.ts';
 import { findPool, observeImage, type Image } from '../../chain/observe-image.ts';
+import { refuseMissingLayer } from '../../chain/missing-layer.ts';
 import { otherHosts } from '../../uses/observe-uses.ts';
 import { identitiesOf } from '../../uses/volume-users.ts';
 
@@ -51,7 +52,8 @@ export async function observeImagePlan(
   deps: HostDeps,
   request: PlanRequest,
 ): Promise<ImagePlanOutcome> {
-  const image = await observeImage(deps, request.image);
+  const missingLayer = refuseMissingLayer(deps, attempt(request));
+  const image = await observeImage(deps, request.image).catch(missingLayer);
   const found = findPool(request.image, image.pools, request.to);
   const missing = await missingPool(deps.stateDir, found.folder);
   if (missing) return unavailable(found, missing);

@@ -1,0 +1,82 @@
+/**
+ * What does not pass by itself ends the operation, which undoes what it has done: nothing is tried
+ * again for hours while the VM is held (FF-16, FF-23, FF-26).
+ */
+import { rm, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from '@jest/globals';
+import { execa } from 'execa';
+import { failureDetails } from '../../../workflows/operation/failures.ts';
+import { defineChain, defineShutOff, diskXml } from '../../support/guest/shut-off-vm.ts';
+import { mountOwn } from '../../support/host/own-mount.ts';
+import { merged } from '../../support/scenes/merge-checks.ts';
+import { startMove, startMoveSystem, VAULT } from '../../support/scenes/move-scene.ts';
+import { POOL } from '../../support/scenes/merge-scene.ts';
+import { poolFiles } from '../../support/scenes/pool-files.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
+import { use } from '../../support/use.ts';
+import { waitUntil } from '../../support/wait-until.ts';
+
+const small = use('the file system of small files', () => mountOwn('ext2', 300));
+const system = useSystem(async () => {
+  const started = await startMoveSystem({ name: 'lasting' });
+  await started.host.definePool('small', small.path);
+  return started;
+});
+const inPool = (name: string) => join(system.host.pools, POOL, name);
+
+async function failureOf(operation: Promise<unknown>) {
+  const { type, details } = failureDetails(await operation.catch((error: unknown) => error)) ?? {};
+  return { type, code: details?.code, now: details?.now };
+}
+
+const moveOf = async (vm: string, to: string) => {
+  const image = { kind: 'disk', vm, disk: 'vdb' } as const;
+  return (await startMove(system, { image, to })).result();
+};
+
+describe('a file that the target file system cannot hold', () => {
+  it('ends the move, and frees the VM', async () => {
+    const file = inPool('big.raw');
+    await writeFile(file, '');
+    await truncate(file, 100 * 2 ** 30);
+    await defineShutOff(system.host, 'big', diskXml(file, 'raw'));
+    expect(await failureOf(moveOf('big', 'small'))).toMatchObject({
+      code: 'command-failed',
+      now: expect.stringMatching(/EFBIG|too large/i),
+    });
+    await waitUntil('the copies to go', async () => (await poolFiles(small.path)).length === 0);
+    await system.host.virsh('start', 'big', '--paused');
+    await system.host.virsh('destroy', 'big');
+    await rm(file);
+  });
+});
+
+describe('a target that is mounted read-only', () => {
+  it('is refused when the move is planned', async () => {
+    await defineChain(system.host, 'ro', inPool(''), 1);
+    // It holds the lease, a file that is open for writing.
+    await system.killRole('spm');
+    await execa('mount', ['-o', 'remount,ro', small.path]);
+    const failure = await failureOf(moveOf('ro', 'small'));
+    await execa('mount', ['-o', 'remount,rw', small.path]);
+    await system.startRole('spm');
+    expect(failure).toMatchObject({ type: 'Refused', code: 'read-only-pool' });
+  });
+});
+
+describe('a layer that is not there', () => {
+  it.each([0, 1])('ends a merge and a move with its name, at place %i', async (at) => {
+    const { chain } = await defineChain(system.host, `lost${at}`, inPool(''), 2);
+    await rm(chain[at] ?? '');
+    const expected = {
+      type: 'Refused',
+      code: 'broken-chain',
+      now: expect.stringContaining(chain[at] ?? ''),
+    };
+    expect(await failureOf(merged(system, { vm: `lost${at}`, disk: 'vdb' }))).toMatchObject(
+      expected,
+    );
+    expect(await failureOf(moveOf(`lost${at}`, VAULT))).toMatchObject(expected);
+  });
+});
