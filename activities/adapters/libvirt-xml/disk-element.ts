@@ -23,8 +23,11 @@ export function diskElement(domainXml: string, target: string): XmlElement {
 }
 
 /** What the element names as the active layer. */
-export function diskSource(disk: XmlElement): { path: string; format: string } {
-  const path = onlyOf(disk, 'source')?.attributes['file'];
+export function diskSource(
+  disk: XmlElement,
+  pools: PoolFolders = [],
+): { path: string; format: string } {
+  const path = fileOf(disk, pools);
   if (!path) throw wrong('its disk names no file');
   return { path, format: onlyOf(disk, 'driver')?.attributes['type'] ?? 'raw' };
 }
@@ -84,7 +87,7 @@ export function switchDiskSource(disk: XmlElement, change: Switch): string | nul
   const source = sourceOf(active, startupPolicy === undefined ? {} : { startupPolicy });
   const type = { name: 'qemu', ...driver?.attributes, type: format };
   return writeXml(
-    createElement('disk', disk.attributes, [
+    createElement('disk', { ...disk.attributes, type: 'file' }, [
       createElement('driver', type, driver?.children),
       source,
       ...(isKept ? chainOf(below) : []),

@@ -2,6 +2,8 @@
  * libvirt's snapshot metadata: which files a snapshot names, and the same document after a merge.
  */
 import { unexpected } from '../reply.ts';
+import { volumePath, type PoolFolders } from './named-files.ts';
+import { fileOf } from './disk-element.ts';
 import { allOf, onlyOf, readXml, textOf, visit, writeXml, type XmlElement } from './xml.ts';
 
 interface SnapshotDisk {
@@ -15,6 +17,8 @@ export interface Snapshot {
   name: string;
   disks: SnapshotDisk[];
   document: XmlElement;
+  /** Where a source of `type='volume'` has its file. */
+  pools: PoolFolders;
 }
 
 const wrong = (why: string) => unexpected('libvirt for a domainsnapshot', why);
@@ -22,12 +26,13 @@ const wrong = (why: string) => unexpected('libvirt for a domainsnapshot', why);
 const KINDS = ['no', 'internal', 'external', 'manual'];
 
 /** Parses one `<domainsnapshot>` document. @throws Retry `unexpected-reply` for anything else. */
-export function parseSnapshot(xml: string): Snapshot {
+export function parseSnapshot(xml: string, pools: PoolFolders = []): Snapshot {
   const document = readXml(xml, 'domainsnapshot');
   const snapshot = onlyOf(document, 'domainsnapshot');
   const name = textOf(onlyOf(snapshot, 'name'));
   if (!name) throw wrong('it has no name');
-  return { name, disks: allOf(onlyOf(snapshot, 'disks'), 'disk').map(parseDisk), document };
+  const disks = allOf(onlyOf(snapshot, 'disks'), 'disk').map(parseDisk);
+  return { name, disks, document, pools };
 }
 
 function parseDisk(element: XmlElement): SnapshotDisk {
@@ -37,10 +42,11 @@ function parseDisk(element: XmlElement): SnapshotDisk {
 }
 
 /** Every file that an element of the document names as a source. */
-export function sourcesOf({ document }: Snapshot): string[] {
+export function sourcesOf({ document, pools }: Snapshot): string[] {
   const found: string[] = [];
-  visit(document, ({ name, attributes: { file } }) => {
-    if (name === 'source' && file !== undefined) found.push(file);
+  visit(document, ({ name, attributes }) => {
+    const file = attributes['file'] ?? volumePath(attributes, pools);
+    if (name === 'source' && file !== null) found.push(file);
   });
   return found;
 }
@@ -56,7 +62,7 @@ interface Base {
  * have the shorter chain.
  */
 export function rewriteSnapshot(
-  { disks, document }: Snapshot,
+  { disks, document, pools }: Snapshot,
   gone: ReadonlySet<string>,
   base: Base,
 ): string {
@@ -65,7 +71,7 @@ export function rewriteSnapshot(
     Object.assign(element, { attributes: { name, snapshot: 'no' }, children: [] });
   }
   visit(document, (element) => {
-    if (element.name === 'disk') shorten(element, gone, base);
+    if (element.name === 'disk') shorten(element, { gone, base, pools });
   });
   return writeXml(document);
 }
@@ -75,25 +81,34 @@ export function rewriteSnapshot(
  * a layer A over B over C, A over C is left when B is gone, and C when A and B are. Where the
  * document names nothing below the last one that is gone, that one becomes `base`.
  */
-function shorten(layer: XmlElement, gone: ReadonlySet<string>, base: Base): void {
-  const file = fileOf(layer);
-  if (file === undefined) return;
+function shorten(layer: XmlElement, merge: Merge): void {
+  const { gone, base, pools } = merge;
+  const file = fileOf(layer, pools);
+  if (file === null) return;
   const [lower] = allOf(layer, 'backingStore');
-  if (!gone.has(file)) return lower && shorten(lower, gone, base);
-  const lowerFile = lower && fileOf(lower);
-  if (!lower || lowerFile === undefined) return setFile(layer, base.path, base.format);
-  setFile(layer, lowerFile, allOf(lower, 'format')[0]?.attributes['type'] ?? base.format);
+  if (!gone.has(file)) return lower && shorten(lower, merge);
+  const lowerFile = lower ? fileOf(lower, pools) : null;
+  if (!lower || lowerFile === null) return setFile(layer, base.path, base.format);
+  const format = allOf(lower, 'format')[0]?.attributes['type'] ?? base.format;
+  setFile(layer, lowerFile, format, allOf(lower, 'source')[0]?.children);
   // It has taken the place of the layer below it, whose own backing store it gets. That may be gone
   // as well.
   const at = layer.children.indexOf(lower);
   layer.children.splice(at, 1, ...allOf(lower, 'backingStore'));
-  shorten(layer, gone, base);
+  shorten(layer, merge);
 }
 
-const fileOf = (layer: XmlElement) => allOf(layer, 'source')[0]?.attributes['file'];
+interface Merge {
+  gone: ReadonlySet<string>;
+  base: Base;
+  pools: PoolFolders;
+}
 
-function setFile(layer: XmlElement, file: string, format: string): void {
-  Object.assign(allOf(layer, 'source')[0]?.attributes ?? {}, { file });
+/** @param inside what the source says besides: of the layer that has this file */
+function setFile(layer: XmlElement, file: string, format: string, inside?: XmlElement['children']) {
+  const [source] = allOf(layer, 'source');
+  nameFile(layer, source, file);
+  if (source && inside) source.children = inside;
   for (const { attributes } of [...allOf(layer, 'driver'), ...allOf(layer, 'format')]) {
     attributes['type'] = format;
   }
@@ -101,12 +116,25 @@ function setFile(layer: XmlElement, file: string, format: string): void {
 
 /** The document after files were moved: every source that `renamed` knows has its new name. */
 export function renameSources(
-  { document }: Snapshot,
+  { document, pools }: Snapshot,
   renamed: ReadonlyMap<string, string>,
 ): string {
-  visit(document, ({ name, attributes }) => {
-    const { file } = attributes;
-    if (name === 'source' && file !== undefined) attributes['file'] = renamed.get(file) ?? file;
+  visit(document, (layer) => {
+    for (const source of allOf(layer, 'source')) {
+      const file = source.attributes['file'] ?? volumePath(source.attributes, pools) ?? '';
+      const name = renamed.get(file);
+      if (name !== undefined) nameFile(layer, source, name);
+    }
   });
   return writeXml(document);
+}
+
+/** A volume of a pool is named by its path from then on. */
+function nameFile(layer: XmlElement, source: XmlElement | undefined, file: string): void {
+  if (!source) return;
+  const { pool, volume, mode, ...kept } = source.attributes;
+  const isVolume = pool !== undefined && volume !== undefined;
+  source.attributes = isVolume ? { ...kept, file } : { ...source.attributes, file };
+  if (isVolume && layer.attributes['type'] !== undefined) layer.attributes['type'] = 'file';
+  if (isVolume && mode !== undefined) delete source.attributes['mode'];
 }

@@ -5,6 +5,7 @@ import { canonical } from '../files/files.ts';
 import { parseReply, unexpected } from '../reply.ts';
 import type { Libvirt } from './domains.ts';
 import { parseDomain } from '../libvirt-xml/domain-xml.ts';
+import { parseSnapshot } from '../libvirt-xml/snapshot-xml.ts';
 import { onlyOf, readXml, textOf } from '../libvirt-xml/xml.ts';
 
 const pool = z.object({
@@ -45,6 +46,10 @@ export async function poolsNamedIn(
 /** A domain of this libvirt, with the files of its pools' volumes. */
 export const readDomain = async (libvirt: Libvirt, xml: string) =>
   parseDomain(xml, await poolsNamedIn([xml], libvirt, []));
+
+/** The metadata of a snapshot, likewise. */
+export const readSnapshot = async (libvirt: Libvirt, xml: string) =>
+  parseSnapshot(xml, await poolsNamedIn([xml], libvirt, []));
 
 /** One `<pool>` document. @throws Retry `unexpected-reply` for anything else. */
 export async function parsePool(xml: string): Promise<Pool> {

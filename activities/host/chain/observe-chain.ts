@@ -180,10 +180,11 @@ function unknownDisk(ref: DiskRef, targets: string[]) {
 
 function assertFileBacked(ref: DiskRef, disk: XmlDisk): void {
   if (disk.device !== 'disk') throw unsupported(ref, disk.target, `it is a ${disk.device}`);
-  if (disk.type !== 'file' || disk.chain.length === 0) {
+  const isFile = disk.type === 'file' || disk.type === 'volume';
+  if (!isFile || disk.chain.length === 0) {
     const next =
       disk.type === 'volume'
-        ? "Name the file by its path (`virsh edit`): <disk type='file'>, <source file='PATH'/>"
+        ? 'Start its pool (`virsh pool-list --all`); a pool of folders has the file of a volume'
         : undefined;
     throw unsupported(ref, disk.target, `its source is of type ${disk.type}, not file`, next);
   }

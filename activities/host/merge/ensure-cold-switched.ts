@@ -72,7 +72,7 @@ async function switchXml(deps: HostDeps, { plan }: Input): Promise<void> {
   const xml = await deps.libvirt.inactiveXml(plan.vmUuid);
   const element = diskElement(xml, plan.disk);
   const pools = await poolsNamedIn([xml], deps.libvirt, []);
-  const { path, format } = plan.overlay ? diskSource(element) : plan.base;
+  const { path, format } = plan.overlay ? diskSource(element, pools) : plan.base;
   const gone = new Set(plan.committed.map((volume) => volume.path));
   const names = await namesOf(element, pools, (file) =>
     gone.has(file) ? null : file === plan.base.path ? file : undefined,

@@ -7,7 +7,8 @@ import type { mergeOnHost } from '../../../workflows/merge/activities.ts';
 import { operationId } from '../../../workflows/chain/references.ts';
 import type { SnapshotChange } from '../../../workflows/chain/schemas.ts';
 import { syncRecords } from '../../adapters/virsh/libvirt-folders.ts';
-import { parseSnapshot, rewriteSnapshot } from '../../adapters/libvirt-xml/snapshot-xml.ts';
+import { rewriteSnapshot } from '../../adapters/libvirt-xml/snapshot-xml.ts';
+import { readSnapshot } from '../../adapters/virsh/pools.ts';
 import type { HostDeps } from '../deps.ts';
 import { spellingsOf } from '../snapshots/snapshots.ts';
 
@@ -30,7 +31,8 @@ async function deleteRecord(deps: HostDeps, { plan }: Input, change: SnapshotCha
 }
 
 async function redefine(deps: HostDeps, { plan }: Input, change: SnapshotChange) {
-  const snapshot = parseSnapshot(await deps.libvirt.snapshotXml(plan.vmUuid, change.name));
+  const found = await deps.libvirt.snapshotXml(plan.vmUuid, change.name);
+  const snapshot = await readSnapshot(deps.libvirt, found);
   const gone = await spellingsOf(
     [snapshot],
     plan.committed.map((volume) => volume.path),

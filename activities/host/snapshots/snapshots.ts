@@ -1,10 +1,7 @@
 /** What libvirt's snapshots of a VM say of its files; each reading is of the whole list. */
 import { canonical } from '../../adapters/files/files.ts';
-import {
-  type Snapshot,
-  parseSnapshot,
-  sourcesOf,
-} from '../../adapters/libvirt-xml/snapshot-xml.ts';
+import { type Snapshot, sourcesOf } from '../../adapters/libvirt-xml/snapshot-xml.ts';
+import { readSnapshot } from '../../adapters/virsh/pools.ts';
 import type { HostDeps } from '../deps.ts';
 import { type Identities, isOneOf } from '../uses/volume-users.ts';
 
@@ -12,7 +9,9 @@ import { type Identities, isOneOf } from '../uses/volume-users.ts';
 export async function observeSnapshots(deps: HostDeps, uuid: string): Promise<Snapshot[]> {
   const names = await deps.libvirt.snapshotNames(uuid);
   return Promise.all(
-    names.map(async (name) => parseSnapshot(await deps.libvirt.snapshotXml(uuid, name))),
+    names.map(async (name) =>
+      readSnapshot(deps.libvirt, await deps.libvirt.snapshotXml(uuid, name)),
+    ),
   );
 }
 

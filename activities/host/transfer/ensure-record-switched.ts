@@ -9,15 +9,15 @@ import { operationId } from '../../../workflows/chain/references.ts';
 import { hold, retry } from '../../../workflows/operation/failures.ts';
 import type { ImagePlan, ImageVolume } from '../../../workflows/transfer/plan.ts';
 import { diskElement, namesOf, switchDiskSource } from '../../adapters/libvirt-xml/disk-element.ts';
-import { poolsNamedIn, readDomain } from '../../adapters/virsh/pools.ts';
+import { poolsNamedIn, readDomain, readSnapshot } from '../../adapters/virsh/pools.ts';
 import { canonical, observeFile } from '../../adapters/files/files.ts';
 import { stagedFile } from '../../pool-folder/reservation.ts';
 import { syncRecords } from '../../adapters/virsh/libvirt-folders.ts';
 import { withFormat } from '../../adapters/libvirt-xml/snapshot-format.ts';
 import {
-  parseSnapshot,
   renameSources,
   sourcesOf,
+  type Snapshot,
 } from '../../adapters/libvirt-xml/snapshot-xml.ts';
 import { isReserved } from '../../pool-folder/presence.ts';
 import type { HostDeps } from '../deps.ts';
@@ -122,9 +122,9 @@ async function switchXml(deps: HostDeps, plan: ImagePlan, vm: Vm): Promise<void>
 }
 
 /** The names a snapshot uses for moved files, as it spells them, with their new ones. */
-async function renamedIn(plan: ImagePlan, xml: string): Promise<Map<string, string>> {
+async function renamedIn(plan: ImagePlan, snapshot: Snapshot): Promise<Map<string, string>> {
   const renamed = new Map<string, string>();
-  for (const source of sourcesOf(parseSnapshot(xml))) {
+  for (const source of sourcesOf(snapshot)) {
     const path = await canonical(source);
     const volume = plan.volumes.find((candidate) => candidate.path === path);
     if (volume) renamed.set(source, copyPath(plan, volume));
@@ -134,7 +134,7 @@ async function renamedIn(plan: ImagePlan, xml: string): Promise<Map<string, stri
 
 interface Stale {
   name: string;
-  xml: string;
+  snapshot: Snapshot;
   renamed: Map<string, string>;
 }
 
@@ -146,8 +146,9 @@ async function staleSnapshots(deps: HostDeps, plan: ImagePlan, vm: Vm): Promise<
   const stale: Stale[] = [];
   for (const name of await deps.libvirt.snapshotNames(vm.uuid)) {
     const xml = await deps.libvirt.snapshotXml(vm.uuid, name);
-    const renamed = await renamedIn(plan, xml);
-    if (renamed.size > 0) stale.push({ name, xml, renamed });
+    const snapshot = await readSnapshot(deps.libvirt, xml);
+    const renamed = await renamedIn(plan, snapshot);
+    if (renamed.size > 0) stale.push({ name, snapshot, renamed });
   }
   return stale;
 }
@@ -156,14 +157,14 @@ async function redefine(
   deps: HostDeps,
   plan: ImagePlan,
   vm: Vm,
-  { name, xml, renamed }: Stale,
+  { name, snapshot, renamed }: Stale,
 ): Promise<void> {
   const target = `${operationId({ vm: vm.name, disk: vm.disk })} ${name}`;
   const moved = plan.volumes
     .filter((volume) => formatOf(volume) !== volume.format)
     .reduce(
       (text, volume) => withFormat(text, copyPath(plan, volume), formatOf(volume)),
-      renameSources(parseSnapshot(xml), renamed),
+      renameSources(snapshot, renamed),
     );
   await deps.effect('libvirt.redefine-snapshot', target, () =>
     deps.libvirt.redefineSnapshot(vm.uuid, moved),

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import {
   parseSnapshot,
+  renameSources,
   rewriteSnapshot,
   sourcesOf,
 } from '../../../activities/adapters/libvirt-xml/snapshot-xml.ts';
@@ -63,5 +64,16 @@ describe('the record of a snapshot', () => {
     const xml = snapshot(disks, vmDisk('/r', 'qcow2'));
     const fewer = `<disk name='vda' snapshot='no'/>${snapshotDisk('vdb', '/s-b')}`;
     expect(rewritten(xml, ['/s'])).toBe(snapshot(fewer, vmDisk('/r', 'qcow2')));
+  });
+
+  it('names a volume of a pool by its path once it was moved', () => {
+    const disk = (type: string, source: string) =>
+      `<domainsnapshot><name>s</name><domain><devices><disk type='${type}'>` +
+      `<source ${source}/><target dev='vda'/></disk></devices></domain></domainsnapshot>`;
+    const pools = [{ name: 'images', folder: '/pool' }];
+    const snapshot = parseSnapshot(disk('volume', `pool='images' volume='a'`), pools);
+    expect(sourcesOf(snapshot)).toEqual(['/pool/a']);
+    const moved = renameSources(snapshot, new Map([['/pool/a', '/new/a']]));
+    expect(moved.replaceAll('"', "'")).toBe(disk('file', `file='/new/a'`));
   });
 });
