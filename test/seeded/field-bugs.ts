@@ -18,4 +18,12 @@ export const fieldBugs: readonly SeededBug[] = [
     caughtBy: 'test/real/field/users.test.ts',
     only: 'a clone in a subfolder',
   },
+  {
+    name: 'a moved image is where QEMU cannot go',
+    file: 'activities/host/pools/open-to-qemu.ts',
+    from: 'if (enters) return',
+    to: 'if (enters || enters === false) return',
+    caughtBy: 'test/real/field/closed-pool.test.ts',
+    only: 'a closed folder above it',
+  },
 ];

@@ -27,6 +27,7 @@ export type RefusalCode =
   | 'unsupported-pool'
   | 'read-only-pool'
   | 'other-machine'
+  | 'closed-folder'
   | 'read-only-disk'
   | 'transient-disk'
   | 'foreign-job'

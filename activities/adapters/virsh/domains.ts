@@ -88,6 +88,8 @@ function domainCommands(virsh: VirshConnection) {
     sightOf: (emptyFile: string) => sightOf(virsh, emptyFile),
     resume: (uuid: string) => virsh.run('resume', uuid),
     version: () => virsh.run('version', '--daemon'),
+    /** XML document of what the host can, with its security drivers. */
+    capabilities: () => virsh.ask('capabilities'),
   };
 }
 

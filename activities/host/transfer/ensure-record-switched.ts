@@ -21,6 +21,7 @@ import {
 } from '../../adapters/libvirt-xml/snapshot-xml.ts';
 import { isReserved } from '../../pool-folder/presence.ts';
 import type { HostDeps } from '../deps.ts';
+import { observeReach } from '../pools/open-to-qemu.ts';
 import { ensureImageHeld } from './ensure-image-held.ts';
 import { wasSaved } from '../chain/managed-save.ts';
 
@@ -90,7 +91,9 @@ async function obstacleToSwitch(deps: HostDeps, job: ImageJob, vm: Vm): Promise<
   const { state, managedSave } = await deps.libvirt.domainInfo(vm.uuid);
   // By a start between plan and hold that wrote nothing; the hold itself lets none run.
   if (managedSave) return notSwitched(wasSaved(vm.name));
-  return state === 'off' ? null : notSwitched(`VM ${vm.name} is ${state}`);
+  if (state !== 'off') return notSwitched(`VM ${vm.name} is ${state}`);
+  const { closed } = await observeReach(deps, to.folder, vm.uuid);
+  return closed === null ? null : notSwitched(closed);
 }
 
 const notSwitched = (reason: string): Outcome => ({ outcome: 'not-switched', reason });

@@ -23,6 +23,8 @@ export interface PrivateHostOptions {
   readonly name?: string;
   /** Empty folder that it has as /etc/libvirt, default one of its own. */
   readonly etc?: string;
+  /** As whom QEMU runs, default root. */
+  readonly qemuUser?: string;
 }
 
 const MOUNTS = {
@@ -35,9 +37,9 @@ const MOUNTS = {
 
 /** Starts a host; needs root. Removes first what killed runs have left. Takes 0.2-2 s. */
 export async function startPrivateHost(options: PrivateHostOptions = {}): Promise<PrivateHost> {
-  const parent = options.root ?? DEFAULT_HOSTS_FOLDER;
+  const { root: parent = DEFAULT_HOSTS_FOLDER, name = 'host', ...more } = options;
   await reapStaleHosts(parent);
-  const root = await makeHostFolder(parent, options.name ?? 'host', options.etc);
+  const root = await makeHostFolder(parent, name, more);
   try {
     await makeNamespace(root);
     const host = new PrivateHost(root);

@@ -45,6 +45,8 @@ export interface SystemOptions {
   name?: string;
   /** Of the host. */
   etc?: string;
+  /** As whom QEMU runs there, default root. */
+  qemuUser?: string;
   roles?: readonly RoleName[];
   /** Makes the folder, below the host's, that comes first on the PATH of the roles. */
   pathFolder?: (root: string) => string;
@@ -107,8 +109,10 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   return system;
 }
 
-async function prepareHost({ name, etc, pathFolder, onDisk = false }: SystemOptions) {
-  const host = await startPrivateHost({ ...(name && { name }), ...(etc && { etc }) });
+async function prepareHost(options: SystemOptions) {
+  const { name, etc, qemuUser, pathFolder, onDisk = false } = options;
+  const own = { ...(etc && { etc }), ...(qemuUser && { qemuUser }) };
+  const host = await startPrivateHost({ ...(name && { name }), ...own });
   const first = pathFolder?.(host.root);
   return {
     host,

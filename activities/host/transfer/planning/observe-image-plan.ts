@@ -34,6 +34,7 @@ import {
   tooSmall,
   assertUnderstood,
 } from './guards.ts';
+import { assertOpen } from '../../pools/open-to-qemu.ts';
 import { assertUsable } from '../../pools/usable-folders.ts';
 import { snapshotsNaming } from '../../snapshots/snapshots.ts';
 import type { FilePool } from '../../../adapters/virsh/pools.ts';
@@ -74,7 +75,9 @@ export async function observeImagePlan(
   const moves = request.operation === 'MoveImage';
   const sources = moves ? image.volumes.map(({ path }) => dirname(path)) : [];
   await assertUsable(deps, attempt(request), [to.folder, ...sources]);
-  const warnings = moves ? await assertUnreferenced(deps, request, image) : [];
+  const starts = moves ? (image.chain?.vm.uuid ?? null) : null;
+  const reach = await assertOpen(deps, attempt(request), to.folder, starts);
+  const warnings = [...reach, ...(moves ? await assertUnreferenced(deps, request, image) : [])];
   const plan = await toPlan(deps, { request, image, to, convert, warnings }, earlier);
   assertUnderstood(request, image, plan);
   await assertNamesFree(request, image, plan);

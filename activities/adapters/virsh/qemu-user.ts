@@ -1,0 +1,67 @@
+/** As whom QEMU runs, and what that user may: a root agent itself is let through everywhere. */
+import { CommandError, isToolFailure, run } from '../process/command.ts';
+import { allOf, elementsIn, onlyOf, readXml, textOf, type XmlElement } from '../libvirt-xml/xml.ts';
+
+/** Names or numbers. */
+interface QemuUser {
+  user: string;
+  group: string;
+}
+
+/**
+ * By the domain's own label of the DAC driver, else by the driver's for all domains.
+ * @param domainXml null for no certain domain
+ * @returns null where that driver gives no label: QEMU runs as libvirt's daemon does
+ */
+export function qemuUserOf(capabilitiesXml: string, domainXml: string | null): QemuUser | null {
+  const own = domainXml === null ? null : ownLabel(readXml(domainXml, 'domain'));
+  if (own) return own.attributes['type'] === 'none' ? null : userOf(textOf(onlyOf(own, 'label')));
+  const document = readXml(capabilitiesXml, 'capabilities');
+  const host = onlyOf(onlyOf(document, 'capabilities'), 'host');
+  const model = allOf(host, 'secmodel').find((secmodel) => nameOf(secmodel) === 'dac') ?? null;
+  const [label] = allOf(model, 'baselabel').flatMap(({ children }) => children);
+  return userOf(typeof label === 'string' ? label : null);
+}
+
+const nameOf = (secmodel: XmlElement) => textOf(onlyOf(secmodel, 'model'));
+
+/** One without a label (`dynamic`, or `relabel` only) runs as all others do. */
+function ownLabel(document: XmlElement): XmlElement | undefined {
+  return elementsIn(document)
+    .flatMap((domain) => allOf(domain, 'seclabel'))
+    .filter(({ attributes }) => attributes['model'] === 'dac')
+    .find((seclabel) => seclabel.attributes['type'] === 'none' || onlyOf(seclabel, 'label'));
+}
+
+/** A number has a `+` before it, or may have none. */
+function userOf(label: string | null): QemuUser | null {
+  const [, user, group] = /^\+?([^:\s]+):\+?([^:\s]+)$/.exec(label ?? '') ?? [];
+  return user === undefined || group === undefined ? null : { user, group };
+}
+
+/**
+ * Whether that user, with the groups that libvirt gives QEMU, may enter a folder. Tried as that
+ * user, so that mode, groups, ACLs, and the server of a network file system have their say.
+ * @returns null when it cannot be tried: only root may become another user
+ */
+export async function mayEnter(who: QemuUser, folder: string): Promise<boolean | null> {
+  // A user without an entry in /etc/passwd has no further groups.
+  return (
+    (await tryEnter(who, folder, '--init-groups')) ??
+    (await tryEnter(who, folder, '--clear-groups'))
+  );
+}
+
+async function tryEnter({ user, group }: QemuUser, folder: string, groups: string) {
+  try {
+    await run('setpriv', ['--reuid', user, '--regid', group, groups, 'test', '-x', folder]);
+    return true;
+  } catch (error) {
+    if (!isToolFailure(error)) throw error;
+    return isAnswer(error) ? false : null;
+  }
+}
+
+/** `test` says nothing, and returns 1; what cannot be run says why. */
+const isAnswer = ({ exitCode, stdout, stderr }: CommandError) =>
+  exitCode === 1 && !/setpriv/.test(stdout + stderr);

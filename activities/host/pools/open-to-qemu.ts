@@ -1,0 +1,68 @@
+/** Whether QEMU can reach what a pool's folder holds: a VM whose disk is there starts only then. */
+import { dirname } from 'node:path';
+import { refused } from '../../../workflows/operation/failures.ts';
+import { canonical } from '../../adapters/files/files.ts';
+import { mayEnter, qemuUserOf } from '../../adapters/virsh/qemu-user.ts';
+import type { HostDeps } from '../deps.ts';
+
+interface Reach {
+  /** The outermost folder that QEMU's user cannot enter, in words; null when there is none. */
+  closed: string | null;
+  /** Why it is not known, else null. */
+  unknown: string | null;
+}
+
+/**
+ * @param vm UUID of the VM that has to start; null for none in particular, which the host's default
+ * user stands for
+ */
+export async function observeReach(
+  { libvirt }: HostDeps,
+  folder: string,
+  vm: string | null,
+): Promise<Reach> {
+  const capabilities = await libvirt.capabilities();
+  const who = qemuUserOf(capabilities, vm === null ? null : await libvirt.inactiveXml(vm));
+  if (who === null) return { closed: null, unknown: null };
+  const words = `the user of QEMU (${who.user}:${who.group})`;
+  const enters = await mayEnter(who, folder);
+  if (enters === null) {
+    return { closed: null, unknown: `it is not known whether ${words} can enter ${folder}` };
+  }
+  if (enters) return { closed: null, unknown: null };
+  for (const outer of await foldersTo(folder)) {
+    if ((await mayEnter(who, outer)) === false) {
+      return { closed: `${words} cannot enter ${outer}`, unknown: null };
+    }
+  }
+  return { closed: `${words} cannot enter ${folder}`, unknown: null };
+}
+
+/** As the path has them, then as links lead: outermost first. */
+async function foldersTo(folder: string): Promise<string[]> {
+  const above = (path: string): string[] =>
+    path === dirname(path) ? [path] : [...above(dirname(path)), path];
+  return [...new Set([...above(folder), ...above(await canonical(folder))])];
+}
+
+/**
+ * A VM has to start with what is moved there; what no VM uses may be kept anywhere.
+ * @param vm UUID, null for a standalone image
+ * @returns what users should know, in words
+ * @throws Refused `closed-folder`
+ */
+export async function assertOpen(
+  deps: HostDeps,
+  attempted: string,
+  folder: string,
+  vm: string | null,
+): Promise<string[]> {
+  const { closed, unknown } = await observeReach(deps, folder, vm);
+  if (closed === null) return unknown === null ? [] : [unknown];
+  if (vm === null) return [`${closed}: no VM can start from ${folder}`];
+  throw refused('closed-folder', {
+    attempted,
+    now: `${closed}, so the VM could not start from ${folder}; nothing was touched`,
+    next: 'Let that user in (`chmod o+x`, or an ACL of `setfacl`), or choose another pool',
+  });
+}
