@@ -26,4 +26,11 @@ export const fieldBugs: readonly SeededBug[] = [
     caughtBy: 'test/real/field/closed-pool.test.ts',
     only: 'a closed folder above it',
   },
+  {
+    name: 'what QEMU opens for reading only becomes an active layer',
+    file: 'activities/adapters/qemu-img/qemu-img.ts',
+    from: "isCorrupt: header['format-specific']?.data?.corrupt ?? false",
+    to: 'isCorrupt: false',
+    caughtBy: 'test/real/field/corrupt-bit.test.ts',
+  },
 ];

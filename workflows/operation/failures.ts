@@ -40,6 +40,7 @@ export type RefusalCode =
   | 'unknown-pool'
   | 'unknown-volume'
   | 'broken-chain'
+  | 'corrupt-image'
   | 'same-pool'
   | 'several-volumes'
   | 'dirty-bitmaps'

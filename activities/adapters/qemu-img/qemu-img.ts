@@ -21,6 +21,7 @@ const info = z.object({
       data: z
         .object({
           'data-file': z.string().optional(),
+          corrupt: z.boolean().optional(),
           bitmaps: z.array(z.object({ name: z.string() })).optional(),
         })
         .optional(),
@@ -38,6 +39,7 @@ export interface ImageHeader {
   internalSnapshots: string[];
   bitmaps: string[];
   encrypted: boolean;
+  isCorrupt: boolean;
   externalDataFile: string | null;
 }
 
@@ -70,6 +72,7 @@ export function parseHeader(text: string, path: string, format: 'qcow2' | 'raw')
     internalSnapshots: header.snapshots?.map((s) => s.name) ?? [],
     bitmaps: header['format-specific']?.data?.bitmaps?.map((b) => b.name) ?? [],
     encrypted: header.encrypted ?? false,
+    isCorrupt: header['format-specific']?.data?.corrupt ?? false,
     externalDataFile: header['format-specific']?.data?.['data-file'] ?? null,
   };
 }

@@ -35,6 +35,7 @@ import {
   assertUnderstood,
 } from './guards.ts';
 import { assertOpen } from '../../pools/open-to-qemu.ts';
+import { assertSound } from '../../chain/sound-headers.ts';
 import { assertUsable } from '../../pools/usable-folders.ts';
 import { snapshotsNaming } from '../../snapshots/snapshots.ts';
 import type { FilePool } from '../../../adapters/virsh/pools.ts';
@@ -80,12 +81,19 @@ export async function observeImagePlan(
   const warnings = [...reach, ...(moves ? await assertUnreferenced(deps, request, image) : [])];
   const plan = await toPlan(deps, { request, image, to, convert, warnings }, earlier);
   assertUnderstood(request, image, plan);
+  assertSound(attempt(request), layersWritten(image, plan));
   await assertNamesFree(request, image, plan);
   const { totalBytes } = await observeSpace(to.folder);
   if (plan.spaceNeededBytes > totalBytes) throw tooSmall(request, plan, totalBytes);
   if (plan.spaceNeededBytes <= plan.spaceFreeBytes) return { kind: 'plan', plan };
   const { spaceNeededBytes: neededBytes, spaceFreeBytes: freeBytes } = plan;
   return { kind: 'no-space', path: to.folder, neededBytes, freeBytes };
+}
+
+/** Copies whose backing name changes; and the active layer, with which a VM has to start. */
+function layersWritten({ volumes }: Image, { vm, volumes: planned }: ImagePlan) {
+  const isTop = (at: number) => vm !== null && at === volumes.length - 1;
+  return volumes.filter((_, at) => isTop(at) || planned[at]?.rebase);
 }
 
 /** Its inode counts for nothing: it is waited for by the id. */
