@@ -29,8 +29,16 @@ export const fieldBugs: readonly SeededBug[] = [
   {
     name: 'what QEMU opens for reading only becomes an active layer',
     file: 'activities/adapters/qemu-img/qemu-img.ts',
-    from: "isCorrupt: header['format-specific']?.data?.corrupt ?? false",
+    from: 'isCorrupt: data?.corrupt ?? false',
     to: 'isCorrupt: false',
     caughtBy: 'test/real/field/corrupt-bit.test.ts',
+  },
+  {
+    name: 'the dirty bitmaps of committed volumes go with them',
+    file: 'activities/host/merge/ensure-cold-committed.ts',
+    from: 'await carryBitmaps(plan.base, plan.committed);',
+    to: '',
+    caughtBy: 'test/real/field/checkpoints.test.ts',
+    only: 'over a merge of all',
   },
 ];

@@ -5,8 +5,18 @@
 import { execa } from 'execa';
 import { z } from 'zod';
 import { CommandError, run } from '../process/command.ts';
+import type { DirtyBitmap } from './bitmaps.ts';
 import { hasProtocol } from './qcow2-header.ts';
 import { count, parseJsonReply, unexpected } from '../reply.ts';
+
+const bitmap = z
+  .object({ name: z.string(), granularity: count, flags: z.array(z.string()) })
+  .transform(({ name, granularity, flags }) => ({
+    name,
+    granularityBytes: granularity,
+    isEnabled: flags.includes('auto'),
+    isBroken: flags.includes('in-use'),
+  }));
 
 const info = z.object({
   'virtual-size': count,
@@ -22,7 +32,8 @@ const info = z.object({
         .object({
           'data-file': z.string().optional(),
           corrupt: z.boolean().optional(),
-          bitmaps: z.array(z.object({ name: z.string() })).optional(),
+          compat: z.string().optional(),
+          bitmaps: z.array(bitmap).optional(),
         })
         .optional(),
     })
@@ -37,7 +48,9 @@ export interface ImageHeader {
   backingName: string | null;
   backingFormat: string | null;
   internalSnapshots: string[];
-  bitmaps: string[];
+  bitmaps: DirtyBitmap[];
+  /** compat=0.10 */
+  isVersion2: boolean;
   encrypted: boolean;
   isCorrupt: boolean;
   externalDataFile: string | null;
@@ -59,6 +72,7 @@ export function parseHeader(text: string, path: string, format: 'qcow2' | 'raw')
   const from = `qemu-img info of ${path}`;
   const header = parseJsonReply(info, from, text);
   if (header.format !== format) throw unexpected(from, `it says format ${header.format}`);
+  const data = header['format-specific']?.data;
   const { 'full-backing-filename': full, 'backing-filename-format': below } = header;
   const hasTrace = full !== undefined || below !== undefined;
   if (header['backing-filename'] === undefined && hasTrace) {
@@ -70,10 +84,11 @@ export function parseHeader(text: string, path: string, format: 'qcow2' | 'raw')
     backingName: header['backing-filename'] ?? null,
     backingFormat: header['backing-filename-format'] ?? null,
     internalSnapshots: header.snapshots?.map((s) => s.name) ?? [],
-    bitmaps: header['format-specific']?.data?.bitmaps?.map((b) => b.name) ?? [],
+    bitmaps: data?.bitmaps ?? [],
+    isVersion2: data?.compat === '0.10',
     encrypted: header.encrypted ?? false,
-    isCorrupt: header['format-specific']?.data?.corrupt ?? false,
-    externalDataFile: header['format-specific']?.data?.['data-file'] ?? null,
+    isCorrupt: data?.corrupt ?? false,
+    externalDataFile: data?.['data-file'] ?? null,
   };
 }
 

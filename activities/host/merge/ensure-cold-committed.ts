@@ -21,6 +21,7 @@ import { observeFile, type FileFacts } from '../../adapters/files/files.ts';
 import { poll, type Look } from '../../door/polling.ts';
 import { createProgress } from '../../door/progress.ts';
 import type { HostDeps } from '../deps.ts';
+import { carryBitmaps } from './carried-bitmaps.ts';
 import { lookAndGiveBack } from './give-back-guest.ts';
 import { recordJob } from './job-record.ts';
 import { vmGone } from '../../../workflows/operation/failures.ts';
@@ -50,9 +51,10 @@ export async function ensureColdCommitted(deps: HostDeps, input: Input): Promise
   const before = await committedTop(plan, await coldCommitEnd(state));
   if (before) return { outcome: 'committed', topModifiedNs: before.modifiedNs };
   await forgetColdCommitEnd(state);
-  const running = deps.effect('qemu-img.commit', operationId(plan), () =>
-    runColdCommit(state, volumesOf(plan), commitArguments(input)),
-  );
+  const running = deps.effect('qemu-img.commit', operationId(plan), async () => {
+    await carryBitmaps(plan.base, plan.committed);
+    await runColdCommit(state, volumesOf(plan), commitArguments(input));
+  });
   await follow(state, plan, running);
   const end = await coldCommitEnd(state);
   const top = await committedTop(plan, end);

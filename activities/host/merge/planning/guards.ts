@@ -6,6 +6,8 @@ import { filePoolTypes, poolNeeded, poolOf } from '../../../adapters/virsh/pools
 import { hold, refused } from '../../../../workflows/operation/failures.ts';
 import type { LiveMergeInput } from '../../../../workflows/merge/request.ts';
 import type { Volume } from '../../../../workflows/chain/schemas.ts';
+import { bitmapsIn, obstacleToCarry } from '../carried-bitmaps.ts';
+import { assertSound } from '../../chain/sound-headers.ts';
 import { refusedManagedSave } from '../../chain/managed-save.ts';
 import type { Selection } from './selection.ts';
 import type { Chain } from '../../chain/observe-chain.ts';
@@ -115,4 +117,47 @@ export function assertNoInternalSnapshots(input: LiveMergeInput, selection: Sele
       next: 'Delete them first, or merge with --keep-volumes',
     });
   }
+}
+
+const layersOf = ({ headers }: Chain, volumes: readonly Volume[]) =>
+  volumes.flatMap(({ path }) => {
+    const header = headers.get(path);
+    return header ? [{ path, header }] : [];
+  });
+
+/** A commit opens its ends for writing; offline also the layer above, whose header it changes. */
+export function assertWritableHeaders(
+  input: LiveMergeInput,
+  chain: Chain,
+  { top, base, overlay }: Selection,
+): void {
+  assertSound(attempt(input), layersOf(chain, [base, top, ...(overlay ? [overlay] : [])]));
+}
+
+/**
+ * Offline: libvirt carries dirty bitmaps through a live commit.
+ * @returns what users should know, in words
+ */
+export function assertBitmapsFollow(
+  input: LiveMergeInput,
+  chain: Chain,
+  selection: Selection,
+): string[] {
+  const [base] = layersOf(chain, [selection.base]);
+  if (!base || chain.vm.state !== 'off') return [];
+  const bitmaps = bitmapsIn(layersOf(chain, selection.committed));
+  const now = obstacleToCarry(base, bitmaps);
+  if (now !== null) {
+    throw refused('dirty-bitmaps', {
+      attempted: attempt(input),
+      now: `${now}; nothing was done`,
+      next:
+        'Delete the checkpoints first (`virsh checkpoint-delete`, `qemu-img bitmap --remove`): ' +
+        'the next backup is a full one then',
+    });
+  }
+  const larger = bitmaps.filter(({ isEnabled }) => isEnabled).map(({ name }) => name);
+  if (larger.length === 0) return [];
+  const words = `dirty bitmaps ${larger.join(', ')} follow into ${base.path}`;
+  return [`${words}: the next backup since one of them has all that is merged`];
 }

@@ -22,15 +22,16 @@ import { onThisHost } from '../../../pool-folder/presence.ts';
 import type { HostDeps } from '../../deps.ts';
 import {
   assertAgreement,
+  assertBitmapsFollow,
   assertInPools,
   assertNoInternalSnapshots,
   assertNotSaved,
   assertUnderstood,
   assertUnshared,
   assertWritable,
+  assertWritableHeaders,
 } from './guards.ts';
 import { assertPossible, selectVolumes, type Selection } from './selection.ts';
-import { assertSound } from '../../chain/sound-headers.ts';
 import { assertUsable } from '../../pools/usable-folders.ts';
 import { observeSharing } from '../../uses/sharing.ts';
 import { observeChain, toObservation, type Chain } from '../../chain/observe-chain.ts';
@@ -76,21 +77,14 @@ export async function observeMergePlan(
   const folders = touched.map(({ path }) => dirname(path));
   await assertUsable(deps, attempted, folders);
   assertNoInternalSnapshots(input, selection);
-  assertSound(attempted, layersWritten(chain, selection));
+  assertWritableHeaders(input, chain, selection);
+  const notes = job ? [] : assertBitmapsFollow(input, chain, selection);
   const sharing = await observeSharing(deps, chain, [base, ...committed], chain.volumes);
   assertUnshared(input, sharing);
   const made = await toPlan(input, chain, selection, snapshots, job !== null);
-  const plan = { ...made, warnings: sharing.warnings };
+  const plan = { ...made, warnings: [...sharing.warnings, ...notes] };
   if (!job && plan.spaceNeededBytes > plan.spaceFreeBytes) return lackOfSpace(plan);
   return { kind: 'plan', plan };
-}
-
-/** A commit opens its ends for writing; offline also the layer above, whose header it changes. */
-function layersWritten({ headers }: Chain, { top, base, overlay }: Selection) {
-  return [base, top, ...(overlay ? [overlay] : [])].flatMap(({ path }) => {
-    const header = headers.get(path);
-    return header ? [{ path, header }] : [];
-  });
 }
 
 /** Paths as the chain spells them: with links resolved. */

@@ -59,7 +59,8 @@ function conversionObstacle(
     return { code: 'internal-snapshots', now, next: 'Delete them first, or keep its format' };
   }
   if (bitmaps.length > 0) {
-    const now = `it would lose the dirty bitmaps of ${path}: ${bitmaps.join(', ')}`;
+    const names = bitmaps.map(({ name }) => name).join(', ');
+    const now = `it would lose the dirty bitmaps of ${path}: ${names}`;
     const next = 'Remove them first (`qemu-img bitmap --remove`), or keep its format';
     return { code: 'dirty-bitmaps', now, next };
   }
