@@ -41,4 +41,12 @@ export const fieldBugs: readonly SeededBug[] = [
     caughtBy: 'test/real/field/checkpoints.test.ts',
     only: 'over a merge of all',
   },
+  {
+    name: 'a copy has the mode of its source, and not its ACL',
+    file: 'activities/adapters/files/complete-copy.ts',
+    from: 'await copyRights(source, target);',
+    to: 'await file.chmod(0o660);',
+    caughtBy: 'test/real/field/attributes.test.ts',
+    only: 'follow a move and a copy',
+  },
 ];

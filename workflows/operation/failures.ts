@@ -28,6 +28,7 @@ export type RefusalCode =
   | 'read-only-pool'
   | 'other-machine'
   | 'closed-folder'
+  | 'lost-rights'
   | 'read-only-disk'
   | 'transient-disk'
   | 'foreign-job'

@@ -1,5 +1,6 @@
 /** The first and the last of a copy that a copying daemon makes: its empty file, and its tail. */
-import { open, stat, truncate, type FileHandle } from 'node:fs/promises';
+import { open, truncate, type FileHandle } from 'node:fs/promises';
+import { copyExtended, copyRights } from './attributes.ts';
 import { writeAll } from './files.ts';
 
 /** Empties the file and gives it this length, all holes. */
@@ -10,7 +11,7 @@ export async function resetFile(path: string, sizeBytes: number): Promise<void> 
 
 /**
  * Makes a copied file whole and durable: the rest after `copiedBytes` and the exact length, unless
- * it is no copy of the file's bytes; the source's owner and mode.
+ * it is no copy of the file's bytes; the source's owner, mode, ACL and extended attributes.
  * QEMU rounds lengths up to 512 bytes, and a qcow2 file may end anywhere.
  * @returns false when there is no space for the rest; nothing is lost, it may be tried again
  */
@@ -24,11 +25,9 @@ export async function completeCopy(
   try {
     if (tail && !(await writeTail(file, tail, lengths.copiedBytes))) return false;
     if (tail) await file.truncate(lengths.sizeBytes);
-    const { uid, gid, mode } = await stat(source);
-    await file.chmod(mode & 0o777);
-    // Only root may change the owner of a file; the copy of another user is his own, as his source
-    // is.
-    await file.chown(uid, gid).catch(() => undefined);
+    await copyRights(source, target);
+    // The plan says where they cannot follow.
+    await copyExtended(source, target).catch(() => undefined);
     await file.sync();
     return true;
   } finally {

@@ -1,6 +1,7 @@
 /** The last step of a copy: whole, flushed, and under the name of its next stage. */
 import { completeCopy } from '../../adapters/files/complete-copy.ts';
 import { observeFile, observeSpace, renameDurably } from '../../adapters/files/files.ts';
+import { isToolFailure } from '../../adapters/process/command.ts';
 import { poll } from '../../door/polling.ts';
 import { assertReserved } from '../../pool-folder/presence.ts';
 import type { HostDeps } from '../deps.ts';
@@ -40,9 +41,9 @@ export async function completeDurably(
     return await poll(look, show);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    if (code === undefined) throw error;
+    if (code === undefined && !isToolFailure(error)) throw error;
     // Another attempt flushed it and gave it its next name, while this one was about to.
-    if (code === 'ENOENT' && (await observeFile(next))) return null;
+    if ((code ?? 'ENOENT') === 'ENOENT' && (await observeFile(next))) return null;
     return `the copy of ${volume.path} could not be completed: ${message}`;
   }
 }

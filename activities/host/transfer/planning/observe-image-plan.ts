@@ -15,6 +15,7 @@ import { observeFile, observeSpace } from '../../../adapters/files/files.ts';
 import { lastingIdentity, nameVolume } from '../../../pool-folder/id.ts';
 import { missingPool, type MissingPool } from '../../../pool-folder/known-pools.ts';
 import { asFileName } from '../../../adapters/qemu-img/qemu-img.ts';
+import { assertAttributesFollow } from './attributes.ts';
 import { copyNames } from './copy-names.ts';
 import type { HostDeps } from '../../deps.ts';
 import {
@@ -78,7 +79,13 @@ export async function observeImagePlan(
   await assertUsable(deps, attempt(request), [to.folder, ...sources]);
   const starts = moves ? (image.chain?.vm.uuid ?? null) : null;
   const reach = await assertOpen(deps, attempt(request), to.folder, starts);
-  const warnings = [...reach, ...(moves ? await assertUnreferenced(deps, request, image) : [])];
+  const paths = image.volumes.map(({ path }) => path);
+  const lost = await assertAttributesFollow(attempt(request), paths, to.folder);
+  const warnings = [
+    ...reach,
+    ...lost,
+    ...(moves ? await assertUnreferenced(deps, request, image) : []),
+  ];
   const plan = await toPlan(deps, { request, image, to, convert, warnings }, earlier);
   assertUnderstood(request, image, plan);
   assertSound(attempt(request), layersWritten(image, plan));

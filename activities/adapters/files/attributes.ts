@@ -1,0 +1,25 @@
+/** What a file has beside its data: owner, mode, ACL, extended attributes, flags. */
+import { run } from '../process/command.ts';
+
+/** Also the ACL, or an error where the target's file system has none and the source has one. */
+export const copyRights = (source: string, target: string) =>
+  copyAttributes('mode,ownership', source, target);
+
+/** An error where the target's file system has none and the source has some. */
+export const copyExtended = (source: string, target: string) =>
+  copyAttributes('xattr', source, target);
+
+async function copyAttributes(which: string, source: string, target: string): Promise<void> {
+  const cp = ['cp', '--attributes-only', `--preserve=${which}`, '--', source, target];
+  // libvirt's own attributes (`trusted.libvirt.*`, whose file it was before) are of this very file.
+  // They are not shown without CAP_SYS_ADMIN.
+  const command =
+    process.getuid?.() === 0 ? ['setpriv', '--bounding-set', '-sys_admin', ...cp] : cp;
+  await run('env', command);
+}
+
+/** Flag `C` of btrfs: data is overwritten in place. False where there is no such flag. */
+export async function isNoCopyOnWrite(path: string): Promise<boolean> {
+  const text = await run('lsattr', ['-d', path]).catch(() => '');
+  return /^\S*C\S*\s/.test(text);
+}
