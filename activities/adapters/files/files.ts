@@ -57,6 +57,10 @@ export async function observeFile(path: FilePath): Promise<FileFacts | null> {
 /** How many names a file has. */
 export const linkCount = async (path: string) => (await lstat(path)).nlink;
 
+/** Whether the last part of the path is a link. */
+export const isLink = async (path: string) =>
+  (await lstat(path).catch(nullIfMissing))?.isSymbolicLink() ?? false;
+
 /** Path with every link resolved; the path itself when it does not exist. */
 export const canonical = (path: string) => realpath(path).catch(() => path);
 

@@ -22,6 +22,7 @@ const info = z.object({
   'virtual-size': count,
   'actual-size': count.optional(),
   format: z.string(),
+  'cluster-size': count.optional(),
   'backing-filename': z.string().min(1).optional(),
   'full-backing-filename': z.string().optional(),
   'backing-filename-format': z.string().optional(),
@@ -33,6 +34,10 @@ const info = z.object({
           'data-file': z.string().optional(),
           corrupt: z.boolean().optional(),
           compat: z.string().optional(),
+          'lazy-refcounts': z.boolean().optional(),
+          'refcount-bits': z.number().optional(),
+          'extended-l2': z.boolean().optional(),
+          'compression-type': z.string().optional(),
           bitmaps: z.array(bitmap).optional(),
         })
         .optional(),
@@ -51,6 +56,8 @@ export interface ImageHeader {
   bitmaps: DirtyBitmap[];
   /** compat=0.10 */
   isVersion2: boolean;
+  /** Options that are not as QEMU has them by default, as of `qemu-img create -o`. */
+  special: string[];
   encrypted: boolean;
   isCorrupt: boolean;
   externalDataFile: string | null;
@@ -86,10 +93,28 @@ export function parseHeader(text: string, path: string, format: 'qcow2' | 'raw')
     internalSnapshots: header.snapshots?.map((s) => s.name) ?? [],
     bitmaps: data?.bitmaps ?? [],
     isVersion2: data?.compat === '0.10',
+    special: specialOptions(header),
     encrypted: header.encrypted ?? false,
     isCorrupt: data?.corrupt ?? false,
     externalDataFile: data?.['data-file'] ?? null,
   };
+}
+
+/** Of qcow2, in QEMU 7.2. */
+function specialOptions(header: z.infer<typeof info>): string[] {
+  const { data } = header['format-specific'] ?? {};
+  type Value = string | number | boolean | undefined;
+  const given: Record<string, [Value, Value]> = {
+    compat: [data?.compat, '1.1'],
+    cluster_size: [header['cluster-size'], 65_536],
+    lazy_refcounts: [data?.['lazy-refcounts'], false],
+    refcount_bits: [data?.['refcount-bits'], 16],
+    extended_l2: [data?.['extended-l2'], false],
+    compression_type: [data?.['compression-type'], 'zlib'],
+  };
+  return Object.entries(given).flatMap(([name, [is, usual]]) =>
+    is === undefined || is === usual ? [] : [`${name}=${is === true ? 'on' : String(is)}`],
+  );
 }
 
 /**

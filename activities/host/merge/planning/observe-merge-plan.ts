@@ -31,6 +31,7 @@ import {
   assertWritable,
   assertWritableHeaders,
 } from './guards.ts';
+import { observeNotes } from './notes.ts';
 import { assertPossible, selectVolumes, type Selection } from './selection.ts';
 import { assertUsable } from '../../pools/usable-folders.ts';
 import { observeSharing } from '../../uses/sharing.ts';
@@ -82,7 +83,8 @@ export async function observeMergePlan(
   const sharing = await observeSharing(deps, chain, [base, ...committed], chain.volumes);
   assertUnshared(input, sharing);
   const made = await toPlan(input, chain, selection, snapshots, job !== null);
-  const plan = { ...made, warnings: [...sharing.warnings, ...notes] };
+  const left = await observeNotes(chain, made, snapshots);
+  const plan = { ...made, warnings: [...sharing.warnings, ...notes, ...left] };
   if (!job && plan.spaceNeededBytes > plan.spaceFreeBytes) return lackOfSpace(plan);
   return { kind: 'plan', plan };
 }

@@ -26,6 +26,7 @@ import {
   sortByUse,
   type EarlierRun,
 } from './earlier-runs.ts';
+import { observeNotes } from './notes.ts';
 import { planConversion, spaceFor } from './conversion.ts';
 import {
   assertNamesFree,
@@ -81,7 +82,9 @@ export async function observeImagePlan(
   const reach = await assertOpen(deps, attempt(request), to.folder, starts);
   const paths = image.volumes.map(({ path }) => path);
   const lost = await assertAttributesFollow(attempt(request), paths, to.folder);
+  const notes = await observeNotes(image, convert, moves);
   const warnings = [
+    ...notes,
     ...reach,
     ...lost,
     ...(moves ? await assertUnreferenced(deps, request, image) : []),

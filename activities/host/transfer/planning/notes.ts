@@ -1,0 +1,38 @@
+/** What a copy lacks of its source beside data, and what a move leaves behind. */
+import type { Conversion } from '../../../../workflows/transfer/plan.ts';
+import { sizeWords } from '../../../../workflows/operation/words.ts';
+import { dataExtents } from '../../../adapters/qemu-img/compare.ts';
+import { linksTo } from '../../chain/links-to.ts';
+import type { Image } from '../../chain/observe-image.ts';
+
+type SourceVolume = Image['volumes'][number];
+
+/** @param moves the source is deleted afterwards */
+export async function observeNotes(
+  { volumes, chain }: Image,
+  convert: Conversion | null,
+  moves: boolean,
+): Promise<string[]> {
+  const lost = convert
+    ? volumes.flatMap((volume) => lostOptions(volume, convert))
+    : (await Promise.all(volumes.map(lostReservation))).flat();
+  return [...lost, ...(moves && chain ? await linksTo(chain, volumes) : [])];
+}
+
+/** A new container has QEMU's defaults. */
+function lostOptions({ path, header }: SourceVolume, { format }: Conversion): string[] {
+  const { special } = header;
+  if (header.format !== 'qcow2' || format !== 'qcow2' || special.length === 0) return [];
+  return [`the copy of ${path} does not keep ${special.join(', ')}, but has QEMU's defaults`];
+}
+
+/** Metadata of the file system takes some blocks, too. */
+const LEAST_BYTES = 2 ** 20;
+
+/** A copy has the data, and holes where nothing was written. */
+async function lostReservation({ path, allocatedBytes }: SourceVolume): Promise<string[]> {
+  const extents = await dataExtents(path, 'raw');
+  const reserved = allocatedBytes - extents.reduce((sum, { length }) => sum + length, 0);
+  if (reserved < LEAST_BYTES) return [];
+  return [`${sizeWords(reserved)} that are reserved for ${path} are not reserved for its copy`];
+}
