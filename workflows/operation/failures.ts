@@ -45,6 +45,7 @@ export type RefusalCode =
   | 'same-pool'
   | 'several-volumes'
   | 'dirty-bitmaps'
+  | 'checkpoints'
   | 'name-taken';
 export type HoldCode = 'divergent-chain' | 'unproven' | 'identity-changed';
 export type RetryCode =

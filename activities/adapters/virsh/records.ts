@@ -27,6 +27,9 @@ export function recordCommands(virsh: VirshConnection) {
         throw error;
       }
     },
+    async checkpointNames(uuid: string): Promise<string[]> {
+      return (await virsh.ask(`checkpoint-list ${uuid} --name`)).split('\n').filter(Boolean);
+    },
     async snapshotNames(uuid: string): Promise<string[]> {
       return (await virsh.ask(`snapshot-list ${uuid} --name --topological`))
         .split('\n')

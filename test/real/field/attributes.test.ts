@@ -4,11 +4,10 @@
  */
 import { chmod, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { execa } from 'execa';
 import { createImage, defineShutOff, diskXml } from '../../support/guest/shut-off-vm.ts';
-import { mountOwn, type OwnMount } from '../../support/host/own-mount.ts';
-import type { System } from '../../support/host/system.ts';
+import { mountOwn } from '../../support/host/own-mount.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';
 import {
   removalOf,
@@ -17,19 +16,15 @@ import {
   startMoveSystem,
   VAULT,
 } from '../../support/scenes/move-scene.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
+import { use } from '../../support/use.ts';
 
-let system: System;
-let plain: OwnMount;
+const plain = use('a file system without more', () => mountOwn('tmpfs', 64));
+const system = useSystem(() => startMoveSystem({ name: 'attributes' }));
 beforeAll(async () => {
-  plain = await mountOwn('tmpfs', 64);
-  system = await startMoveSystem({ name: 'attributes' });
   await system.host.definePool('plain', plain.path);
   await system.killRole('spm');
   await system.startRole('spm');
-});
-afterAll(async () => {
-  await system?.close();
-  await plain?.close();
 });
 
 const perl = async (program: string, ...args: string[]) =>

@@ -4,21 +4,17 @@
  */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { expect, it } from '@jest/globals';
 import { execa } from 'execa';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { createImage, defineShutOff, diskXml } from '../../support/guest/shut-off-vm.ts';
 import { armFault } from '../../support/faults/faults.ts';
-import type { System } from '../../support/host/system.ts';
 import { merged, type Request } from '../../support/scenes/merge-checks.ts';
 import { POOL, startSharedSystem } from '../../support/scenes/merge-scene.ts';
 import { waitUntil } from '../../support/wait-until.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
 
-let system: System;
-beforeAll(async () => {
-  system = await startSharedSystem({ name: 'checkpoints' });
-});
-afterAll(() => system?.close());
+const system = useSystem(() => startSharedSystem({ name: 'checkpoints' }));
 
 const virsh = (...args: string[]) => system.host.virsh(...args);
 const inPool = (name: string) => join(system.host.pools, POOL, name);

@@ -4,20 +4,16 @@
  */
 import { chmod, chown, mkdir, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { expect, it } from '@jest/globals';
 import { execa } from 'execa';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { armFault } from '../../support/faults/faults.ts';
 import { createImage, defineShutOff, diskXml, redefine } from '../../support/guest/shut-off-vm.ts';
-import type { System } from '../../support/host/system.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';
 import { digests, removalOf, startMove, startMoveSystem } from '../../support/scenes/move-scene.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
 
-let system: System;
-beforeAll(async () => {
-  system = await startMoveSystem({ name: 'closed', qemuUser: 'libvirt-qemu' });
-});
-afterAll(() => system?.close());
+const system = useSystem(() => startMoveSystem({ name: 'closed', qemuUser: 'libvirt-qemu' }));
 
 const KVM = async () => Number((await execa('id', ['-g', 'libvirt-qemu'])).stdout);
 

@@ -4,20 +4,16 @@
  */
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { expect, it } from '@jest/globals';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { defineChain } from '../../support/guest/shut-off-vm.ts';
-import type { System } from '../../support/host/system.ts';
 import { merged } from '../../support/scenes/merge-checks.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';
 import { digests, removalOf, startMove, startMoveSystem } from '../../support/scenes/move-scene.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
 
-let system: System;
 let count = 0;
-beforeAll(async () => {
-  system = await startMoveSystem({ name: 'corrupt' });
-});
-afterAll(() => system?.close());
+const system = useSystem(() => startMoveSystem({ name: 'corrupt' }));
 
 /** Sets a bit of the incompatible features in a qcow2 header. */
 async function setFeature(path: string, bit: 'dirty' | 'corrupt'): Promise<void> {

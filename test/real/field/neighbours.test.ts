@@ -75,7 +75,7 @@ describe('A volume of a pool as a disk', () => {
     expect(printed).not.toContain('cannot be read');
   });
 
-  it('below a snapshot merges while the VM runs, and moves and merges while it is down', async () => {
+  it('below a snapshot merges live and cold, and moves', async () => {
     for (const vm of ['live', 'cold', 'moves']) {
       const path = await createImage(inPool(`${vm}-y`));
       await execa('qemu-io', ['-f', 'qcow2', '-c', 'write -P 5 1M 1M', path]);

@@ -4,7 +4,7 @@
  */
 import { symlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { expect, it } from '@jest/globals';
 import { execa } from 'execa';
 import {
   createImage,
@@ -12,16 +12,12 @@ import {
   defineShutOff,
   diskXml,
 } from '../../support/guest/shut-off-vm.ts';
-import type { System } from '../../support/host/system.ts';
 import { merged } from '../../support/scenes/merge-checks.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';
 import { startMove, startMoveSystem } from '../../support/scenes/move-scene.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
 
-let system: System;
-beforeAll(async () => {
-  system = await startMoveSystem({ name: 'told' });
-});
-afterAll(() => system?.close());
+const system = useSystem(() => startMoveSystem({ name: 'told' }));
 
 const inPool = (name: string) => join(system.host.pools, POOL, name);
 const image = (vm: string) => ({ kind: 'disk', vm, disk: 'vdb' }) as const;

@@ -39,6 +39,7 @@ import { observeChain, toObservation, type Chain } from '../../chain/observe-cha
 import { refuseMissingLayer } from '../../chain/missing-layer.ts';
 import { isCommitInto } from '../observe-disk.ts';
 import { otherHosts } from '../../uses/observe-uses.ts';
+import { assertRedefinable } from '../../snapshots/redefinable.ts';
 import { observeSnapshots, spellingsOf } from '../../snapshots/snapshots.ts';
 
 /**
@@ -83,6 +84,9 @@ export async function observeMergePlan(
   const sharing = await observeSharing(deps, chain, [base, ...committed], chain.volumes);
   assertUnshared(input, sharing);
   const made = await toPlan(input, chain, selection, snapshots, job !== null);
+  const changed = made.snapshots.filter(({ action }) => action === 'redefine');
+  const names = changed.map(({ name }) => name);
+  await assertRedefinable(deps, attempted, chain.vm.uuid, names);
   const left = await observeNotes(chain, made, snapshots);
   const plan = { ...made, warnings: [...sharing.warnings, ...notes, ...left] };
   if (!job && plan.spaceNeededBytes > plan.spaceFreeBytes) return lackOfSpace(plan);

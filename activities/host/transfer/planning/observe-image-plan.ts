@@ -39,6 +39,7 @@ import {
 import { assertOpen } from '../../pools/open-to-qemu.ts';
 import { assertSound } from '../../chain/sound-headers.ts';
 import { assertUsable } from '../../pools/usable-folders.ts';
+import { assertRedefinable } from '../../snapshots/redefinable.ts';
 import { snapshotsNaming } from '../../snapshots/snapshots.ts';
 import type { FilePool } from '../../../adapters/virsh/pools.ts';
 import { findPool, observeImage, type Image } from '../../chain/observe-image.ts';
@@ -91,6 +92,7 @@ export async function observeImagePlan(
   ];
   const plan = await toPlan(deps, { request, image, to, convert, warnings }, earlier);
   assertUnderstood(request, image, plan);
+  await assertRedefinable(deps, attempt(request), plan.vm?.uuid ?? '', plan.snapshots);
   assertSound(attempt(request), layersWritten(image, plan));
   await assertNamesFree(request, image, plan);
   const { totalBytes } = await observeSpace(to.folder);
