@@ -1,4 +1,5 @@
 /** File systems of a test's own: small enough to fill, or with reflinks. */
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { copyFile, mkdir, readdir, rm, truncate, writeFile } from 'node:fs/promises';
@@ -6,10 +7,9 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { isAlive, startTimeOf } from './processes.ts';
 
-/** Its folders say whose they are, as those of private hosts: <pid>-<start time>-<number>. */
+/** Its folders say whose they are, as those of private hosts: <pid>-<start time>-<random>. */
 const PARENT = '/tmp/blockflow-test-mounts';
 const MIB = 2 ** 20;
-let count = 0;
 
 export interface OwnMount {
   path: string;
@@ -73,7 +73,9 @@ export async function mountOwn(
 /** A folder of this process. Removes first what killed runs have left. */
 export async function makeMountFolder(): Promise<string> {
   await removeStale();
-  const folder = join(PARENT, `${process.pid}-${startTimeOf(process.pid)}-${++count}`);
+  const own = `${process.pid}-${startTimeOf(process.pid)}`;
+  // Another test file of this process may have left one.
+  const folder = join(PARENT, `${own}-${randomBytes(4).toString('hex')}`);
   await mkdir(folder, { recursive: true });
   return folder;
 }

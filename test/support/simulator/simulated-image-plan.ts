@@ -83,7 +83,7 @@ export function imagePlanOf(vm: SimulatedVm, request: PlanRequest): ImagePlanOut
   const volumes = volumesOf(vm, chain, pool);
   const files = new Set(volumes.map(({ identity }) => identity));
   const use = moves && referencesTo(vm, files, disk !== null);
-  if (use) throw refuse(codeOf({ ...use, by: 'a VM' }), `${use.path} is in use by a VM`);
+  if (use) throw refuse(codeOf({ ...use, by: 'a VM' }), `${use.path} is used by a VM`);
   const { used, unused } = sortByUse(vm, earlier);
   const run = toAdopt(unused, volumes, request.verify);
   const adopted = run ? { jobId: run.jobId, owner: run.owner ?? '' } : null;
@@ -194,7 +194,7 @@ export function removalPlanOf(vm: SimulatedVm, input: RemoveImageInput): Removal
   vm.advance();
   const volumes = toRemove(vm, input);
   const use = referencesTo(vm, new Set(volumes.map(({ identity }) => identity)), false);
-  if (use) throw refuse(codeOf({ ...use, by: 'a VM' }), `${use.path} is in use by a VM`);
+  if (use) throw refuse(codeOf({ ...use, by: 'a VM' }), `${use.path} is used by a VM`);
   const made = !input.copies && volumes.find(({ identity }) => isReserved(vm, identity));
   if (made) throw refuse('other-operation', `${made.path} is a copy that is being made`);
   const open = volumes.find(({ path }) => isLocked(vm, path));
