@@ -5,7 +5,7 @@
  */
 import { canonical } from '../files/files.ts';
 import { unexpected } from '../reply.ts';
-import { volumePath, type PoolFolders } from './named-files.ts';
+import { sourceFile, type PoolFolders } from './named-files.ts';
 import { allOf, createElement, onlyOf, readXml, writeXml, type XmlElement } from './xml.ts';
 
 const wrong = (why: string) => unexpected('libvirt for the persistent XML', why);
@@ -39,10 +39,14 @@ export function layersOf(disk: XmlElement): XmlElement[] {
 }
 
 /** The file of a layer as it is spelled there, null where it names none. */
-export function fileOf(layer: XmlElement, pools: PoolFolders): string | null {
-  const source = onlyOf(layer, 'source')?.attributes ?? {};
-  return source['file'] ?? volumePath(source, pools);
-}
+export const fileOf = (layer: XmlElement, pools: PoolFolders): string | null =>
+  sourceFile(onlyOf(layer, 'source')?.attributes ?? {}, pools);
+
+/** The attributes of a source with its file by path; a volume of a pool is named so from then on. */
+export const namedByPath = (
+  { pool, volume, mode, ...kept }: Record<string, string>,
+  file: string,
+): Record<string, string> => ({ ...kept, file });
 
 /**
  * Elements of a source that change what the bytes of its file mean, and that blockflow neither
@@ -137,15 +141,10 @@ function saysMore(layer: XmlElement): boolean {
 
 function sourceOf({ element, file }: Layer, more: Record<string, string> = {}): XmlElement {
   const source = onlyOf(element, 'source');
-  const { pool, volume, index, mode, ...attributes } = source?.attributes ?? {};
-  const named = file === null ? { pool, volume, mode } : { file };
-  return createElement('source', definedOf({ ...attributes, ...named, ...more }), source?.children);
+  const { index, ...attributes } = source?.attributes ?? {};
+  const named = file === null ? attributes : namedByPath(attributes, file);
+  return createElement('source', { ...named, ...more }, source?.children);
 }
-
-const definedOf = (attributes: Record<string, string | undefined>) =>
-  Object.fromEntries(
-    Object.entries(attributes).filter(([, value]) => value !== undefined),
-  ) as Record<string, string>;
 
 /** Nested as libvirt writes it; the last one stays as it ended before. */
 function chainOf(layers: readonly Layer[]): XmlElement[] {

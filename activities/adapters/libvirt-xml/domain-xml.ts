@@ -29,7 +29,7 @@ export interface XmlDisk {
   chain: XmlVolume[];
   /** True when the chain ends where it says; else what is below is in the headers. */
   terminated: boolean;
-  /** `file` or `block`; other types (network, volume, nvme) are not driven by blockflow. */
+  /** Of the active layer. blockflow drives `file`, and `volume` where a pool's folder has it. */
   type: string;
   readOnly: boolean;
   shareable: boolean;

@@ -78,6 +78,12 @@ export function volumePath(
   return folder && volume ? join(folder, volume) : null;
 }
 
+/** The file of a `<source>` as it is spelled there, null where it names none. */
+export const sourceFile = (
+  attributes: Record<string, string | undefined>,
+  pools: PoolFolders,
+): string | null => attributes['file'] ?? volumePath(attributes, pools);
+
 const pathOfText = (text: string) => (text.startsWith('/') ? [text] : []);
 
 /**

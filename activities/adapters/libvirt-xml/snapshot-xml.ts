@@ -2,8 +2,8 @@
  * libvirt's snapshot metadata: which files a snapshot names, and the same document after a merge.
  */
 import { unexpected } from '../reply.ts';
-import { volumePath, type PoolFolders } from './named-files.ts';
-import { fileOf } from './disk-element.ts';
+import { fileOf, namedByPath } from './disk-element.ts';
+import { sourceFile, type PoolFolders } from './named-files.ts';
 import { allOf, onlyOf, readXml, textOf, visit, writeXml, type XmlElement } from './xml.ts';
 
 interface SnapshotDisk {
@@ -45,8 +45,8 @@ function parseDisk(element: XmlElement): SnapshotDisk {
 export function sourcesOf({ document, pools }: Snapshot): string[] {
   const found: string[] = [];
   visit(document, ({ name, attributes }) => {
-    const file = attributes['file'] ?? volumePath(attributes, pools);
-    if (name === 'source' && file !== null) found.push(file);
+    const file = name === 'source' ? sourceFile(attributes, pools) : null;
+    if (file !== null) found.push(file);
   });
   return found;
 }
@@ -107,7 +107,7 @@ interface Merge {
 /** @param inside what the source says besides: of the layer that has this file */
 function setFile(layer: XmlElement, file: string, format: string, inside?: XmlElement['children']) {
   const [source] = allOf(layer, 'source');
-  nameFile(layer, source, file);
+  if (source) nameFile(layer, source, file);
   if (source && inside) source.children = inside;
   for (const { attributes } of [...allOf(layer, 'driver'), ...allOf(layer, 'format')]) {
     attributes['type'] = format;
@@ -121,20 +121,15 @@ export function renameSources(
 ): string {
   visit(document, (layer) => {
     for (const source of allOf(layer, 'source')) {
-      const file = source.attributes['file'] ?? volumePath(source.attributes, pools) ?? '';
-      const name = renamed.get(file);
+      const name = renamed.get(sourceFile(source.attributes, pools) ?? '');
       if (name !== undefined) nameFile(layer, source, name);
     }
   });
   return writeXml(document);
 }
 
-/** A volume of a pool is named by its path from then on. */
-function nameFile(layer: XmlElement, source: XmlElement | undefined, file: string): void {
-  if (!source) return;
-  const { pool, volume, mode, ...kept } = source.attributes;
-  const isVolume = pool !== undefined && volume !== undefined;
-  source.attributes = isVolume ? { ...kept, file } : { ...source.attributes, file };
+function nameFile(layer: XmlElement, source: XmlElement, file: string): void {
+  const isVolume = 'pool' in source.attributes && 'volume' in source.attributes;
+  source.attributes = namedByPath(source.attributes, file);
   if (isVolume && layer.attributes['type'] !== undefined) layer.attributes['type'] = 'file';
-  if (isVolume && mode !== undefined) delete source.attributes['mode'];
 }
