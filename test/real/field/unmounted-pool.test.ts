@@ -6,7 +6,7 @@ import { readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { beforeAll, expect, it } from '@jest/globals';
 import { execa } from 'execa';
-import { observePoolId } from '../../../activities/pool-folder/id.ts';
+import { observeHosts } from '../../../activities/pool-folder/hosts.ts';
 import { mountOwn } from '../../support/host/own-mount.ts';
 import {
   defineOff,
@@ -18,6 +18,7 @@ import {
   untilMove,
 } from '../../support/scenes/move-scene.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
+import { HOST } from '../../support/host/system.ts';
 import { use } from '../../support/use.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 
@@ -27,8 +28,12 @@ const other = use('the other mount', () => mountOwn('ext4', 64));
 const system = useSystem(() => startMoveSystem({ name: 'unmounted' }));
 beforeAll(async () => {
   await system.host.definePool(FAR, mount.path);
-  await waitUntil('the pool to be known', () => observePoolId(mount.path).then(Boolean));
+  await untilKnown(mount.path);
 });
+
+/** The host's name is the last that its agent writes into a pool that it has just met. */
+const untilKnown = (folder: string) =>
+  waitUntil(`${folder} to be known`, async () => (await observeHosts(folder)).includes(HOST));
 
 const deviceOf = async (path: string) =>
   (await execa('findmnt', ['-n', '-o', 'SOURCE', path])).stdout;
@@ -70,7 +75,7 @@ it('gets no id and no lease, also of agents that start; a move waits for it', as
 it('is not taken for the pool of another file system that is mounted there', async () => {
   const [own, foreign] = [await deviceOf(mount.path), await deviceOf(other.path)];
   await system.host.definePool('other', other.path);
-  await waitUntil('the other to be known', () => observePoolId(other.path).then(Boolean));
+  await untilKnown(other.path);
   await execa('umount', ['--lazy', mount.path]);
   await execa('mount', [foreign, mount.path]);
   await restartAgents();
