@@ -1,11 +1,12 @@
 /** Leaves the host's name in each of its pools, so that other hosts ask it before they delete. */
 import { registerHost } from '../../activities/pool-folder/hosts.ts';
-import { ensureKnownPool, missingPool } from '../../activities/pool-folder/known-pools.ts';
 import {
-  otherMachine,
-  removeStaleProbes,
-  RUN_IT_THERE,
-} from '../../activities/pool-folder/own-machine.ts';
+  ensureKnownPool,
+  missingPool,
+  type MissingPool,
+} from '../../activities/pool-folder/known-pools.ts';
+import { otherMachine, RUN_IT_THERE } from '../../activities/pool-folder/own-machine.ts';
+import { removeStaleProbes } from '../../activities/pool-folder/probes.ts';
 import { isFilePool, observePools, type Pool } from '../../activities/adapters/virsh/pools.ts';
 import type { Libvirt } from '../../activities/adapters/virsh/domains.ts';
 import type { RoleContext } from './role.ts';
@@ -26,24 +27,33 @@ export async function assertOwnPool(
   stateDir: string,
   folder: string,
 ): Promise<void> {
-  const missing = await missingPool(stateDir, folder);
-  if (missing) throw new Error(`${missing.now}. ${missing.next}`);
+  assertThere(await missingPool(stateDir, folder));
   await removeStaleProbes(folder);
   const other = await otherMachine(libvirt, folder);
   if (other !== null) throw new OtherMachine(`${other}. ${RUN_IT_THERE}`);
-  await ensureKnownPool(stateDir, folder);
+  assertThere(await ensureKnownPool(stateDir, folder));
+}
+
+function assertThere(missing: MissingPool | null): void {
+  if (missing) throw new Error(`${missing.now}. ${missing.next}`);
 }
 
 /**
  * Of every pool that is there when an agent starts; what cannot be told then is told later.
+ * @returns the folders of which it is true
  * @throws OtherMachine
  */
-export async function assertOwnPools(libvirt: Libvirt, stateDir: string): Promise<void> {
+export async function assertOwnPools(libvirt: Libvirt, stateDir: string): Promise<Set<string>> {
+  const own = new Set<string>();
   for (const { folder } of (await poolsOf(libvirt)).filter(isFilePool)) {
-    await assertOwnPool(libvirt, stateDir, folder).catch((error: unknown) => {
-      if (error instanceof OtherMachine) throw error;
-    });
+    await assertOwnPool(libvirt, stateDir, folder).then(
+      () => own.add(folder),
+      (error: unknown) => {
+        if (error instanceof OtherMachine) throw error;
+      },
+    );
   }
+  return own;
 }
 
 const poolsOf = (libvirt: Libvirt) => observePools(libvirt).catch((): Pool[] => []);
@@ -57,12 +67,13 @@ export async function registerInPools(
   libvirt: Libvirt,
 ): Promise<{ stop(): void }> {
   const told = new Set<string>();
-  const own = new Set<string>();
+  const own = await assertOwnPools(libvirt, stateDir);
   const register = async (folder: string) => {
-    const missing = own.has(folder) ? await missingPool(stateDir, folder) : null;
-    if (missing) own.delete(folder);
-    if (!own.has(folder)) await assertOwnPool(libvirt, stateDir, folder);
-    own.add(folder);
+    if (!own.has(folder) || (await missingPool(stateDir, folder))) {
+      own.delete(folder);
+      await assertOwnPool(libvirt, stateDir, folder);
+      own.add(folder);
+    }
     await registerHost(folder, host);
   };
   const look = async () => {
@@ -77,7 +88,6 @@ export async function registerInPools(
       );
     }
   };
-  await assertOwnPools(libvirt, stateDir);
   await look();
   const timer = setInterval(() => void look(), POOLS_EVERY_MS);
   return { stop: () => clearInterval(timer) };

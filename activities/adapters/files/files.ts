@@ -98,9 +98,6 @@ export async function unlinkDurably(path: string): Promise<void> {
   await syncPath(dirname(path));
 }
 
-/** Not durably. */
-export const removeFile = (path: string) => unlink(path);
-
 /** Names in a folder, empty when it does not exist. */
 export const listFolder = async (path: string) => (await readdir(path).catch(nullIfMissing)) ?? [];
 

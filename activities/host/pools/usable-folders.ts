@@ -1,6 +1,7 @@
 /** What must be true of a pool's folder before anything in it may be changed. */
 import { refused } from '../../../workflows/operation/failures.ts';
 import { otherMachine, RUN_IT_THERE } from '../../pool-folder/own-machine.ts';
+import { isFull } from '../../pool-folder/probes.ts';
 import type { HostDeps } from '../deps.ts';
 
 /**
@@ -25,7 +26,7 @@ export async function assertUsable(
 
 const unwritable = (attempted: string, folder: string) => (error: NodeJS.ErrnoException) => {
   // Where nothing more can be written, there may be space later.
-  if (error.code === 'ENOSPC' || error.code === 'EDQUOT') return null;
+  if (isFull(error)) return null;
   if (!['EROFS', 'EACCES', 'EPERM'].includes(error.code ?? '')) throw error;
   throw refused('read-only-pool', {
     attempted,

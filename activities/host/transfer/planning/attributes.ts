@@ -1,11 +1,8 @@
 /** What a file has beside its data, and whether its copy can have it in the target pool. */
-import { randomUUID } from 'node:crypto';
-import { join } from 'node:path';
 import { refused } from '../../../../workflows/operation/failures.ts';
 import { copyExtended, copyRights, isNoCopyOnWrite } from '../../../adapters/files/attributes.ts';
-import { createFile, nullIfMissing, removeFile } from '../../../adapters/files/files.ts';
 import { isToolFailure } from '../../../adapters/process/command.ts';
-import { OWN_FOLDER } from '../../../pool-folder/own-folder.ts';
+import { isFull, withProbe } from '../../../pool-folder/probes.ts';
 
 /**
  * Tried with an empty file in the target pool.
@@ -17,34 +14,29 @@ export async function assertAttributesFollow(
   paths: readonly string[],
   folder: string,
 ): Promise<string[]> {
-  const probe = join(folder, OWN_FOLDER, 'probes', randomUUID());
   const lost: string[] = [];
   for (const path of paths) {
-    try {
-      if (!(await isCreated(probe))) return lost;
-      const rights = await wordsOfFailure(copyRights(path, probe));
-      if (rights !== null) throw lostRights(attempted, path, rights);
-      const extended = await wordsOfFailure(copyExtended(path, probe));
-      if (extended !== null) lost.push(`extended attributes of ${path} do not follow: ${extended}`);
-    } finally {
-      await removeFile(probe).catch(nullIfMissing);
-    }
+    const tried = withProbe(folder, (probe) => lostBy(attempted, path, probe));
+    const words = await tried.catch(nullIfFull);
+    // A full pool is waited for; then there is no probe.
+    if (words === null) return lost;
+    lost.push(...words);
     if (!(await isNoCopyOnWrite(path))) continue;
     lost.push(`the no-copy-on-write flag of ${path} does not follow (\`lsattr\`)`);
   }
   return lost;
 }
 
-/** A full pool is waited for; then there is no probe. */
-async function isCreated(probe: string): Promise<boolean> {
-  try {
-    await createFile(probe);
-    return true;
-  } catch (error) {
-    const { code = '' } = error as NodeJS.ErrnoException;
-    if (['ENOSPC', 'EDQUOT', 'ENOENT'].includes(code)) return false;
-    throw error;
-  }
+function nullIfFull(error: NodeJS.ErrnoException): null {
+  if (isFull(error)) return null;
+  throw error;
+}
+
+async function lostBy(attempted: string, path: string, probe: string): Promise<string[]> {
+  const rights = await wordsOfFailure(copyRights(path, probe));
+  if (rights !== null) throw lostRights(attempted, path, rights);
+  const extended = await wordsOfFailure(copyExtended(path, probe));
+  return extended === null ? [] : [`extended attributes of ${path} do not follow: ${extended}`];
 }
 
 async function wordsOfFailure(attempt: Promise<void>): Promise<string | null> {
