@@ -42,7 +42,7 @@ export function layersOf(disk: XmlElement): XmlElement[] {
 export const fileOf = (layer: XmlElement, pools: PoolFolders): string | null =>
   sourceFile(onlyOf(layer, 'source')?.attributes ?? {}, pools);
 
-/** The attributes of a source with its file by path; a volume of a pool is named so from then on. */
+/** The attributes of a source with this file; a volume of a pool is named by path from then on. */
 export const namedByPath = (
   { pool, volume, mode, ...kept }: Record<string, string>,
   file: string,

@@ -81,9 +81,7 @@ async function ofNoVm(deps: HostDeps, ref: ImageRef & { kind: 'volume' }) {
   return { chain: null, pools, headers, volumes: await Promise.all(volumes) };
 }
 
-/**
- * Of a VM's disk it is waited for: its storage may be unavailable, and the merge or move goes on.
- */
+/** Of a VM's disk the caller knows whether to wait for it: see missing-layer.ts. */
 function brokenChain(ref: ImageRef & { kind: 'volume' }, now: string) {
   const { volume, pool } = ref;
   return refused('broken-chain', {

@@ -32,13 +32,16 @@ export async function* domainUses(
   const domains = await deps.libvirt.allDomainXml().catch(cannotTell);
   const documents = domains.map(({ xml }) => xml);
   const pools = await poolsNamedIn(documents, deps.libvirt, active);
+  // Most domains name the same emulator, firmware and base images.
+  const found = new Map<string, string | null>();
   for (const { uuid, name, xml } of domains) {
     const { paths, unread } = filesNamed(xml, 'domain', {
       pools,
       ...(uuid === owner?.uuid ? { own: owner.disk } : {}),
     });
     for (const source of paths) {
-      const path = await firstIn(files, source);
+      if (!found.has(source)) found.set(source, await firstIn(files, source));
+      const path = found.get(source) ?? null;
       if (path === null) continue;
       if (unread !== null) throw unreadable(name, path, unread);
       yield { uuid, name, path };

@@ -73,9 +73,9 @@ async function snapshotReferences(
   files: Identities,
   { owner, pools: active }: Question,
 ): Promise<VolumeUse[]> {
-  const references: VolumeUse[] = [];
-  for (const { uuid, name } of await deps.libvirt.listVms()) {
-    if (uuid === owner?.uuid) continue;
+  const vms = (await deps.libvirt.listVms()).filter(({ uuid }) => uuid !== owner?.uuid);
+  const referencesOf = async ({ uuid, name }: (typeof vms)[number]) => {
+    const references: VolumeUse[] = [];
     for (const snapshot of await deps.libvirt.snapshotNames(uuid)) {
       const xml = await deps.libvirt.snapshotXml(uuid, snapshot);
       const pools = await poolsNamedIn([xml], deps.libvirt, active);
@@ -84,6 +84,7 @@ async function snapshotReferences(
         if (await isOneOf(files, path)) references.push({ kind: 'snapshot', path, by });
       }
     }
-  }
-  return references;
+    return references;
+  };
+  return (await Promise.all(vms.map(referencesOf))).flat();
 }

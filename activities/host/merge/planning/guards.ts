@@ -13,7 +13,8 @@ import type { Selection } from './selection.ts';
 import type { Chain } from '../../chain/observe-chain.ts';
 import type { Sharing } from '../../uses/sharing.ts';
 
-const attempt = ({ vm, disk }: { vm: string; disk: string }) => `planning a merge of ${vm}/${disk}`;
+export const attempt = ({ vm, disk }: { vm: string; disk: string }) =>
+  `planning a merge of ${vm}/${disk}`;
 
 export function assertWritable(input: LiveMergeInput, chain: Chain): void {
   if (chain.readOnly) {
@@ -33,9 +34,9 @@ export function assertWritable(input: LiveMergeInput, chain: Chain): void {
 }
 
 /** While it is down only: a guest that runs was restored, or never saved. */
-export function assertNotSaved({ vm }: LiveMergeInput, chain: Chain): void {
+export function assertNotSaved(input: LiveMergeInput, chain: Chain): void {
   if (chain.vm.state !== 'off' || !chain.managedSave) return;
-  throw refusedManagedSave(`planning a merge of ${vm}/${chain.disk}`, vm);
+  throw refusedManagedSave(attempt(input), input.vm);
 }
 
 /** A Hold: the views differ, and choosing one of them could lose data (H1, H2, H3). */

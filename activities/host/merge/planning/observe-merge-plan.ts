@@ -30,6 +30,7 @@ import {
   assertUnshared,
   assertWritable,
   assertWritableHeaders,
+  attempt,
 } from './guards.ts';
 import { observeNotes } from './notes.ts';
 import { assertPossible, selectVolumes, type Selection } from './selection.ts';
@@ -50,7 +51,7 @@ export async function observeMergePlan(
   deps: HostDeps,
   input: LiveMergeInput,
 ): Promise<PlanOutcome> {
-  const attempted = `planning a merge of ${input.vm}/${input.disk}`;
+  const attempted = attempt(input);
   const chain = await observeChain(deps, input).catch(refuseMissingLayer(deps, attempted));
   assertWritable(input, chain);
   const [{ job }, snapshots] = await Promise.all([

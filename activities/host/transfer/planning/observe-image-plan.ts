@@ -57,7 +57,9 @@ export async function observeImagePlan(
   deps: HostDeps,
   request: PlanRequest,
 ): Promise<ImagePlanOutcome> {
-  const missingLayer = refuseMissingLayer(deps, attempt(request));
+  const attempted = attempt(request);
+  const moves = request.operation === 'MoveImage';
+  const missingLayer = refuseMissingLayer(deps, attempted);
   const image = await observeImage(deps, request.image).catch(missingLayer);
   const found = findPool(request.image, image.pools, request.to);
   const missing = await missingPool(deps.stateDir, found.folder);
@@ -65,24 +67,23 @@ export async function observeImagePlan(
   const to = await toTarget(found);
   const { pool } = to;
   const earlier = await earlierRuns({ name: pool, folder: to.folder }, imageId(request.image));
-  if (request.operation === 'MoveImage') {
+  if (moves) {
     const finished = earlier.find(({ plan, owner }) => owner !== null && isSwitched(image, plan));
     if (finished) {
       return { kind: 'plan', plan: await switchedBefore(deps, image, finished, earlier) };
     }
   }
   const convert = planConversion(request, image);
-  if (request.operation === 'MoveImage' && !changesFormat(image, convert)) {
+  if (moves && !changesFormat(image, convert)) {
     if (image.volumes.every((volume) => volume.pool === pool)) return alreadyThere(image, pool);
   }
   assertQuiet(request, image);
-  const moves = request.operation === 'MoveImage';
   const sources = moves ? image.volumes.map(({ path }) => dirname(path)) : [];
-  await assertUsable(deps, attempt(request), [to.folder, ...sources]);
+  await assertUsable(deps, attempted, [to.folder, ...sources]);
   const starts = moves ? (image.chain?.vm.uuid ?? null) : null;
-  const reach = await assertOpen(deps, attempt(request), to.folder, starts);
+  const reach = await assertOpen(deps, attempted, to.folder, starts);
   const paths = image.volumes.map(({ path }) => path);
-  const lost = await assertAttributesFollow(attempt(request), paths, to.folder);
+  const lost = await assertAttributesFollow(attempted, paths, to.folder);
   const notes = await observeNotes(image, convert, moves);
   const warnings = [
     ...notes,
@@ -92,8 +93,8 @@ export async function observeImagePlan(
   ];
   const plan = await toPlan(deps, { request, image, to, convert, warnings }, earlier);
   assertUnderstood(request, image, plan);
-  await assertRedefinable(deps, attempt(request), plan.vm?.uuid ?? '', plan.snapshots);
-  assertSound(attempt(request), layersWritten(image, plan));
+  await assertRedefinable(deps, attempted, plan.vm?.uuid ?? '', plan.snapshots);
+  assertSound(attempted, layersWritten(image, plan));
   await assertNamesFree(request, image, plan);
   const { totalBytes } = await observeSpace(to.folder);
   if (plan.spaceNeededBytes > totalBytes) throw tooSmall(request, plan, totalBytes);
