@@ -2,45 +2,40 @@
 import { setImmediate } from 'node:timers/promises';
 import { describe, expect, it } from '@jest/globals';
 import { MockActivityEnvironment } from '@temporalio/testing';
-import type { JobEvent, JobSample } from '../../../activities/adapters/virsh/job-watch.ts';
+import type { JobSample } from '../../../activities/adapters/virsh/job-watch.ts';
 import type { Libvirt } from '../../../activities/adapters/virsh/domains.ts';
 import { awaitCommitReady } from '../../../activities/host/merge/await-commit-ready.ts';
 import type { HostDeps } from '../../../activities/host/deps.ts';
 import type { ReadyOutcome } from '../../../workflows/merge/activities.ts';
 import type { MergePlan } from '../../../workflows/merge/plan.ts';
+import {
+  createToldWatch,
+  ENDS,
+  layersXml,
+  mergedXml,
+  VM,
+} from '../../support/simulator/watched-disk.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 
-const VM = { vmUuid: '11111111-2222-4333-8444-555555555555', vm: 'web1', disk: 'vda' };
 const plan = {
   ...VM,
   host: 'h1',
   persistent: true,
   mode: 'active',
-  top: { path: '/images/top' },
-  base: { path: '/images/base' },
+  ...ENDS,
 } as unknown as MergePlan;
 const half = { type: 'Active Block Commit', copiedBytes: 50, totalBytes: 100 };
 const HALF: JobSample = { ...half, bandwidthBytesPerSecond: 0 };
 const FULL: JobSample = { ...HALF, copiedBytes: 100 };
 
-const source = (path: string) => `<source file='${path}' index='1'/>`;
-const bottom = `<format type='qcow2'/>${source('/images/base')}`;
-const below = `<backingStore type='file'>${bottom}</backingStore>`;
-const domain = (disk: string) =>
-  `<domain><name>web1</name><uuid>${VM.vmUuid}</uuid><devices><disk type='file' device='disk'>
-  <driver type='qcow2'/>${disk}<target dev='vda'/></disk></devices></domain>`;
-const BEFORE = domain(source('/images/top') + below);
-const AFTER = domain(source('/images/base'));
-const mirrored = (ready: boolean) =>
-  domain(
-    `${source('/images/top')}${below}<mirror job='active-commit'${ready ? " ready='yes'" : ''}>` +
-      `${source('/images/base')}</mirror>`,
-  );
+const BEFORE = layersXml();
+const AFTER = mergedXml;
+const mirrored = (ready: boolean) => layersXml(ready ? 'ready' : 'copying');
 
 /** A watched disk: what libvirt would answer, and the events it sends. */
 function watched(until: 'ready' | 'end' = 'ready') {
   const seen = { xml: mirrored(false), state: 'running', job: HALF as JobSample | null };
-  let listener: ((event: JobEvent) => void) | null = null;
+  const { watch, tell, isWatching } = createToldWatch();
   /** Looks that have asked all they ask of a job that runs. */
   let [looks, settled] = [0, 0];
   const whole = { persistent: true, managedSave: false };
@@ -54,13 +49,6 @@ function watched(until: 'ready' | 'end' = 'ready') {
       return Promise.resolve(seen.job);
     },
   } as unknown as Libvirt;
-  const watch: HostDeps['watch'] = {
-    subscribe(_disk, to) {
-      listener = to;
-      return () => (listener = null);
-    },
-    close: () => undefined,
-  };
   const deps = { host: 'h1', libvirt, watch, runtimeDir: '/nowhere' } as unknown as HostDeps;
   const environment = new MockActivityEnvironment();
   const beats: { note?: string | null }[] = [];
@@ -75,12 +63,12 @@ function watched(until: 'ready' | 'end' = 'ready') {
     outcome,
     environment,
     beats,
-    isWatching: () => listener !== null,
-    status: (status: string) => listener?.({ kind: 'block-job', vm, disk, status }),
-    lifecycle: (detail: string) => listener?.({ kind: 'lifecycle', vm, detail }),
-    silence: (reason: string) => listener?.({ kind: 'silence', uuid, disk, reason }),
+    isWatching,
+    status: (status: string) => tell({ kind: 'block-job', vm, disk, status }),
+    lifecycle: (detail: string) => tell({ kind: 'lifecycle', vm, detail }),
+    silence: (reason: string) => tell({ kind: 'silence', uuid, disk, reason }),
     sample: (job: JobSample | null, state: 'running' | 'off' = 'running') =>
-      listener?.({ kind: 'sample', uuid, disk, state, job }),
+      tell({ kind: 'sample', uuid, disk, state, job }),
     /** Lets the look that began with the activity, or the next one, end. */
     settle: () => {
       const wanted = ++settled;

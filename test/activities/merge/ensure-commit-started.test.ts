@@ -6,17 +6,9 @@ import type { Libvirt } from '../../../activities/adapters/virsh/domains.ts';
 import type { HostDeps } from '../../../activities/host/deps.ts';
 import { ensureCommitStarted } from '../../../activities/host/merge/ensure-commit-started.ts';
 import type { MergePlan } from '../../../workflows/merge/plan.ts';
+import { createToldWatch, ENDS, layersXml, VM } from '../../support/simulator/watched-disk.ts';
 
-const VM = { vmUuid: '11111111-2222-4333-8444-555555555555', vm: 'web1', disk: 'vda' };
 const job = { type: 'Active Block Commit', copiedBytes: 50, totalBytes: 100 };
-const source = (path: string) => `<source file='${path}' index='1'/>`;
-const bottom = `<format type='qcow2'/>${source('/images/base')}`;
-const below = `<backingStore type='file'>${bottom}</backingStore>`;
-const ready = `<mirror job='active-commit' ready='yes'>${source('/images/base')}</mirror>`;
-const domain = (mirror: string) =>
-  `<domain><name>web1</name><uuid>${VM.vmUuid}</uuid><devices><disk type='file' device='disk'>
-  <driver type='qcow2'/>${source('/images/top')}${below}${mirror}<target dev='vda'/></disk>
-  </devices></domain>`;
 
 interface Case {
   mode?: 'active' | 'inner';
@@ -27,9 +19,9 @@ interface Case {
 }
 
 async function start({ mode = 'active', running, onStart }: Case) {
-  let listener: ((event: JobEvent) => void) | null = null;
+  const { watch, tell, isWatching } = createToldWatch();
   let questions = 0;
-  const xml = domain(running === 'ready' ? ready : '');
+  const xml = layersXml(running === 'ready' ? 'ready' : 'none');
   const info = { state: 'running', stateReason: 'running (booted)', persistent: true };
   const libvirt = {
     domainInfo: () => Promise.resolve({ ...info, managedSave: false }),
@@ -37,26 +29,18 @@ async function start({ mode = 'active', running, onStart }: Case) {
     blockJob: () => Promise.resolve(running ? job : null),
     setRecord: () => Promise.resolve(''),
     startCommit: () => {
-      onStart?.((event) => listener?.(event));
+      onStart?.(tell);
       return Promise.resolve('');
     },
   } as unknown as Libvirt;
-  const watch: HostDeps['watch'] = {
-    subscribe(_disk, to) {
-      listener = to;
-      return () => (listener = null);
-    },
-    close: () => undefined,
-  };
   const effect: HostDeps['effect'] = (_name, _target, run) => run();
   const deps = { host: 'h1', libvirt, watch, effect, runtimeDir: '/nowhere' };
-  const volumes = { top: { path: '/images/top' }, base: { path: '/images/base' } };
-  const plan = { ...VM, host: 'h1', persistent: true, mode, deletes: [], ...volumes };
+  const plan = { ...VM, host: 'h1', persistent: true, mode, deletes: [], ...ENDS };
   const input = { plan: plan as unknown as MergePlan, jobId: VM.vmUuid };
   const request = { ...input, bandwidthBytesPerSecond: 0, keepRelative: false };
   const activity = () => ensureCommitStarted(deps as unknown as HostDeps, request);
   const outcome = await new MockActivityEnvironment().run(activity);
-  return { outcome, questions, isWatching: () => listener !== null };
+  return { outcome, questions, isWatching };
 }
 
 const { vm, disk } = VM;

@@ -6,13 +6,13 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from '@jest/globals';
 import { execa } from 'execa';
-import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { createImage, defineShutOff, diskXml } from '../../support/guest/shut-off-vm.ts';
 import { armFault } from '../../support/faults/faults.ts';
 import { merged, type Request } from '../../support/scenes/merge-checks.ts';
 import { POOL, startSharedSystem } from '../../support/scenes/merge-scene.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
+import { failureOf } from '../../support/scenes/failure-of.ts';
 
 const system = useSystem(() => startSharedSystem({ name: 'checkpoints' }));
 
@@ -125,8 +125,7 @@ it.each<[string, { format?: string; options?: string }]>([
   ['has compat=0.10', { options: 'compat=0.10' }],
 ])('dirty-bitmaps: no merge of a VM that is down into a base that %s', async (_, more) => {
   const vm = await defined(more.format ?? 'old', more);
-  const error: unknown = await merged(system, { vm, disk: 'vdb' }).catch((e: unknown) => e);
-  const failure = failureDetails(error);
-  expect([failure?.type, failure?.details.code]).toEqual(['Refused', 'dirty-bitmaps']);
-  expect(failure?.details.now).toMatch(/c2, c3|c3, c2/);
+  const failure = await failureOf(merged(system, { vm, disk: 'vdb' }));
+  expect([failure.type, failure.code]).toEqual(['Refused', 'dirty-bitmaps']);
+  expect(failure.now).toMatch(/c2, c3|c3, c2/);
 });

@@ -6,12 +6,12 @@ import { chmod, chown, mkdir, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from '@jest/globals';
 import { execa } from 'execa';
-import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { armFault } from '../../support/faults/faults.ts';
 import { createImage, defineShutOff, diskXml, redefine } from '../../support/guest/shut-off-vm.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';
 import { digests, removalOf, startMove, startMoveSystem } from '../../support/scenes/move-scene.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
+import { failureOf } from '../../support/scenes/failure-of.ts';
 
 const system = useSystem(() => startMoveSystem({ name: 'closed', qemuUser: 'libvirt-qemu' }));
 
@@ -53,9 +53,6 @@ async function defineOff(vm: string): Promise<string> {
 
 const move = async (vm: string, to: string) =>
   (await startMove(system, { image: { kind: 'disk', vm, disk: 'vdb' }, to })).result();
-const failureOf = async (result: Promise<unknown>) =>
-  failureDetails(await result.catch((reason: unknown) => reason));
-
 async function expectStarts(vm: string): Promise<void> {
   await system.host.virsh('start', vm, '--paused');
   await system.host.virsh('destroy', vm);
@@ -72,8 +69,8 @@ it.each<[string, Place]>([
   const file = await defineOff(vm);
   const before = await digests([file]);
   const failure = await failureOf(move(vm, `to-${vm}`));
-  expect([failure?.type, failure?.details.code]).toEqual(['Refused', 'closed-folder']);
-  expect(failure?.details.now).toContain(`cannot enter ${outer},`);
+  expect([failure.type, failure.code]).toEqual(['Refused', 'closed-folder']);
+  expect(failure.now).toContain(`cannot enter ${outer},`);
   expect(await digests([file])).toEqual(before);
   await expectStarts(vm);
 });
@@ -92,8 +89,8 @@ it("closed-folder: as the domain's own label says", async () => {
   const label = `<seclabel type='static' model='dac' relabel='yes'><label>+1:+1</label></seclabel>`;
   await redefine(system.host, 'labelled', (xml) => xml.replace('</domain>', `${label}</domain>`));
   const failure = await failureOf(move('labelled', 'others'));
-  expect(failure?.details.code).toBe('closed-folder');
-  expect(failure?.details.now).toContain('(1:1)');
+  expect(failure.code).toBe('closed-folder');
+  expect(failure.now).toContain('(1:1)');
 });
 
 it('keeps the source where the folder is closed during the copy', async () => {
@@ -105,7 +102,7 @@ it('keeps the source where the folder is closed during the copy', async () => {
   await system.roleEnded('spm');
   await chmod(outer, 0o700);
   await system.startRole('spm');
-  expect((await failure)?.details.now).toContain(`cannot enter ${outer}`);
+  expect((await failure).now).toContain(`cannot enter ${outer}`);
   expect(await digests([file])).toEqual(before);
   await expectStarts('closing');
 });

@@ -5,12 +5,12 @@
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from '@jest/globals';
-import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { defineChain } from '../../support/guest/shut-off-vm.ts';
 import { merged } from '../../support/scenes/merge-checks.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';
 import { digests, removalOf, startMove, startMoveSystem } from '../../support/scenes/move-scene.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
+import { failureOf } from '../../support/scenes/failure-of.ts';
 
 let count = 0;
 const system = useSystem(() => startMoveSystem({ name: 'corrupt' }));
@@ -57,10 +57,9 @@ it.each(refusals)(
   async (_, operation, corrupt, isLive) => {
     const { vm, chain } = await defined(corrupt, isLive);
     const before = isLive ? null : await digests(chain);
-    const error: unknown = await operations[operation](vm).catch((reason: unknown) => reason);
-    const failure = failureDetails(error);
-    expect([failure?.type, failure?.details.code]).toEqual(['Refused', 'corrupt-image']);
-    expect(failure?.details.now).toContain(`${chain[corrupt]} is marked corrupt`);
+    const failure = await failureOf(operations[operation](vm));
+    expect([failure.type, failure.code]).toEqual(['Refused', 'corrupt-image']);
+    expect(failure.now).toContain(`${chain[corrupt]} is marked corrupt`);
     if (before) expect(await digests(chain)).toEqual(before);
     if (isLive) await system.host.virsh('destroy', vm);
   },

@@ -6,7 +6,6 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
-import { failureDetails } from '../../../workflows/operation/failures.ts';
 import {
   createImage,
   defineChain,
@@ -17,6 +16,7 @@ import { merged } from '../../support/scenes/merge-checks.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';
 import { removalOf, startMove, startMoveSystem, VAULT } from '../../support/scenes/move-scene.ts';
+import { failureOf } from '../../support/scenes/failure-of.ts';
 
 const system = useSystem(() => startMoveSystem({ name: 'diskxml' }));
 let secret: string;
@@ -51,11 +51,6 @@ async function expectStarts(vm: string): Promise<void> {
   await system.host.virsh('destroy', vm);
 }
 
-async function refusal(operation: Promise<unknown>) {
-  const { type, details } = failureDetails(await operation.catch((error: unknown) => error)) ?? {};
-  return { type, code: details?.code, now: details?.now };
-}
-
 /** A LUKS image with so many plain overlays by libvirt. */
 async function defineLuks(vm: string, overlays: number): Promise<void> {
   const path = inPool(`${vm}.qcow2`);
@@ -84,7 +79,7 @@ describe('the secret of a layer', () => {
   it('stays with a base through a cold merge above it, or that is refused', async () => {
     await defineLuks('lukscold', 2);
     const request = { vm: 'lukscold', disk: 'vdb', base: inPool('lukscold.s1') };
-    expect(await refusal(merged(system, request))).toMatchObject({
+    expect(await failureOf(merged(system, request))).toMatchObject({
       type: 'Refused',
       code: 'unsupported-format',
       now: expect.stringContaining('is encrypted'),
@@ -101,7 +96,7 @@ describe('the secret of a layer', () => {
     await defineShutOff(system.host, 'two', diskXml(top));
     const image = { kind: 'disk', vm: 'two', disk: 'vdb' } as const;
     const moving = startMove(system, { image, to: VAULT }).then((handle) => handle.result());
-    expect(await refusal(moving)).toMatchObject({ type: 'Refused', code: 'unsupported-format' });
+    expect(await failureOf(moving)).toMatchObject({ type: 'Refused', code: 'unsupported-format' });
   });
 });
 
@@ -135,7 +130,7 @@ describe('a part of a file as a layer', () => {
     await defineShutOff(system.host, 'slice', disk);
     const image = { kind: 'disk', vm: 'slice', disk: 'vdb' } as const;
     const moving = startMove(system, { image, to: VAULT }).then((handle) => handle.result());
-    expect(await refusal(moving)).toMatchObject({
+    expect(await failureOf(moving)).toMatchObject({
       type: 'Refused',
       code: 'unsupported-format',
       now: expect.stringContaining('<slices>'),

@@ -6,7 +6,6 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from '@jest/globals';
 import { execa } from 'execa';
-import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { createImage, defineChain } from '../../support/guest/shut-off-vm.ts';
 import { commandLine, environmentOf } from '../../support/host/command-line.ts';
 import { merged } from '../../support/scenes/merge-checks.ts';
@@ -19,6 +18,7 @@ import {
   startRemoval,
   VAULT,
 } from '../../support/scenes/move-scene.ts';
+import { failureOf } from '../../support/scenes/failure-of.ts';
 
 const system = useSystem(() => startMoveSystem({ name: 'foreign' }));
 it('is refused by every operation, by agents that start and by doctor', async () => {
@@ -39,10 +39,9 @@ it('is refused by every operation, by agents that start and by doctor', async ()
     removal: async () => (await startRemoval(system, volume)).result(),
   };
   for (const [name, operation] of Object.entries(operations)) {
-    const error: unknown = await operation().catch((reason: unknown) => reason);
-    const { type, details } = failureDetails(error) ?? {};
-    expect([name, type, details?.code]).toEqual([name, 'Refused', 'other-machine']);
-    expect(details?.next).toContain('run the agents where it runs');
+    const { type, code, next } = await failureOf(operation());
+    expect([name, type, code]).toEqual([name, 'Refused', 'other-machine']);
+    expect(next).toContain('run the agents where it runs');
   }
   expect(await digests([...chain, alone])).toEqual(before);
 

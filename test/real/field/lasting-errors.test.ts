@@ -6,7 +6,6 @@ import { rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
-import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { defineChain, defineShutOff, diskXml } from '../../support/guest/shut-off-vm.ts';
 import { mountOwn } from '../../support/host/own-mount.ts';
 import { merged } from '../../support/scenes/merge-checks.ts';
@@ -16,6 +15,7 @@ import { poolFiles } from '../../support/scenes/pool-files.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 import { use } from '../../support/use.ts';
 import { waitUntil } from '../../support/wait-until.ts';
+import { failureOf } from '../../support/scenes/failure-of.ts';
 
 const small = use('the file system of small files', () => mountOwn('ext2', 300));
 const system = useSystem(async () => {
@@ -24,11 +24,6 @@ const system = useSystem(async () => {
   return started;
 });
 const inPool = (name: string) => join(system.host.pools, POOL, name);
-
-async function failureOf(operation: Promise<unknown>) {
-  const { type, details } = failureDetails(await operation.catch((error: unknown) => error)) ?? {};
-  return { type, code: details?.code, now: details?.now };
-}
 
 const moveOf = async (vm: string, to: string) => {
   const image = { kind: 'disk', vm, disk: 'vdb' } as const;
