@@ -11,6 +11,7 @@ const workflows = {
   merge: ['operation', 'chain', 'pools'],
   removal: ['operation', 'chain', 'pools'],
   transfer: ['operation', 'chain', 'pools', 'removal'],
+  snapshot: ['operation', 'chain', 'pools', 'merge'],
 };
 
 const shapes = 'workflows/operation/(names|failures|activities|audit)';
@@ -50,9 +51,10 @@ const rooms = {
   'activities/host/merge/': [...host, 'workflows/merge/'],
   'activities/host/transfer/': [...host, 'workflows/transfer/'],
   'activities/host/removal/': [...host, 'workflows/removal/'],
+  'activities/host/snapshot/': [...host, 'workflows/snapshot/'],
   'activities/storage/': [
     'activities/(door|pool-folder|adapters)/',
-    'workflows/(operation|chain|pools|transfer)/',
+    'workflows/(operation|chain|pools|transfer|snapshot)/',
   ],
   'activities/orchestrator/': ['activities/(door|adapters)/', 'workflows/operation/'],
   'worker/environment/': ['workflows/operation/'],

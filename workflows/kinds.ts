@@ -8,6 +8,7 @@ import { mergeKind } from './merge/kind.ts';
 import { STATUS } from './operation/contract.ts';
 import type { KindResult, KindStatus } from './operation/kind.ts';
 import { removalKind } from './removal/kind.ts';
+import { creationKind } from './snapshot/create/kind.ts';
 import { copyKind, moveKind } from './transfer/kind.ts';
 
 export const kinds = {
@@ -15,6 +16,7 @@ export const kinds = {
   MoveImage: moveKind,
   CopyImage: copyKind,
   RemoveImage: removalKind,
+  CreateSnapshot: creationKind,
 };
 
 export type Kinds = typeof kinds;

@@ -8,6 +8,7 @@ import type { HostDeps } from './deps.ts';
 import { mergeActivities } from './merge/index.ts';
 import { poolsActivities } from './pools/index.ts';
 import { removalActivities } from './removal/index.ts';
+import { snapshotActivities } from './snapshot/index.ts';
 import { transferActivities } from './transfer/index.ts';
 
 export const createHostActivities = (deps: HostDeps) => ({
@@ -17,5 +18,6 @@ export const createHostActivities = (deps: HostDeps) => ({
   ...mergeActivities(deps),
   ...transferActivities(deps),
   ...removalActivities(deps),
+  ...snapshotActivities(deps),
 });
 export type HostActivities = ReturnType<typeof createHostActivities>;

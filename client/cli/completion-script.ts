@@ -18,12 +18,15 @@ export function completionScript(program: Command, shell: Shell): string {
 }
 
 function describe(command: Command): Completed {
-  const [first] = command.registeredArguments;
-  const options = command.options.flatMap((option) => option.long ?? []);
+  // Of a group: its commands, then what any of them takes.
+  const all = [command, ...command.commands];
+  const subcommands = command.commands.map((one) => one.name());
+  const [first] = all.flatMap((one) => one.registeredArguments);
+  const options = [...new Set(all.flatMap((one) => one.options.flatMap((o) => o.long ?? [])))];
   return {
     name: command.name(),
     summary: command.summary(),
-    words: [...(first?.argChoices ?? []), ...options, '--help'],
+    words: [...subcommands, ...(first?.argChoices ?? []), ...options, '--help'],
     takesVm: first?.name().split('|')[0] === 'VM',
   };
 }

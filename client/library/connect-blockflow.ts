@@ -2,6 +2,7 @@ import type { ChainObservation } from '../../workflows/chain/schemas.ts';
 import { kinds, type KindName, type Kinds, type OperationResult } from '../../workflows/kinds.ts';
 import type { PlanOutcome } from '../../workflows/merge/plan.ts';
 import type { KindResult } from '../../workflows/operation/kind.ts';
+import { DISK_LOCK } from '../../workflows/operation/contract.ts';
 import type { AuditEvent } from '../../workflows/operation/audit.ts';
 import type { PoolLease } from '../../workflows/pools/activities.ts';
 import type { RemoveImageResult } from '../../workflows/removal/kind.ts';
@@ -17,8 +18,16 @@ import {
   type DiskName,
   type EventFilter,
 } from './questions.ts';
-import { planMerge, planRemoval, planTransfer } from './plans.ts';
-import type { CopyRequest, MergeRequest, MoveRequest, RemoveRequest } from './requests.ts';
+import type { CreateSnapshotResult } from '../../workflows/snapshot/create/kind.ts';
+import type { SnapshotPlanOutcome } from '../../workflows/snapshot/create/plan.ts';
+import { planMerge, planRemoval, planSnapshot, planTransfer } from './plans.ts';
+import type {
+  CopyRequest,
+  MergeRequest,
+  MoveRequest,
+  RemoveRequest,
+  SnapshotRequest,
+} from './requests.ts';
 import { call, isNotFound, openSession, type ConnectOptions, type Session } from './session.ts';
 import { startOperation } from './start-operation.ts';
 
@@ -41,8 +50,13 @@ export interface Blockflow {
   copy(request: CopyRequest): Promise<Operation<TransferResult>>;
   /** Deletes an image to which nothing refers. */
   remove(request: RemoveRequest): Promise<Operation<RemoveImageResult>>;
-  /** The running operation on a disk, or the last one; with a run id of `list`, that one. */
-  operation(vm: string, disk: string, runId?: string): Promise<Operation<OperationResult>>;
+  /** Takes a snapshot of a VM: all its disks at one moment, or those that are named. */
+  createSnapshot(request: SnapshotRequest): Promise<Operation<CreateSnapshotResult>>;
+  /**
+   * The running operation on a disk, or on a whole VM (without a disk), or the last one; with a run
+   * id of `list`, that one.
+   */
+  operation(vm: string, disk?: string, runId?: string): Promise<Operation<OperationResult>>;
   /** Operations, the newest first. */
   list(filter?: ListFilter): Promise<OperationSummary[]>;
   /** The chain of a disk in its four views, and where they disagree. */
@@ -53,6 +67,7 @@ export interface Blockflow {
   planMove(request: MoveRequest): Promise<ImagePlanOutcome>;
   planCopy(request: CopyRequest): Promise<ImagePlanOutcome>;
   planRemoval(request: RemoveRequest): Promise<RemovalPlan>;
+  planSnapshot(request: SnapshotRequest): Promise<SnapshotPlanOutcome>;
   /** The audit log, oldest first. */
   events(filter?: EventFilter): Promise<AuditEvent[]>;
   /** The pools of a host and their SPMs. */
@@ -75,13 +90,15 @@ export async function connectBlockflow(options: ConnectOptions = {}): Promise<Bl
     move: (request) => startOperation(session, kinds.MoveImage, request),
     copy: (request) => startOperation(session, kinds.CopyImage, request),
     remove: (request) => startOperation(session, kinds.RemoveImage, request),
-    operation: (vm, disk, runId) => findOperation(session, `${vm}/${disk}`, runId),
+    createSnapshot: (request) => startOperation(session, kinds.CreateSnapshot, request),
+    operation: (vm, disk, runId) => findOperation(session, { vm, disk }, runId),
     list: (filter) => listOperations(session, filter),
     chain: (disk) => observeChain(session, disk),
     plan: (request) => planMerge(session, request),
     planMove: (request) => planTransfer(session, kinds.MoveImage, request),
     planCopy: (request) => planTransfer(session, kinds.CopyImage, request),
     planRemoval: (request) => planRemoval(session, request),
+    planSnapshot: (request) => planSnapshot(session, request),
     events: (filter = {}) => observeEvents(session, filter),
     spm: (host) => observeLeases(session, host),
     close: () => session.connection.close(),
@@ -92,14 +109,19 @@ const FIND_MS = 5000;
 
 async function findOperation(
   session: Session,
-  id: string,
+  { vm, disk }: { vm: string; disk?: string | undefined },
   run?: string,
 ): Promise<Operation<OperationResult>> {
+  const id = disk === undefined ? vm : `${vm}/${disk}`;
   const { workflow } = session.client;
   try {
-    const { runId, type } = await call(session, `looking for an operation on ${id}`, FIND_MS, () =>
-      workflow.getHandle(id, run).describe(),
+    const { runId, type, status } = await call(
+      session,
+      `looking for an operation on ${id}`,
+      FIND_MS,
+      () => workflow.getHandle(id, run).describe(),
     );
+    if (type === DISK_LOCK) return await besideLock(session, id, vm, status.name === 'RUNNING');
     const facts = { runId, attached: true };
     const kind = kinds[type as KindName];
     if (!Object.hasOwn(kinds, type)) throw noOperation(id);
@@ -112,4 +134,13 @@ async function findOperation(
   } catch (error) {
     throw isNotFound(error) ? noOperation(id) : error;
   }
+}
+
+/** The operation on the whole VM that has a disk; without one, the last that was on the disk. */
+async function besideLock(session: Session, id: string, vm: string, isHeld: boolean) {
+  if (isHeld) return findOperation(session, { vm });
+  const ran = await listOperations(session, { id, limit: 1 });
+  const [last] = ran;
+  if (!last) throw noOperation(id);
+  return findOperation(session, { vm, disk: id.slice(vm.length + 1) }, last.runId);
 }

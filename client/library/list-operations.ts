@@ -22,6 +22,8 @@ export interface OperationSummary {
 }
 
 export interface ListFilter {
+  /** Exactly this one's runs. */
+  id?: string;
   vm?: string;
   disk?: string;
   state?: 'running' | 'ended';
@@ -70,13 +72,14 @@ const quoted = (text: string) => `"${text.replaceAll(/["\\]/g, '\\$&')}"`;
  * By workflow id where there is one, so that operations without search attributes are found too;
  * with an image's come those of what was left of it, whose ids are longer.
  */
-function queryOf({ vm, disk, state, since }: ListFilter): string {
-  const id = vm === undefined || disk === undefined ? null : `${vm}/${disk}`;
-  const below = (name: string) => `WorkflowId STARTS_WITH ${quoted(`${name}/`)}`;
+function queryOf({ id, vm, disk, state, since }: ListFilter): string {
+  const name = vm === undefined || disk === undefined ? vm : `${vm}/${disk}`;
+  const is = (whole: string) => `WorkflowId = ${quoted(whole)}`;
+  const below = (part: string) => `WorkflowId STARTS_WITH ${quoted(`${part}/`)}`;
   return [
     `WorkflowType IN (${kindNames.map(quoted).join(', ')})`,
-    ...(id === null ? [] : [`(WorkflowId = ${quoted(id)} OR ${below(id)})`]),
-    ...(vm !== undefined && id === null ? [below(vm)] : []),
+    ...(id === undefined ? [] : [is(id)]),
+    ...(name === undefined ? [] : [`(${is(name)} OR ${below(name)})`]),
     ...(state === 'running' ? ['ExecutionStatus = "Running"'] : []),
     ...(state === 'ended' ? ['ExecutionStatus != "Running"'] : []),
     ...(since ? [`StartTime >= "${since.toISOString()}"`] : []),

@@ -25,7 +25,7 @@ export interface FollowOptions {
 }
 
 export interface Operation<R extends OperationResult = LiveMergeResult> {
-  /** `VM/DISK`, also the id of the workflow. */
+  /** `VM/DISK`, or `VM` for one on a whole VM; also the id of the workflow. */
   readonly id: string;
   readonly runId: string;
   readonly kind: KindName;
@@ -166,7 +166,7 @@ const overAlready = (attempted: string) =>
   new BlockflowError('Refused', {
     code: 'no-operation',
     attempted,
-    now: 'no operation runs on this disk',
+    now: 'no operation runs there',
     next: 'See `blockflow list` for what runs and what ran',
   });
 

@@ -1,5 +1,9 @@
 /** What an operation would do: the plans behind `--dry-run`, asked of the host's agent. */
 import { kinds } from '../../workflows/kinds.ts';
+import {
+  snapshotPlanOutcome,
+  type SnapshotPlanOutcome,
+} from '../../workflows/snapshot/create/plan.ts';
 import { planOutcome, type PlanOutcome } from '../../workflows/merge/plan.ts';
 import { removalPlan, type RemovalPlan } from '../../workflows/removal/plan.ts';
 import { imagePlanOutcome, type ImagePlanOutcome } from '../../workflows/transfer/plan.ts';
@@ -10,6 +14,7 @@ import {
   type MergeRequest,
   type MoveRequest,
   type RemoveRequest,
+  type SnapshotRequest,
 } from './requests.ts';
 import type { Session } from './session.ts';
 
@@ -37,4 +42,14 @@ export async function planRemoval(session: Session, request: RemoveRequest): Pro
   const id = `${input.pool}/${input.volume}`;
   const asked = { question: `planning for ${id}`, id: `plan ${id}`, host: input.host };
   return removalPlan.parse(await ask(session, asked, 'PlanRemoval', input));
+}
+
+export async function planSnapshot(
+  session: Session,
+  request: SnapshotRequest,
+): Promise<SnapshotPlanOutcome> {
+  const input = completeRequest(session, kinds.CreateSnapshot, request);
+  const { vm, host } = input;
+  const asked = { question: `planning a snapshot of ${vm}`, id: `plan ${vm}`, host };
+  return snapshotPlanOutcome.parse(await ask(session, asked, 'PlanSnapshot', input));
 }

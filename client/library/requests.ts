@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { LiveMergeRequest } from '../../workflows/merge/request.ts';
 import type { AnyKind, KindRequest } from '../../workflows/operation/kind.ts';
 import type { RemoveImageRequest } from '../../workflows/removal/request.ts';
+import type { CreateSnapshotRequest } from '../../workflows/snapshot/create/request.ts';
 import type { CopyImageRequest, MoveImageRequest } from '../../workflows/transfer/request.ts';
 import { usage } from './failure.ts';
 import { requester } from './requester.ts';
@@ -13,6 +14,7 @@ type WithHost<T> = Omit<T, 'host'> & { host?: string };
 export type MergeRequest = WithHost<LiveMergeRequest>;
 export type MoveRequest = WithHost<MoveImageRequest>;
 export type CopyRequest = WithHost<CopyImageRequest>;
+export type SnapshotRequest = WithHost<CreateSnapshotRequest>;
 export type RemoveRequest = WithHost<Omit<RemoveImageRequest, 'left'>>;
 
 /** @throws BlockflowError Usage for a request that cannot be understood. */

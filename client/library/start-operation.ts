@@ -3,14 +3,18 @@
  * already.
  */
 import { WorkflowExecutionAlreadyStartedError, type WorkflowHandle } from '@temporalio/client';
-import { ORCHESTRATOR_QUEUE, searchAttributes } from '../../workflows/operation/contract.ts';
+import {
+  DISK_LOCK,
+  ORCHESTRATOR_QUEUE,
+  searchAttributes,
+} from '../../workflows/operation/contract.ts';
 import { oneLine } from '../../workflows/operation/words.ts';
 import type { AnyKind, CommonRequest, KindResult } from '../../workflows/operation/kind.ts';
 import { requestPage } from '../../workflows/operation/page.ts';
 import { BlockflowError } from './failure.ts';
 import { openOperation, type Operation } from './operation.ts';
 import { completeRequest } from './requests.ts';
-import { viewOperation, type OperationView } from './operation-view.ts';
+import { viewOperation } from './operation-view.ts';
 import { progressWords } from './progress-words.ts';
 import { registerSearchAttributes } from './search-attributes.ts';
 import { call, grpcStatus, isNotFound, type Session } from './session.ts';
@@ -123,24 +127,22 @@ async function attach(session: Session, { id, key, words }: Start): Promise<Star
     if (memo?.['request'] === key) {
       return { handle: session.client.workflow.getHandle(id, runId), runId, attached: true };
     }
+    const summary = (await found.staticSummary()) ?? found.type;
+    if (found.type === DISK_LOCK) throw otherOperation({ id, words }, summary);
     const view = await viewOperation(session, handle);
     if (view.state !== 'running') return null;
-    throw otherOperation({ id, words }, (await found.staticSummary()) ?? found.type, view);
+    throw otherOperation({ id, words }, `${summary} (${progressWords(view)})`);
   } catch (error) {
     if (isNotFound(error)) return null;
     throw error;
   }
 }
 
-function otherOperation(
-  { id, words }: Pick<Start, 'id' | 'words'>,
-  summary: string,
-  view: OperationView,
-) {
+function otherOperation({ id, words }: Pick<Start, 'id' | 'words'>, what: string) {
   return new BlockflowError('Refused', {
     code: 'other-operation',
     attempted: words,
-    now: `another operation runs on ${id}: ${summary} (${progressWords(view)})`,
+    now: `another operation runs on ${id}: ${what}`,
     next: `Wait for it (\`blockflow status ${id}\`) or end it (\`blockflow cancel ${id}\`)`,
   });
 }

@@ -6,9 +6,8 @@ import { parseCount } from '../../client/cli/arguments/count.ts';
 import { parseDisk, parseVmOrDisk } from '../../client/cli/arguments/disk-argument.ts';
 import {
   parseImage,
-  parseOperation,
   parseSubject,
-  parseVmOrOperation,
+  parseOperation,
 } from '../../client/cli/arguments/image-argument.ts';
 import { parseRate } from '../../client/cli/arguments/rate.ts';
 
@@ -120,13 +119,13 @@ test('an operation is named by its id, whatever the image is called', () => {
     fc.property(name, rest, (vm, parts) => {
       const disk = parts.join('/');
       expect(parseOperation(`${vm}/${disk}`)).toEqual({ vm, disk });
-      expect(parseVmOrOperation(`${vm}/${disk}`)).toEqual({ vm, disk });
+      expect(parseOperation(`${vm}/${disk}`)).toEqual({ vm, disk });
       expect(parseSubject(`${vm}/${disk}`)).toEqual({ vm, disk: parts[0] });
     }),
   );
   expect(parseOperation('default', 'web1-root')).toEqual({ vm: 'default', disk: 'web1-root' });
-  expect(parseVmOrOperation('default')).toEqual({ vm: 'default' });
-  expect(usageOf(() => parseOperation('web1'))).toContain('no disk is named');
+  expect(parseOperation('default')).toEqual({ vm: 'default' });
+  expect(parseOperation('web1')).toEqual({ vm: 'web1' });
   expect(usageOf(() => parseOperation('web1/vda', 'vdb'))).toContain('the disk is named twice');
   for (const bad of ['web1/', '/vda', 'a//b', 'a/b/', `a/b\nc`, `a/${'b'.repeat(700)}`]) {
     expect(usageOf(() => parseOperation(bad))).toContain('not the name of an operation');

@@ -34,8 +34,13 @@ function afterHelp(command: Command): string {
   return text.slice(command.helpInformation().length).trim();
 }
 
+/** As one types it: `blockflow snapshot create`. */
+const wordsOf = (command: Command): string =>
+  command.parent ? `${wordsOf(command.parent)} ${command.name()}` : command.name();
+
 function section(help: Help, command: Command): string {
-  const program = command.parent?.name() ?? '';
+  const program = command.parent ? wordsOf(command.parent) : '';
+  const name = wordsOf(command).split(' ').slice(1).join(' ');
   const listed = [
     ...command.registeredArguments.map((argument) =>
       item(argument.name(), help.argumentDescription(argument)),
@@ -47,7 +52,7 @@ function section(help: Help, command: Command): string {
   ];
   const after = afterHelp(command);
   return [
-    `## ${command.name()}`,
+    `## ${name}`,
     '',
     wrap(command.description()),
     '',
@@ -71,13 +76,21 @@ export function cliReference(): string {
     run: () => Promise.resolve(),
   });
   const help = program.createHelp();
-  const commands = help.visibleCommands(program).filter((command) => command.name() !== 'help');
+  const commandsOf = (command: Command): Command[] =>
+    help
+      .visibleCommands(command)
+      .filter((one) => one.name() !== 'help')
+      .flatMap((one) => (one.commands.length > 0 ? commandsOf(one) : [one]));
+  const commands = commandsOf(program);
   const parts = [
     '# Commands',
     'Written by `npm run docs` from the commands; do not edit.',
     wrap(`${program.description()} ${afterHelp(program)}`),
     commands
-      .map((c) => `- [${c.name()}](#${c.name()}): ${c.summary() || c.description()}`)
+      .map((command) => {
+        const name = wordsOf(command).split(' ').slice(1).join(' ');
+        return `- [${name}](#${name.replaceAll(' ', '-')}): ${command.summary()}`;
+      })
       .join('\n'),
     ...commands.map((command) => section(help, command)),
   ];

@@ -13,7 +13,8 @@ import { tables } from '../support/tables.ts';
 import { code, documents } from './files.ts';
 
 /** Rooms of the operations themselves. */
-const OWN = /^(workflows|activities\/host|activities\/storage)\/(merge|transfer|removal)\//;
+const OWN =
+  /^(workflows|activities\/host|activities\/storage)\/(merge|transfer|removal|snapshot)\//;
 /** Methods of the client library with a name of their own: sugar over `start`. */
 const SUGAR = ['client/library/connect-blockflow.ts', 'client/library/plans.ts'];
 

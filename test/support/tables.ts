@@ -12,6 +12,9 @@ import { poolsOnHost, poolsOnStorage } from '../../workflows/pools/activities.ts
 import { hostQuestion } from '../../workflows/pools/questions.ts';
 import { removalOnHost } from '../../workflows/removal/activities.ts';
 import { removeImageInput } from '../../workflows/removal/request.ts';
+import { snapshotOnHost, snapshotOnStorage } from '../../workflows/snapshot/create/activities.ts';
+import { createSnapshotInput } from '../../workflows/snapshot/create/request.ts';
+import { heldDisk } from '../../workflows/snapshot/disk-locks.ts';
 import { transferOnHost, transferOnStorage } from '../../workflows/transfer/activities.ts';
 import { planRequest } from '../../workflows/transfer/request.ts';
 
@@ -23,8 +26,9 @@ export const tables = {
     ...mergeOnHost,
     ...transferOnHost,
     ...removalOnHost,
+    ...snapshotOnHost,
   },
-  storage: { ...presence, ...poolsOnStorage, ...transferOnStorage },
+  storage: { ...presence, ...poolsOnStorage, ...transferOnStorage, ...snapshotOnStorage },
   orchestrator: orchestratorActivities,
 };
 
@@ -38,10 +42,12 @@ export const operationRequests: Record<string, Schema> = Object.fromEntries(
   Object.entries(kinds).map(([name, kind]) => [name, kind.request]),
 );
 export const questionRequests: Record<string, Schema> = {
+  HoldDisk: heldDisk,
   ObserveChain: diskRef,
   ObserveEvents: auditFilter,
   ObserveLeases: hostQuestion,
   PlanImage: planRequest,
   PlanMerge: liveMergeInput,
   PlanRemoval: removeImageInput,
+  PlanSnapshot: createSnapshotInput,
 };

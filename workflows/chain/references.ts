@@ -15,6 +15,9 @@ import {
 export const diskRef = z.strictObject({ vm: vmName, disk: diskTarget, host: hostName });
 export type DiskRef = z.infer<typeof diskRef>;
 
+/** A VM with all its disks. */
+export const vmRef = z.strictObject({ vm: vmName, host: hostName });
+
 /** A VM's disk, or a standalone image: named by its active layer. */
 export const imageRef = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('disk'), vm: vmName, disk: diskTarget }),

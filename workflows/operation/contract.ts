@@ -52,6 +52,11 @@ export interface StatusOf<Name extends string, Phase extends string> extends Com
   phase: Phase | CommonPhase;
 }
 
+/** What stands for the disk where an operation is on a whole VM; its id is the VM's name. */
+export const WHOLE_VM = '*';
+/** Type of the workflow that stands for a disk while an operation on its whole VM has it. */
+export const DISK_LOCK = 'HoldDisk';
+
 /** Name of the query for it; `kinds.ts` has the query with the status of every kind. */
 export const STATUS = 'status';
 /**

@@ -46,7 +46,8 @@ export type RefusalCode =
   | 'several-volumes'
   | 'dirty-bitmaps'
   | 'checkpoints'
-  | 'name-taken';
+  | 'name-taken'
+  | 'snapshot-exists';
 export type HoldCode = 'divergent-chain' | 'unproven' | 'identity-changed';
 export type RetryCode =
   | 'vm-stopped'

@@ -2,7 +2,7 @@
  * The pages of an operation in the Web UI: what was asked, what is it doing, since when, what
  * happens if I cancel. Pure.
  */
-import type { CommonStatus } from './contract.ts';
+import { WHOLE_VM, type CommonStatus } from './contract.ts';
 import type { AnyKind, CommonRequest, Row } from './kind.ts';
 
 const cell = (text: string) => text.replaceAll('|', '\\|').replaceAll('\n', ' ');
@@ -20,7 +20,7 @@ export function statusPage(kind: AnyKind, status: CommonStatus, id: string): str
   const { operation, phase, host, since, away, note, cancel } = status;
   const isMeasured = (kind.measured as readonly string[]).includes(phase);
   return table(
-    [`${status.vm}/${status.disk}`, `${operation} on host ${host}`],
+    [nameOf(status), `${operation} on host ${host}`],
     [
       ['Phase', `**${phase}** since ${time(since)}`],
       ['Unavailable', away],
@@ -31,6 +31,8 @@ export function statusPage(kind: AnyKind, status: CommonStatus, id: string): str
     ],
   );
 }
+
+const nameOf = ({ vm, disk }: CommonStatus) => (disk === WHOLE_VM ? vm : `${vm}/${disk}`);
 
 /** The figures change too often for the history of a workflow. */
 const progressWords = (id: string) =>

@@ -134,7 +134,7 @@ function withoutSecret(disk: XmlElement): XmlElement {
 }
 
 /** More than the header can tell: a secret, a label, a cache. */
-function saysMore(layer: XmlElement): boolean {
+export function saysMore(layer: XmlElement): boolean {
   const elements = [onlyOf(layer, 'source'), onlyOf(layer, 'format')];
   return elements.some((element) => element && element.children.some((c) => typeof c !== 'string'));
 }
@@ -147,7 +147,7 @@ function sourceOf({ element, file }: Layer, more: Record<string, string> = {}): 
 }
 
 /** Nested as libvirt writes it; the last one stays as it ended before. */
-function chainOf(layers: readonly Layer[]): XmlElement[] {
+export function chainOf(layers: readonly Layer[]): XmlElement[] {
   const [layer, ...below] = layers;
   if (!layer) return [createElement('backingStore', {})];
   const format = onlyOf(layer.element, 'format');

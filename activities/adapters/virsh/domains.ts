@@ -59,6 +59,15 @@ function domainCommands(virsh: VirshConnection) {
     },
     currentXml,
     inactiveXml,
+    /** The same with passwords: what may be given back to libvirt. */
+    wholeXml: (uuid: string, which: 'live' | 'inactive') =>
+      virsh.run('dumpxml', uuid, '--security-info', ...(which === 'live' ? [] : ['--inactive'])),
+    /** Replaces the whole persistent XML, of a running VM too: one rename, all of it or nothing. */
+    define: (xml: string) => virsh.feed(xml, (path) => ['define', path]),
+    /** Saves the guest with its memory, and lets it go on from there. */
+    save: (uuid: string) => virsh.run('managedsave', uuid, '--running'),
+    start: (uuid: string) => virsh.run('start', uuid),
+    thaw: (uuid: string) => virsh.run('domfsthaw', uuid),
     /**
      * XML documents of every domain: live, persistent, and of a saved guest; without those of a
      * domain that has gone meanwhile. One question each: an error among many answers could be taken

@@ -11,6 +11,11 @@ export const recordUri = (disk: string) => `urn:blockflow:job:${disk}`;
 /** XML without what would end a quoted word in a session of virsh, or its line. */
 export const inOneLine = (xml: string) => xml.trim().replaceAll("'", '&apos;');
 
+function nullWithoutCurrent(error: unknown): null {
+  if (error instanceof CommandError && /no current snapshot/.test(error.stderr)) return null;
+  throw error;
+}
+
 export function recordCommands(virsh: VirshConnection) {
   return {
     async setRecord(uuid: string, record: RecordFields, scopes: readonly string[]): Promise<void> {
@@ -39,6 +44,16 @@ export function recordCommands(virsh: VirshConnection) {
       virsh.run('snapshot-dumpxml', uuid, '--snapshotname', name, '--security-info'),
     redefineSnapshot: (uuid: string, xml: string) =>
       virsh.feed(xml, (path) => ['snapshot-create', uuid, '--xmlfile', path, '--redefine']),
+    /** The one that the VM runs on; null without. */
+    async currentSnapshot(uuid: string): Promise<string | null> {
+      const text = await virsh.ask(`snapshot-current ${uuid} --name`).catch(nullWithoutCurrent);
+      return text?.trim() || null;
+    },
+    /** Lists a snapshot that was taken without metadata, as the one that the VM runs on. */
+    listSnapshot: (uuid: string, xml: string) =>
+      virsh.feed(xml, (path) => [
+        ...['snapshot-create', uuid, '--xmlfile', path, '--redefine', '--current'],
+      ]),
     deleteSnapshotRecord: (uuid: string, name: string) =>
       virsh.run('snapshot-delete', uuid, '--snapshotname', name, '--metadata'),
   };

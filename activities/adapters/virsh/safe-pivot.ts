@@ -92,7 +92,9 @@ export async function awaitPivotScript(resultFile: string): Promise<void> {
   if ((await readReport(resultFile)) !== null) await awaitEnd(stateOf(resultFile));
 }
 
-/** One for all disks of a VM: it has their lock. */
+/** Of all scripts that suspend a VM, for whichever disk: it has their lock. */
+export const suspensionState = (runtimeDir: string, vmUuid: string) =>
+  join(runtimeDir, `pivot-${vmUuid}`);
 const stateOf = (resultFile: string) => resultFile.replace(/-[^-]+$/, '');
 
 /**

@@ -58,16 +58,10 @@ export function parseVolume(name: string, format?: SourceFormat) {
 const PARTS = /^[^/\p{Cc}\p{Cs}]+(?:\/[^/\p{Cc}\p{Cs}]+){0,3}$/u;
 
 /**
- * The id of an operation, which is what was typed: VM/DISK, POOL/VOLUME, or a longer one as a move
- * prints it for what it leaves. @throws BlockflowError Usage
+ * A VM or a pool alone, or the id of an operation, which is what was typed: VM/DISK, POOL/VOLUME,
+ * or a longer one as a move prints it for what it leaves. @throws BlockflowError Usage
  */
-export function parseOperation(first: string, second?: string): DiskArgument {
-  const { vm, disk } = parseVmOrOperation(first, second);
-  return disk === undefined ? parseDisk(vm) : { vm, disk };
-}
-
-/** A VM or a pool alone, or the id of an operation. @throws BlockflowError Usage */
-export function parseVmOrOperation(first: string, second?: string): { vm: string; disk?: string } {
+export function parseOperation(first: string, second?: string): { vm: string; disk?: string } {
   const slash = first.indexOf('/');
   if (slash < 0 && second === undefined) return parseVmOrDisk(first);
   if (slash >= 0 && second !== undefined) return parseDisk(first, second);
@@ -87,6 +81,6 @@ const cut = (text: string, at: number): [string, string] => [text.slice(0, at), 
 
 /** Whose events those of an operation are: also of what a move leaves, by its volume. */
 export function parseSubject(first: string, second?: string): { vm: string; disk?: string } {
-  const { vm, disk } = parseVmOrOperation(first, second);
+  const { vm, disk } = parseOperation(first, second);
   return disk === undefined ? { vm } : { vm, disk: disk.split('/')[0] as string };
 }

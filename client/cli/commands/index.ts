@@ -7,6 +7,7 @@ import { defineEvents } from './events.ts';
 import { defineCopy, defineMove, defineRm } from './images.ts';
 import { defineList } from './list.ts';
 import { defineMerge } from './merge.ts';
+import { defineSnapshot } from './snapshot.ts';
 import { defineSpm } from './spm.ts';
 import { defineStatus } from './status.ts';
 import { defineBandwidth, defineDecide } from './steer.ts';
@@ -19,6 +20,7 @@ export const commands: readonly DefineCommand[] = [
   defineMove,
   defineCopy,
   defineRm,
+  defineSnapshot,
   defineStatus,
   defineList,
   defineChain,

@@ -30,9 +30,9 @@ async function list(
   second: string | undefined,
   options: Options,
 ): Promise<number> {
-  const { parseVmOrOperation } = await import('../arguments/image-argument.ts');
+  const { parseOperation } = await import('../arguments/image-argument.ts');
   const { parseCount } = await import('../arguments/count.ts');
-  const named = first === undefined ? {} : parseVmOrOperation(first, second);
+  const named = first === undefined ? {} : parseOperation(first, second);
   const state = options.running ? { state: 'running' as const } : {};
   const filter = { ...named, ...state, limit: parseCount(options.n) };
   return withBlockflow({}, async (blockflow) => {

@@ -36,8 +36,8 @@ async function status(
   second: string | undefined,
   options: Options,
 ): Promise<number> {
-  const { parseOperation, parseVmOrOperation } = await import('../arguments/image-argument.ts');
-  const named = first === undefined ? {} : parseVmOrOperation(first, second);
+  const { parseOperation } = await import('../arguments/image-argument.ts');
+  const named = first === undefined ? {} : parseOperation(first, second);
   return withBlockflow(options, async (blockflow) => {
     if (options.follow) {
       const { vm, disk } = parseOperation(first ?? '', second);
@@ -66,7 +66,9 @@ async function find(
   if (vm !== undefined && disk !== undefined) return [await blockflow.operation(vm, disk)];
   const listed = await blockflow.list({ ...(vm === undefined ? {} : { vm }), state: 'running' });
   // By its id: what a move left is deleted under another one than the image's own.
-  return Promise.all(
-    listed.map((found) => blockflow.operation(found.vm, found.id.slice(found.vm.length + 1))),
-  );
+  return Promise.all(listed.map((found) => blockflow.operation(...nameOf(found))));
 }
+
+/** A whole VM has no disk behind its name. */
+const nameOf = ({ vm, id }: { vm: string; id: string }): [vm: string, disk?: string] =>
+  id === vm ? [vm] : [vm, id.slice(vm.length + 1)];

@@ -50,6 +50,8 @@ export function defineDecide(program: Command, context: Context): void {
     );
 }
 
+const isTarget = (word: string) => /^(?:fd|hd|sd|ubd|vd|xvd)[a-z]{1,3}$/.test(word);
+
 async function steer(
   screen: Screen,
   [vm, second, third, options]: [string, string, string | undefined, Options],
@@ -57,8 +59,9 @@ async function steer(
   send: (operation: Operation<OperationResult>, word: string) => Promise<string>,
 ): Promise<number> {
   const { parseOperation } = await import('../arguments/image-argument.ts');
-  if (third === undefined && !vm.includes('/')) {
-    throw usage(`reading "${vm} ${second}"`, `disk or ${what} is missing`, `Give VM DISK ${what}`);
+  // `VM vda` is a disk without a word, `VM 100M` and `VM pivot` are words to a whole VM.
+  if (third === undefined && !vm.includes('/') && isTarget(second)) {
+    throw usage(`reading "${vm} ${second}"`, `the ${what} is missing`, `Give VM DISK ${what}`);
   }
   const ref = parseOperation(vm, third === undefined ? undefined : second);
   return withBlockflow({}, async (blockflow) => {

@@ -3,9 +3,13 @@ import type { KindName, OperationResult, OperationStatus } from '../../../workfl
 import type { MergeStatus } from '../../../workflows/merge/kind.ts';
 import { limitWords, sizeWords } from '../../../workflows/operation/words.ts';
 import type { RemovalStatus, RemoveImageResult } from '../../../workflows/removal/kind.ts';
+import type {
+  CreateSnapshotResult,
+  CreationStatus,
+} from '../../../workflows/snapshot/create/kind.ts';
 import type { TransferResult, TransferStatus } from '../../../workflows/transfer/kind.ts';
 import type { Screen } from '../screen.ts';
-import { chainWords, noteLines, resultLines } from './merge-result.ts';
+import { chainWords, msWords, noteLines, resultLines } from './merge-result.ts';
 
 type Row = [name: string, words: string];
 type Paint = Screen['paint'];
@@ -68,11 +72,28 @@ const removal: Rendering<RemovalStatus, RemoveImageResult> = {
   ],
 };
 
+const creation: Rendering<CreationStatus, CreateSnapshotResult> = {
+  statusRows: ({ snapshot, disks }) =>
+    snapshot === null
+      ? []
+      : [
+          ['snapshot', snapshot],
+          ['disks', disks.join(', ')],
+        ],
+  resultLines: ({ summary, disks, stallMs, warnings }, paint) => [
+    `${paint('green', 'Done')}: ${summary}`,
+    ...disks.map(({ disk, base, overlay }) => `  ${disk.padEnd(8)} ${base} ← ${overlay}`),
+    ...(stallMs === null ? [] : [`  pause    the guest stood still for ${msWords(stallMs)}`]),
+    ...noteLines(warnings, paint),
+  ],
+};
+
 const renderings = {
   LiveMerge: merge,
   MoveImage: transfer,
   CopyImage: transfer,
   RemoveImage: removal,
+  CreateSnapshot: creation,
 } satisfies Record<KindName, Rendering<never, never>>;
 
 const of = (kind: KindName) => renderings[kind] as Rendering<OperationStatus, OperationResult>;

@@ -7,18 +7,19 @@ import { sizeWords } from '../../../workflows/operation/words.ts';
 export const chainWords = (paths: readonly string[]) =>
   paths.map((path) => basename(path)).join(' ← ');
 
+export const msWords = (value: number) => `${value.toFixed(value < 10 ? 1 : 0)} ms`;
+
 /** What a finished merge has done, for a person. */
 export function resultLines(result: LiveMergeResult, paint: Screen['paint']): string[] {
   const { summary, chainBefore, chainAfter, stallMs, readyToPivotMs, deleted, warnings } = result;
-  const ms = (value: number) => `${value.toFixed(value < 10 ? 1 : 0)} ms`;
   return [
     `${paint('green', 'Done')}: ${summary}`,
     ...(chainBefore.length > 0 ? [`  before   ${chainWords(chainBefore)}`] : []),
     ...(chainAfter.length > 0 ? [`  after    ${chainWords(chainAfter)}`] : []),
     ...deleted.map((path) => `  deleted  ${path}`),
     ...(deleted.length > 0 ? [`  regained ${sizeWords(result.regainedBytes)}`] : []),
-    ...(stallMs === null ? [] : [`  pause    the guest stood still for ${ms(stallMs)}`]),
-    ...(readyToPivotMs === null ? [] : [`  pivot    ${ms(readyToPivotMs)} after READY`]),
+    ...(stallMs === null ? [] : [`  pause    the guest stood still for ${msWords(stallMs)}`]),
+    ...(readyToPivotMs === null ? [] : [`  pivot    ${msWords(readyToPivotMs)} after READY`]),
     ...noteLines(warnings, paint),
   ];
 }

@@ -78,7 +78,7 @@ describe('The command line', () => {
     });
     const result = await (await library.operation('web1', 'vda')).result();
     expect(result).toMatchObject({ outcome: 'merged', deleted: scene.chain.slice(1) });
-    await says(blockflow('decide', 'web1/vda', 'pivot'), 3, 'no operation runs on this disk');
+    await says(blockflow('decide', 'web1/vda', 'pivot'), 3, 'no operation runs there');
     await expectLeftClean(scene, ['web1.qcow2']);
     await says(
       blockflow('events', 'web1'),

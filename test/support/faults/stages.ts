@@ -2,6 +2,7 @@
 import type { Operation } from '../../../activities/door/effect.ts';
 import { useMergeStage } from './merge-stage.ts';
 import { useMoveStage } from './move-stage.ts';
+import { useSnapshotStage } from './snapshot-stage.ts';
 import type { Stage } from './stage.ts';
 
 /** @param writes that a running guest has to make before the strike, and again after it */
@@ -11,6 +12,7 @@ type UseStage = (name: string, writes?: number) => Stage;
 export const useStage: Record<Operation, UseStage> = {
   merge: useMergeStage,
   move: useMoveStage,
+  'snapshot create': useSnapshotStage,
 };
 
 export const operations = Object.keys(useStage) as Operation[];

@@ -22,6 +22,7 @@ export const nameOf = ({ effect, point, victim, strike }: Strike) =>
 const struck: Record<Operation, readonly Victim[]> = {
   merge: victims,
   move: victims.filter((victim) => victim !== 'qemu'),
+  'snapshot create': victims,
 };
 
 /** Every strike on its effects; the process that holds an effect is also killed twice. */
@@ -42,4 +43,5 @@ function strikesOn(operation: Operation): Strike[] {
 export const strikes: Record<Operation, Strike[]> = {
   merge: strikesOn('merge'),
   move: strikesOn('move'),
+  'snapshot create': strikesOn('snapshot create'),
 };

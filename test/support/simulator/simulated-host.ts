@@ -8,6 +8,10 @@ import type { ColdOutcome, JobInput } from '../../../workflows/merge/activities.
 import type { HostActivities } from '../../../activities/host/index.ts';
 import type { StorageActivities } from '../../../activities/storage/index.ts';
 import { hold, refused } from '../../../workflows/operation/failures.ts';
+import type {
+  snapshotOnHost,
+  snapshotOnStorage,
+} from '../../../workflows/snapshot/create/activities.ts';
 import type { MergePlan } from '../../../workflows/merge/plan.ts';
 import { bury, quarantineAll } from './simulated-deletion.ts';
 import { imageHost } from './simulated-image-host.ts';
@@ -26,11 +30,15 @@ import {
 import type { SimulatedVm } from './simulated-vm.ts';
 import { until, type Implementations } from './simulated-waits.ts';
 
-/** What the workflows' tests ask: no conversion, and one host only. */
-export type AgentActivities = Omit<
-  HostActivities & StorageActivities,
-  'ensureVolumeCreated' | 'observeLeases' | 'observeUses'
->;
+/** What is met on real hosts only: conversions, several hosts, and snapshots of whole VMs. */
+export type RealOnly =
+  | 'ensureVolumeCreated'
+  | 'observeLeases'
+  | 'observeUses'
+  | keyof typeof snapshotOnHost
+  | keyof typeof snapshotOnStorage;
+/** What the workflows' tests ask. */
+export type AgentActivities = Omit<HostActivities & StorageActivities, RealOnly>;
 
 export const simulated: Implementations<AgentActivities> = {
   ...imageHost,

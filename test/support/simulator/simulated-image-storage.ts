@@ -13,13 +13,14 @@ import {
 } from './simulated-images.ts';
 import { again, passStrike } from './simulated-switch.ts';
 import { quarantineAll, tombOf } from './simulated-deletion.ts';
+import type { RealOnly } from './simulated-host.ts';
 import type { Implementations } from './simulated-waits.ts';
 
 const MIB = 1048576;
 const NOTHING: ReservationEnd = { outcome: 'removed', deleted: [], regainedBytes: 0 };
 
 export const imageStorage: Implementations<
-  Omit<StorageActivities, 'ensureVolumesAbsent' | 'observePresence'>
+  Omit<StorageActivities, 'ensureVolumesAbsent' | 'observePresence' | RealOnly>
 > = {
   ensureImageReserved(vm, input) {
     const { plan, jobId } = input;

@@ -1,0 +1,169 @@
+/**
+ * A domain whose disks have one more layer, or one less; and the document of the snapshot between.
+ */
+import { unexpected } from '../reply.ts';
+import { chainOf, fileOf, layersOf, saysMore } from './disk-element.ts';
+import type { PoolFolders } from './named-files.ts';
+import { allOf, createElement, onlyOf, readXml, writeXml, type XmlElement } from './xml.ts';
+
+/** One disk of a snapshot. */
+export interface Layered {
+  disk: string;
+  base: { path: string; format: string };
+  overlay: string;
+}
+
+const wrong = (why: string) => unexpected('libvirt for a domain', why);
+
+const disksOf = (document: XmlElement) =>
+  allOf(onlyOf(onlyOf(document, 'domain'), 'devices'), 'disk');
+
+function diskOf(document: XmlElement, target: string): XmlElement {
+  const found = disksOf(document).filter(
+    (disk) => onlyOf(disk, 'target')?.attributes['dev'] === target,
+  );
+  const [disk] = found;
+  if (!disk || found.length > 1) throw wrong(`it has ${found.length} disks ${target}`);
+  return disk;
+}
+
+/** The domain with the overlays as active layers; one that has them already is unchanged. */
+export function withOverlays(
+  domainXml: string,
+  disks: readonly Layered[],
+  pools: PoolFolders,
+): string {
+  const document = readXml(domainXml, 'domain');
+  for (const { disk, overlay } of disks) {
+    const element = diskOf(document, disk);
+    if (fileOf(element, pools) !== overlay) putOverlay(element, overlay);
+  }
+  return writeXml(document);
+}
+
+function putOverlay(element: XmlElement, overlay: string): void {
+  const layers = layersOf(element);
+  const driver = onlyOf(element, 'driver');
+  const source = onlyOf(element, 'source');
+  const { startupPolicy } = source?.attributes ?? {};
+  // What a layer says besides its name stays with it, in an explicit chain; else headers tell it.
+  const chain = layers.some(saysMore)
+    ? chainOf(
+        [asBackingStore(element, driver), ...layers.slice(1)].map((layer) => ({
+          element: layer,
+          file: null,
+        })),
+      )
+    : [];
+  const kept = element.children.filter(
+    (child) =>
+      typeof child === 'string' || !['driver', 'source', 'backingStore'].includes(child.name),
+  );
+  element.attributes = { ...element.attributes, type: 'file' };
+  element.children = [
+    createElement(
+      'driver',
+      { name: 'qemu', ...driver?.attributes, type: 'qcow2' },
+      driver?.children,
+    ),
+    createElement('source', {
+      file: overlay,
+      ...(startupPolicy === undefined ? {} : { startupPolicy }),
+    }),
+    ...chain,
+    ...kept,
+  ];
+}
+
+/** The active layer as a lower one is written. */
+function asBackingStore(disk: XmlElement, driver: XmlElement | null): XmlElement {
+  const format = createElement('format', { type: driver?.attributes['type'] ?? 'raw' });
+  const source = onlyOf(disk, 'source');
+  const { type = 'file' } = disk.attributes;
+  return createElement('backingStore', { type }, [format, ...(source ? [source] : [])]);
+}
+
+/** The domain with the bases as active layers again. */
+export function withoutOverlays(domainXml: string, disks: readonly Layered[], pools: PoolFolders) {
+  const document = readXml(domainXml, 'domain');
+  for (const { disk, base, overlay } of disks) {
+    const element = diskOf(document, disk);
+    if (fileOf(element, pools) === overlay) takeOverlay(element, base);
+  }
+  return document;
+}
+
+function takeOverlay(element: XmlElement, base: Layered['base']): void {
+  const below = onlyOf(element, 'backingStore');
+  const lower = onlyOf(below, 'source');
+  const driver = onlyOf(element, 'driver');
+  const { index, ...attributes } = lower?.attributes ?? { file: base.path };
+  const kept = element.children.filter(
+    (child) =>
+      typeof child === 'string' || !['driver', 'source', 'backingStore'].includes(child.name),
+  );
+  element.attributes = { ...element.attributes, type: below?.attributes['type'] ?? 'file' };
+  element.children = [
+    createElement(
+      'driver',
+      { name: 'qemu', ...driver?.attributes, type: base.format },
+      driver?.children,
+    ),
+    createElement('source', attributes, lower?.children),
+    ...allOf(below, 'backingStore'),
+    ...kept,
+  ];
+}
+
+export interface SnapshotFacts {
+  name: string;
+  description: string;
+  /** Seconds since 1970. */
+  createdAt: number;
+  wasRunning: boolean;
+  disks: readonly Layered[];
+  /** Targets of disks that are not part of it. */
+  left: readonly string[];
+}
+
+/** The document with which `snapshot-create` takes the snapshot, all disks mentioned. */
+export const buildSnapshot = (facts: SnapshotFacts): string =>
+  writeXml(createElement('domainsnapshot', {}, [named('name', facts.name), disksElement(facts)]));
+
+/**
+ * The document with which libvirt lists it afterwards.
+ * @param domain as it was before it
+ */
+export function buildSnapshotRecord(
+  facts: SnapshotFacts,
+  parent: string | null,
+  domain: XmlElement,
+): string {
+  const { name, description, createdAt, wasRunning } = facts;
+  const root = onlyOf(domain, 'domain');
+  return writeXml(
+    createElement('domainsnapshot', {}, [
+      named('name', name),
+      ...(description === '' ? [] : [named('description', description)]),
+      named('state', wasRunning ? 'disk-snapshot' : 'shutoff'),
+      ...(parent === null ? [] : [createElement('parent', {}, [named('name', parent)])]),
+      named('creationTime', String(createdAt)),
+      createElement('memory', { snapshot: 'no' }),
+      disksElement(facts),
+      ...(root ? [root] : []),
+    ]),
+  );
+}
+
+const named = (name: string, text: string) => createElement(name, {}, [text]);
+
+const disksElement = ({ disks, left }: SnapshotFacts) =>
+  createElement('disks', {}, [
+    ...disks.map(({ disk, overlay }) =>
+      createElement('disk', { name: disk, snapshot: 'external', type: 'file' }, [
+        createElement('driver', { type: 'qcow2' }),
+        createElement('source', { file: overlay }),
+      ]),
+    ),
+    ...left.map((name) => createElement('disk', { name, snapshot: 'no' })),
+  ]);

@@ -1,0 +1,176 @@
+# Safe snapshot: [freeze,] suspend, one transaction of QEMU for all disks, verify the persistent XML
+# and flush its name, resume[, thaw]; in one virsh session, in a session of its own, so that it runs
+# to its end when the agent that started it dies. A plain `snapshot-create` loses writes when
+# libvirtd and QEMU die in turn (docs/lab/libvirt.md).
+# usage: safe-snapshot.bash URI, then on standard input one line each: UUID, SNAPSHOT (file with the
+# <domainsnapshot>), RECORD (file with the persistent XML after it; empty for a transient VM),
+# QUIESCE (no, try, require), FOLDER (of the persistent XML, or empty), RESULT (file for the
+# report), LOCK; then for each disk one line with its target and one with its overlay
+#
+# The states, as the report has them:
+#   guest    running  it ran before: this script suspends and resumes it
+#            paused   it was paused before, and stays so
+#   switch   unknown  not asked yet, or virsh or libvirtd died before it answered
+#            done     libvirt says so; only the views of the chain prove it
+#            failed   with libvirt's words: the guest goes on with its layers
+#   resumed  no       the guest may be suspended by this script
+#            yes      it is not: it runs again, was never suspended, or has ended
+#   frozen   no       its file systems are not frozen by this script
+#            yes      they may be
+#            thawed   they were
+#   refusal           why they could not be frozen, in the words of libvirt
+trap '' PIPE HUP
+uri=$1
+export LC_ALL=C
+switch=unknown resumed=no frozen=no refusal=
+
+report() {
+  printf '%s\n' "guest=$guest" "switch=$switch" "resumed=$resumed" "frozen=$frozen" \
+    "refusal=$refusal" "$@" >"$result"
+}
+coproc session { exec virsh -q -c "$uri" 2>&1; }
+# Sends one command and leaves its answer in $reply; fails when virsh or libvirtd is gone. Waits
+# without a limit, as the safe pivot does.
+ask() {
+  printf '%s\necho @end@\n' "$1" >&"${session[1]}" || return 1
+  reply=
+  while IFS= read -r -u "${session[0]}" line; do
+    [[ $line == *'echo @end@' ]] && return 0
+    reply+=$line$'\n'
+  done
+  return 1
+} 2>/dev/null
+is_refused() { [[ $reply == *error:* ]]; }
+# In the session as long as it lives, which costs least; then by a process of its own.
+say() {
+  local line
+  printf -v line "'%s' " "$@"
+  # Its first line is the echo of the command.
+  ask "$line" && reply=${reply#*$'\n'} && return
+  reply=$(virsh -q -c "$uri" "$@" 2>&1)
+}
+words() { printf '%s' "${reply//$'\n'/ }"; }
+
+read_request() {
+  IFS= read -r uuid && IFS= read -r snapshot && IFS= read -r record && IFS= read -r quiesce &&
+    IFS= read -r folder && IFS= read -r result && IFS= read -r lock || return 1
+  disks=() overlays=()
+  while IFS= read -r disk && IFS= read -r overlay; do
+    disks+=("$disk") overlays+=("$overlay")
+  done
+}
+
+# Nothing else suspends the guest meanwhile. The holder of the lock removes it at its end, so look
+# whether it is still the one named.
+take_lock() {
+  until [[ $lock -ef /dev/fd/9 ]]; do
+    exec 9>"$lock"
+    flock 9
+  done 2>/dev/null
+  trap 'rm -f "$lock"' EXIT
+}
+
+look_at_guest() {
+  ask "domstate $uuid --reason" || exit 1
+  guest=running
+  [[ $reply =~ (^|[[:space:]])(paused|pmsuspended) ]] && guest=paused
+}
+
+# An agent that hangs would block the VM without end, so it gets a time-out first. A freeze that fails
+# may have happened all the same.
+freeze() {
+  [[ $quiesce != no ]] || return 0
+  ask "guest-agent-timeout $uuid --timeout 5" || exit 1
+  frozen=yes
+  report
+  ask "domfsfreeze $uuid" || exit 1
+  is_refused || return 0
+  refusal=$(words)
+  thaw
+  [[ $quiesce == try ]]
+}
+thaw() {
+  local try
+  [[ $frozen == yes ]] || return 0
+  for ((try = 0; try < 20; try++)); do
+    say domfsthaw "$uuid"
+    is_refused || break
+    [[ -z $refusal ]] || break
+    sleep 0.5
+  done
+  ((try == 20)) || frozen=thawed
+}
+
+suspend_and_switch() {
+  if [[ $guest == running ]] && ask "suspend $uuid" && is_refused; then
+    switch="failed $(words)"
+  elif ask "snapshot-create $uuid --xmlfile '$snapshot' --disk-only --atomic --reuse-external \
+--no-metadata"; then
+    if is_refused; then switch="failed $(words)"; else switch='done'; fi
+  fi
+}
+
+# Whether libvirt names the overlays, in the live XML or in the persistent one.
+names_overlays() {
+  local at
+  say domblklist "$uuid" "$@"
+  for at in "${!disks[@]}"; do
+    [[ $'\n'$reply$'\n' =~ $'\n'\ *"${disks[at]}"\ +"${overlays[at]}"\ *$'\n' ]] || return 1
+  done
+}
+
+# A guest that may write has a durable record (I1): libvirtd may have died before it wrote it.
+ensure_recorded() {
+  [[ -n $record ]] || return 0
+  names_overlays --inactive || { say define "$record"; names_overlays --inactive; } ||
+    return 1
+  [[ -z $folder ]] || sync /dev/fd/8
+}
+
+resume_guest() {
+  if [[ $guest != running ]]; then resumed=yes
+  else
+    say resume "$uuid"
+    is_refused || resumed=yes
+  fi
+}
+
+# libvirtd died in between: wait for it. While it shows the old layers only QEMU itself knows which
+# ones are written: the agent looks, and the guest stays suspended until then. For at most an hour.
+await_resumed() {
+  local try
+  for ((try = 0; try < 18000; try++)); do
+    [[ $resumed == no ]] || return
+    # Answered once libvirtd has taken up with QEMU again: what it says before that is old.
+    say blockjob "$uuid" "${disks[0]}" --raw
+    [[ $reply == *error:* && $reply != *'not running'* ]] || say domstate "$uuid"
+    case $reply in
+      running* | shut* | *'failed to get domain'*) resumed=yes ;;
+      paused*)
+        names_overlays || return
+        ensure_recorded && resume_guest ;;
+    esac
+    [[ $resumed == yes ]] || sleep 0.2
+  done
+}
+
+read_request || exit 0
+take_lock
+[[ -z $folder ]] || exec 8<"$folder" || folder=
+look_at_guest
+report
+if ! freeze; then
+  switch="not-frozen $refusal" resumed=yes
+  report
+  exit 0
+fi
+issued=$EPOCHREALTIME
+suspend_and_switch
+if [[ $switch == failed* ]] || { [[ $switch == 'done' ]] && ensure_recorded; }; then resume_guest; fi
+await_resumed
+ended=$EPOCHREALTIME
+stall=$(((${ended/./} - ${issued/./}) / 1000))
+[[ $guest == running ]] || stall=0
+report "stallMs=$stall"
+thaw
+report "stallMs=$stall"

@@ -1,0 +1,50 @@
+/** A VM by its name: its state and its two XMLs. */
+import { refused } from '../../../workflows/operation/failures.ts';
+import { nullIfNoDomain } from '../../adapters/virsh/connection.ts';
+import type { DomainInfo } from '../../adapters/virsh/domains.ts';
+import type { XmlDomain } from '../../adapters/libvirt-xml/domain-xml.ts';
+import { readDomain } from '../../adapters/virsh/pools.ts';
+import type { HostDeps } from '../deps.ts';
+
+export interface VmLook extends DomainInfo {
+  name: string;
+  uuid: string;
+  /** Null while the VM is down. */
+  live: XmlDomain | null;
+  /** Null for a transient VM. */
+  persistentDomain: XmlDomain | null;
+}
+
+/** @throws Refused `unknown-vm` */
+export async function observeVm(deps: HostDeps, name: string): Promise<VmLook> {
+  const { libvirt, host } = deps;
+  const found = (await libvirt.listVms()).find((vm) => vm.name === name);
+  if (found) return lookAtVm(deps, found);
+  throw refused('unknown-vm', {
+    attempted: `looking up VM ${name} on ${host}`,
+    now: 'libvirt knows no VM of that name there',
+    next: 'Names are those of `virsh list --all`',
+  });
+}
+
+/** One that a plan has named by its UUID. */
+export async function lookAtVm(
+  { libvirt }: HostDeps,
+  { uuid, name }: { uuid: string; name: string },
+): Promise<VmLook> {
+  const [info, current, inactive] = await Promise.all([
+    libvirt.domainInfo(uuid),
+    libvirt.currentXml(uuid),
+    libvirt.inactiveXml(uuid).catch(nullIfNoDomain),
+  ]);
+  const parse = async (xml: string | null, isThere: boolean) =>
+    xml !== null && isThere ? readDomain(libvirt, xml) : null;
+  return {
+    ...info,
+    name,
+    uuid,
+    live: await parse(current, info.state !== 'off'),
+    // Of a transient domain libvirt gives the running one again.
+    persistentDomain: await parse(inactive, info.persistent),
+  };
+}

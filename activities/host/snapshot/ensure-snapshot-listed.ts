@@ -1,0 +1,30 @@
+/** libvirt's metadata of a snapshot that is taken: it lists it, and the VM runs on it. */
+import { retry } from '../../../workflows/operation/failures.ts';
+import type { Taking } from '../../../workflows/snapshot/create/activities.ts';
+import { buildSnapshotRecord, withoutOverlays } from '../../adapters/libvirt-xml/overlaid.ts';
+import { syncRecords } from '../../adapters/virsh/libvirt-folders.ts';
+import { poolsNamedIn } from '../../adapters/virsh/pools.ts';
+import type { HostDeps } from '../deps.ts';
+import { factsOf, layeredDisks } from './layered.ts';
+
+export async function ensureSnapshotListed(deps: HostDeps, { plan }: Taking): Promise<void> {
+  const { libvirt } = deps;
+  const { vmUuid: uuid, vm: name, snapshot, persistent } = plan;
+  if (!(await libvirt.snapshotNames(uuid)).includes(snapshot)) {
+    const xml = await libvirt.wholeXml(uuid, persistent ? 'inactive' : 'live');
+    const pools = await poolsNamedIn([xml], libvirt, []);
+    const before = withoutOverlays(xml, layeredDisks(plan), pools);
+    const parent = await libvirt.currentSnapshot(uuid);
+    const record = buildSnapshotRecord(factsOf(plan), parent, before);
+    await deps.effect('libvirt.list-snapshot', `${name} ${snapshot}`, () =>
+      libvirt.listSnapshot(uuid, record),
+    );
+  }
+  await syncRecords({ name, uuid });
+  if ((await libvirt.snapshotNames(uuid)).includes(snapshot)) return;
+  throw retry('command-failed', {
+    attempted: `listing snapshot ${snapshot} of ${name}`,
+    now: 'the snapshot is taken, but libvirt does not list it',
+    next: `blockflow tries again; see \`virsh snapshot-list ${name}\``,
+  });
+}

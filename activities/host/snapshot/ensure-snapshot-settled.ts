@@ -1,0 +1,172 @@
+/**
+ * What an attempt to take a snapshot has come to, once nothing of it is left half done: the record
+ * is what the guest writes to, and the guest runs if it ran before (I1, I12).
+ */
+import { hold } from '../../../workflows/operation/failures.ts';
+import type { TakenOutcome, Taking } from '../../../workflows/snapshot/create/activities.ts';
+import {
+  awaitSnapshotScript,
+  forgetSnapshot,
+  readSnapshotReport,
+  type SnapshotReport,
+} from '../../adapters/virsh/safe-snapshot.ts';
+import { suspensionState } from '../../adapters/virsh/safe-pivot.ts';
+import { CommandError } from '../../adapters/process/command.ts';
+import { syncRecords } from '../../adapters/virsh/libvirt-folders.ts';
+import { poolsNamedIn } from '../../adapters/virsh/pools.ts';
+import { withOverlays } from '../../adapters/libvirt-xml/overlaid.ts';
+import { untilSettled } from '../../door/polling.ts';
+import type { HostDeps } from '../deps.ts';
+import { layeredDisks } from './layered.ts';
+import { lookAtSnapshot, verdictOf, viewsInWords, type SnapshotLook } from './look.ts';
+
+export const scriptState = (deps: HostDeps, { plan }: Taking) =>
+  suspensionState(deps.runtimeDir, plan.vmUuid);
+
+/** Looks for views that agree. */
+const PATIENCE = 10;
+
+/** Ways back are at most three, one after the other. */
+export async function ensureSnapshotSettled(deps: HostDeps, taking: Taking): Promise<TakenOutcome> {
+  const state = scriptState(deps, taking);
+  await awaitSnapshotScript(state);
+  const report = await readSnapshotReport(state);
+  for (;;) {
+    const look = await lookUntilClear(deps, taking);
+    const verdict = verdictOf(look.disks);
+    if (await restoreSaved(deps, taking, look, report)) continue;
+    if (verdict === 'unrecorded') await record(deps, taking);
+    else if (verdict === 'unseen') await goBack(deps, taking, look, report);
+    else if (verdict === 'divergent') throw divergent(taking, look);
+    else return end(deps, taking, look, verdict, report);
+  }
+}
+
+/** libvirtd may still be writing what QEMU has done. */
+const lookUntilClear = (deps: HostDeps, taking: Taking) =>
+  untilSettled(PATIENCE, async () => {
+    const look = await lookAtSnapshot(deps, taking);
+    const isClear = verdictOf(look.disks) !== 'divergent';
+    return { ...look, doubts: isClear ? [] : [viewsInWords(look.disks)] };
+  });
+
+const id = ({ plan }: Taking) => `${plan.vm} ${plan.snapshot}`;
+
+/** libvirtd died before it wrote it: all disks by one change. */
+async function record(deps: HostDeps, taking: Taking): Promise<void> {
+  const { vmUuid: uuid, vm: name } = taking.plan;
+  const xml = await deps.libvirt.wholeXml(uuid, 'inactive');
+  const pools = await poolsNamedIn([xml], deps.libvirt, []);
+  const wanted = withOverlays(xml, layeredDisks(taking.plan), pools);
+  await deps.effect('libvirt.define-record', id(taking), () => deps.libvirt.define(wanted));
+  await syncRecords({ name, uuid });
+}
+
+/** Whether the guest stands still because of us. */
+const isOurs = (report: SnapshotReport | null) =>
+  report !== null && report.guest === 'running' && !report.resumed;
+
+/**
+ * libvirt shows the bases, QEMU writes the overlays, which are empty as long as the guest has stood
+ * still: saved with its memory and started again, it goes on with the bases.
+ */
+async function goBack(
+  deps: HostDeps,
+  taking: Taking,
+  look: SnapshotLook,
+  report: SnapshotReport | null,
+): Promise<void> {
+  if (!isOurs(report) || look.vm.state !== 'paused') throw unseen(taking);
+  const { vmUuid } = taking.plan;
+  await deps.effect('libvirt.reload-guest', id(taking), async () => {
+    await deps.libvirt.save(vmUuid);
+    await deps.libvirt.start(vmUuid);
+  });
+  await forgetSnapshot(scriptState(deps, taking));
+}
+
+/** An agent that died in between has left the guest saved. @returns whether it had */
+async function restoreSaved(
+  deps: HostDeps,
+  taking: Taking,
+  { vm }: SnapshotLook,
+  report: SnapshotReport | null,
+): Promise<boolean> {
+  if (vm.state !== 'off' || !vm.managedSave || !isOurs(report)) return false;
+  await deps.effect('libvirt.reload-guest', id(taking), async () => {
+    await deps.libvirt.start(taking.plan.vmUuid);
+  });
+  await forgetSnapshot(scriptState(deps, taking));
+  return true;
+}
+
+/** The guest runs again, thawed; then what it has come to. */
+async function end(
+  deps: HostDeps,
+  taking: Taking,
+  { vm }: SnapshotLook,
+  verdict: 'taken' | 'not-taken',
+  report: SnapshotReport | null,
+): Promise<TakenOutcome> {
+  const { vmUuid: uuid, vm: name, quiesce } = taking.plan;
+  // A guest that runs on has a durable record.
+  if (verdict === 'taken' && vm.persistent) await syncRecords({ name, uuid });
+  if (isOurs(report) && vm.state === 'paused') {
+    await deps.effect('libvirt.resume-guest', id(taking), async () => {
+      await deps.libvirt.resume(uuid);
+    });
+  }
+  const frozen = report && report.frozen === 'yes' ? await thaw(deps, taking) : null;
+  await forgetSnapshot(scriptState(deps, taking));
+  const refusal = report?.refusal ?? '';
+  if (verdict === 'not-taken') {
+    const switched = report?.switched ?? 'nothing was begun';
+    if (switched.startsWith('not-frozen')) return { outcome: 'not-frozen', reason: refusal };
+    return { outcome: 'not-taken', reason: switched };
+  }
+  const warnings = [
+    ...(quiesce === 'try' && refusal !== ''
+      ? [`the file systems of the guest were not frozen: ${refusal}`]
+      : []),
+    ...(frozen === null ? [] : [frozen]),
+  ];
+  const quiesced = quiesce !== 'no' && refusal === '' && report !== null && report.frozen !== 'no';
+  return { outcome: 'taken', stallMs: report?.stallMs ?? null, quiesced, warnings };
+}
+
+/** @returns what is wrong, in words; null when its file systems can be written again */
+async function thaw(deps: HostDeps, taking: Taking): Promise<string | null> {
+  const { vm, vmUuid } = taking.plan;
+  try {
+    await deps.effect('guest.thaw', id(taking), () => deps.libvirt.thaw(vmUuid));
+    return null;
+  } catch (error) {
+    if (!(error instanceof CommandError)) throw error;
+    const now = `the file systems of the guest may still be frozen (${error.stderr})`;
+    return `${now}: \`virsh domfsthaw ${vm}\``;
+  }
+}
+
+function divergent(taking: Taking, { disks }: SnapshotLook) {
+  const { vm, snapshot } = taking.plan;
+  return hold('divergent-chain', {
+    attempted: `taking snapshot ${snapshot} of ${vm}`,
+    now: `the views of its disks differ; nothing more was touched: ${viewsInWords(disks)}`,
+    next:
+      `Look at \`blockflow chain ${vm} DISK\` for each disk, make the views agree, and repeat ` +
+      'the request',
+  });
+}
+
+function unseen(taking: Taking) {
+  const { vm, snapshot, disks } = taking.plan;
+  const overlays = disks.map(({ to, name }) => `${to.folder}/${name}`).join(', ');
+  return hold('divergent-chain', {
+    attempted: `taking snapshot ${snapshot} of ${vm}`,
+    now: `QEMU writes to ${overlays}, but libvirt shows the layers below; all files are kept`,
+    next:
+      `Do not stop the VM: its record has the old layers. \`virsh managedsave ${vm}\`, name ` +
+      'the overlays in `virsh managedsave-edit` (without <backingStore>) and in `virsh edit`, then ' +
+      `\`virsh start ${vm}\``,
+  });
+}

@@ -1,0 +1,77 @@
+/** The point of no return of a snapshot: the disks write to the overlays, all or none. */
+import type { TakenOutcome, Taking } from '../../../workflows/snapshot/create/activities.ts';
+import { buildSnapshot, withOverlays } from '../../adapters/libvirt-xml/overlaid.ts';
+import { whileHeld } from '../../adapters/qemu-img/qemu-img.ts';
+import { domainFolder, syncRecords } from '../../adapters/virsh/libvirt-folders.ts';
+import { poolsNamedIn } from '../../adapters/virsh/pools.ts';
+import { runSafeSnapshot } from '../../adapters/virsh/safe-snapshot.ts';
+import { wasSaved } from '../chain/managed-save.ts';
+import { lookAtVm } from '../chain/observe-vm.ts';
+import type { HostDeps } from '../deps.ts';
+import { factsOf, layeredDisks } from './layered.ts';
+import { ensureSnapshotSettled, scriptState } from './ensure-snapshot-settled.ts';
+
+/**
+ * Only the views of the disks say whether it is taken: no exit code does. An earlier attempt that
+ * still runs is waited for.
+ */
+export async function ensureSnapshotTaken(deps: HostDeps, taking: Taking): Promise<TakenOutcome> {
+  const before = await ensureSnapshotSettled(deps, taking);
+  if (before.outcome === 'taken') return before;
+  const { plan } = taking;
+  const { state, managedSave } = await lookAtVm(deps, { uuid: plan.vmUuid, name: plan.vm });
+  if (state === 'off' && managedSave) return { outcome: 'changed', reason: wasSaved(plan.vm) };
+  if ((state !== 'off') !== plan.running) {
+    return { outcome: 'changed', reason: `VM ${plan.vm} is ${state} now` };
+  }
+  return plan.running ? takeOfRunning(deps, taking) : takeOfStopped(deps, taking);
+}
+
+const recordWith = async (deps: HostDeps, { plan }: Taking) => {
+  const xml = await deps.libvirt.wholeXml(plan.vmUuid, 'inactive');
+  const pools = await poolsNamedIn([xml], deps.libvirt, []);
+  return withOverlays(xml, layeredDisks(plan), pools);
+};
+
+async function takeOfRunning(deps: HostDeps, taking: Taking): Promise<TakenOutcome> {
+  const { plan } = taking;
+  const vm = { name: plan.vm, uuid: plan.vmUuid };
+  const recordXml = plan.persistent ? await recordWith(deps, taking) : null;
+  const folder = plan.persistent ? await domainFolder(vm) : null;
+  await deps.effect('libvirt.take-snapshot', `${plan.vm} ${plan.snapshot}`, () =>
+    runSafeSnapshot(deps.libvirt.uri, scriptState(deps, taking), {
+      uuid: plan.vmUuid,
+      snapshotXml: buildSnapshot(factsOf(plan)),
+      recordXml,
+      quiesce: plan.quiesce,
+      folder,
+      overlays: layeredDisks(plan).map(({ disk, overlay: path }) => ({ disk, path })),
+    }),
+  );
+  return ensureSnapshotSettled(deps, taking);
+}
+
+/** QEMU's locks on the bases keep the VM from starting between the look and the change. */
+async function takeOfStopped(deps: HostDeps, taking: Taking): Promise<TakenOutcome> {
+  const { plan } = taking;
+  const vm = { name: plan.vm, uuid: plan.vmUuid };
+  const paths = plan.disks.map(({ base }) => base.path);
+  const held = await holding(paths, async () => {
+    const { state, managedSave } = await lookAtVm(deps, vm);
+    if (state !== 'off' || managedSave) return false;
+    const wanted = await recordWith(deps, taking);
+    const target = `${plan.vm} ${plan.snapshot}`;
+    await deps.effect('libvirt.define-record', target, () => deps.libvirt.define(wanted));
+    return true;
+  });
+  if (!held) return { outcome: 'changed', reason: `VM ${plan.vm} was started meanwhile` };
+  await syncRecords(vm);
+  return ensureSnapshotSettled(deps, taking);
+}
+
+/** @returns null when some process has one of them open */
+function holding<T>(paths: readonly string[], use: () => Promise<T>): Promise<T | null> {
+  const [path, ...others] = paths;
+  if (path === undefined) return use();
+  return whileHeld(path, () => holding(others, use));
+}

@@ -1,0 +1,60 @@
+/** Which disks of a VM are part of a snapshot. Pure. */
+import { refused, type RefusalCode } from '../../../../workflows/operation/failures.ts';
+import type { SnapshotPlan } from '../../../../workflows/snapshot/create/plan.ts';
+import type { CreateSnapshotInput } from '../../../../workflows/snapshot/create/request.ts';
+import type { XmlDisk, XmlDomain } from '../../../adapters/libvirt-xml/domain-xml.ts';
+
+interface Choice {
+  chosen: string[];
+  left: SnapshotPlan['left'];
+}
+
+/**
+ * By default all that the guest writes to and that is its own.
+ * @throws Refused: unknown-disk, read-only-disk, transient-disk, unsupported-format,
+ * invalid-request
+ */
+export function chooseDisks(
+  attempted: string,
+  { vm, disks: named, exclude }: Pick<CreateSnapshotInput, 'vm' | 'disks' | 'exclude'>,
+  { disks }: Pick<XmlDomain, 'disks'>,
+): Choice {
+  const fail = (code: RefusalCode, now: string, next: string) =>
+    refused(code, { attempted, now: `${now}; nothing was done`, next });
+  const targets = disks.map(({ target }) => target);
+  const unknown = [...named, ...exclude].find((target) => !targets.includes(target));
+  if (unknown !== undefined) {
+    const now = `the VM has ${targets.join(', ') || 'no disks'}, and no ${unknown}`;
+    throw fail('unknown-disk', now, `See \`virsh domblklist ${vm}\``);
+  }
+  const both = named.find((target) => exclude.includes(target));
+  if (both !== undefined) {
+    const now = `${both} is named and excluded`;
+    throw fail('invalid-request', now, 'Leave one of the options out');
+  }
+  const left: Choice['left'] = [];
+  const chosen: string[] = [];
+  for (const disk of disks) {
+    const obstacle = obstacleOf(disk);
+    const isNamed = named.includes(disk.target);
+    if (exclude.includes(disk.target) || (named.length > 0 && !isNamed)) {
+      left.push({ disk: disk.target, why: 'it was not asked for' });
+    } else if (!obstacle) chosen.push(disk.target);
+    else if (isNamed) throw fail(obstacle.code, `${disk.target}: ${obstacle.why}`, LEAVE_OUT);
+    else left.push({ disk: disk.target, why: obstacle.why });
+  }
+  if (chosen.length > 0) return { chosen, left };
+  const why = left.map((one) => `${one.disk}: ${one.why}`).join('; ') || 'it has none';
+  throw fail('unknown-disk', `no disk of the VM can be part of it (${why})`, LEAVE_OUT);
+}
+
+const LEAVE_OUT = 'Name the disks that the guest writes (`--disk`), or leave this one out';
+
+function obstacleOf(disk: XmlDisk): { code: RefusalCode; why: string } | null {
+  const { device, readOnly, shareable, transient } = disk;
+  if (device !== 'disk') return { code: 'unsupported-format', why: `it is a ${device}` };
+  if (readOnly) return { code: 'read-only-disk', why: 'it is read-only for the VM' };
+  if (shareable) return { code: 'volume-in-use', why: 'it is shareable: other VMs may write it' };
+  if (transient) return { code: 'transient-disk', why: 'it is <transient/>' };
+  return null;
+}

@@ -1,0 +1,77 @@
+/** What must hold of each disk before a snapshot is taken. */
+import { basename } from 'node:path';
+import { hold, refused } from '../../../../workflows/operation/failures.ts';
+import { operationId } from '../../../../workflows/chain/references.ts';
+import type { Volume } from '../../../../workflows/chain/schemas.ts';
+import { isFilePool, poolNeeded, poolOf } from '../../../adapters/virsh/pools.ts';
+import { assertSound } from '../../chain/sound-headers.ts';
+import { toObservation, type Chain } from '../../chain/observe-chain.ts';
+import type { HostDeps } from '../../deps.ts';
+
+/**
+ * @returns what users should know, in words
+ * @throws Refused: other-operation, foreign-job, outside-pools, unsupported-pool,
+ * unsupported-format, corrupt-image; Hold `divergent-chain`
+ */
+export async function assertDiskReady(
+  deps: HostDeps,
+  attempted: string,
+  chain: Chain,
+): Promise<string[]> {
+  const id = operationId({ vm: chain.vm.name, disk: chain.disk });
+  if (chain.record) {
+    throw refused('other-operation', {
+      attempted,
+      now: `job ${chain.record.jobId} of ${chain.record.workflow} is unfinished here`,
+      next: `Finish it first: repeat the merge of ${id}`,
+    });
+  }
+  const { job } = await toObservation(deps, chain);
+  if (job || chain.xmlDisk.mirror) {
+    throw refused('foreign-job', {
+      attempted,
+      now: `disk ${chain.disk} has a block job (${job?.type ?? 'a mirror'}); nothing was touched`,
+      next: `Wait for it; see \`virsh blockjob ${chain.vm.name} ${chain.disk} --info\``,
+    });
+  }
+  if (chain.disagreements.length > 0) {
+    throw hold('divergent-chain', {
+      attempted,
+      now: `the views of ${id} differ, nothing was touched: ${chain.disagreements.join('; ')}`,
+      next: `Compare with \`blockflow chain ${id}\`, fix the wrong view first`,
+    });
+  }
+  const base = chain.volumes.at(-1) as Volume;
+  assertInPool(attempted, chain, base);
+  const header = chain.headers.get(base.path);
+  if (header) assertSound(attempted, [{ path: base.path, header }]);
+  const [odd] = [...chain.xmlDisk.oddElements, ...(header?.encrypted ? ['encryption'] : [])];
+  if (odd !== undefined) {
+    throw refused('unsupported-format', {
+      attempted,
+      now: `disk ${chain.disk} has <${odd}>, which an overlay could not carry; nothing was done`,
+      next: `Leave it out (\`--exclude ${chain.disk}\`)`,
+    });
+  }
+  const bitmaps = header?.bitmaps.map(({ name }) => name) ?? [];
+  if (bitmaps.length === 0) return [];
+  const words = `dirty bitmaps ${bitmaps.join(', ')} of ${basename(base.path)} stay in that layer`;
+  return [`${words}: what is written after the snapshot is not in them`];
+}
+
+function assertInPool(attempted: string, chain: Chain, { path }: Volume): void {
+  const pool = poolOf(chain.pools, path);
+  if (pool && isFilePool(pool)) return;
+  if (pool) {
+    throw refused('unsupported-pool', {
+      attempted,
+      now: `${path} is in pool ${pool.name} of type ${pool.type}; nothing was done`,
+      next: `Leave that disk out (\`--exclude ${chain.disk}\`)`,
+    });
+  }
+  throw refused('outside-pools', {
+    attempted,
+    now: `${path} is not in any active storage pool of ${chain.host}; nothing was done`,
+    next: poolNeeded(path),
+  });
+}

@@ -1,0 +1,163 @@
+/** Plans a snapshot: which disks and overlays; refuses early, finds what earlier runs left. */
+import { basename, dirname, join } from 'node:path';
+import { vmName } from '../../../../workflows/operation/names.ts';
+import { refused } from '../../../../workflows/operation/failures.ts';
+import { inLine } from '../../../../workflows/operation/words.ts';
+import type { Volume } from '../../../../workflows/chain/schemas.ts';
+import type {
+  PlannedDisk,
+  SnapshotPlan,
+  SnapshotPlanOutcome,
+} from '../../../../workflows/snapshot/create/plan.ts';
+import type { CreateSnapshotInput } from '../../../../workflows/snapshot/create/request.ts';
+import { createWords } from '../../../../workflows/snapshot/create/words.ts';
+import { observeFile } from '../../../adapters/files/files.ts';
+import { asFileName } from '../../../adapters/qemu-img/qemu-img.ts';
+import { LONGEST_NAME_BYTES } from '../../../pool-folder/reservation.ts';
+import { lastingIdentity, nameVolume } from '../../../pool-folder/id.ts';
+import { observeChain, type Chain } from '../../chain/observe-chain.ts';
+import { refuseMissingLayer } from '../../chain/missing-layer.ts';
+import { refusedManagedSave } from '../../chain/managed-save.ts';
+import { observeVm } from '../../chain/observe-vm.ts';
+import type { HostDeps } from '../../deps.ts';
+import { assertUsable } from '../../pools/usable-folders.ts';
+import { assertDiskReady } from './guards.ts';
+import { chooseDisks } from './choose-disks.ts';
+import { unfinishedSnapshot } from './unfinished.ts';
+
+/**
+ * Observes and decides; has no effect.
+ * @throws Refused or Hold as the guards say.
+ */
+export async function observeSnapshotPlan(
+  deps: HostDeps,
+  input: CreateSnapshotInput,
+): Promise<SnapshotPlanOutcome> {
+  const attempted = `planning \`${createWords(input)}\``;
+  const vm = await observeVm(deps, input.vm);
+  const domain = vm.live ?? vm.persistentDomain;
+  if (!domain) throw new Error(`VM ${input.vm} has neither a live nor a persistent XML`);
+  if (vm.state === 'off' && vm.managedSave) throw refusedManagedSave(attempted, input.vm);
+  const earlier = await unfinishedSnapshot(vm);
+  if (earlier) return { kind: 'unfinished', earlier };
+  const snapshot = input.name ?? timeName();
+  await assertNameFree(deps, attempted, vm.uuid, snapshot);
+  await assertNoCheckpoints(deps, attempted, vm.uuid);
+  const { chosen, left } = chooseDisks(attempted, input, domain);
+  const chains = await Promise.all(chosen.map((disk) => chainOf(deps, input, disk, attempted)));
+  const warnings: string[] = [];
+  for (const chain of chains) warnings.push(...(await assertDiskReady(deps, attempted, chain)));
+  await assertUsable(
+    deps,
+    attempted,
+    chains.map(({ volumes }) => dirname(activeOf(volumes).path)),
+  );
+  const disks = await Promise.all(chains.map((chain) => toDisk(chain, snapshot)));
+  await assertNamesFree(attempted, disks);
+  const { name, uuid, state, persistent } = vm;
+  const plan: SnapshotPlan = {
+    vm: vmName.parse(name),
+    vmUuid: uuid,
+    host: deps.host,
+    persistent,
+    running: state !== 'off',
+    snapshot,
+    description: input.description,
+    createdAt: Math.floor(Date.now() / 1000),
+    quiesce: input.quiesce,
+    disks,
+    left,
+    warnings,
+  };
+  return { kind: 'plan', plan };
+}
+
+/** `2026-11-30_095531`: a request without a name is another one each time. */
+const timeName = () => new Date().toISOString().slice(0, 19).replace('T', '_').replaceAll(':', '');
+
+const activeOf = (volumes: readonly Volume[]) => volumes.at(-1) as Volume;
+
+const chainOf = (
+  deps: HostDeps,
+  { vm, host }: CreateSnapshotInput,
+  disk: string,
+  attempted: string,
+) => observeChain(deps, { vm, disk, host }).catch(refuseMissingLayer(deps, attempted));
+
+async function toDisk(chain: Chain, snapshot: string): Promise<PlannedDisk> {
+  const base = activeOf(chain.volumes);
+  const folder = dirname(base.path);
+  const facts = await observeFile(folder);
+  const special = chain.headers.get(base.path)?.special ?? [];
+  const valueOf = (option: string) =>
+    special.find((one) => one.startsWith(`${option}=`))?.slice(option.length + 1);
+  const cluster = valueOf('cluster_size');
+  return {
+    disk: chain.disk,
+    base: await nameVolume(base),
+    baseFormat: base.format,
+    virtualSizeBytes: base.virtualSizeBytes,
+    clusterBytes: cluster === undefined ? null : Number(cluster),
+    extendedL2: valueOf('extended_l2') === 'on',
+    to: {
+      pool: base.pool ?? '',
+      folder,
+      identity: await lastingIdentity(folder, facts?.identity ?? ''),
+    },
+    name: overlayName(basename(base.path), snapshot),
+    backingName: asFileName(basename(base.path)),
+  };
+}
+
+/** As libvirt calls it: what follows the last dot is the snapshot. */
+export function overlayName(base: string, snapshot: string): string {
+  const dot = base.lastIndexOf('.');
+  return `${dot > 0 ? base.slice(0, dot) : base}.${snapshot}`;
+}
+
+async function assertNameFree(deps: HostDeps, attempted: string, uuid: string, name: string) {
+  const names = await deps.libvirt.snapshotNames(uuid);
+  if (!names.includes(name)) return;
+  throw refused('snapshot-exists', {
+    attempted,
+    now: `libvirt lists a snapshot ${name} of this VM; nothing was done`,
+    next: 'Choose another name, or delete that snapshot first (`blockflow snapshot delete`)',
+  });
+}
+
+/** libvirt takes no snapshot of a VM with checkpoints, and lists none. */
+async function assertNoCheckpoints(deps: HostDeps, attempted: string, uuid: string) {
+  const checkpoints = await deps.libvirt.checkpointNames(uuid);
+  if (checkpoints.length === 0) return;
+  throw refused('checkpoints', {
+    attempted,
+    now:
+      `the VM has checkpoints (${inLine(checkpoints.join(', '))}), and libvirt lists no new ` +
+      'snapshot meanwhile; nothing was done',
+    next: 'Delete the checkpoints first (`virsh checkpoint-delete`)',
+  });
+}
+
+async function assertNamesFree(attempted: string, disks: readonly PlannedDisk[]): Promise<void> {
+  for (const { to, name, disk } of disks) {
+    const path = join(to.folder, name);
+    if (Buffer.byteLength(name) > LONGEST_NAME_BYTES) {
+      throw refused('invalid-request', {
+        attempted,
+        now:
+          `the overlay of ${disk} would be called ${name}, which is longer than ` +
+          `${LONGEST_NAME_BYTES} bytes; nothing was done`,
+        next: 'Choose a shorter name',
+      });
+    }
+    const isTwice = disks.filter((one) => join(one.to.folder, one.name) === path).length > 1;
+    if (!isTwice && !(await observeFile(path))) continue;
+    throw refused('name-taken', {
+      attempted,
+      now: isTwice
+        ? `two overlays would be called ${path}; nothing was done`
+        : `${path} exists, which would be the overlay of ${disk}; nothing was done`,
+      next: 'Choose another name for the snapshot, or make sure that nothing needs that file',
+    });
+  }
+}

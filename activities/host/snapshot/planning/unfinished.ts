@@ -1,0 +1,46 @@
+/** A snapshot of a VM that an earlier run began, as its note in the pool says. */
+import { dirname, join } from 'node:path';
+import {
+  overlayReservation,
+  type Overlay,
+  type Unfinished,
+} from '../../../../workflows/snapshot/create/plan.ts';
+import { canonical, observeFile } from '../../../adapters/files/files.ts';
+import { nameVolume } from '../../../pool-folder/id.ts';
+import { readManifests, stagedFile } from '../../../pool-folder/reservation.ts';
+import type { VmLook } from '../../chain/observe-vm.ts';
+
+/** The first of them; looked for in the folders of the layers that the VM's two XMLs name. */
+export async function unfinishedSnapshot(vm: VmLook): Promise<Unfinished | null> {
+  const disks = [vm.live, vm.persistentDomain].flatMap((domain) => domain?.disks ?? []);
+  const paths = disks.flatMap(({ chain }) => chain.map(({ path }) => path));
+  const folders = new Set(await Promise.all(paths.map(async (p) => dirname(await canonical(p)))));
+  for (const folder of folders) {
+    for (const { text } of await readManifests(folder)) {
+      const parsed = overlayReservation.safeParse(jsonOf(text));
+      if (!parsed.success || parsed.data.snapshot.vmUuid !== vm.uuid) continue;
+      const { jobId, snapshot: plan } = parsed.data;
+      return { jobId, plan, overlays: await overlaysOf(jobId, plan) };
+    }
+  }
+  return null;
+}
+
+/** Those that were made: a run may have been ended before all were. */
+async function overlaysOf(jobId: string, { disks }: Unfinished['plan']): Promise<Overlay[]> {
+  const overlays = disks.map(async ({ disk, to, name }) => {
+    const staged = await observeFile(stagedFile(to.folder, jobId, name, 'ready'));
+    if (!staged) return [];
+    const path = join(to.folder, name);
+    return [{ disk, volume: await nameVolume({ path, pool: to.pool, identity: staged.identity }) }];
+  });
+  return (await Promise.all(overlays)).flat();
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}

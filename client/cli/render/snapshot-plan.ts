@@ -1,0 +1,38 @@
+/** What `snapshot create --dry-run` tells. Pure. */
+import type { SnapshotPlan, SnapshotPlanOutcome } from '../../../workflows/snapshot/create/plan.ts';
+import { warningRows } from './merge-plan.ts';
+
+export function snapshotPlanLines(outcome: SnapshotPlanOutcome): string[] {
+  if (outcome.kind === 'unfinished') {
+    const { snapshot } = outcome.earlier.plan;
+    return [
+      `An earlier run has begun snapshot ${snapshot}: it is completed, or undone, first.`,
+      'Nothing was touched (--dry-run).',
+    ];
+  }
+  const { plan } = outcome;
+  const { vm, host, snapshot, running, disks, left } = plan;
+  return [
+    `Snapshot ${snapshot} of ${vm} on ${host}, ${running ? 'which runs' : 'which is down'}`,
+    ...disks.map(
+      ({ disk, base, to, name }) => `  ${disk.padEnd(9)} ${base.path} ← ${to.folder}/${name}`,
+    ),
+    ...left.map(({ disk, why }) => `  ${disk.padEnd(9)} not part of it: ${why}`),
+    ...warningRows(plan),
+    '  steps',
+    ...stepsOf(plan).map((step, i) => `    ${i + 1}. ${step}`),
+    '',
+    'Nothing was touched (--dry-run).',
+  ];
+}
+
+function stepsOf({ disks, running, quiesce }: SnapshotPlan): string[] {
+  const frozen = quiesce === 'no' ? '' : ', its file systems frozen by the guest agent';
+  return [
+    `create ${disks.length} empty overlay(s)`,
+    running
+      ? `switch all disks at once, the guest paused${frozen}; no cancel from here on`
+      : 'switch all disks by one change of the record; no cancel from here on',
+    'let libvirt list the snapshot',
+  ];
+}

@@ -1,0 +1,72 @@
+import { join } from 'node:path';
+import { describe, expect, it } from '@jest/globals';
+import { startSharedSystem, POOL } from '../../support/scenes/merge-scene.ts';
+import { expectGuestData } from '../../support/guest/guest-data.ts';
+import { poolFiles } from '../../support/scenes/pool-files.ts';
+import {
+  defineSeveralDisks,
+  sourcesOf,
+  startSnapshot,
+  takeSnapshot,
+} from '../../support/scenes/snapshot-scene.ts';
+import { failureOf } from '../../support/scenes/failure-of.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
+
+const system = useSystem(() => startSharedSystem({ name: 'snapshots' }));
+const overlaysOf = (disks: Record<string, string>, name: string) =>
+  Object.fromEntries(
+    Object.entries(disks).map(([target, path]) => [target, path.replace(/[^.]*$/, name)]),
+  );
+const own = async (vm: string) =>
+  (await poolFiles(join(system.host.pools, POOL))).filter(
+    (file) => file.startsWith(`${vm}.`) || file.startsWith(`${vm}-`) || file.includes('/'),
+  );
+
+describe('a snapshot of a VM with two disks', () => {
+  it('that runs: both write to overlays, libvirt lists it, no write is lost', async () => {
+    const { guest, disks } = await defineSeveralDisks(system, 'runs', 2);
+    await guest.start();
+    await guest.waitForAcks(20);
+    const result = await takeSnapshot(system, { vm: 'runs', name: 's1', description: 'a "b" & c' });
+    const overlays = overlaysOf(disks, 's1');
+    expect(result).toMatchObject({
+      outcome: 'created',
+      snapshot: 's1',
+      chainAfter: Object.values(overlays),
+      warnings: [],
+      quiesced: false,
+    });
+    expect(result.stallMs).toBeGreaterThan(0);
+    expect(await sourcesOf(system, 'runs')).toEqual(overlays);
+    expect(await sourcesOf(system, 'runs', '--inactive')).toEqual(overlays);
+    expect(await system.host.virsh('snapshot-list', 'runs', '--name')).toContain('s1');
+    const xml = await system.host.virsh('snapshot-dumpxml', 'runs', 's1');
+    expect(xml).toContain('&amp; c');
+    for (const path of Object.values(disks)) expect(xml).toContain(`<source file='${path}'`);
+    await guest.waitForAcks(20);
+    await takeSnapshot(system, { vm: 'runs', name: 's2' });
+    expect(await system.host.virsh('snapshot-current', 'runs', '--name')).toContain('s2');
+    expect((await system.host.virsh('snapshot-parent', 'runs', 's2')).trim()).toBe('s1');
+    await guest.waitForAcks(20);
+    await guest.kill();
+    const [path = ''] = Object.values(overlaysOf(overlays, 's2'));
+    expect(await expectGuestData(guest, { path, format: 'qcow2' })).toBeGreaterThan(50);
+    expect((await own('runs')).sort()).toEqual(
+      ['runs.qcow2', 'runs.s1', 'runs.s2', 'runs-b.qcow2', 'runs-b.s1', 'runs-b.s2'].sort(),
+    );
+  });
+
+  it('that is down: its record names both overlays, and it starts', async () => {
+    const { guest, disks } = await defineSeveralDisks(system, 'down', 2);
+    const result = await takeSnapshot(system, { vm: 'down', name: 's1' });
+    expect(result).toMatchObject({ outcome: 'created', stallMs: null });
+    expect(await sourcesOf(system, 'down', '--inactive')).toEqual(overlaysOf(disks, 's1'));
+    await guest.start();
+    await guest.waitForAcks(5);
+    const again = await takeSnapshot(system, { vm: 'down', name: 's1' });
+    expect(again).toMatchObject({ outcome: 'already-done' });
+    const other = startSnapshot(system, { vm: 'down', name: 's1', description: 'another one' });
+    expect(await failureOf((await other).result())).toMatchObject({ code: 'snapshot-exists' });
+    await system.host.virsh('destroy', 'down');
+  });
+});

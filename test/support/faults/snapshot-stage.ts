@@ -1,0 +1,136 @@
+/** A guest with two disks for each case, of which a snapshot is taken. */
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect } from '@jest/globals';
+import type { EffectName } from '../../../activities/door/effect.ts';
+import { suspensionState } from '../../../activities/adapters/virsh/safe-pivot.ts';
+import { expectGuestData } from '../guest/guest-data.ts';
+import { poolFiles } from '../scenes/pool-files.ts';
+import { startSharedSystem, POOL } from '../scenes/merge-scene.ts';
+import {
+  defineSeveralDisks,
+  sourcesOf,
+  startSnapshot,
+  takeSnapshot,
+  type SeveralDisks,
+} from '../scenes/snapshot-scene.ts';
+import { useSystem } from '../scenes/use-system.ts';
+import type { System } from '../host/system.ts';
+import type { Stage } from './stage.ts';
+import { strikeLibvirtd } from './struck-libvirtd.ts';
+
+interface Scene extends SeveralDisks {
+  system: System;
+}
+
+/** Brings a running guest to where the request is made. */
+type Prepare = (scene: Scene) => Promise<unknown>;
+
+const running: Prepare = () => Promise.resolve();
+const down: Prepare = ({ system, guest }) => system.host.virsh('destroy', guest.name);
+
+/** An earlier script died, and its agent with it, and left this report. */
+const leftBehind =
+  (report: string, meanwhile: Prepare = running): Prepare =>
+  async (scene) => {
+    const { system, guest } = scene;
+    const vmUuid = (await system.host.virsh('domuuid', guest.name)).trim();
+    await mkdir(system.runtimeDir, { recursive: true });
+    await writeFile(`${suspensionState(system.runtimeDir, vmUuid)}.snapshot-report`, report);
+    await meanwhile(scene);
+  };
+const suspended = leftBehind('guest=running\nswitch=unknown\nresumed=no\n', ({ system, guest }) =>
+  system.host.virsh('suspend', guest.name),
+);
+const frozen = leftBehind('guest=running\nswitch=unknown\nresumed=yes\nfrozen=yes\n');
+
+/** libvirtd dies after QEMU's transaction, before it has noted it. */
+const unseen: Prepare = async ({ system, guest }) => {
+  const struck = await strikeLibvirtd(system.host, guest.name, UNSEEN);
+  // Comes back as an init system would bring it.
+  void struck().then(() => system.host.startLibvirtd());
+};
+/** Which status file of a snapshot is the one after the transaction (docs/lab/libvirt.md). */
+export const UNSEEN = { file: 'status', time: 2 } as const;
+
+const scenarioOf: Record<EffectName<'snapshot create'>, Prepare> = {
+  'audit.append-event': running,
+  'storage.reserve-overlays': running,
+  'storage.name-volume': running,
+  'libvirt.take-snapshot': running,
+  'libvirt.define-record': down,
+  'libvirt.reload-guest': unseen,
+  'libvirt.resume-guest': suspended,
+  'guest.thaw': frozen,
+  'libvirt.list-snapshot': running,
+  'storage.remove-reservation': running,
+};
+
+/** Guests of a system; `writes` of theirs surround each case. */
+export function useSnapshotStage(folder: string, writes = 0): Stage {
+  const system = useSystem(() => startSharedSystem({ name: folder.replace(' ', '-') }));
+  let count = 0;
+  return {
+    system,
+    async start(effect, arm) {
+      const vm = `snap${++count}`;
+      const severalDisks = await defineSeveralDisks(system, vm, 2);
+      const scene: Scene = { ...severalDisks, system };
+      const { guest } = scene;
+      await guest.start(60_000);
+      await guest.waitForAcks(Math.max(writes, 20));
+      await scenarioOf[effect as EffectName<'snapshot create'>](scene);
+      arm();
+      const creation = await startSnapshot(system, { vm, name: 's1' });
+      return {
+        operation: creation,
+        vm,
+        async expectEnd() {
+          expect(await creation.result()).toMatchObject({ outcome: 'created' });
+        },
+        async expectRight() {
+          const result = await creation.result().catch(() => null);
+          // The same request again, as a user would: it completes, or has been done.
+          if (!result) await takeSnapshot(system, { vm, name: 's1' });
+          await expectTaken(scene);
+          const stallMs = result?.stallMs ?? null;
+          const guestWrites = await expectWhole(scene, writes);
+          return { guestWrites, stallMs };
+        },
+      };
+    },
+  };
+}
+
+const overlay = (path: string) => path.replace(/[^.]*$/, 's1');
+
+/** All views name the overlays, libvirt lists it, and nothing else is left. */
+async function expectTaken({ system, guest, disks }: Scene): Promise<void> {
+  const { name } = guest;
+  const wanted = Object.fromEntries(Object.entries(disks).map(([t, path]) => [t, overlay(path)]));
+  expect(await sourcesOf(system, name, '--inactive')).toEqual(wanted);
+  expect(await sourcesOf(system, name)).toEqual(wanted);
+  expect((await system.host.virsh('snapshot-list', name, '--name')).trim()).toBe('s1');
+  const files = (await poolFiles(join(system.host.pools, POOL))).filter(
+    (file) => file.startsWith(`${name}.`) || file.startsWith(`${name}-`),
+  );
+  const expected = Object.values(disks).flatMap((path) => [path, overlay(path)]);
+  expect(files.sort()).toEqual(expected.map((path) => path.replace(/^.*\//, '')).sort());
+}
+
+/** A guest that ran runs, or QEMU was killed; every acknowledged write is on the disk. */
+async function expectWhole(scene: Scene, writes: number): Promise<number> {
+  const { system, guest, disks } = scene;
+  const before = guest.acknowledged();
+  const state = (await system.host.virsh('domstate', guest.name)).trim();
+  expect(['running', 'shut off']).toContain(state);
+  if (state === 'shut off') await guest.start(60_000);
+  await guest.waitForAcks(Math.max(writes, 20));
+  const guestWrites = guest.acknowledged() - before;
+  await guest.kill();
+  await expectGuestData(guest, { path: overlay(disks['vda'] as string), format: 'qcow2' });
+  await system.host.virsh('undefine', guest.name, '--snapshots-metadata');
+  const files = Object.values(disks).flatMap((path) => [path, overlay(path)]);
+  await Promise.all(files.map((path) => rm(path)));
+  return guestWrites;
+}

@@ -1,0 +1,42 @@
+/** Kills libvirtd as it opens one of its files: an exact point inside of what it does. */
+import { execa } from 'execa';
+import type { PrivateHost } from '../host/private-host.ts';
+import { waitUntil } from '../wait-until.ts';
+
+/** A file that libvirtd is about to write, and which time it opens it from now on. */
+export interface Moment {
+  file: 'status' | 'record';
+  time: number;
+}
+
+const FOLDERS = { status: '/run/libvirt/qemu', record: '/etc/libvirt/qemu' };
+
+/**
+ * Attaches strace(1), which kills libvirtd at that moment.
+ * @returns a wait for libvirtd's end
+ */
+export async function strikeLibvirtd(
+  host: PrivateHost,
+  vm: string,
+  { file, time }: Moment,
+): Promise<() => Promise<void>> {
+  const pid = `${host.libvirtdPid()}`;
+  const path = `${FOLDERS[file]}/${vm}.xml.new`;
+  const strike = `inject=openat:signal=SIGKILL:when=${time}`;
+  const options = ['-f', '-p', pid, '-P', path, '-e', 'trace=openat', '-e', strike];
+  const strace = execa('strace', [...options, '-o', '/dev/null'], {
+    reject: false,
+    stdin: 'ignore',
+  });
+  let said = '';
+  strace.stderr.on('data', (text: Buffer) => (said += text.toString()));
+  let hasEnded = false;
+  void strace.then(() => (hasEnded = true));
+  await waitUntil(
+    () => `strace to attach: ${said}`,
+    () => / attached/.test(said),
+  );
+  return async () => {
+    await waitUntil('libvirtd to be killed', () => hasEnded && !host.libvirtdRuns());
+  };
+}

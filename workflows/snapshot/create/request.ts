@@ -1,0 +1,18 @@
+/** What the creation of a snapshot is asked for: defined once, for clients, workflow and agents. */
+import * as z from 'zod/mini';
+import { vmRef } from '../../chain/references.ts';
+import { diskTarget, newFileName, plainText } from '../../operation/names.ts';
+
+export const createSnapshotInput = z.extend(vmRef, {
+  /** libvirt's name of it, and the end of the names of the overlays; null: the time. */
+  name: z._default(z.nullable(newFileName), null),
+  /** Only these; without any, all that the guest writes. */
+  disks: z._default(z.array(diskTarget), []),
+  exclude: z._default(z.array(diskTarget), []),
+  /** Whether the guest agent freezes the file systems meanwhile. */
+  quiesce: z._default(z.enum(['no', 'try', 'require']), 'no'),
+  description: z._default(plainText, ''),
+  requestedBy: z._default(plainText, 'unknown'),
+});
+export type CreateSnapshotInput = z.output<typeof createSnapshotInput>;
+export type CreateSnapshotRequest = z.input<typeof createSnapshotInput>;
