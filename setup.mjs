@@ -11,6 +11,7 @@ import {
   npmPackagesAreThere,
   stampNpmPackages,
 } from './setup/npm-packages.mjs';
+import { installLinuxGuest, linuxGuestAdvice, linuxGuestIsThere } from './setup/linux-guest.mjs';
 import { CannotDo, say } from './setup/say.mjs';
 import {
   installSystemPackages,
@@ -25,14 +26,16 @@ const root = dirname(fileURLToPath(import.meta.url));
 
 async function look() {
   const [commands, temporal] = await Promise.all([missingCommands(), findTemporalBinary()]);
-  return { ...splitOffSnaps(commands), npm: npmPackagesAreThere(root), temporal };
+  const [npm, guest] = [npmPackagesAreThere(root), linuxGuestIsThere(root)];
+  return { ...splitOffSnaps(commands), npm, temporal, guest };
 }
 
-function report({ missing, npm, temporal, hints }) {
+function report({ missing, npm, temporal, guest, hints }) {
   const problems = [];
   if (missing.length > 0) problems.push(systemAdvice(missing));
   if (!npm) problems.push('the npm packages: run "node setup.mjs" or "npm ci".');
   if (!temporal) problems.push(temporalAdvice);
+  if (!guest) problems.push(linuxGuestAdvice);
   for (const hint of hints) say(hint);
   if (problems.length === 0) say(`nothing is missing. Temporal server: ${temporal}`);
   return problems;
@@ -57,6 +60,8 @@ async function fix({ missing, npm, temporal, hints }) {
     );
   } else stampNpmPackages(root);
   if (!temporal) await attempt(installTemporal);
+  // After npm, which makes the folder anew.
+  if (!linuxGuestIsThere(root)) await attempt(() => installLinuxGuest(root));
   for (const hint of hints) say(hint);
   return problems;
 }
@@ -70,7 +75,8 @@ async function main() {
   if (process.argv.includes('--check')) return report(found);
   const start = Date.now();
   const problems = await fix(found);
-  const complete = found.missing.length === 0 && found.npm && found.temporal;
+  const { missing, npm, temporal, guest } = found;
+  const complete = missing.length === 0 && npm && temporal && guest;
   const seconds = Math.round((Date.now() - start) / 1000);
   if (!complete && problems.length === 0) say(`done, in ${seconds} s.`);
   return problems;
