@@ -19,6 +19,7 @@ const packageOfCommand = {
   'mkfs.xfs': 'xfsprogs',
   nbdcopy: 'libnbd-bin',
   openssl: 'openssl',
+  strace: 'strace',
   chromium: 'chromium',
 };
 /** One of them missing means all: qemu-block-extra, for one, brings no command of its own. */

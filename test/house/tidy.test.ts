@@ -125,6 +125,15 @@ test('only adapters start processes and touch files', () => {
   expect(found).toEqual([]);
 });
 
+test('one function decides whether a VM is down', () => {
+  // libvirt's "shut off" alone is no proof: a lost VM's QEMU lives.
+  const asks = /\.domainInfo\(/;
+  const found = sources.filter(isIn('activities')).flatMap((file) => linesMatching(file, asks));
+  expect([...new Set(found.map((line) => line.split(':')[0]))]).toEqual([
+    'activities/host/chain/lost-vm.ts',
+  ]);
+});
+
 test('nothing is left for later', () => {
   const later = new RegExp(`\\b(${word('TO', 'DO')}|${word('FIX', 'ME')}|${word('XX', 'X')})\\b`);
   const readable = files.filter(({ path }) => !/^(LICENSE|package-lock\.json)$/.test(path));

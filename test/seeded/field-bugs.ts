@@ -3,6 +3,22 @@ import type { SeededBug } from './bugs.ts';
 
 export const fieldBugs: readonly SeededBug[] = [
   {
+    name: 'a VM is down when libvirt says so',
+    file: 'activities/host/chain/lost-vm.ts',
+    from: "if (first.state !== 'off' || (await findQemu(uuid)) === null)",
+    to: 'if (first === first)',
+    caughtBy: 'test/real/merge/pivot-windows.test.ts',
+    only: 'is a Hold, also for the next request',
+  },
+  {
+    name: 'a guest in limbo runs on',
+    file: 'activities/host/merge/limbo.ts',
+    from: 'if (!isEnding(look.disk)) return false;',
+    to: 'if (look === look) return false;',
+    caughtBy: 'test/real/merge/pivot-windows.test.ts',
+    only: 'QEMU dies later, and libvirtd died before it notes that the job is dismissed',
+  },
+  {
     name: 'a folder without its file system is a new pool',
     file: 'activities/pool-folder/known-pools.ts',
     from: 'if (!before || before.id === id) return null;',

@@ -48,7 +48,7 @@ export type RefusalCode =
   | 'checkpoints'
   | 'name-taken'
   | 'snapshot-exists';
-export type HoldCode = 'divergent-chain' | 'unproven' | 'identity-changed';
+export type HoldCode = 'divergent-chain' | 'unproven' | 'identity-changed' | 'lost-vm' | 'limbo';
 export type RetryCode =
   | 'vm-stopped'
   | 'vm-started'

@@ -3,7 +3,7 @@
  * domain for life), of any other program the only one, as it takes none of QEMU's locks.
  */
 import { readFileSync } from 'node:fs';
-import { readFile, readdir, stat } from 'node:fs/promises';
+import { readFile, readdir, readlink, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { observeFile } from './files.ts';
 
@@ -35,11 +35,29 @@ function uuidOf(pid: number): string | null {
 /** Regular files and devices that a process has open; empty when the process is gone. */
 export function openFiles(pid: number): Promise<OpenFile[]> {
   return ofDescriptors(pid, async (fd) => {
-    const text = readFile(`/proc/${pid}/fdinfo/${fd}`, 'latin1').catch(() => '');
-    const [identity, info] = await Promise.all([openedAs(pid, fd), text]);
-    const flags = parseInt(/^flags:\s+(\d+)/m.exec(info)?.[1] ?? '0', 8);
-    return identity === null ? null : { identity, writable: (flags & 3) !== 0 };
+    const [identity, access] = await Promise.all([openedAs(pid, fd), accessOf(pid, fd)]);
+    return identity === null ? null : { identity, writable: access !== READ_ONLY };
   });
+}
+
+/**
+ * What QEMU writes: names of the files that it has open for reading and writing at once, which are
+ * its images. Its logs and serial files are open for writing only.
+ */
+export async function imagesWritten(pid: number): Promise<string[]> {
+  const found = await ofDescriptors(pid, async (fd) => {
+    const [identity, access] = await Promise.all([openedAs(pid, fd), accessOf(pid, fd)]);
+    return identity === null || access !== READ_WRITE ? null : readlink(`/proc/${pid}/fd/${fd}`);
+  });
+  return [...new Set(found)];
+}
+
+const [READ_ONLY, READ_WRITE] = [0, 2];
+
+/** The access mode of `open`. */
+async function accessOf(pid: number, fd: string): Promise<number> {
+  const info = await readFile(`/proc/${pid}/fdinfo/${fd}`, 'latin1').catch(() => '');
+  return parseInt(/^flags:\s+(\d+)/m.exec(info)?.[1] ?? '0', 8) & 3;
 }
 
 async function ofDescriptors<T>(pid: number, look: (fd: string) => Promise<T | null>) {

@@ -36,7 +36,15 @@ export interface XmlDisk {
   transient: boolean;
   /** Elements of its sources that change what the bytes of a file mean; blockflow knows none. */
   oddElements: string[];
-  mirror: { job: string; ready: boolean; path: string } | null;
+  mirror: XmlMirror | null;
+}
+
+export interface XmlMirror {
+  job: string;
+  ready: boolean;
+  /** What libvirt has asked QEMU for: it stays when libvirtd dies before it notes the end. */
+  ending: 'pivot' | 'abort' | null;
+  path: string;
 }
 
 export interface XmlDomain {
@@ -123,6 +131,7 @@ function parseMirror(mirror: XmlElement | null, pools: PoolFolders): XmlDisk['mi
   return {
     job: word(job, ['copy', 'active-commit'], 'the job of a mirror'),
     ready: ready === 'yes',
+    ending: ready === 'pivot' || ready === 'abort' ? ready : null,
     path: path ?? '',
   };
 }

@@ -91,9 +91,10 @@ function domainCommands(virsh: VirshConnection) {
     },
     /**
      * `--current`: when the VM already runs, libvirt refuses another source, and nothing changes.
+     * `--config` changes the record alone.
      */
-    updateDiskConfig: (uuid: string, diskXml: string) =>
-      virsh.feed(diskXml, (path) => ['update-device', uuid, path, '--current']),
+    updateDiskConfig: (uuid: string, diskXml: string, scope: '--current' | '--config') =>
+      virsh.feed(diskXml, (path) => ['update-device', uuid, path, scope]),
     sightOf: (emptyFile: string) => sightOf(virsh, emptyFile),
     resume: (uuid: string) => virsh.run('resume', uuid),
     version: () => virsh.run('version', '--daemon'),

@@ -1,6 +1,7 @@
 # Safe pivot: suspend, pivot, verify the persistent XML, flush its name, resume; in one virsh
 # session, in a session of its own, so that it runs to its end when the agent that started it dies.
-# Resumes in every case: the guest never stays paused (I12).
+# Resumes in every case (I12) but one: where libvirtd died inside the pivot and what it says now is
+# not what QEMU has, the guest stays suspended for the agent, since base and top are equal so long.
 # usage: safe-pivot.bash URI, then on standard input one line each, when the pivot is due (no line:
 # nothing is done): UUID, DISK, BASE, PERSISTENT (yes or no), RECORD (metadata element that
 # announces the pivot), FOLDER (of the persistent XML, or empty), RESULT (file for the report), LOCK
@@ -15,6 +16,7 @@
 #            failed   with libvirt's words: the guest goes on with top
 #   resumed  no       the guest may be suspended by this script
 #            yes      it is not: it runs again, was never suspended, or has ended
+# A report that ends with `resumed=no` leaves the guest to the agent (give-back-guest.ts).
 trap '' PIPE HUP
 uri=$1
 export LC_ALL=C
@@ -69,7 +71,10 @@ look_at_guest() {
   [[ $reply =~ (^|[[:space:]])(paused|pmsuspended) ]] && guest=paused
   # QEMU itself paused it, because a layer had no space or an error: with base it may run on.
   [[ $reply == *'I/O error'* ]] && guest=running
+  before=
+  [[ $persistent == no ]] || ! ask "domblklist $uuid --inactive" || before=$(of_disk <<<"$reply")
 }
+of_disk() { grep "^ $disk "; }
 
 suspend_and_pivot() {
   # Without the suspension the pivot would not be safe.
@@ -98,29 +103,61 @@ resume_guest() {
 }
 
 # libvirtd died in between: wait for it. When it is back it writes the XML of a pivot that QEMU has
-# done meanwhile, so resume once both XMLs name one file, and after 10 s of an answering libvirtd in
-# any case. For at most an hour of such looks.
+# done meanwhile, so resume once both XMLs name one file. A record that a user has changed is no
+# reason to keep the guest paused for more than 10 s of an answering libvirtd. For at most an hour
+# of such looks.
 await_resumed() {
   local try
-  waited=0
+  waited=0 left=no
   for ((try = 0; try < 18000; try++)); do
-    [[ $resumed == no ]] || return
+    [[ $resumed == no && $left == no ]] || return
     look_again
     [[ $resumed == yes ]] || sleep 0.2
   done
 }
 look_again() {
-  case $(virsh -q -c "$uri" domstate "$uuid" 2>&1) in
-    running* | shut* | *'failed to get domain'*) resumed=yes ;;
-    paused*)
-      if is_one_source || ((waited++ >= 50)); then
-        flush_record
-        virsh -q -c "$uri" resume "$uuid" >/dev/null 2>&1 && resumed=yes
-      fi ;;
+  case $(say domstate "$uuid") in
+    running*) resumed=yes ;;
+    shut* | *'failed to get domain'*) if qemu_lives; then leave; else resumed=yes; fi ;;
+    # Answered once libvirtd has taken up with QEMU again: what the XML says before that is old.
+    paused*) [[ $(say blockjob "$uuid" "$disk" --raw) == *error:* ]] || look_at_chain ;;
   esac
 }
-is_one_source() { [[ $persistent == no || $(source_of) == "$(source_of --inactive)" ]]; }
-source_of() { virsh -q -c "$uri" domblklist "$uuid" "$@" 2>/dev/null | grep "^ $disk "; }
+look_at_chain() {
+  if is_in_limbo; then leave
+  elif is_one_source || ((waited++ >= 50)); then
+    flush_record
+    [[ $(say resume "$uuid") == *error:* ]] || resumed=yes
+  elif is_on_top; then leave
+  fi
+}
+# Not at the first look: libvirtd may still be at work.
+leave() { ((waited++ >= 3)) && left=yes; }
+say() { virsh -q -c "$uri" "$@" 2>&1; }
+source_of() { say domblklist "$uuid" "$@" | of_disk; }
+is_one_source() {
+  local live
+  live=$(source_of)
+  [[ -n $live && ($persistent == no || $live == "$(source_of --inactive)") ]]
+}
+# The record still names what it named before the pivot: H1, were the guest to run.
+is_on_top() { [[ -n $before && $(source_of --inactive) == "$before" ]]; }
+# libvirt shows top and will never end the job, while QEMU has base. The mirror is before the target.
+is_in_limbo() {
+  local xml
+  xml=$(say dumpxml "$uuid")
+  xml=${xml%%"<target dev='$disk'"*}
+  [[ ${xml##*<disk } == *'<mirror '*" ready='pivot'"* ]]
+}
+# libvirt 9.0 may call a VM shut off although its QEMU lives.
+qemu_lives() {
+  local file words
+  for file in /proc/[0-9]*/cmdline; do
+    mapfile -d '' -t words <"$file"
+    [[ " ${words[*]} " == *" -uuid $uuid "* ]] && return
+  done 2>/dev/null
+  return 1
+}
 
 read_request || exit 0
 take_lock

@@ -1,6 +1,6 @@
 /** Runs the safe pivot as a process that outlives the agent, and reads what it wrote. */
 import { existsSync } from 'node:fs';
-import { mkdir, rm } from 'node:fs/promises';
+import { appendFile, mkdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { run } from '../process/command.ts';
@@ -35,7 +35,10 @@ export interface PivotReport {
   resumed: boolean;
   stallMs: number | null;
   issuedAtMs: number | null;
+  /** The agent has begun to save and start the guest, which is to run or be paused after it. */
+  reload: GuestAfter | null;
 }
+export type GuestAfter = 'running' | 'paused';
 
 /** One file a disk in the agent's runtime folder: it dies with the host, as a paused guest does. */
 export const pivotResultFile = (runtimeDir: string, ref: { vmUuid: string; disk: string }) =>
@@ -111,13 +114,44 @@ export async function readPivotReport(resultFile: string): Promise<PivotReport |
     return /^\d+(\.\d+)?$/.test(said) ? Number(said) : null;
   };
   const issuedAt = number('issuedAt');
+  const reload = field('reload');
   return {
     pivot: field('pivot') ?? 'unknown',
     guest: field('guest') ?? 'unknown',
     resumed: field('resumed') !== 'no',
     stallMs: number('stallMs'),
     issuedAtMs: issuedAt === null ? null : issuedAt * 1000,
+    reload: reload === 'running' || reload === 'paused' ? reload : null,
   };
+}
+
+/** Before a reload: a guest that is found saved after it is to be started, and by us. */
+export const noteReload = (resultFile: string, after: GuestAfter) =>
+  appendFile(resultFile, `reload=${after}\n`);
+
+/** `$0` is the URI. Each runs also when the one before it failed: it may be done already. */
+const RELOAD = 'exec virsh -q -c "$0" "managedsave $1 --$2; start $1" >"$3" 2>&1';
+
+/**
+ * Saves the guest and starts it from there, in a process that outlives the agent: QEMU ends, and
+ * another one opens the chain that libvirt shows. For a guest whose writes all are in both chains.
+ * An earlier attempt's that still runs is waited for.
+ * @returns virsh's words
+ */
+export async function reloadGuest(
+  uri: string,
+  { uuid, after, resultFile }: { uuid: string; after: GuestAfter; resultFile: string },
+): Promise<string> {
+  const state = stateOf(resultFile);
+  const words = `${state}.reload`;
+  const [file, args] = await onlyOnce(state, ['bash', '-c', RELOAD, uri, uuid, after, words]);
+  const running = startDetached(file, args);
+  running.tell('');
+  await running.exit;
+  await awaitEnd(state);
+  const said = await readReport(words);
+  await rm(words, { force: true });
+  return (said ?? '').trim().replaceAll('\n', ' ');
 }
 
 /** Forgets a disk's report once its operation has ended. */

@@ -13,6 +13,7 @@ import type { ChainObservation, Volume } from '../../../workflows/chain/schemas.
 import type { DiskRef } from '../../../workflows/chain/references.ts';
 import type { HostDeps } from '../deps.ts';
 import { disagreements, formatDisagreements } from './disagreements.ts';
+import { lostWords, observeState, type LostVm } from './lost-vm.ts';
 import { readHeaderChain, unsupported } from './header-chain.ts';
 import { resolveLinks } from './resolve-links.ts';
 import { readRecord } from './read-record.ts';
@@ -27,6 +28,8 @@ export interface Chain extends ChainObservation {
   live: XmlDomain | null;
   persistentDomain: XmlDomain | null;
   managedSave: boolean;
+  /** Although libvirt calls it shut off: nothing may be done to its volumes. */
+  lost: LostVm | null;
   pools: Pool[];
   openFiles: OpenFile[] | null;
   headers: Map<string, ImageHeader>;
@@ -48,7 +51,7 @@ export async function observeChain(deps: HostDeps, ref: DiskRef, vmUuid?: string
     resolveLinks(spelled),
     readHeaderChain(ref, spelled),
     observePools(deps.libvirt),
-    domain.live ? observeOpenFiles(source.uuid) : null,
+    domain.live || domain.lost ? observeOpenFiles(source.uuid) : null,
   ]);
   const volumes = await Promise.all(
     [...headers].map(([path, header]) => toVolume(path, header, xmlDisk, pools)),
@@ -77,6 +80,7 @@ export async function observeChain(deps: HostDeps, ref: DiskRef, vmUuid?: string
     volumes,
     views,
     disagreements: [
+      ...(domain.lost ? [lostWords(domain.identity.vm, domain.lost)] : []),
       ...disagreements(views, record, open, volumes),
       ...formatDisagreements(named, volumes),
     ],
@@ -86,6 +90,7 @@ export async function observeChain(deps: HostDeps, ref: DiskRef, vmUuid?: string
     live: domain.live,
     persistentDomain: domain.persistentDomain,
     managedSave: domain.managedSave,
+    lost: domain.lost,
     pools,
     openFiles: open,
     headers,
@@ -125,17 +130,18 @@ async function observeDomain(deps: HostDeps, ref: DiskRef, vmUuid?: string) {
   }
   const { uuid, name } = found;
   const [info, current, inactive] = await Promise.all([
-    libvirt.domainInfo(uuid),
+    observeState(deps, uuid),
     libvirt.currentXml(uuid),
     libvirt.inactiveXml(uuid).catch(nullIfNoDomain),
   ]);
-  const { state, stateReason, persistent, managedSave } = info;
+  const { state, stateReason, persistent, managedSave, lost } = info;
   const vm = { name, uuid, state, stateReason, persistent };
   const parse = async (xml: string | null, isThere: boolean) =>
     xml !== null && isThere ? readDomain(libvirt, xml) : null;
   return {
     identity: { vm },
     managedSave,
+    lost,
     live: await parse(current, state !== 'off'),
     // Of a transient domain libvirt gives the running one again.
     persistentDomain: await parse(inactive, persistent),

@@ -6,6 +6,7 @@ import { operationId } from '../../../workflows/chain/references.ts';
 import { readDomain } from '../../adapters/virsh/pools.ts';
 import type { JobReading } from '../../adapters/virsh/jobs.ts';
 import { isCommitInto } from './observe-disk.ts';
+import { observeState } from '../chain/lost-vm.ts';
 import { readRecord } from '../chain/read-record.ts';
 import type { HostDeps } from '../deps.ts';
 
@@ -16,7 +17,7 @@ export async function ensureBandwidth(
 ): Promise<BlockJob | null> {
   const { vm, disk, bandwidthBytesPerSecond } = input;
   const uuid = await deps.libvirt.findVm(vm);
-  if (uuid === null || (await deps.libvirt.domainInfo(uuid)).state === 'off') return null;
+  if (uuid === null || (await observeState(deps, uuid)).state === 'off') return null;
   const job = await deps.libvirt.blockJob(uuid, disk);
   if (!job || !(await isAnnounced(deps, uuid, disk, job))) return null;
   if (job.bandwidthBytesPerSecond !== bandwidthBytesPerSecond) {

@@ -3,19 +3,13 @@ import type { InputOf } from '../../../workflows/operation/activities.ts';
 import type { ColdOutcome, mergeOnHost } from '../../../workflows/merge/activities.ts';
 import { dirname, relative } from 'node:path';
 import { operationId } from '../../../workflows/chain/references.ts';
-import {
-  diskElement,
-  diskSource,
-  namesOf,
-  switchDiskSource,
-} from '../../adapters/libvirt-xml/disk-element.ts';
 import { vmGone } from '../../../workflows/operation/failures.ts';
 import { asFileName, whileHeld } from '../../adapters/qemu-img/qemu-img.ts';
-import { poolsNamedIn } from '../../adapters/virsh/pools.ts';
 import type { HostDeps } from '../deps.ts';
 import { topModified } from './ensure-cold-committed.ts';
 import { wasSaved } from '../chain/managed-save.ts';
 import { lookAtDisk, topHasLeft } from './observe-disk.ts';
+import { switchRecord } from './switch-record.ts';
 import { writeBackingName } from '../chain/backing-name.ts';
 
 type Input = InputOf<typeof mergeOnHost, 'ensureColdSwitched'>;
@@ -34,7 +28,7 @@ export async function ensureColdSwitched(deps: HostDeps, input: Input): Promise<
     const stale = await staleness(deps, input);
     if (stale) return stale;
     if (plan.overlay) await switchHeader(deps, input);
-    await switchXml(deps, input);
+    await switchRecord(deps, plan, '--current');
     return { outcome: 'committed', topModifiedNs: input.topModifiedNs } as const;
   });
   return outcome ?? { outcome: 'vm-started', reason: `some process has ${plan.top.path} open` };
@@ -66,20 +60,4 @@ async function switchHeader(deps: HostDeps, { plan, keepRelative }: Input): Prom
   const name = keepRelative ? asFileName(relative(dirname(overlay.path), base.path)) : base.path;
   const { path, format } = overlay;
   await writeBackingName(deps, { path, format, backing: { name, format: base.format } });
-}
-
-async function switchXml(deps: HostDeps, { plan }: Input): Promise<void> {
-  const xml = await deps.libvirt.inactiveXml(plan.vmUuid);
-  const element = diskElement(xml, plan.disk);
-  const pools = await poolsNamedIn([xml], deps.libvirt, []);
-  const { path, format } = plan.overlay ? diskSource(element, pools) : plan.base;
-  const gone = new Set(plan.committed.map((volume) => volume.path));
-  const names = await namesOf(element, pools, (file) =>
-    gone.has(file) ? null : file === plan.base.path ? file : undefined,
-  );
-  const wanted = switchDiskSource(element, { to: { path, format }, names, pools });
-  if (wanted === null) return;
-  await deps.effect('libvirt.switch-disk-source', operationId(plan), () =>
-    deps.libvirt.updateDiskConfig(plan.vmUuid, wanted),
-  );
 }

@@ -5,9 +5,9 @@ import { operationId } from '../../../workflows/chain/references.ts';
 import { CommandError } from '../../adapters/process/command.ts';
 import { stopColdCommit, coldCommitState } from '../../adapters/qemu-img/cold-commit.ts';
 import { awaitPivotScript } from '../../adapters/virsh/safe-pivot.ts';
-import { lookAtDisk, isCommitOf, topHasLeft } from './observe-disk.ts';
+import { lookAtDisk, isCommitOf, pivotFile, topHasLeft } from './observe-disk.ts';
 import type { HostDeps } from '../deps.ts';
-import { pivotFile, lookAndGiveBack } from './give-back-guest.ts';
+import { lookAndGiveBack } from './give-back-guest.ts';
 
 /**
  * Ends our job without a pivot and proves that the chain is what it was. Never touches a job that

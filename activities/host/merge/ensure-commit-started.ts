@@ -24,6 +24,9 @@ export async function ensureCommitStarted(
 ): Promise<ResultOf<typeof mergeOnHost, 'ensureCommitStarted'>> {
   const { plan } = input;
   const look = await lookAndGiveBack(deps, plan);
+  if (look.isReloaded) {
+    return { outcome: 'busy', reason: 'libvirtd had died in a pivot, so the VM was reloaded' };
+  }
   await recordJob(deps, input, look);
   if (topHasLeft(look, plan)) return { outcome: 'finished', reason: 'top has left the chain' };
   if (look.state === 'off') return { outcome: 'vm-stopped', reason: look.stateReason };

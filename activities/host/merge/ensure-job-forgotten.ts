@@ -5,8 +5,10 @@ import { forgetState } from '../../adapters/process/detached.ts';
 import { coldCommitState } from '../../adapters/qemu-img/cold-commit.ts';
 import { removePivotReport } from '../../adapters/virsh/safe-pivot.ts';
 import type { HostDeps } from '../deps.ts';
-import { resumeAfterDeletion, pivotFile } from './give-back-guest.ts';
+import { resumeAfterDeletion } from './give-back-guest.ts';
+import { provenState } from '../chain/lost-vm.ts';
 import { scopesOf } from './job-record.ts';
+import { pivotFile, vmOf } from './observe-disk.ts';
 
 /**
  * Removes the record, and the agent's own small files of the job. A domain that is gone has no
@@ -15,7 +17,7 @@ import { scopesOf } from './job-record.ts';
 export async function ensureJobForgotten(deps: HostDeps, { plan, jobId }: JobInput): Promise<void> {
   const { vmUuid, disk } = plan;
   await resumeAfterDeletion(deps, plan);
-  const scopes = scopesOf(await deps.libvirt.domainInfo(vmUuid));
+  const scopes = scopesOf(await provenState(deps, vmOf(plan), `forgetting job ${jobId}`));
   await deps.effect('libvirt.forget-job', operationId(plan), async () => {
     // virsh removes neither when one of the two is not there, so what it leaves is removed one by
     // one.

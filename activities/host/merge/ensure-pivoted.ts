@@ -10,8 +10,8 @@ import { readPivotReport } from '../../adapters/virsh/safe-pivot.ts';
 import { inOneLine } from '../../adapters/virsh/records.ts';
 import type { HostDeps } from '../deps.ts';
 import { recordOf } from './job-record.ts';
-import { lookAndGiveBack, pivotFile } from './give-back-guest.ts';
-import { isReady, topHasLeft, type DiskLook } from './observe-disk.ts';
+import { lookAndGiveBack } from './give-back-guest.ts';
+import { isReady, pivotFile, topHasLeft, type DiskLook } from './observe-disk.ts';
 
 type Outcome = ResultOf<typeof mergeOnHost, 'ensurePivoted'>;
 
@@ -24,6 +24,10 @@ export async function ensurePivoted(deps: HostDeps, input: JobInput): Promise<Ou
   const before = await lookAndGiveBack(deps, plan);
   const early = await outcomeOf(deps, input, before);
   if (early) return early;
+  if (before.isReloaded) {
+    const reason = 'libvirtd died in it, and the VM was saved and started with its chain of before';
+    return { outcome: 'not-pivoted', reason };
+  }
   const mirror = before.disk?.mirror;
   if (!mirror || !(await isReady(before, plan))) {
     return { outcome: 'not-pivoted', reason: 'the job is not READY (any more)' };

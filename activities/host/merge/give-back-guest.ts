@@ -8,28 +8,39 @@ import { syncPath } from '../../adapters/files/files.ts';
 import { domainFolder } from '../../adapters/virsh/libvirt-folders.ts';
 import {
   awaitPivotScript,
-  pivotResultFile,
   readPivotReport,
   removePivotReport,
+  type PivotReport,
 } from '../../adapters/virsh/safe-pivot.ts';
 import type { HostDeps } from '../deps.ts';
-import { lookAtDisk, topHasLeft, type DiskLook } from './observe-disk.ts';
+import { leaveLimbo } from './limbo.ts';
+import { lookAtDisk, pivotFile, topHasLeft, vmOf, type DiskLook } from './observe-disk.ts';
+import { switchRecord } from './switch-record.ts';
 import { untilSettled } from '../../door/polling.ts';
 
 /** Looks for two XMLs that agree before the guest runs on in any case. */
 const PATIENCE = 20;
 
-export const pivotFile = (deps: HostDeps, ref: { vmUuid: string; disk: string }) =>
-  pivotResultFile(deps.runtimeDir, ref);
-
 /**
- * Looks at the disk once no pivot holds its guest: a script that runs is waited for, a dead one's
- * guest resumed.
+ * Looks at the disk once no pivot holds its guest: a script that runs is waited for. Where libvirtd
+ * died inside the pivot libvirt is brought into agreement with QEMU first; then a guest that waits
+ * is resumed.
  */
-export async function lookAndGiveBack(deps: HostDeps, plan: MergePlan): Promise<DiskLook> {
-  await awaitPivotScript(pivotFile(deps, plan));
-  const look = await lookAtDisk(deps, plan);
-  return (await giveBackGuest(deps, plan, look)) ? lookAtDisk(deps, plan) : look;
+export async function lookAndGiveBack(
+  deps: HostDeps,
+  plan: MergePlan,
+): Promise<DiskLook & { isReloaded: boolean }> {
+  const file = pivotFile(deps, plan);
+  await awaitPivotScript(file);
+  let report = await readPivotReport(file);
+  let look = await lookAtDisk(deps, plan);
+  const isReloaded = await leaveLimbo(deps, plan, look, report);
+  if (isReloaded) {
+    report = await readPivotReport(file);
+    look = await lookAtDisk(deps, plan);
+  }
+  if (await giveBackGuest(deps, plan, look, report)) look = await lookAtDisk(deps, plan);
+  return { ...look, isReloaded };
 }
 
 /**
@@ -49,24 +60,25 @@ export async function resumeAfterDeletion(deps: HostDeps, plan: MergePlan): Prom
 /**
  * Resumes the guest when the report of the last pivot says that the guest was running before and
  * was not resumed.
- * @returns true when it did
+ * @returns true when it did something
  */
-async function giveBackGuest(deps: HostDeps, plan: MergePlan, look: DiskLook): Promise<boolean> {
+async function giveBackGuest(
+  deps: HostDeps,
+  plan: MergePlan,
+  look: DiskLook,
+  report: PivotReport | null,
+): Promise<boolean> {
   if (look.state !== 'paused') return false;
-  const report = await readPivotReport(pivotFile(deps, plan));
-  if (!report || report.guest !== 'running' || report.resumed) return false;
-  // H1: while the two XMLs differ, a resumed guest's writes could be lost by QEMU's death. libvirtd
-  // fixes that when it reconnects; a difference that stays is a redefinition by a user, and no
-  // reason to keep the guest paused.
-  await untilSettled(PATIENCE, async () => {
-    const now = await lookAtDisk(deps, plan);
-    const isAsked = now.state === 'paused' && now.persistent;
-    const agree = !isAsked || now.persistentSource === now.disk?.chain.at(-1)?.path;
-    return { doubts: agree ? [] : [`the persistent XML names ${now.persistentSource}`] };
-  });
+  if (report === null) return false;
+  const isOurs = report.guest === 'running' && !report.resumed;
+  if (!isOurs && !standsOnTop(look, plan)) return false;
+  const now = await settledLook(deps, plan);
+  // H1: while the two XMLs differ, a resumed guest's writes could be lost by QEMU's death.
+  if (standsOnTop(now, plan)) await switchRecord(deps, plan, '--config');
   // As the script does it. A guest is not kept paused because its storage fails.
-  const folder = look.persistent ? await domainFolder({ name: plan.vm, uuid: plan.vmUuid }) : null;
+  const folder = look.persistent ? await domainFolder(vmOf(plan)) : null;
   if (folder !== null) await syncPath(folder).catch(() => undefined);
+  if (!isOurs) return true;
   await deps.effect('libvirt.resume-guest', operationId(plan), async () => {
     await deps.libvirt.resume(plan.vmUuid);
   });
@@ -74,3 +86,28 @@ async function giveBackGuest(deps: HostDeps, plan: MergePlan, look: DiskLook): P
   await removePivotReport(pivotFile(deps, plan));
   return true;
 }
+
+/**
+ * Once libvirtd, which may just have come back, has done what it does by itself. A record that
+ * still names top is made right; any other difference that stays is a redefinition by a user, and
+ * no reason to keep the guest paused.
+ */
+async function settledLook(deps: HostDeps, plan: MergePlan): Promise<DiskLook> {
+  const { now } = await untilSettled(PATIENCE, async () => {
+    // Answered once libvirtd has taken up with QEMU again: what the XML says before that is old.
+    await deps.libvirt.blockJob(plan.vmUuid, plan.disk);
+    const seen = await lookAtDisk(deps, plan);
+    const isAsked = seen.state === 'paused' && seen.persistent;
+    const active = seen.disk?.chain.at(-1)?.path;
+    const agree = !isAsked || seen.persistentSource === active || standsOnTop(seen, plan);
+    return {
+      now: seen,
+      doubts: agree ? [] : [`the persistent XML names ${seen.persistentSource}`],
+    };
+  });
+  return now;
+}
+
+/** libvirtd died before it wrote the record: the VM runs on base, and would start from top. */
+const standsOnTop = (look: DiskLook, plan: MergePlan) =>
+  look.state === 'paused' && topHasLeft(look, plan) && look.persistentSource === plan.top.path;

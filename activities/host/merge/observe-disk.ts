@@ -4,12 +4,15 @@
  */
 import type { XmlDisk, XmlDomain } from '../../adapters/libvirt-xml/domain-xml.ts';
 import { nullIfNoDomain } from '../../adapters/virsh/connection.ts';
+import { pivotResultFile, readPivotReport } from '../../adapters/virsh/safe-pivot.ts';
 import { readDomain } from '../../adapters/virsh/pools.ts';
 import { canonical } from '../../adapters/files/files.ts';
 import type { DomainInfo } from '../../adapters/virsh/domains.ts';
 import type { BlockJob, JobRecord } from '../../../workflows/chain/schemas.ts';
+import { operationId } from '../../../workflows/chain/references.ts';
 import type { MergePlan } from '../../../workflows/merge/plan.ts';
 import type { HostDeps } from '../deps.ts';
+import { holdLost, observeState } from '../chain/lost-vm.ts';
 import { readRecord } from '../chain/read-record.ts';
 import { resolveLinks } from '../chain/resolve-links.ts';
 
@@ -24,12 +27,14 @@ export interface DiskLook extends DomainInfo {
   record: JobRecord | null;
 }
 
+/** @throws Hold `lost-vm` */
 export async function lookAtDisk(deps: HostDeps, plan: MergePlan): Promise<DiskLook> {
   const { libvirt } = deps;
-  const [info, live] = await Promise.all([
-    libvirt.domainInfo(plan.vmUuid),
+  const [{ lost, ...info }, live] = await Promise.all([
+    observeState(deps, plan.vmUuid),
     libvirt.currentXml(plan.vmUuid).then((xml) => (xml === null ? null : readDomain(libvirt, xml))),
   ]);
+  if (lost) throw holdLost(attempt(plan), vmOf(plan), lost, await isLeftSuspended(deps, plan));
   // Between READY and the pivot every question counts.
   const isAsked = plan.persistent && info.state !== 'running';
   const persistent = isAsked
@@ -46,6 +51,20 @@ export async function lookAtDisk(deps: HostDeps, plan: MergePlan): Promise<DiskL
     persistentSource: (await diskOf(persistent))?.chain.at(-1)?.path ?? null,
     record: readRecord(domain, plan.disk),
   };
+}
+
+export const vmOf = ({ vm: name, vmUuid: uuid }: MergePlan) => ({ name, uuid });
+export const attempt = ({ vm, disk, top, base }: MergePlan) =>
+  `merging ${top.path} into ${base.path} of ${operationId({ vm, disk })}`;
+
+/** Where a pivot reports. */
+export const pivotFile = ({ runtimeDir }: HostDeps, ref: { vmUuid: string; disk: string }) =>
+  pivotResultFile(runtimeDir, ref);
+
+/** Whether the script of our last pivot has left the guest suspended. */
+export async function isLeftSuspended(deps: HostDeps, ref: { vmUuid: string; disk: string }) {
+  const report = await readPivotReport(pivotFile(deps, ref));
+  return report?.guest === 'running' && !report.resumed;
 }
 
 /**

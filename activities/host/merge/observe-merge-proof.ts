@@ -11,7 +11,9 @@ import { isUnlocked } from '../../adapters/qemu-img/qemu-img.ts';
 import { untilSettled } from '../../door/polling.ts';
 import type { HostDeps } from '../deps.ts';
 import { observeSharing } from '../uses/sharing.ts';
+import { holdLost } from '../chain/lost-vm.ts';
 import { observeChain, type Chain } from '../chain/observe-chain.ts';
+import { attempt } from './observe-disk.ts';
 
 /** Looks before a doubt becomes a Hold. */
 const PATIENCE = 30;
@@ -54,6 +56,7 @@ async function lookForProof(deps: HostDeps, { plan }: JobInput) {
     observeChain(deps, ref, plan.vmUuid),
     Promise.all(plan.committed.map(isStillLocked)),
   ]);
+  if (chain.lost) throw holdLost(attempt(plan), chain.vm, chain.lost, false);
   const doubts = [...chain.disagreements, ...leftInChain(chain, plan.committed)];
   const hasBase = chain.volumes.some((volume) => volume.path === plan.base.path);
   if (!hasBase) doubts.push(`${plan.base.path} is not in the chain`);

@@ -23,6 +23,7 @@ import { isReserved } from '../../pool-folder/presence.ts';
 import type { HostDeps } from '../deps.ts';
 import { observeReach } from '../pools/open-to-qemu.ts';
 import { ensureImageHeld } from './ensure-image-held.ts';
+import { lostWords, observeState } from '../chain/lost-vm.ts';
 import { wasSaved } from '../chain/managed-save.ts';
 
 type Vm = NonNullable<ImagePlan['vm']>;
@@ -62,7 +63,7 @@ async function whereRecordIs(
   plan: ImagePlan,
   vm: Vm,
 ): Promise<'source' | 'target' | 'elsewhere' | 'gone'> {
-  const { persistent } = await deps.libvirt.domainInfo(vm.uuid);
+  const { persistent } = await observeState(deps, vm.uuid);
   if (!persistent) {
     const vms = await deps.libvirt.listVms();
     return vms.some(({ uuid }) => uuid === vm.uuid) ? 'elsewhere' : 'gone';
@@ -88,7 +89,8 @@ async function obstacleToSwitch(deps: HostDeps, job: ImageJob, vm: Vm): Promise<
     return { outcome: 'pool-away', reason };
   }
   if (gone !== null) return notSwitched(`${gone} is not the copy that was made (any more)`);
-  const { state, managedSave } = await deps.libvirt.domainInfo(vm.uuid);
+  const { state, managedSave, lost } = await observeState(deps, vm.uuid);
+  if (lost) return notSwitched(lostWords(vm, lost));
   // By a start between plan and hold that wrote nothing; the hold itself lets none run.
   if (managedSave) return notSwitched(wasSaved(vm.name));
   if (state !== 'off') return notSwitched(`VM ${vm.name} is ${state}`);
@@ -120,7 +122,7 @@ async function switchXml(deps: HostDeps, plan: ImagePlan, vm: Vm): Promise<void>
   const wanted = switchDiskSource(element, { to, names, pools });
   if (wanted === null) return;
   await deps.effect('libvirt.switch-disk-source', operationId({ vm: vm.name, disk: vm.disk }), () =>
-    deps.libvirt.updateDiskConfig(vm.uuid, wanted),
+    deps.libvirt.updateDiskConfig(vm.uuid, wanted, '--current'),
   );
 }
 

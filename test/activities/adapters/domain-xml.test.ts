@@ -118,10 +118,12 @@ describe('a disk in the XML of a domain', () => {
     const mirror = (ready: string) =>
       disk(`<source file='/a'/><mirror job='active-commit'${ready}><source file='/b'/></mirror>`)
         ?.mirror;
-    expect(mirror('')).toEqual({ job: 'active-commit', ready: false, path: '/b' });
-    expect(mirror(" ready='yes'")?.ready).toBe(true);
-    for (const other of ['pivot', 'abort', 'no']) {
-      expect(mirror(` ready='${other}'`)?.ready).toBe(false);
+    const copying = { job: 'active-commit', ready: false, ending: null, path: '/b' };
+    expect(mirror('')).toEqual(copying);
+    expect(mirror(" ready='no'")).toEqual(copying);
+    expect(mirror(" ready='yes'")).toEqual({ ...copying, ready: true });
+    for (const ending of ['pivot', 'abort'] as const) {
+      expect(mirror(` ready='${ending}'`)).toEqual({ ...copying, ending });
     }
   });
 });

@@ -77,6 +77,7 @@ describe('The safe pivot', () => {
     const report = await pivot();
     expect(await commands()).toEqual([
       `domstate ${UUID} --reason`,
+      `domblklist ${UUID} --inactive`,
       `metadata ${UUID} --uri urn:blockflow:job:vda --key blockflow --set '<job/>' --live`,
       `suspend ${UUID}`,
       `blockjob ${UUID} vda --pivot`,
@@ -166,7 +167,11 @@ describe('The safe pivot', () => {
   it('lets two pivots of one VM run one after the other', async () => {
     await Promise.all([pivot(), pivot()]);
     const seen = (await commands()).map((line) => line.split(' ')[0]);
-    const one = ['domstate', 'metadata', 'suspend', 'blockjob', 'domblklist', 'sync', 'resume'];
+    const [before, after] = [
+      ['domstate', 'domblklist', 'metadata'],
+      ['suspend', 'blockjob', 'domblklist', 'sync', 'resume'],
+    ];
+    const one = [...before, ...after];
     expect(seen).toEqual([...one, ...one]);
   });
 });

@@ -3,6 +3,8 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import type { WorkflowHandle } from '@temporalio/client';
 import { pivotResultFile } from '../../../activities/adapters/virsh/safe-pivot.ts';
 import type { EffectName } from '../../../activities/door/effect.ts';
+import { pivotIntoLimbo } from './struck-libvirtd.ts';
+import { waitUntil } from '../wait-until.ts';
 import { addLayer } from '../guest/layers.ts';
 import type { Request } from '../scenes/merge-checks.ts';
 import { SLOW, untilCopying } from '../scenes/merge-proofs.ts';
@@ -24,6 +26,15 @@ const ACTIVE = { outcome: 'merged', mode: 'active' };
 async function limited(scene: Scene) {
   await addLayer(scene);
   return LIMITED;
+}
+
+/** As a pivot's script leaves it that died, and its agent with it. */
+async function leaveSuspended({ system, guest }: Scene): Promise<void> {
+  const vmUuid = (await system.host.virsh('domuuid', guest.name)).trim();
+  await mkdir(system.runtimeDir, { recursive: true });
+  const report = pivotResultFile(system.runtimeDir, { vmUuid, disk: 'vda' });
+  await writeFile(report, 'guest=running\npivot=unknown\nresumed=no\n');
+  await system.host.virsh('suspend', guest.name);
 }
 
 export const scenarios = {
@@ -79,13 +90,23 @@ export const scenarios = {
   suspended: {
     ends: ACTIVE,
     async prepare(scene) {
-      const { system, guest } = scene;
       await addLayer(scene);
-      const vmUuid = (await system.host.virsh('domuuid', guest.name)).trim();
-      await mkdir(system.runtimeDir, { recursive: true });
-      const report = pivotResultFile(system.runtimeDir, { vmUuid, disk: 'vda' });
-      await writeFile(report, 'guest=running\npivot=unknown\nresumed=no\n');
-      await system.host.virsh('suspend', guest.name);
+      await leaveSuspended(scene);
+      return {};
+    },
+  },
+  /** libvirtd did not survive an earlier pivot, and shows a job that no command ends. */
+  limbo: {
+    ends: ACTIVE,
+    async prepare(scene) {
+      const { host } = scene.system;
+      await addLayer(scene);
+      await host.virsh('blockcommit', scene.guest.name, 'vda', '--active');
+      await waitUntil('READY', async () =>
+        (await host.virsh('dumpxml', scene.guest.name)).includes("ready='yes'"),
+      );
+      await leaveSuspended(scene);
+      await pivotIntoLimbo(host, scene.guest.name);
       return {};
     },
   },
@@ -98,6 +119,7 @@ export const scenarioOf: Record<EffectName<'merge'>, keyof typeof scenarios> = {
   'libvirt.abort-job': 'cancel',
   'libvirt.pivot': 'active',
   'libvirt.resume-guest': 'suspended',
+  'libvirt.reload-guest': 'limbo',
   'libvirt.forget-job': 'active',
   'libvirt.redefine-snapshot': 'snapshots',
   'libvirt.delete-snapshot-record': 'snapshots',

@@ -3,7 +3,7 @@ import { execa } from 'execa';
 import type { PrivateHost } from '../host/private-host.ts';
 import { waitUntil } from '../wait-until.ts';
 
-/** A file that libvirtd is about to write, and which time it opens it from now on. */
+/** A file that libvirtd will write, and at which opening of it, counted from now on by thread. */
 export interface Moment {
   file: 'status' | 'record';
   time: number;
@@ -39,4 +39,12 @@ export async function strikeLibvirtd(
   return async () => {
     await waitUntil('libvirtd to be killed', () => hasEnded && !host.libvirtdRuns());
   };
+}
+
+/** Pivots a job at READY, which libvirtd does not survive: from then on it is in limbo. */
+export async function pivotIntoLimbo(host: PrivateHost, vm: string): Promise<void> {
+  const struck = await strikeLibvirtd(host, vm, { file: 'status', time: 2 });
+  await host.virsh('blockjob', vm, 'vda', '--pivot').catch(() => undefined);
+  await struck();
+  await host.startLibvirtd();
 }

@@ -32,6 +32,7 @@ import {
   assertWritableHeaders,
   attempt,
 } from './guards.ts';
+import { assertInTouch } from './in-touch.ts';
 import { observeNotes } from './notes.ts';
 import { assertPossible, selectVolumes, type Selection } from './selection.ts';
 import { assertUsable } from '../../pools/usable-folders.ts';
@@ -58,6 +59,7 @@ export async function observeMergePlan(
     toObservation(deps, chain),
     observeSnapshots(deps, chain.vm.uuid),
   ]);
+  const isInLimbo = await assertInTouch(deps, attempted, chain);
   const finished = !job && chain.record && (await leftOver(chain, chain.record, snapshots));
   if (finished) return { kind: 'plan', plan: finished };
 
@@ -73,7 +75,7 @@ export async function observeMergePlan(
   if (job && !(await isOurs(chain, selection, job))) return busy(input, job);
   assertNotSaved(input, chain);
   assertUnderstood(input, chain, selection);
-  assertAgreement(input, chain);
+  if (!isInLimbo) assertAgreement(input, chain);
   const { base, committed, overlay } = selection;
   const touched = [base, ...committed, ...(overlay ? [overlay] : [])];
   assertInPools(input, chain, touched);

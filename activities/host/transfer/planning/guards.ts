@@ -13,6 +13,7 @@ import { observeFile, type FileFacts } from '../../../adapters/files/files.ts';
 import { LONGEST_NAME_BYTES, stagedFile } from '../../../pool-folder/reservation.ts';
 import type { HostDeps } from '../../deps.ts';
 import { observeReferences } from '../../uses/references.ts';
+import { holdLost } from '../../chain/lost-vm.ts';
 import { refusedManagedSave } from '../../chain/managed-save.ts';
 import type { Image } from '../../chain/observe-image.ts';
 import { identitiesOf } from '../../uses/volume-users.ts';
@@ -30,6 +31,7 @@ export function assertQuiet(request: PlanRequest, { chain }: Image): void {
   if (!chain) return;
   const { vm } = chain;
   const attempted = attempt(request);
+  if (chain.lost) throw holdLost(attempted, vm, chain.lost, false);
   if (vm.state !== 'off') {
     throw refused('vm-running', {
       attempted,

@@ -1,0 +1,196 @@
+/**
+ * libvirtd is killed at each point of a pivot at which its files and QEMU differ, with the guest
+ * suspended by the pivot script; then it comes back.
+ */
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, it } from '@jest/globals';
+import { failureDetails } from '../../../workflows/operation/failures.ts';
+import { makeHeldVirsh, type HeldVirsh } from '../../support/faults/held-virsh.ts';
+import { strikeLibvirtd, type Moment } from '../../support/faults/struck-libvirtd.ts';
+import { argumentsOf, isAlive, killAndWait } from '../../support/host/processes.ts';
+import { SMALL } from '../../support/scenes/merge-checks.ts';
+import { expectMerged } from '../../support/scenes/merge-proofs.ts';
+import { startScene, startSharedSystem, type Scene } from '../../support/scenes/merge-scene.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
+import { useEach } from '../../support/use.ts';
+import { waitUntil } from '../../support/wait-until.ts';
+
+let held: HeldVirsh;
+const pathFolder = (root: string) => (held = makeHeldVirsh(root)).folder;
+const system = useSystem(() => startSharedSystem({ pathFolder }));
+const forTest = useEach();
+
+let scene: Scene;
+let count = 0;
+beforeEach(async () => {
+  scene = await forTest(startScene({ system, vm: `pivot${++count}`, guest: SMALL }));
+});
+const disk = () => ({ vm: scene.guest.name, disk: 'vda' });
+const virsh = (...args: string[]) => system.host.virsh(...args);
+
+/** Where libvirtd dies, and what it says when it is back. */
+const windows = {
+  'before it notes that the job ended': { file: 'status', time: 1 },
+  'before it notes that the job is dismissed': { file: 'status', time: 2 },
+  'before it notes the new chain': { file: 'status', time: 3 },
+  'before it writes the record': { file: 'record', time: 1 },
+} satisfies Record<string, Moment>;
+type Window = keyof typeof windows;
+const LIMBO = 'before it notes that the job is dismissed';
+const LOST = 'before it notes the new chain';
+
+/** Starts a merge whose pivot libvirtd does not survive; returns when libvirtd is dead. */
+async function dieIn(window: Window) {
+  held.holdBefore('--pivot');
+  const merge = await system.merge(disk());
+  await held.untilHeld();
+  const struck = await strikeLibvirtd(system.host, scene.guest.name, windows[window]);
+  held.release();
+  await struck();
+  return merge;
+}
+
+const failureOf = async (merge: { result(): Promise<unknown> }) =>
+  failureDetails(await merge.result().catch((error: unknown) => error));
+
+describe('A merge whose pivot libvirtd does not survive', () => {
+  const healed = (Object.keys(windows) as Window[]).filter((window) => window !== LOST);
+  it.each(healed)('is completed when libvirtd died %s', async (window) => {
+    const merge = await dieIn(window);
+    await system.host.startLibvirtd();
+    await expectMerged(scene, merge);
+  });
+
+  it.each(healed)('is completed when the agent died, too, %s', async (window) => {
+    const merge = await dieIn(window);
+    await system.killRole('host');
+    await system.host.startLibvirtd();
+    await system.startRole('host');
+    await expectMerged(scene, merge);
+  });
+
+  it.each(Object.keys(windows) as Window[])(
+    'loses no write when QEMU dies next, and libvirtd died %s',
+    async (window) => {
+      const merge = await dieIn(window);
+      await system.host.killQemu(scene.guest.name);
+      await system.host.startLibvirtd();
+      await merge.result().catch(() => undefined);
+      await expectMerged(scene, await system.merge(disk()), 'shut off');
+    },
+  );
+
+  it.each(healed)('loses no write when QEMU dies later, and libvirtd died %s', async (window) => {
+    const merge = await dieIn(window);
+    await system.host.startLibvirtd();
+    await scene.guest.waitForAcks(scene.guest.disk.parameters.slots + 1, 60_000);
+    await system.host.killQemu(scene.guest.name);
+    await merge.result().catch(() => undefined);
+    expect(await scene.verifyAfterCrash()).toBeGreaterThan(scene.guest.disk.parameters.slots);
+  });
+});
+
+describe('A guest in limbo', () => {
+  it('is saved and started, by an agent that dies at it', async () => {
+    await system.killRole('host');
+    await system.startRole('host', [{ effect: 'libvirt.reload-guest', action: 'kill-before' }]);
+    const merge = await dieIn(LIMBO);
+    await system.host.startLibvirtd();
+    await system.roleEnded('host');
+    await system.startRole('host', [{ effect: 'libvirt.reload-guest', action: 'kill-after' }]);
+    await system.roleEnded('host');
+    await system.startRole('host');
+    await expectMerged(scene, merge);
+    expect(await system.effects()).toContain(`libvirt.reload-guest ${scene.guest.name}/vda`);
+  });
+
+  it('stays paused when its user had paused it', async () => {
+    await virsh('suspend', scene.guest.name);
+    const merge = await dieIn(LIMBO);
+    await system.host.startLibvirtd();
+    await expectMerged(scene, merge, 'paused');
+  });
+
+  it('is a Hold when it has run since, whose commands keep its writes', async () => {
+    const { guest, chain } = scene;
+    const merge = await dieIn(LIMBO);
+    await system.killRole('host');
+    await system.host.startLibvirtd();
+    await virsh('resume', guest.name);
+    await guest.waitForAcks(guest.disk.parameters.slots + 1);
+    await system.startRole('host');
+    const failure = await failureOf(merge);
+    expect(failure).toMatchObject({ type: 'Hold', details: { code: 'limbo' } });
+    expect(failure?.details.next).toContain(`virsh managedsave ${guest.name} --running`);
+    expect(await failureOf(await system.merge(disk()))).toMatchObject({ type: 'Hold' });
+    await virsh('managedsave', guest.name, '--running');
+    const xml = join(system.host.root, 'edited.xml');
+    for (const [dump, define] of [
+      [
+        ['managedsave-dumpxml', guest.name],
+        ['managedsave-define', guest.name, xml],
+      ],
+      [
+        ['dumpxml', guest.name, '--inactive'],
+        ['define', xml],
+      ],
+    ] as const) {
+      await writeFile(xml, onBase(await virsh(...dump), chain[0] ?? ''));
+      await virsh(...define);
+    }
+    await virsh('start', guest.name);
+    await expectMerged(scene, await system.merge(disk()));
+  });
+});
+
+const onBase = (xml: string, base: string) =>
+  xml
+    .replace(/<mirror .*<\/mirror>/s, '')
+    .replace(/<backingStore .*<\/backingStore>/s, '')
+    .replace(/<source file='[^']*-snap1[^']*'[^>]*\/>/, `<source file='${base}'/>`);
+
+describe('A VM that libvirtd has lost', () => {
+  /** As the merge reports it. */
+  async function lose(): Promise<number> {
+    const { guest, chain } = scene;
+    const before = await scene.files();
+    const pid = system.host.qemuPid(guest.name);
+    const merge = await dieIn(LOST);
+    await system.host.startLibvirtd();
+    const failure = await failureOf(merge);
+    expect(failure).toMatchObject({ type: 'Hold', details: { code: 'lost-vm' } });
+    for (const words of [`process ${pid}`, chain[0] ?? '', 'suspended since the pivot'])
+      expect(failure?.details.now).toContain(words);
+    expect(failure?.details.next).toContain(`kill ${pid}`);
+    expect((await virsh('domstate', guest.name)).trim()).toBe('shut off');
+    expect([isAlive(pid), await scene.files()]).toEqual([true, before]);
+    return pid;
+  }
+
+  it('is a Hold, also for the next request, and merges once it was given up', async () => {
+    const pid = await lose();
+    const again = await failureOf(await system.merge(disk()));
+    expect(again).toMatchObject({ type: 'Hold', details: { code: 'lost-vm' } });
+    expect(argumentsOf(pid)).toContain('-uuid');
+    await killAndWait(pid, 'SIGTERM');
+    await scene.guest.start();
+    await expectMerged(scene, await system.merge(disk()));
+  });
+
+  it('goes on where it was when libvirt gets its status back', async () => {
+    const pid = await lose();
+    const { guest } = scene;
+    await system.host.killLibvirtd();
+    const status = join(system.host.root, 'run/qemu', `${guest.name}.xml`);
+    const text = await readFile(status, 'utf8');
+    expect(text).toContain("job=''");
+    await writeFile(status, text.replace("job=''", "job='active-commit' ready='pivot'"));
+    await system.host.startLibvirtd();
+    await waitUntil('libvirt to have the VM back', async () =>
+      /paused/.test(await virsh('domstate', guest.name)),
+    );
+    expect(isAlive(pid)).toBe(true);
+    await expectMerged(scene, await system.merge(disk()));
+  });
+});
