@@ -10,6 +10,7 @@ export const mergePlan = z.strictObject({
   disk: diskTarget,
   host: hostName,
   mode: z.enum(['active', 'inner', 'cold']),
+  /** Whether there is a persistent XML with this disk. */
   persistent: z.boolean(),
   /** Null for a new job; the record found when an earlier run's job is adopted. */
   adopted: jobRecord.nullable(),

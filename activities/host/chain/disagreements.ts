@@ -39,7 +39,8 @@ function inPersistentXml(
   { live, headers, persistent: kept }: Views,
   { persistent, terminated }: DomainRecord,
 ): string[] {
-  if (!kept) return persistent ? ['the persistent XML has no such disk'] : [];
+  // A disk may be attached to the running VM alone, which then is as a transient one for it.
+  if (!kept) return persistent && !live ? ['the persistent XML has no such disk'] : [];
   const inUse = live ?? headers;
   const [starts, uses] = [kept.at(-1), inUse.at(-1)];
   if (starts !== uses) {

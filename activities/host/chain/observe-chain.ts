@@ -28,6 +28,8 @@ export interface Chain extends ChainObservation {
   live: XmlDomain | null;
   persistentDomain: XmlDomain | null;
   managedSave: boolean;
+  /** Whether the persistent XML has the disk. */
+  isRecorded: boolean;
   /** Although libvirt calls it shut off: nothing may be done to its volumes. */
   lost: LostVm | null;
   pools: Pool[];
@@ -90,6 +92,7 @@ export async function observeChain(deps: HostDeps, ref: DiskRef, vmUuid?: string
     live: domain.live,
     persistentDomain: domain.persistentDomain,
     managedSave: domain.managedSave,
+    isRecorded: persistentDisk !== null,
     lost: domain.lost,
     pools,
     openFiles: open,

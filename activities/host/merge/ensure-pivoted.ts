@@ -33,14 +33,15 @@ export async function ensurePivoted(deps: HostDeps, input: JobInput): Promise<Ou
     return { outcome: 'not-pivoted', reason: 'the job is not READY (any more)' };
   }
   const vm = { name: plan.vm, uuid: plan.vmUuid };
-  const folder = before.persistent ? await domainFolder(vm) : null;
+  const persistent = before.persistent && plan.persistent;
+  const folder = persistent ? await domainFolder(vm) : null;
   const report = await deps.effect('libvirt.pivot', operationId(plan), () =>
     deps.pivots.run({
       uuid: plan.vmUuid,
       disk: plan.disk,
       // As libvirt spells it: the plan's path has its links resolved.
       base: mirror.path,
-      persistent: before.persistent,
+      persistent,
       record: inOneLine(buildRecord(recordOf(input, 'pivot'))),
       folder,
       resultFile: pivotFile(deps, plan),

@@ -97,7 +97,7 @@ async function settledLook(deps: HostDeps, plan: MergePlan): Promise<DiskLook> {
     // Answered once libvirtd has taken up with QEMU again: what the XML says before that is old.
     await deps.libvirt.blockJob(plan.vmUuid, plan.disk);
     const seen = await lookAtDisk(deps, plan);
-    const isAsked = seen.state === 'paused' && seen.persistent;
+    const isAsked = seen.state === 'paused' && seen.persistent && plan.persistent;
     const active = seen.disk?.chain.at(-1)?.path;
     const agree = !isAsked || seen.persistentSource === active || standsOnTop(seen, plan);
     return {

@@ -40,4 +40,9 @@ describe('the persistent XML and the headers', () => {
     expect(said(['/base', '/middle'], false)).toEqual([expect.stringMatching(/starts \/middle/)]);
     expect(said(null, false)).toEqual(['the persistent XML has no such disk']);
   });
+
+  it('agree on a disk that only the running domain has', () => {
+    const views = { live: CHAIN, persistent: null, headers: CHAIN, open: CHAIN };
+    expect(disagreements(views, { persistent: true, terminated: false }, [], [])).toEqual([]);
+  });
 });
