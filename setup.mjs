@@ -60,7 +60,7 @@ async function fix({ missing, npm, temporal, hints }) {
     );
   } else stampNpmPackages(root);
   if (!temporal) await attempt(installTemporal);
-  // After npm, which makes the folder anew.
+  // After npm, which removes what is not its own.
   if (!linuxGuestIsThere(root)) await attempt(() => installLinuxGuest(root));
   for (const hint of hints) say(hint);
   return problems;

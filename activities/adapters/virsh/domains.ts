@@ -64,9 +64,6 @@ function domainCommands(virsh: VirshConnection) {
       virsh.run('dumpxml', uuid, '--security-info', ...(which === 'live' ? [] : ['--inactive'])),
     /** Replaces the whole persistent XML, of a running VM too: one rename, all of it or nothing. */
     define: (xml: string) => virsh.feed(xml, (path) => ['define', path]),
-    /** Saves the guest with its memory, and lets it go on from there. */
-    save: (uuid: string) => virsh.run('managedsave', uuid, '--running'),
-    start: (uuid: string) => virsh.run('start', uuid),
     thaw: (uuid: string) => virsh.run('domfsthaw', uuid),
     /**
      * XML documents of every domain: live, persistent, and of a saved guest; without those of a

@@ -140,9 +140,9 @@ const RELOAD = 'exec virsh -q -c "$0" "managedsave $1 --$2; start $1" >"$3" 2>&1
  */
 export async function reloadGuest(
   uri: string,
-  { uuid, after, resultFile }: { uuid: string; after: GuestAfter; resultFile: string },
+  state: string,
+  { uuid, after }: { uuid: string; after: GuestAfter },
 ): Promise<string> {
-  const state = stateOf(resultFile);
   const words = `${state}.reload`;
   const [file, args] = await onlyOnce(state, ['bash', '-c', RELOAD, uri, uuid, after, words]);
   const running = startDetached(file, args);

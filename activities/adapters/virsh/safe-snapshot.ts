@@ -81,6 +81,12 @@ export async function readSnapshotReport(state: string): Promise<SnapshotReport 
   };
 }
 
+/** The guest runs again: from now on it is the user who paused a guest that is paused. */
+export async function noteResumed(state: string): Promise<void> {
+  const text = (await readReport(fileOf(state, 'report'))) ?? '';
+  await writeFile(fileOf(state, 'report'), text.replace(/^resumed=no$/m, 'resumed=yes'));
+}
+
 /** Forgets it, and what it has read: a record may hold passwords. */
 export async function forgetSnapshot(state: string): Promise<void> {
   for (const end of ['xml', 'record', 'report']) await rm(fileOf(state, end), { force: true });

@@ -5,6 +5,7 @@ import type { DomainInfo } from '../../adapters/virsh/domains.ts';
 import type { XmlDomain } from '../../adapters/libvirt-xml/domain-xml.ts';
 import { readDomain } from '../../adapters/virsh/pools.ts';
 import type { HostDeps } from '../deps.ts';
+import { provenState } from './lost-vm.ts';
 
 export interface VmLook extends DomainInfo {
   name: string;
@@ -15,11 +16,11 @@ export interface VmLook extends DomainInfo {
   persistentDomain: XmlDomain | null;
 }
 
-/** @throws Refused `unknown-vm` */
+/** @throws Refused `unknown-vm`; Hold `lost-vm` */
 export async function observeVm(deps: HostDeps, name: string): Promise<VmLook> {
   const { libvirt, host } = deps;
   const found = (await libvirt.listVms()).find((vm) => vm.name === name);
-  if (found) return lookAtVm(deps, found);
+  if (found) return lookAtVm(deps, found, `looking at VM ${name}`);
   throw refused('unknown-vm', {
     attempted: `looking up VM ${name} on ${host}`,
     now: 'libvirt knows no VM of that name there',
@@ -27,13 +28,15 @@ export async function observeVm(deps: HostDeps, name: string): Promise<VmLook> {
   });
 }
 
-/** One that a plan has named by its UUID. */
+/** One that a plan has named by its UUID. @throws Hold `lost-vm` */
 export async function lookAtVm(
-  { libvirt }: HostDeps,
+  deps: HostDeps,
   { uuid, name }: { uuid: string; name: string },
+  attempted: string,
 ): Promise<VmLook> {
+  const { libvirt } = deps;
   const [info, current, inactive] = await Promise.all([
-    libvirt.domainInfo(uuid),
+    provenState(deps, { uuid, name }, attempted),
     libvirt.currentXml(uuid),
     libvirt.inactiveXml(uuid).catch(nullIfNoDomain),
   ]);

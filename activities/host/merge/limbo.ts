@@ -11,6 +11,7 @@ import {
   noteReload,
   reloadGuest,
   removePivotReport,
+  suspensionState,
   type GuestAfter,
   type PivotReport,
 } from '../../adapters/virsh/safe-pivot.ts';
@@ -74,7 +75,7 @@ async function reload(deps: HostDeps, plan: MergePlan, after: GuestAfter): Promi
   const { vmUuid: uuid, vm } = plan;
   const resultFile = pivotFile(deps, plan);
   const said = await deps.effect('libvirt.reload-guest', operationId(plan), () =>
-    reloadGuest(deps.libvirt.uri, { uuid, after, resultFile }),
+    reloadGuest(deps.libvirt.uri, suspensionState(deps.runtimeDir, uuid), { uuid, after }),
   );
   const { state, managedSave, disk } = await lookAtDisk(deps, plan);
   const isStuck = (state === 'off' && managedSave) || isEnding(disk);

@@ -2,21 +2,23 @@
  * What an attempt to take a snapshot has come to, once nothing of it is left half done: the record
  * is what the guest writes to, and the guest runs if it ran before (I1, I12).
  */
-import { hold } from '../../../workflows/operation/failures.ts';
+import { hold, retry } from '../../../workflows/operation/failures.ts';
 import type { TakenOutcome, Taking } from '../../../workflows/snapshot/create/activities.ts';
 import {
   awaitSnapshotScript,
   forgetSnapshot,
+  noteResumed,
   readSnapshotReport,
   type SnapshotReport,
 } from '../../adapters/virsh/safe-snapshot.ts';
-import { suspensionState } from '../../adapters/virsh/safe-pivot.ts';
+import { reloadGuest, suspensionState } from '../../adapters/virsh/safe-pivot.ts';
 import { CommandError } from '../../adapters/process/command.ts';
 import { syncRecords } from '../../adapters/virsh/libvirt-folders.ts';
 import { poolsNamedIn } from '../../adapters/virsh/pools.ts';
 import { withOverlays } from '../../adapters/libvirt-xml/overlaid.ts';
 import { untilSettled } from '../../door/polling.ts';
 import type { HostDeps } from '../deps.ts';
+import { observeState } from '../chain/lost-vm.ts';
 import { layeredDisks } from './layered.ts';
 import { lookAtSnapshot, verdictOf, viewsInWords, type SnapshotLook } from './look.ts';
 
@@ -30,13 +32,13 @@ const PATIENCE = 10;
 export async function ensureSnapshotSettled(deps: HostDeps, taking: Taking): Promise<TakenOutcome> {
   const state = scriptState(deps, taking);
   await awaitSnapshotScript(state);
-  const report = await readSnapshotReport(state);
   for (;;) {
+    const report = await readSnapshotReport(state);
     const look = await lookUntilClear(deps, taking);
     const verdict = verdictOf(look.disks);
-    if (await restoreSaved(deps, taking, look, report)) continue;
-    if (verdict === 'unrecorded') await record(deps, taking);
-    else if (verdict === 'unseen') await goBack(deps, taking, look, report);
+    const isSaved = look.vm.state === 'off' && look.vm.managedSave && isOurs(report);
+    if (verdict === 'unseen' || isSaved) await goBack(deps, taking, look, report);
+    else if (verdict === 'unrecorded') await record(deps, taking);
     else if (verdict === 'divergent') throw divergent(taking, look);
     else return end(deps, taking, look, verdict, report);
   }
@@ -68,36 +70,29 @@ const isOurs = (report: SnapshotReport | null) =>
 
 /**
  * libvirt shows the bases, QEMU writes the overlays, which are empty as long as the guest has stood
- * still: saved with its memory and started again, it goes on with the bases.
+ * still: saved with its memory and started again, it goes on with the bases. An agent that died in
+ * between has left it saved.
  */
 async function goBack(
   deps: HostDeps,
   taking: Taking,
-  look: SnapshotLook,
-  report: SnapshotReport | null,
-): Promise<void> {
-  if (!isOurs(report) || look.vm.state !== 'paused') throw unseen(taking);
-  const { vmUuid } = taking.plan;
-  await deps.effect('libvirt.reload-guest', id(taking), async () => {
-    await deps.libvirt.save(vmUuid);
-    await deps.libvirt.start(vmUuid);
-  });
-  await forgetSnapshot(scriptState(deps, taking));
-}
-
-/** An agent that died in between has left the guest saved. @returns whether it had */
-async function restoreSaved(
-  deps: HostDeps,
-  taking: Taking,
   { vm }: SnapshotLook,
   report: SnapshotReport | null,
-): Promise<boolean> {
-  if (vm.state !== 'off' || !vm.managedSave || !isOurs(report)) return false;
-  await deps.effect('libvirt.reload-guest', id(taking), async () => {
-    await deps.libvirt.start(taking.plan.vmUuid);
+): Promise<void> {
+  if (!isOurs(report) || vm.state === 'running') throw unseen(taking);
+  const { vmUuid: uuid, vm: name } = taking.plan;
+  const state = scriptState(deps, taking);
+  const said = await deps.effect('libvirt.reload-guest', id(taking), () =>
+    reloadGuest(deps.libvirt.uri, state, { uuid, after: 'running' }),
+  );
+  const now = await observeState(deps, uuid);
+  if (now.state === 'running') return noteResumed(state);
+  if (now.state === 'paused') throw unseen(taking, said);
+  throw retry('command-failed', {
+    attempted: `starting the saved guest of ${name} again`,
+    now: `libvirt said: ${said}; the guest is saved with its memory, no write is lost`,
+    next: `Fix what libvirt names; blockflow tries again, as \`virsh start ${name}\` does`,
   });
-  await forgetSnapshot(scriptState(deps, taking));
-  return true;
 }
 
 /** The guest runs again, thawed; then what it has come to. */
@@ -158,15 +153,17 @@ function divergent(taking: Taking, { disks }: SnapshotLook) {
   });
 }
 
-function unseen(taking: Taking) {
+function unseen(taking: Taking, said = '') {
   const { vm, snapshot, disks } = taking.plan;
   const overlays = disks.map(({ to, name }) => `${to.folder}/${name}`).join(', ');
   return hold('divergent-chain', {
     attempted: `taking snapshot ${snapshot} of ${vm}`,
-    now: `QEMU writes to ${overlays}, but libvirt shows the layers below; all files are kept`,
+    now:
+      `QEMU writes to ${overlays}, but libvirt shows the layers below; all files are kept` +
+      (said === '' ? '' : ` (libvirt said: ${said})`),
     next:
       `Do not stop the VM: its record has the old layers. \`virsh managedsave ${vm}\`, name ` +
-      'the overlays in `virsh managedsave-edit` (without <backingStore>) and in `virsh edit`, then ' +
+      'the overlays in `virsh managedsave-edit` (without <backingStore>) and `virsh edit`, then ' +
       `\`virsh start ${vm}\``,
   });
 }

@@ -1,5 +1,6 @@
 /** The point of no return of a snapshot: the disks write to the overlays, all or none. */
 import type { TakenOutcome, Taking } from '../../../workflows/snapshot/create/activities.ts';
+import type { SnapshotPlan } from '../../../workflows/snapshot/create/plan.ts';
 import { buildSnapshot, withOverlays } from '../../adapters/libvirt-xml/overlaid.ts';
 import { whileHeld } from '../../adapters/qemu-img/qemu-img.ts';
 import { domainFolder, syncRecords } from '../../adapters/virsh/libvirt-folders.ts';
@@ -19,13 +20,16 @@ export async function ensureSnapshotTaken(deps: HostDeps, taking: Taking): Promi
   const before = await ensureSnapshotSettled(deps, taking);
   if (before.outcome === 'taken') return before;
   const { plan } = taking;
-  const { state, managedSave } = await lookAtVm(deps, { uuid: plan.vmUuid, name: plan.vm });
+  const vm = { name: plan.vm, uuid: plan.vmUuid };
+  const { state, managedSave } = await lookAtVm(deps, vm, attempt(plan));
   if (state === 'off' && managedSave) return { outcome: 'changed', reason: wasSaved(plan.vm) };
   if ((state !== 'off') !== plan.running) {
     return { outcome: 'changed', reason: `VM ${plan.vm} is ${state} now` };
   }
   return plan.running ? takeOfRunning(deps, taking) : takeOfStopped(deps, taking);
 }
+
+const attempt = ({ snapshot, vm }: SnapshotPlan) => `taking snapshot ${snapshot} of ${vm}`;
 
 const recordWith = async (deps: HostDeps, { plan }: Taking) => {
   const xml = await deps.libvirt.wholeXml(plan.vmUuid, 'inactive');
@@ -57,7 +61,7 @@ async function takeOfStopped(deps: HostDeps, taking: Taking): Promise<TakenOutco
   const vm = { name: plan.vm, uuid: plan.vmUuid };
   const paths = plan.disks.map(({ base }) => base.path);
   const held = await holding(paths, async () => {
-    const { state, managedSave } = await lookAtVm(deps, vm);
+    const { state, managedSave } = await lookAtVm(deps, vm, attempt(plan));
     if (state !== 'off' || managedSave) return false;
     const wanted = await recordWith(deps, taking);
     const target = `${plan.vm} ${plan.snapshot}`;

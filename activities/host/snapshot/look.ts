@@ -32,7 +32,8 @@ export interface SnapshotLook {
 export async function lookAtSnapshot(deps: HostDeps, taking: Taking): Promise<SnapshotLook> {
   const { plan, overlays } = taking;
   await untilInTouch(deps, taking);
-  const vm = await lookAtVm(deps, { uuid: plan.vmUuid, name: plan.vm });
+  const attempted = `taking snapshot ${plan.snapshot} of ${plan.vm}`;
+  const vm = await lookAtVm(deps, { uuid: plan.vmUuid, name: plan.vm }, attempted);
   const pid = vm.state === 'off' ? null : await findQemu(plan.vmUuid);
   const open = pid === null ? null : await openFiles(pid);
   const disks = plan.disks.map(async ({ disk, base }): Promise<DiskViews> => {

@@ -25,7 +25,8 @@ const INIT = `#!/bin/busybox sh
 mkdir -p /proc /sys /dev
 mount -t devtmpfs dev /dev; mount -t sysfs sys /sys; mount -t proc proc /proc
 for m in ${MODULES.map((name) => name.replace(/.*\//, '')).join(' ')}; do insmod /$m.ko; done
-port() { for p in /sys/class/virtio-ports/*; do grep -qx "$1" $p/name && echo /dev/\${p##*/}; done; }
+port() { for p in *; do grep -qx "$1" $p/name && echo /dev/$p; done; }
+until cd /sys/class/virtio-ports; do usleep 100000; done
 until [ "$(port org.qemu.guest_agent.0)" ] && [ "$(port bridge.0)" ]; do usleep 100000; done
 exec 3<>$(port org.qemu.guest_agent.0) 4<>$(port bridge.0)
 while :; do cat <&3 >&4; usleep 50000; done &
