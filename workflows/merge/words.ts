@@ -3,8 +3,11 @@ import { fileName, volumeCount } from '../operation/words.ts';
 import type { MergePlan } from './plan.ts';
 import type { LiveMergeInput } from './request.ts';
 
+type Asked = Pick<LiveMergeInput, 'vm' | 'disk' | 'top' | 'base' | 'snapshot'> & Flags;
+type Flags = Pick<LiveMergeInput, 'shallow' | 'keepOverlay' | 'keepVolumes' | 'keepRelative'>;
+
 /** The request in words, as one would type it; equal words are the same request. */
-export function mergeWords(input: LiveMergeInput): string {
+export function mergeWords(input: Asked): string {
   const option = (name: string, value: string | undefined) => (value ? [`--${name} ${value}`] : []);
   const flag = (name: string, on: boolean) => (on ? [`--${name}`] : []);
   return [
@@ -24,3 +27,16 @@ export function commitWords({ committed, base }: Pick<MergePlan, 'committed' | '
   const commit = `commit ${volumeCount(committed.length)} into ${fileName(base.path)}`;
   return `record the job in the domain, ${commit}`;
 }
+
+const deletion = (vm: string, snapshot: string) =>
+  `\`blockflow snapshot delete ${vm} ${snapshot}\``;
+
+/** Told by a merge of one disk of a snapshot that has others. */
+export const otherDisksWords = (vm: string, snapshot: string, others: readonly string[]) =>
+  `snapshot ${snapshot} has other disks too, which stay as they are: ${others.join(', ')}; ` +
+  `${deletion(vm, snapshot)} deletes it on all of them`;
+
+/** Told by a merge of a disk of a snapshot whose memory is in a file. */
+export const memoryWords = (vm: string, snapshot: string, file: string) =>
+  `the guest's memory of snapshot ${snapshot} stays in ${file}; ` +
+  `${deletion(vm, snapshot)} deletes it`;

@@ -51,6 +51,34 @@ export function sourcesOf({ document, pools }: Snapshot): string[] {
   return found;
 }
 
+/** The file that holds the guest's memory, null when no file of its own does. */
+export const memoryFile = ({ document }: Snapshot): string | null =>
+  onlyOf(onlyOf(document, 'domainsnapshot'), 'memory')?.attributes['file'] ?? null;
+
+/** What a snapshot says of itself, besides its disks. */
+export interface SnapshotFacts {
+  parent: string | null;
+  /** Seconds since 1970, null without a time. */
+  takenAtSeconds: number | null;
+  description: string;
+  memory: 'no' | 'internal' | 'external';
+}
+
+/** @throws Retry `unexpected-reply` for a kind of memory that libvirt does not have */
+export function factsOf({ document }: Snapshot): SnapshotFacts {
+  const snapshot = onlyOf(document, 'domainsnapshot');
+  const time = textOf(onlyOf(snapshot, 'creationTime')) ?? '';
+  const said = onlyOf(snapshot, 'memory')?.attributes['snapshot'] ?? 'no';
+  const memory = (['no', 'internal', 'external'] as const).find((kind) => kind === said);
+  if (!memory) throw wrong(`the memory of it has the kind ${said}`);
+  return {
+    parent: textOf(onlyOf(onlyOf(snapshot, 'parent'), 'name')),
+    takenAtSeconds: /^\d{1,12}$/.test(time) ? Number(time) : null,
+    description: textOf(onlyOf(snapshot, 'description')) ?? '',
+    memory,
+  };
+}
+
 interface Base {
   path: string;
   format: string;

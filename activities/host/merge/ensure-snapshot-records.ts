@@ -1,44 +1,50 @@
 /**
  * libvirt's snapshot metadata follows the merge: gone restore points leave the list, other mentions
- * become the base.
+ * become the base. What is there now decides, not what was there when the merge was planned: the
+ * snapshot's other disks may have been merged meanwhile.
  */
 import type { InputOf } from '../../../workflows/operation/activities.ts';
 import type { mergeOnHost } from '../../../workflows/merge/activities.ts';
 import { operationId } from '../../../workflows/chain/references.ts';
-import type { SnapshotChange } from '../../../workflows/chain/schemas.ts';
 import { syncRecords } from '../../adapters/virsh/libvirt-folders.ts';
 import { rewriteSnapshot } from '../../adapters/libvirt-xml/snapshot-xml.ts';
 import { readSnapshot } from '../../adapters/virsh/pools.ts';
 import type { HostDeps } from '../deps.ts';
+import { changeOf } from '../snapshots/after-merge.ts';
+import { inTurn } from '../snapshots/in-turn.ts';
 import { spellingsOf } from '../snapshots/snapshots.ts';
 
 type Input = InputOf<typeof mergeOnHost, 'ensureSnapshotRecords'>;
 
 export async function ensureSnapshotRecords(deps: HostDeps, input: Input): Promise<void> {
-  for (const change of input.changes) {
-    const names = await deps.libvirt.snapshotNames(input.plan.vmUuid);
-    if (!names.includes(change.name)) continue;
-    if (change.action === 'delete') await deleteRecord(deps, input, change);
-    else await redefine(deps, input, change);
-  }
-  await syncRecords({ name: input.plan.vm, uuid: input.plan.vmUuid });
+  const { vm: name, vmUuid: uuid } = input.plan;
+  await inTurn(uuid, async () => {
+    const listed = await deps.libvirt.snapshotNames(uuid);
+    const changed = new Set(input.changes.map((change) => change.name));
+    for (const each of listed.filter((one) => changed.has(one))) await follow(deps, input, each);
+  });
+  await syncRecords({ name, uuid });
 }
 
-async function deleteRecord(deps: HostDeps, { plan }: Input, change: SnapshotChange) {
-  await deps.effect('libvirt.delete-snapshot-record', `${operationId(plan)} ${change.name}`, () =>
-    deps.libvirt.deleteSnapshotRecord(plan.vmUuid, change.name),
-  );
-}
-
-async function redefine(deps: HostDeps, { plan }: Input, change: SnapshotChange) {
-  const found = await deps.libvirt.snapshotXml(plan.vmUuid, change.name);
+async function follow(deps: HostDeps, { plan }: Input, name: string): Promise<void> {
+  const { vmUuid, disk, committed, base } = plan;
+  const found = await deps.libvirt.snapshotXml(vmUuid, name);
   const snapshot = await readSnapshot(deps.libvirt, found);
   const gone = await spellingsOf(
     [snapshot],
-    plan.committed.map((volume) => volume.path),
+    committed.map((volume) => volume.path),
   );
-  const xml = rewriteSnapshot(snapshot, gone, plan.base);
-  await deps.effect('libvirt.redefine-snapshot', `${operationId(plan)} ${change.name}`, () =>
-    deps.libvirt.redefineSnapshot(plan.vmUuid, xml),
-  );
+  const action = changeOf(snapshot, { disk, gone });
+  const target = `${operationId(plan)} ${name}`;
+  if (action === 'delete') {
+    await deps.effect('libvirt.delete-snapshot-record', target, () =>
+      deps.libvirt.deleteSnapshotRecord(vmUuid, name),
+    );
+  }
+  if (action === 'redefine') {
+    const xml = rewriteSnapshot(snapshot, gone, base);
+    await deps.effect('libvirt.redefine-snapshot', target, () =>
+      deps.libvirt.redefineSnapshot(vmUuid, xml),
+    );
+  }
 }

@@ -22,6 +22,7 @@ import {
 import { isReserved } from '../../pool-folder/presence.ts';
 import type { HostDeps } from '../deps.ts';
 import { observeReach } from '../pools/open-to-qemu.ts';
+import { inTurn } from '../snapshots/in-turn.ts';
 import { ensureImageHeld } from './ensure-image-held.ts';
 import { lostWords, observeState } from '../chain/lost-vm.ts';
 import { wasSaved } from '../chain/managed-save.ts';
@@ -48,9 +49,12 @@ export async function ensureRecordSwitched(deps: HostDeps, job: ImageJob): Promi
   // libvirt does not flush its folder: without this a power cut could bring the source's name back.
   await syncRecords(vm);
   // Not those of the plan: a snapshot may have been made during the copy.
-  const stale = await staleSnapshots(deps, job.plan, vm);
-  for (const snapshot of stale) await redefine(deps, job.plan, vm, snapshot);
-  if (stale.length > 0) await syncRecords(vm);
+  const changed = await inTurn(vm.uuid, async () => {
+    const stale = await staleSnapshots(deps, job.plan, vm);
+    for (const snapshot of stale) await redefine(deps, job.plan, vm, snapshot);
+    return stale.length > 0;
+  });
+  if (changed) await syncRecords(vm);
   await assertSwitched(deps, job.plan, vm);
   return { outcome: 'switched' };
 }

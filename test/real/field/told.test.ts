@@ -72,6 +72,10 @@ it('a merge names the file with the memory of a snapshot that goes', async () =>
   await system.host.virsh('destroy', 'memory');
   const { warnings } = await merged(system, { vm: 'memory', disk: 'vdb' });
   expect(warnings).toEqual([expect.stringContaining(`memory of snapshot m1 stays in ${memory}`)]);
+  // By what else would a user, or a deletion of the snapshot, find that file again?
+  const record = await system.host.virsh('snapshot-dumpxml', 'memory', 'm1');
+  expect(record).toContain(`<memory snapshot='external' file='${memory}'/>`);
+  expect(record).not.toContain(inPool('memory.m1'));
 });
 
 it('a merge tells of a link to the disk that leads nowhere afterwards', async () => {

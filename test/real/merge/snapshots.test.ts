@@ -91,34 +91,57 @@ describe('deleting an external snapshot of three', () => {
 
 const fileName = (path: string) => path.slice(path.lastIndexOf('/') + 1);
 
+/** A running guest with a second disk, and libvirt's snapshots `one` and `more` of both. */
+async function startWithTwoDisks(vm: string) {
+  const { guest, pool } = await start({ vm, layers: 0 });
+  const second = join(pool, `${vm}-data.qcow2`);
+  await execa('qemu-img', ['create', '-q', '-f', 'qcow2', second, '8M']);
+  const attach = ['--targetbus', 'virtio', '--driver', 'qemu', '--subdriver', 'qcow2'];
+  await system.host.virsh('attach-disk', vm, second, 'vdb', ...attach, '--live', '--config');
+  const files = (name: string) => ['vda', 'vdb'].map((disk) => join(pool, `${vm}-${name}-${disk}`));
+  for (const name of ['one', 'more']) {
+    const specs = files(name).flatMap((file) => {
+      return ['--diskspec', `${file.slice(-3)},snapshot=external,file=${file}`];
+    });
+    const options = ['--disk-only', '--atomic', ...specs];
+    await system.host.virsh('snapshot-create-as', vm, name, ...options);
+    await guest.waitForAcks(17);
+  }
+}
+
 describe('deleting an external snapshot of two disks', () => {
   it('keeps the record for the other disk until that is merged too', async () => {
-    const { guest, pool, verifyAfterCrash } = await start({ vm: 'two', layers: 0 });
-    const second = join(pool, 'two-data.qcow2');
-    await execa('qemu-img', ['create', '-q', '-f', 'qcow2', second, '8M']);
-    const attach = ['--targetbus', 'virtio', '--driver', 'qemu', '--subdriver', 'qcow2'];
-    const both = [...attach, '--live', '--config'];
-    await system.host.virsh('attach-disk', 'two', second, 'vdb', ...both);
-    const files = (name: string) => ['vda', 'vdb'].map((disk) => join(pool, `two-${name}-${disk}`));
-    for (const name of ['one', 'more']) {
-      const specs = files(name).flatMap((file) => {
-        return ['--diskspec', `${file.slice(-3)},snapshot=external,file=${file}`];
-      });
-      const options = ['--disk-only', '--atomic', ...specs];
-      await system.host.virsh('snapshot-create-as', 'two', name, ...options);
-      await guest.waitForAcks(17);
-    }
+    await startWithTwoDisks('two');
+    const { verifyAfterCrash } = scene;
     const delta = { vm: 'two', snapshot: 'one' };
-    await merged(system, { ...delta, disk: 'vda' });
+    const { warnings } = await merged(system, { ...delta, disk: 'vda' });
+    const others = 'snapshot one has other disks too, which stay as they are: vdb; ';
+    expect(warnings).toEqual([
+      `${others}\`blockflow snapshot delete two one\` deletes it on all of them`,
+    ]);
     const afterFirst = { parents: { one: null, more: 'one' }, current: 'more' };
     expect(await snapshotTree('two')).toEqual(afterFirst);
     expect(await snapshotXml('two', 'one')).toMatch(/<disk name='vda' snapshot='no'\/>/);
     expect(await snapshotXml('two', 'one')).toContain('two-one-vdb');
     expect(await snapshotXml('two', 'more')).not.toContain('two-one-vda');
-    await merged(system, { ...delta, disk: 'vdb' });
+    expect((await merged(system, { ...delta, disk: 'vdb' })).warnings).toEqual([]);
     expect(await snapshotTree('two')).toEqual({ parents: { more: null }, current: 'more' });
     expect(await snapshotXml('two', 'more')).not.toContain('two-one-vdb');
     const kept = ['two.qcow2', 'two-data.qcow2', 'two-more-vda', 'two-more-vdb'];
+    await expectLeftClean(scene, kept);
+    await verifyAfterCrash();
+  });
+
+  it('deletes the record when both are merged at once, whichever is the last', async () => {
+    await startWithTwoDisks('both');
+    const { verifyAfterCrash } = scene;
+    const delta = { vm: 'both', snapshot: 'one' };
+    const disks = ['vda', 'vdb'];
+    await Promise.all(disks.map((disk) => merged(system, { ...delta, disk })));
+    expect(await snapshotTree('both')).toEqual({ parents: { more: null }, current: 'more' });
+    const xml = await snapshotXml('both', 'more');
+    for (const disk of disks) expect(xml).not.toContain(`both-one-${disk}`);
+    const kept = ['both.qcow2', 'both-data.qcow2', 'both-more-vda', 'both-more-vdb'];
     await expectLeftClean(scene, kept);
     await verifyAfterCrash();
   });

@@ -1,22 +1,47 @@
 /** What a merge leaves behind, told before it and with its result. */
 import type { MergePlan } from '../../../../workflows/merge/plan.ts';
-import { onlyOf } from '../../../adapters/libvirt-xml/xml.ts';
-import type { Snapshot } from '../../../adapters/libvirt-xml/snapshot-xml.ts';
+import { memoryWords, otherDisksWords } from '../../../../workflows/merge/words.ts';
+import { memoryFile, type Snapshot } from '../../../adapters/libvirt-xml/snapshot-xml.ts';
+import { spellingsOf } from '../../snapshots/snapshots.ts';
 import { linksTo } from '../../chain/links-to.ts';
 import type { Chain } from '../../chain/observe-chain.ts';
 
-/** Links that lead nowhere afterwards, and files with the memory of snapshots that go. */
+interface Snapshots {
+  /** The one that the request names. */
+  named: string | undefined;
+  snapshots: readonly Snapshot[];
+}
+
+/**
+ * Links that lead nowhere afterwards, files with the memory of snapshots that lose a disk, and
+ * other disks of the snapshot that was named.
+ */
 export async function observeNotes(
   chain: Chain,
   plan: MergePlan,
-  snapshots: readonly Snapshot[],
+  { named, snapshots }: Snapshots,
 ): Promise<string[]> {
-  const deleted = plan.snapshots.filter(({ action }) => action === 'delete');
-  const memories = deleted.flatMap(({ name }) => {
-    const snapshot = snapshots.find((candidate) => candidate.name === name);
-    const root = snapshot ? onlyOf(snapshot.document, 'domainsnapshot') : null;
-    const file = onlyOf(root, 'memory')?.attributes['file'];
-    return file === undefined ? [] : [`the guest's memory of snapshot ${name} stays in ${file}`];
+  const { vm, disk, committed } = plan;
+  const paths = committed.map(({ path }) => path);
+  const gone = await spellingsOf(snapshots, paths);
+  const memories = snapshots.flatMap((snapshot) => {
+    const isLost = snapshot.disks.some(
+      ({ name, source }) => name === disk && gone.has(source ?? ''),
+    );
+    const file = isLost && plan.deletes.length > 0 ? memoryFile(snapshot) : null;
+    return file === null ? [] : [memoryWords(vm, snapshot.name, file)];
   });
-  return [...memories, ...(await linksTo(chain, plan.deletes))];
+  const disks = snapshots.find(({ name }) => name === named)?.disks ?? [];
+  const others = disks.filter(({ name, kind }) => name !== disk && kind !== 'no');
+  const also =
+    named === undefined || others.length === 0
+      ? []
+      : [
+          otherDisksWords(
+            vm,
+            named,
+            others.map(({ name }) => name),
+          ),
+        ];
+  return [...also, ...memories, ...(await linksTo(chain, plan.deletes))];
 }

@@ -6,7 +6,7 @@ import { dirname } from 'node:path';
 import { canonical, observeFile, observeSpace } from '../../../adapters/files/files.ts';
 import { nameVolume } from '../../../pool-folder/id.ts';
 import { measure } from '../../../adapters/qemu-img/qemu-img.ts';
-import { sourcesOf, type Snapshot } from '../../../adapters/libvirt-xml/snapshot-xml.ts';
+import type { Snapshot } from '../../../adapters/libvirt-xml/snapshot-xml.ts';
 import { refused } from '../../../../workflows/operation/failures.ts';
 import { sizeWords } from '../../../../workflows/operation/words.ts';
 import type {
@@ -41,6 +41,7 @@ import { observeChain, toObservation, type Chain } from '../../chain/observe-cha
 import { refuseMissingLayer } from '../../chain/missing-layer.ts';
 import { isCommitInto } from '../observe-disk.ts';
 import { otherHosts } from '../../uses/observe-uses.ts';
+import { changeOf } from '../../snapshots/after-merge.ts';
 import { assertRedefinable } from '../../snapshots/redefinable.ts';
 import { observeSnapshots, spellingsOf } from '../../snapshots/snapshots.ts';
 
@@ -90,7 +91,7 @@ export async function observeMergePlan(
   const changed = made.snapshots.filter(({ action }) => action === 'redefine');
   const names = changed.map(({ name }) => name);
   await assertRedefinable(deps, attempted, chain.vm.uuid, names);
-  const left = await observeNotes(chain, made, snapshots);
+  const left = await observeNotes(chain, made, { named: input.snapshot, snapshots });
   const plan = { ...made, warnings: [...sharing.warnings, ...notes, ...left] };
   if (!job && plan.spaceNeededBytes > plan.spaceFreeBytes) return lackOfSpace(plan);
   return { kind: 'plan', plan };
@@ -243,10 +244,7 @@ async function spaceNeeded(
   return Math.min(upperBound, Math.max(0, whole - base.allocatedBytes));
 }
 
-/**
- * What libvirt's snapshots must become: without a disk left to restore they go, else they name the
- * base.
- */
+/** What libvirt's snapshots become, as far as it can be told now. */
 async function snapshotChanges(
   disk: string,
   snapshots: Snapshot[],
@@ -256,12 +254,9 @@ async function snapshotChanges(
     snapshots,
     committed.map((volume) => volume.path),
   );
-  return snapshots.flatMap((snapshot): SnapshotChange[] => {
-    const { name, disks } = snapshot;
-    const remains = disks.some((d) => d.kind !== 'no' && !(d.source && gone.has(d.source)));
-    const lost = disks.some((d) => d.name === disk && d.source !== null && gone.has(d.source));
-    if (lost && !remains) return [{ name, action: 'delete' }];
-    return sourcesOf(snapshot).some((file) => gone.has(file)) ? [{ name, action: 'redefine' }] : [];
+  return snapshots.flatMap((snapshot) => {
+    const action = changeOf(snapshot, { disk, gone });
+    return action === null ? [] : [{ name: snapshot.name, action }];
   });
 }
 
