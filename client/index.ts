@@ -22,5 +22,6 @@ export type { Progress } from '../workflows/operation/contract.ts';
 export type { PoolLease } from '../workflows/pools/activities.ts';
 export type { RemovalStatus, RemoveImageResult } from '../workflows/removal/kind.ts';
 export type { RemovalPlan } from '../workflows/removal/plan.ts';
+export type { ListedSnapshot, SnapshotTree } from '../workflows/snapshot/list/schemas.ts';
 export type { TransferResult, TransferStatus } from '../workflows/transfer/kind.ts';
 export type { ImagePlan, ImagePlanOutcome } from '../workflows/transfer/plan.ts';

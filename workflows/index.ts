@@ -9,6 +9,7 @@ export { RemoveImage } from './removal/remove-image.ts';
 export { CreateSnapshot } from './snapshot/create/create-snapshot.ts';
 export { PlanSnapshot } from './snapshot/create/questions.ts';
 export { HoldDisk } from './snapshot/disk-locks.ts';
+export { ListSnapshots } from './snapshot/list/questions.ts';
 export { CopyImage } from './transfer/copy-image.ts';
 export { MoveImage } from './transfer/move-image.ts';
 export { PlanImage } from './transfer/questions.ts';

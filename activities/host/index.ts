@@ -9,6 +9,7 @@ import { mergeActivities } from './merge/index.ts';
 import { poolsActivities } from './pools/index.ts';
 import { removalActivities } from './removal/index.ts';
 import { snapshotActivities } from './snapshot/index.ts';
+import { snapshotListActivities } from './snapshot/list/index.ts';
 import { transferActivities } from './transfer/index.ts';
 
 export const createHostActivities = (deps: HostDeps) => ({
@@ -19,5 +20,6 @@ export const createHostActivities = (deps: HostDeps) => ({
   ...transferActivities(deps),
   ...removalActivities(deps),
   ...snapshotActivities(deps),
+  ...snapshotListActivities(deps),
 });
 export type HostActivities = ReturnType<typeof createHostActivities>;

@@ -7,6 +7,7 @@ import type { AuditEvent } from '../../workflows/operation/audit.ts';
 import type { PoolLease } from '../../workflows/pools/activities.ts';
 import type { RemoveImageResult } from '../../workflows/removal/kind.ts';
 import type { RemovalPlan } from '../../workflows/removal/plan.ts';
+import type { SnapshotTree } from '../../workflows/snapshot/list/schemas.ts';
 import type { TransferResult } from '../../workflows/transfer/kind.ts';
 import type { ImagePlanOutcome } from '../../workflows/transfer/plan.ts';
 import { listOperations, type ListFilter, type OperationSummary } from './list-operations.ts';
@@ -15,6 +16,7 @@ import {
   observeChain,
   observeEvents,
   observeLeases,
+  observeSnapshots,
   type DiskName,
   type EventFilter,
 } from './questions.ts';
@@ -61,6 +63,8 @@ export interface Blockflow {
   list(filter?: ListFilter): Promise<OperationSummary[]>;
   /** The chain of a disk in its four views, and where they disagree. */
   chain(disk: DiskName): Promise<ChainObservation>;
+  /** The snapshots of a VM, parents first, and what is wrong with them. */
+  snapshots(vm: string, host?: string): Promise<SnapshotTree>;
   /** What a merge would do; nothing is touched. */
   plan(request: MergeRequest): Promise<PlanOutcome>;
   /** What a move or copy would do; nothing is touched. */
@@ -94,6 +98,7 @@ export async function connectBlockflow(options: ConnectOptions = {}): Promise<Bl
     operation: (vm, disk, runId) => findOperation(session, { vm, disk }, runId),
     list: (filter) => listOperations(session, filter),
     chain: (disk) => observeChain(session, disk),
+    snapshots: (vm, host) => observeSnapshots(session, { vm, ...(host ? { host } : {}) }),
     plan: (request) => planMerge(session, request),
     planMove: (request) => planTransfer(session, kinds.MoveImage, request),
     planCopy: (request) => planTransfer(session, kinds.CopyImage, request),

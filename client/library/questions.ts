@@ -7,6 +7,8 @@ import { poolLease, type PoolLease } from '../../workflows/pools/activities.ts';
 import { auditEvent, type AuditEvent } from '../../workflows/operation/audit.ts';
 import { chainObservation, type ChainObservation } from '../../workflows/chain/schemas.ts';
 import { diskRef } from '../../workflows/chain/references.ts';
+import { snapshotQuestion } from '../../workflows/snapshot/list/request.ts';
+import { snapshotTree, type SnapshotTree } from '../../workflows/snapshot/list/schemas.ts';
 import { isAlive, pollersOf } from './pollers.ts';
 import { BlockflowError, usage } from './failure.ts';
 import { call, isAway, type Session } from './session.ts';
@@ -37,6 +39,21 @@ export async function observeChain(session: Session, name: DiskName): Promise<Ch
   const question = `observing the chain of ${vm}/${disk}`;
   const asked = { question, id: `chain ${vm}/${disk}`, host };
   return chainObservation.parse(await ask(session, asked, 'ObserveChain', parsed.data));
+}
+
+/** The snapshots of a VM, and what is wrong with them. */
+export async function observeSnapshots(
+  session: Session,
+  name: { vm: string; host?: string },
+): Promise<SnapshotTree> {
+  const parsed = snapshotQuestion.safeParse({ host: session.host, ...name });
+  if (!parsed.success) {
+    const now = parsed.error.issues.map((issue) => issue.message).join('; ');
+    throw usage('naming a VM', now, '`virsh list --all` shows the names of VMs');
+  }
+  const { vm, host } = parsed.data;
+  const asked = { question: `listing the snapshots of ${vm}`, id: `snapshots ${vm}`, host };
+  return snapshotTree.parse(await ask(session, asked, 'ListSnapshots', parsed.data));
 }
 
 /** Oldest first. */

@@ -15,6 +15,8 @@ import { removeImageInput } from '../../workflows/removal/request.ts';
 import { snapshotOnHost, snapshotOnStorage } from '../../workflows/snapshot/create/activities.ts';
 import { createSnapshotInput } from '../../workflows/snapshot/create/request.ts';
 import { heldDisk } from '../../workflows/snapshot/disk-locks.ts';
+import { snapshotListOnHost } from '../../workflows/snapshot/list/activities.ts';
+import { snapshotQuestion } from '../../workflows/snapshot/list/request.ts';
 import { transferOnHost, transferOnStorage } from '../../workflows/transfer/activities.ts';
 import { planRequest } from '../../workflows/transfer/request.ts';
 
@@ -27,6 +29,7 @@ export const tables = {
     ...transferOnHost,
     ...removalOnHost,
     ...snapshotOnHost,
+    ...snapshotListOnHost,
   },
   storage: { ...presence, ...poolsOnStorage, ...transferOnStorage, ...snapshotOnStorage },
   orchestrator: orchestratorActivities,
@@ -43,6 +46,7 @@ export const operationRequests: Record<string, Schema> = Object.fromEntries(
 );
 export const questionRequests: Record<string, Schema> = {
   HoldDisk: heldDisk,
+  ListSnapshots: snapshotQuestion,
   ObserveChain: diskRef,
   ObserveEvents: auditFilter,
   ObserveLeases: hostQuestion,

@@ -18,6 +18,10 @@ const bitmap = z
     isBroken: flags.includes('in-use'),
   }));
 
+const innerSnapshot = z.object({ id: z.string(), name: z.string() });
+/** A snapshot inside of a qcow2 file: several may have one name, none the id of another one. */
+export type InnerSnapshot = z.infer<typeof innerSnapshot>;
+
 const info = z.object({
   'virtual-size': count,
   'actual-size': count.optional(),
@@ -26,7 +30,7 @@ const info = z.object({
   'backing-filename': z.string().min(1).optional(),
   'full-backing-filename': z.string().optional(),
   'backing-filename-format': z.string().optional(),
-  snapshots: z.array(z.object({ name: z.string() })).optional(),
+  snapshots: z.array(innerSnapshot).optional(),
   'format-specific': z
     .object({
       data: z
@@ -52,7 +56,7 @@ export interface ImageHeader {
   /** Backing name exactly as the header holds it (perhaps relative), null without one. */
   backingName: string | null;
   backingFormat: string | null;
-  internalSnapshots: string[];
+  internalSnapshots: InnerSnapshot[];
   bitmaps: DirtyBitmap[];
   /** compat=0.10 */
   isVersion2: boolean;
@@ -90,7 +94,7 @@ export function parseHeader(text: string, path: string, format: 'qcow2' | 'raw')
     virtualSizeBytes: header['virtual-size'],
     backingName: header['backing-filename'] ?? null,
     backingFormat: header['backing-filename-format'] ?? null,
-    internalSnapshots: header.snapshots?.map((s) => s.name) ?? [],
+    internalSnapshots: header.snapshots ?? [],
     bitmaps: data?.bitmaps ?? [],
     isVersion2: data?.compat === '0.10',
     special: specialOptions(header),

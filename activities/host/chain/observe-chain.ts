@@ -118,7 +118,8 @@ export async function toObservation(deps: HostDeps, chain: Chain): Promise<Chain
   };
 }
 
-async function observeDomain(deps: HostDeps, ref: DiskRef, vmUuid?: string) {
+/** @throws Refused `unknown-vm`; Retry `vm-gone` without a VM of that UUID */
+export async function observeDomain(deps: HostDeps, ref: Pick<DiskRef, 'vm'>, vmUuid?: string) {
   const { libvirt, host } = deps;
   const vms = await libvirt.listVms();
   const found = vms.find((vm) => (vmUuid ? vm.uuid === vmUuid : vm.name === ref.vm));
@@ -172,7 +173,7 @@ export async function toVolume(
     virtualSizeBytes: header.virtualSizeBytes,
     allocatedBytes: facts.allocatedBytes,
     pool: poolOf(pools, path)?.name ?? null,
-    internalSnapshots: header.internalSnapshots,
+    internalSnapshots: header.internalSnapshots.map(({ name }) => name),
   };
 }
 

@@ -12,6 +12,7 @@ import type {
   snapshotOnHost,
   snapshotOnStorage,
 } from '../../../workflows/snapshot/create/activities.ts';
+import type { snapshotListOnHost } from '../../../workflows/snapshot/list/activities.ts';
 import type { MergePlan } from '../../../workflows/merge/plan.ts';
 import { bury, quarantineAll } from './simulated-deletion.ts';
 import { imageHost } from './simulated-image-host.ts';
@@ -36,6 +37,7 @@ export type RealOnly =
   | 'observeLeases'
   | 'observeUses'
   | keyof typeof snapshotOnHost
+  | keyof typeof snapshotListOnHost
   | keyof typeof snapshotOnStorage;
 /** What the workflows' tests ask. */
 export type AgentActivities = Omit<HostActivities & StorageActivities, RealOnly>;

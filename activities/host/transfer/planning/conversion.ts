@@ -55,7 +55,8 @@ function conversionObstacle(
   }
   const { internalSnapshots, bitmaps, encrypted } = header;
   if (internalSnapshots.length > 0) {
-    const now = `it would lose the internal snapshots of ${path}: ${internalSnapshots.join(', ')}`;
+    const lost = internalSnapshots.map(({ name }) => name).join(', ');
+    const now = `it would lose the internal snapshots of ${path}: ${lost}`;
     return { code: 'internal-snapshots', now, next: 'Delete them first, or keep its format' };
   }
   if (bitmaps.length > 0) {

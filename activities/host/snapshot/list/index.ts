@@ -1,0 +1,10 @@
+/** What the host agent does to list snapshots. */
+import { snapshotListOnHost } from '../../../../workflows/snapshot/list/activities.ts';
+import { implement } from '../../../door/implement.ts';
+import type { HostDeps } from '../../deps.ts';
+import { observeSnapshotTree } from './observe-snapshot-tree.ts';
+
+export const snapshotListActivities = (deps: HostDeps) =>
+  implement(snapshotListOnHost, {
+    observeSnapshotTree: (input) => observeSnapshotTree(deps, input),
+  });
