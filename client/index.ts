@@ -7,7 +7,13 @@ export type {
   ClientFailureType,
 } from './library/failure.ts';
 export type { FollowOptions, Operation, ProgressListener } from './library/operation.ts';
-export type { CopyRequest, MergeRequest, MoveRequest, RemoveRequest } from './library/requests.ts';
+export type {
+  CopyRequest,
+  DeletionRequest,
+  MergeRequest,
+  MoveRequest,
+  RemoveRequest,
+} from './library/requests.ts';
 export type { OperationState, OperationView } from './library/operation-view.ts';
 export type { ListFilter, OperationSummary } from './library/list-operations.ts';
 export type { DiskName, EventFilter } from './library/questions.ts';
@@ -22,6 +28,8 @@ export type { Progress } from '../workflows/operation/contract.ts';
 export type { PoolLease } from '../workflows/pools/activities.ts';
 export type { RemovalStatus, RemoveImageResult } from '../workflows/removal/kind.ts';
 export type { RemovalPlan } from '../workflows/removal/plan.ts';
+export type { DeleteSnapshotResult, DeletionStatus } from '../workflows/snapshot/delete/kind.ts';
+export type { DeletionPlan } from '../workflows/snapshot/delete/plan.ts';
 export type { ListedSnapshot, SnapshotTree } from '../workflows/snapshot/list/schemas.ts';
 export type { TransferResult, TransferStatus } from '../workflows/transfer/kind.ts';
 export type { ImagePlan, ImagePlanOutcome } from '../workflows/transfer/plan.ts';

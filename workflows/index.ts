@@ -9,6 +9,8 @@ export { RemoveImage } from './removal/remove-image.ts';
 export { CreateSnapshot } from './snapshot/create/create-snapshot.ts';
 export { PlanSnapshot } from './snapshot/create/questions.ts';
 export { HoldDisk } from './snapshot/disk-locks.ts';
+export { DeleteSnapshot } from './snapshot/delete/delete-snapshot.ts';
+export { PlanSnapshotDeletion } from './snapshot/delete/questions.ts';
 export { ListSnapshots } from './snapshot/list/questions.ts';
 export { CopyImage } from './transfer/copy-image.ts';
 export { MoveImage } from './transfer/move-image.ts';

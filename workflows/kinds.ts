@@ -9,6 +9,7 @@ import { STATUS } from './operation/contract.ts';
 import type { KindResult, KindStatus } from './operation/kind.ts';
 import { removalKind } from './removal/kind.ts';
 import { creationKind } from './snapshot/create/kind.ts';
+import { deletionKind } from './snapshot/delete/kind.ts';
 import { copyKind, moveKind } from './transfer/kind.ts';
 
 export const kinds = {
@@ -17,6 +18,7 @@ export const kinds = {
   CopyImage: copyKind,
   RemoveImage: removalKind,
   CreateSnapshot: creationKind,
+  DeleteSnapshot: deletionKind,
 };
 
 export type Kinds = typeof kinds;

@@ -9,6 +9,7 @@ import { mergeActivities } from './merge/index.ts';
 import { poolsActivities } from './pools/index.ts';
 import { removalActivities } from './removal/index.ts';
 import { snapshotActivities } from './snapshot/index.ts';
+import { snapshotDeletionActivities } from './snapshot/delete/index.ts';
 import { snapshotListActivities } from './snapshot/list/index.ts';
 import { transferActivities } from './transfer/index.ts';
 
@@ -21,5 +22,6 @@ export const createHostActivities = (deps: HostDeps) => ({
   ...removalActivities(deps),
   ...snapshotActivities(deps),
   ...snapshotListActivities(deps),
+  ...snapshotDeletionActivities(deps),
 });
 export type HostActivities = ReturnType<typeof createHostActivities>;

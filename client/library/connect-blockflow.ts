@@ -7,6 +7,8 @@ import type { AuditEvent } from '../../workflows/operation/audit.ts';
 import type { PoolLease } from '../../workflows/pools/activities.ts';
 import type { RemoveImageResult } from '../../workflows/removal/kind.ts';
 import type { RemovalPlan } from '../../workflows/removal/plan.ts';
+import type { DeleteSnapshotResult } from '../../workflows/snapshot/delete/kind.ts';
+import type { DeletionPlan } from '../../workflows/snapshot/delete/plan.ts';
 import type { SnapshotTree } from '../../workflows/snapshot/list/schemas.ts';
 import type { TransferResult } from '../../workflows/transfer/kind.ts';
 import type { ImagePlanOutcome } from '../../workflows/transfer/plan.ts';
@@ -22,9 +24,10 @@ import {
 } from './questions.ts';
 import type { CreateSnapshotResult } from '../../workflows/snapshot/create/kind.ts';
 import type { SnapshotPlanOutcome } from '../../workflows/snapshot/create/plan.ts';
-import { planMerge, planRemoval, planSnapshot, planTransfer } from './plans.ts';
+import { planDeletion, planMerge, planRemoval, planSnapshot, planTransfer } from './plans.ts';
 import type {
   CopyRequest,
+  DeletionRequest,
   MergeRequest,
   MoveRequest,
   RemoveRequest,
@@ -54,6 +57,8 @@ export interface Blockflow {
   remove(request: RemoveRequest): Promise<Operation<RemoveImageResult>>;
   /** Takes a snapshot of a VM: all its disks at one moment, or those that are named. */
   createSnapshot(request: SnapshotRequest): Promise<Operation<CreateSnapshotResult>>;
+  /** Takes a snapshot out of all disks of a VM: a merge for each, then its record. */
+  deleteSnapshot(request: DeletionRequest): Promise<Operation<DeleteSnapshotResult>>;
   /**
    * The running operation on a disk, or on a whole VM (without a disk), or the last one; with a run
    * id of `list`, that one.
@@ -72,6 +77,7 @@ export interface Blockflow {
   planCopy(request: CopyRequest): Promise<ImagePlanOutcome>;
   planRemoval(request: RemoveRequest): Promise<RemovalPlan>;
   planSnapshot(request: SnapshotRequest): Promise<SnapshotPlanOutcome>;
+  planDeletion(request: DeletionRequest): Promise<DeletionPlan>;
   /** The audit log, oldest first. */
   events(filter?: EventFilter): Promise<AuditEvent[]>;
   /** The pools of a host and their SPMs. */
@@ -95,6 +101,7 @@ export async function connectBlockflow(options: ConnectOptions = {}): Promise<Bl
     copy: (request) => startOperation(session, kinds.CopyImage, request),
     remove: (request) => startOperation(session, kinds.RemoveImage, request),
     createSnapshot: (request) => startOperation(session, kinds.CreateSnapshot, request),
+    deleteSnapshot: (request) => startOperation(session, kinds.DeleteSnapshot, request),
     operation: (vm, disk, runId) => findOperation(session, { vm, disk }, runId),
     list: (filter) => listOperations(session, filter),
     chain: (disk) => observeChain(session, disk),
@@ -104,6 +111,7 @@ export async function connectBlockflow(options: ConnectOptions = {}): Promise<Bl
     planCopy: (request) => planTransfer(session, kinds.CopyImage, request),
     planRemoval: (request) => planRemoval(session, request),
     planSnapshot: (request) => planSnapshot(session, request),
+    planDeletion: (request) => planDeletion(session, request),
     events: (filter = {}) => observeEvents(session, filter),
     spm: (host) => observeLeases(session, host),
     close: () => session.connection.close(),

@@ -6,11 +6,13 @@ import {
 } from '../../workflows/snapshot/create/plan.ts';
 import { planOutcome, type PlanOutcome } from '../../workflows/merge/plan.ts';
 import { removalPlan, type RemovalPlan } from '../../workflows/removal/plan.ts';
+import { deletionPlan, type DeletionPlan } from '../../workflows/snapshot/delete/plan.ts';
 import { imagePlanOutcome, type ImagePlanOutcome } from '../../workflows/transfer/plan.ts';
 import { ask } from './questions.ts';
 import {
   completeRequest,
   type CopyRequest,
+  type DeletionRequest,
   type MergeRequest,
   type MoveRequest,
   type RemoveRequest,
@@ -52,4 +54,14 @@ export async function planSnapshot(
   const { vm, host } = input;
   const asked = { question: `planning a snapshot of ${vm}`, id: `plan ${vm}`, host };
   return snapshotPlanOutcome.parse(await ask(session, asked, 'PlanSnapshot', input));
+}
+
+export async function planDeletion(
+  session: Session,
+  request: DeletionRequest,
+): Promise<DeletionPlan> {
+  const input = completeRequest(session, kinds.DeleteSnapshot, request);
+  const { vm, name, host } = input;
+  const asked = { question: `planning to delete ${name} of ${vm}`, id: `plan ${vm}`, host };
+  return deletionPlan.parse(await ask(session, asked, 'PlanSnapshotDeletion', input));
 }

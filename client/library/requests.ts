@@ -4,6 +4,7 @@ import type { LiveMergeRequest } from '../../workflows/merge/request.ts';
 import type { AnyKind, KindRequest } from '../../workflows/operation/kind.ts';
 import type { RemoveImageRequest } from '../../workflows/removal/request.ts';
 import type { CreateSnapshotRequest } from '../../workflows/snapshot/create/request.ts';
+import type { DeleteSnapshotRequest } from '../../workflows/snapshot/delete/request.ts';
 import type { CopyImageRequest, MoveImageRequest } from '../../workflows/transfer/request.ts';
 import { usage } from './failure.ts';
 import { requester } from './requester.ts';
@@ -15,6 +16,7 @@ export type MergeRequest = WithHost<LiveMergeRequest>;
 export type MoveRequest = WithHost<MoveImageRequest>;
 export type CopyRequest = WithHost<CopyImageRequest>;
 export type SnapshotRequest = WithHost<CreateSnapshotRequest>;
+export type DeletionRequest = WithHost<DeleteSnapshotRequest>;
 export type RemoveRequest = WithHost<Omit<RemoveImageRequest, 'left'>>;
 
 /** @throws BlockflowError Usage for a request that cannot be understood. */

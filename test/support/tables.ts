@@ -15,6 +15,8 @@ import { removeImageInput } from '../../workflows/removal/request.ts';
 import { snapshotOnHost, snapshotOnStorage } from '../../workflows/snapshot/create/activities.ts';
 import { createSnapshotInput } from '../../workflows/snapshot/create/request.ts';
 import { heldDisk } from '../../workflows/snapshot/disk-locks.ts';
+import { snapshotDeletionOnHost } from '../../workflows/snapshot/delete/activities.ts';
+import { deleteSnapshotInput } from '../../workflows/snapshot/delete/request.ts';
 import { snapshotListOnHost } from '../../workflows/snapshot/list/activities.ts';
 import { snapshotQuestion } from '../../workflows/snapshot/list/request.ts';
 import { transferOnHost, transferOnStorage } from '../../workflows/transfer/activities.ts';
@@ -30,6 +32,7 @@ export const tables = {
     ...removalOnHost,
     ...snapshotOnHost,
     ...snapshotListOnHost,
+    ...snapshotDeletionOnHost,
   },
   storage: { ...presence, ...poolsOnStorage, ...transferOnStorage, ...snapshotOnStorage },
   orchestrator: orchestratorActivities,
@@ -54,4 +57,5 @@ export const questionRequests: Record<string, Schema> = {
   PlanMerge: liveMergeInput,
   PlanRemoval: removeImageInput,
   PlanSnapshot: createSnapshotInput,
+  PlanSnapshotDeletion: deleteSnapshotInput,
 };

@@ -31,6 +31,11 @@ export function commitWords({ committed, base }: Pick<MergePlan, 'committed' | '
 const deletion = (vm: string, snapshot: string) =>
   `\`blockflow snapshot delete ${vm} ${snapshot}\``;
 
+/** What the two below tell is no news to a deletion of the whole snapshot. */
+export const isOfWholeSnapshot = (warning: string, snapshot: string) =>
+  warning.startsWith(`snapshot ${snapshot} has other disks too, `) ||
+  warning.startsWith(`the guest's memory of snapshot ${snapshot} stays in `);
+
 /** Told by a merge of one disk of a snapshot that has others. */
 export const otherDisksWords = (vm: string, snapshot: string, others: readonly string[]) =>
   `snapshot ${snapshot} has other disks too, which stay as they are: ${others.join(', ')}; ` +

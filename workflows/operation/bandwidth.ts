@@ -1,6 +1,6 @@
 /** The message that changes the limit of a running copy, for every operation that copies. */
 import { setHandler } from '@temporalio/workflow';
-import { bandwidthUpdate } from './contract.ts';
+import { bandwidthSignal, bandwidthUpdate } from './contract.ts';
 import type { AnyOperation } from './operation.ts';
 import { limitWords } from './words.ts';
 
@@ -19,6 +19,7 @@ export function acceptBandwidth(op: AnyOperation, copying: Copying): void {
     if (op.status.phase !== 'copying') return `${words}, from the next copy on`;
     return (await copying.apply(words)) ? words : `${words}; no job runs at the moment`;
   };
+  acceptSignal(copying, set);
   setHandler(bandwidthUpdate, set, {
     description: 'Limit of the running copy in bytes per second, 0 for none',
     validator: (bytesPerSecond) => {
@@ -26,6 +27,20 @@ export function acceptBandwidth(op: AnyOperation, copying: Copying): void {
       copying.assertPossible();
     },
   });
+}
+
+/** A signal has no answer: what is no limit, or cannot be changed now, leaves it as it is. */
+function acceptSignal(copying: Copying, set: (bytesPerSecond: number) => Promise<string>): void {
+  const hear = async (bytesPerSecond: number) => {
+    try {
+      assertRate(bytesPerSecond);
+      copying.assertPossible();
+    } catch {
+      return;
+    }
+    await set(bytesPerSecond);
+  };
+  setHandler(bandwidthSignal, hear, { description: 'As the update bandwidth' });
 }
 
 /** @throws for what is no limit; the update is refused */

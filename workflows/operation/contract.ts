@@ -2,7 +2,7 @@
  * The contract of every operation: queues, search attributes, status, updates. Effect-free,
  * imported by client, workers and tests; with the kinds (`kinds.ts`) it is the public API.
  */
-import { defineUpdate } from '@temporalio/workflow';
+import { defineSignal, defineUpdate } from '@temporalio/workflow';
 import { defineSearchAttributeKey } from '@temporalio/common';
 
 export const ORCHESTRATOR_QUEUE = 'blockflow';
@@ -63,6 +63,8 @@ export const STATUS = 'status';
  * Changes the limit of a running job, bytes per second, 0 for none. Returns the new limit in words.
  */
 export const bandwidthUpdate = defineUpdate<string, [number]>('bandwidth');
+/** The same of an operation that another one has started. */
+export const bandwidthSignal = defineSignal<[number]>('limit');
 /** Ends the wait of `--wait-for-decision`. */
 export const decideUpdate = defineUpdate<string, ['pivot' | 'keep']>('decide');
 

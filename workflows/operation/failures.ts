@@ -57,6 +57,7 @@ export type RetryCode =
   | 'libvirt-away'
   | 'pool-away'
   | 'volume-in-use'
+  | 'partly-deleted'
   | 'command-failed'
   | 'unexpected-reply';
 export type FailureCode = RefusalCode | HoldCode | RetryCode | 'no-space' | 'lease-lost' | 'bug';

@@ -2,10 +2,10 @@
  * Deletions that no operation waits for: of the source that a move has left, of the copies that a
  * move or a copy has made in vain. Each is a RemoveImage that outlives its parent.
  */
-import { ChildWorkflowCancellationType, ParentClosePolicy, startChild } from '@temporalio/workflow';
+import { ChildWorkflowCancellationType, startChild } from '@temporalio/workflow';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
-import { searchAttributes } from '../operation/contract.ts';
 import type { AnyOperation } from '../operation/operation.ts';
+import { ownLife } from '../operation/own-life.ts';
 import { requestPage } from '../operation/page.ts';
 import { oneLine } from '../operation/words.ts';
 import { removalKind } from './kind.ts';
@@ -17,26 +17,15 @@ export type DetachedRemoval = Omit<RemoveImageInput, 'host' | 'requestedBy'>;
 export async function startRemoval(op: AnyOperation, removal: DetachedRemoval): Promise<string> {
   const { host } = op.status;
   const input: RemoveImageInput = { ...removal, host, requestedBy: op.requestedBy };
-  const workflowId = removalKind.id(input);
   const started = startChild(removalKind.type, {
-    workflowId,
-    args: [input],
-    parentClosePolicy: ParentClosePolicy.ABANDON,
+    ...ownLife(removalKind, input, pagesOf(input, op.id)),
     cancellationType: ChildWorkflowCancellationType.ABANDON,
-    ...pagesOf(input, op.id),
-    typedSearchAttributes: [
-      { key: searchAttributes.vm, value: input.pool },
-      { key: searchAttributes.disk, value: input.volume },
-      { key: searchAttributes.host, value: host },
-      { key: searchAttributes.operation, value: removalKind.type },
-      { key: searchAttributes.phase, value: 'planning' },
-    ],
   });
   // Of this very job: an earlier run has started it, by its own undo or before it was ended.
   await started.catch((error: unknown) => {
     if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
   });
-  return workflowId;
+  return removalKind.id(input);
 }
 
 /** Summary and page of a removal that no user typed: of what `by` has left, or copied in vain. */

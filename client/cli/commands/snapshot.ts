@@ -2,6 +2,7 @@
 import { Option, type Command } from 'commander';
 import type { SnapshotRequest } from '../../library/requests.ts';
 import type { Screen } from '../screen.ts';
+import { defineSnapshotDelete } from './snapshot-delete.ts';
 import { defineSnapshotList } from './snapshot-list.ts';
 import { followStarted } from './started.ts';
 import { HOST_OPTION, JSON_OPTION, printJson, withBlockflow, type Context } from './command.ts';
@@ -20,10 +21,11 @@ interface Options {
 export function defineSnapshot(program: Command, context: Context): void {
   const group = program
     .command('snapshot')
-    .summary('snapshots of whole VMs: create, list')
-    .description('Works on snapshots of whole VMs: all disks or none.');
+    .summary('snapshots of whole VMs: create, list, delete')
+    .description('Works on snapshots of whole VMs, on all of their disks.');
   defineCreate(group, context);
   defineSnapshotList(group, context);
+  defineSnapshotDelete(group, context);
 }
 
 const collect = (value: string, before: string[]) => [...before, value];

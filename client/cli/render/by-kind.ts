@@ -7,6 +7,11 @@ import type {
   CreateSnapshotResult,
   CreationStatus,
 } from '../../../workflows/snapshot/create/kind.ts';
+import type {
+  DeleteSnapshotResult,
+  DeletionStatus,
+  DiskState,
+} from '../../../workflows/snapshot/delete/kind.ts';
 import type { TransferResult, TransferStatus } from '../../../workflows/transfer/kind.ts';
 import type { Screen } from '../screen.ts';
 import { chainWords, msWords, noteLines, resultLines } from './merge-result.ts';
@@ -88,12 +93,34 @@ const creation: Rendering<CreationStatus, CreateSnapshotResult> = {
   ],
 };
 
+const deletion: Rendering<DeletionStatus, DeleteSnapshotResult> = {
+  statusRows: ({ vm, disks, bandwidthBytesPerSecond: limit }) => [
+    ...disks.map((disk): Row => [disk.disk, diskWords(disk)]),
+    ...(disks.some(({ state }) => state === 'merging')
+      ? ([
+          ['limit', `${limitWords(limit)}, of each merge`],
+          ['merges', `\`blockflow status ${vm}/DISK\``],
+        ] as Row[])
+      : []),
+  ],
+  resultLines: ({ summary, deleted, regainedBytes, warnings }, paint) => [
+    `${paint('green', 'Done')}: ${summary}`,
+    ...deleted.map((path) => `  deleted  ${path}`),
+    ...(deleted.length > 0 ? [`  regained ${sizeWords(regainedBytes)}`] : []),
+    ...noteLines(warnings, paint),
+  ],
+};
+
+const diskWords = ({ snapshot, state, why }: DiskState) =>
+  `${snapshot}: ${state}${why === null ? '' : ` (${why})`}`;
+
 const renderings = {
   LiveMerge: merge,
   MoveImage: transfer,
   CopyImage: transfer,
   RemoveImage: removal,
   CreateSnapshot: creation,
+  DeleteSnapshot: deletion,
 } satisfies Record<KindName, Rendering<never, never>>;
 
 const of = (kind: KindName) => renderings[kind] as Rendering<OperationStatus, OperationResult>;

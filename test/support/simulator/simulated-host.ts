@@ -12,6 +12,7 @@ import type {
   snapshotOnHost,
   snapshotOnStorage,
 } from '../../../workflows/snapshot/create/activities.ts';
+import type { snapshotDeletionOnHost } from '../../../workflows/snapshot/delete/activities.ts';
 import type { snapshotListOnHost } from '../../../workflows/snapshot/list/activities.ts';
 import type { MergePlan } from '../../../workflows/merge/plan.ts';
 import { bury, quarantineAll } from './simulated-deletion.ts';
@@ -38,6 +39,7 @@ export type RealOnly =
   | 'observeUses'
   | keyof typeof snapshotOnHost
   | keyof typeof snapshotListOnHost
+  | keyof typeof snapshotDeletionOnHost
   | keyof typeof snapshotOnStorage;
 /** What the workflows' tests ask. */
 export type AgentActivities = Omit<HostActivities & StorageActivities, RealOnly>;

@@ -1,0 +1,125 @@
+/**
+ * Which snapshots a request deletes, in which order, and what they still have. What each merge
+ * needs besides is planned by the merges themselves.
+ */
+import { refused } from '../../../../workflows/operation/failures.ts';
+import type {
+  GoingSnapshot,
+  SnapshotDeletion,
+} from '../../../../workflows/snapshot/delete/plan.ts';
+import type { DeleteSnapshotInput } from '../../../../workflows/snapshot/delete/request.ts';
+import { canonical } from '../../../adapters/files/files.ts';
+import { factsOf, type Snapshot } from '../../../adapters/libvirt-xml/snapshot-xml.ts';
+import type { HostDeps } from '../../deps.ts';
+import { observeChain, observeDomain, type Chain } from '../../chain/observe-chain.ts';
+import { refuseMissingLayer } from '../../chain/missing-layer.ts';
+import { observeSnapshots } from '../../snapshots/snapshots.ts';
+import { observeMemory } from './memory.ts';
+
+const attempt = ({ vm, name }: DeleteSnapshotInput) => `deleting snapshot ${name} of ${vm}`;
+
+/** @throws Refused: unknown-snapshot, internal-snapshots, volume-not-in-chain, broken-chain */
+export async function observeSnapshotDeletion(
+  deps: HostDeps,
+  input: DeleteSnapshotInput,
+): Promise<SnapshotDeletion> {
+  const { identity } = await observeDomain(deps, input);
+  const { uuid, name: vm } = identity.vm;
+  const all = await observeSnapshots(deps, uuid);
+  const going = chosen(all, input);
+  for (const snapshot of going) assertExternal(input, snapshot);
+  const chains = createChains(deps, input, uuid);
+  const snapshots: GoingSnapshot[] = [];
+  for (const snapshot of going) {
+    const { takenAtSeconds } = factsOf(snapshot);
+    snapshots.push({
+      name: snapshot.name,
+      takenAt: takenAtSeconds === null ? null : new Date(takenAtSeconds * 1000).toISOString(),
+      disks: await disksToMerge(input, snapshot, chains),
+      memory: await observeMemory(deps, { uuid, snapshot, others: all }),
+    });
+  }
+  return { vm, vmUuid: uuid, host: deps.host, snapshots };
+}
+
+/** Leaves first: a snapshot goes when none that was taken on it is left. */
+function chosen(all: readonly Snapshot[], input: DeleteSnapshotInput): Snapshot[] {
+  const { vm, name, scope } = input;
+  if (!all.some((snapshot) => snapshot.name === name)) {
+    throw refused('unknown-snapshot', {
+      attempted: attempt(input),
+      now: `libvirt lists ${all.map((one) => one.name).join(', ') || 'no snapshots'}`,
+      next: `See \`blockflow snapshot list ${vm}\``,
+    });
+  }
+  const names = new Set([name]);
+  // Parents come first in the list.
+  for (const snapshot of all) {
+    const { parent } = factsOf(snapshot);
+    if (scope !== 'snapshot' && parent !== null && names.has(parent)) names.add(snapshot.name);
+  }
+  if (scope === 'children-only') names.delete(name);
+  return all.filter((snapshot) => names.has(snapshot.name)).reverse();
+}
+
+function assertExternal(input: DeleteSnapshotInput, { name, disks }: Snapshot): void {
+  const inside = disks.filter(({ kind }) => kind === 'internal' || kind === 'manual');
+  if (inside.length === 0) return;
+  throw refused('internal-snapshots', {
+    attempted: attempt(input),
+    now: `snapshot ${name} is inside of the images of ${inside.map((d) => d.name).join(', ')}`,
+    next: `Shut the VM down and delete it with \`virsh snapshot-delete ${input.vm} ${name}\``,
+  });
+}
+
+type Chains = (disk: string) => Promise<Chain>;
+
+/** Each disk is looked at once. */
+function createChains(deps: HostDeps, input: DeleteSnapshotInput, uuid: string): Chains {
+  const known = new Map<string, Promise<Chain>>();
+  return (disk) => {
+    const { vm, host } = input;
+    const look = () =>
+      observeChain(deps, { vm, disk, host }, uuid).catch(refuseMissingLayer(deps, attempt(input)));
+    const chain = known.get(disk) ?? look();
+    known.set(disk, chain);
+    return chain;
+  };
+}
+
+/**
+ * Disks with a layer of the snapshot, and those whose merge has switched but has not ended: its job
+ * is in the domain's metadata.
+ */
+async function disksToMerge(
+  input: DeleteSnapshotInput,
+  { name, disks }: Snapshot,
+  chains: Chains,
+): Promise<string[]> {
+  const found: string[] = [];
+  for (const { name: disk, kind, source } of disks) {
+    if (kind !== 'external' || source === null) continue;
+    const { volumes, record } = await chains(disk);
+    const path = await canonical(source);
+    const isThere = volumes.slice(1).some((volume) => volume.path === path);
+    const isLeft = record !== null && record.deletes.some((volume) => volume.path === path);
+    if (!isThere && !isLeft) throw otherBranch(input, { name, disk, path });
+    found.push(disk);
+  }
+  return found;
+}
+
+function otherBranch(
+  input: DeleteSnapshotInput,
+  { name, disk, path }: { name: string; disk: string; path: string },
+) {
+  return refused('volume-not-in-chain', {
+    attempted: attempt(input),
+    now:
+      `the layer of snapshot ${name} on ${disk}, ${path}, is not in the chain that the VM runs ` +
+      'on: it is of another branch, or gone; nothing was touched',
+    next:
+      `See \`blockflow snapshot list ${input.vm}\`; \`virsh snapshot-delete ${input.vm} ${name} ` +
+      '--metadata` forgets it and keeps every file',
+  });
+}
