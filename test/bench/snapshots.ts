@@ -1,0 +1,122 @@
+/**
+ * Snapshots of whole VMs against virsh: taking one of 1, 2, 4 and 8 disks, and deleting one of
+ * three disks. In turn on one VM each.
+ */
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { POOL, startSharedSystem } from '../support/scenes/merge-scene.ts';
+import {
+  defineSeveralDisks,
+  takeSnapshot,
+  deleteSnapshot,
+  type SeveralDisks,
+} from '../support/scenes/snapshot-scene.ts';
+import type { System } from '../support/host/system.ts';
+import { median, ms, percentile, type Row } from './figures.ts';
+
+export async function snapshots(quick: boolean): Promise<Row[]> {
+  const system = await startSharedSystem({ onDisk: true });
+  try {
+    const rows: Row[] = [];
+    const stalls: { disks: number; ours: number[] }[] = [];
+    for (const disks of [1, 2, 4, 8]) {
+      const pairs = await taking(system, disks, quick ? 2 : 9);
+      rows.push(toRow(`snapshot of ${disks} disk(s)`, pairs, null));
+      stalls.push({ disks, ours: pairs.flatMap(({ stallMs }) => stallMs ?? []) });
+    }
+    rows.push(...stalls.map(stallRow));
+    rows.push(toRow('deletion of a snapshot of 3 disks', await deleting(system, quick ? 2 : 5), 0.6));
+    return rows;
+  } finally {
+    await system.close();
+  }
+}
+
+interface Pair {
+  oursMs: number;
+  virshMs: number;
+  stallMs: number | null;
+}
+
+async function start(system: System, vm: string, disks: number): Promise<SeveralDisks> {
+  const scene = await defineSeveralDisks(system, vm, disks);
+  await scene.guest.start(60_000);
+  await scene.guest.waitForAcks(20);
+  return scene;
+}
+
+const timed = async <T>(step: () => Promise<T>) => {
+  const begin = performance.now();
+  return { result: await step(), tookMs: performance.now() - begin };
+};
+
+async function taking(system: System, disks: number, repeats: number): Promise<Pair[]> {
+  const vm = `take${disks}`;
+  const { guest } = await start(system, vm, disks);
+  await takeSnapshot(system, { vm, name: 'warm' });
+  const pairs: Pair[] = [];
+  for (let i = 0; i < repeats; i++) {
+    const theirs = await timed(() =>
+      system.host.virsh('snapshot-create-as', vm, `v${i}`, '--disk-only', '--atomic'),
+    );
+    const ours = await timed(() => takeSnapshot(system, { vm, name: `b${i}` }));
+    const { stallMs } = ours.result;
+    pairs.push({ oursMs: ours.tookMs, virshMs: theirs.tookMs, stallMs });
+  }
+  await guest.kill();
+  return pairs;
+}
+
+/** Each snapshot holds what the guest has written meanwhile, on vda alone. */
+async function deleting(system: System, repeats: number): Promise<Pair[]> {
+  const vm = 'delete3';
+  const { guest } = await start(system, vm, 3);
+  const pairs: Pair[] = [];
+  const targets = ['vda', 'vdb', 'vdc'];
+  for (let i = 0; i < repeats; i++) {
+    const name = `d${i}`;
+    await takeSnapshot(system, { vm, name });
+    await guest.waitForAcks(50);
+    const theirs = await timed(async () => {
+      for (const disk of targets) {
+        await system.host.virsh('blockcommit', vm, disk, '--active', '--wait', '--pivot');
+      }
+      const pool = join(system.host.pools, POOL);
+      const files = [`${vm}.${name}`, `${vm}-b.${name}`, `${vm}-c.${name}`];
+      await Promise.all(files.map((file) => rm(join(pool, file))));
+      await system.host.virsh('snapshot-delete', vm, name, '--metadata');
+    });
+    await takeSnapshot(system, { vm, name: `o${i}` });
+    await guest.waitForAcks(50);
+    const ours = await timed(() => deleteSnapshot(system, { vm, name: `o${i}` }));
+    pairs.push({ oursMs: ours.tookMs, virshMs: theirs.tookMs, stallMs: null });
+  }
+  await guest.kill();
+  return pairs;
+}
+
+function toRow(what: string, pairs: readonly Pair[], goal: number | null): Row {
+  const [ours, virsh] = [pairs.map(({ oursMs }) => oursMs), pairs.map(({ virshMs }) => virshMs)];
+  const ratio = median(pairs.map(({ oursMs, virshMs }) => oursMs / virshMs));
+  return {
+    what,
+    measured:
+      `blockflow ${ms(median(ours))} (p99 ${ms(percentile(ours, 99))}), virsh ` +
+      `${ms(median(virsh))} (p99 ${ms(percentile(virsh, 99))}), ratio ${ratio.toFixed(2)}, ` +
+      `n=${pairs.length}`,
+    goal: goal === null ? '-' : `ratio at most ${goal}`,
+    met: goal === null ? null : ratio <= goal,
+  };
+}
+
+/** 50 ms for two disks, and 10 ms for each further one. */
+function stallRow({ disks, ours }: { disks: number; ours: number[] }): Row {
+  const goal = 50 + 10 * Math.max(0, disks - 2);
+  const p99 = percentile(ours, 99);
+  return {
+    what: `guest stall of a snapshot of ${disks} disk(s)`,
+    measured: `median ${ms(median(ours))}, p99 ${ms(p99)}, n=${ours.length}`,
+    goal: `p99 at most ${goal} ms`,
+    met: p99 <= goal,
+  };
+}
