@@ -72,7 +72,7 @@ look_at_guest() {
   # QEMU itself paused it, because a layer had no space or an error: with base it may run on.
   [[ $reply == *'I/O error'* ]] && guest=running
   before=
-  [[ $persistent == no ]] || ! ask "domblklist $uuid --inactive" || before=$(of_disk <<<"$reply")
+  [[ $persistent == no ]] || ! ask "domblklist --inactive $uuid" || before=$(of_disk <<<"$reply")
 }
 of_disk() { grep "^ $disk "; }
 

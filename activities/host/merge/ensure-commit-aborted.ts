@@ -7,6 +7,7 @@ import { stopColdCommit, coldCommitState } from '../../adapters/qemu-img/cold-co
 import { awaitPivotScript } from '../../adapters/virsh/safe-pivot.ts';
 import { lookAtDisk, isCommitOf, pivotFile, topHasLeft } from './observe-disk.ts';
 import type { HostDeps } from '../deps.ts';
+import { assertLeftByQemu } from './limbo.ts';
 import { lookAndGiveBack } from './give-back-guest.ts';
 
 /**
@@ -26,7 +27,9 @@ export async function ensureCommitAborted(
     await deps.effect('libvirt.abort-job', operationId(plan), () => abortQuietly(deps, plan));
   }
   const after = await lookAndGiveBack(deps, plan);
-  return { outcome: topHasLeft(after, plan) ? 'merged' : 'unchanged' };
+  if (!topHasLeft(after, plan)) return { outcome: 'unchanged' };
+  await assertLeftByQemu(deps, plan);
+  return { outcome: 'merged' };
 }
 
 /**

@@ -15,6 +15,7 @@ import {
   type GuestAfter,
   type PivotReport,
 } from '../../adapters/virsh/safe-pivot.ts';
+import { findQemu, openFiles } from '../../adapters/files/open-files.ts';
 import { untilSettled } from '../../door/polling.ts';
 import type { HostDeps } from '../deps.ts';
 import { attempt, lookAtDisk, pivotFile, type DiskLook } from './observe-disk.ts';
@@ -103,23 +104,47 @@ interface Named {
 export function holdLimbo(attempted: string, { vm, disk }: Named, seen: XmlDisk | null) {
   const { ending, job, path: to = '' } = seen?.mirror ?? {};
   const shown = seen?.chain.at(-1)?.path ?? '';
-  const words = (now: string, next: string) =>
-    hold('limbo', {
-      attempted,
-      now: `libvirtd did not survive the end of a job on ${disk}: ${now}; nothing was touched`,
-      next: `${next}. Then repeat the request`,
-    });
-  const reloading = `\`virsh managedsave ${vm} --running\`, then \`virsh start ${vm}\``;
-  if (ending === 'abort') return words(`QEMU and libvirt have ${shown}`, reloading);
-  const now = `libvirt shows ${shown}, but QEMU has ${to}, and its guest may have run since`;
-  if (job === 'copy') {
-    return words(now, 'Shut the guest down in an orderly way, and give the record that file first');
+  if (ending === 'abort') {
+    const next = `\`virsh managedsave ${vm} --running\`, then \`virsh start ${vm}\``;
+    return holdEnd(attempted, disk, { now: `QEMU and libvirt have ${shown}`, next });
   }
-  return words(
-    now,
-    `Let QEMU go on with that file: \`virsh managedsave ${vm} --running\`; in both ` +
-      `\`virsh managedsave-edit ${vm}\` and \`virsh edit ${vm}\` put ${to} into the <source> of ` +
-      `${disk}, its format into <driver>, and delete <backingStore> and <mirror> with all in ` +
-      `them; \`virsh start ${vm}\``,
-  );
+  const now = `libvirt shows ${shown}, but QEMU has ${to}, and its guest may have run since`;
+  const first = `Let the record name ${to} (\`virsh edit ${vm}\`), then shut the guest down`;
+  const next = job === 'copy' ? first : goOnWith({ vm, disk }, to);
+  return holdEnd(attempted, disk, { now, next });
+}
+
+const holdEnd = (attempted: string, disk: string, { now, next }: { now: string; next: string }) =>
+  hold('limbo', {
+    attempted,
+    now: `libvirtd did not survive the end of a job on ${disk}: ${now}; nothing was touched`,
+    next: `${next}. Then repeat the request`,
+  });
+
+const goOnWith = ({ vm, disk }: Named, file: string) =>
+  `Let QEMU go on with its file: \`virsh managedsave ${vm} --running\`; in both ` +
+  `\`virsh managedsave-edit ${vm}\` and \`virsh edit ${vm}\` put ${file} into the <source> of ` +
+  `${disk}, its format into <driver>, and delete <backingStore> and <mirror> with all in them; ` +
+  `\`virsh start ${vm}\``;
+
+/** Looks before a top that QEMU still has open counts: libvirt closes it after a pivot. */
+const CLOSING = 10;
+
+/**
+ * libvirtd that dies in an *abort* at READY takes it for a pivot when it is back: base is in both
+ * XMLs, while QEMU writes top.
+ * @throws Hold `limbo` for a top that libvirt does not show any more and QEMU writes
+ */
+export async function assertLeftByQemu(deps: HostDeps, plan: MergePlan): Promise<void> {
+  const { top, base, vmUuid, disk } = plan;
+  if (plan.mode !== 'active') return;
+  const { doubts } = await untilSettled(CLOSING, async () => {
+    const pid = await findQemu(vmUuid);
+    const files = pid === null ? [] : await openFiles(pid);
+    const isWritten = files.some((file) => file.writable && file.identity === top.identity);
+    return { doubts: isWritten ? [`QEMU has ${top.path} open`] : [] };
+  });
+  if (doubts.length === 0) return;
+  const now = `libvirt shows ${base.path}, but QEMU writes ${top.path}`;
+  throw holdEnd(attempt(plan), disk, { now, next: goOnWith(plan, top.path) });
 }

@@ -77,7 +77,7 @@ describe('The safe pivot', () => {
     const report = await pivot();
     expect(await commands()).toEqual([
       `domstate ${UUID} --reason`,
-      `domblklist ${UUID} --inactive`,
+      `domblklist --inactive ${UUID}`,
       `metadata ${UUID} --uri urn:blockflow:job:vda --key blockflow --set '<job/>' --live`,
       `suspend ${UUID}`,
       `blockjob ${UUID} vda --pivot`,

@@ -28,14 +28,15 @@ async function sceneOf() {
 
 /** The moments of the pivot at which its script stands, by the command that comes next. */
 const MOMENTS = {
-  'before the pivot': '--pivot',
-  'after the pivot': 'domblklist',
+  'before the pivot': () => '--pivot',
+  // Before the suspension it asks `domblklist --inactive`.
+  'after the pivot': () => `domblklist ${uuid}`,
 } as const;
 
 /** Starts a merge and returns when the guest is suspended and the script stands at this moment. */
 async function standsAt(moment: keyof typeof MOMENTS) {
   await sceneOf();
-  virsh.holdBefore(MOMENTS[moment]);
+  virsh.holdBefore(MOMENTS[moment]());
   const merge = await mergeIt();
   await virsh.untilHeld();
   expect((await system.host.virsh('domstate', scene.guest.name)).trim()).toBe('paused');

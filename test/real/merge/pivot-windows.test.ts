@@ -1,6 +1,6 @@
 /**
  * libvirtd is killed at each point of a pivot at which its files and QEMU differ, with the guest
- * suspended by the pivot script; then it comes back.
+ * suspended by the pivot script; or of an abort. Then it comes back.
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -124,31 +124,56 @@ describe('A guest in limbo', () => {
     expect(failure).toMatchObject({ type: 'Hold', details: { code: 'limbo' } });
     expect(failure?.details.next).toContain(`virsh managedsave ${guest.name} --running`);
     expect(await failureOf(await system.merge(disk()))).toMatchObject({ type: 'Hold' });
-    await virsh('managedsave', guest.name, '--running');
-    const xml = join(system.host.root, 'edited.xml');
-    for (const [dump, define] of [
-      [
-        ['managedsave-dumpxml', guest.name],
-        ['managedsave-define', guest.name, xml],
-      ],
-      [
-        ['dumpxml', guest.name, '--inactive'],
-        ['define', xml],
-      ],
-    ] as const) {
-      await writeFile(xml, onBase(await virsh(...dump), chain[0] ?? ''));
-      await virsh(...define);
-    }
-    await virsh('start', guest.name);
+    await goOnWith(chain[0] ?? '', chain[1] ?? '');
     await expectMerged(scene, await system.merge(disk()));
   });
 });
 
-const onBase = (xml: string, base: string) =>
-  xml
-    .replace(/<mirror .*<\/mirror>/s, '')
-    .replace(/<backingStore .*<\/backingStore>/s, '')
-    .replace(/<source file='[^']*-snap1[^']*'[^>]*\/>/, `<source file='${base}'/>`);
+/** As the Hold tells: the guest and its record go on with this file of the two. */
+async function goOnWith(file: string, other: string): Promise<void> {
+  const vm = scene.guest.name;
+  const xml = join(system.host.root, 'edited.xml');
+  await virsh('managedsave', vm, '--running');
+  for (const [dump, define] of [
+    [
+      ['managedsave-dumpxml', vm],
+      ['managedsave-define', vm, xml],
+    ],
+    [
+      ['dumpxml', vm, '--inactive'],
+      ['define', xml],
+    ],
+  ] as const) {
+    const text = await virsh(...dump);
+    const chainless = text
+      .replace(/<mirror .*<\/mirror>/s, '')
+      .replace(/<backingStore\/>|<backingStore .*<\/backingStore>/s, '');
+    await writeFile(xml, chainless.replace(`<source file='${other}'`, `<source file='${file}'`));
+    await virsh(...define);
+  }
+  await virsh('start', vm);
+}
+
+describe('An abort at READY that libvirtd does not survive', () => {
+  it('is a Hold when libvirtd takes it for a pivot, whose commands keep the writes', async () => {
+    const { guest, chain } = scene;
+    const [base = '', top = ''] = chain;
+    await system.killRole('host');
+    await system.startRole('host', [{ effect: 'libvirt.abort-job', action: 'stop-before' }]);
+    const merge = await system.merge({ ...disk(), keepOverlay: true });
+    await system.roleStopped('host');
+    const struck = await strikeLibvirtd(system.host, guest.name, { file: 'status', time: 1 });
+    system.signalRole('host', 'SIGCONT');
+    await struck();
+    await system.host.startLibvirtd();
+    const failure = await failureOf(merge);
+    expect(failure).toMatchObject({ type: 'Hold', details: { code: 'limbo' } });
+    expect(failure?.details.now).toContain(`libvirt shows ${base}, but QEMU writes ${top}`);
+    await guest.waitForAcks(guest.disk.parameters.slots + 1);
+    await goOnWith(top, base);
+    await expectMerged(scene, await system.merge(disk()));
+  });
+});
 
 describe('A VM that libvirtd has lost', () => {
   /** As the merge reports it. */
