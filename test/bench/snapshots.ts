@@ -25,7 +25,9 @@ export async function snapshots(quick: boolean): Promise<Row[]> {
       stalls.push({ disks, ours: pairs.flatMap(({ stallMs }) => stallMs ?? []) });
     }
     rows.push(...stalls.map(stallRow));
-    rows.push(toRow('deletion of a snapshot of 3 disks', await deleting(system, quick ? 2 : 5), 0.6));
+    rows.push(
+      toRow('deletion of a snapshot of 3 disks', await deleting(system, quick ? 2 : 5), 0.6),
+    );
     return rows;
   } finally {
     await system.close();

@@ -7,6 +7,11 @@ import {
   createSnapshotInput,
   type CreateSnapshotRequest,
 } from '../../../workflows/snapshot/create/request.ts';
+import type { DeleteSnapshotResult } from '../../../workflows/snapshot/delete/kind.ts';
+import {
+  deleteSnapshotInput,
+  type DeleteSnapshotRequest,
+} from '../../../workflows/snapshot/delete/request.ts';
 import { createGuestDisk } from '../guest/guest-disk.ts';
 import { defineGuest, type Guest } from '../guest/guest.ts';
 import { createImage } from '../guest/shut-off-vm.ts';
@@ -31,6 +36,18 @@ export const takeSnapshot = async (
   system: Pick<System, 'client'>,
   request: Omit<CreateSnapshotRequest, 'host'>,
 ) => (await startSnapshot(system, request)).result();
+
+/** Deletes one as the client library does. */
+export async function deleteSnapshot(
+  { client }: Pick<System, 'client'>,
+  request: Omit<DeleteSnapshotRequest, 'host'>,
+): Promise<DeleteSnapshotResult> {
+  const input = deleteSnapshotInput.parse({ ...request, host: HOST });
+  return client.workflow.execute<(input: unknown) => Promise<DeleteSnapshotResult>>(
+    'DeleteSnapshot',
+    { workflowId: input.vm, taskQueue: ORCHESTRATOR_QUEUE, args: [input] },
+  );
+}
 
 export interface SeveralDisks {
   guest: Guest;
