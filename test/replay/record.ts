@@ -19,15 +19,18 @@ import { mountOwn } from '../support/host/own-mount.ts';
 import { HOST, startMerge, type System } from '../support/host/system.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import { imageRun } from './image-runs.ts';
+import { snapshotRun } from './snapshot-runs.ts';
 import {
   allRecordings,
   historiesFolder,
   imageRecordings,
   payloadTexts,
   recordingNames,
+  snapshotRecordings,
   type ImageRecordingName,
   type MergeRecordingName,
   type RecordingName,
+  type SnapshotRecordingName,
 } from './recorded.ts';
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
@@ -157,6 +160,10 @@ async function recordImage(name: ImageRecordingName, system: System, client: Cli
   await system.revive();
 }
 
+async function recordSnapshot(name: SnapshotRecordingName, system: System) {
+  await keep(name, await snapshotRun[name](system, name.replaceAll('-', '')));
+}
+
 /** Waits for its end, and writes its history. */
 async function keep(name: RecordingName, handle: WorkflowHandle): Promise<void> {
   const ended = (await handle.result().catch(String)) as string | { summary: string };
@@ -195,6 +202,8 @@ try {
   const client = new Client({ connection, identity: `recorder@${HOST}` });
   for (const name of wanted.length > 0 ? wanted : recordingNames) {
     if (name in imageRecordings) await recordImage(name as ImageRecordingName, system, client);
+    else if (name in snapshotRecordings)
+      await recordSnapshot(name as SnapshotRecordingName, { ...system, client });
     else await recordMerge(name as MergeRecordingName, system, client);
   }
   writeFileSync(`${historiesFolder}README.md`, readMe());

@@ -1,11 +1,12 @@
 /** The recorded histories: what each is of, and how it must have ended. */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import type { KindName } from '../../workflows/kinds.ts';
 
 /** How a recorded operation ended: its result's outcome and mode, or its failure. */
 export type Ending =
   | { outcome: 'merged' | 'kept' | 'already-done'; mode: 'active' | 'inner' | 'cold' | null }
-  | { operation: 'MoveImage' | 'CopyImage' | 'RemoveImage'; outcome: string }
+  | { operation: Exclude<KindName, 'LiveMerge'>; outcome: string }
   | { type: 'Refused' | 'Retry' | 'Hold'; code: string }
   | { cancelled: true };
 
@@ -44,6 +45,18 @@ export const imageRecordings = {
 } as const satisfies Record<string, Ending>;
 export type ImageRecordingName = keyof typeof imageRecordings;
 
+const created = { operation: 'CreateSnapshot', outcome: 'created' } as const;
+export const snapshotRecordings = {
+  'snapshot-created': created,
+  'snapshot-created-cold': created,
+  'snapshot-created-after-terminate': created,
+  'snapshot-created-already': { operation: 'CreateSnapshot', outcome: 'already-done' },
+  'snapshot-refused': { type: 'Refused', code: 'unknown-disk' },
+  'snapshot-deleted': { operation: 'DeleteSnapshot', outcome: 'deleted' },
+  'snapshot-deleted-already': { operation: 'DeleteSnapshot', outcome: 'already-done' },
+} as const satisfies Record<string, Ending>;
+export type SnapshotRecordingName = keyof typeof snapshotRecordings;
+
 export const recordings = {
   merged,
   inner: { outcome: 'merged', mode: 'inner' },
@@ -64,8 +77,12 @@ export const recordings = {
   'restart-of-temporal': merged,
 } as const satisfies Record<string, Ending>;
 export type MergeRecordingName = keyof typeof recordings;
-export type RecordingName = MergeRecordingName | ImageRecordingName;
-export const allRecordings: Record<RecordingName, Ending> = { ...recordings, ...imageRecordings };
+export type RecordingName = MergeRecordingName | ImageRecordingName | SnapshotRecordingName;
+export const allRecordings: Record<RecordingName, Ending> = {
+  ...recordings,
+  ...imageRecordings,
+  ...snapshotRecordings,
+};
 export const recordingNames = Object.keys(allRecordings) as RecordingName[];
 
 export const historiesFolder = fileURLToPath(new URL('histories/', import.meta.url));

@@ -45,8 +45,8 @@ export function defineSnapshotDelete(snapshot: Command, context: Context): void 
 }
 
 const MORE = `
-Each merge is an operation of its own: \`blockflow status VM/DISK\`. \`blockflow cancel VM\` ends the
-merges that can still be ended; disks that are merged stay merged.
+Each merge is an operation of its own: \`blockflow status VM/DISK\`. \`blockflow cancel VM\` ends
+the merges that can still be ended; disks that are merged stay merged.
 
 Exit codes: 0 done or already done, 2 usage, 3 refused (nothing was done), 4 failed, 5 cancelled.`;
 

@@ -6,6 +6,12 @@ import type { RemoveImageInput } from '../../../workflows/removal/request.ts';
 import { LiveMerge as Recorded } from '../../../workflows/merge/live-merge.ts';
 import type { chainOnHost } from '../../../workflows/chain/activities.ts';
 import type { poolsOnHost } from '../../../workflows/pools/activities.ts';
+import {
+  CreateSnapshot as RecordedCreation,
+  DeleteSnapshot as RecordedDeletion,
+} from '../../../workflows/index.ts';
+import type { CreateSnapshotInput } from '../../../workflows/snapshot/create/request.ts';
+import type { DeleteSnapshotInput } from '../../../workflows/snapshot/delete/request.ts';
 import { MoveImage as RecordedMove } from '../../../workflows/transfer/move-image.ts';
 import { RemoveImage as RecordedRemoval } from '../../../workflows/removal/remove-image.ts';
 import type { LiveMergeInput } from '../../../workflows/merge/request.ts';
@@ -36,4 +42,14 @@ export async function CopyImage(input: CopyImageInput) {
 export async function RemoveImage(input: RemoveImageInput) {
   await lookOnce(input.host);
   return RecordedRemoval(input);
+}
+
+export async function CreateSnapshot(input: CreateSnapshotInput) {
+  await lookOnce(input.host);
+  return RecordedCreation(input);
+}
+
+export async function DeleteSnapshot(input: DeleteSnapshotInput) {
+  await lookOnce(input.host);
+  return RecordedDeletion(input);
 }

@@ -37,17 +37,24 @@ export const takeSnapshot = async (
   request: Omit<CreateSnapshotRequest, 'host'>,
 ) => (await startSnapshot(system, request)).result();
 
-/** Deletes one as the client library does. */
-export async function deleteSnapshot(
+export type Deletion = WorkflowHandle<(input: unknown) => Promise<DeleteSnapshotResult>>;
+
+/** Starts the deletion of one as the client library does. */
+export function startDeletion(
   { client }: Pick<System, 'client'>,
   request: Omit<DeleteSnapshotRequest, 'host'>,
-): Promise<DeleteSnapshotResult> {
+): Promise<Deletion> {
   const input = deleteSnapshotInput.parse({ ...request, host: HOST });
-  return client.workflow.execute<(input: unknown) => Promise<DeleteSnapshotResult>>(
+  return client.workflow.start<(input: unknown) => Promise<DeleteSnapshotResult>>(
     'DeleteSnapshot',
     { workflowId: input.vm, taskQueue: ORCHESTRATOR_QUEUE, args: [input] },
   );
 }
+
+export const deleteSnapshot = async (
+  system: Pick<System, 'client'>,
+  request: Omit<DeleteSnapshotRequest, 'host'>,
+) => (await startDeletion(system, request)).result();
 
 export interface SeveralDisks {
   guest: Guest;

@@ -1,7 +1,7 @@
 /** What agents do to take a snapshot. */
 import { z } from 'zod';
 import { defineActivities } from '../../operation/activities.ts';
-import { uuid, volumePath } from '../../operation/names.ts';
+import { poolName, uuid, volumePath } from '../../operation/names.ts';
 import { overlay, overlayReservation, snapshotPlan, snapshotPlanOutcome } from './plan.ts';
 import { createSnapshotInput } from './request.ts';
 
@@ -47,7 +47,7 @@ export const snapshotOnHost = defineActivities({
 export const snapshotOnStorage = defineActivities({
   /** Empty overlays under their final names, over the bases of this pool. */
   ensureOverlaysCreated: {
-    input: overlayReservation.extend({ pool: z.string() }),
+    input: overlayReservation.extend({ pool: poolName }),
     result: z.discriminatedUnion('outcome', [
       z.strictObject({ outcome: z.literal('created'), overlays: z.array(overlay) }),
       z.strictObject({ outcome: z.literal('taken'), path: volumePath }),

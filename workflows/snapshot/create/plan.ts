@@ -45,7 +45,7 @@ export const snapshotPlan = z.strictObject({
   quiesce: z.enum(['no', 'try', 'require']),
   disks: z.array(plannedDisk).min(1),
   /** Disks that it leaves out, and why. */
-  left: z.array(z.strictObject({ disk: plainText, why: z.string() })),
+  left: z.array(z.strictObject({ disk: diskTarget, why: plainText })),
   warnings: z.array(z.string()),
 });
 export type SnapshotPlan = z.infer<typeof snapshotPlan>;

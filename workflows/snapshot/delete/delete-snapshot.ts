@@ -6,10 +6,10 @@
  *                 └────────┘ for each snapshot, leaves first
  *
  * Steps, and what is durable when each is done:
- *  1. plan    nothing outside; which snapshots go, in which order, and a plan of each merge. A disk
- *             that is refused refuses the whole, unless disks were merged by an earlier run.
- *  2. merge   the layers of the snapshot are in the layers below, and deleted: LiveMerge, `VM/DISK`,
- *             several at once. Each has its own point of no return, and outlives this workflow.
+ *  1. plan    nothing outside; which snapshots go, in which order, and a plan of each merge. A
+ *             refused disk refuses the whole, unless disks were merged by an earlier run.
+ *  2. merge   the layers of the snapshot are in the layers below, and deleted: by LiveMerges, whose
+ *             ids are `VM/DISK`. Each has its own point of no return, and outlives this workflow.
  *  3. memory  POINT OF NO RETURN of a snapshot, when all its disks are merged: the file with the
  *             guest's memory is gone, by the SPM agent of its pool.
  *  4. forget  libvirt does not list the snapshot any more. Then the next one, or the report.

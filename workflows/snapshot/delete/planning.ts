@@ -121,5 +121,6 @@ function evidence(
   const begun = earlier.find(({ kind }) => kind === 'started');
   const merges = begun ? mergedDisks(events, { vm, name, takenAt: begun.time }) : [];
   if (!begun || merges.length === 0) throw error;
-  return `this request, begun at ${begun.time}, merged ${merges.join(', ')}, and its record is gone`;
+  const done = `merged ${merges.join(', ')}, and its record is gone`;
+  return `this request, begun at ${begun.time}, ${done}`;
 }

@@ -1,0 +1,70 @@
+/** How each history of an operation on a whole VM comes about. */
+import type { WorkflowHandle } from '@temporalio/client';
+import { armFault } from '../support/faults/faults.ts';
+import type { System } from '../support/host/system.ts';
+import {
+  defineSeveralDisks,
+  startDeletion,
+  startSnapshot,
+  takeSnapshot,
+} from '../support/scenes/snapshot-scene.ts';
+import type { SnapshotRecordingName } from './recorded.ts';
+
+type Run = (system: System, vm: string) => Promise<WorkflowHandle>;
+
+/** A VM with two disks. */
+async function define(system: System, vm: string, runs = true) {
+  const { guest } = await defineSeveralDisks(system, vm, 2);
+  if (!runs) return;
+  await guest.start(60_000);
+  await guest.waitForAcks(20);
+}
+
+/** The operation is over before the VM goes. */
+async function ended(system: System, vm: string, handle: WorkflowHandle) {
+  await handle.result().catch(() => undefined);
+  await system.host.virsh('destroy', vm).catch(() => undefined);
+  return handle;
+}
+
+const name = 's1';
+
+export const snapshotRun: Record<SnapshotRecordingName, Run> = {
+  async 'snapshot-created'(system, vm) {
+    await define(system, vm);
+    return ended(system, vm, await startSnapshot(system, { vm, name }));
+  },
+  async 'snapshot-created-cold'(system, vm) {
+    await define(system, vm, false);
+    return startSnapshot(system, { vm, name });
+  },
+  async 'snapshot-created-after-terminate'(system, vm) {
+    await define(system, vm, false);
+    armFault(system.trace, { effect: 'libvirt.list-snapshot', action: 'stop-before' });
+    const first = await startSnapshot(system, { vm, name });
+    await system.roleStopped('host');
+    await first.terminate();
+    system.signalRole('host', 'SIGCONT');
+    return startSnapshot(system, { vm, name: 's2' });
+  },
+  async 'snapshot-created-already'(system, vm) {
+    await define(system, vm, false);
+    await takeSnapshot(system, { vm, name });
+    return startSnapshot(system, { vm, name });
+  },
+  async 'snapshot-refused'(system, vm) {
+    await define(system, vm, false);
+    return startSnapshot(system, { vm, name, disks: ['vdz'] });
+  },
+  async 'snapshot-deleted'(system, vm) {
+    await define(system, vm);
+    await takeSnapshot(system, { vm, name });
+    return ended(system, vm, await startDeletion(system, { vm, name }));
+  },
+  async 'snapshot-deleted-already'(system, vm) {
+    await define(system, vm, false);
+    await takeSnapshot(system, { vm, name });
+    await (await startDeletion(system, { vm, name })).result();
+    return startDeletion(system, { vm, name });
+  },
+};
