@@ -10,6 +10,7 @@ import {
   type GuestParameters,
   GUEST_IMAGE_BYTES,
   guestParameters,
+  parametersOfDisk,
   patchParameters,
   regionEndBytes,
 } from './guest-sector.ts';
@@ -42,17 +43,27 @@ export async function createGuestDisk(path: string, options: GuestDiskOptions): 
   if (virtualSizeBytes < neededBytes) {
     throw new RangeError(`${path} of ${virtualSizeBytes} bytes: the slots need ${neededBytes}`);
   }
-  await execa('qemu-img', [
-    'create',
-    '-q',
-    '-f',
-    format,
-    ...createOptions.flatMap((option) => ['-o', option]),
-    path,
-    `${virtualSizeBytes}`,
-  ]);
+  const disk = { path, format, virtualSizeBytes, parameters };
+  await createDisk(disk, createOptions);
   await writeGuest(path, format, parameters);
-  return { path, format, virtualSizeBytes, parameters };
+  return disk;
+}
+
+/** Creates an empty disk for the guest of `first`: its vdb is number 1. */
+export async function createFurtherDisk(
+  path: string,
+  first: GuestDisk,
+  number: number,
+): Promise<GuestDisk> {
+  const disk = { ...first, path, parameters: parametersOfDisk(first.parameters, number) };
+  await createDisk(disk);
+  return disk;
+}
+
+async function createDisk(disk: GuestDisk, options: readonly string[] = []): Promise<void> {
+  const more = options.flatMap((option) => ['-o', option]);
+  const size = `${disk.virtualSizeBytes}`;
+  await execa('qemu-img', ['create', '-q', '-f', disk.format, ...more, disk.path, size]);
 }
 
 async function writeGuest(path: string, format: string, p: GuestParameters): Promise<void> {

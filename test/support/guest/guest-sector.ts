@@ -4,12 +4,13 @@
  */
 export const SECTOR_BYTES = 512;
 /** Boot sector, parameter block and code. */
-export const GUEST_IMAGE_BYTES = 2048;
+export const GUEST_IMAGE_BYTES = 4096;
 
 const MAGIC = 0x57464c42;
 const MIB_SECTORS = 2048;
 const ZEROS = Buffer.alloc(SECTOR_BYTES);
 const TIMER_HZ = 1_193_182;
+const MOST_DISKS = 4;
 
 export interface GuestParameters {
   /** Makes the data of two disks different. */
@@ -32,6 +33,8 @@ export interface GuestParameters {
   readonly readBackEvery: number;
   /** First sector of slot 0, a multiple of 2048 (1 MiB). */
   readonly regionStartSector: number;
+  /** Each generation goes to so many disks, 1..4, to one after the other: vda, vdb, … */
+  readonly disks: number;
 }
 
 const DEFAULTS: GuestParameters = {
@@ -43,6 +46,7 @@ const DEFAULTS: GuestParameters = {
   ackEvery: 1,
   readBackEvery: 16,
   regionStartSector: MIB_SECTORS,
+  disks: 1,
 };
 
 /** Fills in the defaults (200 writes/s over 64 clusters of 64 KiB); throws RangeError. */
@@ -63,7 +67,13 @@ export function guestParameters(given: Partial<GuestParameters> = {}): GuestPara
     p.regionStartSector > 0 && p.regionStartSector % MIB_SECTORS === 0,
     'regionStartSector is a multiple of 2048',
   );
+  demand(p.disks >= 1 && p.disks <= MOST_DISKS, `disks is 1..${MOST_DISKS}`);
   return p;
+}
+
+/** What the guest writes to its disk of this number, 0 for vda. */
+export function parametersOfDisk(p: GuestParameters, number: number): GuestParameters {
+  return { ...p, seed: (p.seed + number) >>> 0 };
 }
 
 /** Where the slots end, rounded up to 1 MiB: from here on the guest touches nothing. */
@@ -145,6 +155,7 @@ export function patchParameters(image: Buffer, p: GuestParameters): void {
     p.readBackEvery,
     divisor,
     ticks,
+    p.disks,
   ].forEach((value, at) => image.writeUInt32LE(value >>> 0, 520 + 4 * at));
 }
 

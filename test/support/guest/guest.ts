@@ -1,4 +1,4 @@
-/** The test VM: boots from the disk under test and never stops writing to it. */
+/** The test VM: boots from the disk under test and never stops writing to it, and its others. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -23,6 +23,14 @@ export interface GuestDomain {
 const text = (raw: string) =>
   raw.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll("'", '&apos;');
 
+/** A disk of the domain with cache=writethrough. */
+const diskElement = (target: string, path: string, format: ImageFormat) =>
+  `<disk type='file' device='disk'>
+      <driver name='qemu' type='${format}' cache='writethrough' discard='unmap'/>
+      <source file='${text(path)}'/>
+      <target dev='${target}' bus='virtio'/>
+    </disk>`;
+
 /** Domain XML of a guest: TCG, no network, vda with cache=writethrough. */
 export function guestDomainXml(domain: GuestDomain): string {
   const uuid = domain.uuid === undefined ? '' : `<uuid>${domain.uuid}</uuid>`;
@@ -35,11 +43,7 @@ export function guestDomainXml(domain: GuestDomain): string {
   <on_poweroff>destroy</on_poweroff><on_reboot>restart</on_reboot><on_crash>destroy</on_crash>
   <devices>
     <emulator>/usr/bin/qemu-system-x86_64</emulator>
-    <disk type='file' device='disk'>
-      <driver name='qemu' type='${domain.format}' cache='writethrough' discard='unmap'/>
-      <source file='${text(domain.diskPath)}'/>
-      <target dev='vda' bus='virtio'/>
-    </disk>
+    ${diskElement('vda', domain.diskPath, domain.format)}
     <controller type='usb' model='none'/>
     <serial type='file'>
       <source path='${text(domain.serialPath)}' append='on'/>
@@ -56,6 +60,8 @@ export interface GuestOptions {
   readonly name: string;
   /** The disk; with `path` of an overlay to boot from that. */
   readonly disk: GuestDisk;
+  /** Its vdb, vdc, … (`createFurtherDisk`), as many as `disk` says that the guest writes. */
+  readonly furtherDisks?: readonly GuestDisk[];
   readonly uuid?: string;
   readonly memoryMiB?: number;
   readonly moreDevices?: string;
@@ -63,33 +69,50 @@ export interface GuestOptions {
 
 /** Defines a VM that boots from `disk`; its serial file is in the folder of the host. */
 export async function defineGuest(host: PrivateHost, options: GuestOptions): Promise<Guest> {
-  const { disk, ...rest } = options;
+  const { disk, furtherDisks = [], moreDevices = '', ...rest } = options;
+  if (furtherDisks.length + 1 !== disk.parameters.disks) {
+    throw new RangeError(`${options.name} writes to ${disk.parameters.disks} disks`);
+  }
+  const further = furtherDisks.map(({ path, format }, at) =>
+    diskElement(`vd${'bcd'.charAt(at)}`, path, format),
+  );
   const serialPath = join(host.root, `${options.name}.serial`);
   const xmlPath = join(host.root, `${options.name}.xml`);
-  const xml = guestDomainXml({ ...rest, diskPath: disk.path, format: disk.format, serialPath });
+  const xml = guestDomainXml({
+    ...rest,
+    diskPath: disk.path,
+    format: disk.format,
+    serialPath,
+    moreDevices: [...further, moreDevices].join('\n    '),
+  });
   await writeFile(xmlPath, xml);
   await host.virsh('define', xmlPath);
-  return new Guest(host, options.name, disk, serialPath);
+  return new Guest(host, options.name, [disk, ...furtherDisks], serialPath);
 }
 
 /** A defined guest and what it has said so far. */
 export class Guest {
   readonly host: PrivateHost;
   readonly name: string;
-  /** The disk as it was when the guest was defined. */
-  readonly disk: GuestDisk;
+  /** The disks that it writes, as they were when it was defined; vda first. */
+  readonly disks: readonly [GuestDisk, ...GuestDisk[]];
   readonly serial: SerialLog;
   /** Of its layers (layer-marks.ts): how many were written; place and pattern of what stands. */
   readonly marks = { written: 0, standing: new Map<number, number>() };
 
-  constructor(host: PrivateHost, name: string, disk: GuestDisk, serialPath: string) {
+  constructor(host: PrivateHost, name: string, disks: Guest['disks'], serialPath: string) {
     this.host = host;
     this.name = name;
-    this.disk = disk;
+    this.disks = disks;
     this.serial = new SerialLog(serialPath);
   }
 
-  /** Starts the VM; returns when the guest has checked its disk. */
+  /** The disk that it boots from. */
+  get disk(): GuestDisk {
+    return this.disks[0];
+  }
+
+  /** Starts the VM; returns when the guest has checked its disks. */
   async start(timeoutMs = 20_000): Promise<void> {
     const boots = this.serial.boots.length;
     await this.host.virsh('start', this.name);
@@ -105,7 +128,7 @@ export class Guest {
     await this.host.killQemu(this.name);
   }
 
-  /** Highest generation acknowledged so far: every write up to it is on the disk. */
+  /** Highest generation acknowledged so far: every write up to it is on its disks. */
   acknowledged(): number {
     return this.serial.acknowledged;
   }

@@ -61,6 +61,16 @@ export async function verifyGuestData(question: GuestDataQuestion): Promise<Gues
   return checkGuestData(region, parameters, acknowledged, issued);
 }
 
+/** The same for what is no longer written: every generation up to its own newest. */
+export async function verifyPointInTime(
+  question: Omit<GuestDataQuestion, 'acknowledged' | 'issued'>,
+): Promise<GuestDataReport> {
+  const { imagePath, format, parameters, forceShare = false } = question;
+  const region = await readRegion(imagePath, format, parameters, forceShare);
+  const { newest } = checkGuestData(region, parameters, 0);
+  return checkGuestData(region, parameters, newest, newest);
+}
+
 /** The rule itself: `region` is the disk's content from the first slot to the region's end. */
 export function checkGuestData(
   region: Buffer,
@@ -116,17 +126,33 @@ export function expectNoLoss(report: GuestDataReport, serial?: SerialLog): void 
 
 /** What only the guest could see: loss that later writes have covered up since. */
 function complaintsOf(serial: SerialLog): string[] {
-  const complaints = serial.boots.flatMap(({ newest, badSectors, acknowledgedBefore }, at) => [
-    ...(newest < acknowledgedBefore
-      ? [`boot ${at + 1} found ${newest}, but ${acknowledgedBefore} was acknowledged`]
-      : []),
-    ...(badSectors > 0 ? [`boot ${at + 1} found ${badSectors} bad sectors`] : []),
-  ]);
+  const complaints = serial.boots.flatMap((boot, at) => {
+    const { acknowledgedBefore, further } = boot;
+    const disks = [boot, ...further];
+    const found = disks.flatMap(({ newest, badSectors }) => [
+      ...(newest < acknowledgedBefore
+        ? [`found ${newest}, but ${acknowledgedBefore} was acknowledged`]
+        : []),
+      ...(badSectors > 0 ? [`found ${badSectors} bad sectors`] : []),
+    ]);
+    const newest = disks.map((disk) => disk.newest);
+    if (!isOneCut(newest)) found.push(`found no cut: newest ${newest.join(', ')}`);
+    return found.map((complaint) => `boot ${at + 1} ${complaint}`);
+  });
   const [first] = serial.mismatches;
   if (first !== undefined) {
     complaints.push(`${serial.mismatches.length} read back wrong, first generation ${first}`);
   }
   return complaints;
+}
+
+/**
+ * Whether these are the newest generations, vda's first, that the disks had at one point in time:
+ * the guest writes each to one disk after the other.
+ */
+export function isOneCut(newest: readonly number[]): boolean {
+  const [first = 0] = newest;
+  return newest.every((own, at) => own <= (newest[at - 1] ?? own) && first - own <= 1);
 }
 
 function describe(what: string, broken: readonly BrokenSector[]): string[] {

@@ -1,11 +1,16 @@
 /** What the guest said on its serial port, read piece by piece as the file grows. */
 import { closeSync, openSync, readSync } from 'node:fs';
 
-export interface GuestBoot {
-  /** Highest generation the guest found on its disk. */
+export interface FoundDisk {
+  /** Highest generation the guest found on this disk. */
   readonly newest: number;
   /** Sectors that were not what `newest` implies: lost in the middle, or torn. */
   readonly badSectors: number;
+}
+
+export interface GuestBoot extends FoundDisk {
+  /** The further disks that it writes: vdb, vdc, … */
+  readonly further: readonly FoundDisk[];
   /** Highest generation acknowledged before this boot; `newest` must not be below it. */
   readonly acknowledgedBefore: number;
 }
@@ -51,14 +56,12 @@ export class SerialLog {
     const text = this.#rest + this.#newText();
     // A line cut by a kill runs into the first line of the next boot, so lines are searched,
     // not split; tags are capitals and numbers are not.
-    const line = /([AXE]) ([0-9a-f]{8})\n|B ([0-9a-f]{8}) ([0-9a-f]{8})\n/g;
-    for (const [, tag, number, newest, bad] of text.matchAll(line)) {
+    const line = /([AXE]) ([0-9a-f]{8})\n|B((?: [0-9a-f]{8} [0-9a-f]{8})+)\n/g;
+    for (const [, tag, number, found = ''] of text.matchAll(line)) {
       if (tag === undefined) {
-        this.#boots.push({
-          newest: Number(`0x${newest}`),
-          badSectors: Number(`0x${bad}`),
-          acknowledgedBefore: this.#acknowledged,
-        });
+        const [first, ...further] = [...found.matchAll(/ (\S+) (\S+)/g)].map(foundDisk);
+        if (!first) throw new Error(`a line of ${this.path} names no disk: ${found}`);
+        this.#boots.push({ ...first, further, acknowledgedBefore: this.#acknowledged });
       } else this.#take(tag, Number(`0x${number}`));
     }
     this.#rest = text.slice(text.lastIndexOf('\n') + 1);
@@ -92,3 +95,8 @@ export class SerialLog {
     }
   }
 }
+
+const foundDisk = ([, newest, bad]: RegExpExecArray): FoundDisk => ({
+  newest: Number(`0x${newest}`),
+  badSectors: Number(`0x${bad}`),
+});

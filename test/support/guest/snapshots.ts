@@ -8,6 +8,8 @@ import type { PrivateHost } from '../host/private-host.ts';
 export interface ExternalSnapshot {
   /** Default vda. */
   readonly disk?: string;
+  /** The VM's other disks: libvirt takes a snapshot of each one that is not mentioned. */
+  readonly leftOut?: readonly string[];
   /** The new active layer; libvirt creates it. */
   readonly file: string;
   /** `file` is there already, with a delta and the right backing file (`createOverlay`). */
@@ -20,7 +22,7 @@ export interface ExternalSnapshot {
 export async function takeExternalSnapshot(
   host: PrivateHost,
   vm: string,
-  { disk = 'vda', file, name, reuse }: ExternalSnapshot,
+  { disk = 'vda', leftOut = [], file, name, reuse }: ExternalSnapshot,
 ): Promise<void> {
   await host.virsh(
     'snapshot-create-as',
@@ -31,6 +33,7 @@ export async function takeExternalSnapshot(
     ...(reuse ? ['--reuse-external'] : []),
     '--diskspec',
     `${disk},snapshot=external,file=${file}`,
+    ...leftOut.flatMap((other) => ['--diskspec', `${other},snapshot=no`]),
   );
 }
 

@@ -21,7 +21,7 @@ timer_start:
         sti
         ret
 
-; al: interrupt line of the disk
+; al: interrupt line of a disk
 catch_interrupt:
         mov     cl, al
         and     cl, 7
@@ -84,15 +84,15 @@ serial_start:
 
 ; al: tag, ebx: number
 print_line:
-        call    print_tag
+        call    put_char
+        call    print_number
 print_end:
         mov     al, 10
         jmp     put_char
-print_tag:
-        call    put_char
+; ebx: number
+print_number:
         mov     al, ' '
         call    put_char
-print_hex:
         mov     cx, 8
 .digit: rol     ebx, 4
         mov     al, bl

@@ -1,9 +1,12 @@
-; The test guest: no operating system, only a boot sector and three more sectors of the disk
+; The test guest: no operating system, only a boot sector and seven more sectors of the disk
 ; under test. It boots from vda, checks what it wrote in earlier lives, and then writes stamped
-; slots forever. A generation is acknowledged on COM1 only after the device has reported success.
+; slots forever. With several disks it writes each generation to one disk after the other, vda
+; first, and waits for each; so a disk is at most one generation behind the one before it.
+; A generation is acknowledged on COM1 only after the last device has reported success.
 ;
-;   B <newest generation> <bad sectors>   after every boot, once the whole region was read
-;   A <generation>                        this and every earlier generation is on the disk
+;   B <newest generation> <bad sectors>   after every boot, once the whole region was read; both
+;                                         numbers for each disk
+;   A <generation>                        this and every earlier generation is on all disks
 ;   X <generation>                        a slot read back differs from what was written
 ;   E <generation>                        the write failed (it is tried again)
 ;
@@ -21,7 +24,7 @@ COM1      equ 0x3f8
 ; into a page that has some, which is slow.
 DATA      equ 0x200                 ; ds: the image is copied this many paragraphs up
 STACK     equ 0x7000
-IMAGE     equ 2048                  ; bytes
+IMAGE     equ 4096                  ; bytes
 
 %include "boot.asm"
 
@@ -38,6 +41,7 @@ ack_every:    dd 1
 check_every:  dd 16
 pit_divisor:  dd 0                  ; 0: leave the timer at 18.2 Hz
 pace_ticks:   dd 0                  ; ticks between writes; 0: none
+disks:        dd 1                  ; that are written, 1..MOST_DISKS
 
 generation:   dd 0
 newest:       dd 0
@@ -52,43 +56,51 @@ ticks:        dd 0                  ; counted by our own int 8
 main:
         call    serial_start
         call    timer_start
-        call    disk_start
-        call    find_newest
-        call    count_bad
+        call    disks_start
         mov     al, 'B'
-        mov     ebx, [newest]
-        call    print_tag
-        mov     al, ' '
         call    put_char
+        call    first_disk
+.disk:  call    find_newest
+        call    count_bad
+        mov     ebx, [newest]
+        cmp     ebx, [generation]
+        jbe     .print
+        mov     [generation], ebx
+.print: call    print_number
         mov     ebx, [bad]
-        call    print_hex
+        call    print_number
+        call    next_disk
+        jc      .disk
         call    print_end
         mov     dword [until_ack], 1 ; so that not acknowledged writes cannot add up over boots
         mov     eax, [check_every]
         mov     [until_check], eax
-        ; The newest generation may be a torn write that was never acknowledged: write it again.
-        mov     eax, [newest]
-        test    eax, eax
-        jnz     .set
-        inc     eax
-.set:   mov     [generation], eax
+        ; The newest generation may be a torn write that was never acknowledged, or not be on the
+        ; last disks: write it again.
+        cmp     dword [generation], 0
+        jne     next_write
+        inc     dword [generation]
 
 next_write:
         mov     eax, [generation]
         call    slot_of
         mov     [slot], eax
-        mov     edx, [generation]
+        call    first_disk
+.disk:  mov     edx, [generation]
         call    build_slot
 .write: mov     ax, EXPECTED
         mov     bl, 0x43
         call    transfer
-        jnc     .done
+        jnc     .written
         mov     ebx, [generation]
         mov     al, 'E'
         call    print_line
         call    wait_tick
         jmp     .write
-.done:  dec     dword [until_ack]
+.written:
+        call    next_disk
+        jc      .disk
+        dec     dword [until_ack]
         jnz     .check
         mov     eax, [ack_every]
         mov     [until_ack], eax
@@ -107,7 +119,7 @@ next_write:
         loop    .wait
         jmp     next_write
 
-; Reads back one of the generations that have to be on the disk now, chosen at random.
+; Reads back one of the generations that have to be on the disks now, chosen at random.
 check_one:
         imul    eax, [random], 1664525
         add     eax, 1013904223
@@ -121,6 +133,8 @@ check_one:
         mov     eax, edx
         call    slot_of
         mov     [slot], eax
+        call    first_disk
+.disk:  mov     edx, [picked]
         call    build_slot
         call    read_slot
         xor     bx, bx
@@ -130,14 +144,17 @@ check_one:
         inc     bx
         cmp     bx, [sectors]
         jb      .sector
+        call    next_disk
+        jc      .disk
 .end:   ret
 .differs:
         mov     ebx, [picked]
         mov     al, 'X'
         jmp     print_line
 
-; newest := the highest generation of any intact sector
+; newest := the highest generation of any intact sector of the current disk
 find_newest:
+        mov     dword [newest], 0
         mov     dword [slot], 0
 .slot:  call    read_slot
         xor     bx, bx              ; sector index
@@ -173,6 +190,7 @@ find_newest:
 ; bad := sectors that differ from what the newest generation implies. The slots of the newest
 ; generation and of the one after it are left out: that write may have been cut short.
 count_bad:
+        mov     dword [bad], 0
         mov     dword [slot], 0
 .slot:  mov     eax, [newest]
         call    slot_of

@@ -1,4 +1,5 @@
-; What a sector of the guest has to be. Part of guest.asm.
+; What a sector of the guest has to be. Part of guest.asm. The seed differs from disk to disk, so
+; that no sector of one disk is taken for one of another.
 
 ; eax: generation -> eax: its slot
 slot_of:
@@ -31,7 +32,7 @@ build_sector:
         call    .put
         mov     eax, edx
         call    .put
-        mov     eax, [seed]
+        mov     eax, [disk_seed]
         call    .put
         movzx   eax, bx
         call    .put
@@ -48,7 +49,7 @@ build_sector:
         movzx   edx, bx
         imul    edx, edx, 0xc2b2ae35
         xor     eax, edx
-        xor     eax, [seed]
+        xor     eax, [disk_seed]
         mov     cx, 119
 .body:  imul    eax, eax, 1664525
         add     eax, 1013904223
