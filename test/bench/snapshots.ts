@@ -41,7 +41,7 @@ interface Pair {
 }
 
 async function start(system: System, vm: string, disks: number): Promise<SeveralDisks> {
-  const scene = await defineSeveralDisks(system, vm, disks);
+  const scene = await defineSeveralDisks(system, vm, disks, { written: 1 });
   await scene.guest.start(60_000);
   await scene.guest.waitForAcks(20);
   return scene;

@@ -1,10 +1,11 @@
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { startSharedSystem, POOL } from '../../support/scenes/merge-scene.ts';
-import { expectGuestData } from '../../support/guest/guest-data.ts';
+import { expectGuestData, expectOneCut } from '../../support/guest/guest-data.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
 import {
   defineSeveralDisks,
+  imagesOf,
   sourcesOf,
   startSnapshot,
   takeSnapshot,
@@ -22,11 +23,11 @@ const own = async (vm: string) =>
     (file) => file.startsWith(`${vm}.`) || file.startsWith(`${vm}-`) || file.includes('/'),
   );
 
-describe('a snapshot of a VM with two disks', () => {
-  it('that runs: both write to overlays, libvirt lists it, no write is lost', async () => {
-    const { guest, disks } = await defineSeveralDisks(system, 'runs', 2);
+describe('a snapshot of a VM with several disks', () => {
+  it('that runs: all write to overlays, it is listed, it is one cut, nothing is lost', async () => {
+    const { guest, disks } = await defineSeveralDisks(system, 'runs', 4, { writesPerSecond: 0 });
     await guest.start();
-    await guest.waitForAcks(20);
+    const before = await guest.waitForAcks(20);
     const result = await takeSnapshot(system, { vm: 'runs', name: 's1', description: 'a "b" & c' });
     const overlays = overlaysOf(disks, 's1');
     expect(result).toMatchObject({
@@ -43,30 +44,42 @@ describe('a snapshot of a VM with two disks', () => {
     const xml = await system.host.virsh('snapshot-dumpxml', 'runs', 's1');
     expect(xml).toContain('&amp; c');
     for (const path of Object.values(disks)) expect(xml).toContain(`<source file='${path}'`);
-    await guest.waitForAcks(20);
+    const between = await guest.waitForAcks(20);
     await takeSnapshot(system, { vm: 'runs', name: 's2' });
     expect(await system.host.virsh('snapshot-current', 'runs', '--name')).toContain('s2');
     expect((await system.host.virsh('snapshot-parent', 'runs', 's2')).trim()).toBe('s1');
     await guest.waitForAcks(20);
     await guest.kill();
-    const [path = ''] = Object.values(overlaysOf(overlays, 's2'));
-    expect(await expectGuestData(guest, { path, format: 'qcow2' })).toBeGreaterThan(50);
+    const active = imagesOf(overlaysOf(overlays, 's2'));
+    const last = await expectGuestData(guest, ...active);
+    const first = await expectOneCut(guest, ...imagesOf(disks));
+    const second = await expectOneCut(guest, ...imagesOf(overlays));
+    expect([before, first, between, second, last]).toEqual(
+      [before, first, between, second, last].sort((a, b) => a - b),
+    );
+    const names = ['runs', 'runs-b', 'runs-c', 'runs-d'];
     expect((await own('runs')).sort()).toEqual(
-      ['runs.qcow2', 'runs.s1', 'runs.s2', 'runs-b.qcow2', 'runs-b.s1', 'runs-b.s2'].sort(),
+      names.flatMap((disk) => [`${disk}.qcow2`, `${disk}.s1`, `${disk}.s2`]).sort(),
     );
   });
 
   it('that is down: its record names both overlays, and it starts', async () => {
     const { guest, disks } = await defineSeveralDisks(system, 'down', 2);
+    await guest.start();
+    const before = await guest.waitForAcks(5);
+    await guest.kill();
     const result = await takeSnapshot(system, { vm: 'down', name: 's1' });
     expect(result).toMatchObject({ outcome: 'created', stallMs: null });
-    expect(await sourcesOf(system, 'down', '--inactive')).toEqual(overlaysOf(disks, 's1'));
+    const overlays = overlaysOf(disks, 's1');
+    expect(await sourcesOf(system, 'down', '--inactive')).toEqual(overlays);
     await guest.start();
     await guest.waitForAcks(5);
     const again = await takeSnapshot(system, { vm: 'down', name: 's1' });
     expect(again).toMatchObject({ outcome: 'already-done' });
     const other = startSnapshot(system, { vm: 'down', name: 's1', description: 'another one' });
     expect(await failureOf((await other).result())).toMatchObject({ code: 'snapshot-exists' });
-    await system.host.virsh('destroy', 'down');
+    await guest.kill();
+    await expectGuestData(guest, ...imagesOf(overlays));
+    expect(await expectOneCut(guest, ...imagesOf(disks))).toBeGreaterThanOrEqual(before);
   });
 });

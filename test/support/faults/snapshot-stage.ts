@@ -4,11 +4,12 @@ import { join } from 'node:path';
 import { expect } from '@jest/globals';
 import type { EffectName } from '../../../activities/door/effect.ts';
 import { suspensionState } from '../../../activities/adapters/virsh/safe-pivot.ts';
-import { expectGuestData } from '../guest/guest-data.ts';
+import { expectGuestData, expectOneCut } from '../guest/guest-data.ts';
 import { poolFiles } from '../scenes/pool-files.ts';
 import { startSharedSystem, POOL } from '../scenes/merge-scene.ts';
 import {
   defineSeveralDisks,
+  imagesOf,
   sourcesOf,
   startSnapshot,
   takeSnapshot,
@@ -21,6 +22,8 @@ import { strikeLibvirtd } from './struck-libvirtd.ts';
 
 interface Scene extends SeveralDisks {
   system: System;
+  /** Before the request. */
+  acknowledged: number;
 }
 
 /** Brings a running guest to where the request is made. */
@@ -75,10 +78,10 @@ export function useSnapshotStage(folder: string, writes = 0): Stage {
     async start(effect, arm) {
       const vm = `snap${++count}`;
       const severalDisks = await defineSeveralDisks(system, vm, 2);
-      const scene: Scene = { ...severalDisks, system };
-      const { guest } = scene;
+      const { guest } = severalDisks;
       await guest.start(60_000);
-      await guest.waitForAcks(Math.max(writes, 20));
+      const acknowledged = await guest.waitForAcks(Math.max(writes, 20));
+      const scene: Scene = { ...severalDisks, system, acknowledged };
       await scenarioOf[effect as EffectName<'snapshot create'>](scene);
       arm();
       const creation = await startSnapshot(system, { vm, name: 's1' });
@@ -103,11 +106,13 @@ export function useSnapshotStage(folder: string, writes = 0): Stage {
 }
 
 const overlay = (path: string) => path.replace(/[^.]*$/, 's1');
+const overlaysOf = (disks: SeveralDisks['disks']) =>
+  Object.fromEntries(Object.entries(disks).map(([target, path]) => [target, overlay(path)]));
 
 /** All views name the overlays, libvirt lists it, and nothing else is left. */
 async function expectTaken({ system, guest, disks }: Scene): Promise<void> {
   const { name } = guest;
-  const wanted = Object.fromEntries(Object.entries(disks).map(([t, path]) => [t, overlay(path)]));
+  const wanted = overlaysOf(disks);
   expect(await sourcesOf(system, name, '--inactive')).toEqual(wanted);
   expect(await sourcesOf(system, name)).toEqual(wanted);
   expect((await system.host.virsh('snapshot-list', name, '--name')).trim()).toBe('s1');
@@ -118,7 +123,10 @@ async function expectTaken({ system, guest, disks }: Scene): Promise<void> {
   expect(files.sort()).toEqual(expected.map((path) => path.replace(/^.*\//, '')).sort());
 }
 
-/** A guest that ran runs, or QEMU was killed; every acknowledged write is on the disk. */
+/**
+ * A guest that ran runs, or QEMU was killed; every acknowledged write is on all disks, and what is
+ * below the overlays is one cut.
+ */
 async function expectWhole(scene: Scene, writes: number): Promise<number> {
   const { system, guest, disks } = scene;
   const before = guest.acknowledged();
@@ -128,7 +136,9 @@ async function expectWhole(scene: Scene, writes: number): Promise<number> {
   await guest.waitForAcks(Math.max(writes, 20));
   const guestWrites = guest.acknowledged() - before;
   await guest.kill();
-  await expectGuestData(guest, { path: overlay(disks['vda'] as string), format: 'qcow2' });
+  await expectGuestData(guest, ...imagesOf(overlaysOf(disks)));
+  const cut = await expectOneCut(guest, ...imagesOf(disks));
+  expect(cut).toBeGreaterThanOrEqual(scene.acknowledged);
   await system.host.virsh('undefine', guest.name, '--snapshots-metadata');
   const files = Object.values(disks).flatMap((path) => [path, overlay(path)]);
   await Promise.all(files.map((path) => rm(path)));

@@ -24,7 +24,7 @@ const text = (raw: string) =>
   raw.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll("'", '&apos;');
 
 /** A disk of the domain with cache=writethrough. */
-const diskElement = (target: string, path: string, format: ImageFormat) =>
+export const diskElement = (target: string, path: string, format: ImageFormat) =>
   `<disk type='file' device='disk'>
       <driver name='qemu' type='${format}' cache='writethrough' discard='unmap'/>
       <source file='${text(path)}'/>

@@ -12,9 +12,8 @@ import {
   deleteSnapshotInput,
   type DeleteSnapshotRequest,
 } from '../../../workflows/snapshot/delete/request.ts';
-import { createGuestDisk } from '../guest/guest-disk.ts';
-import { defineGuest, type Guest } from '../guest/guest.ts';
-import { createImage } from '../guest/shut-off-vm.ts';
+import { createFurtherDisk, createGuestDisk, type GuestDisk } from '../guest/guest-disk.ts';
+import { defineGuest, diskElement, type Guest } from '../guest/guest.ts';
 import { HOST, type System } from '../host/system.ts';
 import { POOL } from './merge-scene.ts';
 
@@ -58,35 +57,54 @@ export const deleteSnapshot = async (
 
 export interface SeveralDisks {
   guest: Guest;
-  /** By target, as the VM was defined. */
+  /** By target, as the VM was defined; vda first. */
   disks: Record<string, string>;
 }
 
-/** A defined guest that writes to vda; the disks vdb, vdc, … are there besides. */
+interface Writing {
+  /** So many of the disks, at most four; default all. */
+  written?: number;
+  /** Default 200, 0 = as fast as it goes. */
+  writesPerSecond?: number;
+}
+
+/**
+ * A defined guest with so many disks, that writes to one after the other. The more disks and
+ * writes, the further apart are disks that a broken snapshot takes in turn.
+ */
 export async function defineSeveralDisks(
   system: System,
   vm: string,
   count: number,
+  { written = count, writesPerSecond = 200 }: Writing = {},
 ): Promise<SeveralDisks> {
   const pool = join(system.host.pools, POOL);
   const disk = await createGuestDisk(join(pool, `${vm}.qcow2`), {
     format: 'qcow2',
     slots: 16,
-    writesPerSecond: 200,
+    writesPerSecond,
+    disks: written,
   });
   const disks: Record<string, string> = { vda: disk.path };
-  for (const letter of 'bcdefgh'.slice(0, count - 1)) {
-    disks[`vd${letter}`] = await createImage(join(pool, `${vm}-${letter}.qcow2`));
+  const furtherDisks: GuestDisk[] = [];
+  const besides: string[] = [];
+  for (const [at, letter] of [...'bcdefgh'].slice(0, count - 1).entries()) {
+    const path = join(pool, `${vm}-${letter}.qcow2`);
+    const further = await createFurtherDisk(path, disk, at + 1);
+    if (at + 1 < written) furtherDisks.push(further);
+    else besides.push(diskElement(`vd${letter}`, path, 'qcow2'));
+    disks[`vd${letter}`] = path;
   }
-  const moreDevices = Object.entries(disks)
-    .slice(1)
-    .map(
-      ([target, path]) => `<disk type='file' device='disk'><driver name='qemu' type='qcow2'/>
-      <source file='${path}'/><target dev='${target}' bus='virtio'/></disk>`,
-    )
-    .join('\n');
-  return { guest: await defineGuest(system.host, { name: vm, disk, moreDevices }), disks };
+  const moreDevices = besides.join('\n');
+  const options = { name: vm, disk, furtherDisks, moreDevices };
+  return { guest: await defineGuest(system.host, options), disks };
 }
+
+/** Layers of its disks, for `expectGuestData` and `expectOneCut`. */
+export const imagesOf = (layers: Record<string, string>) =>
+  Object.entries(layers)
+    .sort()
+    .map(([, path]) => ({ path, format: 'qcow2' }));
 
 /** What a VM's record, or its running domain, names: by target. */
 export async function sourcesOf(system: System, vm: string, ...which: string[]) {
