@@ -5,8 +5,12 @@ import { describe, expect, it } from '@jest/globals';
 import type { BlockflowError, DeleteSnapshotResult, Operation } from '../../../client/index.ts';
 import { connectTo } from '../../support/host/blockflow-client.ts';
 import { createImage } from '../../support/guest/shut-off-vm.ts';
-import { DISKS, listed, startThreeDisks } from '../../support/guest/three-disks.ts';
-import type { ThreeDisks } from '../../support/guest/three-disks.ts';
+import {
+  DISKS,
+  listed,
+  startThreeDisks,
+  type ThreeDisks,
+} from '../../support/guest/three-disks.ts';
 import { expectLeftClean } from '../../support/scenes/merge-checks.ts';
 import { SLOW } from '../../support/scenes/merge-proofs.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';

@@ -6,10 +6,10 @@
  *                 └────────┘ for each snapshot, leaves first
  *
  * Steps, and what is durable when each is done:
- *  1. plan    nothing outside; which snapshots go, in which order, and a plan of each merge. A
- *             refused disk refuses the whole, unless disks were merged by an earlier run.
- *  2. merge   the layers of the snapshot are in the layers below, and deleted: by LiveMerges, whose
- *             ids are `VM/DISK`. Each has its own point of no return, and outlives this workflow.
+ *  1. plan    nothing outside; which snapshots go, in which order, and a plan of each merge. A disk
+ *             that is refused refuses the whole, unless disks were merged by an earlier run.
+ *  2. merge   the layers of the snapshot are in those below, and deleted: a LiveMerge `VM/DISK` for
+ *             each, several at once. Each has a point of no return, and outlives this workflow.
  *  3. memory  POINT OF NO RETURN of a snapshot, when all its disks are merged: the file with the
  *             guest's memory is gone, by the SPM agent of its pool.
  *  4. forget  libvirt does not list the snapshot any more. Then the next one, or the report.
@@ -31,7 +31,7 @@ import { run } from '../../operation/run.ts';
 import { sizeWords } from '../../operation/words.ts';
 import type { poolsOnStorage } from '../../pools/activities.ts';
 import type { snapshotDeletionOnHost } from './activities.ts';
-import { deletionKind, type DeleteSnapshotResult } from './kind.ts';
+import { deletionKind, type DeleteSnapshotResult, type DiskState } from './kind.ts';
 import { acceptLimit } from './limit.ts';
 import { mergeDisks, type Tally } from './merging.ts';
 import type { DeletionPlan, GoingSnapshot } from './plan.ts';
@@ -73,16 +73,14 @@ async function remove(op: Deletion): Promise<DeleteSnapshotResult> {
 
 /** Every disk of every snapshot: what was merged before, what is to be, and what is refused. */
 function showDisks(op: Deletion, { deletion, disks, merged, refused }: Plan): void {
-  const of = (name: string) =>
-    [
-      ...merged.map((each) => ({ ...each, state: 'merged' as const, why: null })),
-      ...disks.map(({ snapshot, disk }) => ({
-        ...{ snapshot, disk, state: 'waiting' as const, why: null },
-      })),
-      ...refused.map(({ snapshot, disk, why }) => ({
-        ...{ snapshot, disk, state: 'refused' as const, why },
-      })),
-    ].filter(({ snapshot }) => snapshot === name);
+  type Part = Pick<DiskState, 'snapshot' | 'disk'>;
+  const as = (state: DiskState['state'], parts: readonly (Part & { why?: string })[]) =>
+    parts.map(({ snapshot, disk, why = null as string | null }): DiskState => ({
+      ...{ snapshot, disk, state, why },
+    }));
+  const all = [...as('merged', merged), ...as('waiting', disks), ...as('refused', refused)];
+  all.sort((a, b) => (a.disk < b.disk ? -1 : 1));
+  const of = (name: string) => all.filter(({ snapshot }) => snapshot === name);
   op.tell({ disks: deletion.snapshots.flatMap(({ name }) => of(name)) });
 }
 

@@ -1,7 +1,6 @@
 /** DeleteSnapshot as a kind of operation, and what its status and its result say. */
 import * as z from 'zod/mini';
-import type { StatusOf } from '../../operation/contract.ts';
-import { WHOLE_VM } from '../../operation/contract.ts';
+import { WHOLE_VM, type StatusOf } from '../../operation/contract.ts';
 import type { Kind } from '../../operation/kind.ts';
 import { plainText, sizeBytes, volumePath } from '../../operation/names.ts';
 import { limitWords } from '../../operation/words.ts';

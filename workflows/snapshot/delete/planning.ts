@@ -121,6 +121,6 @@ function evidence(
   const begun = earlier.find(({ kind }) => kind === 'started');
   const merges = begun ? mergedDisks(events, { vm, name, takenAt: begun.time }) : [];
   if (!begun || merges.length === 0) throw error;
-  const done = `merged ${merges.join(', ')}, and its record is gone`;
-  return `this request, begun at ${begun.time}, ${done}`;
+  const disks = merges.join(', ');
+  return `this request, begun at ${begun.time}, merged ${disks}, and the record is gone`;
 }
