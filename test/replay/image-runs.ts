@@ -11,6 +11,7 @@ import {
   VAULT,
 } from '../support/scenes/image-operations.ts';
 import { POOL } from '../support/scenes/merge-scene.ts';
+import { deletionRun } from './deletion-runs.ts';
 import { MIB, moving, unlimit, type Run, type Stage } from './image-stage.ts';
 import type { ImageRecordingName } from './recorded.ts';
 import { unhappyRun } from './unhappy-image-runs.ts';
@@ -25,6 +26,7 @@ const restart = (role: RoleName) => async (stage: Stage) => {
 
 export const imageRun: Record<ImageRecordingName, Run> = {
   ...unhappyRun,
+  ...deletionRun,
   async moved(stage) {
     await defineOff(stage.system, stage.vm, { bytes: MIB });
     return startMove(stage, { image: diskOf(stage.vm) });

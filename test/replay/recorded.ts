@@ -15,7 +15,17 @@ const moved = { operation: 'MoveImage', outcome: 'moved' } as const;
 const removed = { operation: 'RemoveImage', outcome: 'removed' } as const;
 const failed = { type: 'Retry', code: 'command-failed' } as const;
 
+const deletionRecordings = {
+  'snapshot-deleted': { operation: 'DeleteSnapshot', outcome: 'deleted' },
+  'snapshot-deletion-already-done': { operation: 'DeleteSnapshot', outcome: 'already-done' },
+  'snapshot-deletion-refused': { type: 'Refused', code: 'unknown-snapshot' },
+  'snapshot-deletion-cancelled': { cancelled: true },
+  'snapshot-partly-deleted': { type: 'Retry', code: 'partly-deleted' },
+} as const satisfies Record<string, Ending>;
+export type DeletionRecordingName = keyof typeof deletionRecordings;
+
 export const imageRecordings = {
+  ...deletionRecordings,
   moved,
   'moved-converted': moved,
   'moved-volume': moved,
@@ -52,8 +62,6 @@ export const snapshotRecordings = {
   'snapshot-created-after-terminate': created,
   'snapshot-created-already': { operation: 'CreateSnapshot', outcome: 'already-done' },
   'snapshot-refused': { type: 'Refused', code: 'unknown-disk' },
-  'snapshot-deleted': { operation: 'DeleteSnapshot', outcome: 'deleted' },
-  'snapshot-deleted-already': { operation: 'DeleteSnapshot', outcome: 'already-done' },
 } as const satisfies Record<string, Ending>;
 export type SnapshotRecordingName = keyof typeof snapshotRecordings;
 

@@ -4,7 +4,6 @@ import { armFault } from '../support/faults/faults.ts';
 import type { System } from '../support/host/system.ts';
 import {
   defineSeveralDisks,
-  startDeletion,
   startSnapshot,
   takeSnapshot,
 } from '../support/scenes/snapshot-scene.ts';
@@ -55,16 +54,5 @@ export const snapshotRun: Record<SnapshotRecordingName, Run> = {
   async 'snapshot-refused'(system, vm) {
     await define(system, vm, false);
     return startSnapshot(system, { vm, name, disks: ['vdz'] });
-  },
-  async 'snapshot-deleted'(system, vm) {
-    await define(system, vm);
-    await takeSnapshot(system, { vm, name });
-    return ended(system, vm, await startDeletion(system, { vm, name }));
-  },
-  async 'snapshot-deleted-already'(system, vm) {
-    await define(system, vm, false);
-    await takeSnapshot(system, { vm, name });
-    await (await startDeletion(system, { vm, name })).result();
-    return startDeletion(system, { vm, name });
   },
 };

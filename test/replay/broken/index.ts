@@ -3,6 +3,7 @@ import { hostAgent, unheard } from '../../../workflows/operation/agents.ts';
 import { CopyImage as RecordedCopy } from '../../../workflows/transfer/copy-image.ts';
 import type { CopyImageInput, MoveImageInput } from '../../../workflows/transfer/request.ts';
 import type { RemoveImageInput } from '../../../workflows/removal/request.ts';
+import type { DeleteSnapshotInput } from '../../../workflows/snapshot/delete/request.ts';
 import { LiveMerge as Recorded } from '../../../workflows/merge/live-merge.ts';
 import type { chainOnHost } from '../../../workflows/chain/activities.ts';
 import type { poolsOnHost } from '../../../workflows/pools/activities.ts';
@@ -11,7 +12,6 @@ import {
   DeleteSnapshot as RecordedDeletion,
 } from '../../../workflows/index.ts';
 import type { CreateSnapshotInput } from '../../../workflows/snapshot/create/request.ts';
-import type { DeleteSnapshotInput } from '../../../workflows/snapshot/delete/request.ts';
 import { MoveImage as RecordedMove } from '../../../workflows/transfer/move-image.ts';
 import { RemoveImage as RecordedRemoval } from '../../../workflows/removal/remove-image.ts';
 import type { LiveMergeInput } from '../../../workflows/merge/request.ts';

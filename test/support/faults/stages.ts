@@ -1,5 +1,6 @@
 /** The stage of each operation that has effects; the tests of all effects go over them. */
 import type { Operation } from '../../../activities/door/effect.ts';
+import { useDeletionStage } from './deletion-stage.ts';
 import { useMergeStage } from './merge-stage.ts';
 import { useMoveStage } from './move-stage.ts';
 import { useSnapshotStage } from './snapshot-stage.ts';
@@ -13,6 +14,7 @@ export const useStage: Record<Operation, UseStage> = {
   merge: useMergeStage,
   move: useMoveStage,
   'snapshot create': useSnapshotStage,
+  'snapshot delete': useDeletionStage,
 };
 
 export const operations = Object.keys(useStage) as Operation[];

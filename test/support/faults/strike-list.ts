@@ -23,6 +23,7 @@ const struck: Record<Operation, readonly Victim[]> = {
   merge: victims,
   move: victims.filter((victim) => victim !== 'qemu'),
   'snapshot create': victims,
+  'snapshot delete': victims,
 };
 
 /** Every strike on its effects; the process that holds an effect is also killed twice. */
@@ -44,4 +45,5 @@ export const strikes: Record<Operation, Strike[]> = {
   merge: strikesOn('merge'),
   move: strikesOn('move'),
   'snapshot create': strikesOn('snapshot create'),
+  'snapshot delete': strikesOn('snapshot delete'),
 };

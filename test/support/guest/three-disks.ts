@@ -2,7 +2,6 @@
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { asScene, POOL, type Scene } from '../scenes/merge-scene.ts';
-import { SMALL } from '../scenes/merge-checks.ts';
 import type { System } from '../host/system.ts';
 import { createGuestDisk } from './guest-disk.ts';
 import { defineGuest } from './guest.ts';
@@ -34,7 +33,7 @@ export interface ThreeDisks extends Scene {
 export async function startThreeDisks(options: Options): Promise<ThreeDisks> {
   const { system, vm, snapshots, mebibytes = 1, running = true } = options;
   const pool = join(system.host.pools, POOL);
-  const disk = await createGuestDisk(join(pool, `${vm}.qcow2`), { format: 'qcow2', ...SMALL });
+  const disk = await createGuestDisk(join(pool, `${vm}.qcow2`), { format: 'qcow2', slots: 16 });
   const elements = DATA.map(async (target) => {
     const file = join(pool, `${vm}-${target}.qcow2`);
     await execa('qemu-img', ['create', '-q', '-f', 'qcow2', file, '128M']);
