@@ -4,6 +4,7 @@
  * test keeps the list true to the source.
  */
 import { fieldBugs } from './field-bugs.ts';
+import { snapshotBugs } from './snapshot-bugs.ts';
 
 export interface SeededBug {
   /** What a developer might have done. */
@@ -247,4 +248,5 @@ export const seededBugs: readonly SeededBug[] = [
     only: 'a link to the volume',
   },
   ...fieldBugs,
+  ...snapshotBugs,
 ];
