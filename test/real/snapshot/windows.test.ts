@@ -95,6 +95,8 @@ describe('A snapshot that libvirtd does not survive', () => {
 
   it.each(all)('loses no write when QEMU dies next; libvirtd died %s', async (window) => {
     const creation = await dieIn(window);
+    // A guest that was not suspended would write meanwhile.
+    await scene.guest.waitForAcks(50, 1500).catch(() => undefined);
     await system.host.killQemu(scene.guest.name);
     await system.host.startLibvirtd();
     await creation.result().catch(() => undefined);
