@@ -13,6 +13,7 @@ export type {
   MergeRequest,
   MoveRequest,
   RemoveRequest,
+  RevertRequest,
 } from './library/requests.ts';
 export type { OperationState, OperationView } from './library/operation-view.ts';
 export type { ListFilter, OperationSummary } from './library/list-operations.ts';
@@ -30,6 +31,8 @@ export type { RemovalStatus, RemoveImageResult } from '../workflows/removal/kind
 export type { RemovalPlan } from '../workflows/removal/plan.ts';
 export type { DeleteSnapshotResult, DeletionStatus } from '../workflows/snapshot/delete/kind.ts';
 export type { DeletionPlan } from '../workflows/snapshot/delete/plan.ts';
+export type { RevertSnapshotResult, RevertStatus } from '../workflows/snapshot/revert/kind.ts';
+export type { RevertPlanOutcome } from '../workflows/snapshot/revert/plan.ts';
 export type { ListedSnapshot, SnapshotTree } from '../workflows/snapshot/list/schemas.ts';
 export type { TransferResult, TransferStatus } from '../workflows/transfer/kind.ts';
 export type { ImagePlan, ImagePlanOutcome } from '../workflows/transfer/plan.ts';

@@ -10,6 +10,7 @@ import type { KindResult, KindStatus } from './operation/kind.ts';
 import { removalKind } from './removal/kind.ts';
 import { creationKind } from './snapshot/create/kind.ts';
 import { deletionKind } from './snapshot/delete/kind.ts';
+import { revertKind } from './snapshot/revert/kind.ts';
 import { copyKind, moveKind } from './transfer/kind.ts';
 
 export const kinds = {
@@ -19,6 +20,7 @@ export const kinds = {
   RemoveImage: removalKind,
   CreateSnapshot: creationKind,
   DeleteSnapshot: deletionKind,
+  RevertSnapshot: revertKind,
 };
 
 export type Kinds = typeof kinds;

@@ -10,6 +10,7 @@ import { poolsActivities } from './pools/index.ts';
 import { removalActivities } from './removal/index.ts';
 import { snapshotActivities } from './snapshot/index.ts';
 import { snapshotDeletionActivities } from './snapshot/delete/index.ts';
+import { revertActivities } from './snapshot/revert/index.ts';
 import { snapshotListActivities } from './snapshot/list/index.ts';
 import { transferActivities } from './transfer/index.ts';
 
@@ -23,5 +24,6 @@ export const createHostActivities = (deps: HostDeps) => ({
   ...snapshotActivities(deps),
   ...snapshotListActivities(deps),
   ...snapshotDeletionActivities(deps),
+  ...revertActivities(deps),
 });
 export type HostActivities = ReturnType<typeof createHostActivities>;

@@ -9,6 +9,8 @@ import type { RemoveImageResult } from '../../workflows/removal/kind.ts';
 import type { RemovalPlan } from '../../workflows/removal/plan.ts';
 import type { DeleteSnapshotResult } from '../../workflows/snapshot/delete/kind.ts';
 import type { DeletionPlan } from '../../workflows/snapshot/delete/plan.ts';
+import type { RevertSnapshotResult } from '../../workflows/snapshot/revert/kind.ts';
+import type { RevertPlanOutcome } from '../../workflows/snapshot/revert/plan.ts';
 import type { SnapshotTree } from '../../workflows/snapshot/list/schemas.ts';
 import type { TransferResult } from '../../workflows/transfer/kind.ts';
 import type { ImagePlanOutcome } from '../../workflows/transfer/plan.ts';
@@ -24,13 +26,21 @@ import {
 } from './questions.ts';
 import type { CreateSnapshotResult } from '../../workflows/snapshot/create/kind.ts';
 import type { SnapshotPlanOutcome } from '../../workflows/snapshot/create/plan.ts';
-import { planDeletion, planMerge, planRemoval, planSnapshot, planTransfer } from './plans.ts';
+import {
+  planDeletion,
+  planMerge,
+  planRemoval,
+  planRevert,
+  planSnapshot,
+  planTransfer,
+} from './plans.ts';
 import type {
   CopyRequest,
   DeletionRequest,
   MergeRequest,
   MoveRequest,
   RemoveRequest,
+  RevertRequest,
   SnapshotRequest,
 } from './requests.ts';
 import { call, isNotFound, openSession, type ConnectOptions, type Session } from './session.ts';
@@ -59,6 +69,8 @@ export interface Blockflow {
   createSnapshot(request: SnapshotRequest): Promise<Operation<CreateSnapshotResult>>;
   /** Takes a snapshot out of all disks of a VM: a merge for each, then its record. */
   deleteSnapshot(request: DeletionRequest): Promise<Operation<DeleteSnapshotResult>>;
+  /** Takes the disks of a VM that is down back to a snapshot, or undoes the last revert. */
+  revertSnapshot(request: RevertRequest): Promise<Operation<RevertSnapshotResult>>;
   /**
    * The running operation on a disk, or on a whole VM (without a disk), or the last one; with a run
    * id of `list`, that one.
@@ -78,6 +90,7 @@ export interface Blockflow {
   planRemoval(request: RemoveRequest): Promise<RemovalPlan>;
   planSnapshot(request: SnapshotRequest): Promise<SnapshotPlanOutcome>;
   planDeletion(request: DeletionRequest): Promise<DeletionPlan>;
+  planRevert(request: RevertRequest): Promise<RevertPlanOutcome>;
   /** The audit log, oldest first. */
   events(filter?: EventFilter): Promise<AuditEvent[]>;
   /** The pools of a host and their SPMs. */
@@ -102,6 +115,7 @@ export async function connectBlockflow(options: ConnectOptions = {}): Promise<Bl
     remove: (request) => startOperation(session, kinds.RemoveImage, request),
     createSnapshot: (request) => startOperation(session, kinds.CreateSnapshot, request),
     deleteSnapshot: (request) => startOperation(session, kinds.DeleteSnapshot, request),
+    revertSnapshot: (request) => startOperation(session, kinds.RevertSnapshot, request),
     operation: (vm, disk, runId) => findOperation(session, { vm, disk }, runId),
     list: (filter) => listOperations(session, filter),
     chain: (disk) => observeChain(session, disk),
@@ -112,6 +126,7 @@ export async function connectBlockflow(options: ConnectOptions = {}): Promise<Bl
     planRemoval: (request) => planRemoval(session, request),
     planSnapshot: (request) => planSnapshot(session, request),
     planDeletion: (request) => planDeletion(session, request),
+    planRevert: (request) => planRevert(session, request),
     events: (filter = {}) => observeEvents(session, filter),
     spm: (host) => observeLeases(session, host),
     close: () => session.connection.close(),

@@ -7,6 +7,7 @@ import {
 import { planOutcome, type PlanOutcome } from '../../workflows/merge/plan.ts';
 import { removalPlan, type RemovalPlan } from '../../workflows/removal/plan.ts';
 import { deletionPlan, type DeletionPlan } from '../../workflows/snapshot/delete/plan.ts';
+import { revertPlanOutcome, type RevertPlanOutcome } from '../../workflows/snapshot/revert/plan.ts';
 import { imagePlanOutcome, type ImagePlanOutcome } from '../../workflows/transfer/plan.ts';
 import { ask } from './questions.ts';
 import {
@@ -16,6 +17,7 @@ import {
   type MergeRequest,
   type MoveRequest,
   type RemoveRequest,
+  type RevertRequest,
   type SnapshotRequest,
 } from './requests.ts';
 import type { Session } from './session.ts';
@@ -64,4 +66,14 @@ export async function planDeletion(
   const { vm, name, host } = input;
   const asked = { question: `planning to delete ${name} of ${vm}`, id: `plan ${vm}`, host };
   return deletionPlan.parse(await ask(session, asked, 'PlanSnapshotDeletion', input));
+}
+
+export async function planRevert(
+  session: Session,
+  request: RevertRequest,
+): Promise<RevertPlanOutcome> {
+  const input = completeRequest(session, kinds.RevertSnapshot, request);
+  const { vm, host } = input;
+  const asked = { question: `planning a revert of ${vm}`, id: `plan ${vm}`, host };
+  return revertPlanOutcome.parse(await ask(session, asked, 'PlanRevert', input));
 }

@@ -5,6 +5,7 @@ import type { AnyKind, KindRequest } from '../../workflows/operation/kind.ts';
 import type { RemoveImageRequest } from '../../workflows/removal/request.ts';
 import type { CreateSnapshotRequest } from '../../workflows/snapshot/create/request.ts';
 import type { DeleteSnapshotRequest } from '../../workflows/snapshot/delete/request.ts';
+import type { RevertSnapshotRequest } from '../../workflows/snapshot/revert/request.ts';
 import type { CopyImageRequest, MoveImageRequest } from '../../workflows/transfer/request.ts';
 import { usage } from './failure.ts';
 import { requester } from './requester.ts';
@@ -17,6 +18,7 @@ export type MoveRequest = WithHost<MoveImageRequest>;
 export type CopyRequest = WithHost<CopyImageRequest>;
 export type SnapshotRequest = WithHost<CreateSnapshotRequest>;
 export type DeletionRequest = WithHost<DeleteSnapshotRequest>;
+export type RevertRequest = WithHost<RevertSnapshotRequest>;
 export type RemoveRequest = WithHost<Omit<RemoveImageRequest, 'left'>>;
 
 /** @throws BlockflowError Usage for a request that cannot be understood. */

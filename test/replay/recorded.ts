@@ -62,6 +62,9 @@ export const snapshotRecordings = {
   'snapshot-created-after-terminate': created,
   'snapshot-created-already': { operation: 'CreateSnapshot', outcome: 'already-done' },
   'snapshot-refused': { type: 'Refused', code: 'unknown-disk' },
+  'snapshot-reverted': { operation: 'RevertSnapshot', outcome: 'reverted' },
+  'snapshot-revert-undone': { operation: 'RevertSnapshot', outcome: 'undone' },
+  'snapshot-revert-undone-already': { operation: 'RevertSnapshot', outcome: 'already-done' },
 } as const satisfies Record<string, Ending>;
 export type SnapshotRecordingName = keyof typeof snapshotRecordings;
 

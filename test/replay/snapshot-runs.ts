@@ -2,6 +2,7 @@
 import type { WorkflowHandle } from '@temporalio/client';
 import { armFault } from '../support/faults/faults.ts';
 import type { System } from '../support/host/system.ts';
+import { revertTo, startRevert } from '../support/scenes/revert-scene.ts';
 import {
   defineSeveralDisks,
   startSnapshot,
@@ -54,5 +55,23 @@ export const snapshotRun: Record<SnapshotRecordingName, Run> = {
   async 'snapshot-refused'(system, vm) {
     await define(system, vm, false);
     return startSnapshot(system, { vm, name, disks: ['vdz'] });
+  },
+  async 'snapshot-reverted'(system, vm) {
+    await define(system, vm, false);
+    await takeSnapshot(system, { vm, name });
+    return startRevert(system, { vm, name });
+  },
+  async 'snapshot-revert-undone'(system, vm) {
+    await define(system, vm, false);
+    await takeSnapshot(system, { vm, name });
+    await revertTo(system, { vm, name });
+    return startRevert(system, { vm, undo: true });
+  },
+  async 'snapshot-revert-undone-already'(system, vm) {
+    await define(system, vm, false);
+    await takeSnapshot(system, { vm, name });
+    await revertTo(system, { vm, name });
+    await revertTo(system, { vm, undo: true });
+    return startRevert(system, { vm, undo: true });
   },
 };

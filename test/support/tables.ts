@@ -17,6 +17,9 @@ import { createSnapshotInput } from '../../workflows/snapshot/create/request.ts'
 import { heldDisk } from '../../workflows/snapshot/disk-locks.ts';
 import { snapshotDeletionOnHost } from '../../workflows/snapshot/delete/activities.ts';
 import { deleteSnapshotInput } from '../../workflows/snapshot/delete/request.ts';
+import { revertOnHost, revertOnStorage } from '../../workflows/snapshot/revert/activities.ts';
+import { expiry } from '../../workflows/snapshot/revert/expire-reverted.ts';
+import { revertSnapshotInput } from '../../workflows/snapshot/revert/request.ts';
 import { snapshotListOnHost } from '../../workflows/snapshot/list/activities.ts';
 import { snapshotQuestion } from '../../workflows/snapshot/list/request.ts';
 import { transferOnHost, transferOnStorage } from '../../workflows/transfer/activities.ts';
@@ -33,8 +36,15 @@ export const tables = {
     ...snapshotOnHost,
     ...snapshotListOnHost,
     ...snapshotDeletionOnHost,
+    ...revertOnHost,
   },
-  storage: { ...presence, ...poolsOnStorage, ...transferOnStorage, ...snapshotOnStorage },
+  storage: {
+    ...presence,
+    ...poolsOnStorage,
+    ...transferOnStorage,
+    ...snapshotOnStorage,
+    ...revertOnStorage,
+  },
   orchestrator: orchestratorActivities,
 };
 
@@ -48,6 +58,7 @@ export const operationRequests: Record<string, Schema> = Object.fromEntries(
   Object.entries(kinds).map(([name, kind]) => [name, kind.request]),
 );
 export const questionRequests: Record<string, Schema> = {
+  ExpireReverted: expiry,
   HoldDisk: heldDisk,
   ListSnapshots: snapshotQuestion,
   ObserveChain: diskRef,
@@ -55,6 +66,7 @@ export const questionRequests: Record<string, Schema> = {
   ObserveLeases: hostQuestion,
   PlanImage: planRequest,
   PlanMerge: liveMergeInput,
+  PlanRevert: revertSnapshotInput,
   PlanRemoval: removeImageInput,
   PlanSnapshot: createSnapshotInput,
   PlanSnapshotDeletion: deleteSnapshotInput,

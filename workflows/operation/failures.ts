@@ -47,7 +47,10 @@ export type RefusalCode =
   | 'dirty-bitmaps'
   | 'checkpoints'
   | 'name-taken'
-  | 'snapshot-exists';
+  | 'snapshot-exists'
+  | 'base-changed'
+  | 'disks-changed'
+  | 'nothing-to-undo';
 export type HoldCode = 'divergent-chain' | 'unproven' | 'identity-changed' | 'lost-vm' | 'limbo';
 export type RetryCode =
   | 'vm-stopped'

@@ -47,6 +47,11 @@ export const poolName = z
   .string()
   .check(z.minLength(1), z.maxLength(255))
   .check(z.regex(LIBVIRT_NAME, 'is not a pool name as `virsh pool-list` prints it'));
+/** The name of a snapshot, of which libvirt makes a file's. */
+export const snapshotName = z
+  .string()
+  .check(z.minLength(1), z.maxLength(255))
+  .check(z.regex(LIBVIRT_NAME, 'is not a name as `virsh snapshot-list` prints it'));
 /** A disk's target device, as `virsh domblklist` prints it. */
 export const diskTarget = z
   .string()

@@ -81,10 +81,15 @@ export interface Opener {
  * The first process of this host, or loop device, that has one of the files open; null when there
  * is none. Other hosts of a shared pool are not seen.
  */
-export async function findOpener(files: ReadonlySet<string>): Promise<Opener | null> {
+export async function findOpener(
+  files: ReadonlySet<string>,
+  access: 'any' | 'writing' = 'any',
+): Promise<Opener | null> {
   for (const pid of await allPids()) {
-    const opened = await ofDescriptors(pid, (fd) => openedAs(pid, fd));
-    const identity = opened.find((file) => files.has(file));
+    const opened = await openFiles(pid);
+    const identity = opened.find(
+      (file) => files.has(file.identity) && (access === 'any' || file.writable),
+    )?.identity;
     if (identity !== undefined) return { identity, by: `process ${pid} (${programOf(pid)})` };
   }
   return findLoopDevice(files);

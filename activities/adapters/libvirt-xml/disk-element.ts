@@ -139,6 +139,10 @@ export function saysMore(layer: XmlElement): boolean {
   return elements.some((element) => element && element.children.some((c) => typeof c !== 'string'));
 }
 
+/** Whether any layer that the element names does. */
+export const layersSayMore = (domainXml: string, target: string): boolean =>
+  layersOf(diskElement(domainXml, target)).some(saysMore);
+
 function sourceOf({ element, file }: Layer, more: Record<string, string> = {}): XmlElement {
   const source = onlyOf(element, 'source');
   const { index, ...attributes } = source?.attributes ?? {};

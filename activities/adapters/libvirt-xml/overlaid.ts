@@ -41,11 +41,33 @@ export function withOverlays(
   return writeXml(document);
 }
 
+export interface ActiveLayer {
+  disk: string;
+  path: string;
+  format: string;
+}
+
+/**
+ * The domain with other active layers, whose headers tell what is below. None of the layers before
+ * may say more than a header can.
+ */
+export function withActiveLayers(
+  domainXml: string,
+  disks: readonly ActiveLayer[],
+  pools: PoolFolders,
+): string {
+  const document = readXml(domainXml, 'domain');
+  for (const { disk, path, format } of disks) {
+    const element = diskOf(document, disk);
+    if (layersOf(element).some(saysMore)) throw wrong(`a layer of ${disk} has more than a name`);
+    if (fileOf(element, pools) !== path) putActive(element, { path, format }, []);
+  }
+  return writeXml(document);
+}
+
 function putOverlay(element: XmlElement, overlay: string): void {
   const layers = layersOf(element);
   const driver = onlyOf(element, 'driver');
-  const source = onlyOf(element, 'source');
-  const { startupPolicy } = source?.attributes ?? {};
   // What a layer says besides its name stays with it, in an explicit chain; else headers tell it.
   const chain = layers.some(saysMore)
     ? chainOf(
@@ -55,6 +77,16 @@ function putOverlay(element: XmlElement, overlay: string): void {
         })),
       )
     : [];
+  putActive(element, { path: overlay, format: 'qcow2' }, chain);
+}
+
+function putActive(
+  element: XmlElement,
+  { path, format }: Omit<ActiveLayer, 'disk'>,
+  chain: readonly XmlElement[],
+): void {
+  const driver = onlyOf(element, 'driver');
+  const { startupPolicy } = onlyOf(element, 'source')?.attributes ?? {};
   const kept = element.children.filter(
     (child) =>
       typeof child === 'string' || !['driver', 'source', 'backingStore'].includes(child.name),
@@ -63,11 +95,11 @@ function putOverlay(element: XmlElement, overlay: string): void {
   element.children = [
     createElement(
       'driver',
-      { name: 'qemu', ...driver?.attributes, type: 'qcow2' },
+      { name: 'qemu', ...driver?.attributes, type: format },
       driver?.children,
     ),
     createElement('source', {
-      file: overlay,
+      file: path,
       ...(startupPolicy === undefined ? {} : { startupPolicy }),
     }),
     ...chain,

@@ -55,6 +55,12 @@ export function sourcesOf({ document, pools }: Snapshot): string[] {
 export const memoryFile = ({ document }: Snapshot): string | null =>
   onlyOf(onlyOf(document, 'domainsnapshot'), 'memory')?.attributes['file'] ?? null;
 
+/** The VM as it was before it, as a document; null when it does not say. */
+export function domainOf({ document }: Snapshot): string | null {
+  const domain = onlyOf(onlyOf(document, 'domainsnapshot'), 'domain');
+  return domain && writeXml(domain);
+}
+
 /** What a snapshot says of itself, besides its disks. */
 export interface SnapshotFacts {
   parent: string | null;

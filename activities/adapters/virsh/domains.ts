@@ -94,6 +94,7 @@ function domainCommands(virsh: VirshConnection) {
       virsh.feed(diskXml, (path) => ['update-device', uuid, path, scope]),
     sightOf: (emptyFile: string) => sightOf(virsh, emptyFile),
     resume: (uuid: string) => virsh.run('resume', uuid),
+    start: (uuid: string) => virsh.run('start', uuid),
     version: () => virsh.run('version', '--daemon'),
     /** XML document of what the host can, with its security drivers. */
     capabilities: () => virsh.ask('capabilities'),

@@ -132,14 +132,18 @@ async function end(
 /** @returns what is wrong, in words; null when its file systems can be written again */
 async function thaw(deps: HostDeps, taking: Taking): Promise<string | null> {
   const { vm, vmUuid } = taking.plan;
-  try {
-    await deps.effect('guest.thaw', id(taking), () => deps.libvirt.thaw(vmUuid));
-    return null;
-  } catch (error) {
-    if (!(error instanceof CommandError)) throw error;
-    const now = `the file systems of the guest may still be frozen (${error.stderr})`;
-    return `${now}: \`virsh domfsthaw ${vm}\``;
-  }
+  const refusal = await deps.effect('guest.thaw', id(taking), () =>
+    deps.libvirt.thaw(vmUuid).then(
+      () => null,
+      (error: unknown) => {
+        if (error instanceof CommandError) return error.stderr;
+        throw error;
+      },
+    ),
+  );
+  if (refusal === null) return null;
+  const now = `the file systems of the guest may still be frozen (${refusal})`;
+  return `${now}: \`virsh domfsthaw ${vm}\``;
 }
 
 function divergent(taking: Taking, { disks }: SnapshotLook) {

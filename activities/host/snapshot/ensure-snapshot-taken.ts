@@ -2,13 +2,13 @@
 import type { TakenOutcome, Taking } from '../../../workflows/snapshot/create/activities.ts';
 import type { SnapshotPlan } from '../../../workflows/snapshot/create/plan.ts';
 import { buildSnapshot, withOverlays } from '../../adapters/libvirt-xml/overlaid.ts';
-import { whileHeld } from '../../adapters/qemu-img/qemu-img.ts';
 import { domainFolder, syncRecords } from '../../adapters/virsh/libvirt-folders.ts';
 import { poolsNamedIn } from '../../adapters/virsh/pools.ts';
 import { runSafeSnapshot } from '../../adapters/virsh/safe-snapshot.ts';
 import { wasSaved } from '../chain/managed-save.ts';
 import { lookAtVm } from '../chain/observe-vm.ts';
 import type { HostDeps } from '../deps.ts';
+import { holding } from './holding.ts';
 import { factsOf, layeredDisks } from './layered.ts';
 import { ensureSnapshotSettled, scriptState } from './ensure-snapshot-settled.ts';
 
@@ -71,11 +71,4 @@ async function takeOfStopped(deps: HostDeps, taking: Taking): Promise<TakenOutco
   if (!held) return { outcome: 'changed', reason: `VM ${plan.vm} was started meanwhile` };
   await syncRecords(vm);
   return ensureSnapshotSettled(deps, taking);
-}
-
-/** @returns null when some process has one of them open */
-function holding<T>(paths: readonly string[], use: () => Promise<T>): Promise<T | null> {
-  const [path, ...others] = paths;
-  if (path === undefined) return use();
-  return whileHeld(path, () => holding(others, use));
 }

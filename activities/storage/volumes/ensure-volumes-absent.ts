@@ -28,7 +28,7 @@ export async function ensureVolumesAbsent(
 }
 
 /** @returns the bytes regained; null when another file now has the name, which then stays. */
-async function ensureVolumeAbsent(
+export async function ensureVolumeAbsent(
   deps: StorageDeps,
   { volume, quarantinedPath }: Quarantined,
 ): Promise<number | null> {

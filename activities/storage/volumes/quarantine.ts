@@ -26,6 +26,9 @@ export interface Quarantined {
   quarantinedPath: string;
 }
 
+/** `retiring`: they stay there, and may come back. */
+type Doing = 'deleting' | 'wiping' | 'retiring';
+
 interface Input {
   jobId: string;
   /** Base-most first. */
@@ -42,7 +45,7 @@ interface Input {
 export async function quarantineAll(
   deps: StorageDeps,
   { jobId, volumes }: Input,
-  doing: 'deleting' | 'wiping',
+  doing: Doing,
 ): Promise<Quarantined[]> {
   const pools = await observePools(deps.libvirt);
   const found = volumes.map((named) => volumeInPool(pools, named, `${doing} ${named.path}`));
@@ -64,7 +67,7 @@ export async function quarantineAll(
 async function quarantineInTurn(
   deps: StorageDeps,
   stillNamed: readonly Quarantined[],
-  doing: 'deleting' | 'wiping',
+  doing: Doing,
 ): Promise<void> {
   for (const [at, { volume, quarantinedPath }] of stillNamed.entries()) {
     // The looks at the others took their time, and the first one is out of sight.
@@ -81,11 +84,7 @@ async function whereFileIs(all: readonly Quarantined[], nameOf: (one: Quarantine
   return all.filter(({ volume }, at) => facts[at]?.identity === volume.identity);
 }
 
-async function assertUnused(
-  path: string,
-  doing: 'deleting' | 'wiping',
-  isBegun: boolean,
-): Promise<void> {
+async function assertUnused(path: string, doing: Doing, isBegun: boolean): Promise<void> {
   if (!(await isUnlocked(path))) {
     const why = 'some process has opened it since it was proven unused';
     throw inUse(path, { doing, isBegun, why, next: 'Find the process with `fuser`' });
@@ -102,7 +101,7 @@ export async function assertOnlyName(path: string, isBegun: boolean): Promise<vo
 }
 
 interface Use {
-  doing: 'deleting' | 'wiping';
+  doing: Doing;
   isBegun: boolean;
   why: string;
   next: string;

@@ -3,6 +3,7 @@ import { Option, type Command } from 'commander';
 import type { SnapshotRequest } from '../../library/requests.ts';
 import type { Screen } from '../screen.ts';
 import { defineSnapshotDelete } from './snapshot-delete.ts';
+import { defineSnapshotRevert } from './snapshot-revert.ts';
 import { defineSnapshotList } from './snapshot-list.ts';
 import { followStarted } from './started.ts';
 import { HOST_OPTION, JSON_OPTION, printJson, withBlockflow, type Context } from './command.ts';
@@ -21,11 +22,12 @@ interface Options {
 export function defineSnapshot(program: Command, context: Context): void {
   const group = program
     .command('snapshot')
-    .summary('snapshots of whole VMs: create, list, delete')
+    .summary('snapshots of whole VMs: create, list, delete, revert')
     .description('Works on snapshots of whole VMs, on all of their disks.');
   defineCreate(group, context);
   defineSnapshotList(group, context);
   defineSnapshotDelete(group, context);
+  defineSnapshotRevert(group, context);
 }
 
 const collect = (value: string, before: string[]) => [...before, value];

@@ -12,6 +12,10 @@ import type {
   DeletionStatus,
   DiskState,
 } from '../../../workflows/snapshot/delete/kind.ts';
+import type {
+  RevertSnapshotResult,
+  RevertStatus,
+} from '../../../workflows/snapshot/revert/kind.ts';
 import type { TransferResult, TransferStatus } from '../../../workflows/transfer/kind.ts';
 import type { Screen } from '../screen.ts';
 import { chainWords, msWords, noteLines, resultLines } from './merge-result.ts';
@@ -114,6 +118,23 @@ const deletion: Rendering<DeletionStatus, DeleteSnapshotResult> = {
 const diskWords = ({ snapshot, state, why }: DiskState) =>
   `${snapshot}: ${state}${why === null ? '' : ` (${why})`}`;
 
+const revert: Rendering<RevertStatus, RevertSnapshotResult> = {
+  statusRows: ({ snapshot, disks, chainBefore, chainTarget }) =>
+    disks.length === 0
+      ? []
+      : [
+          ...(snapshot === null ? [] : ([['snapshot', snapshot]] as Row[])),
+          ['disks', disks.join(', ')],
+          ['before', chainBefore.join(' ')],
+          ['after', chainTarget.join(' ')],
+        ],
+  resultLines: ({ summary, disks, warnings }, paint) => [
+    `${paint('green', 'Done')}: ${summary}`,
+    ...disks.map(({ disk, before, now }) => `  ${disk.padEnd(8)} ${now}, before ${before}`),
+    ...noteLines(warnings, paint),
+  ],
+};
+
 const renderings = {
   LiveMerge: merge,
   MoveImage: transfer,
@@ -121,6 +142,7 @@ const renderings = {
   RemoveImage: removal,
   CreateSnapshot: creation,
   DeleteSnapshot: deletion,
+  RevertSnapshot: revert,
 } satisfies Record<KindName, Rendering<never, never>>;
 
 const of = (kind: KindName) => renderings[kind] as Rendering<OperationStatus, OperationResult>;

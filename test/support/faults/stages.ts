@@ -4,6 +4,7 @@ import { useDeletionStage } from './deletion-stage.ts';
 import { useMergeStage } from './merge-stage.ts';
 import { useMoveStage } from './move-stage.ts';
 import { useSnapshotStage } from './snapshot-stage.ts';
+import { useRevertStage } from './revert-stage.ts';
 import type { Stage } from './stage.ts';
 
 /** @param writes that a running guest has to make before the strike, and again after it */
@@ -15,6 +16,7 @@ export const useStage: Record<Operation, UseStage> = {
   move: useMoveStage,
   'snapshot create': useSnapshotStage,
   'snapshot delete': useDeletionStage,
+  'snapshot revert': useRevertStage,
 };
 
 export const operations = Object.keys(useStage) as Operation[];

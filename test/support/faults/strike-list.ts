@@ -18,12 +18,13 @@ export interface Strike {
 export const nameOf = ({ effect, point, victim, strike }: Strike) =>
   `${effect}, ${point}: ${strike} ${victim}`;
 
-/** The VM is down during a move, so there is no QEMU to strike. */
+/** The VM is down during a move and a revert, so there is no QEMU to strike. */
 const struck: Record<Operation, readonly Victim[]> = {
   merge: victims,
   move: victims.filter((victim) => victim !== 'qemu'),
   'snapshot create': victims,
   'snapshot delete': victims,
+  'snapshot revert': victims.filter((victim) => victim !== 'qemu'),
 };
 
 /** Every strike on its effects; the process that holds an effect is also killed twice. */
@@ -46,4 +47,5 @@ export const strikes: Record<Operation, Strike[]> = {
   move: strikesOn('move'),
   'snapshot create': strikesOn('snapshot create'),
   'snapshot delete': strikesOn('snapshot delete'),
+  'snapshot revert': strikesOn('snapshot revert'),
 };

@@ -13,6 +13,10 @@ import type {
   snapshotOnStorage,
 } from '../../../workflows/snapshot/create/activities.ts';
 import type { snapshotDeletionOnHost } from '../../../workflows/snapshot/delete/activities.ts';
+import type {
+  revertOnHost,
+  revertOnStorage,
+} from '../../../workflows/snapshot/revert/activities.ts';
 import type { snapshotListOnHost } from '../../../workflows/snapshot/list/activities.ts';
 import type { MergePlan } from '../../../workflows/merge/plan.ts';
 import { bury, quarantineAll } from './simulated-deletion.ts';
@@ -40,6 +44,8 @@ export type RealOnly =
   | keyof typeof snapshotOnHost
   | keyof typeof snapshotListOnHost
   | keyof typeof snapshotDeletionOnHost
+  | keyof typeof revertOnHost
+  | keyof typeof revertOnStorage
   | keyof typeof snapshotOnStorage;
 /** What the workflows' tests ask. */
 export type AgentActivities = Omit<HostActivities & StorageActivities, RealOnly>;

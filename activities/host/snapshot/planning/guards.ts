@@ -17,6 +17,7 @@ export async function assertDiskReady(
   deps: HostDeps,
   attempted: string,
   chain: Chain,
+  leaveOut = `Leave it out (\`--exclude ${chain.disk}\`)`,
 ): Promise<string[]> {
   const id = operationId({ vm: chain.vm.name, disk: chain.disk });
   if (chain.record) {
@@ -42,7 +43,7 @@ export async function assertDiskReady(
     });
   }
   const base = chain.volumes.at(-1) as Volume;
-  assertInPool(attempted, chain, base);
+  assertInPool(attempted, chain, base, leaveOut);
   const header = chain.headers.get(base.path);
   if (header) assertSound(attempted, [{ path: base.path, header }]);
   const [odd] = [...chain.xmlDisk.oddElements, ...(header?.encrypted ? ['encryption'] : [])];
@@ -50,7 +51,7 @@ export async function assertDiskReady(
     throw refused('unsupported-format', {
       attempted,
       now: `disk ${chain.disk} has <${odd}>, which an overlay could not carry; nothing was done`,
-      next: `Leave it out (\`--exclude ${chain.disk}\`)`,
+      next: leaveOut,
     });
   }
   const bitmaps = header?.bitmaps.map(({ name }) => name) ?? [];
@@ -59,14 +60,14 @@ export async function assertDiskReady(
   return [`${words}: what is written after the snapshot is not in them`];
 }
 
-function assertInPool(attempted: string, chain: Chain, { path }: Volume): void {
+function assertInPool(attempted: string, chain: Chain, { path }: Volume, leaveOut: string): void {
   const pool = poolOf(chain.pools, path);
   if (pool && isFilePool(pool)) return;
   if (pool) {
     throw refused('unsupported-pool', {
       attempted,
       now: `${path} is in pool ${pool.name} of type ${pool.type}; nothing was done`,
-      next: `Leave that disk out (\`--exclude ${chain.disk}\`)`,
+      next: leaveOut,
     });
   }
   throw refused('outside-pools', {

@@ -1,5 +1,5 @@
 /** Plans a snapshot: which disks and overlays; refuses early, finds what earlier runs left. */
-import { basename, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { vmName } from '../../../../workflows/operation/names.ts';
 import { refused } from '../../../../workflows/operation/failures.ts';
 import { inLine } from '../../../../workflows/operation/words.ts';
@@ -12,10 +12,8 @@ import type {
 import type { CreateSnapshotInput } from '../../../../workflows/snapshot/create/request.ts';
 import { createWords } from '../../../../workflows/snapshot/create/words.ts';
 import { observeFile } from '../../../adapters/files/files.ts';
-import { asFileName } from '../../../adapters/qemu-img/qemu-img.ts';
 import { LONGEST_NAME_BYTES } from '../../../pool-folder/reservation.ts';
-import { lastingIdentity, nameVolume } from '../../../pool-folder/id.ts';
-import { observeChain, type Chain } from '../../chain/observe-chain.ts';
+import { observeChain } from '../../chain/observe-chain.ts';
 import { refuseMissingLayer } from '../../chain/missing-layer.ts';
 import { refusedManagedSave } from '../../chain/managed-save.ts';
 import { observeVm } from '../../chain/observe-vm.ts';
@@ -23,6 +21,8 @@ import type { HostDeps } from '../../deps.ts';
 import { assertUsable } from '../../pools/usable-folders.ts';
 import { assertDiskReady } from './guards.ts';
 import { chooseDisks } from './choose-disks.ts';
+import { assertNoUnfinishedRevert } from '../revert/notes.ts';
+import { toOverlay } from './overlays.ts';
 import { unfinishedSnapshot } from './unfinished.ts';
 
 /**
@@ -40,6 +40,7 @@ export async function observeSnapshotPlan(
   if (vm.state === 'off' && vm.managedSave) throw refusedManagedSave(attempted, input.vm);
   const earlier = await unfinishedSnapshot(vm);
   if (earlier) return { kind: 'unfinished', earlier };
+  await assertNoUnfinishedRevert(attempted, vm);
   const snapshot = input.name ?? timeName();
   await assertNameFree(deps, attempted, vm.uuid, snapshot);
   await assertNoCheckpoints(deps, attempted, vm.uuid);
@@ -52,7 +53,7 @@ export async function observeSnapshotPlan(
     attempted,
     chains.map(({ volumes }) => dirname(activeOf(volumes).path)),
   );
-  const disks = await Promise.all(chains.map((chain) => toDisk(chain, snapshot)));
+  const disks = await Promise.all(chains.map((chain) => toOverlay(chain, snapshot)));
   await assertNamesFree(attempted, disks);
   const { name, uuid, state, persistent } = vm;
   const plan: SnapshotPlan = {
@@ -84,37 +85,6 @@ const chainOf = (
   attempted: string,
 ) => observeChain(deps, { vm, disk, host }).catch(refuseMissingLayer(deps, attempted));
 
-async function toDisk(chain: Chain, snapshot: string): Promise<PlannedDisk> {
-  const base = activeOf(chain.volumes);
-  const folder = dirname(base.path);
-  const facts = await observeFile(folder);
-  const special = chain.headers.get(base.path)?.special ?? [];
-  const valueOf = (option: string) =>
-    special.find((one) => one.startsWith(`${option}=`))?.slice(option.length + 1);
-  const cluster = valueOf('cluster_size');
-  return {
-    disk: chain.disk,
-    base: await nameVolume(base),
-    baseFormat: base.format,
-    virtualSizeBytes: base.virtualSizeBytes,
-    clusterBytes: cluster === undefined ? null : Number(cluster),
-    extendedL2: valueOf('extended_l2') === 'on',
-    to: {
-      pool: base.pool ?? '',
-      folder,
-      identity: await lastingIdentity(folder, facts?.identity ?? ''),
-    },
-    name: overlayName(basename(base.path), snapshot),
-    backingName: asFileName(basename(base.path)),
-  };
-}
-
-/** As libvirt calls it: what follows the last dot is the snapshot. */
-export function overlayName(base: string, snapshot: string): string {
-  const dot = base.lastIndexOf('.');
-  return `${dot > 0 ? base.slice(0, dot) : base}.${snapshot}`;
-}
-
 async function assertNameFree(deps: HostDeps, attempted: string, uuid: string, name: string) {
   const names = await deps.libvirt.snapshotNames(uuid);
   if (!names.includes(name)) return;
@@ -138,7 +108,10 @@ async function assertNoCheckpoints(deps: HostDeps, attempted: string, uuid: stri
   });
 }
 
-async function assertNamesFree(attempted: string, disks: readonly PlannedDisk[]): Promise<void> {
+export async function assertNamesFree(
+  attempted: string,
+  disks: readonly PlannedDisk[],
+): Promise<void> {
   for (const { to, name, disk } of disks) {
     const path = join(to.folder, name);
     if (Buffer.byteLength(name) > LONGEST_NAME_BYTES) {

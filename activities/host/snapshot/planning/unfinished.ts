@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import {
   overlayReservation,
   type Overlay,
+  type PlannedDisk,
   type Unfinished,
 } from '../../../../workflows/snapshot/create/plan.ts';
 import { canonical, observeFile } from '../../../adapters/files/files.ts';
@@ -12,10 +13,7 @@ import type { VmLook } from '../../chain/observe-vm.ts';
 
 /** The first of them; looked for in the folders of the layers that the VM's two XMLs name. */
 export async function unfinishedSnapshot(vm: VmLook): Promise<Unfinished | null> {
-  const disks = [vm.live, vm.persistentDomain].flatMap((domain) => domain?.disks ?? []);
-  const paths = disks.flatMap(({ chain }) => chain.map(({ path }) => path));
-  const folders = new Set(await Promise.all(paths.map(async (p) => dirname(await canonical(p)))));
-  for (const folder of folders) {
+  for (const folder of await layerFolders(vm)) {
     for (const { text } of await readManifests(folder)) {
       const parsed = overlayReservation.safeParse(jsonOf(text));
       if (!parsed.success || parsed.data.snapshot.vmUuid !== vm.uuid) continue;
@@ -26,8 +24,18 @@ export async function unfinishedSnapshot(vm: VmLook): Promise<Unfinished | null>
   return null;
 }
 
+/** Where the layers are that the VM's two XMLs name. */
+export async function layerFolders(vm: VmLook): Promise<Set<string>> {
+  const disks = [vm.live, vm.persistentDomain].flatMap((domain) => domain?.disks ?? []);
+  const paths = disks.flatMap(({ chain }) => chain.map(({ path }) => path));
+  return new Set(await Promise.all(paths.map(async (p) => dirname(await canonical(p)))));
+}
+
 /** Those that were made: a run may have been ended before all were. */
-async function overlaysOf(jobId: string, { disks }: Unfinished['plan']): Promise<Overlay[]> {
+export async function overlaysOf(
+  jobId: string,
+  { disks }: { disks: readonly PlannedDisk[] },
+): Promise<Overlay[]> {
   const overlays = disks.map(async ({ disk, to, name }) => {
     const staged = await observeFile(stagedFile(to.folder, jobId, name, 'ready'));
     if (!staged) return [];
@@ -37,7 +45,7 @@ async function overlaysOf(jobId: string, { disks }: Unfinished['plan']): Promise
   return (await Promise.all(overlays)).flat();
 }
 
-function jsonOf(text: string): unknown {
+export function jsonOf(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {

@@ -1,0 +1,22 @@
+/** Starts the VM, when it was asked for, on the layers that it has now. */
+import type { InputOf } from '../../../../workflows/operation/activities.ts';
+import type { revertOnHost } from '../../../../workflows/snapshot/revert/activities.ts';
+import { CommandError } from '../../../adapters/process/command.ts';
+import type { HostDeps } from '../../deps.ts';
+import { provenState } from '../../chain/lost-vm.ts';
+
+type Input = InputOf<typeof revertOnHost, 'ensureVmStarted'>;
+
+/** @returns why it does not run, in libvirt's words; null when it does */
+export async function ensureVmStarted(deps: HostDeps, input: Input): Promise<string | null> {
+  const { vm: name, vmUuid: uuid } = input;
+  const state = () => provenState(deps, { name, uuid }, `starting VM ${name}`);
+  if ((await state()).state !== 'off') return null;
+  try {
+    await deps.effect('libvirt.start-vm', name, () => deps.libvirt.start(uuid));
+    return null;
+  } catch (error) {
+    if (!(error instanceof CommandError)) throw error;
+    return (await state()).state === 'off' ? error.stderr.trim() : null;
+  }
+}

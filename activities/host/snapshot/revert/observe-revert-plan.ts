@@ -1,0 +1,136 @@
+/** Plans a revert: which layers of which snapshot; refuses early, finds what earlier runs left. */
+import { refused } from '../../../../workflows/operation/failures.ts';
+import { vmName } from '../../../../workflows/operation/names.ts';
+import { nameVolume } from '../../../pool-folder/id.ts';
+import type { Volume } from '../../../../workflows/chain/schemas.ts';
+import type {
+  RevertedDisk,
+  RevertPlan,
+  RevertPlanOutcome,
+} from '../../../../workflows/snapshot/revert/plan.ts';
+import type { RevertSnapshotInput } from '../../../../workflows/snapshot/revert/request.ts';
+import { revertWords } from '../../../../workflows/snapshot/revert/words.ts';
+import { layersSayMore } from '../../../adapters/libvirt-xml/disk-element.ts';
+import { refusedManagedSave } from '../../chain/managed-save.ts';
+import { refuseMissingLayer } from '../../chain/missing-layer.ts';
+import { observeChain, type Chain } from '../../chain/observe-chain.ts';
+import { observeVm, type VmLook } from '../../chain/observe-vm.ts';
+import type { HostDeps } from '../../deps.ts';
+import { assertUsable } from '../../pools/usable-folders.ts';
+import { assertRedefinable } from '../../snapshots/redefinable.ts';
+import { assertDiskReady } from '../planning/guards.ts';
+import { assertNamesFree } from '../planning/observe-snapshot-plan.ts';
+import { poolFolderOf, toOverlay } from '../planning/overlays.ts';
+import { unfinishedSnapshot } from '../planning/unfinished.ts';
+import { fingerprintsOf } from './below.ts';
+import { lastRevert, unfinishedRevert } from './earlier.ts';
+import { revertNotes } from './notes.ts';
+import { observeRestorePoint, type RestorePoint } from './restore-point.ts';
+import { saysMore } from './says-more.ts';
+
+/** Observes and decides; has no effect. @throws Refused or Hold as the guards say */
+export async function observeRevertPlan(
+  deps: HostDeps,
+  input: RevertSnapshotInput,
+): Promise<RevertPlanOutcome> {
+  const attempted = `planning \`${revertWords(input)}\``;
+  const vm = await observeVm(deps, input.vm);
+  const notes = await revertNotes(vm);
+  const question = { attempted, input, vm };
+  const unfinished = await unfinishedRevert(question, notes);
+  // What has switched is completed whatever the VM does now.
+  if (unfinished?.kind === 'switched') return unfinished;
+  assertDown(attempted, vm);
+  if (unfinished) return unfinished;
+  await assertNoUnfinishedSnapshot(attempted, vm);
+  if (input.name === null) {
+    const last = await lastRevert(question, notes);
+    if (last.kind === 'undo') {
+      for (const { disk } of last.change.disks) await readyChain(deps, question, disk);
+    }
+    return last;
+  }
+  return { kind: 'plan', plan: await planOf(deps, question, input.name) };
+}
+
+interface Question {
+  attempted: string;
+  input: RevertSnapshotInput;
+  vm: VmLook;
+}
+
+function assertDown(attempted: string, { name, state, persistent, managedSave }: VmLook): void {
+  if (state !== 'off') {
+    throw refused('vm-running', {
+      attempted,
+      now: `VM ${name} is ${state}; a revert changes the disks of a VM that is down`,
+      next: `Shut it down (\`virsh shutdown ${name}\`) and try again`,
+    });
+  }
+  if (managedSave) throw refusedManagedSave(attempted, name);
+  if (persistent) return;
+  throw refused('not-persistent', {
+    attempted,
+    now: `VM ${name} is transient: it has no record to go back in`,
+    next: 'Define it, and repeat the request',
+  });
+}
+
+async function assertNoUnfinishedSnapshot(attempted: string, vm: VmLook): Promise<void> {
+  const earlier = await unfinishedSnapshot(vm);
+  if (!earlier) return;
+  const { snapshot } = earlier.plan;
+  throw refused('other-operation', {
+    attempted,
+    now: `\`snapshot create ${vm.name} ${snapshot}\` is unfinished; nothing was done`,
+    next: `Finish it first: repeat \`blockflow snapshot create ${vm.name} ${snapshot}\``,
+  });
+}
+
+/** The chain that a disk has now, of which the active layer is discarded. */
+async function readyChain(
+  deps: HostDeps,
+  { attempted, input, vm }: Question,
+  disk: string,
+): Promise<Chain> {
+  const ref = { vm: vm.name, disk, host: input.host };
+  const chain = await observeChain(deps, ref).catch(refuseMissingLayer(deps, attempted));
+  await assertDiskReady(deps, attempted, chain, 'Move the disk, or go back by hand');
+  return chain;
+}
+
+async function planOf(deps: HostDeps, question: Question, name: string): Promise<RevertPlan> {
+  const { attempted, vm } = question;
+  await assertRedefinable(deps, attempted, vm.uuid, [name]);
+  const point = await observeRestorePoint(deps, question, name);
+  const xml = await deps.libvirt.inactiveXml(vm.uuid);
+  const disks: RevertedDisk[] = [];
+  const ending = String(Math.floor(Date.now() / 1000));
+  for (const based of point.disks) {
+    const now = await readyChain(deps, question, based.disk);
+    if (layersSayMore(xml, based.disk)) throw saysMore(attempted, based.disk);
+    const below = await fingerprintsOf([...now.volumes.slice(0, -1), ...based.volumes]);
+    disks.push({ ...(await toOverlay(based, ending)), retired: await layerOf(now), below });
+  }
+  await assertUsable(
+    deps,
+    attempted,
+    disks.flatMap(({ to, retired }) => [to.folder, retired.to.folder]),
+  );
+  await assertNamesFree(attempted, disks);
+  return {
+    ...{ vm: vmName.parse(vm.name), vmUuid: vm.uuid, host: deps.host, snapshot: name, disks },
+    before: await deps.libvirt.currentSnapshot(vm.uuid),
+    stay: point.stay,
+    warnings: warningsOf(point),
+  };
+}
+
+const warningsOf = ({ memory }: RestorePoint) =>
+  memory ? ["the guest's memory in the snapshot is dropped: the VM boots from its disks"] : [];
+
+async function layerOf({ volumes }: Chain) {
+  const active = volumes.at(-1) as Volume;
+  const volume = await nameVolume(active);
+  return { volume, format: active.format, to: await poolFolderOf(active) };
+}

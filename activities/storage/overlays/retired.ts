@@ -1,0 +1,50 @@
+/** What a revert has discarded in one pool: where it is, and the note that says so. */
+import { join } from 'node:path';
+import type { CopyTarget, NamedVolume } from '../../../workflows/chain/references.ts';
+import { leftIn } from '../../../workflows/snapshot/revert/change.ts';
+import type { RevertNote } from '../../../workflows/snapshot/revert/plan.ts';
+import { bug } from '../../../workflows/operation/failures.ts';
+import { listFolder, observeFile, syncPath, unlinkDurably } from '../../adapters/files/files.ts';
+import { claimReservation, isManifest, manifestIn } from '../../pool-folder/owner.ts';
+import { reservationFolder, writeReservation } from '../../pool-folder/reservation.ts';
+import { assertNoLink, targetFolder } from '../volumes/pool-boundary.ts';
+import type { StorageDeps } from '../volumes/quarantine.ts';
+
+export interface Noted {
+  note: RevertNote;
+  to: CopyTarget;
+}
+
+/** Layers of the pool that the disks have left. */
+export function retiredIn({ note: { state }, to }: Noted): NamedVolume[] {
+  if (state.phase === 'begun') throw bug('a revert that is only begun has discarded nothing');
+  return leftIn(state.change, to.pool);
+}
+
+/** `POOL/.blockflow/<job>/`, inside of the pool for sure (I16). */
+export async function noteFolder(
+  { libvirt }: StorageDeps,
+  { to, jobId }: { to: CopyTarget; jobId: string },
+): Promise<string> {
+  const folder = reservationFolder(await targetFolder(libvirt, { to }), jobId);
+  await assertNoLink(folder);
+  return folder;
+}
+
+/**
+ * Only renames change the name of a note, so of a run that wants to go on with it and one that
+ * deletes, one has it.
+ * @returns false when it is being deleted
+ */
+export async function claimNote(folder: string, owner: string): Promise<boolean> {
+  const isThere = (await observeFile(folder)) !== null && (await manifestIn(folder)) !== null;
+  return isThere && (await claimReservation(folder, owner));
+}
+
+/** Replaces the note, and takes away the second names of overlays. */
+export async function writeNote(folder: string, note: RevertNote): Promise<void> {
+  await writeReservation(folder, { owner: note.owner, text: JSON.stringify(note) });
+  const staged = (await listFolder(folder)).filter((name) => !isManifest(name));
+  for (const name of staged) await unlinkDurably(join(folder, name));
+  await syncPath(folder);
+}

@@ -1,0 +1,97 @@
+/** What a revert does not touch, each told with its code; and a cancel. */
+import { utimes } from 'node:fs/promises';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, it } from '@jest/globals';
+import { createImage } from '../../support/guest/shut-off-vm.ts';
+import { POOL, startSharedSystem } from '../../support/scenes/merge-scene.ts';
+import { failureOf } from '../../support/scenes/failure-of.ts';
+import {
+  defineWithSnapshot,
+  ownFiles,
+  revertTo,
+  startRevert,
+} from '../../support/scenes/revert-scene.ts';
+import { sourcesOf, takeSnapshot, type SeveralDisks } from '../../support/scenes/snapshot-scene.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
+
+const system = useSystem(() => startSharedSystem({ name: 'refusals' }));
+let count = 0;
+let scene: SeveralDisks;
+let vm: string;
+beforeEach(async () => {
+  vm = `not${++count}`;
+  scene = await defineWithSnapshot(system, vm);
+});
+
+const look = async () => [await sourcesOf(system, vm, '--inactive'), await ownFiles(system, vm)];
+
+async function expectRefused(code: string, more: object = { name: 's1' }): Promise<void> {
+  const before = await look();
+  const failure = await failureOf(revertTo(system, { vm, ...more }));
+  expect(failure).toMatchObject({ type: 'Refused', code });
+  expect(await look()).toEqual(before);
+}
+
+describe('A revert is refused', () => {
+  it('while the VM runs, or is saved: vm-running, managed-save', async () => {
+    await scene.guest.start(60_000);
+    await expectRefused('vm-running');
+    await system.host.virsh('managedsave', vm);
+    await expectRefused('managed-save');
+    await system.host.virsh('managedsave-remove', vm);
+  });
+
+  it('when there is nothing to go back to: unknown-snapshot, nothing-to-undo', async () => {
+    await expectRefused('unknown-snapshot', { name: 'other' });
+    await expectRefused('nothing-to-undo', { undo: true });
+  });
+
+  it('when a layer was changed since, also of an undo: base-changed', async () => {
+    const base = scene.disks['vdb'] ?? '';
+    await revertTo(system, { vm, name: 's1' });
+    const later = new Date(Date.now() + 120_000);
+    await utimes(base, later, later);
+    await expectRefused('base-changed');
+    await expectRefused('base-changed', { undo: true });
+  });
+
+  it('when disks were added since: disks-changed', async () => {
+    const path = await createImage(join(system.host.pools, POOL, `${vm}-new.qcow2`));
+    await system.host.virsh('attach-disk', vm, path, 'vdz', '--subdriver', 'qcow2', '--config');
+    await expectRefused('disks-changed');
+  });
+
+  it('inside of images, or with memory: internal-snapshots, unsupported-format', async () => {
+    await system.host.virsh('snapshot-create-as', vm, 'inside');
+    await expectRefused('internal-snapshots', { name: 'inside' });
+    await scene.guest.start(60_000);
+    const memory = `file=${join(system.host.root, `${vm}.memory`)}`;
+    await system.host.virsh('snapshot-create-as', vm, 'awake', '--memspec', memory);
+    await scene.guest.kill();
+    await expectRefused('unsupported-format', { name: 'awake' });
+    const result = await revertTo(system, { vm, name: 'awake', dropMemory: true });
+    expect(result.warnings).toEqual([expect.stringContaining('memory in the snapshot is dropped')]);
+  });
+});
+
+it('a cancel before the switch leaves nothing; of an undo neither', async () => {
+  const before = await look();
+  await system.killRole('spm');
+  const revert = await startRevert(system, { vm, name: 's1' });
+  await revert.cancel();
+  await system.startRole('spm');
+  await expect(revert.result()).rejects.toThrow();
+  expect(await look()).toEqual(before);
+  await revertTo(system, { vm, name: 's1' });
+  const reverted = await look();
+  await system.killRole('spm');
+  await system.startRole('spm', [{ effect: 'storage.restore-volume', action: 'kill-before' }]);
+  const undo = await startRevert(system, { vm, undo: true });
+  await system.roleEnded('spm');
+  await undo.cancel();
+  await system.startRole('spm');
+  await expect(undo.result()).rejects.toThrow();
+  expect(await look()).toEqual(reverted);
+  expect((await revertTo(system, { vm, undo: true })).outcome).toBe('undone');
+  expect(await takeSnapshot(system, { vm, name: 's2' })).toMatchObject({ outcome: 'created' });
+});

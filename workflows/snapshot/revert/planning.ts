@@ -1,0 +1,81 @@
+/** Step 1: a plan, or the finding that it is done; first what earlier runs left. */
+import { forwardOnly } from '../../operation/point-of-no-return.ts';
+import { holdDisks } from '../disk-locks.ts';
+import { backwards } from './change.ts';
+import { deleteOverlays } from './layers.ts';
+import type { DiskSwitch, RevertPlanOutcome } from './plan.ts';
+import { complete, type Revert, type Switching } from './revert-snapshot.ts';
+
+type Outcome<K extends RevertPlanOutcome['kind']> = Extract<RevertPlanOutcome, { kind: K }>;
+export type Planned =
+  Outcome<'plan' | 'undo' | 'done'> | { kind: 'completed'; switching: Switching };
+
+export async function planRevert(op: Revert): Promise<Planned> {
+  for (;;) {
+    const outcome = await op.host.observeRevertPlan(op.input, `plan ${op.words}`);
+    if (outcome.kind === 'switched') {
+      const switching = await completeEarlier(op, outcome);
+      if (outcome.isThis) return { kind: 'completed', switching };
+    } else if (outcome.kind === 'leftover') await deleteEarlier(op, outcome);
+    else {
+      adopt(op, outcome);
+      return outcome;
+    }
+    op.enter('planning', { note: null });
+  }
+}
+
+async function completeEarlier(op: Revert, outcome: Outcome<'switched'>): Promise<Switching> {
+  const { note, change } = outcome;
+  op.enter('planning', { note: 'completing what an earlier run has switched' });
+  showChange(op, change);
+  const locks = await holdDisks(op, op.status.disks);
+  return forwardOnly(async () => {
+    const then = note.state.phase === 'begun' ? 'kept' : 'undone';
+    const switching: Switching = { jobId: note.jobId, change, then };
+    op.point.isBehind();
+    await complete(op, switching);
+    if (!outcome.isThis) op.point.takeBack('what an earlier run has switched is complete');
+    await locks.release();
+    return switching;
+  });
+}
+
+async function deleteEarlier(op: Revert, { note, plan }: Outcome<'leftover'>): Promise<void> {
+  op.enter('planning', { note: 'deleting overlays of an earlier run' });
+  const locks = await holdDisks(
+    op,
+    plan.disks.map(({ disk }) => disk),
+  );
+  await forwardOnly(async () => {
+    await deleteOverlays(op, note.jobId, plan);
+    await locks.release();
+  });
+}
+
+function adopt(op: Revert, outcome: Outcome<'plan' | 'undo' | 'done'>): void {
+  if (outcome.kind === 'done') return;
+  if (outcome.kind === 'undo') {
+    showChange(op, backwards(outcome.change));
+    return;
+  }
+  const { snapshot, disks, warnings } = outcome.plan;
+  op.warnings = warnings;
+  op.tell({
+    jobId: op.jobId,
+    snapshot,
+    disks: disks.map(({ disk }) => disk),
+    chainBefore: disks.map(({ retired }) => retired.volume.path),
+    chainTarget: disks.map(({ to, name }) => `${to.folder}/${name}`),
+  });
+}
+
+function showChange(op: Revert, { disks, current }: DiskSwitch): void {
+  op.tell({
+    jobId: op.jobId,
+    snapshot: current.to,
+    disks: disks.map(({ disk }) => disk),
+    chainBefore: disks.map(({ from }) => from.volume.path),
+    chainTarget: disks.map(({ to }) => to.volume.path),
+  });
+}
