@@ -6,7 +6,7 @@ import type { EffectName } from '../../../activities/door/effect.ts';
 import type { RevertSnapshotRequest } from '../../../workflows/snapshot/revert/request.ts';
 import { expectGuestData } from '../guest/guest-data.ts';
 import { POOL, startSharedSystem } from '../scenes/merge-scene.ts';
-import { sourcesOf, type SeveralDisks } from '../scenes/snapshot-scene.ts';
+import { sourcesOf, takeSnapshot, type SeveralDisks } from '../scenes/snapshot-scene.ts';
 import { defineWithSnapshot, ownFiles, revertTo, startRevert } from '../scenes/revert-scene.ts';
 import { useSystem } from '../scenes/use-system.ts';
 import type { System } from '../host/system.ts';
@@ -17,12 +17,14 @@ interface Scene extends SeveralDisks {
   system: System;
   vm: string;
   arm: () => void;
+  /** The snapshots of the VM; it runs on the last one. */
+  snapshots: readonly string[];
 }
 
 type Act = (scene: Scene) => Promise<StruckRun>;
 
 const shortName = (path: string) => path.replace(/^.*\//, '');
-const stems = ({ vm }: Scene) => [vm, `${vm}-b`];
+const stems = ({ vm }: Pick<Scene, 'vm'>) => [vm, `${vm}-b`];
 
 /** What the disks name, as `STEM.ENDING`. */
 async function endings({ system, vm }: Scene): Promise<string[]> {
@@ -36,13 +38,19 @@ async function expectReverted(scene: Scene, isKept = true): Promise<void> {
   const found = await endings(scene);
   expect(found).toEqual([expect.stringMatching(/^\d{10}$/), expect.stringMatching(/^\d{10}$/)]);
   const files = await ownFiles(system, vm);
+  const last = scene.snapshots.at(-1);
+  const others = scene.snapshots.slice(0, -1);
   const hidden = files.filter((file) => file.startsWith('.blockflow/'));
   expect(hidden.map((file) => file.replace(/^.*?[0-9a-f]{12}-/, '')).sort()).toEqual(
-    isKept ? stems(scene).map((stem) => `${stem}.s1`) : [],
+    isKept
+      ? stems(scene)
+          .map((stem) => `${stem}.${last}`)
+          .sort()
+      : [],
   );
   expect(files.filter((file) => !file.startsWith('.blockflow/')).sort()).toEqual(
     stems(scene)
-      .flatMap((stem, at) => [`${stem}.qcow2`, `${stem}.${found[at]}`])
+      .flatMap((stem, at) => ['qcow2', ...others, found[at]].map((end) => `${stem}.${end}`))
       .sort(),
   );
   const current = await system.host.virsh('snapshot-current', vm, '--name');
@@ -136,7 +144,7 @@ const scenarioOf: Record<EffectName<'snapshot revert'>, Act> = {
   'storage.reserve-overlays': reverting(),
   'storage.name-volume': reverting(),
   'libvirt.define-record': reverting(),
-  'libvirt.set-current-snapshot': undoingOrNot(),
+  'libvirt.set-current-snapshot': reverting(),
   'storage.quarantine-volume': reverting(),
   'storage.note-revert': reverting(),
   'libvirt.start-vm': reverting({ start: true }),
@@ -145,11 +153,6 @@ const scenarioOf: Record<EffectName<'snapshot revert'>, Act> = {
   'storage.unlink-volume': expiring,
   'storage.remove-reservation': expiring,
 };
-
-/** Only a VM that runs on another snapshot has to be led back. */
-function undoingOrNot(): Act {
-  return reverting();
-}
 
 /** VMs of a system, each with a snapshot s1. */
 export function useRevertStage(folder: string, writes = 0): Stage {
@@ -160,7 +163,12 @@ export function useRevertStage(folder: string, writes = 0): Stage {
     async start(effect, arm) {
       const vm = `back${++count}`;
       const scene = await defineWithSnapshot(system, vm, Math.max(writes, 20));
-      return scenarioOf[effect as EffectName<'snapshot revert'>]({ ...scene, system, vm, arm });
+      // Without a second one libvirt's tree grows from the first one already.
+      const isSecond = effect === 'libvirt.set-current-snapshot';
+      if (isSecond) await takeSnapshot(system, { vm, name: 's2' });
+      const snapshots = isSecond ? ['s1', 's2'] : ['s1'];
+      const act = scenarioOf[effect as EffectName<'snapshot revert'>];
+      return act({ ...scene, system, vm, arm, snapshots });
     },
   };
 }

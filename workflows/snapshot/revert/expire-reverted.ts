@@ -48,29 +48,36 @@ export async function ExpireReverted(request: Expiry): Promise<string> {
   await sleep(keepSeconds * 1000);
   const deleted: string[] = [];
   for (const { to, volumes } of pools) {
-    for (let waitMs = 1000; ; waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS)) {
-      const end = await deleteIn({ jobId, owner, to, volumes });
-      deleted.push(...(end?.deleted ?? []));
-      if (end !== null && end.outcome !== 'unsettled') break;
-      await sleep(waitMs);
-    }
+    const outcome = await untilSettled({ jobId, owner, to, volumes });
+    if (outcome === 'removed') deleted.push(...volumes.map(({ path }) => path));
   }
-  const end = deleted.length === 0 ? 'nothing was left to delete' : `deleted ${deleted.join(', ')}`;
+  const end =
+    deleted.length === 0
+      ? 'nothing was deleted: another run has the layers'
+      : `deleted what ${deleted.join(', ')} had`;
   setCurrentDetails(`${end}.`);
   return end;
 }
 
+async function untilSettled(deletion: Deletion): Promise<'removed' | 'kept'> {
+  for (let waitMs = 1000; ; waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS)) {
+    const outcome = await outcomeOf(deletion);
+    if (outcome !== 'unsettled' && outcome !== 'away') return outcome;
+    await sleep(waitMs);
+  }
+}
+
 type Deletion = Pick<Expiry, 'jobId' | 'owner'> & Expiry['pools'][number];
 
-/** Null while the pool is unavailable. */
-async function deleteIn(deletion: Deletion) {
+async function outcomeOf(deletion: Deletion) {
   const { pool } = deletion.to;
   const spm = spmAgent<typeof revertOnStorage>(pool, unheard);
   try {
-    return await spm.ensureRetiredAbsent(deletion, `delete what was discarded in pool ${pool}`);
+    const summary = `delete what was discarded in pool ${pool}`;
+    return (await spm.ensureRetiredAbsent(deletion, summary)).outcome;
   } catch (error) {
     if (failureDetails(error)?.details.code !== 'pool-away') throw error;
-    return null;
+    return 'away' as const;
   }
 }
 

@@ -84,7 +84,7 @@ export const revertNote = z.strictObject({
   owner: uuid,
   workflow: plainText,
   /** ISO 8601: the newest one is what `--undo` means. */
-  time: z.string(),
+  time: z.iso.datetime(),
   state: z.discriminatedUnion('phase', [
     z.strictObject({ phase: z.literal('begun'), plan: revertPlan }),
     z.strictObject({ phase: z.enum(['kept', 'undoing', 'undone']), change: diskSwitch }),
