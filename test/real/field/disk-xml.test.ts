@@ -17,6 +17,7 @@ import { useSystem } from '../../support/scenes/use-system.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';
 import { removalOf, startMove, startMoveSystem, VAULT } from '../../support/scenes/move-scene.ts';
 import { failureOf } from '../../support/scenes/failure-of.ts';
+import { waitUntil } from '../../support/wait-until.ts';
 
 const system = useSystem(() => startMoveSystem({ name: 'diskxml' }));
 let secret: string;
@@ -56,7 +57,13 @@ async function defineLuks(vm: string, overlays: number): Promise<void> {
   const path = inPool(`${vm}.qcow2`);
   const options = 'encrypt.format=luks,encrypt.key-secret=s0,encrypt.iter-time=10';
   const object = ['--object', `secret,id=s0,file=${key}`];
-  await execa('qemu-img', ['create', '-q', '-f', 'qcow2', ...object, '-o', options, path, '8M']);
+  const create = ['create', '-q', '-f', 'qcow2', ...object, '-o', options, path, '8M'];
+  // It measures the processor's speed first, which the clock of a busy machine may not show.
+  await waitUntil('qemu-img to measure the processor', async () => {
+    const { stderr = '' } = await execa('qemu-img', create, { reject: false });
+    if (stderr !== '' && !stderr.includes('accurate CPU usage')) throw new Error(stderr);
+    return stderr === '';
+  });
   const disk = diskXml(path).replace(`file='${path}'/>`, `file='${path}'>${encryption()}</source>`);
   await defineShutOff(system.host, vm, disk);
   await system.host.virsh('start', vm, '--paused');

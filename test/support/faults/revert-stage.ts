@@ -6,7 +6,7 @@ import type { EffectName } from '../../../activities/door/effect.ts';
 import type { RevertSnapshotRequest } from '../../../workflows/snapshot/revert/request.ts';
 import { expectGuestData } from '../guest/guest-data.ts';
 import { POOL, startSharedSystem } from '../scenes/merge-scene.ts';
-import { sourcesOf, takeSnapshot, type SeveralDisks } from '../scenes/snapshot-scene.ts';
+import { imagesOf, sourcesOf, takeSnapshot, type SeveralDisks } from '../scenes/snapshot-scene.ts';
 import { defineWithSnapshot, ownFiles, revertTo, startRevert } from '../scenes/revert-scene.ts';
 import { useSystem } from '../scenes/use-system.ts';
 import type { System } from '../host/system.ts';
@@ -66,8 +66,7 @@ async function expectBoots(scene: Scene): Promise<number> {
   await guest.waitForAcks(20);
   const guestWrites = guest.acknowledged() - before;
   await guest.kill();
-  const { vda: path = '' } = await sourcesOf(system, vm, '--inactive');
-  await expectGuestData(guest, { path, format: 'qcow2' });
+  await expectGuestData(guest, ...imagesOf(await sourcesOf(system, vm, '--inactive')));
   await system.host.virsh('undefine', vm, '--snapshots-metadata');
   const pool = join(system.host.pools, POOL);
   for (const file of await ownFiles(system, vm)) await rm(join(pool, file));
