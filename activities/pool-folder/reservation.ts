@@ -66,7 +66,8 @@ export async function reservationFolders(poolFolder: string): Promise<string[]> 
 }
 
 export interface Manifest {
-  text: string;
+  /** Of its JSON; null for what is none. */
+  content: unknown;
   /** Null when it was abandoned. */
   owner: string | null;
 }
@@ -77,7 +78,15 @@ export async function readManifests(poolFolder: string): Promise<Manifest[]> {
     const name = await manifestIn(folder);
     const text = name && (await readFile(join(folder, name), 'utf8').catch(() => null));
     if (!name || !text) return [];
-    return [{ text, owner: ownerOf(name) }];
+    return [{ content: jsonOf(text), owner: ownerOf(name) }];
   });
   return (await Promise.all(found)).flat();
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
 }

@@ -12,6 +12,11 @@ export interface Waiting extends AnyOperation {
   enter(phase: string, changes: { note: string | null }): void;
 }
 
+/** Each pool once. */
+export const eachPool = (targets: readonly CopyTarget[]): CopyTarget[] => [
+  ...new Map(targets.map((to) => [to.pool, to])).values(),
+];
+
 /** What is known of copies without the rest of their plan. */
 export interface CopiesJob {
   plan: { to: CopyTarget };

@@ -39,17 +39,15 @@ export async function HoldDisk(request: HeldDisk): Promise<void> {
 }
 
 export interface DiskLocks {
-  /** Those of some disks, or all that are left. */
-  release(disks?: readonly string[]): Promise<void>;
+  release(): Promise<void>;
 }
 
 /** @throws Refused `other-operation` when a disk has one; then none is held */
 export async function holdDisks(op: AnyOperation, disks: readonly string[]): Promise<DiskLocks> {
   const { vm } = op.status;
-  const held = new Map<string, ChildWorkflowHandle<typeof HoldDisk>>();
-  const release = async (these: readonly string[] = [...held.keys()]) => {
-    const handles = these.flatMap((disk) => held.get(disk) ?? []);
-    for (const disk of these) held.delete(disk);
+  const held: ChildWorkflowHandle<typeof HoldDisk>[] = [];
+  const release = async () => {
+    const handles = held.splice(0);
     await forwardOnly(async () => {
       await Promise.all(handles.map((handle) => handle.signal(releaseSignal)));
       await Promise.all(handles.map((handle) => handle.result()));
@@ -59,7 +57,7 @@ export async function holdDisks(op: AnyOperation, disks: readonly string[]): Pro
   await forwardOnly(async () => {
     const starts = disks.map(async (disk) => {
       const lock = await hold({ vm, disk, by: op.words });
-      if (lock) held.set(disk, lock);
+      if (lock) held.push(lock);
       else busy.push(disk);
     });
     await Promise.all(starts);

@@ -86,14 +86,16 @@ export async function findOpener(
   access: 'any' | 'writing' = 'any',
 ): Promise<Opener | null> {
   for (const pid of await allPids()) {
-    const opened = await openFiles(pid);
-    const identity = opened.find(
-      (file) => files.has(file.identity) && (access === 'any' || file.writable),
-    )?.identity;
+    const opened =
+      access === 'any' ? await ofDescriptors(pid, (fd) => openedAs(pid, fd)) : await written(pid);
+    const identity = opened.find((file) => files.has(file));
     if (identity !== undefined) return { identity, by: `process ${pid} (${programOf(pid)})` };
   }
   return findLoopDevice(files);
 }
+
+const written = async (pid: number) =>
+  (await openFiles(pid)).filter(({ writable }) => writable).map(({ identity }) => identity);
 
 function programOf(pid: number): string {
   try {

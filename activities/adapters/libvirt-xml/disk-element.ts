@@ -11,8 +11,12 @@ import { allOf, createElement, onlyOf, readXml, writeXml, type XmlElement } from
 const wrong = (why: string) => unexpected('libvirt for the persistent XML', why);
 
 /** The element of one target; the document must have it, and once. */
-export function diskElement(domainXml: string, target: string): XmlElement {
-  const devices = onlyOf(onlyOf(readXml(domainXml, 'domain'), 'domain'), 'devices');
+export const diskElement = (domainXml: string, target: string): XmlElement =>
+  diskIn(readXml(domainXml, 'domain'), target);
+
+/** The same in a document that is to be changed. */
+export function diskIn(document: XmlElement, target: string): XmlElement {
+  const devices = onlyOf(onlyOf(document, 'domain'), 'devices');
   const disks = allOf(devices, 'disk').filter(
     (disk) => onlyOf(disk, 'target')?.attributes['dev'] === target,
   );

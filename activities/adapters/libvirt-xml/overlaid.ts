@@ -2,7 +2,7 @@
  * A domain whose disks have one more layer, or one less; and the document of the snapshot between.
  */
 import { unexpected } from '../reply.ts';
-import { chainOf, fileOf, layersOf, saysMore } from './disk-element.ts';
+import { chainOf, diskIn, fileOf, layersOf, saysMore } from './disk-element.ts';
 import type { PoolFolders } from './named-files.ts';
 import { allOf, createElement, onlyOf, readXml, writeXml, type XmlElement } from './xml.ts';
 
@@ -15,18 +15,6 @@ export interface Layered {
 
 const wrong = (why: string) => unexpected('libvirt for a domain', why);
 
-const disksOf = (document: XmlElement) =>
-  allOf(onlyOf(onlyOf(document, 'domain'), 'devices'), 'disk');
-
-function diskOf(document: XmlElement, target: string): XmlElement {
-  const found = disksOf(document).filter(
-    (disk) => onlyOf(disk, 'target')?.attributes['dev'] === target,
-  );
-  const [disk] = found;
-  if (!disk || found.length > 1) throw wrong(`it has ${found.length} disks ${target}`);
-  return disk;
-}
-
 /** The domain with the overlays as active layers; one that has them already is unchanged. */
 export function withOverlays(
   domainXml: string,
@@ -35,7 +23,7 @@ export function withOverlays(
 ): string {
   const document = readXml(domainXml, 'domain');
   for (const { disk, overlay } of disks) {
-    const element = diskOf(document, disk);
+    const element = diskIn(document, disk);
     if (fileOf(element, pools) !== overlay) putOverlay(element, overlay);
   }
   return writeXml(document);
@@ -58,7 +46,7 @@ export function withActiveLayers(
 ): string {
   const document = readXml(domainXml, 'domain');
   for (const { disk, path, format } of disks) {
-    const element = diskOf(document, disk);
+    const element = diskIn(document, disk);
     if (layersOf(element).some(saysMore)) throw wrong(`a layer of ${disk} has more than a name`);
     if (fileOf(element, pools) !== path) putActive(element, { path, format }, []);
   }
@@ -85,26 +73,30 @@ function putActive(
   { path, format }: Omit<ActiveLayer, 'disk'>,
   chain: readonly XmlElement[],
 ): void {
-  const driver = onlyOf(element, 'driver');
   const { startupPolicy } = onlyOf(element, 'source')?.attributes ?? {};
+  const policy = startupPolicy === undefined ? {} : { startupPolicy };
+  const source = createElement('source', { file: path, ...policy });
+  rebuild(element, { type: 'file', format, layers: [source, ...chain] });
+}
+
+interface Rebuilt {
+  /** Of the active layer's source. */
+  type: string;
+  format: string;
+  /** That source, and what is below it. */
+  layers: readonly XmlElement[];
+}
+
+/** Other layers; all that is not theirs stays. */
+function rebuild(element: XmlElement, { type, format, layers }: Rebuilt): void {
+  const driver = onlyOf(element, 'driver');
+  const replaced = ['driver', 'source', 'backingStore'];
   const kept = element.children.filter(
-    (child) =>
-      typeof child === 'string' || !['driver', 'source', 'backingStore'].includes(child.name),
+    (child) => typeof child === 'string' || !replaced.includes(child.name),
   );
-  element.attributes = { ...element.attributes, type: 'file' };
-  element.children = [
-    createElement(
-      'driver',
-      { name: 'qemu', ...driver?.attributes, type: format },
-      driver?.children,
-    ),
-    createElement('source', {
-      file: path,
-      ...(startupPolicy === undefined ? {} : { startupPolicy }),
-    }),
-    ...chain,
-    ...kept,
-  ];
+  const attributes = { name: 'qemu', ...driver?.attributes, type: format };
+  element.attributes = { ...element.attributes, type };
+  element.children = [createElement('driver', attributes, driver?.children), ...layers, ...kept];
 }
 
 /** The active layer as a lower one is written. */
@@ -119,7 +111,7 @@ function asBackingStore(disk: XmlElement, driver: XmlElement | null): XmlElement
 export function withoutOverlays(domainXml: string, disks: readonly Layered[], pools: PoolFolders) {
   const document = readXml(domainXml, 'domain');
   for (const { disk, base, overlay } of disks) {
-    const element = diskOf(document, disk);
+    const element = diskIn(document, disk);
     if (fileOf(element, pools) === overlay) takeOverlay(element, base);
   }
   return document;
@@ -128,23 +120,13 @@ export function withoutOverlays(domainXml: string, disks: readonly Layered[], po
 function takeOverlay(element: XmlElement, base: Layered['base']): void {
   const below = onlyOf(element, 'backingStore');
   const lower = onlyOf(below, 'source');
-  const driver = onlyOf(element, 'driver');
   const { index, ...attributes } = lower?.attributes ?? { file: base.path };
-  const kept = element.children.filter(
-    (child) =>
-      typeof child === 'string' || !['driver', 'source', 'backingStore'].includes(child.name),
-  );
-  element.attributes = { ...element.attributes, type: below?.attributes['type'] ?? 'file' };
-  element.children = [
-    createElement(
-      'driver',
-      { name: 'qemu', ...driver?.attributes, type: base.format },
-      driver?.children,
-    ),
-    createElement('source', attributes, lower?.children),
-    ...allOf(below, 'backingStore'),
-    ...kept,
-  ];
+  const source = createElement('source', attributes, lower?.children);
+  rebuild(element, {
+    type: below?.attributes['type'] ?? 'file',
+    format: base.format,
+    layers: [source, ...allOf(below, 'backingStore')],
+  });
 }
 
 export interface SnapshotFacts {

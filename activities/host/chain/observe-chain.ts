@@ -5,18 +5,18 @@
 import type { XmlDisk, XmlDomain } from '../../adapters/libvirt-xml/domain-xml.ts';
 import { observeFile } from '../../adapters/files/files.ts';
 import { findQemu, openFiles, type OpenFile } from '../../adapters/files/open-files.ts';
-import { observePools, poolOf, readDomain, type Pool } from '../../adapters/virsh/pools.ts';
+import { observePools, poolOf, type Pool } from '../../adapters/virsh/pools.ts';
 import type { ImageHeader } from '../../adapters/qemu-img/qemu-img.ts';
-import { nullIfNoDomain } from '../../adapters/virsh/connection.ts';
 import { refused, vmGone } from '../../../workflows/operation/failures.ts';
 import type { ChainObservation, Volume } from '../../../workflows/chain/schemas.ts';
 import type { DiskRef } from '../../../workflows/chain/references.ts';
 import type { HostDeps } from '../deps.ts';
 import { disagreements, formatDisagreements } from './disagreements.ts';
-import { lostWords, observeState, type LostVm } from './lost-vm.ts';
+import { lostWords, type LostVm } from './lost-vm.ts';
 import { readHeaderChain, unsupported } from './header-chain.ts';
 import { resolveLinks } from './resolve-links.ts';
 import { readRecord } from './read-record.ts';
+import { readVm, unknownVm } from './observe-vm.ts';
 
 /** The observation plus what only the host needs to know. */
 export interface Chain extends ChainObservation {
@@ -124,32 +124,11 @@ export async function observeDomain(deps: HostDeps, ref: Pick<DiskRef, 'vm'>, vm
   const vms = await libvirt.listVms();
   const found = vms.find((vm) => (vmUuid ? vm.uuid === vmUuid : vm.name === ref.vm));
   if (!found) {
-    const attempted = `looking up VM ${ref.vm} on ${host}`;
-    if (vmUuid) throw vmGone(attempted, ref.vm, 'no file was deleted');
-    throw refused('unknown-vm', {
-      attempted,
-      now: 'libvirt knows no VM of that name there',
-      next: 'Names are those of `virsh list --all`',
-    });
+    if (!vmUuid) throw unknownVm(deps, ref.vm);
+    throw vmGone(`looking up VM ${ref.vm} on ${host}`, ref.vm, 'no file was deleted');
   }
-  const { uuid, name } = found;
-  const [info, current, inactive] = await Promise.all([
-    observeState(deps, uuid),
-    libvirt.currentXml(uuid),
-    libvirt.inactiveXml(uuid).catch(nullIfNoDomain),
-  ]);
-  const { state, stateReason, persistent, managedSave, lost } = info;
-  const vm = { name, uuid, state, stateReason, persistent };
-  const parse = async (xml: string | null, isThere: boolean) =>
-    xml !== null && isThere ? readDomain(libvirt, xml) : null;
-  return {
-    identity: { vm },
-    managedSave,
-    lost,
-    live: await parse(current, state !== 'off'),
-    // Of a transient domain libvirt gives the running one again.
-    persistentDomain: await parse(inactive, persistent),
-  };
+  const { name, uuid, state, stateReason, persistent, ...look } = await readVm(deps, found);
+  return { identity: { vm: { name, uuid, state, stateReason, persistent } }, ...look };
 }
 
 async function observeOpenFiles(uuid: string): Promise<OpenFile[] | null> {

@@ -5,7 +5,7 @@ import type { DomainInfo } from '../../adapters/virsh/domains.ts';
 import type { XmlDomain } from '../../adapters/libvirt-xml/domain-xml.ts';
 import { readDomain } from '../../adapters/virsh/pools.ts';
 import type { HostDeps } from '../deps.ts';
-import { provenState } from './lost-vm.ts';
+import { holdLost, observeState, type ProvenInfo } from './lost-vm.ts';
 
 export interface VmLook extends DomainInfo {
   name: string;
@@ -16,27 +16,37 @@ export interface VmLook extends DomainInfo {
   persistentDomain: XmlDomain | null;
 }
 
+type Vm = Pick<VmLook, 'name' | 'uuid'>;
+
 /** @throws Refused `unknown-vm`; Hold `lost-vm` */
 export async function observeVm(deps: HostDeps, name: string): Promise<VmLook> {
-  const { libvirt, host } = deps;
-  const found = (await libvirt.listVms()).find((vm) => vm.name === name);
-  if (found) return lookAtVm(deps, found, `looking at VM ${name}`);
-  throw refused('unknown-vm', {
+  const found = (await deps.libvirt.listVms()).find((vm) => vm.name === name);
+  if (!found) throw unknownVm(deps, name);
+  return lookAtVm(deps, found, `looking at VM ${name}`);
+}
+
+export const unknownVm = ({ host }: HostDeps, name: string) =>
+  refused('unknown-vm', {
     attempted: `looking up VM ${name} on ${host}`,
     now: 'libvirt knows no VM of that name there',
     next: 'Names are those of `virsh list --all`',
   });
-}
 
 /** One that a plan has named by its UUID. @throws Hold `lost-vm` */
-export async function lookAtVm(
+export async function lookAtVm(deps: HostDeps, vm: Vm, attempted: string): Promise<VmLook> {
+  const { lost, ...look } = await readVm(deps, vm);
+  if (lost) throw holdLost(attempted, vm, lost, false);
+  return look;
+}
+
+/** Its state and its two XMLs, also of a lost one. */
+export async function readVm(
   deps: HostDeps,
-  { uuid, name }: { uuid: string; name: string },
-  attempted: string,
-): Promise<VmLook> {
+  { uuid, name }: Vm,
+): Promise<VmLook & Pick<ProvenInfo, 'lost'>> {
   const { libvirt } = deps;
   const [info, current, inactive] = await Promise.all([
-    provenState(deps, { uuid, name }, attempted),
+    observeState(deps, uuid),
     libvirt.currentXml(uuid),
     libvirt.inactiveXml(uuid).catch(nullIfNoDomain),
   ]);

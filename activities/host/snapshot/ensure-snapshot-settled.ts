@@ -14,12 +14,10 @@ import {
 import { reloadGuest, suspensionState } from '../../adapters/virsh/safe-pivot.ts';
 import { CommandError } from '../../adapters/process/command.ts';
 import { syncRecords } from '../../adapters/virsh/libvirt-folders.ts';
-import { poolsNamedIn } from '../../adapters/virsh/pools.ts';
-import { withOverlays } from '../../adapters/libvirt-xml/overlaid.ts';
 import { untilSettled } from '../../door/polling.ts';
 import type { HostDeps } from '../deps.ts';
 import { observeState } from '../chain/lost-vm.ts';
-import { layeredDisks } from './layered.ts';
+import { defineRecord } from './define-record.ts';
 import { lookAtSnapshot, verdictOf, viewsInWords, type SnapshotLook } from './look.ts';
 
 export const scriptState = (deps: HostDeps, { plan }: Taking) =>
@@ -28,7 +26,7 @@ export const scriptState = (deps: HostDeps, { plan }: Taking) =>
 /** Looks for views that agree. */
 const PATIENCE = 10;
 
-/** Ways back are at most three, one after the other. */
+/** One way back after the other, until the views agree. */
 export async function ensureSnapshotSettled(deps: HostDeps, taking: Taking): Promise<TakenOutcome> {
   const state = scriptState(deps, taking);
   await awaitSnapshotScript(state);
@@ -38,7 +36,8 @@ export async function ensureSnapshotSettled(deps: HostDeps, taking: Taking): Pro
     const verdict = verdictOf(look.disks);
     const isSaved = look.vm.state === 'off' && look.vm.managedSave && isOurs(report);
     if (verdict === 'unseen' || isSaved) await goBack(deps, taking, look, report);
-    else if (verdict === 'unrecorded') await record(deps, taking);
+    // libvirtd died before it wrote it.
+    else if (verdict === 'unrecorded') await defineRecord(deps, taking.plan);
     else if (verdict === 'divergent') throw divergent(taking, look);
     else return end(deps, taking, look, verdict, report);
   }
@@ -53,16 +52,6 @@ const lookUntilClear = (deps: HostDeps, taking: Taking) =>
   });
 
 const id = ({ plan }: Taking) => `${plan.vm} ${plan.snapshot}`;
-
-/** libvirtd died before it wrote it: all disks by one change. */
-async function record(deps: HostDeps, taking: Taking): Promise<void> {
-  const { vmUuid: uuid, vm: name } = taking.plan;
-  const xml = await deps.libvirt.wholeXml(uuid, 'inactive');
-  const pools = await poolsNamedIn([xml], deps.libvirt, []);
-  const wanted = withOverlays(xml, layeredDisks(taking.plan), pools);
-  await deps.effect('libvirt.define-record', id(taking), () => deps.libvirt.define(wanted));
-  await syncRecords({ name, uuid });
-}
 
 /** Whether the guest stands still because of us. */
 const isOurs = (report: SnapshotReport | null) =>

@@ -1,13 +1,13 @@
 /** The point of no return of a snapshot: the disks write to the overlays, all or none. */
 import type { TakenOutcome, Taking } from '../../../workflows/snapshot/create/activities.ts';
 import type { SnapshotPlan } from '../../../workflows/snapshot/create/plan.ts';
-import { buildSnapshot, withOverlays } from '../../adapters/libvirt-xml/overlaid.ts';
-import { domainFolder, syncRecords } from '../../adapters/virsh/libvirt-folders.ts';
-import { poolsNamedIn } from '../../adapters/virsh/pools.ts';
+import { buildSnapshot } from '../../adapters/libvirt-xml/overlaid.ts';
+import { domainFolder } from '../../adapters/virsh/libvirt-folders.ts';
 import { runSafeSnapshot } from '../../adapters/virsh/safe-snapshot.ts';
 import { wasSaved } from '../chain/managed-save.ts';
 import { lookAtVm } from '../chain/observe-vm.ts';
 import type { HostDeps } from '../deps.ts';
+import { defineRecord, recordWithOverlays } from './define-record.ts';
 import { holding } from './holding.ts';
 import { factsOf, layeredDisks } from './layered.ts';
 import { ensureSnapshotSettled, scriptState } from './ensure-snapshot-settled.ts';
@@ -31,16 +31,10 @@ export async function ensureSnapshotTaken(deps: HostDeps, taking: Taking): Promi
 
 const attempt = ({ snapshot, vm }: SnapshotPlan) => `taking snapshot ${snapshot} of ${vm}`;
 
-const recordWith = async (deps: HostDeps, { plan }: Taking) => {
-  const xml = await deps.libvirt.wholeXml(plan.vmUuid, 'inactive');
-  const pools = await poolsNamedIn([xml], deps.libvirt, []);
-  return withOverlays(xml, layeredDisks(plan), pools);
-};
-
 async function takeOfRunning(deps: HostDeps, taking: Taking): Promise<TakenOutcome> {
   const { plan } = taking;
   const vm = { name: plan.vm, uuid: plan.vmUuid };
-  const recordXml = plan.persistent ? await recordWith(deps, taking) : null;
+  const recordXml = plan.persistent ? await recordWithOverlays(deps, plan) : null;
   const folder = plan.persistent ? await domainFolder(vm) : null;
   await deps.effect('libvirt.take-snapshot', `${plan.vm} ${plan.snapshot}`, () =>
     runSafeSnapshot(deps.libvirt.uri, scriptState(deps, taking), {
@@ -63,12 +57,9 @@ async function takeOfStopped(deps: HostDeps, taking: Taking): Promise<TakenOutco
   const held = await holding(paths, async () => {
     const { state, managedSave } = await lookAtVm(deps, vm, attempt(plan));
     if (state !== 'off' || managedSave) return false;
-    const wanted = await recordWith(deps, taking);
-    const target = `${plan.vm} ${plan.snapshot}`;
-    await deps.effect('libvirt.define-record', target, () => deps.libvirt.define(wanted));
+    await defineRecord(deps, plan);
     return true;
   });
   if (!held) return { outcome: 'changed', reason: `VM ${plan.vm} was started meanwhile` };
-  await syncRecords(vm);
   return ensureSnapshotSettled(deps, taking);
 }

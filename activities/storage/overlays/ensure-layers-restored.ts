@@ -7,7 +7,7 @@ import { observePools } from '../../adapters/virsh/pools.ts';
 import { quarantinePathOf } from '../../pool-folder/quarantine.ts';
 import { volumeInPool } from '../volumes/pool-boundary.ts';
 import type { StorageDeps } from '../volumes/quarantine.ts';
-import { claimNote, noteFolder, retiredIn, writeNote, type Noted } from './retired.ts';
+import { noteFolder, noteRevert, retiredIn, type Noted } from './retired.ts';
 
 /** Never over another file: `taken`. */
 export async function ensureLayersRestored(
@@ -15,13 +15,9 @@ export async function ensureLayersRestored(
   noted: Noted,
 ): Promise<ResultOf<typeof revertOnStorage, 'ensureLayersRestored'>> {
   const { note, to } = noted;
-  const { jobId, owner } = note;
+  const { jobId } = note;
   const folder = await noteFolder(deps, { to, jobId });
-  const isOurs = await deps.effect('storage.note-revert', folder, async () => {
-    if (!(await claimNote(folder, owner))) return false;
-    await writeNote(folder, note);
-    return true;
-  });
+  const isOurs = await noteRevert(deps, folder, note);
   if (!isOurs) return { outcome: 'gone', path: folder };
   const pools = await observePools(deps.libvirt);
   for (const named of retiredIn(noted)) {

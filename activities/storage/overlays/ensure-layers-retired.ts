@@ -5,19 +5,15 @@ import { observePools } from '../../adapters/virsh/pools.ts';
 import { quarantinePathOf } from '../../pool-folder/quarantine.ts';
 import { volumeInPool } from '../volumes/pool-boundary.ts';
 import { quarantineAll, type StorageDeps } from '../volumes/quarantine.ts';
-import { claimNote, noteFolder, retiredIn, writeNote, type Noted } from './retired.ts';
+import { noteFolder, noteRevert, retiredIn, type Noted } from './retired.ts';
 
 export async function ensureLayersRetired(deps: StorageDeps, noted: Noted): Promise<void> {
   const { note, to } = noted;
-  const { jobId, owner } = note;
+  const { jobId } = note;
   const folder = await noteFolder(deps, { to, jobId });
   await endHalfRestored(deps, noted);
   await quarantineAll(deps, { jobId, volumes: retiredIn(noted) }, 'retiring');
-  const isNoted = await deps.effect('storage.note-revert', folder, async () => {
-    if (!(await claimNote(folder, owner))) return false;
-    await writeNote(folder, note);
-    return true;
-  });
+  const isNoted = await noteRevert(deps, folder, note);
   await deps.libvirt.refreshPool(to.pool);
   if (isNoted) return;
   throw retry('pool-away', {

@@ -32,17 +32,20 @@ export async function noteFolder(
 }
 
 /**
- * Only renames change the name of a note, so of a run that wants to go on with it and one that
- * deletes, one has it.
+ * Goes on with a note, and writes what is so now. Only renames change the name of a note, so of a
+ * run that wants to go on with it and one that deletes, one has it.
  * @returns false when it is being deleted
  */
-export async function claimNote(folder: string, owner: string): Promise<boolean> {
-  const isThere = (await observeFile(folder)) !== null && (await manifestIn(folder)) !== null;
-  return isThere && (await claimReservation(folder, owner));
-}
+export const noteRevert = (deps: StorageDeps, folder: string, note: RevertNote): Promise<boolean> =>
+  deps.effect('storage.note-revert', folder, async () => {
+    const isThere = (await observeFile(folder)) !== null && (await manifestIn(folder)) !== null;
+    if (!isThere || !(await claimReservation(folder, note.owner))) return false;
+    await writeNote(folder, note);
+    return true;
+  });
 
 /** Replaces the note, and takes away the second names of overlays. */
-export async function writeNote(folder: string, note: RevertNote): Promise<void> {
+async function writeNote(folder: string, note: RevertNote): Promise<void> {
   await writeReservation(folder, { owner: note.owner, text: JSON.stringify(note) });
   const staged = (await listFolder(folder)).filter((name) => !isManifest(name));
   for (const name of staged) await unlinkDurably(join(folder, name));

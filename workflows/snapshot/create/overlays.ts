@@ -1,7 +1,7 @@
 /** The overlays of a snapshot in their pools: reserved, listed, or deleted. */
 import { retry } from '../../operation/failures.ts';
 import { fileName } from '../../operation/words.ts';
-import { withPool } from '../../pools/waiting.ts';
+import { eachPool, withPool } from '../../pools/waiting.ts';
 import type { Taking } from './activities.ts';
 import type { Creation } from './create-snapshot.ts';
 import type { Overlay, SnapshotPlan } from './plan.ts';
@@ -24,9 +24,7 @@ export async function reserveOverlays(op: Creation, plan: SnapshotPlan): Promise
 }
 
 /** Each pool that has disks of the snapshot. */
-const poolsOf = ({ disks }: SnapshotPlan) => [
-  ...new Map(disks.map(({ to }) => [to.pool, to])).values(),
-];
+const poolsOf = ({ disks }: SnapshotPlan) => eachPool(disks.map(({ to }) => to));
 
 /** Steps 5 and 6, also of what an earlier run has switched. */
 export async function completeTaken(op: Creation, taking: Taking): Promise<void> {

@@ -1,4 +1,5 @@
 /** The one change of a VM's record that a revert is. Pure. */
+import { eachPool } from '../../pools/waiting.ts';
 import type { Overlay } from '../create/plan.ts';
 import type { DiskSwitch, RevertLayer, RevertPlan } from './plan.ts';
 
@@ -24,16 +25,12 @@ export const backwards = (change: DiskSwitch): DiskSwitch => ({
 });
 
 /** Each pool with a layer of it. */
-export const poolsOf = ({ disks }: Pick<DiskSwitch, 'disks'>) => [
-  ...new Map(disks.flatMap(({ from, to }) => [from.to, to.to]).map((to) => [to.pool, to])).values(),
-];
+export const poolsOf = ({ disks }: Pick<DiskSwitch, 'disks'>) =>
+  eachPool(disks.flatMap(({ from, to }) => [from.to, to.to]));
 
 /** Each pool with a layer of a plan. */
-export const poolsOfPlan = ({ disks }: RevertPlan) => [
-  ...new Map(
-    disks.flatMap(({ retired, to }) => [retired.to, to]).map((to) => [to.pool, to]),
-  ).values(),
-];
+export const poolsOfPlan = ({ disks }: RevertPlan) =>
+  eachPool(disks.flatMap(({ retired, to }) => [retired.to, to]));
 
 /** What the disks leave, as one names it in a pool. */
 export const leftIn = ({ disks }: DiskSwitch, pool: string) =>

@@ -14,8 +14,8 @@ import type { VmLook } from '../../chain/observe-vm.ts';
 /** The first of them; looked for in the folders of the layers that the VM's two XMLs name. */
 export async function unfinishedSnapshot(vm: VmLook): Promise<Unfinished | null> {
   for (const folder of await layerFolders(vm)) {
-    for (const { text } of await readManifests(folder)) {
-      const parsed = overlayReservation.safeParse(jsonOf(text));
+    for (const { content } of await readManifests(folder)) {
+      const parsed = overlayReservation.safeParse(content);
       if (!parsed.success || parsed.data.snapshot.vmUuid !== vm.uuid) continue;
       const { jobId, snapshot: plan } = parsed.data;
       return { jobId, plan, overlays: await overlaysOf(jobId, plan) };
@@ -43,12 +43,4 @@ export async function overlaysOf(
     return [{ disk, volume: await nameVolume({ path, pool: to.pool, identity: staged.identity }) }];
   });
   return (await Promise.all(overlays)).flat();
-}
-
-export function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }

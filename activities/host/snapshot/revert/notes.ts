@@ -3,14 +3,14 @@ import { refused } from '../../../../workflows/operation/failures.ts';
 import { revertNote, type RevertNote } from '../../../../workflows/snapshot/revert/plan.ts';
 import { readManifests } from '../../../pool-folder/reservation.ts';
 import type { VmLook } from '../../chain/observe-vm.ts';
-import { jsonOf, layerFolders } from '../planning/unfinished.ts';
+import { layerFolders } from '../planning/unfinished.ts';
 
 /** The newest first. What is being deleted has none. */
 export async function revertNotes(vm: VmLook): Promise<RevertNote[]> {
   const found = new Map<string, RevertNote>();
   for (const folder of await layerFolders(vm)) {
-    for (const { text, owner } of await readManifests(folder)) {
-      const { success, data: note } = revertNote.safeParse(jsonOf(text));
+    for (const { content, owner } of await readManifests(folder)) {
+      const { success, data: note } = revertNote.safeParse(content);
       if (!success || vmUuidOf(note) !== vm.uuid) continue;
       if (owner === null && note.state.phase !== 'begun') continue;
       const other = found.get(note.jobId);

@@ -22,8 +22,8 @@ export async function earlierRuns(
   { name, folder }: Pick<FilePool, 'name' | 'folder'>,
   workflow: string,
 ): Promise<EarlierRun[]> {
-  const found = (await readManifests(folder)).flatMap(({ text, owner }) => {
-    const parsed = reservation.safeParse(parseJson(text));
+  const found = (await readManifests(folder)).flatMap(({ content, owner }) => {
+    const parsed = reservation.safeParse(content);
     return parsed.success ? [{ ...parsed.data, owner }] : [];
   });
   return found.filter((run) => run.workflow === workflow && run.plan.to.pool === name);
@@ -58,14 +58,6 @@ export async function runsElsewhere(
       isUsed: used.includes(run),
     };
   });
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }
 
 /**
