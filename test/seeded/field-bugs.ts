@@ -60,9 +60,25 @@ export const fieldBugs: readonly SeededBug[] = [
   {
     name: 'a copy has the mode of its source, and not its ACL',
     file: 'activities/adapters/files/complete-copy.ts',
-    from: 'await copyRights(source, target);',
+    from: 'await copyRights(source, file);',
     to: 'await file.chmod(0o660);',
     caughtBy: 'test/real/field/attributes.test.ts',
     only: 'follow a move and a copy',
+  },
+  {
+    name: 'a copy is given its attributes by name',
+    file: 'activities/adapters/files/attributes.ts',
+    from: 'const open = `/proc/${process.pid}/fd/${target.fd}`;',
+    to: "const open = source.replace(/source$/, 'part'); void target;",
+    caughtBy: 'test/activities/transfer/two-attempts.test.ts',
+    only: 'and its old name stays free',
+  },
+  {
+    name: 'a copy takes its next name from another',
+    file: 'activities/adapters/files/files.ts',
+    from: '  await linkFile(from, to);\n  await unlinkDurably(from).catch(nullIfMissing);',
+    to: '  await rename(from, to);',
+    caughtBy: 'test/activities/transfer/two-attempts.test.ts',
+    only: 'keeps its name when a second file is to get it',
   },
 ];

@@ -1,16 +1,22 @@
 /** What a file has beside its data: owner, mode, ACL, extended attributes, flags. */
+import type { FileHandle } from 'node:fs/promises';
 import { run } from '../process/command.ts';
 
 /** Also the ACL, or an error where the target's file system has none and the source has one. */
-export const copyRights = (source: string, target: string) =>
+export const copyRights = (source: string, target: FileHandle) =>
   copyAttributes('mode,ownership', source, target);
 
 /** An error where the target's file system has none and the source has some. */
-export const copyExtended = (source: string, target: string) =>
+export const copyExtended = (source: string, target: FileHandle) =>
   copyAttributes('xattr', source, target);
 
-async function copyAttributes(which: string, source: string, target: string): Promise<void> {
-  const cp = ['cp', '--attributes-only', `--preserve=${which}`, '--', source, target];
+/**
+ * By the open file and not by its name: `cp` creates a file where the name leads to none any more,
+ * because another attempt has renamed it, and that empty file would be taken for the copy.
+ */
+async function copyAttributes(which: string, source: string, target: FileHandle): Promise<void> {
+  const open = `/proc/${process.pid}/fd/${target.fd}`;
+  const cp = ['cp', '--attributes-only', `--preserve=${which}`, '--', source, open];
   // libvirt's own attributes (`trusted.libvirt.*`, whose file it was before) are of this very file.
   // They are not shown without CAP_SYS_ADMIN.
   const command =

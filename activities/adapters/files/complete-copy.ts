@@ -1,7 +1,7 @@
 /** The first and the last of a copy that a copying daemon makes: its empty file, and its tail. */
-import { open, truncate, type FileHandle } from 'node:fs/promises';
+import { truncate, type FileHandle } from 'node:fs/promises';
 import { copyExtended, copyRights } from './attributes.ts';
-import { writeAll } from './files.ts';
+import { withOpen, writeAll } from './files.ts';
 
 /** Empties the file and gives it this length, all holes. */
 export async function resetFile(path: string, sizeBytes: number): Promise<void> {
@@ -21,18 +21,15 @@ export async function completeCopy(
   lengths: { copiedBytes: number; sizeBytes: number } | null,
 ): Promise<boolean> {
   const tail = lengths && (await readTail(source, lengths.copiedBytes, lengths.sizeBytes));
-  const file = await open(target, 'r+');
-  try {
+  return withOpen(target, 'r+', async (file) => {
     if (tail && !(await writeTail(file, tail, lengths.copiedBytes))) return false;
     if (tail) await file.truncate(lengths.sizeBytes);
-    await copyRights(source, target);
+    await copyRights(source, file);
     // The plan says where they cannot follow.
-    await copyExtended(source, target).catch(() => undefined);
+    await copyExtended(source, file).catch(() => undefined);
     await file.sync();
     return true;
-  } finally {
-    await file.close();
-  }
+  });
 }
 
 /** Only of a write is ENOSPC no loss: of a flush it means that written data is gone. */
@@ -48,12 +45,7 @@ async function writeTail(file: FileHandle, tail: Buffer, position: number): Prom
 
 async function readTail(path: string, from: number, to: number): Promise<Buffer> {
   const tail = Buffer.alloc(to - from);
-  const file = await open(path, 'r');
-  try {
-    const { bytesRead } = await file.read(tail, 0, tail.length, from);
-    if (bytesRead !== tail.length) throw new Error(`${path} is shorter than ${to} bytes`);
-    return tail;
-  } finally {
-    await file.close();
-  }
+  const { bytesRead } = await withOpen(path, 'r', (file) => file.read(tail, 0, tail.length, from));
+  if (bytesRead !== tail.length) throw new Error(`${path} is shorter than ${to} bytes`);
+  return tail;
 }

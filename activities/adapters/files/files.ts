@@ -78,12 +78,19 @@ export async function observeSpace(
  * Makes a file durable, or the names in a folder: a rename is on disk only after this. A failure is
  * told once: what was written before it is not to be trusted, whatever a second call says.
  */
-export async function syncPath(path: string): Promise<void> {
-  const handle = await open(path, 'r');
+export const syncPath = (path: string): Promise<void> => withOpen(path, 'r', (file) => file.sync());
+
+/** Lends a file that exists, opened. */
+export async function withOpen<T>(
+  path: string,
+  flags: 'r' | 'r+',
+  use: (file: FileHandle) => Promise<T>,
+): Promise<T> {
+  const file = await open(path, flags);
   try {
-    await handle.sync();
+    return await use(file);
   } finally {
-    await handle.close();
+    await file.close();
   }
 }
 
@@ -91,6 +98,16 @@ export async function renameDurably(from: string, to: string): Promise<void> {
   await mkdir(dirname(to), { recursive: true });
   await rename(from, to);
   for (const folder of new Set([dirname(to), dirname(from)])) await syncPath(folder);
+}
+
+/**
+ * Gives a file its next name in the same folder, and never takes it from another: of two attempts
+ * the first has given it, and what the other made is removed. Ended in between it leaves both
+ * names, of one file. Durable when it returns.
+ */
+export async function renameOnce(from: string, to: string): Promise<void> {
+  await linkFile(from, to);
+  await unlinkDurably(from).catch(nullIfMissing);
 }
 
 export async function unlinkDurably(path: string): Promise<void> {

@@ -1,6 +1,6 @@
 /** The last step of a copy: whole, flushed, and under the name of its next stage. */
 import { completeCopy } from '../../adapters/files/complete-copy.ts';
-import { observeFile, observeSpace, renameDurably } from '../../adapters/files/files.ts';
+import { observeFile, observeSpace, renameOnce } from '../../adapters/files/files.ts';
 import { isToolFailure } from '../../adapters/process/command.ts';
 import { poll } from '../../door/polling.ts';
 import { assertReserved } from '../../pool-folder/presence.ts';
@@ -29,7 +29,7 @@ export async function completeDurably(
     if (await observeFile(next)) return true;
     const lengths = volume.convert ? null : { copiedBytes, sizeBytes: volume.sizeBytes };
     if (!(await completeCopy(volume.path, part, lengths))) return false;
-    await renameDurably(part, next);
+    await renameOnce(part, next);
     return true;
   };
   const look = async () => {

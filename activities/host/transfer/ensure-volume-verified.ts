@@ -4,7 +4,7 @@ import type { transferOnHost, VolumeJob } from '../../../workflows/transfer/acti
 import { Context } from '@temporalio/activity';
 import type { ImageVolume } from '../../../workflows/transfer/plan.ts';
 import { isToolFailure } from '../../adapters/process/command.ts';
-import { observeFile, renameDurably } from '../../adapters/files/files.ts';
+import { observeFile, renameOnce } from '../../adapters/files/files.ts';
 import { sameBytes, sameContent, type CompareOptions } from '../../adapters/qemu-img/compare.ts';
 import { stagedFile } from '../../pool-folder/reservation.ts';
 import { showProgress, type Show } from '../../door/attempt.ts';
@@ -47,7 +47,7 @@ export async function ensureVolumeVerified(
     return { same: false, reason };
   }
   await deps.effect('image.pass-verification', staged('copied'), () =>
-    renameDurably(staged('copied'), staged('ready')),
+    renameOnce(staged('copied'), staged('ready')),
   );
   return { same: true, reason: 'compared' };
 }

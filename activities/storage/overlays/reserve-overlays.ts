@@ -6,7 +6,13 @@ import { bug, noSpace, retry } from '../../../workflows/operation/failures.ts';
 import type { snapshotOnStorage } from '../../../workflows/snapshot/create/activities.ts';
 import type { Overlay, PlannedDisk } from '../../../workflows/snapshot/create/plan.ts';
 import { copyRights } from '../../adapters/files/attributes.ts';
-import { linkFile, observeFile, renameDurably, syncPath } from '../../adapters/files/files.ts';
+import {
+  linkFile,
+  observeFile,
+  renameOnce,
+  syncPath,
+  withOpen,
+} from '../../adapters/files/files.ts';
 import { CommandError } from '../../adapters/process/command.ts';
 import { createOverlay, overlayFault, type OverlayShape } from '../../adapters/qemu-img/overlay.ts';
 import { nameVolume } from '../../pool-folder/id.ts';
@@ -85,9 +91,11 @@ async function stage(disk: PlannedDisk, jobId: string): Promise<void> {
     });
   }
   // The user of QEMU opens it as it opens the base.
-  await copyRights(disk.base.path, at('part'));
-  await syncPath(at('part'));
-  await renameDurably(at('part'), at('ready'));
+  await withOpen(at('part'), 'r+', async (overlay) => {
+    await copyRights(disk.base.path, overlay);
+    await overlay.sync();
+  });
+  await renameOnce(at('part'), at('ready'));
 }
 
 interface Naming {

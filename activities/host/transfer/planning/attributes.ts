@@ -1,6 +1,7 @@
 /** What a file has beside its data, and whether its copy can have it in the target pool. */
 import { refused } from '../../../../workflows/operation/failures.ts';
 import { copyExtended, copyRights, isNoCopyOnWrite } from '../../../adapters/files/attributes.ts';
+import { withOpen } from '../../../adapters/files/files.ts';
 import { isToolFailure } from '../../../adapters/process/command.ts';
 import { isFull, withProbe } from '../../../pool-folder/probes.ts';
 
@@ -33,9 +34,10 @@ function nullIfFull(error: NodeJS.ErrnoException): null {
 }
 
 async function lostBy(attempted: string, path: string, probe: string): Promise<string[]> {
-  const rights = await wordsOfFailure(copyRights(path, probe));
+  const onto = (copy: typeof copyRights) => withOpen(probe, 'r+', (file) => copy(path, file));
+  const rights = await wordsOfFailure(onto(copyRights));
   if (rights !== null) throw lostRights(attempted, path, rights);
-  const extended = await wordsOfFailure(copyExtended(path, probe));
+  const extended = await wordsOfFailure(onto(copyExtended));
   return extended === null ? [] : [`extended attributes of ${path} do not follow: ${extended}`];
 }
 
