@@ -31,6 +31,11 @@ export function commitWords({ committed, base }: Pick<MergePlan, 'committed' | '
 const deletion = (vm: string, snapshot: string) =>
   `\`blockflow snapshot delete ${vm} ${snapshot}\``;
 
+/** Told by a merge of layers that the undo of a revert needs as they are. */
+export const undoEndsWords = (vm: string, disk: string) =>
+  `what the last revert of ${vm} has discarded stands on layers of ${disk} that this merge ` +
+  `changes: \`blockflow snapshot revert ${vm} --undo\` is not possible after it`;
+
 /** What the two below tell is no news to a deletion of the whole snapshot. */
 export const isOfWholeSnapshot = (warning: string, snapshot: string) =>
   warning.startsWith(`snapshot ${snapshot} has other disks too, `) ||

@@ -1,5 +1,7 @@
 /** A VM by its name: its state and its two XMLs. */
+import { dirname } from 'node:path';
 import { refused } from '../../../workflows/operation/failures.ts';
+import { canonical } from '../../adapters/files/files.ts';
 import { nullIfNoDomain } from '../../adapters/virsh/connection.ts';
 import type { DomainInfo } from '../../adapters/virsh/domains.ts';
 import type { XmlDomain } from '../../adapters/libvirt-xml/domain-xml.ts';
@@ -60,4 +62,13 @@ export async function readVm(
     // Of a transient domain libvirt gives the running one again.
     persistentDomain: await parse(inactive, info.persistent),
   };
+}
+
+/** Where the layers are that the VM's two XMLs name. */
+export async function layerFolders(
+  vm: Pick<VmLook, 'live' | 'persistentDomain'>,
+): Promise<Set<string>> {
+  const disks = [vm.live, vm.persistentDomain].flatMap((domain) => domain?.disks ?? []);
+  const paths = disks.flatMap(({ chain }) => chain.map(({ path }) => path));
+  return new Set(await Promise.all(paths.map(async (p) => dirname(await canonical(p)))));
 }

@@ -49,12 +49,17 @@ function table(snapshots: readonly ListedSnapshot[], paint: Paint): string[] {
     snapshot.isCurrent ? 'current' : '',
     snapshot.disks
       .filter(({ kind }) => kind !== 'no')
-      .map(({ disk, found }) => (found === 'elsewhere' ? `${disk} (other branch)` : disk))
+      .map(diskWords)
       .join(' '),
   ]);
   const heading = ['NAME', 'TAKEN', 'KIND', 'SIZE', '', 'DISKS'];
   const [first = '', ...lines] = columns([heading, ...rows], new Set([3]));
   return [paint('bold', first), ...lines];
+}
+
+function diskWords({ disk, found }: ListedSnapshot['disks'][number]): string {
+  if (found === 'elsewhere') return `${disk} (other branch)`;
+  return found === 'kept' ? `${disk} (kept by a revert)` : disk;
 }
 
 function kindWords({ kind, memory }: ListedSnapshot): string {

@@ -1,6 +1,9 @@
 /** A VM goes back to a snapshot, and comes back from there. */
-import { beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { expectNoLoss, verifyGuestData } from '../../support/guest/oracle.ts';
+import { connectTo } from '../../support/host/blockflow-client.ts';
+import { commandLine, environmentOf, says, type Typed } from '../../support/host/command-line.ts';
+import { merged } from '../../support/scenes/merge-checks.ts';
 import { startSharedSystem } from '../../support/scenes/merge-scene.ts';
 import {
   defineWithSnapshot,
@@ -16,9 +19,13 @@ import {
   type SeveralDisks,
 } from '../../support/scenes/snapshot-scene.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
+import { use } from '../../support/use.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 
 const system = useSystem(() => startSharedSystem({ name: 'reverts' }));
+const blockflow = use('the client', () => connectTo(system));
+let typed: Typed;
+beforeAll(() => void (typed = commandLine(environmentOf(system))));
 let count = 0;
 let scene: SeveralDisks;
 let vm: string;
@@ -88,6 +95,24 @@ describe('A VM with two disks', () => {
     const { vda: imagePath = '' } = await sources();
     const question = { imagePath, format: 'qcow2', parameters, acknowledged: atSecond };
     expectNoLoss(await verifyGuestData(question));
+  });
+
+  it('keeps what it discarded, as the list says; a merge that ends the undo warns', async () => {
+    await revertTo(system, { vm, name: 's1' });
+    const { snapshots } = await blockflow.snapshots(vm);
+    expect(snapshots).toMatchObject([
+      { name: 's1', faults: [], disks: [{ found: 'kept' }, { found: 'kept' }] },
+    ]);
+    expect(snapshots[0]?.allocatedBytes).toBeGreaterThan(0);
+    await says(typed('snapshot', 'list', vm), 0, 'vda (kept by a revert)');
+    const { vda: base = '' } = await sources();
+    await takeSnapshot(system, { vm, name: 's2' });
+    expect(await merged(system, { vm, disk: 'vda', base })).toMatchObject({ warnings: [] });
+    const { warnings } = await merged(system, { vm, disk: 'vda' });
+    expect(warnings).toEqual([expect.stringContaining('--undo` is not possible after it')]);
+    const undo = revertTo(system, { vm, undo: true });
+    expect(await failureOf(undo)).toMatchObject({ type: 'Refused', code: 'nothing-to-undo' });
+    await write(20);
   });
 
   it('has what it discarded deleted when its time is over, and no undo then', async () => {

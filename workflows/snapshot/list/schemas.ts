@@ -11,8 +11,11 @@ const snapshotDisk = z.strictObject({
   kind: z.enum(['external', 'internal', 'manual', 'no']),
   /** Of an external one: the layer that came with it, into which the VM wrote from then on. */
   layer: text.nullable(),
-  /** `elsewhere`: it exists, but is not in the chain that the VM has now. */
-  found: z.enum(['in chain', 'elsewhere', 'gone']).nullable(),
+  /**
+   * `elsewhere`: it exists, but is not in the chain that the VM has now. `kept`: a revert, or its
+   * undo, has discarded it, and keeps it in the pool's `.blockflow/` for a while.
+   */
+  found: z.enum(['in chain', 'elsewhere', 'kept', 'gone']).nullable(),
   allocatedBytes: sizeBytes,
 });
 

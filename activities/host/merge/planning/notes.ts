@@ -1,7 +1,9 @@
 /** What a merge leaves behind, told before it and with its result. */
+import { dirname } from 'node:path';
 import type { MergePlan } from '../../../../workflows/merge/plan.ts';
-import { memoryWords, otherDisksWords } from '../../../../workflows/merge/words.ts';
+import { memoryWords, otherDisksWords, undoEndsWords } from '../../../../workflows/merge/words.ts';
 import { memoryFile, type Snapshot } from '../../../adapters/libvirt-xml/snapshot-xml.ts';
+import { isEndOfUndo, notesIn } from '../../snapshots/revert-notes.ts';
 import { spellingsOf } from '../../snapshots/snapshots.ts';
 import { linksTo } from '../../chain/links-to.ts';
 import type { Chain } from '../../chain/observe-chain.ts';
@@ -13,8 +15,8 @@ interface Snapshots {
 }
 
 /**
- * Links that lead nowhere afterwards, files with the memory of snapshots that lose a disk, and
- * other disks of the snapshot that was named.
+ * The undo that is not possible afterwards, links that lead nowhere, files with the memory of
+ * snapshots that lose a disk, and other disks of the snapshot that was named.
  */
 export async function observeNotes(
   chain: Chain,
@@ -43,5 +45,8 @@ export async function observeNotes(
             others.map(({ name }) => name),
           ),
         ];
-  return [...also, ...memories, ...(await linksTo(chain, plan.deletes))];
+  const folders = new Set(plan.chainBefore.map(({ path }) => dirname(path)));
+  const reverts = await notesIn(folders, chain.vm);
+  const undo = isEndOfUndo(reverts, disk, plan) ? [undoEndsWords(vm, disk)] : [];
+  return [...undo, ...also, ...memories, ...(await linksTo(chain, plan.deletes))];
 }

@@ -1,5 +1,6 @@
 /** The snapshots of a VM: what libvirt lists, held against the chains that its disks have. */
 import type { SnapshotQuestion } from '../../../../workflows/snapshot/list/request.ts';
+import type { RevertNote } from '../../../../workflows/snapshot/revert/plan.ts';
 import type { ListedSnapshot, SnapshotTree } from '../../../../workflows/snapshot/list/schemas.ts';
 import { failureDetails } from '../../../../workflows/operation/failures.ts';
 import { canonical, observeFile } from '../../../adapters/files/files.ts';
@@ -8,6 +9,7 @@ import type { XmlDisk } from '../../../adapters/libvirt-xml/domain-xml.ts';
 import type { HostDeps } from '../../deps.ts';
 import { LayerMissing } from '../../chain/header-chain.ts';
 import { observeChain, observeDomain, type Chain } from '../../chain/observe-chain.ts';
+import { keptLayer, revertNotes } from '../../snapshots/revert-notes.ts';
 import { observeSnapshots } from '../../snapshots/snapshots.ts';
 
 export async function observeSnapshotTree(
@@ -17,9 +19,10 @@ export async function observeSnapshotTree(
   const { identity, live, persistentDomain } = await observeDomain(deps, { vm });
   const { uuid, name, state, stateReason } = identity.vm;
   const disks = ((live ?? persistentDomain)?.disks ?? []).filter(isFileBacked);
-  const [snapshots, current, looks] = await Promise.all([
+  const [snapshots, current, notes, looks] = await Promise.all([
     observeSnapshots(deps, uuid),
     deps.libvirt.currentSnapshot(uuid),
+    revertNotes({ uuid, live, persistentDomain }),
     Promise.all(disks.map(({ target }) => look(deps, { vm, disk: target, host }, uuid))),
   ]);
   const chains = looks.filter((found) => typeof found !== 'string');
@@ -27,7 +30,7 @@ export async function observeSnapshotTree(
   return {
     vm: { name, uuid, state, stateReason },
     host,
-    snapshots: await Promise.all(snapshots.map((each) => listed(each, { current, chains }))),
+    snapshots: await Promise.all(snapshots.map((each) => listed(each, { current, chains, notes }))),
     unnamedLayers: chains.flatMap((chain) => unnamedLayers(chain, new Set(layers))),
     unlistedInternal: chains.flatMap((chain) => unlistedInternal(chain, snapshots)),
     faults: looks.filter((found) => typeof found === 'string'),
@@ -57,15 +60,16 @@ const layersOf = ({ disks }: Snapshot) =>
 interface Surroundings {
   current: string | null;
   chains: readonly Chain[];
+  notes: readonly RevertNote[];
 }
 
 async function listed(
   snapshot: Snapshot,
-  { current, chains }: Surroundings,
+  { current, chains, notes }: Surroundings,
 ): Promise<ListedSnapshot> {
   const { name } = snapshot;
   const { takenAtSeconds, ...facts } = factsOf(snapshot);
-  const disks = await Promise.all(snapshot.disks.map((disk) => diskOf(disk, chains)));
+  const disks = await Promise.all(snapshot.disks.map((disk) => diskOf(disk, chains, notes)));
   const file = memoryFile(snapshot);
   const memory = file === null ? null : await observeFile(file);
   const faults = [
@@ -98,15 +102,21 @@ async function listed(
 async function diskOf(
   { name: disk, kind, source }: Snapshot['disks'][number],
   chains: readonly Chain[],
+  notes: readonly RevertNote[],
 ): Promise<ListedSnapshot['disks'][number]> {
   const known = kind as ListedSnapshot['disks'][number]['kind'];
   if (known !== 'external' || source === null) {
     return { disk, kind: known, layer: null, found: null, allocatedBytes: 0 };
   }
-  const [path, file] = await Promise.all([canonical(source), observeFile(source)]);
+  const [path, file, kept] = await Promise.all([
+    canonical(source),
+    observeFile(source),
+    keptLayer(source, notes),
+  ]);
   const isInChain = chains.some(({ volumes }) => volumes.some((volume) => volume.path === path));
-  const found = !file ? 'gone' : isInChain ? 'in chain' : 'elsewhere';
-  return { disk, kind: known, layer: source, found, allocatedBytes: file?.allocatedBytes ?? 0 };
+  const found = isInChain ? 'in chain' : file ? 'elsewhere' : kept ? 'kept' : 'gone';
+  const { allocatedBytes } = file ?? kept ?? { allocatedBytes: 0 };
+  return { disk, kind: known, layer: source, found, allocatedBytes };
 }
 
 function kindOf(disks: ListedSnapshot['disks']): ListedSnapshot['kind'] {

@@ -21,7 +21,7 @@ import type { HostDeps } from '../../deps.ts';
 import { assertUsable } from '../../pools/usable-folders.ts';
 import { assertDiskReady } from './guards.ts';
 import { chooseDisks } from './choose-disks.ts';
-import { assertNoUnfinishedRevert } from '../revert/notes.ts';
+import { assertNoUnfinishedRevert } from '../../snapshots/revert-notes.ts';
 import { toOverlay } from './overlays.ts';
 import { unfinishedSnapshot } from './unfinished.ts';
 

@@ -1,15 +1,15 @@
 /** A snapshot of a VM that an earlier run began, as its note in the pool says. */
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import {
   overlayReservation,
   type Overlay,
   type PlannedDisk,
   type Unfinished,
 } from '../../../../workflows/snapshot/create/plan.ts';
-import { canonical, observeFile } from '../../../adapters/files/files.ts';
+import { observeFile } from '../../../adapters/files/files.ts';
 import { nameVolume } from '../../../pool-folder/id.ts';
 import { readManifests, stagedFile } from '../../../pool-folder/reservation.ts';
-import type { VmLook } from '../../chain/observe-vm.ts';
+import { layerFolders, type VmLook } from '../../chain/observe-vm.ts';
 
 /** The first of them; looked for in the folders of the layers that the VM's two XMLs name. */
 export async function unfinishedSnapshot(vm: VmLook): Promise<Unfinished | null> {
@@ -22,13 +22,6 @@ export async function unfinishedSnapshot(vm: VmLook): Promise<Unfinished | null>
     }
   }
   return null;
-}
-
-/** Where the layers are that the VM's two XMLs name. */
-export async function layerFolders(vm: VmLook): Promise<Set<string>> {
-  const disks = [vm.live, vm.persistentDomain].flatMap((domain) => domain?.disks ?? []);
-  const paths = disks.flatMap(({ chain }) => chain.map(({ path }) => path));
-  return new Set(await Promise.all(paths.map(async (p) => dirname(await canonical(p)))));
 }
 
 /** Those that were made: a run may have been ended before all were. */

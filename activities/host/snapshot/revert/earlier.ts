@@ -16,7 +16,7 @@ import type { VmLook } from '../../chain/observe-vm.ts';
 import { overlaysOf } from '../planning/unfinished.ts';
 import { baseChanged, changedBelow } from './below.ts';
 import { divergent } from './ensure-disks-switched.ts';
-import { assertNoUnfinishedRevert } from './notes.ts';
+import { assertNoUnfinishedRevert } from '../../snapshots/revert-notes.ts';
 import { areAll, sidesInWords, sidesOf } from './sides.ts';
 
 interface Question {

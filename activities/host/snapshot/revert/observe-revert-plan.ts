@@ -24,7 +24,7 @@ import { poolFolderOf, toOverlay } from '../planning/overlays.ts';
 import { unfinishedSnapshot } from '../planning/unfinished.ts';
 import { fingerprintsOf } from './below.ts';
 import { lastRevert, unfinishedRevert } from './earlier.ts';
-import { revertNotes } from './notes.ts';
+import { revertNotes } from '../../snapshots/revert-notes.ts';
 import { observeRestorePoint, type RestorePoint } from './restore-point.ts';
 import { saysMore } from './says-more.ts';
 
