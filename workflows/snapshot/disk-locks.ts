@@ -38,30 +38,20 @@ export async function HoldDisk(request: HeldDisk): Promise<void> {
   await forwardOnly(() => condition(() => isReleased));
 }
 
-export interface DiskLocks {
+export interface DiskLock {
   release(): Promise<void>;
 }
 
 /** @throws Refused `other-operation` when a disk has one; then none is held */
-export async function holdDisks(op: AnyOperation, disks: readonly string[]): Promise<DiskLocks> {
+export async function holdDisks(op: AnyOperation, disks: readonly string[]): Promise<DiskLock> {
   const { vm } = op.status;
-  const held: ChildWorkflowHandle<typeof HoldDisk>[] = [];
+  const held = await Promise.all(
+    disks.map(async (disk) => ({ disk, lock: await holdDisk(op, disk) })),
+  );
   const release = async () => {
-    const handles = held.splice(0);
-    await forwardOnly(async () => {
-      await Promise.all(handles.map((handle) => handle.signal(releaseSignal)));
-      await Promise.all(handles.map((handle) => handle.result()));
-    });
+    await Promise.all(held.map(({ lock }) => lock?.release()));
   };
-  const busy: string[] = [];
-  await forwardOnly(async () => {
-    const starts = disks.map(async (disk) => {
-      const lock = await hold({ vm, disk, by: op.words });
-      if (lock) held.push(lock);
-      else busy.push(disk);
-    });
-    await Promise.all(starts);
-  });
+  const busy = held.flatMap(({ disk, lock }) => (lock ? [] : [disk]));
   if (busy.length === 0) return { release };
   await release();
   const [id] = busy.sort().map((disk) => operationId({ vm, disk }));
@@ -73,6 +63,18 @@ export async function holdDisks(op: AnyOperation, disks: readonly string[]): Pro
 }
 
 /** @returns null when another operation has the disk */
+export function holdDisk(op: AnyOperation, disk: string): Promise<DiskLock | null> {
+  return forwardOnly(async () => {
+    const lock = await hold({ vm: op.status.vm, disk, by: op.words });
+    if (!lock) return null;
+    const release = async () => {
+      await lock.signal(releaseSignal);
+      await lock.result();
+    };
+    return { release: () => forwardOnly(release) };
+  });
+}
+
 async function hold(input: HeldDisk): Promise<ChildWorkflowHandle<typeof HoldDisk> | null> {
   try {
     return await startChild<typeof HoldDisk>(DISK_LOCK, {

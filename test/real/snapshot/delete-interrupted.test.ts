@@ -102,6 +102,36 @@ describe('2 of 3', () => {
   });
 });
 
+describe('a disk that waits for its turn', () => {
+  it('is kept: a merge of it is refused, and says by what', async () => {
+    const deletion = await untilOneOfThree();
+    const merge = blockflow.merge({ vm: vm(), disk: 'vdc' });
+    const words = `snapshot delete ${vm()} one`;
+    await expect(merge).rejects.toMatchObject({
+      details: { code: 'other-operation', now: expect.stringContaining(words) },
+    });
+    await deletion.setBandwidth(0);
+    expect(await deletion.result()).toMatchObject({ outcome: 'deleted' });
+    await expectDeleted();
+  });
+
+  it('refuses the whole when another operation has it, before anything is begun', async () => {
+    const name = `web${++count}`;
+    scene = await forTest(startThreeDisks({ system, vm: name, snapshots: ['one'], mebibytes: 64 }));
+    const limit = { bandwidthBytesPerSecond: SLOW };
+    const merge = await blockflow.merge({ vm: name, disk: 'vdc', ...limit });
+    const jobOf = (disk: string) => system.host.virsh('blockjob', name, disk, '--raw');
+    await waitUntil('the merge', async () => (await jobOf('vdc')).includes('type='));
+    const failure = await failureOf(await blockflow.deleteSnapshot(request()));
+    expect(failure).toMatchObject({ type: 'Refused', details: { code: 'other-operation' } });
+    expect(failure.details.now).toBe(`another operation runs on ${name}/vdc: merge ${name} vdc`);
+    expect(await jobOf('vda')).not.toContain('type=');
+    await merge.cancel();
+    await expect(merge.result()).rejects.toMatchObject({ type: 'Cancelled' });
+    await expectGoesOn();
+  });
+});
+
 describe('what is left goes on', () => {
   it('after a terminate, with the merge that still runs', async () => {
     const deletion = await untilOneOfThree();

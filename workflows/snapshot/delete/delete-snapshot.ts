@@ -10,6 +10,7 @@
  *             that is refused refuses the whole, unless disks were merged by an earlier run.
  *  2. merge   the layers of the snapshot are in those below, and deleted: a LiveMerge `VM/DISK` for
  *             each, several at once. Each has a point of no return, and outlives this workflow.
+ *             Disks that wait for their turn have a lock (D37).
  *  3. memory  POINT OF NO RETURN of a snapshot, when all its disks are merged: the file with the
  *             guest's memory is gone, by the SPM agent of its pool.
  *  4. forget  libvirt does not list the snapshot any more. Then the next one, or the report.
@@ -37,6 +38,7 @@ import { mergeDisks, type Tally } from './merging.ts';
 import type { DeletionPlan, GoingSnapshot } from './plan.ts';
 import { planDeletion } from './planning.ts';
 import type { DeleteSnapshotInput } from './request.ts';
+import { waitingDisks } from './waiting-disks.ts';
 import { tallyWords } from './words.ts';
 
 type OnHost = typeof snapshotDeletionOnHost & typeof mergeOnHost;
@@ -59,14 +61,18 @@ async function remove(op: Deletion): Promise<DeleteSnapshotResult> {
   if (planned.kind === 'done') return alreadyDone(op, planned.reason);
   showDisks(op, planned);
   const { snapshots } = planned.deletion;
-  const tally: Tally = { results: [], failures: [] };
+  const tally: Tally = { results: [], failures: [], waiting: waitingDisks(op) };
   const freed: Freed[] = [];
-  for (const snapshot of snapshots) {
-    op.enter('merging');
-    await mergeDisks(op, tally, snapshot.name); // 2
-    assertMerged(op, tally, snapshot.name);
-    if (snapshot === snapshots.at(-1)) op.point.isBehind();
-    freed.push(await forwardOnly(() => forget(op, planned, snapshot))); // 3, 4
+  try {
+    for (const snapshot of snapshots) {
+      op.enter('merging');
+      await mergeDisks(op, tally, snapshot.name); // 2
+      assertMerged(op, tally, snapshot.name);
+      if (snapshot === snapshots.at(-1)) op.point.isBehind();
+      freed.push(await forwardOnly(() => forget(op, planned, snapshot))); // 3, 4
+    }
+  } finally {
+    await tally.waiting.release();
   }
   return report(op, planned, tally, freed);
 }

@@ -21,6 +21,7 @@ import { oneLine } from '../../operation/words.ts';
 import type { Deletion } from './delete-snapshot.ts';
 import type { DiskState } from './kind.ts';
 import { mergeInput } from './planning.ts';
+import type { WaitingDisks } from './waiting-disks.ts';
 
 type Freed = Pick<LiveMergeResult, 'deleted' | 'regainedBytes' | 'warnings'>;
 
@@ -29,6 +30,7 @@ export interface Tally {
   /** In the order in which they ended. */
   results: Freed[];
   failures: Error[];
+  waiting: WaitingDisks;
 }
 
 /**
@@ -40,6 +42,8 @@ export async function mergeDisks(op: Deletion, tally: Tally, snapshot: string): 
     (disk) => disk.snapshot === snapshot && disk.state === 'waiting',
   );
   const isBegun = () => op.status.disks.some(({ state }) => state === 'merged');
+  const others = await tally.waiting.hold(snapshot);
+  if (!isBegun()) for (const disk of others) await assertOurs(op, inputOf(op, { snapshot, disk }));
   const merges = new CancellationScope();
   const worker = async () => {
     for (let disk = waiting.shift(); disk; disk = waiting.shift()) {
@@ -62,6 +66,7 @@ function tell(op: Deletion, disk: DiskState, state: DiskState['state'], why?: st
 async function mergeDisk(op: Deletion, tally: Tally, part: DiskState): Promise<void> {
   tell(op, part, 'merging');
   try {
+    await tally.waiting.take(part.disk);
     tally.results.push(await resultOf(op, part));
     tell(op, part, 'merged');
   } catch (error) {
@@ -70,6 +75,8 @@ async function mergeDisk(op: Deletion, tally: Tally, part: DiskState): Promise<v
     tally.failures.push(failure);
     const state = failure.type === 'Refused' ? 'refused' : 'failed';
     tell(op, part, state, failureDetails(failure)?.details.now);
+  } finally {
+    await tally.waiting.giveBack(part.disk);
   }
 }
 
@@ -83,7 +90,7 @@ const endedFromOutside = ({ status: { vm } }: Deletion, { snapshot, disk }: Disk
 /** The merge of an earlier run of this request may still have the disk: it is waited for. */
 async function resultOf(op: Deletion, part: DiskState): Promise<Freed> {
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
-    const input = mergeInput(op.input, part, op.status.bandwidthBytesPerSecond);
+    const input = inputOf(op, part);
     const started = await start(op, input);
     if (started) return started.result();
     try {
@@ -96,6 +103,9 @@ async function resultOf(op: Deletion, part: DiskState): Promise<Freed> {
     }
   }
 }
+
+const inputOf = (op: Deletion, part: Pick<DiskState, 'snapshot' | 'disk'>) =>
+  mergeInput(op.input, part, op.status.bandwidthBytesPerSecond);
 
 /** Each look costs some events of history, and a merge may take hours. */
 const FIRST_PAUSE_MS = 1000;
