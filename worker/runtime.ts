@@ -16,8 +16,8 @@ import type { TemporalConfig } from './environment/temporal-config.ts';
 import { ensureSearchAttributes } from './environment/search-attributes.ts';
 
 /** JSON lines on standard error; readable ones when a person looks at a terminal. */
-export function createLog(role: string): Logger {
-  const level = process.env['BLOCKFLOW_LOG'] ?? 'info';
+export function createLog(role: string, usual = 'info'): Logger {
+  const level = process.env['BLOCKFLOW_LOG'] ?? usual;
   const stream = process.stderr.isTTY
     ? pretty({ destination: 2, ignore: 'pid,hostname' })
     : pino.destination(2);
@@ -38,7 +38,9 @@ export function createLog(role: string): Logger {
 export function installRuntime(log: Logger, metricsAddress?: string): void {
   const logger = new DefaultLogger('INFO', ({ level, message, meta }) => {
     const at = level.toLowerCase() as 'trace' | 'debug' | 'info' | 'warn' | 'error';
-    log[at]({ ...meta }, message);
+    // Agents have activities only, as they should.
+    const isExpected = message.startsWith('No workflows registered');
+    log[isExpected ? 'debug' : at]({ ...meta }, message);
   });
   const options: RuntimeOptions = {
     logger,

@@ -5,7 +5,11 @@
 import type { WorkflowExecutionDescription, WorkflowHandle } from '@temporalio/client';
 import { decodeArrayFromPayloads } from '@temporalio/common/lib/internal-non-workflow/index.js';
 import { z } from 'zod';
-import { ORCHESTRATOR_QUEUE, type Progress } from '../../workflows/operation/contract.ts';
+import {
+  ORCHESTRATOR_QUEUE,
+  searchAttributes,
+  type Progress,
+} from '../../workflows/operation/contract.ts';
 import { statusQuery, type KindName, type OperationStatus } from '../../workflows/kinds.ts';
 import { lastPoll } from './pollers.ts';
 import { timeWords } from './times.ts';
@@ -18,6 +22,8 @@ export interface OperationView {
   runId: string;
   kind: KindName;
   state: OperationState;
+  /** How it ended (merged, kept, refused ...), null while it runs. */
+  outcome: string | null;
   /** ISO 8601. */
   startedAt: string;
   endedAt: string | null;
@@ -48,6 +54,7 @@ export async function viewOperation(
     runId: description.runId,
     kind: description.type as KindName,
     state: stateOf(description.status.name),
+    outcome: description.typedSearchAttributes.get(searchAttributes.outcome) ?? null,
     startedAt: description.startTime.toISOString(),
     endedAt: description.closeTime?.toISOString() ?? null,
     status,
@@ -70,7 +77,9 @@ async function queryStatus(
     return { status, trouble: null };
   } catch {
     const seen = await lastPoll(session, ORCHESTRATOR_QUEUE, 'workflow').catch(() => null);
-    const since = seen ? `last seen ${timeWords(seen.toISOString())}` : 'not seen for minutes';
+    const since = seen
+      ? `last seen ${timeWords(seen.toISOString())}`
+      : 'the Temporal server knows of no poll';
     return { status: null, trouble: `the orchestrator does not answer (${since})` };
   }
 }

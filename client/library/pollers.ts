@@ -41,7 +41,7 @@ const SEEN_WITHIN_MS = 90_000;
 export const isAlive = ([latest]: readonly Poller[], nowMs = Date.now()) =>
   latest !== undefined && nowMs - latest.lastPoll.getTime() <= SEEN_WITHIN_MS;
 
-/** When a worker last polled the queue; null when none did for minutes. */
+/** When a worker last polled the queue; null when the server knows of none. */
 export async function lastPoll(session: Session, queue: string, kind: keyof typeof KIND) {
   return (await pollersOf(session, queue, kind))[0]?.lastPoll ?? null;
 }

@@ -23,7 +23,7 @@ export function currentProgress({ status, progress, state }: OperationView): Pro
 }
 
 export function phaseOf(view: OperationView): string {
-  if (view.state !== 'running') return view.state;
+  if (view.state !== 'running') return view.outcome ?? view.state;
   return view.status?.phase ?? view.progress?.phase ?? 'running';
 }
 

@@ -34,6 +34,7 @@ test('the commands are those of the README', () => {
     'decide',
     'events',
     'spm',
+    'pool',
     'doctor',
     'up',
     'worker',

@@ -1,5 +1,6 @@
 /** What a client is told at the end of an operation. */
 import { expect, test } from '@jest/globals';
+import { TypedSearchAttributes } from '@temporalio/common';
 import { WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
 import { CancelledFailure, RetryState } from '@temporalio/common';
 import { openOperation } from '../../client/library/operation.ts';
@@ -17,7 +18,11 @@ function cancelledWith(...notes: (string | null)[]) {
   const cancelled = new WorkflowFailedError('failed', cause, RetryState.NON_RETRYABLE_FAILURE);
   const description = {
     ...{ workflowId: 'web1/vda', runId: 'r1', type: 'LiveMerge', raw: {} },
-    ...{ status: { name: 'CANCELLED' }, startTime: new Date() },
+    ...{
+      status: { name: 'CANCELLED' },
+      startTime: new Date(),
+      typedSearchAttributes: new TypedSearchAttributes(),
+    },
   };
   return {
     workflowId: 'web1/vda',

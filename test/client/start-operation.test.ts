@@ -1,5 +1,6 @@
 /** What a client does when its disk is taken: attach, be refused, or find that it is free again. */
 import { expect, test } from '@jest/globals';
+import { TypedSearchAttributes } from '@temporalio/common';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import type { Session } from '../../client/library/session.ts';
 import { startOperation } from '../../client/library/start-operation.ts';
@@ -22,6 +23,7 @@ function serverWith(request: string, ...states: ('RUNNING' | 'FAILED')[]): Sessi
       ...facts,
       memo: { request: keyOf(request) },
       startTime: new Date(),
+      typedSearchAttributes: new TypedSearchAttributes(),
       staticSummary,
     });
   };

@@ -1,5 +1,5 @@
 import { access, constants } from 'node:fs/promises';
-import { basename, dirname } from 'node:path';
+import { dirname } from 'node:path';
 import type { XmlDisk, XmlDomain } from '../../activities/adapters/libvirt-xml/domain-xml.ts';
 import { missingPool } from '../../activities/pool-folder/known-pools.ts';
 import { otherMachine, RUN_IT_THERE } from '../../activities/pool-folder/own-machine.ts';
@@ -15,6 +15,7 @@ import {
 } from '../../activities/adapters/virsh/pools.ts';
 import { createLibvirt, type Libvirt } from '../../activities/adapters/virsh/domains.ts';
 import { failureDetails } from '../../workflows/operation/failures.ts';
+import { typed } from '../../workflows/operation/names.ts';
 import { checker, wordsOf, type Check } from './check.ts';
 
 const libvirtCheck = checker('libvirt');
@@ -59,7 +60,7 @@ function checkPools(pools: readonly Pool[]): Check {
       `pools: ${usable.map(({ name, folder }) => `${name} (${folder})`).join(', ')}`,
     );
   }
-  const fix = 'virsh pool-create-as images dir --target /var/lib/libvirt/images';
+  const fix = 'blockflow pool add FOLDER, with the folder of your images';
   return storage.fails('no active storage pool of files: nothing may be changed', fix);
 }
 
@@ -118,8 +119,8 @@ async function checkDisks(libvirt: Libvirt, pools: readonly Pool[]): Promise<Che
   }
   for (const [folder, users] of outside) {
     const found = `${folder} is in no active pool, but used by ${[...new Set(users)].join(', ')}`;
-    const name = basename(folder) || 'images';
-    wrong.push(storage.fails(found, `virsh pool-create-as ${name} dir --target '${folder}'`));
+    const fix = `blockflow pool add ${typed(folder)}`;
+    wrong.push({ ...storage.fails(found, fix), poolFolder: folder });
   }
   const all = `${domains.size} VM(s), ${count} disk(s): in pools, images readable and writable`;
   return wrong.length > 0 ? wrong : [storage.ok(all)];

@@ -6,6 +6,8 @@ export interface Check {
   found: string;
   /** How to fix it; null when nothing needs to be done. */
   fix: string | null;
+  /** A folder that needs a pool: `doctor --fix` adds it. */
+  poolFolder?: string;
 }
 
 export const checker = (area: Check['area']) => ({

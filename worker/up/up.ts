@@ -18,6 +18,8 @@ export interface UpOptions {
   config: WorkerConfig;
   port?: number | undefined;
   uiPort?: number | undefined;
+  /** Logs what it does also to a person at a terminal, who else is told of what goes wrong. */
+  showLog?: boolean | undefined;
   /** Told once, when everything is ready. `uiUrl` is null for a server that is not ours. */
   ready: (facts: { address: string; uiUrl: string | null; host: string }) => void;
 }
@@ -45,7 +47,8 @@ export async function runUp(options: UpOptions): Promise<void> {
   const stop = stopSignal();
   const lock = await lockState(config.stateDir);
   if (!lock) throw new AlreadyUp(config.stateDir);
-  const log = createLog('up');
+  const isQuiet = process.stderr.isTTY && !options.showLog;
+  const log = createLog('up', isQuiet ? 'warn' : 'info');
   installRuntime(log, config.metricsAddress);
   const environment = temporalConfig(config.stateDir);
   const own = environment.source !== 'environment';

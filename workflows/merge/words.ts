@@ -1,4 +1,5 @@
 /** A merge in words. Pure. */
+import { typed } from '../operation/names.ts';
 import { fileName, volumeCount } from '../operation/words.ts';
 import type { MergePlan } from './plan.ts';
 import type { LiveMergeInput } from './request.ts';
@@ -8,10 +9,11 @@ type Flags = Pick<LiveMergeInput, 'shallow' | 'keepOverlay' | 'keepVolumes' | 'k
 
 /** The request in words, as one would type it; equal words are the same request. */
 export function mergeWords(input: Asked): string {
-  const option = (name: string, value: string | undefined) => (value ? [`--${name} ${value}`] : []);
+  const option = (name: string, value: string | undefined) =>
+    value ? [`--${name} ${typed(value)}`] : [];
   const flag = (name: string, on: boolean) => (on ? [`--${name}`] : []);
   return [
-    `merge ${input.vm} ${input.disk}`,
+    `merge ${typed(input.vm)} ${typed(input.disk)}`,
     ...option('top', input.top),
     ...option('base', input.base),
     ...option('snapshot', input.snapshot),

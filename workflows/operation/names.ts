@@ -94,3 +94,7 @@ export const backingName = z
 function isShort(name: string): boolean {
   return utf8Length(name) <= FILE_NAME_BYTES;
 }
+
+/** A word of a command line as one would type it in a shell. */
+export const typed = (word: string) =>
+  /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;

@@ -2,6 +2,7 @@
  * Moves and copies in words, as one would type them; equal words are the same request. Pure.
  */
 import { imageId } from '../chain/references.ts';
+import { typed } from '../operation/names.ts';
 import { imageSource } from '../chain/words.ts';
 import type { CopyImageInput, MoveImageInput } from './request.ts';
 
@@ -14,7 +15,7 @@ const verification = (input: { verify: 'full' | 'none' }) =>
 
 export const moveWords = (input: MoveImageInput) =>
   [
-    `move ${imageId(input.image)} --to ${input.to}`,
+    `move ${typed(imageId(input.image))} --to ${typed(input.to)}`,
     ...imageSource(input.image),
     ...container(input),
     ...verification(input),
@@ -23,9 +24,9 @@ export const moveWords = (input: MoveImageInput) =>
 
 export const copyWords = (input: CopyImageInput) =>
   [
-    `copy ${imageId(input.image)} --to ${input.to}`,
+    `copy ${typed(imageId(input.image))} --to ${typed(input.to)}`,
     ...imageSource(input.image),
-    ...(input.name === undefined ? [] : [`--name ${input.name}`]),
+    ...(input.name === undefined ? [] : [`--name ${typed(input.name)}`]),
     ...container(input),
     ...verification(input),
   ].join(' ');

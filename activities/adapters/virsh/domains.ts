@@ -145,6 +145,12 @@ function poolCommands(virsh: VirshConnection) {
       const texts = uuids.map((uuid) => virsh.ask(`pool-dumpxml ${uuid}`).catch(nullIfNoPool));
       return (await Promise.all(texts)).filter((xml) => xml !== null);
     },
+    /** Of a folder, and started at boot. */
+    async definePool(pool: string, folder: string): Promise<void> {
+      await virsh.command('pool-define-as', '--name', pool, '--type', 'dir', '--target', folder);
+      await virsh.command('pool-autostart', '--pool', pool);
+    },
+    startPool: (pool: string) => virsh.command('pool-start', '--pool', pool),
     refreshPool: (pool: string) => virsh.command('pool-refresh', '--pool', pool),
   };
 }

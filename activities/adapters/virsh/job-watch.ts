@@ -94,9 +94,11 @@ async function sample(libvirt: Libvirt, disks: Watched[], emit: (event: JobEvent
  */
 function followEvents(uri: string, emit: (event: JobEvent) => void): () => void {
   const stop = new AbortController();
+  // It would stay until libvirt's next event when its agent is killed.
+  const watch = ['virsh', '-q', '-c', uri, 'event', '--all', '--loop'];
   const loop = async () => {
     while (!stop.signal.aborted) {
-      const child = execa('virsh', ['-q', '-c', uri, 'event', '--all', '--loop'], {
+      const child = execa('setpriv', ['--pdeathsig', 'KILL', ...watch], {
         env: { LC_ALL: 'C' },
         stdin: 'ignore',
         stderr: 'ignore',

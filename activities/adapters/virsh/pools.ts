@@ -1,6 +1,7 @@
 /** libvirt storage pools, as blockflow's storage domains. */
 import { dirname } from 'node:path';
 import { z } from 'zod';
+import { typed } from '../../../workflows/operation/names.ts';
 import { canonical } from '../files/files.ts';
 import { parseReply, unexpected } from '../reply.ts';
 import type { Libvirt } from './domains.ts';
@@ -80,5 +81,4 @@ export function poolOf(pools: readonly Pool[], canonicalPath: string): Pool | nu
 
 /** What to do about a volume at `path` that no active pool holds. */
 export const poolNeeded = (path: string) =>
-  'Start its pool (`virsh pool-list --all` shows it, `virsh pool-start` starts it), or make one: ' +
-  `\`virsh pool-create-as NAME dir --target ${dirname(path)}\``;
+  `Make the pool of its folder, or start it: \`blockflow pool add ${typed(dirname(path))}\``;

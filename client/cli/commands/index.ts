@@ -7,6 +7,7 @@ import { defineEvents } from './events.ts';
 import { defineCopy, defineMove, defineRm } from './images.ts';
 import { defineList } from './list.ts';
 import { defineMerge } from './merge.ts';
+import { definePool } from './pool.ts';
 import { defineSnapshot } from './snapshot.ts';
 import { defineSpm } from './spm.ts';
 import { defineStatus } from './status.ts';
@@ -29,6 +30,7 @@ export const commands: readonly DefineCommand[] = [
   defineDecide,
   defineEvents,
   defineSpm,
+  definePool,
   defineDoctor,
   defineUp,
   defineWorker,

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import type { WorkerConfig } from '../../../worker/environment/config.ts';
 import { BlockflowError, usage } from '../../library/failure.ts';
 import type { Screen } from '../screen.ts';
 import type { Context } from './command.ts';
@@ -14,6 +15,7 @@ import {
 interface Options extends WorkerOptions {
   port?: string;
   uiPort?: string;
+  log?: true;
 }
 
 export function defineUp(program: Command, context: Context): void {
@@ -29,6 +31,7 @@ export function defineUp(program: Command, context: Context): void {
     .option(...OWN_HOST_OPTION)
     .option('--port <number>', 'port of the Temporal server (default: 7233, or a free one)')
     .option('--ui-port <number>', 'port of its Web UI (default: 8233, or a free one)')
+    .option('--log', 'on a terminal, show the whole log and not only what goes wrong')
     .option(...METRICS_OPTION)
     .action((options: Options) => context.run(() => up(context.screen, options)));
 }
@@ -42,9 +45,10 @@ async function up(screen: Screen, options: Options): Promise<number> {
     screen.print(`  Temporal  ${facts.address}`);
     if (facts.uiUrl) screen.print(`  Web UI    ${facts.uiUrl}`);
     screen.print('  next      blockflow doctor; blockflow chain VM DISK; blockflow merge VM DISK');
+    void tellFailing(screen, config);
   };
   try {
-    await runUp({ config, port, uiPort, ready });
+    await runUp({ config, port, uiPort, ready, showLog: options.log });
     return 0;
   } catch (error) {
     if (!(error instanceof AlreadyUp)) return tellMetrics(error);
@@ -54,6 +58,17 @@ async function up(screen: Screen, options: Options): Promise<number> {
       now: error.message,
       next: 'Use that one, end it first, or set BLOCKFLOW_STATE_DIR to another folder',
     });
+  }
+}
+
+/** What an operation would stumble over: VMs whose images are in no pool, missing rights. */
+async function tellFailing(screen: Screen, config: WorkerConfig): Promise<void> {
+  const { checkLibvirt } = await import('../../../worker/doctor/check-libvirt.ts');
+  const checks = await checkLibvirt(config.libvirtUri, config.stateDir).catch(() => []);
+  for (const { state, found, fix } of checks) {
+    if (state !== 'fails') continue;
+    screen.print(`  ${screen.paint('yellow', 'look at')}   ${found}`);
+    screen.print(`            ${screen.paint('bold', '→')} ${fix ?? ''}`);
   }
 }
 

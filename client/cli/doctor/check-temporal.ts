@@ -1,7 +1,7 @@
 import { hostQueue, ORCHESTRATOR_QUEUE, spmQueue } from '../../../workflows/operation/contract.ts';
-import { stateDir } from '../../../worker/environment/config.ts';
+import { defaultHost, stateDir } from '../../../worker/environment/config.ts';
 import { temporalConfig } from '../../../worker/environment/temporal-config.ts';
-import { isAlive, pollersOf } from '../../library/pollers.ts';
+import { isAlive, pollersOf, type Poller } from '../../library/pollers.ts';
 import { missingSearchAttributes, registerCommand } from '../../library/search-attributes.ts';
 import { call, openSession, type Session } from '../../library/session.ts';
 import { checker, wordsOf, type Check } from '../../../worker/doctor/check.ts';
@@ -91,9 +91,23 @@ async function checkAgent(
 ): Promise<Check> {
   const fix = `start \`blockflow up\` or \`blockflow worker ${role}\``;
   const pollers = await pollersOf(session, queue, kind);
-  const [latest] = pollers;
+  const there = pollers.filter((poller) => !hasEnded(session, poller));
+  const [latest] = [...there, ...pollers];
   if (!latest) return agents.fails(`no ${name} polls queue ${queue}`, fix);
   const seconds = Math.round((Date.now() - latest.lastPoll.getTime()) / 1000);
   const words = `${name}: ${latest.identity}, seen ${seconds} s ago`;
-  return isAlive(pollers) ? agents.ok(words) : agents.fails(words, fix);
+  if (isAlive(there)) return agents.ok(words);
+  return agents.fails(there.length < pollers.length ? `${words}, has ended` : words, fix);
+}
+
+/** A process of this host: to the server it looks alive for as long as a poll lasts. */
+function hasEnded({ host }: Session, { identity }: Poller): boolean {
+  const [, name, pid = ''] = /@(.+):(\d+)$/.exec(identity) ?? [];
+  if (name !== host || host !== defaultHost()) return false;
+  try {
+    process.kill(Number(pid), 0);
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ESRCH';
+  }
 }

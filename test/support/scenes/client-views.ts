@@ -38,6 +38,7 @@ export function viewOf(
     endedAt: null,
     status: changes && { ...status, ...changes },
     progress: null,
+    outcome: null,
     troubles: [],
     ...more,
   };
