@@ -16,9 +16,14 @@ const external = (disk: string): ListedSnapshot['disks'][number] => ({
   layer: `/p/${disk}.s`,
   found: 'in chain',
   allocatedBytes: MIB,
+  inside: [],
+});
+const internal = (disk: string, ...ids: string[]): ListedSnapshot['disks'][number] => ({
+  ...{ disk, kind: 'internal', layer: null, found: null, allocatedBytes: 0 },
+  inside: ids.map((id) => ({ path: `/p/${disk}`, id, memoryBytes: 0 })),
 });
 const without = (disk: string): ListedSnapshot['disks'][number] => ({
-  ...{ disk, kind: 'no', layer: null, found: null, allocatedBytes: 0 },
+  ...{ disk, kind: 'no', layer: null, found: null, allocatedBytes: 0, inside: [] },
 });
 const snapshot = (
   name: string,
@@ -59,7 +64,10 @@ test('snapshots are a tree: each below its parent, with what it is and costs', (
   const tree = treeOf([
     snapshot('first', null, { disks: [external('vda'), external('vdb')] }),
     snapshot('second', 'first', { memory: 'external', memoryFile: '/p/mem' }),
-    snapshot('third', 'second', { isCurrent: true, kind: 'internal' }),
+    snapshot('third', 'second', {
+      ...{ isCurrent: true, kind: 'internal', memory: 'internal', allocatedBytes: 0 },
+      disks: [internal('vda', '3'), internal('vdb', '1', '2'), internal('vdc')],
+    }),
     snapshot('old', 'first', { disks: [other, without('vda')] }),
     snapshot('lost', 'no longer there', { takenAt: null, kind: 'none', disks: [] }),
   ]);
@@ -69,7 +77,7 @@ test('snapshots are a tree: each below its parent, with what it is and costs', (
     `NAME         TAKEN                KIND                 SIZE           DISKS`,
     `first        ${at}  external          1.0 MiB           vda vdb`,
     `├─ second    ${at}  external, memory  1.0 MiB           vda`,
-    `│  └─ third  ${at}  internal          1.0 MiB  current  vda`,
+    `│  └─ third  ${at}  internal, memory      0 B  current  vda (id 3) vdb (id 1, 2) vdc`,
     `└─ old       ${at}  external          1.0 MiB           vdb (other branch)`,
     `lost         -                    no disk           1.0 MiB`,
   ]);
@@ -79,14 +87,19 @@ test('what is wrong is told below, and what only storage has', () => {
   const tree = treeOf([snapshot('s', null, { faults: ['its layer of vda, /x, does not exist'] })], {
     faults: ['vdb: /y, the active layer, does not exist'],
     unnamedLayers: [{ disk: 'vda', path: '/p/a', allocatedBytes: MIB }],
-    unlistedInternal: [{ disk: 'vda', path: '/p/b', id: '7', name: 'in' }],
+    unlistedInternal: [
+      { disk: 'vda', path: '/p/b', id: '7', name: 'in', takenAt: TAKEN, memoryBytes: 0 },
+      { disk: 'vda', path: '/p/b', id: '8', name: 'mem', takenAt: TAKEN, memoryBytes: 9 },
+    ],
   });
   expect(snapshotLines(tree, plain).slice(4)).toEqual([
     '',
     'wrong  s: its layer of vda, /x, does not exist',
     'wrong  vdb: /y, the active layer, does not exist',
     'note   vda: layer /p/a (1.0 MiB) is of no listed snapshot',
-    'note   vda: /p/b holds internal snapshot in (id 7), which libvirt does not list',
+    `note   vda: /p/b holds internal snapshot in (id 7, ${at}), which libvirt does not list`,
+    `note   vda: /p/b holds internal snapshot mem (id 8, ${at}, with memory), ` +
+      'which libvirt does not list',
   ]);
 });
 

@@ -18,7 +18,11 @@ const bitmap = z
     isBroken: flags.includes('in-use'),
   }));
 
-const innerSnapshot = z.object({ id: z.string(), name: z.string() });
+const innerSnapshot = z
+  .object({ id: z.string(), name: z.string(), 'date-sec': count, 'vm-state-size': count })
+  .transform(({ id, name, 'date-sec': takenSeconds, 'vm-state-size': memoryBytes }) => ({
+    ...{ id, name, takenSeconds, memoryBytes },
+  }));
 /** A snapshot inside of a qcow2 file: several may have one name, none the id of another one. */
 export type InnerSnapshot = z.infer<typeof innerSnapshot>;
 

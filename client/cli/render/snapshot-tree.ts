@@ -57,9 +57,10 @@ function table(snapshots: readonly ListedSnapshot[], paint: Paint): string[] {
   return [paint('bold', first), ...lines];
 }
 
-function diskWords({ disk, found }: ListedSnapshot['disks'][number]): string {
+function diskWords({ disk, found, inside }: ListedSnapshot['disks'][number]): string {
   if (found === 'elsewhere') return `${disk} (other branch)`;
-  return found === 'kept' ? `${disk} (kept by a revert)` : disk;
+  if (found === 'kept') return `${disk} (kept by a revert)`;
+  return inside.length === 0 ? disk : `${disk} (id ${inside.map(({ id }) => id).join(', ')})`;
 }
 
 function kindWords({ kind, memory }: ListedSnapshot): string {
@@ -78,8 +79,9 @@ function wrongLines(tree: SnapshotTree, paint: Paint): string[] {
         `${disk}: layer ${path} (${sizeWords(allocatedBytes)}) is of no listed snapshot`,
     ),
     ...tree.unlistedInternal.map(
-      ({ disk, path, id, name }) =>
-        `${disk}: ${path} holds internal snapshot ${name} (id ${id}), which libvirt does not list`,
+      ({ disk, path, id, name, takenAt, memoryBytes }) =>
+        `${disk}: ${path} holds internal snapshot ${name} (id ${id}, ${timeWords(takenAt)}` +
+        `${memoryBytes > 0 ? ', with memory' : ''}), which libvirt does not list`,
     ),
   ];
   const lines = [

@@ -65,12 +65,42 @@ describe('the list of the snapshots of a VM', () => {
     const tree = await blockflow.snapshots('off');
     expect(tree.unnamedLayers).toMatchObject([{ disk: 'vdb', path: chain[1] }]);
     const inside = { disk: 'vdb', path: chain[1], id: '1', name: 'inside' };
-    expect(tree.unlistedInternal).toEqual([inside]);
+    expect(tree.unlistedInternal).toMatchObject([inside]);
+    const age = Date.now() - Date.parse(tree.unlistedInternal[0]?.takenAt ?? '');
+    expect(age).toBeLessThan(300_000);
     await rm(file);
     const broken = await blockflow.snapshots('off');
     expect(broken.faults).toEqual([expect.stringContaining(`vdb: ${file}, the active layer`)]);
     expect(broken.snapshots[0]?.faults).toEqual([`its layer of vdb, ${file}, does not exist`]);
     await says(typed('snapshot', 'list', 'absent'), 3, 'unknown-vm');
     await says(typed('snapshot', 'list', 'a/b'), 2, 'is not a VM name');
+  });
+
+  it('tells internal ones by the id in each image, also what does not fit', async () => {
+    const pool = system.host.pools;
+    const { chain } = await defineChain(system.host, 'in', `${pool}/images`, 1);
+    const [file = ''] = chain;
+    const disk = `${system.host.root}/in-system.qcow2`;
+    await execa('qemu-img', ['snapshot', '-c', 'before', file]);
+    await system.host.virsh('snapshot-create-as', 'in', 's1');
+    await system.host.virsh('snapshot-create-as', 'in', 's2');
+    const { snapshots, unlistedInternal } = await blockflow.snapshots('in');
+    const inside = (path: string, id: string) => ({ kind: 'internal', inside: [{ path, id }] });
+    expect(snapshots).toMatchObject([
+      { name: 's1', kind: 'internal', disks: [inside(disk, '1'), inside(file, '2')], faults: [] },
+      { name: 's2', parent: 's1', disks: [inside(disk, '2'), inside(file, '3')], faults: [] },
+    ]);
+    expect(unlistedInternal).toMatchObject([{ disk: 'vdb', id: '1', name: 'before' }]);
+    await execa('qemu-img', ['snapshot', '-d', 's1', disk]);
+    await execa('qemu-img', ['snapshot', '-c', 's2', file]);
+    await says(
+      typed('snapshot', 'list', 'in'),
+      0,
+      /^s1 +\d\S+ \S+ +internal +0 B +vda vdb \(id 2\)$/m,
+      /^└─ s2 .* current +vda \(id 2\) vdb \(id 3, 4\)$/m,
+      'wrong  s1: no image in the chain of vda has it inside\n',
+      'wrong  s2: vdb has 2 of that name inside: id 3, id 4\n',
+      /^note {3}vdb: \S+ holds internal snapshot before \(id 1, \d.*\), which /m,
+    );
   });
 });

@@ -17,6 +17,8 @@ const snapshotDisk = z.strictObject({
    */
   found: z.enum(['in chain', 'elsewhere', 'kept', 'gone']).nullable(),
   allocatedBytes: sizeBytes,
+  /** Of an internal one: in which image, and the id there; several when the name is there twice. */
+  inside: z.array(z.strictObject({ path: text, id: text, memoryBytes: sizeBytes })),
 });
 
 const listedSnapshot = z.strictObject({
@@ -45,7 +47,17 @@ export const snapshotTree = z.strictObject({
   /** Layers above the base of a disk that are of no snapshot. */
   unnamedLayers: z.array(z.strictObject({ disk: text, path: text, allocatedBytes: sizeBytes })),
   /** Snapshots inside of images that libvirt does not list. */
-  unlistedInternal: z.array(z.strictObject({ disk: text, path: text, id: text, name: text })),
+  unlistedInternal: z.array(
+    z.strictObject({
+      disk: text,
+      path: text,
+      id: text,
+      name: text,
+      /** ISO 8601. */
+      takenAt: text,
+      memoryBytes: sizeBytes,
+    }),
+  ),
   /** Disks that could not be looked at, and why. */
   faults: z.array(text),
 });

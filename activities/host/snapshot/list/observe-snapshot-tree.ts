@@ -1,57 +1,37 @@
 /** The snapshots of a VM: what libvirt lists, held against the chains that its disks have. */
+import { dirname } from 'node:path';
 import type { SnapshotQuestion } from '../../../../workflows/snapshot/list/request.ts';
 import type { RevertNote } from '../../../../workflows/snapshot/revert/plan.ts';
 import type { ListedSnapshot, SnapshotTree } from '../../../../workflows/snapshot/list/schemas.ts';
-import { failureDetails } from '../../../../workflows/operation/failures.ts';
 import { canonical, observeFile } from '../../../adapters/files/files.ts';
 import { factsOf, memoryFile, type Snapshot } from '../../../adapters/libvirt-xml/snapshot-xml.ts';
-import type { XmlDisk } from '../../../adapters/libvirt-xml/domain-xml.ts';
 import type { HostDeps } from '../../deps.ts';
-import { LayerMissing } from '../../chain/header-chain.ts';
-import { observeChain, observeDomain, type Chain } from '../../chain/observe-chain.ts';
-import { keptLayer, revertNotes } from '../../snapshots/revert-notes.ts';
+import type { Chain } from '../../chain/observe-chain.ts';
+import { keptLayer, notesIn } from '../../snapshots/revert-notes.ts';
 import { observeSnapshots } from '../../snapshots/snapshots.ts';
+import { disksInside, innerOf, lookInside } from '../inside/look-inside.ts';
 
 export async function observeSnapshotTree(
   deps: HostDeps,
-  { vm, host }: SnapshotQuestion,
+  question: SnapshotQuestion,
 ): Promise<SnapshotTree> {
-  const { identity, live, persistentDomain } = await observeDomain(deps, { vm });
-  const { uuid, name, state, stateReason } = identity.vm;
-  const disks = ((live ?? persistentDomain)?.disks ?? []).filter(isFileBacked);
-  const [snapshots, current, notes, looks] = await Promise.all([
+  const { vm, chains, faults } = await lookInside(deps, question);
+  const { name, uuid, state, stateReason } = vm;
+  const paths = chains.flatMap(({ volumes }) => volumes.map(({ path }) => path));
+  const [snapshots, current, notes] = await Promise.all([
     observeSnapshots(deps, uuid),
     deps.libvirt.currentSnapshot(uuid),
-    revertNotes({ uuid, live, persistentDomain }),
-    Promise.all(disks.map(({ target }) => look(deps, { vm, disk: target, host }, uuid))),
+    notesIn(new Set(paths.map((path) => dirname(path))), vm),
   ]);
-  const chains = looks.filter((found) => typeof found !== 'string');
   const layers = await Promise.all(snapshots.flatMap(layersOf).map(canonical));
   return {
     vm: { name, uuid, state, stateReason },
-    host,
+    host: question.host,
     snapshots: await Promise.all(snapshots.map((each) => listed(each, { current, chains, notes }))),
     unnamedLayers: chains.flatMap((chain) => unnamedLayers(chain, new Set(layers))),
     unlistedInternal: chains.flatMap((chain) => unlistedInternal(chain, snapshots)),
-    faults: looks.filter((found) => typeof found === 'string'),
+    faults,
   };
-}
-
-const isFileBacked = ({ device, type, chain }: XmlDisk) =>
-  device === 'disk' && (type === 'file' || type === 'volume') && chain.length > 0;
-
-/** The chain of a disk, or why it cannot be read: the other disks are shown all the same. */
-function look(
-  deps: HostDeps,
-  ref: { vm: string; disk: string; host: string },
-  uuid: string,
-): Promise<Chain | string> {
-  return observeChain(deps, ref, uuid).catch((error: unknown) => {
-    const failure = failureDetails(error);
-    const isLasting = failure?.type === 'Refused' || error instanceof LayerMissing;
-    if (!isLasting) throw error;
-    return `${ref.disk}: ${failure?.details.now ?? (error as Error).message}`;
-  });
 }
 
 const layersOf = ({ disks }: Snapshot) =>
@@ -63,13 +43,13 @@ interface Surroundings {
   notes: readonly RevertNote[];
 }
 
-async function listed(
-  snapshot: Snapshot,
-  { current, chains, notes }: Surroundings,
-): Promise<ListedSnapshot> {
+async function listed(snapshot: Snapshot, surroundings: Surroundings): Promise<ListedSnapshot> {
+  const { current, chains } = surroundings;
   const { name } = snapshot;
   const { takenAtSeconds, ...facts } = factsOf(snapshot);
-  const disks = await Promise.all(snapshot.disks.map((disk) => diskOf(disk, chains, notes)));
+  const disks = await Promise.all(
+    snapshot.disks.map((disk) => diskOf(snapshot, disk, surroundings)),
+  );
   const file = memoryFile(snapshot);
   const memory = file === null ? null : await observeFile(file);
   const faults = [
@@ -77,11 +57,16 @@ async function listed(
       found === 'gone' ? [`its layer of ${disk}, ${layer}, does not exist`] : [],
     ),
     ...(file !== null && !memory ? [`its memory, ${file}, does not exist`] : []),
-    ...disks.flatMap(({ disk, kind }) => {
-      const chain = chains.find((one) => one.disk === disk);
-      const isLost = kind === 'internal' && chain && !innerOf(chain).some((s) => s.name === name);
+    ...disks.flatMap(({ disk, kind, inside }) => {
+      const isSeen = chains.some((one) => one.disk === disk);
+      const isLost = kind === 'internal' && isSeen && inside.length === 0;
       return isLost ? [`no image in the chain of ${disk} has it inside`] : [];
     }),
+    ...disks.flatMap(({ disk, inside }) =>
+      inside.length < 2
+        ? []
+        : [`${disk} has ${inside.length} of that name inside: ${inside.map(idWords).join(', ')}`],
+    ),
   ];
   return {
     name,
@@ -99,14 +84,21 @@ async function listed(
   };
 }
 
+const idWords = ({ id }: { id: string }) => `id ${id}`;
+
 async function diskOf(
+  { name }: Snapshot,
   { name: disk, kind, source }: Snapshot['disks'][number],
-  chains: readonly Chain[],
-  notes: readonly RevertNote[],
+  { chains, notes }: Surroundings,
 ): Promise<ListedSnapshot['disks'][number]> {
   const known = kind as ListedSnapshot['disks'][number]['kind'];
   if (known !== 'external' || source === null) {
-    return { disk, kind: known, layer: null, found: null, allocatedBytes: 0 };
+    const chain = known === 'internal' ? chains.find((one) => one.disk === disk) : undefined;
+    const inside = chain ? innerOf(chain).filter((inner) => inner.name === name) : [];
+    return {
+      ...{ disk, kind: known, layer: null, found: null, allocatedBytes: 0 },
+      inside: inside.map(({ path, id, memoryBytes }) => ({ path, id, memoryBytes })),
+    };
   }
   const [path, file, kept] = await Promise.all([
     canonical(source),
@@ -116,7 +108,7 @@ async function diskOf(
   const isInChain = chains.some(({ volumes }) => volumes.some((volume) => volume.path === path));
   const found = isInChain ? 'in chain' : file ? 'elsewhere' : kept ? 'kept' : 'gone';
   const { allocatedBytes } = file ?? kept ?? { allocatedBytes: 0 };
-  return { disk, kind: known, layer: source, found, allocatedBytes };
+  return { disk, kind: known, layer: source, found, allocatedBytes, inside: [] };
 }
 
 function kindOf(disks: ListedSnapshot['disks']): ListedSnapshot['kind'] {
@@ -132,17 +124,15 @@ const unnamedLayers = ({ disk, volumes }: Chain, named: ReadonlySet<string>) =>
     .filter(({ path }) => !named.has(path))
     .map(({ path, allocatedBytes }) => ({ disk, path, allocatedBytes }));
 
-const innerOf = ({ headers }: Chain) =>
-  [...headers].flatMap(([path, { internalSnapshots }]) =>
-    internalSnapshots.map((snapshot) => ({ path, ...snapshot })),
-  );
-
 function unlistedInternal(chain: Chain, snapshots: readonly Snapshot[]) {
   const { disk } = chain;
   const names = snapshots
-    .filter(({ disks }) => disks.some((one) => one.name === disk && one.kind === 'internal'))
+    .filter((snapshot) => disksInside(snapshot).includes(disk))
     .map(({ name }) => name);
   return innerOf(chain)
     .filter(({ name }) => !names.includes(name))
-    .map(({ path, id, name }) => ({ disk, path, id, name }));
+    .map(({ path, id, name, takenSeconds, memoryBytes }) => ({
+      ...{ disk, path, id, name, memoryBytes },
+      takenAt: new Date(takenSeconds * 1000).toISOString(),
+    }));
 }
