@@ -70,6 +70,44 @@ test('a plan tells each merge, what was merged before, the memory, and the recor
   ]);
 });
 
+test('a plan tells what is deleted inside of images', () => {
+  const part = {
+    disk: 'vdb',
+    volume: { path: '/p/b', pool: 'images', identity: '1:2' },
+    handle: { format: 'qcow2', id: '3', name: 's' },
+    takenSeconds: 1,
+  };
+  const lines = (inside: object) => {
+    const snapshots = [
+      { name: 's', takenAt: null, disks: [], memory: null, inside: { images: [], ...inside } },
+    ];
+    const deletion = { vm: 'web1', vmUuid: UUID, host: 'h1', snapshots };
+    const nothing = { disks: [], refused: [], merged: [] };
+    return deletionPlanLines(deletionPlan.parse({ kind: 'plan', deletion, ...nothing })).slice(2);
+  };
+  expect(lines({ parts: [part], gone: ['vda'], record: 'goes', warnings: ['odd'] })).toEqual([
+    '    vda     does not have it (any more)',
+    '    vdb     delete id 3 inside of /p/b',
+    '            note      odd',
+    "    record  libvirt's list, when all of this is done",
+    '',
+    'Nothing was touched (--dry-run).',
+  ]);
+  const recordOf = (record: string) => lines({ parts: [], gone: [], record, warnings: [] })[0];
+  expect(recordOf('none')).toBe('    record  libvirt lists none');
+  expect(recordOf('stays')).toBe('    record  stays: an image has another one of this name');
+});
+
+test('a handle has the name of the snapshot, and no children', () => {
+  const asked = { vm: 'web1', host: 'h1', name: 's' };
+  const only = { disk: 'vda', handle: { format: 'qcow2', id: '3', name: 's' } };
+  const words = 'snapshot delete web1 s --disk vda --format qcow2 --id 3';
+  expect(deleteWords(deleteSnapshotInput.parse({ ...asked, only }))).toBe(words);
+  const faults = (more: object) => deleteSnapshotInput.safeParse({ ...asked, only, ...more }).error;
+  expect(faults({ name: 'other' })?.issues[0]?.message).toMatch(/another name/);
+  expect(faults({ scope: 'children' })?.issues[0]?.message).toMatch(/without those/);
+});
+
 test('a request in words can be typed as it is', () => {
   const asked = { vm: 'web1', host: 'h1', name: 's' };
   const words = (more: object) => deleteWords(deleteSnapshotInput.parse({ ...asked, ...more }));
@@ -88,6 +126,8 @@ test('how far it is names every disk that is not merged, with the reason', () =>
   const two = [disk('vda', 'merged'), { ...disk('vda', 'left'), snapshot: 'r' }];
   expect(tallyWords(two)).toBe('1 of 2 disks merged (vda of s); vda of r left');
   expect(tallyWords([disk('vda', 'left')])).toBe('0 of 1 disk merged; vda left');
+  const inside = [disk('vda', 'deleted'), disk('vdb', 'waiting')];
+  expect(tallyWords(inside, true)).toBe('deleted from 1 of 2 disks (vda); vdb waiting');
   const { status } = viewOf({ operation: 'DeleteSnapshot', disk: '*', disks });
   expect(status && statusRows(status)).toEqual([
     ['vda', 's: merged'],

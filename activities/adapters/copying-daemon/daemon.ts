@@ -75,7 +75,7 @@ export async function startCopier(state: string, files: readonly string[]): Prom
 }
 
 /** What QEMU says when another process has one of its image locks, and of no other failure. */
-const LOCKED = /Failed to get (?:shared )?"[^"]*" lock|Is another process using the image/;
+export const LOCKED = /Failed to get (?:shared )?"[^"]*" lock|Is another process using the image/;
 
 function refusalOf({ stderr: reason, exitCode }: CommandError): CopierStart {
   if (LOCKED.test(reason)) return { running: false, why: 'locked', reason };

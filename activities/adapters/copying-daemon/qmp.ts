@@ -75,7 +75,7 @@ async function converse(
 ): Promise<unknown[] | null> {
   const answers: unknown[] = [];
   let isGreeted = false;
-  for await (const line of linesOf(connection)) {
+  for await (const line of linesOf(connection as AsyncIterable<string>)) {
     const heard = parseMessage(socket, line);
     if ('event' in heard) continue;
     // A second greeting, or an answer to nothing, would let a command be given twice.
@@ -93,9 +93,10 @@ async function converse(
   return null;
 }
 
-async function* linesOf(connection: Socket): AsyncGenerator<string> {
+/** Whole lines of what comes in pieces. */
+export async function* linesOf(pieces: AsyncIterable<string>): AsyncGenerator<string> {
   let rest = '';
-  for await (const text of connection as AsyncIterable<string>) {
+  for await (const text of pieces) {
     const lines = (rest + text).split('\n');
     rest = lines.pop() ?? '';
     yield* lines;

@@ -136,6 +136,8 @@ export interface SnapshotFacts {
   createdAt: number;
   wasRunning: boolean;
   disks: readonly Layered[];
+  /** Targets of disks that have it inside of their images. */
+  inside?: readonly string[];
   /** Targets of disks that are not part of it. */
   left: readonly string[];
 }
@@ -171,8 +173,9 @@ export function buildSnapshotRecord(
 
 const named = (name: string, text: string) => createElement(name, {}, [text]);
 
-const disksElement = ({ disks, left }: SnapshotFacts) =>
+const disksElement = ({ disks, inside = [], left }: SnapshotFacts) =>
   createElement('disks', {}, [
+    ...inside.map((name) => createElement('disk', { name, snapshot: 'internal' })),
     ...disks.map(({ disk, overlay }) =>
       createElement('disk', { name: disk, snapshot: 'external', type: 'file' }, [
         createElement('driver', { type: 'qcow2' }),

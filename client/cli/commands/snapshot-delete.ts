@@ -7,6 +7,9 @@ import { HOST_OPTION, JSON_OPTION, printJson, withBlockflow, type Context } from
 interface Options {
   children?: true;
   childrenOnly?: true;
+  disk?: string;
+  format?: 'qcow2' | 'raw';
+  id?: string;
   bandwidth?: string;
   atOnce?: string;
   dryRun?: true;
@@ -19,12 +22,14 @@ interface Options {
 export function defineSnapshotDelete(snapshot: Command, context: Context): void {
   snapshot
     .command('delete')
-    .summary('merge the layers of a snapshot down on all disks, and forget it')
+    .summary('take a snapshot out of all disks, and forget it')
     .description(
       'Merges the layer of an external snapshot down on each disk, deletes it, and takes the ' +
         "snapshot off libvirt's list when all disks are merged; while the VM runs or while it is " +
         'down. A disk that is refused refuses the whole before the first one is merged. Later a ' +
-        'disk that fails stops no other one, and the same command goes on with the rest.',
+        'disk that fails stops no other one, and the same command goes on with the rest. A ' +
+        'snapshot inside of qcow2 images (an internal one) is deleted in each image, also when ' +
+        'libvirt does not list it.',
     )
     .argument('<VM>', 'as `virsh list --all` names it')
     .argument('<NAME>', 'as `blockflow snapshot list` shows it')
@@ -32,6 +37,9 @@ export function defineSnapshotDelete(snapshot: Command, context: Context): void 
     .addOption(
       new Option('--children-only', 'only those that were taken on it').conflicts('children'),
     )
+    .option('--disk <disk>', 'only the one inside of an image of this disk, with --format, --id')
+    .addOption(new Option('--format <format>', 'format of the disk').choices(['qcow2', 'raw']))
+    .option('--id <id>', 'its id there, as `blockflow snapshot list` shows it')
     .option('--bandwidth <rate>', 'limit of each merge: MiB/s, or with a unit (512K, 200M, 1G)')
     .option('--at-once <count>', 'disks that are merged at the same time, at most 16 (default: 2)')
     .option('--dry-run', 'print what would happen, touch nothing')
@@ -46,7 +54,8 @@ export function defineSnapshotDelete(snapshot: Command, context: Context): void 
 
 const MORE = `
 Each merge is an operation of its own: \`blockflow status VM/DISK\`. \`blockflow cancel VM\` ends
-the merges that can still be ended; disks that are merged stay merged.
+the merges that can still be ended; disks that are done stay so. While the VM runs, not every
+snapshot inside of images can be deleted: then nothing is done, and the reason says what works.
 
 Exit codes: 0 done or already done, 2 usage, 3 refused (nothing was done), 4 failed, 5 cancelled.`;
 
@@ -72,11 +81,14 @@ async function deleteSnapshot(
 async function requestOf(vm: string, name: string, options: Options): Promise<DeletionRequest> {
   const { parseRate } = await import('../arguments/rate.ts');
   const { parseCount } = await import('../arguments/count.ts');
+  const { parseHandle } = await import('../arguments/handle.ts');
   const { children, childrenOnly, bandwidth, atOnce, host } = options;
+  const only = parseHandle(name, options);
   return {
     vm,
     name,
     scope: children ? 'children' : childrenOnly ? 'children-only' : 'snapshot',
+    only,
     ...(bandwidth === undefined ? {} : { bandwidthBytesPerSecond: parseRate(bandwidth) }),
     ...(atOnce === undefined ? {} : { atOnce: parseCount(atOnce) }),
     ...(host === undefined ? {} : { host }),

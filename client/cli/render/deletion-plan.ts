@@ -20,8 +20,9 @@ export function deletionPlanLines(plan: DeletionPlan): string[] {
       ...refused
         .filter(isOf(snapshot))
         .map(({ disk, why }) => `    ${disk.padEnd(8)}refused: ${why}`),
+      ...insideRows(snapshot),
       ...memoryRows(snapshot),
-      "    record  libvirt's list, when all of this is done",
+      recordRow(snapshot),
     ]),
     '',
     'Nothing was touched (--dry-run).',
@@ -49,6 +50,27 @@ function diskRows({ disk, outcome }: DiskPlan): string[] {
     ...deletes.map(({ path, pool }) => `            delete ${path} (pool ${pool})`),
     ...warningRows(outcome.plan).map((row) => `          ${row}`),
   ];
+}
+
+function insideRows({ inside }: GoingSnapshot): string[] {
+  if (!inside) return [];
+  return [
+    ...inside.gone.map((disk) => `    ${disk.padEnd(8)}does not have it (any more)`),
+    ...inside.parts.map(
+      ({ disk, handle, volume }) =>
+        `    ${disk.padEnd(8)}delete id ${handle.id} inside of ${volume.path}`,
+    ),
+    ...warningRows(inside).map((row) => `          ${row}`),
+  ];
+}
+
+function recordRow({ inside }: GoingSnapshot): string {
+  if (!inside || inside.record === 'goes') {
+    return "    record  libvirt's list, when all of this is done";
+  }
+  return inside.record === 'none'
+    ? '    record  libvirt lists none'
+    : '    record  stays: an image has another one of this name';
 }
 
 function memoryRows({ memory }: GoingSnapshot): string[] {

@@ -94,7 +94,10 @@ describe('a snapshot of a running VM', () => {
     await rm(file);
     expect(await failureOf({ vm: 'shared', name: 'none' })).toMatchObject({
       type: 'Refused',
-      details: { code: 'unknown-snapshot', now: 'libvirt lists one, two' },
+      details: {
+        code: 'unknown-snapshot',
+        now: expect.stringMatching(/^libvirt lists one, two, /),
+      },
     });
     await scene.verifyAfterCrash();
   });
@@ -110,13 +113,9 @@ describe('a snapshot of a VM that is down', () => {
     await scene.expectData();
   });
 
-  it('is refused by name when it is inside of images, or of another branch', async () => {
+  it('is refused when a layer has another one inside, or is of another branch', async () => {
     await start('odd', ['one'], false);
     await system.host.virsh('snapshot-create-as', 'odd', 'inside');
-    expect(await failureOf({ vm: 'odd', name: 'inside' })).toMatchObject({
-      type: 'Refused',
-      details: { code: 'internal-snapshots', now: expect.stringContaining('vda, vdb, vdc') },
-    });
     // Its images would lose what is inside of them.
     expect(await failureOf({ vm: 'odd', name: 'one' })).toMatchObject({
       type: 'Refused',

@@ -1,8 +1,9 @@
 /** What the host agent does to delete snapshots; the merges of their disks are LiveMerges. */
 import { z } from 'zod';
+import { namedVolume } from '../../chain/references.ts';
 import { defineActivities } from '../../operation/activities.ts';
-import { plainText, uuid, vmName } from '../../operation/names.ts';
-import { snapshotDeletion } from './plan.ts';
+import { plainText, sizeBytes, uuid, vmName } from '../../operation/names.ts';
+import { innerPart, snapshotDeletion } from './plan.ts';
 import { deleteSnapshotInput } from './request.ts';
 
 export const snapshotDeletionOnHost = defineActivities({
@@ -10,6 +11,25 @@ export const snapshotDeletionOnHost = defineActivities({
   observeSnapshotDeletion: {
     input: deleteSnapshotInput,
     result: snapshotDeletion,
+    beats: 'while working',
+  },
+  /** The image does not have it inside any more; by QEMU while the VM runs, else by ourselves. */
+  ensureInnerSnapshotAbsent: {
+    input: z.strictObject({
+      vm: vmName,
+      vmUuid: uuid,
+      part: innerPart,
+      /** All that go with it: while the VM runs, its name goes from all disks at once. */
+      parts: z.array(innerPart),
+    }),
+    result: z.strictObject({ regainedBytes: sizeBytes }),
+    beats: 'while working',
+  },
+  /** Clusters that a killed QEMU has leaked are free, where no process has the image open. */
+  ensureLeaksRepaired: {
+    input: z.strictObject({ vm: vmName, vmUuid: uuid, images: z.array(namedVolume) }),
+    /** What is wrong besides, in words. */
+    result: z.array(z.string()),
     beats: 'while working',
   },
   /** libvirt does not list the snapshot any more. */

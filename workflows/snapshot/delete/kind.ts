@@ -7,14 +7,18 @@ import { limitWords } from '../../operation/words.ts';
 import { deleteSnapshotInput, type DeleteSnapshotInput } from './request.ts';
 import { deleteWords } from './words.ts';
 
-export type DeletionPhase = 'merging' | 'forgetting';
+export type DeletionPhase = 'merging' | 'deleting' | 'forgetting';
 
 const diskState = z.strictObject({
   snapshot: plainText,
   disk: plainText,
   /** `left`: not begun, or ended by a cancel; the same request goes on with it. */
-  state: z.enum(['waiting', 'merging', 'merged', 'refused', 'failed', 'left']),
-  /** Why it is not merged; null while there is no reason. */
+  state: z.enum([
+    ...(['waiting', 'merging', 'merged', 'refused', 'failed', 'left'] as const),
+    /** Of a snapshot inside of images. */
+    ...(['deleting', 'deleted'] as const),
+  ]),
+  /** Why it is not done; null while there is no reason. */
   why: z.nullable(z.string()),
 });
 export type DiskState = z.output<typeof diskState>;
@@ -59,20 +63,24 @@ export const deletionKind: Kind<
   ],
   jobId: () => null,
   cancel: () => ({
-    before: 'running merges are ended where that is still possible, merged disks stay merged',
-    after: 'refused: all disks are merged, so the deletion is completed',
+    before: 'running merges are ended where that is still possible, disks that are done stay so',
+    after: 'refused: no disk has it any more, so the deletion is completed',
   }),
-  untouched: () => 'no disk was merged, the snapshot stays',
+  untouched: () => 'no disk was changed, the snapshot stays',
   facts: { disks: [] },
   statusRows: ({ vm, disks, bandwidthBytesPerSecond: limit }) => [
     ...disks.map(
       ({ snapshot, disk, state, why }) =>
         [`${snapshot}, ${disk}`, `${state}${why === null ? '' : `: ${why}`}`] as const,
     ),
-    ['Each merge', disks.length > 0 ? `workflow \`${vm}/DISK\`` : null],
-    ['Limit of each', limit === 0 ? 'none' : limitWords(limit)],
+    ...(disks.some(({ state }) => state === 'deleting' || state === 'deleted')
+      ? []
+      : ([
+          ['Each merge', disks.length > 0 ? `workflow \`${vm}/DISK\`` : null],
+          ['Limit of each', limit === 0 ? 'none' : limitWords(limit)],
+        ] as const)),
   ],
-  listed: ['merging'],
+  listed: ['merging', 'deleting'],
   measured: [],
   pastCopy: ['forgetting'],
   parts: {},

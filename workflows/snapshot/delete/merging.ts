@@ -21,15 +21,11 @@ import { oneLine } from '../../operation/words.ts';
 import type { Deletion } from './delete-snapshot.ts';
 import type { DiskState } from './kind.ts';
 import { mergeInput } from './planning.ts';
+import { tell, type Freed, type Tally } from './tally.ts';
 import type { WaitingDisks } from './waiting-disks.ts';
 
-type Freed = Pick<LiveMergeResult, 'deleted' | 'regainedBytes' | 'warnings'>;
-
-/** What the merges of a deletion have done so far. */
-export interface Tally {
-  /** In the order in which they ended. */
-  results: Freed[];
-  failures: Error[];
+/** What the merges have done so far, and the disks whose turn has not come. */
+export interface Merges extends Tally {
   waiting: WaitingDisks;
 }
 
@@ -37,7 +33,7 @@ export interface Tally {
  * Merges every disk of the snapshot that waits, so many at once. A disk that fails stops no other
  * one; but while none is merged, a refusal ends those that have begun.
  */
-export async function mergeDisks(op: Deletion, tally: Tally, snapshot: string): Promise<void> {
+export async function mergeDisks(op: Deletion, tally: Merges, snapshot: string): Promise<void> {
   const waiting = op.status.disks.filter(
     (disk) => disk.snapshot === snapshot && disk.state === 'waiting',
   );
@@ -57,13 +53,7 @@ export async function mergeDisks(op: Deletion, tally: Tally, snapshot: string): 
   );
 }
 
-/** Shows the state of a disk; what a cancel means now depends on it. */
-function tell(op: Deletion, disk: DiskState, state: DiskState['state'], why?: string): void {
-  Object.assign(disk, { state, why: why ?? null });
-  op.tell({ disks: op.status.disks });
-}
-
-async function mergeDisk(op: Deletion, tally: Tally, part: DiskState): Promise<void> {
+async function mergeDisk(op: Deletion, tally: Merges, part: DiskState): Promise<void> {
   tell(op, part, 'merging');
   try {
     await tally.waiting.take(part.disk);

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { namedVolume } from '../../chain/references.ts';
 import { planOutcome } from '../../merge/plan.ts';
 import { diskTarget, hostName, plainText, sizeBytes, uuid, vmName } from '../../operation/names.ts';
+import { innerHandle } from './request.ts';
 
 const memory = z.strictObject({
   file: z.string(),
@@ -13,6 +14,28 @@ const memory = z.strictObject({
   stays: z.string().nullable(),
 });
 
+/** A snapshot inside of one image. */
+export const innerPart = z.strictObject({
+  disk: diskTarget,
+  /** The image: the active layer of the disk, or one below it. */
+  volume: namedVolume,
+  handle: innerHandle,
+  /** Since 1970: an id is given again when its snapshot is gone. */
+  takenSeconds: z.int().nonnegative(),
+});
+export type InnerPart = z.infer<typeof innerPart>;
+
+const inside = z.strictObject({
+  parts: z.array(innerPart),
+  /** Disks that libvirt's record names, and whose images do not have it (any more). */
+  gone: z.array(diskTarget),
+  /** It stays as long as an image has another one of this name. */
+  record: z.enum(['goes', 'stays', 'none']),
+  /** Those of its disks, to be checked when none has it any more. */
+  images: z.array(namedVolume),
+  warnings: z.array(z.string()),
+});
+
 const goingSnapshot = z.strictObject({
   name: plainText,
   /** ISO 8601. */
@@ -20,6 +43,8 @@ const goingSnapshot = z.strictObject({
   /** Disks that still have a layer of it. */
   disks: z.array(diskTarget),
   memory: memory.nullable(),
+  /** Of one inside of images; without it the snapshot is one of layers. */
+  inside: inside.optional(),
 });
 export type GoingSnapshot = z.infer<typeof goingSnapshot>;
 

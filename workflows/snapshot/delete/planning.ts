@@ -12,6 +12,7 @@ import { WHOLE_VM } from '../../operation/contract.ts';
 import { failureDetails, refused } from '../../operation/failures.ts';
 import { mergedDisks } from '../merged-disks.ts';
 import type { snapshotDeletionOnHost } from './activities.ts';
+import { INSIDE_BEGUN } from './inside.ts';
 import { deletionKind } from './kind.ts';
 import type { DeletionPlan, DiskPlan, SnapshotDeletion } from './plan.ts';
 import type { DeleteSnapshotInput } from './request.ts';
@@ -118,6 +119,8 @@ function evidence(
   );
   const ended = earlier.findLast(({ kind }) => kind === 'deleted');
   if (ended) return `this request deleted it at ${ended.time}`;
+  const inside = earlier.findLast(({ kind }) => kind === INSIDE_BEGUN);
+  if (inside) return `this request, begun at ${inside.time}, deleted it`;
   const begun = earlier.find(({ kind }) => kind === 'started');
   const merges = begun ? mergedDisks(events, { vm, name, takenAt: begun.time }) : [];
   if (!begun || merges.length === 0) throw error;

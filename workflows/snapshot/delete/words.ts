@@ -3,21 +3,35 @@ import type { DiskState } from './kind.ts';
 import type { DeleteSnapshotInput } from './request.ts';
 
 /** The request as one would type it; equal words are the same request. */
-export function deleteWords({ vm, name, scope }: DeleteSnapshotInput): string {
-  return [`snapshot delete ${vm} ${name}`, ...(scope === 'snapshot' ? [] : [`--${scope}`])].join(
-    ' ',
-  );
+export function deleteWords({ vm, name, scope, only }: DeleteSnapshotInput): string {
+  return [
+    `snapshot delete ${vm} ${name}`,
+    ...(scope === 'snapshot' ? [] : [`--${scope}`]),
+    ...(only === null ? [] : [handleWords(only)]),
+  ].join(' ');
 }
 
-/** `2 of 3 disks merged (vda, vdb); vdc failed: no space`. */
-export function tallyWords(disks: readonly DiskState[]): string {
+/** `--disk vda --format qcow2 --id 3` */
+export const handleWords = ({ disk, handle }: NonNullable<DeleteSnapshotInput['only']>) =>
+  `--disk ${disk} --format ${handle.format} --id ${handle.id}`;
+
+/**
+ * `2 of 3 disks merged (vda, vdb); vdc failed: no space`; of a snapshot inside of images `deleted
+ * from 2 of 3 disks (vda, vdb); ...`.
+ */
+export function tallyWords(disks: readonly DiskState[], isInside = false): string {
   const isOne = new Set(disks.map(({ snapshot }) => snapshot)).size === 1;
   const label = ({ snapshot, disk }: DiskState) => (isOne ? disk : `${disk} of ${snapshot}`);
-  const merged = disks.filter(({ state }) => state === 'merged');
+  const done = disks.filter(({ state }) => isDone(state));
   const count = disks.length === 1 ? '1 disk' : `${disks.length} disks`;
-  const names = merged.length === 0 ? '' : ` (${merged.map(label).join(', ')})`;
+  const names = done.length === 0 ? '' : ` (${done.map(label).join(', ')})`;
   const others = disks
-    .filter(({ state }) => state !== 'merged')
+    .filter(({ state }) => !isDone(state))
     .map((disk) => `${label(disk)} ${disk.state}${disk.why === null ? '' : `: ${disk.why}`}`);
-  return [`${merged.length} of ${count} merged${names}`, ...others].join('; ');
+  const tally = `${done.length} of ${count}`;
+  const first = isInside ? `deleted from ${tally}${names}` : `${tally} merged${names}`;
+  return [first, ...others].join('; ');
 }
+
+/** Of a disk that has nothing left of the snapshot. */
+export const isDone = (state: DiskState['state']) => state === 'merged' || state === 'deleted';

@@ -4,8 +4,10 @@ import { hold } from '../../../../workflows/operation/failures.ts';
 import type { snapshotDeletionOnHost } from '../../../../workflows/snapshot/delete/activities.ts';
 import { syncRecords } from '../../../adapters/virsh/libvirt-folders.ts';
 import { readSnapshot } from '../../../adapters/virsh/pools.ts';
+import type { Snapshot } from '../../../adapters/libvirt-xml/snapshot-xml.ts';
 import type { HostDeps } from '../../deps.ts';
 import { inTurn } from '../../snapshots/in-turn.ts';
+import { disksInside, disksOf, innerOf, lookInside } from '../inside/look-inside.ts';
 
 type Input = InputOf<typeof snapshotDeletionOnHost, 'ensureSnapshotForgotten'>;
 
@@ -16,8 +18,12 @@ export async function ensureSnapshotForgotten(deps: HostDeps, input: Input): Pro
     const names = await deps.libvirt.snapshotNames(vmUuid);
     if (!names.includes(name)) return;
     const found = await deps.libvirt.snapshotXml(vmUuid, name);
-    const { disks } = await readSnapshot(deps.libvirt, found);
-    const left = disks.filter(({ kind }) => kind !== 'no').map((disk) => disk.name);
+    const snapshot = await readSnapshot(deps.libvirt, found);
+    const layered = snapshot.disks.filter(({ kind }) => kind === 'external' || kind === 'manual');
+    const left = [
+      ...layered.map((disk) => disk.name),
+      ...(await stillInside(deps, input, snapshot)),
+    ];
     if (left.length > 0) throw taken(input, left);
     await deps.effect('libvirt.delete-snapshot-record', `${vm} ${name}`, () =>
       deps.libvirt.deleteSnapshotRecord(vmUuid, name),
@@ -26,9 +32,27 @@ export async function ensureSnapshotForgotten(deps: HostDeps, input: Input): Pro
   await syncRecords({ name: vm, uuid: vmUuid });
 }
 
+/** Disks of the record whose images have one of that name, or cannot be read. */
+async function stillInside(deps: HostDeps, { vm, vmUuid, name }: Input, snapshot: Snapshot) {
+  const recorded = disksInside(snapshot);
+  if (recorded.length === 0) return [];
+  const { chains, live, persistentDomain } = await lookInside(
+    deps,
+    { vm, host: deps.host },
+    vmUuid,
+  );
+  const targets = disksOf({ live, persistentDomain }).map(({ target }) => target);
+  return recorded.filter((disk) => {
+    const chain = chains.find((one) => one.disk === disk);
+    // One that the VM does not have any more has nothing to say.
+    if (!chain) return targets.includes(disk);
+    return innerOf(chain).some((inner) => inner.name === name);
+  });
+}
+
 const taken = ({ vm, name }: Input, left: readonly string[]) =>
   hold('unproven', {
     attempted: `removing snapshot ${name} of ${vm} from libvirt's list`,
-    now: `its disks are merged, but libvirt's record of it names layers of ${left.join(', ')}`,
+    now: `its disks are done, but ${left.join(', ')} of libvirt's record still have it`,
     next: `See \`blockflow snapshot list ${vm}\`: another snapshot of that name may be new`,
   });

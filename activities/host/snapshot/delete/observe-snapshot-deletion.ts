@@ -15,6 +15,7 @@ import { observeChain, observeDomain, type Chain } from '../../chain/observe-cha
 import { refuseMissingLayer } from '../../chain/missing-layer.ts';
 import { observeSnapshots } from '../../snapshots/snapshots.ts';
 import { observeMemory } from './memory.ts';
+import { planInside } from './plan-inside.ts';
 
 const attempt = ({ vm, name }: DeleteSnapshotInput) => `deleting snapshot ${name} of ${vm}`;
 
@@ -26,11 +27,15 @@ export async function observeSnapshotDeletion(
   const { identity } = await observeDomain(deps, input);
   const { uuid, name: vm } = identity.vm;
   const all = await observeSnapshots(deps, uuid);
-  const going = chosen(all, input);
-  for (const snapshot of going) assertExternal(input, snapshot);
+  const found = { vm, vmUuid: uuid, host: deps.host };
+  const inside = namesInside(input, all);
+  if (inside) {
+    const question = { attempted: attempt(input), input, all };
+    return { ...found, snapshots: await planInside(deps, question, inside) };
+  }
   const chains = createChains(deps, input, uuid);
   const snapshots: GoingSnapshot[] = [];
-  for (const snapshot of going) {
+  for (const snapshot of chosen(all, input)) {
     const { takenAtSeconds } = factsOf(snapshot);
     snapshots.push({
       name: snapshot.name,
@@ -39,7 +44,17 @@ export async function observeSnapshotDeletion(
       memory: await observeMemory(deps, { uuid, snapshot, others: all }),
     });
   }
-  return { vm, vmUuid: uuid, host: deps.host, snapshots };
+  return { ...found, snapshots };
+}
+
+/** Those that are inside of images, leaves first; null of snapshots that are layers. */
+function namesInside(input: DeleteSnapshotInput, all: readonly Snapshot[]): string[] | null {
+  const { name, scope, only } = input;
+  const isListed = all.some((snapshot) => snapshot.name === name);
+  // What libvirt does not list may be in the images all the same.
+  if (only || (!isListed && scope === 'snapshot')) return [name];
+  const going = chosen(all, input);
+  return areInside(input, going) ? going.map((snapshot) => snapshot.name) : null;
 }
 
 /** Leaves first: a snapshot goes when none that was taken on it is left. */
@@ -62,13 +77,30 @@ function chosen(all: readonly Snapshot[], input: DeleteSnapshotInput): Snapshot[
   return all.filter((snapshot) => names.has(snapshot.name)).reverse();
 }
 
-function assertExternal(input: DeleteSnapshotInput, { name, disks }: Snapshot): void {
-  const inside = disks.filter(({ kind }) => kind === 'internal' || kind === 'manual');
-  if (inside.length === 0) return;
+/** Whether they are inside of images. @throws Refused `internal-snapshots` when only some are */
+function areInside(input: DeleteSnapshotInput, going: readonly Snapshot[]): boolean {
+  const withKind = (...kinds: string[]) =>
+    going.filter(({ disks }) => disks.some(({ kind }) => kinds.includes(kind)));
+  const [inside, layered, manual] = [
+    withKind('internal'),
+    withKind('external'),
+    withKind('manual'),
+  ];
+  const names = (snapshots: readonly Snapshot[]) => snapshots.map(({ name }) => name).join(', ');
+  if (manual.length > 0) {
+    throw refused('internal-snapshots', {
+      attempted: attempt(input),
+      now: `snapshot ${names(manual)} was taken by another program (\`snapshot='manual'\`)`,
+      next: `Delete it there, then \`virsh snapshot-delete ${input.vm} NAME --metadata\``,
+    });
+  }
+  if (inside.length === 0 || layered.length === 0) return inside.length > 0;
   throw refused('internal-snapshots', {
     attempted: attempt(input),
-    now: `snapshot ${name} is inside of the images of ${inside.map((d) => d.name).join(', ')}`,
-    next: `Shut the VM down and delete it with \`virsh snapshot-delete ${input.vm} ${name}\``,
+    now:
+      `some are inside of images (${names(inside)}), others are layers (${names(layered)}); ` +
+      'nothing was touched',
+    next: 'Delete those of each kind by their names, leaves first',
   });
 }
 
