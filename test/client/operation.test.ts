@@ -1,8 +1,7 @@
 /** What a client is told at the end of an operation. */
 import { expect, test } from '@jest/globals';
-import { TypedSearchAttributes } from '@temporalio/common';
 import { WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
-import { CancelledFailure, RetryState } from '@temporalio/common';
+import { CancelledFailure, RetryState, TypedSearchAttributes } from '@temporalio/common';
 import { openOperation } from '../../client/library/operation.ts';
 import type { Session } from '../../client/library/session.ts';
 import { kinds } from '../../workflows/kinds.ts';

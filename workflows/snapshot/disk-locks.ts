@@ -49,7 +49,7 @@ export async function holdDisks(op: AnyOperation, disks: readonly string[]): Pro
     disks.map(async (disk) => ({ disk, lock: await holdDisk(op, disk) })),
   );
   const release = async () => {
-    await Promise.all(held.map(({ lock }) => lock?.release()));
+    await Promise.all(held.flatMap(({ lock }) => (lock ? [lock.release()] : [])));
   };
   const busy = held.flatMap(({ disk, lock }) => (lock ? [] : [disk]));
   if (busy.length === 0) return { release };

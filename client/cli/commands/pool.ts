@@ -36,9 +36,9 @@ export function definePool(program: Command, context: Context): void {
 }
 
 async function addOne(screen: Screen, folder: string, options: Options): Promise<number> {
-  const { resolve } = await import('node:path');
+  const path = await import('node:path');
   const { addPool, PoolNotAdded } = await import('../../../worker/doctor/add-pool.ts');
-  const adding = addPool(await localLibvirt(options), resolve(folder), options.name ?? null);
+  const adding = addPool(await localLibvirt(options), path.resolve(folder), options.name ?? null);
   const added = await adding.catch((error: unknown) => {
     if (!(error instanceof PoolNotAdded)) throw error;
     const { code, message: now, next } = error;

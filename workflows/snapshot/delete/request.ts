@@ -15,7 +15,6 @@ import {
  * part of it; in qcow2 a name alone may be that of several, or the id of another one.
  */
 export const innerHandle = z.strictObject({ format: imageFormat, id: plainName, name: plainName });
-export type InnerHandle = z.output<typeof innerHandle>;
 
 const request = z.strictObject({
   vm: vmName,

@@ -1,11 +1,12 @@
 /** The deletion of a snapshot in words. Pure. */
+import { typed } from '../../operation/names.ts';
 import type { DiskState } from './kind.ts';
 import type { DeleteSnapshotInput } from './request.ts';
 
 /** The request as one would type it; equal words are the same request. */
 export function deleteWords({ vm, name, scope, only }: DeleteSnapshotInput): string {
   return [
-    `snapshot delete ${vm} ${name}`,
+    `snapshot delete ${typed(vm)} ${typed(name)}`,
     ...(scope === 'snapshot' ? [] : [`--${scope}`]),
     ...(only === null ? [] : [handleWords(only)]),
   ].join(' ');
@@ -13,7 +14,7 @@ export function deleteWords({ vm, name, scope, only }: DeleteSnapshotInput): str
 
 /** `--disk vda --format qcow2 --id 3` */
 export const handleWords = ({ disk, handle }: NonNullable<DeleteSnapshotInput['only']>) =>
-  `--disk ${disk} --format ${handle.format} --id ${handle.id}`;
+  `--disk ${disk} --format ${handle.format} --id ${typed(handle.id)}`;
 
 /**
  * `2 of 3 disks merged (vda, vdb); vdc failed: no space`; of a snapshot inside of images `deleted

@@ -1,12 +1,13 @@
 /** A revert in words. Pure. */
+import { typed } from '../../operation/names.ts';
 import type { RevertSnapshotInput } from './request.ts';
 
 /** The request as one would type it; equal words are the same request. */
 export function revertWords(input: RevertSnapshotInput): string {
   const { vm, name, undo, start, dropMemory, keepSeconds } = input;
   return [
-    `snapshot revert ${vm}`,
-    ...(name === null ? [] : [name]),
+    `snapshot revert ${typed(vm)}`,
+    ...(name === null ? [] : [typed(name)]),
     ...(undo ? ['--undo'] : []),
     ...(start ? ['--start'] : []),
     ...(dropMemory ? ['--drop-memory'] : []),
