@@ -9,6 +9,7 @@ import { mergeActivities } from './merge/index.ts';
 import { poolsActivities } from './pools/index.ts';
 import { removalActivities } from './removal/index.ts';
 import { snapshotActivities } from './snapshot/index.ts';
+import { insideActivities } from './snapshot/inside/index.ts';
 import { snapshotDeletionActivities } from './snapshot/delete/index.ts';
 import { revertActivities } from './snapshot/revert/index.ts';
 import { snapshotListActivities } from './snapshot/list/index.ts';
@@ -24,6 +25,7 @@ export const createHostActivities = (deps: HostDeps) => ({
   ...snapshotActivities(deps),
   ...snapshotListActivities(deps),
   ...snapshotDeletionActivities(deps),
+  ...insideActivities(deps),
   ...revertActivities(deps),
 });
 export type HostActivities = ReturnType<typeof createHostActivities>;

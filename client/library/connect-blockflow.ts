@@ -25,7 +25,7 @@ import {
   type EventFilter,
 } from './questions.ts';
 import type { CreateSnapshotResult } from '../../workflows/snapshot/create/kind.ts';
-import type { SnapshotPlanOutcome } from '../../workflows/snapshot/create/plan.ts';
+import type { CreationPlan } from '../../workflows/snapshot/create/plan.ts';
 import {
   planDeletion,
   planMerge,
@@ -88,7 +88,7 @@ export interface Blockflow {
   planMove(request: MoveRequest): Promise<ImagePlanOutcome>;
   planCopy(request: CopyRequest): Promise<ImagePlanOutcome>;
   planRemoval(request: RemoveRequest): Promise<RemovalPlan>;
-  planSnapshot(request: SnapshotRequest): Promise<SnapshotPlanOutcome>;
+  planSnapshot(request: SnapshotRequest): Promise<CreationPlan>;
   planDeletion(request: DeletionRequest): Promise<DeletionPlan>;
   planRevert(request: RevertRequest): Promise<RevertPlanOutcome>;
   /** The audit log, oldest first. */

@@ -1,9 +1,6 @@
 /** What an operation would do: the plans behind `--dry-run`, asked of the host's agent. */
 import { kinds } from '../../workflows/kinds.ts';
-import {
-  snapshotPlanOutcome,
-  type SnapshotPlanOutcome,
-} from '../../workflows/snapshot/create/plan.ts';
+import { creationPlan, type CreationPlan } from '../../workflows/snapshot/create/plan.ts';
 import { planOutcome, type PlanOutcome } from '../../workflows/merge/plan.ts';
 import { removalPlan, type RemovalPlan } from '../../workflows/removal/plan.ts';
 import { deletionPlan, type DeletionPlan } from '../../workflows/snapshot/delete/plan.ts';
@@ -51,11 +48,11 @@ export async function planRemoval(session: Session, request: RemoveRequest): Pro
 export async function planSnapshot(
   session: Session,
   request: SnapshotRequest,
-): Promise<SnapshotPlanOutcome> {
+): Promise<CreationPlan> {
   const input = completeRequest(session, kinds.CreateSnapshot, request);
   const { vm, host } = input;
   const asked = { question: `planning a snapshot of ${vm}`, id: `plan ${vm}`, host };
-  return snapshotPlanOutcome.parse(await ask(session, asked, 'PlanSnapshot', input));
+  return creationPlan.parse(await ask(session, asked, 'PlanSnapshot', input));
 }
 
 export async function planDeletion(

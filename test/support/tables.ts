@@ -17,6 +17,7 @@ import { createSnapshotInput } from '../../workflows/snapshot/create/request.ts'
 import { heldDisk } from '../../workflows/snapshot/disk-locks.ts';
 import { snapshotDeletionOnHost } from '../../workflows/snapshot/delete/activities.ts';
 import { deleteSnapshotInput } from '../../workflows/snapshot/delete/request.ts';
+import { insideOnHost } from '../../workflows/snapshot/inside/activities.ts';
 import { revertOnHost, revertOnStorage } from '../../workflows/snapshot/revert/activities.ts';
 import { expiry } from '../../workflows/snapshot/revert/expire-reverted.ts';
 import { revertSnapshotInput } from '../../workflows/snapshot/revert/request.ts';
@@ -36,6 +37,7 @@ export const tables = {
     ...snapshotOnHost,
     ...snapshotListOnHost,
     ...snapshotDeletionOnHost,
+    ...insideOnHost,
     ...revertOnHost,
   },
   storage: {

@@ -7,6 +7,18 @@ export interface InnerName {
   name: string;
 }
 
+/** One transaction: on all nodes, or none. @returns null when they were taken, else QEMU's words */
+export const takeInner = (ask: Ask, nodes: readonly string[], name: string) =>
+  ask({
+    execute: 'transaction',
+    arguments: {
+      actions: nodes.map((device) => ({
+        type: 'blockdev-snapshot-internal-sync',
+        data: { device, name },
+      })),
+    },
+  });
+
 /** @returns null when it was deleted, else QEMU's words */
 export const deleteInner = (
   ask: Ask,

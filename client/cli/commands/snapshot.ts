@@ -12,6 +12,7 @@ interface Options {
   disk: string[];
   exclude: string[];
   quiesce: 'no' | 'try' | 'require';
+  internal?: true;
   description?: string;
   dryRun?: true;
   detach?: true;
@@ -38,7 +39,8 @@ function defineCreate(group: Command, context: Context): void {
     .summary('take a snapshot of a VM: all its disks at one moment')
     .description(
       'Lets the disks of a VM write to new overlays from one moment on, while it runs or while ' +
-        'it is down. What is below them is the snapshot, which libvirt lists.',
+        'it is down. What is below them is the snapshot, which libvirt lists. With --internal it ' +
+        'is taken inside of the qcow2 images of a VM that is down.',
     )
     .argument('<VM>', 'as `virsh list --all` names it')
     .argument(
@@ -52,6 +54,7 @@ function defineCreate(group: Command, context: Context): void {
         .choices(['no', 'try', 'require'])
         .default('no'),
     )
+    .option('--internal', 'inside of the images, VM down, all disks qcow2; no overlays are made')
     .option('--description <text>', 'kept with the snapshot')
     .option('--dry-run', 'print what would happen, touch nothing')
     .option('--detach', 'start and return at once')
@@ -67,13 +70,14 @@ async function create(
   [vm, name]: [string, string | undefined],
   options: Options,
 ): Promise<number> {
-  const { disk, exclude, quiesce, description, host } = options;
+  const { disk, exclude, quiesce, internal, description, host } = options;
   const request: SnapshotRequest = {
     vm,
     name: name ?? null,
     disks: disk,
     exclude,
     quiesce,
+    internal: internal === true,
     ...(description === undefined ? {} : { description }),
     ...(host === undefined ? {} : { host }),
   };

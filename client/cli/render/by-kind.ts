@@ -91,7 +91,10 @@ const creation: Rendering<CreationStatus, CreateSnapshotResult> = {
         ],
   resultLines: ({ summary, disks, stallMs, warnings }, paint) => [
     `${paint('green', 'Done')}: ${summary}`,
-    ...disks.map(({ disk, base, overlay }) => `  ${disk.padEnd(8)} ${base} ← ${overlay}`),
+    ...disks.map(({ disk, base, overlay, id }) => {
+      const where = overlay === null ? `, id ${id ?? '?'}` : ` ← ${overlay}`;
+      return `  ${disk.padEnd(8)} ${base}${where}`;
+    }),
     ...(stallMs === null ? [] : [`  pause    the guest stood still for ${msWords(stallMs)}`]),
     ...noteLines(warnings, paint),
   ],

@@ -1,8 +1,9 @@
 /** What `snapshot create --dry-run` tells. Pure. */
-import type { SnapshotPlan, SnapshotPlanOutcome } from '../../../workflows/snapshot/create/plan.ts';
+import type { SnapshotPlan, CreationPlan } from '../../../workflows/snapshot/create/plan.ts';
+import type { InsidePlan } from '../../../workflows/snapshot/inside/plan.ts';
 import { warningRows } from './merge-plan.ts';
 
-export function snapshotPlanLines(outcome: SnapshotPlanOutcome): string[] {
+export function snapshotPlanLines(outcome: CreationPlan): string[] {
   if (outcome.kind === 'unfinished') {
     const { snapshot } = outcome.earlier.plan;
     return [
@@ -10,6 +11,7 @@ export function snapshotPlanLines(outcome: SnapshotPlanOutcome): string[] {
       'Nothing was touched (--dry-run).',
     ];
   }
+  if (outcome.kind === 'inside') return insideLines(outcome.plan);
   const { plan } = outcome;
   const { vm, host, snapshot, running, disks, left } = plan;
   return [
@@ -21,6 +23,20 @@ export function snapshotPlanLines(outcome: SnapshotPlanOutcome): string[] {
     ...warningRows(plan),
     '  steps',
     ...stepsOf(plan).map((step, i) => `    ${i + 1}. ${step}`),
+    '',
+    'Nothing was touched (--dry-run).',
+  ];
+}
+
+function insideLines({ snapshot, vm, host, disks, left }: InsidePlan): string[] {
+  return [
+    `Snapshot ${snapshot} of ${vm} on ${host}, inside of its images`,
+    ...disks.map(({ disk, image }) => `  ${disk.padEnd(9)} inside of ${image.path}`),
+    ...left.map(({ disk, why }) => `  ${disk.padEnd(9)} not part of it: ${why}`),
+    '  steps',
+    "    1. take it in all images at once, under QEMU's locks; no cancel from here on",
+    '    2. let libvirt list the snapshot',
+    '    3. check the images',
     '',
     'Nothing was touched (--dry-run).',
   ];

@@ -64,6 +64,11 @@ describe('A revert is refused', () => {
   it('inside of images, or with memory: internal-snapshots, unsupported-format', async () => {
     await system.host.virsh('snapshot-create-as', vm, 'inside');
     await expectRefused('internal-snapshots', { name: 'inside' });
+    const { next } = await failureOf(revertTo(system, { vm, name: 'inside' }));
+    expect(next).toMatch(`VM down: \`virsh snapshot-revert ${vm} inside\`, which discards`);
+    expect(next).toMatch(/libvirt 11\.2 and 11\.3 fail at it/);
+    // What is to be typed works.
+    await system.host.virsh('snapshot-revert', vm, 'inside');
     await scene.guest.start(60_000);
     const memory = `file=${join(system.host.root, `${vm}.memory`)}`;
     await system.host.virsh('snapshot-create-as', vm, 'awake', '--memspec', memory);

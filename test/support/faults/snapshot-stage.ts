@@ -1,10 +1,12 @@
-/** A guest with two disks for each case, of which a snapshot is taken. */
+/** A guest with two disks for each case, of which a snapshot is taken; or with three, inside. */
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from '@jest/globals';
 import type { EffectName } from '../../../activities/door/effect.ts';
 import { suspensionState } from '../../../activities/adapters/virsh/safe-pivot.ts';
 import { expectGuestData, expectOneCut } from '../guest/guest-data.ts';
+import { leakCluster, takeInner } from '../guest/inner-snapshots.ts';
+import { startInside, type InsideScene } from '../scenes/inside-scene.ts';
 import { poolFiles } from '../scenes/pool-files.ts';
 import { startSharedSystem, POOL } from '../scenes/merge-scene.ts';
 import {
@@ -17,7 +19,8 @@ import {
 } from '../scenes/snapshot-scene.ts';
 import { useSystem } from '../scenes/use-system.ts';
 import type { System } from '../host/system.ts';
-import type { Stage } from './stage.ts';
+import { armFault } from './faults.ts';
+import type { Stage, StruckRun } from './stage.ts';
 import { strikeLibvirtd } from './struck-libvirtd.ts';
 
 interface Scene extends SeveralDisks {
@@ -56,7 +59,58 @@ const unseen: Prepare = async ({ system, guest }) => {
 /** Which status file of a snapshot is the one after the transaction (docs/lab/libvirt.md). */
 export const UNSEEN = { file: 'status', time: 2 } as const;
 
-const scenarioOf: Record<EffectName<'snapshot create'>, Prepare> = {
+/** Effects on what is inside of images, and what is there before the request. */
+const insideOf: Partial<Record<EffectName, (inside: InsideCase) => Promise<unknown>>> = {
+  'image.take-snapshots': () => Promise.resolve(),
+  'image.repair-leaks': ({ scene }) => leakCluster(scene.images.vdb),
+  /** An earlier run was terminated when one image had it, and the others did not. */
+  async 'image.delete-snapshot'({ system, scene }) {
+    const { name: vm } = scene.guest;
+    armFault(system.trace, { effect: 'image.take-snapshots', action: 'kill-before' });
+    const first = await startSnapshot(system, { vm, name: 's1', internal: true });
+    await system.roleEnded('host');
+    await first.terminate();
+    await takeInner(scene.images.vdb, 's1');
+    await system.startRole('host');
+  },
+};
+
+interface InsideCase {
+  system: System;
+  scene: InsideScene;
+}
+
+async function takeInside(
+  { system, scene }: InsideCase,
+  effect: EffectName,
+  arm: () => void,
+): Promise<StruckRun> {
+  await insideOf[effect]?.({ system, scene });
+  const request = { vm: scene.guest.name, name: 's1', internal: true };
+  arm();
+  const creation = await startSnapshot(system, request);
+  return {
+    operation: creation,
+    vm: request.vm,
+    async expectEnd() {
+      expect(await creation.result()).toMatchObject({ outcome: 'created' });
+    },
+    async expectRight() {
+      const result = await creation.result().catch(() => null);
+      if (!result) await takeSnapshot(system, request);
+      const ids = ['1 s1'];
+      expect(await scene.inside()).toEqual({ vda: ids, vdb: ids, vdc: ids });
+      expect((await system.host.virsh('snapshot-current', request.vm, '--name')).trim()).toBe('s1');
+      await scene.expectSound();
+      await system.host.virsh('undefine', request.vm, '--snapshots-metadata');
+      await Promise.all(Object.values(scene.images).map((path) => rm(path)));
+      return { guestWrites: 0, stallMs: null };
+    },
+  };
+}
+
+type OfLayers = Exclude<EffectName<'snapshot create'>, `image.${string}`>;
+const scenarioOf: Record<OfLayers, Prepare> = {
   'audit.append-event': running,
   'storage.reserve-overlays': running,
   'storage.name-volume': running,
@@ -77,12 +131,15 @@ export function useSnapshotStage(folder: string, writes = 0): Stage {
     system,
     async start(effect, arm) {
       const vm = `snap${++count}`;
+      if (effect in insideOf) {
+        return takeInside({ system, scene: await startInside(system, vm, []) }, effect, arm);
+      }
       const severalDisks = await defineSeveralDisks(system, vm, 2);
       const { guest } = severalDisks;
       await guest.start(60_000);
       const acknowledged = await guest.waitForAcks(Math.max(writes, 20));
       const scene: Scene = { ...severalDisks, system, acknowledged };
-      await scenarioOf[effect as EffectName<'snapshot create'>](scene);
+      await scenarioOf[effect as OfLayers](scene);
       arm();
       const creation = await startSnapshot(system, { vm, name: 's1' });
       return {

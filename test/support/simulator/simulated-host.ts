@@ -12,6 +12,7 @@ import type {
   snapshotOnHost,
   snapshotOnStorage,
 } from '../../../workflows/snapshot/create/activities.ts';
+import type { insideOnHost } from '../../../workflows/snapshot/inside/activities.ts';
 import type { snapshotDeletionOnHost } from '../../../workflows/snapshot/delete/activities.ts';
 import type {
   revertOnHost,
@@ -44,6 +45,7 @@ export type RealOnly =
   | keyof typeof snapshotOnHost
   | keyof typeof snapshotListOnHost
   | keyof typeof snapshotDeletionOnHost
+  | keyof typeof insideOnHost
   | keyof typeof revertOnHost
   | keyof typeof revertOnStorage
   | keyof typeof snapshotOnStorage;

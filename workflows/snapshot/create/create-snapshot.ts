@@ -17,6 +17,8 @@
  *  5. list     libvirt's metadata of the snapshot.
  *  6. release  the notes of 3 are gone, then the locks. Then the report.
  *
+ * With `internal` it is taken inside of the images of a VM that is down: `inside.ts`.
+ *
  * Cancel: before 4 the overlays are deleted; after it, it is refused and the snapshot completed.
  * Terminate: the next request on this VM completes what has been switched, and deletes what has
  * not. Invariants: I1 (4: a guest that may write has a durable record), I2, I6 (an overlay is ours
@@ -30,13 +32,15 @@ import { run } from '../../operation/run.ts';
 import type { poolsOnHost, poolsOnStorage } from '../../pools/activities.ts';
 import { holdDisks } from '../disk-locks.ts';
 import type { snapshotOnHost, snapshotOnStorage, TakenOutcome, Taking } from './activities.ts';
+import type { insideOnHost } from '../inside/activities.ts';
+import { takeInside } from './inside.ts';
 import { creationKind, type CreateSnapshotResult } from './kind.ts';
 import { completeTaken, removeReservations, reserveOverlays } from './overlays.ts';
 import type { SnapshotPlan } from './plan.ts';
 import { planSnapshot } from './planning.ts';
 import type { CreateSnapshotInput } from './request.ts';
 
-type OnHost = typeof snapshotOnHost & typeof poolsOnHost;
+type OnHost = typeof snapshotOnHost & typeof insideOnHost & typeof poolsOnHost;
 type OnStorage = typeof snapshotOnStorage & typeof poolsOnStorage;
 
 export interface Creation extends Operation<typeof creationKind>, Agents<OnHost, OnStorage> {}
@@ -53,6 +57,7 @@ const ATTEMPTS = 3;
 type Taken = Extract<TakenOutcome, { outcome: 'taken' }>;
 
 async function create(op: Creation): Promise<CreateSnapshotResult> {
+  if (op.input.internal) return takeInside(op);
   for (let attempt = 1; ; attempt++) {
     const planned = await planSnapshot(op); // 1
     if (planned.kind === 'done') return planned.result;

@@ -6,7 +6,8 @@ import { diskTarget, newFileName, uuid, volumePath } from '../../operation/names
 import { createSnapshotInput, type CreateSnapshotInput } from './request.ts';
 import { createWords } from './words.ts';
 
-export type CreationPhase = 'waiting for the pool' | 'reserving' | 'switching' | 'listing';
+export type CreationPhase =
+  'waiting for the pool' | 'reserving' | 'switching' | 'taking' | 'listing';
 
 export interface CreationStatus extends StatusOf<'CreateSnapshot', CreationPhase> {
   /** Null before the plan. */
@@ -20,7 +21,16 @@ const creationResult = () =>
     summary: z.string(),
     snapshot: newFileName,
     jobId: z.nullable(uuid),
-    disks: z.array(z.strictObject({ disk: diskTarget, base: volumePath, overlay: volumePath })),
+    disks: z.array(
+      z.strictObject({
+        disk: diskTarget,
+        base: volumePath,
+        /** Null of one inside of the base. */
+        overlay: z.nullable(volumePath),
+        /** Of one inside of the base. */
+        id: z.optional(z.string()),
+      }),
+    ),
     /** Active layers after it. */
     chainAfter: z.array(volumePath),
     /** How long the guest stood still; null when the VM was down, or what measured it died. */
@@ -48,9 +58,13 @@ export const creationKind: Kind<
   subject: ({ vm }) => ({ vm, disk: WHOLE_VM }),
   requestRows: ({ description }) => [['Description', description || null]],
   jobId: () => null,
-  cancel: () => ({
-    before: 'the overlays are deleted, the VM writes to the layers that it has',
-    after: 'refused: the switch to the overlays has been requested, so the snapshot is completed',
+  cancel: ({ internal }) => ({
+    before: internal
+      ? 'no image has it inside'
+      : 'the overlays are deleted, the VM writes to the layers that it has',
+    after: internal
+      ? 'refused: QEMU has been asked to take it, so the snapshot is completed'
+      : 'refused: the switch to the overlays has been requested, so the snapshot is completed',
   }),
   untouched: () => 'the VM writes to the layers that it had, nothing is left behind',
   facts: { snapshot: null, disks: [] },
@@ -61,7 +75,7 @@ export const creationKind: Kind<
     ['Overlays', chainTarget.map((path) => `\`${path}\``).join(' ')],
     ['Job', jobId && `\`${jobId}\``],
   ],
-  listed: ['waiting for the pool', 'switching'],
+  listed: ['waiting for the pool', 'switching', 'taking'],
   measured: [],
   pastCopy: [],
   parts: {},

@@ -13,6 +13,7 @@ import {
   uuid,
   vmName,
 } from '../../operation/names.ts';
+import { insidePlan } from '../inside/plan.ts';
 
 /** One disk of it: the layer that the guest writes now, and the one that it is to write. */
 export const plannedDisk = z.strictObject({
@@ -80,3 +81,10 @@ export const snapshotPlanOutcome = z.discriminatedUnion('kind', [
 ]);
 export type Unfinished = z.infer<typeof unfinished>;
 export type SnapshotPlanOutcome = z.infer<typeof snapshotPlanOutcome>;
+
+/** What `snapshot create --dry-run` is answered. */
+export const creationPlan = z.discriminatedUnion('kind', [
+  ...snapshotPlanOutcome.options,
+  z.strictObject({ kind: z.literal('inside'), plan: insidePlan }),
+]);
+export type CreationPlan = z.infer<typeof creationPlan>;

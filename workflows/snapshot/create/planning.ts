@@ -35,7 +35,7 @@ async function planOrEvidence(op: Creation): Promise<SnapshotPlanOutcome | Plann
   }
 }
 
-async function evidence(op: Creation, name: string): Promise<CreateSnapshotResult | null> {
+export async function evidence(op: Creation, name: string): Promise<CreateSnapshotResult | null> {
   const all = await auditLog.observeEvents({ vm: op.input.vm, disk: WHOLE_VM, limit: 1000 });
   const made = all.findLast((event) => event.kind === 'created' && event.request === op.words);
   if (!made) return null;

@@ -3,7 +3,7 @@ import * as z from 'zod/mini';
 import { vmRef } from '../../chain/references.ts';
 import { diskTarget, newFileName, plainText } from '../../operation/names.ts';
 
-export const createSnapshotInput = z.extend(vmRef, {
+const request = z.extend(vmRef, {
   /** libvirt's name of it, and the end of the names of the overlays; null: the time. */
   name: z._default(z.nullable(newFileName), null),
   /** Only these; without any, all that the guest writes. */
@@ -11,8 +11,17 @@ export const createSnapshotInput = z.extend(vmRef, {
   exclude: z._default(z.array(diskTarget), []),
   /** Whether the guest agent freezes the file systems meanwhile. */
   quiesce: z._default(z.enum(['no', 'try', 'require']), 'no'),
+  /** Inside of the images, while the VM is down; no overlays are made. */
+  internal: z._default(z.boolean(), false),
   description: z._default(plainText, ''),
   requestedBy: z._default(plainText, 'unknown'),
 });
+
+export const createSnapshotInput = request.check(
+  z.refine(({ internal, quiesce }) => !internal || quiesce === 'no', {
+    path: ['quiesce'],
+    error: 'needs a guest that runs, and `internal` one that is down',
+  }),
+);
 export type CreateSnapshotInput = z.output<typeof createSnapshotInput>;
 export type CreateSnapshotRequest = z.input<typeof createSnapshotInput>;

@@ -3,7 +3,7 @@ import { typed } from '../../operation/names.ts';
 import type { CreateSnapshotInput } from './request.ts';
 
 export function createWords(input: CreateSnapshotInput): string {
-  const { vm, name, disks, exclude, quiesce, description } = input;
+  const { vm, name, disks, exclude, quiesce, internal, description } = input;
   const each = (option: string, values: readonly string[]) =>
     [...values].sort().map((value) => `--${option} ${typed(value)}`);
   return [
@@ -12,6 +12,7 @@ export function createWords(input: CreateSnapshotInput): string {
     ...each('disk', disks),
     ...each('exclude', exclude),
     ...(quiesce === 'no' ? [] : [`--quiesce ${quiesce}`]),
+    ...(internal ? ['--internal'] : []),
     ...(description === '' ? [] : [`--description ${typed(description)}`]),
   ].join(' ');
 }

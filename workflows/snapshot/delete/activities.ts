@@ -1,6 +1,5 @@
 /** What the host agent does to delete snapshots; the merges of their disks are LiveMerges. */
 import { z } from 'zod';
-import { namedVolume } from '../../chain/references.ts';
 import { defineActivities } from '../../operation/activities.ts';
 import { plainText, sizeBytes, uuid, vmName } from '../../operation/names.ts';
 import { innerPart, snapshotDeletion } from './plan.ts';
@@ -23,13 +22,6 @@ export const snapshotDeletionOnHost = defineActivities({
       parts: z.array(innerPart),
     }),
     result: z.strictObject({ regainedBytes: sizeBytes }),
-    beats: 'while working',
-  },
-  /** Clusters that a killed QEMU has leaked are free, where no process has the image open. */
-  ensureLeaksRepaired: {
-    input: z.strictObject({ vm: vmName, vmUuid: uuid, images: z.array(namedVolume) }),
-    /** What is wrong besides, in words. */
-    result: z.array(z.string()),
     beats: 'while working',
   },
   /** libvirt does not list the snapshot any more. */

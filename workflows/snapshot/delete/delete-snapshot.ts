@@ -29,6 +29,7 @@ import { forwardOnly } from '../../operation/point-of-no-return.ts';
 import { run } from '../../operation/run.ts';
 import type { poolsOnStorage } from '../../pools/activities.ts';
 import type { snapshotDeletionOnHost } from './activities.ts';
+import type { insideOnHost } from '../inside/activities.ts';
 import { removeInside } from './inside.ts';
 import { deletionKind, type DeleteSnapshotResult } from './kind.ts';
 import { acceptLimit } from './limit.ts';
@@ -39,7 +40,7 @@ import type { DeleteSnapshotInput } from './request.ts';
 import { assertDone, report, showDisks, type Freed, type Plan } from './tally.ts';
 import { waitingDisks } from './waiting-disks.ts';
 
-type OnHost = typeof snapshotDeletionOnHost & typeof mergeOnHost;
+type OnHost = typeof snapshotDeletionOnHost & typeof insideOnHost & typeof mergeOnHost;
 type OnStorage = typeof poolsOnStorage;
 
 export interface Deletion extends Operation<typeof deletionKind>, Agents<OnHost, OnStorage> {}

@@ -9,6 +9,7 @@ import { CancellationScope } from '@temporalio/workflow';
 import { failureDetails, ownFailure } from '../../operation/failures.ts';
 import { forwardOnly } from '../../operation/point-of-no-return.ts';
 import { holdDisks } from '../disk-locks.ts';
+import { INSIDE_BEGUN } from '../inside/words.ts';
 import type { Deletion } from './delete-snapshot.ts';
 import type { DeleteSnapshotResult } from './kind.ts';
 import type { GoingSnapshot, InnerPart } from './plan.ts';
@@ -38,9 +39,6 @@ export async function removeInside(op: Deletion, plan: Plan): Promise<DeleteSnap
   }
   return report(op, plan, [...tally.results, { deleted: [], regainedBytes: 0, warnings }]);
 }
-
-/** In the audit log, before anything is touched: when it is gone later, this request deleted it. */
-export const INSIDE_BEGUN = 'begun-inside';
 
 async function deleteParts(
   op: Deletion,

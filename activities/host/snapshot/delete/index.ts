@@ -3,7 +3,6 @@ import { snapshotDeletionOnHost } from '../../../../workflows/snapshot/delete/ac
 import { implement } from '../../../door/implement.ts';
 import type { HostDeps } from '../../deps.ts';
 import { ensureInnerSnapshotAbsent } from './ensure-inner-snapshot-absent.ts';
-import { ensureLeaksRepaired } from './ensure-leaks-repaired.ts';
 import { ensureSnapshotForgotten } from './ensure-snapshot-forgotten.ts';
 import { observeSnapshotDeletion } from './observe-snapshot-deletion.ts';
 
@@ -11,6 +10,5 @@ export const snapshotDeletionActivities = (deps: HostDeps) =>
   implement(snapshotDeletionOnHost, {
     observeSnapshotDeletion: (input) => observeSnapshotDeletion(deps, input),
     ensureInnerSnapshotAbsent: (input) => ensureInnerSnapshotAbsent(deps, input),
-    ensureLeaksRepaired: (input) => ensureLeaksRepaired(deps, input),
     ensureSnapshotForgotten: (input) => ensureSnapshotForgotten(deps, input),
   });

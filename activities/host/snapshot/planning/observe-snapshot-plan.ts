@@ -74,7 +74,8 @@ export async function observeSnapshotPlan(
 }
 
 /** `2026-11-30_095531`: a request without a name is another one each time. */
-const timeName = () => new Date().toISOString().slice(0, 19).replace('T', '_').replaceAll(':', '');
+export const timeName = () =>
+  new Date().toISOString().slice(0, 19).replace('T', '_').replaceAll(':', '');
 
 const activeOf = (volumes: readonly Volume[]) => volumes.at(-1) as Volume;
 
@@ -85,7 +86,12 @@ const chainOf = (
   attempted: string,
 ) => observeChain(deps, { vm, disk, host }).catch(refuseMissingLayer(deps, attempted));
 
-async function assertNameFree(deps: HostDeps, attempted: string, uuid: string, name: string) {
+export async function assertNameFree(
+  deps: HostDeps,
+  attempted: string,
+  uuid: string,
+  name: string,
+) {
   const names = await deps.libvirt.snapshotNames(uuid);
   if (!names.includes(name)) return;
   throw refused('snapshot-exists', {
@@ -96,7 +102,7 @@ async function assertNameFree(deps: HostDeps, attempted: string, uuid: string, n
 }
 
 /** libvirt takes no snapshot of a VM with checkpoints, and lists none. */
-async function assertNoCheckpoints(deps: HostDeps, attempted: string, uuid: string) {
+export async function assertNoCheckpoints(deps: HostDeps, attempted: string, uuid: string) {
   const checkpoints = await deps.libvirt.checkpointNames(uuid);
   if (checkpoints.length === 0) return;
   throw refused('checkpoints', {

@@ -1,5 +1,6 @@
 /** A snapshot of a VM that an earlier run began, as its note in the pool says. */
 import { join } from 'node:path';
+import { refused } from '../../../../workflows/operation/failures.ts';
 import {
   overlayReservation,
   type Overlay,
@@ -22,6 +23,18 @@ export async function unfinishedSnapshot(vm: VmLook): Promise<Unfinished | null>
     }
   }
   return null;
+}
+
+/** @throws Refused `other-operation` */
+export async function assertNoUnfinishedSnapshot(attempted: string, vm: VmLook): Promise<void> {
+  const earlier = await unfinishedSnapshot(vm);
+  if (!earlier) return;
+  const { snapshot } = earlier.plan;
+  throw refused('other-operation', {
+    attempted,
+    now: `\`snapshot create ${vm.name} ${snapshot}\` is unfinished; nothing was done`,
+    next: `Finish it first: repeat \`blockflow snapshot create ${vm.name} ${snapshot}\``,
+  });
 }
 
 /** Those that were made: a run may have been ended before all were. */

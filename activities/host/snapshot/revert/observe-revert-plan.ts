@@ -21,7 +21,7 @@ import { assertRedefinable } from '../../snapshots/redefinable.ts';
 import { assertDiskReady } from '../planning/guards.ts';
 import { assertNamesFree } from '../planning/observe-snapshot-plan.ts';
 import { poolFolderOf, toOverlay } from '../planning/overlays.ts';
-import { unfinishedSnapshot } from '../planning/unfinished.ts';
+import { assertNoUnfinishedSnapshot } from '../planning/unfinished.ts';
 import { fingerprintsOf } from './below.ts';
 import { lastRevert, unfinishedRevert } from './earlier.ts';
 import { revertNotes } from '../../snapshots/revert-notes.ts';
@@ -73,17 +73,6 @@ function assertDown(attempted: string, { name, state, persistent, managedSave }:
     attempted,
     now: `VM ${name} is transient: it has no record to go back in`,
     next: 'Define it, and repeat the request',
-  });
-}
-
-async function assertNoUnfinishedSnapshot(attempted: string, vm: VmLook): Promise<void> {
-  const earlier = await unfinishedSnapshot(vm);
-  if (!earlier) return;
-  const { snapshot } = earlier.plan;
-  throw refused('other-operation', {
-    attempted,
-    now: `\`snapshot create ${vm.name} ${snapshot}\` is unfinished; nothing was done`,
-    next: `Finish it first: repeat \`blockflow snapshot create ${vm.name} ${snapshot}\``,
   });
 }
 

@@ -95,8 +95,13 @@ function assertExternal({ attempted, input, vm }: Question, snapshot: Snapshot):
   if (inside.length > 0) {
     throw refused('internal-snapshots', {
       attempted,
-      now: `snapshot ${name} is inside of the images of ${inside.map((d) => d.name).join(', ')}`,
-      next: `libvirt goes back to such a one itself: \`virsh snapshot-revert ${vm.name} ${name}\``,
+      now:
+        `snapshot ${name} is inside of the images of ${inside.map((d) => d.name).join(', ')}; ` +
+        'nothing was done',
+      next:
+        `libvirt goes back to such a one itself, VM down: \`virsh snapshot-revert ${vm.name} ` +
+        `${name}\`, which discards what was written since (libvirt 11.2 and 11.3 fail at it, ` +
+        '11.4 does it)',
     });
   }
   const { memory } = factsOf(snapshot);

@@ -2,14 +2,14 @@
 import { dirname } from 'node:path';
 import type { InputOf } from '../../../../workflows/operation/activities.ts';
 import type { NamedVolume } from '../../../../workflows/chain/references.ts';
-import type { snapshotDeletionOnHost } from '../../../../workflows/snapshot/delete/activities.ts';
+import type { insideOnHost } from '../../../../workflows/snapshot/inside/activities.ts';
 import { observeFile } from '../../../adapters/files/files.ts';
 import { checkImage, repairLeaks } from '../../../adapters/qemu-img/image-check.ts';
 import { identityIn } from '../../../pool-folder/id.ts';
 import { lookAtVm } from '../../chain/observe-vm.ts';
 import type { HostDeps } from '../../deps.ts';
 
-type Input = InputOf<typeof snapshotDeletionOnHost, 'ensureLeaksRepaired'>;
+type Input = InputOf<typeof insideOnHost, 'ensureLeaksRepaired'>;
 
 /** Leaks cost space alone, so a VM that runs keeps them. @returns what is wrong besides */
 export async function ensureLeaksRepaired(deps: HostDeps, input: Input): Promise<string[]> {
