@@ -19,7 +19,7 @@ const shapes = 'workflows/operation/(names|failures|activities|audit)';
 const tool = ['activities/adapters/(process|files|reply)', 'workflows/operation/(names|failures)'];
 const host = [
   'activities/(door|pool-folder|adapters)/',
-  'activities/host/(deps|chain/|uses/|pools/|snapshots/)',
+  'activities/host/(deps|chain/|uses/|pools/|snapshots/|pivot/)',
   'workflows/(operation|chain|pools)/',
 ];
 
@@ -48,6 +48,7 @@ const rooms = {
   'activities/host/uses/': host,
   'activities/host/pools/': host,
   'activities/host/snapshots/': [...host, 'workflows/snapshot/revert/plan'],
+  'activities/host/pivot/': host,
   'activities/host/merge/': [...host, 'workflows/merge/'],
   'activities/host/transfer/': [...host, 'workflows/transfer/'],
   'activities/host/removal/': [...host, 'workflows/removal/'],

@@ -78,8 +78,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'the guest runs on before the persistent XML names the base',
     file: 'activities/adapters/virsh/safe-pivot.bash',
-    from: 'ask "domblklist $uuid --inactive" && [[ $reply == *" $disk "*" $base"$',
-    to: 'true || [[ $reply == *" $disk "*" $base"$',
+    from: 'ask "domblklist $uuid --inactive" && [[ $reply == *" $disk "*" $to"$',
+    to: 'true || [[ $reply == *" $disk "*" $to"$',
     caughtBy: 'test/activities/adapters/safe-pivot.test.ts',
   },
   {
@@ -126,7 +126,7 @@ export const seededBugs: readonly SeededBug[] = [
   },
   {
     name: 'the guest that a dead agent suspended stays suspended',
-    file: 'activities/host/merge/give-back-guest.ts',
+    file: 'activities/host/pivot/give-back-guest.ts',
     from: "if (look.state !== 'paused') return false;",
     to: 'return false;',
     caughtBy: 'test/real/merge/pause.test.ts',
@@ -241,7 +241,7 @@ export const seededBugs: readonly SeededBug[] = [
   },
   {
     name: 'names over links are another volume',
-    file: 'activities/host/merge/observe-disk.ts',
+    file: 'activities/host/pivot/look-at-disk.ts',
     from: 'return disk ? resolveLinks(disk) : null;',
     to: 'return disk ?? null;',
     caughtBy: 'test/real/merge/names.test.ts',

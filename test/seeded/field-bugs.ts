@@ -12,8 +12,8 @@ export const fieldBugs: readonly SeededBug[] = [
   },
   {
     name: 'a guest in limbo runs on',
-    file: 'activities/host/merge/limbo.ts',
-    from: 'if (!isEnding(look.disk)) return false;',
+    file: 'activities/host/pivot/limbo.ts',
+    from: 'if (!isEnding(look.disk)) return leaveUnseen(deps, change, look, report);',
     to: 'if (look === look) return false;',
     caughtBy: 'test/real/merge/pivot-windows.test.ts',
     only: 'QEMU dies later, and libvirtd died before it notes that the job is dismissed',

@@ -1,10 +1,11 @@
 # Safe pivot: suspend, pivot, verify the persistent XML, flush its name, resume; in one virsh
 # session, in a session of its own, so that it runs to its end when the agent that started it dies.
 # Resumes in every case (I12) but one: where libvirtd died inside the pivot and what it says now is
-# not what QEMU has, the guest stays suspended for the agent, since base and top are equal so long.
+# not what QEMU has, the guest stays suspended for the agent, since both layers are equal so long.
 # usage: safe-pivot.bash URI, then on standard input one line each, when the pivot is due (no line:
-# nothing is done): UUID, DISK, BASE, PERSISTENT (yes or no), RECORD (metadata element that
-# announces the pivot), FOLDER (of the persistent XML, or empty), RESULT (file for the report), LOCK
+# nothing is done): UUID, DISK, JOB (active-commit or copy), TO (the layer that it leads to),
+# PERSISTENT (yes or no), RECORD (metadata element that announces the pivot, or empty), FOLDER (of
+# the persistent XML, or empty), RESULT (file for the report), LOCK
 # It connects before it reads, so that a process that waits with its connection open loses no time
 # at READY.
 #
@@ -13,10 +14,11 @@
 #            paused   the user has paused it, and it stays so
 #   pivot    unknown  not asked yet, or virsh or libvirtd died before it answered
 #            done     libvirt says so; only the chain proves it
-#            failed   with libvirt's words: the guest goes on with top
+#            failed   with libvirt's words: the guest goes on with its layer
 #   resumed  no       the guest may be suspended by this script
 #            yes      it is not: it runs again, was never suspended, or has ended
 # A report that ends with `resumed=no` leaves the guest to the agent (give-back-guest.ts).
+shopt -s extglob
 trap '' PIPE HUP
 uri=$1
 export LC_ALL=C
@@ -28,29 +30,30 @@ report() {
 coproc session { exec virsh -q -c "$uri" 2>&1; }
 # Sends one command and leaves its answer in $reply; fails when virsh or libvirtd is gone (virsh
 # finds out by its keepalive). Waits without a limit: QEMU suspends and pivots nothing while the
-# storage of base is unavailable, and to go on meanwhile would leave the guest paused. virsh
+# storage of a layer is unavailable, and to go on meanwhile would leave the guest paused. virsh
 # echoes each command as it reads it, so the echo of the marker comes right after the answer to the
 # command before it.
 ask() {
   printf '%s\necho @end@\n' "$1" >&"${session[1]}" || return 1
   reply=
   while IFS= read -r -u "${session[0]}" line; do
-    [[ $line == *'echo @end@' ]] && return 0
+    [[ $line == *'echo @end@' ]] && break
     reply+=$line$'\n'
   done
-  return 1
+  # virsh says so and connects again: the answer to this command is not known.
+  [[ $line == *'echo @end@' && $reply != *'error: '@(Disconnected|Reconnected|failed to connect)* ]]
 } 2>/dev/null
 # After an answer: whether it is an error, and the words for the report.
 is_refused() { [[ $reply == *error:* ]]; }
 refusal() { printf 'failed %s' "${reply//$'\n'/ }"; }
 
-# libvirt flushes the XML, but not its new name: after a power cut the VM would boot from top,
-# without what it has written since. The folder is held open, as its name may go with libvirtd.
+# libvirt flushes the XML, but not its new name: after a power cut the VM would boot from the
+# old layer, without what it has written since. The folder is held open, as its name may go with libvirtd.
 flush_record() { [[ -z $folder ]] || sync /dev/fd/8; }
 
 read_request() {
-  IFS= read -r uuid && IFS= read -r disk && IFS= read -r base && IFS= read -r persistent &&
-    IFS= read -r record && IFS= read -r folder && IFS= read -r result && IFS= read -r lock
+  IFS= read -r uuid && IFS= read -r disk && IFS= read -r job && IFS= read -r to &&
+    IFS= read -r persistent && IFS= read -r record && IFS= read -r folder && IFS= read -r result && IFS= read -r lock
 }
 
 # Pivots of one VM never overlap: the second would take the guest that the first suspended for one
@@ -69,12 +72,17 @@ look_at_guest() {
   guest=running
   # A word of its own: a guest that was resumed once is "running (unpaused)".
   [[ $reply =~ (^|[[:space:]])(paused|pmsuspended) ]] && guest=paused
-  # QEMU itself paused it, because a layer had no space or an error: with base it may run on.
+  # QEMU itself paused it, because a layer had no space or an error: with the new one it may run on.
   [[ $reply == *'I/O error'* ]] && guest=running
   before=
   [[ $persistent == no ]] || ! ask "domblklist --inactive $uuid" || before=$(of_disk <<<"$reply")
 }
 of_disk() { grep "^ $disk "; }
+
+announce() {
+  local words="--uri urn:blockflow:job:$disk --key blockflow --set '$record' --live"
+  [[ -z $record ]] || ask "metadata $uuid $words"
+}
 
 suspend_and_pivot() {
   # Without the suspension the pivot would not be safe.
@@ -85,12 +93,12 @@ suspend_and_pivot() {
   fi
 }
 
-# Resume only once the persistent XML names the base, or the pivot did not happen (H1).
+# Resume only once the persistent XML names the new layer, or the pivot did not happen (H1).
 verify_record() {
   verified=no
   if [[ $persistent == no || $pivot == failed* ]]; then
     verified=yes
-  elif ask "domblklist $uuid --inactive" && [[ $reply == *" $disk "*" $base"$'\n'* ]]; then
+  elif ask "domblklist $uuid --inactive" && [[ $reply == *" $disk "*" $to"$'\n'* ]]; then
     flush_record
     verified=yes
   fi
@@ -124,11 +132,11 @@ look_again() {
   esac
 }
 look_at_chain() {
-  if is_in_limbo; then leave
+  if is_in_limbo || is_unseen; then leave
   elif is_one_source || ((waited++ >= 50)); then
     flush_record
     [[ $(say resume "$uuid") == *error:* ]] || resumed=yes
-  elif is_on_top; then leave
+  elif is_on_old; then leave
   fi
 }
 # Not at the first look: libvirtd may still be at work.
@@ -141,13 +149,17 @@ is_one_source() {
   [[ -n $live && ($persistent == no || $live == "$(source_of --inactive)") ]]
 }
 # The record still names what it named before the pivot: H1, were the guest to run.
-is_on_top() { [[ -n $before && $(source_of --inactive) == "$before" ]]; }
-# libvirt shows top and will never end the job, while QEMU has base. The mirror is before the target.
+is_on_old() { [[ -n $before && $(source_of --inactive) == "$before" ]]; }
+# libvirt shows the old layer and will never end the job, while QEMU has the new one. The mirror is before the target.
 is_in_limbo() {
   local xml
   xml=$(say dumpxml "$uuid")
   xml=${xml%%"<target dev='$disk'"*}
   [[ ${xml##*<disk } == *'<mirror '*" ready='pivot'"* ]]
+}
+# libvirt has forgotten the mirror of a copy, and shows its source, while QEMU may have the copy (H2).
+is_unseen() {
+  [[ $job == copy && -z $(say blockjob "$uuid" "$disk" --raw) && $(source_of) != *" $to" ]]
 }
 # libvirt 9.0 may call a VM shut off although its QEMU lives.
 qemu_lives() {
@@ -164,7 +176,7 @@ take_lock
 [[ -z $folder ]] || exec 8<"$folder" || folder=
 look_at_guest
 report
-ask "metadata $uuid --uri urn:blockflow:job:$disk --key blockflow --set '$record' --live" || {
+announce || {
   resumed=yes
   report
   exit 1

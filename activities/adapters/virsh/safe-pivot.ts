@@ -18,11 +18,12 @@ const script = fileURLToPath(new URL('safe-pivot.bash', import.meta.url));
 export interface PivotRequest {
   uuid: string;
   disk: string;
+  job: 'active-commit' | 'copy';
   /** Path that the persistent XML must name after the pivot. */
-  base: string;
+  to: string;
   persistent: boolean;
-  /** Metadata element that announces the pivot, set before the guest is suspended. */
-  record: string;
+  /** Metadata element that announces the pivot, set before the guest is suspended; null: none. */
+  record: string | null;
   /** Of the persistent XML, whose new name is flushed before the guest runs on; null: it is not. */
   folder: string | null;
   resultFile: string;
@@ -70,8 +71,8 @@ export function createPivots(uri: string): Pivots {
   return {
     async run(request) {
       await mkdir(dirname(request.resultFile), { recursive: true });
-      const { uuid, disk, base, persistent, record, folder, resultFile } = request;
-      const lines = [uuid, disk, base, persistent ? 'yes' : 'no', record];
+      const { uuid, disk, job, to, persistent, record, folder, resultFile } = request;
+      const lines = [uuid, disk, job, to, persistent ? 'yes' : 'no', record ?? ''];
       lines.push(folder ?? '', resultFile, lockOf(stateOf(resultFile)));
       const taken = take();
       taken.tell(`${lines.join('\n')}\n`);
@@ -129,7 +130,10 @@ export async function readPivotReport(resultFile: string): Promise<PivotReport |
 export const noteReload = (resultFile: string, after: GuestAfter) =>
   appendFile(resultFile, `reload=${after}\n`);
 
-/** `$0` is the URI. Each runs also when the one before it failed: it may be done already. */
+/**
+ * `$0` is the URI. Each runs also when the one before it failed: it may be done already. Not for
+ * bash, which reads its user's `.bashrc` where its input is a socket.
+ */
 const RELOAD = 'exec virsh -q -c "$0" "managedsave $1 --$2; start $1" >"$3" 2>&1';
 
 /**
@@ -144,7 +148,7 @@ export async function reloadGuest(
   { uuid, after }: { uuid: string; after: GuestAfter },
 ): Promise<string> {
   const words = `${state}.reload`;
-  const [file, args] = await onlyOnce(state, ['bash', '-c', RELOAD, uri, uuid, after, words]);
+  const [file, args] = await onlyOnce(state, ['sh', '-c', RELOAD, uri, uuid, after, words]);
   const running = startDetached(file, args);
   running.tell('');
   await running.exit;

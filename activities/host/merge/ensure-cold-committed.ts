@@ -22,11 +22,12 @@ import { poll, type Look } from '../../door/polling.ts';
 import { createProgress } from '../../door/progress.ts';
 import type { HostDeps } from '../deps.ts';
 import { carryBitmaps } from './carried-bitmaps.ts';
-import { lookAndGiveBack } from './give-back-guest.ts';
+import { lookAndGiveBack } from '../pivot/give-back-guest.ts';
+import { hasSwitched } from '../pivot/look-at-disk.ts';
 import { recordJob } from './job-record.ts';
 import { vmGone } from '../../../workflows/operation/failures.ts';
 import { wasSaved } from '../chain/managed-save.ts';
-import { topHasLeft } from './observe-disk.ts';
+import { switchOf } from './observe-disk.ts';
 
 type Input = InputOf<typeof mergeOnHost, 'ensureColdCommitted'>;
 const LOOK_EVERY_MS = 500;
@@ -39,13 +40,14 @@ const LOOK_EVERY_MS = 500;
 export async function ensureColdCommitted(deps: HostDeps, input: Input): Promise<ColdOutcome> {
   const { plan, jobId } = input;
   const state = coldCommitState(deps.runtimeDir, jobId);
-  const look = await lookAndGiveBack(deps, plan);
+  const change = switchOf(plan);
+  const look = await lookAndGiveBack(deps, change);
   if (!look.persistent) {
     const truth = 'its volumes stay as they are';
     throw vmGone(`committing ${plan.top.path} into ${plan.base.path}`, plan.vm, truth);
   }
   await recordJob(deps, input, look);
-  if (topHasLeft(look, plan)) return { outcome: 'committed', topModifiedNs: '' };
+  if (hasSwitched(look, change)) return { outcome: 'committed', topModifiedNs: '' };
   if (look.state !== 'off') return { outcome: 'vm-started', reason: look.stateReason };
   if (look.managedSave) return { outcome: 'vm-started', reason: wasSaved(plan.vm) };
   const before = await committedTop(plan, await coldCommitEnd(state));

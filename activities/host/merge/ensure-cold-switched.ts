@@ -8,8 +8,9 @@ import { asFileName, whileHeld } from '../../adapters/qemu-img/qemu-img.ts';
 import type { HostDeps } from '../deps.ts';
 import { topModified } from './ensure-cold-committed.ts';
 import { wasSaved } from '../chain/managed-save.ts';
-import { lookAtDisk, topHasLeft } from './observe-disk.ts';
-import { switchRecord } from './switch-record.ts';
+import { hasSwitched, lookAtDisk } from '../pivot/look-at-disk.ts';
+import { switchRecord } from '../pivot/switch-record.ts';
+import { switchOf } from './observe-disk.ts';
 import { writeBackingName } from '../chain/backing-name.ts';
 
 type Input = InputOf<typeof mergeOnHost, 'ensureColdSwitched'>;
@@ -28,14 +29,16 @@ export async function ensureColdSwitched(deps: HostDeps, input: Input): Promise<
     const stale = await staleness(deps, input);
     if (stale) return stale;
     if (plan.overlay) await switchHeader(deps, input);
-    await switchRecord(deps, plan, '--current');
+    const change = switchOf(plan);
+    await switchRecord(deps, plan.overlay ? { ...change, to: null } : change, '--current');
     return { outcome: 'committed', topModifiedNs: input.topModifiedNs } as const;
   });
   return outcome ?? { outcome: 'vm-started', reason: `some process has ${plan.top.path} open` };
 }
 
 async function staleness(deps: HostDeps, { plan, topModifiedNs }: Input) {
-  const look = await lookAtDisk(deps, plan);
+  const change = switchOf(plan);
+  const look = await lookAtDisk(deps, change);
   if (!look.persistent) {
     const truth = `${plan.base.path} holds the data of ${plan.top.path}, and both files stay`;
     throw vmGone(`switching ${operationId(plan)} to ${plan.base.path}`, plan.vm, truth);
@@ -45,7 +48,7 @@ async function staleness(deps: HostDeps, { plan, topModifiedNs }: Input) {
     return { outcome: 'vm-started', reason: look.stateReason } as const;
   }
   // It ran, wrote nothing to top, and was saved: by the name of top, unless that was gone already.
-  if (look.managedSave && !topHasLeft(look, plan)) {
+  if (look.managedSave && !hasSwitched(look, change)) {
     return { outcome: 'vm-started', reason: wasSaved(plan.vm) } as const;
   }
   const modified = topModifiedNs !== '' && (await topModified(plan)) !== topModifiedNs;

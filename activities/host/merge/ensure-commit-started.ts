@@ -7,9 +7,10 @@ import { retry } from '../../../workflows/operation/failures.ts';
 import { CommandError } from '../../adapters/process/command.ts';
 import { type XmlDisk } from '../../adapters/libvirt-xml/domain-xml.ts';
 import type { HostDeps } from '../deps.ts';
-import { lookAndGiveBack } from './give-back-guest.ts';
+import { lookAndGiveBack } from '../pivot/give-back-guest.ts';
+import { hasSwitched, lookAtDisk } from '../pivot/look-at-disk.ts';
 import { recordJob } from './job-record.ts';
-import { isCommitOf, isReady, lookAtDisk, topHasLeft } from './observe-disk.ts';
+import { isCommitOf, isReady, switchOf } from './observe-disk.ts';
 
 type StartInput = InputOf<typeof mergeOnHost, 'ensureCommitStarted'>;
 
@@ -23,19 +24,20 @@ export async function ensureCommitStarted(
   input: StartInput,
 ): Promise<ResultOf<typeof mergeOnHost, 'ensureCommitStarted'>> {
   const { plan } = input;
-  const look = await lookAndGiveBack(deps, plan);
+  const change = switchOf(plan);
+  const look = await lookAndGiveBack(deps, change);
   if (look.isReloaded) {
     return { outcome: 'busy', reason: 'libvirtd had died in a pivot, so the VM was reloaded' };
   }
   await recordJob(deps, input, look);
-  if (topHasLeft(look, plan)) return { outcome: 'finished', reason: 'top has left the chain' };
+  if (hasSwitched(look, change)) return { outcome: 'finished', reason: 'top has left the chain' };
   if (look.state === 'off') return { outcome: 'vm-stopped', reason: look.stateReason };
   const running = await deps.libvirt.blockJob(plan.vmUuid, plan.disk);
   if (running && !(await isCommitOf(plan, look, running))) {
     return { outcome: 'busy', reason: `another job began on the disk: ${running.type}` };
   }
   if (running) {
-    const readyAtMs = (await isReady(await lookAtDisk(deps, plan), plan)) ? Date.now() : null;
+    const readyAtMs = (await isReady(await lookAtDisk(deps, change), plan)) ? Date.now() : null;
     return { outcome: 'started', reason: 'attached to the job that runs', readyAtMs };
   }
   return start(deps, input, commitArguments(input, look.disk as XmlDisk));

@@ -5,10 +5,11 @@ import { forgetState } from '../../adapters/process/detached.ts';
 import { coldCommitState } from '../../adapters/qemu-img/cold-commit.ts';
 import { removePivotReport } from '../../adapters/virsh/safe-pivot.ts';
 import type { HostDeps } from '../deps.ts';
-import { resumeAfterDeletion } from './give-back-guest.ts';
 import { provenState } from '../chain/lost-vm.ts';
 import { scopesOf } from './job-record.ts';
-import { pivotFile, vmOf } from './observe-disk.ts';
+import { vmOf } from '../pivot/disk-switch.ts';
+import { hasSwitched, lookAtDisk, pivotFile } from '../pivot/look-at-disk.ts';
+import { switchOf } from './observe-disk.ts';
 
 /**
  * Removes the record, and the agent's own small files of the job. A domain that is gone has no
@@ -28,4 +29,19 @@ export async function ensureJobForgotten(deps: HostDeps, { plan, jobId }: JobInp
   });
   await removePivotReport(pivotFile(deps, plan));
   await forgetState(coldCommitState(deps.runtimeDir, jobId));
+}
+
+/**
+ * An inner merge leaves the guest on its layer, so that it is the deletion of the merged volumes
+ * which gives space to one that QEMU paused. Without space QEMU pauses it again.
+ */
+async function resumeAfterDeletion(deps: HostDeps, plan: JobInput['plan']): Promise<void> {
+  if (plan.mode !== 'inner') return;
+  const change = switchOf(plan);
+  const look = await lookAtDisk(deps, change);
+  const isPausedByQemu = look.state === 'paused' && look.stateReason.includes('I/O error');
+  if (!isPausedByQemu || !hasSwitched(look, change)) return;
+  await deps.effect('libvirt.resume-guest', operationId(plan), async () => {
+    await deps.libvirt.resume(plan.vmUuid);
+  });
 }

@@ -10,8 +10,9 @@ import { readPivotReport } from '../../adapters/virsh/safe-pivot.ts';
 import { inOneLine } from '../../adapters/virsh/records.ts';
 import type { HostDeps } from '../deps.ts';
 import { recordOf } from './job-record.ts';
-import { lookAndGiveBack } from './give-back-guest.ts';
-import { isReady, pivotFile, topHasLeft, type DiskLook } from './observe-disk.ts';
+import { lookAndGiveBack } from '../pivot/give-back-guest.ts';
+import { hasSwitched, pivotFile, type DiskLook } from '../pivot/look-at-disk.ts';
+import { isReady, switchOf } from './observe-disk.ts';
 
 type Outcome = ResultOf<typeof mergeOnHost, 'ensurePivoted'>;
 
@@ -21,7 +22,7 @@ type Outcome = ResultOf<typeof mergeOnHost, 'ensurePivoted'>;
  */
 export async function ensurePivoted(deps: HostDeps, input: JobInput): Promise<Outcome> {
   const { plan } = input;
-  const before = await lookAndGiveBack(deps, plan);
+  const before = await lookAndGiveBack(deps, switchOf(plan));
   const early = await outcomeOf(deps, input, before);
   if (early) return early;
   if (before.isReloaded) {
@@ -40,14 +41,15 @@ export async function ensurePivoted(deps: HostDeps, input: JobInput): Promise<Ou
       uuid: plan.vmUuid,
       disk: plan.disk,
       // As libvirt spells it: the plan's path has its links resolved.
-      base: mirror.path,
+      to: mirror.path,
+      job: 'active-commit',
       persistent,
       record: inOneLine(buildRecord(recordOf(input, 'pivot'))),
       folder,
       resultFile: pivotFile(deps, plan),
     }),
   );
-  const after = await lookAndGiveBack(deps, plan);
+  const after = await lookAndGiveBack(deps, switchOf(plan));
   const late = await outcomeOf(deps, input, after);
   return late ?? { outcome: 'not-pivoted', reason: report?.pivot ?? 'the pivot script died' };
 }
@@ -58,7 +60,7 @@ async function outcomeOf(
   { plan }: JobInput,
   look: DiskLook,
 ): Promise<Outcome | null> {
-  if (topHasLeft(look, plan)) {
+  if (hasSwitched(look, switchOf(plan))) {
     const report = await readPivotReport(pivotFile(deps, plan));
     const { stallMs = null, issuedAtMs = null } = report ?? {};
     return { outcome: 'pivoted', stallMs, pivotIssuedAtMs: issuedAtMs };

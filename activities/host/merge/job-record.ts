@@ -6,7 +6,7 @@ import type { JobRecord } from '../../../workflows/chain/schemas.ts';
 import { operationId } from '../../../workflows/chain/references.ts';
 import type { JobInput } from '../../../workflows/merge/activities.ts';
 import type { HostDeps } from '../deps.ts';
-import type { DiskLook } from './observe-disk.ts';
+import type { DiskLook } from '../pivot/look-at-disk.ts';
 import type { DomainInfo } from '../../adapters/virsh/domains.ts';
 
 export function recordOf({ plan, jobId }: JobInput, phase: JobRecord['phase']): JobRecord {

@@ -61,7 +61,8 @@ const pivot = async (changes: Partial<PivotRequest> = {}) => {
   const report = await pivots.run({
     uuid: UUID,
     disk: 'vda',
-    base: '/images/base.qcow2',
+    job: 'active-commit',
+    to: '/images/base.qcow2',
     persistent: true,
     record: '<job/>',
     folder: root,

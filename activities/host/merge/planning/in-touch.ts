@@ -5,8 +5,9 @@ import { untilSettled } from '../../../door/polling.ts';
 import type { HostDeps } from '../../deps.ts';
 import { holdLost } from '../../chain/lost-vm.ts';
 import type { Chain } from '../../chain/observe-chain.ts';
-import { guestAfter, holdLimbo, isEnding } from '../limbo.ts';
-import { isLeftSuspended, pivotFile } from '../observe-disk.ts';
+import { guestAfter, isEnding } from '../../pivot/limbo.ts';
+import { holdLimbo } from '../../pivot/holds.ts';
+import { isLeftSuspended, pivotFile } from '../../pivot/look-at-disk.ts';
 
 /** Looks before a job that ends counts as one in limbo. */
 const PATIENCE = 3;

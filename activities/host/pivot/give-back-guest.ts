@@ -3,7 +3,6 @@
  * user paused stays paused.
  */
 import { operationId } from '../../../workflows/chain/references.ts';
-import type { MergePlan } from '../../../workflows/merge/plan.ts';
 import { syncPath } from '../../adapters/files/files.ts';
 import { domainFolder } from '../../adapters/virsh/libvirt-folders.ts';
 import {
@@ -12,9 +11,11 @@ import {
   removePivotReport,
   type PivotReport,
 } from '../../adapters/virsh/safe-pivot.ts';
+import { CommandError } from '../../adapters/process/command.ts';
 import type { HostDeps } from '../deps.ts';
 import { leaveLimbo } from './limbo.ts';
-import { lookAtDisk, pivotFile, topHasLeft, vmOf, type DiskLook } from './observe-disk.ts';
+import { vmOf, type DiskSwitch } from './disk-switch.ts';
+import { hasSwitched, lookAtDisk, pivotFile, type DiskLook } from './look-at-disk.ts';
 import { switchRecord } from './switch-record.ts';
 import { untilSettled } from '../../door/polling.ts';
 
@@ -28,32 +29,30 @@ const PATIENCE = 20;
  */
 export async function lookAndGiveBack(
   deps: HostDeps,
-  plan: MergePlan,
+  change: DiskSwitch,
 ): Promise<DiskLook & { isReloaded: boolean }> {
-  const file = pivotFile(deps, plan);
+  const file = pivotFile(deps, change);
   await awaitPivotScript(file);
+  if (change.job === 'copy') await untilInTouch(deps, change);
   let report = await readPivotReport(file);
-  let look = await lookAtDisk(deps, plan);
-  const isReloaded = await leaveLimbo(deps, plan, look, report);
+  let look = await lookAtDisk(deps, change);
+  const isReloaded = await leaveLimbo(deps, change, look, report);
   if (isReloaded) {
     report = await readPivotReport(file);
-    look = await lookAtDisk(deps, plan);
+    look = await lookAtDisk(deps, change);
   }
-  if (await giveBackGuest(deps, plan, look, report)) look = await lookAtDisk(deps, plan);
+  if (await giveBackGuest(deps, change, look, report)) look = await lookAtDisk(deps, change);
   return { ...look, isReloaded };
 }
 
 /**
- * An inner merge leaves the guest on its layer, so that it is the deletion of the merged volumes
- * which gives space to one that QEMU paused. Without space QEMU pauses it again.
+ * A libvirtd that was just started answers this once it has taken up with QEMU again. Until then it
+ * may show the mirror of a copy that QEMU has ended.
  */
-export async function resumeAfterDeletion(deps: HostDeps, plan: MergePlan): Promise<void> {
-  if (plan.mode !== 'inner') return;
-  const look = await lookAtDisk(deps, plan);
-  const isPausedByQemu = look.state === 'paused' && look.stateReason.includes('I/O error');
-  if (!isPausedByQemu || !topHasLeft(look, plan)) return;
-  await deps.effect('libvirt.resume-guest', operationId(plan), async () => {
-    await deps.libvirt.resume(plan.vmUuid);
+async function untilInTouch({ libvirt }: HostDeps, { vmUuid, disk }: DiskSwitch): Promise<void> {
+  await libvirt.blockJob(vmUuid, disk).catch((error: unknown) => {
+    // A VM that is down, or gone, has no QEMU.
+    if (!(error instanceof CommandError)) throw error;
   });
 }
 
@@ -64,42 +63,42 @@ export async function resumeAfterDeletion(deps: HostDeps, plan: MergePlan): Prom
  */
 async function giveBackGuest(
   deps: HostDeps,
-  plan: MergePlan,
+  change: DiskSwitch,
   look: DiskLook,
   report: PivotReport | null,
 ): Promise<boolean> {
   if (look.state !== 'paused') return false;
   if (report === null) return false;
   const isOurs = report.guest === 'running' && !report.resumed;
-  if (!isOurs && !standsOnTop(look, plan)) return false;
-  const now = await settledLook(deps, plan);
+  if (!isOurs && !standsOnOld(look, change)) return false;
+  const now = await settledLook(deps, change);
   // H1: while the two XMLs differ, a resumed guest's writes could be lost by QEMU's death.
-  if (standsOnTop(now, plan)) await switchRecord(deps, plan, '--config');
+  if (standsOnOld(now, change)) await switchRecord(deps, change, '--config');
   // As the script does it. A guest is not kept paused because its storage fails.
-  const folder = look.persistent ? await domainFolder(vmOf(plan)) : null;
+  const folder = look.persistent ? await domainFolder(vmOf(change)) : null;
   if (folder !== null) await syncPath(folder).catch(() => undefined);
   if (!isOurs) return true;
-  await deps.effect('libvirt.resume-guest', operationId(plan), async () => {
-    await deps.libvirt.resume(plan.vmUuid);
+  await deps.effect('libvirt.resume-guest', operationId(change), async () => {
+    await deps.libvirt.resume(change.vmUuid);
   });
   // From now on it is the user who paused a guest that is paused.
-  await removePivotReport(pivotFile(deps, plan));
+  await removePivotReport(pivotFile(deps, change));
   return true;
 }
 
 /**
  * Once libvirtd, which may just have come back, has done what it does by itself. A record that
- * still names top is made right; any other difference that stays is a redefinition by a user, and
+ * still names the old layer is made right; any other difference that stays is a redefinition by a user, and
  * no reason to keep the guest paused.
  */
-async function settledLook(deps: HostDeps, plan: MergePlan): Promise<DiskLook> {
+async function settledLook(deps: HostDeps, change: DiskSwitch): Promise<DiskLook> {
   const { now } = await untilSettled(PATIENCE, async () => {
     // Answered once libvirtd has taken up with QEMU again: what the XML says before that is old.
-    await deps.libvirt.blockJob(plan.vmUuid, plan.disk);
-    const seen = await lookAtDisk(deps, plan);
-    const isAsked = seen.state === 'paused' && seen.persistent && plan.persistent;
+    await deps.libvirt.blockJob(change.vmUuid, change.disk);
+    const seen = await lookAtDisk(deps, change);
+    const isAsked = seen.state === 'paused' && seen.persistent && change.persistent;
     const active = seen.disk?.chain.at(-1)?.path;
-    const agree = !isAsked || seen.persistentSource === active || standsOnTop(seen, plan);
+    const agree = !isAsked || seen.persistentSource === active || standsOnOld(seen, change);
     return {
       now: seen,
       doubts: agree ? [] : [`the persistent XML names ${seen.persistentSource}`],
@@ -108,6 +107,8 @@ async function settledLook(deps: HostDeps, plan: MergePlan): Promise<DiskLook> {
   return now;
 }
 
-/** libvirtd died before it wrote the record: the VM runs on base, and would start from top. */
-const standsOnTop = (look: DiskLook, plan: MergePlan) =>
-  look.state === 'paused' && topHasLeft(look, plan) && look.persistentSource === plan.top.path;
+/** libvirtd died before it wrote the record: the VM is on its new layer, and would start from the old. */
+const standsOnOld = (look: DiskLook, change: DiskSwitch) =>
+  look.state === 'paused' &&
+  hasSwitched(look, change) &&
+  look.persistentSource === change.from.path;

@@ -1,0 +1,53 @@
+/** What a person can do where libvirtd did not survive the end of a job. */
+import { hold } from '../../../workflows/operation/failures.ts';
+import type { XmlDisk } from '../../adapters/libvirt-xml/domain-xml.ts';
+import type { DiskSwitch } from './disk-switch.ts';
+
+interface Named {
+  vm: string;
+  disk: string;
+}
+
+/** @param seen the disk, as libvirt shows it */
+export function holdLimbo(attempted: string, { vm, disk }: Named, seen: XmlDisk | null) {
+  const { ending, job, path: to = '' } = seen?.mirror ?? {};
+  const shown = seen?.chain.at(-1)?.path ?? '';
+  if (ending === 'abort') {
+    const reload = `\`virsh managedsave ${vm} --running\`, then \`virsh start ${vm}\``;
+    const restart = `Shut the guest down (\`virsh shutdown ${vm}\`) and start it again`;
+    const next = job === 'copy' ? restart : reload;
+    return holdEnd(attempted, disk, { now: `QEMU and libvirt have ${shown}`, next });
+  }
+  const now = `libvirt shows ${shown}, but QEMU has ${to}, and its guest may have run since`;
+  const first = `Let the record name ${to} (\`virsh edit ${vm}\`), then shut the guest down`;
+  const next = job === 'copy' ? first : goOnWith({ vm, disk }, to);
+  return holdEnd(attempted, disk, { now, next });
+}
+
+/** A copy in limbo whose guest has been suspended since the pivot: both files hold the same. */
+export const holdSuspended = ({ attempted, vm, disk, from, to }: DiskSwitch) =>
+  holdEnd(attempted, disk, {
+    now:
+      `libvirt shows ${from.path}, but QEMU has ${to.path}; the guest has been suspended since, ` +
+      'so both hold the same data',
+    next:
+      `Either give its memory up: \`virsh destroy ${vm}\`, \`virsh start ${vm}\` (no flushed ` +
+      'write is missing). Or bring it back as it is: see limbo in docs/guide/troubleshooting.md',
+  });
+
+export const holdEnd = (
+  attempted: string,
+  disk: string,
+  { now, next }: { now: string; next: string },
+) =>
+  hold('limbo', {
+    attempted,
+    now: `libvirtd did not survive the end of a job on ${disk}: ${now}; nothing was touched`,
+    next: `${next}. Then repeat the request`,
+  });
+
+export const goOnWith = ({ vm, disk }: Named, file: string) =>
+  `Let QEMU go on with its file: \`virsh managedsave ${vm} --running\`; in both ` +
+  `\`virsh managedsave-edit ${vm}\` and \`virsh edit ${vm}\` put ${file} into the <source> of ` +
+  `${disk}, its format into <driver>, and delete <backingStore> and <mirror> with all in them; ` +
+  `\`virsh start ${vm}\``;

@@ -1,0 +1,158 @@
+/**
+ * Where libvirtd died after QEMU had ended a job and before it noted so, what it shows is not what
+ * QEMU has (docs/lab/libvirt.md). It has either forgotten a mirror: *unseen*; or it shows one that
+ * never ends, and refuses to abort and to pivot: *limbo*.
+ */
+import { operationId } from '../../../workflows/chain/references.ts';
+import { hold } from '../../../workflows/operation/failures.ts';
+import type { XmlDisk } from '../../adapters/libvirt-xml/domain-xml.ts';
+import {
+  noteReload,
+  reloadGuest,
+  removePivotReport,
+  suspensionState,
+  type GuestAfter,
+  type PivotReport,
+} from '../../adapters/virsh/safe-pivot.ts';
+import { findQemu, openFiles } from '../../adapters/files/open-files.ts';
+import { untilSettled } from '../../door/polling.ts';
+import type { HostDeps } from '../deps.ts';
+import type { DiskSwitch } from './disk-switch.ts';
+import { goOnWith, holdEnd, holdLimbo, holdSuspended } from './holds.ts';
+import { lookAtDisk, pivotFile, type DiskLook } from './look-at-disk.ts';
+
+/** Looks before an end that libvirt has begun counts as one that it will never note. */
+const PATIENCE = 3;
+
+/**
+ * Brings libvirt into agreement with QEMU where the guest has been suspended all the time: both
+ * layers hold the same, so a QEMU that is started on the chain that libvirt shows has every write.
+ * The job is to be done again.
+ * @returns true when the disk must be looked at again
+ * @throws Hold `limbo` where the guest has run since, or libvirt refuses
+ */
+export async function leaveLimbo(
+  deps: HostDeps,
+  change: DiskSwitch,
+  look: DiskLook,
+  report: PivotReport | null,
+): Promise<boolean> {
+  // Begun by an attempt that died between the two commands.
+  const isSaved = look.state === 'off' && look.managedSave;
+  if (report?.reload && isSaved) return reload(deps, change, report.reload);
+  if (report?.reload && !isEnding(look.disk)) {
+    await removePivotReport(pivotFile(deps, change));
+    return true;
+  }
+  if (!isEnding(look.disk)) return leaveUnseen(deps, change, look, report);
+  const { now, doubts } = await untilSettled(PATIENCE, async () => {
+    const running = look.state === 'off' ? null : await deps.libvirt.blockJob(...diskOf(change));
+    const seen = await lookAtDisk(deps, change);
+    return { now: seen, doubts: !running && isEnding(seen.disk) ? ['libvirt ends the job'] : [] };
+  });
+  if (doubts.length === 0) return true;
+  const after = guestAfter(now, report);
+  const { job, ending } = now.disk?.mirror ?? {};
+  if (after === null || ending !== 'pivot') throw holdLimbo(change.attempted, change, now.disk);
+  // libvirt saves no guest that has a mirror of this kind.
+  if (job !== 'active-commit') throw holdSuspended(change);
+  await noteReload(pivotFile(deps, change), after);
+  return reload(deps, change, after);
+}
+
+const diskOf = ({ vmUuid, disk }: DiskSwitch) => [vmUuid, disk] as const;
+export const isEnding = (disk: XmlDisk | null) => (disk?.mirror?.ending ?? null) !== null;
+
+/** As it was before the pivot; null when it may have run since, or that cannot be told. */
+export function guestAfter(
+  { state }: Pick<DiskLook, 'state'>,
+  report: PivotReport | null,
+): GuestAfter | null {
+  if (state !== 'paused' || report === null) return null;
+  if (report.guest === 'paused') return 'paused';
+  return report.guest === 'running' && !report.resumed ? 'running' : null;
+}
+
+/** Looks before a file that QEMU still has open counts: libvirt closes it after a job. */
+const CLOSING = 10;
+
+/**
+ * A copy that libvirtd has forgotten in the pivot: it shows the source without a mirror, while QEMU
+ * has both files open and writes the copy (H2).
+ */
+async function leaveUnseen(
+  deps: HostDeps,
+  change: DiskSwitch,
+  look: DiskLook,
+  report: PivotReport | null,
+): Promise<boolean> {
+  const { job, to } = change;
+  if (job !== 'copy' || look.state === 'off' || !isOnOldAlone(look, change)) return false;
+  const { now, doubts } = await untilSettled(CLOSING, async () => {
+    const seen = await lookAtDisk(deps, change);
+    const isDoubtful = isOnOldAlone(seen, change) && (await isWritten(change, to.identity));
+    return { now: seen, doubts: isDoubtful ? [`QEMU has ${to.path} open`] : [] };
+  });
+  if (doubts.length === 0) return false;
+  const after = guestAfter(now, report);
+  if (after === null) throw unseenByLibvirt(change);
+  await noteReload(pivotFile(deps, change), after);
+  return reload(deps, change, after);
+}
+
+const isOnOldAlone = ({ disk }: DiskLook, { from }: DiskSwitch) =>
+  disk !== null && disk.mirror === null && disk.chain.at(-1)?.path === from.path;
+
+async function isWritten({ vmUuid }: DiskSwitch, identity: string): Promise<boolean> {
+  const pid = await findQemu(vmUuid);
+  const files = pid === null ? [] : await openFiles(pid);
+  return files.some((file) => file.writable && file.identity === identity);
+}
+
+async function reload(deps: HostDeps, change: DiskSwitch, after: GuestAfter): Promise<true> {
+  const { vmUuid: uuid, vm, from, to } = change;
+  const resultFile = pivotFile(deps, change);
+  const said = await deps.effect('libvirt.reload-guest', operationId(change), () =>
+    reloadGuest(deps.libvirt.uri, suspensionState(deps.runtimeDir, uuid), { uuid, after }),
+  );
+  const { state, managedSave, disk } = await lookAtDisk(deps, change);
+  const isStuck =
+    (state === 'off' && managedSave) ||
+    isEnding(disk) ||
+    (change.job === 'copy' && (await isWritten(change, to.identity)));
+  // From now on it is the user who paused a guest that is paused.
+  if (!isStuck) await removePivotReport(resultFile);
+  if (!isStuck) return true;
+  throw hold('limbo', {
+    attempted: `saving and starting VM ${vm}, whose job on ${change.disk} libvirtd did not survive`,
+    now:
+      `libvirt said: ${said}; the guest is ${state === 'off' ? 'saved' : 'suspended'}, ` +
+      `${from.path} and ${to.path} hold the same data`,
+    next:
+      'Fix what libvirt names (end jobs of other disks, make room for the memory), then ' +
+      (state === 'off' ? '' : `\`virsh managedsave ${vm} --${after}\`, `) +
+      `\`virsh start ${vm}\`, and repeat the request`,
+  });
+}
+
+function unseenByLibvirt(change: DiskSwitch) {
+  const { from, to, attempted, disk } = change;
+  const now = `libvirt shows ${from.path}, but QEMU has ${to.path}, and its guest may have run since`;
+  return holdEnd(attempted, disk, { now, next: goOnWith(change, to.path) });
+}
+
+/**
+ * libvirtd that dies in an *abort* at READY takes it for a pivot when it is back: the new layer is
+ * in both XMLs, while QEMU writes the old one.
+ * @throws Hold `limbo` for an old layer that libvirt does not show any more and QEMU writes
+ */
+export async function assertLeftByQemu(change: DiskSwitch): Promise<void> {
+  const { from, to, attempted, disk } = change;
+  const { doubts } = await untilSettled(CLOSING, async () => {
+    const is = await isWritten(change, from.identity);
+    return { doubts: is ? [`QEMU has ${from.path} open`] : [] };
+  });
+  if (doubts.length === 0) return;
+  const now = `libvirt shows ${to.path}, but QEMU writes ${from.path}`;
+  throw holdEnd(attempted, disk, { now, next: goOnWith(change, from.path) });
+}
