@@ -21,7 +21,7 @@ import {
   timeName,
 } from '../planning/observe-snapshot-plan.ts';
 import { assertNoUnfinishedSnapshot } from '../planning/unfinished.ts';
-import { assertNoUnfinishedRevert } from '../revert/notes.ts';
+import { assertNoUnfinishedRevert } from '../../snapshots/revert-notes.ts';
 import { disksInside, innerOf } from './look-inside.ts';
 
 type Input = InputOf<typeof insideOnHost, 'observeInsidePlan'>;
