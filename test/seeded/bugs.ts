@@ -35,7 +35,7 @@ export const seededBugs: readonly SeededBug[] = [
   },
   {
     name: '100 % is taken for READY',
-    file: 'activities/host/merge/await-commit-ready.ts',
+    file: 'activities/host/pivot/job-ready.ts',
     from: 'job.copiedBytes === job.totalBytes) looks.ask(null);',
     to: "job.copiedBytes === job.totalBytes) return { outcome: 'ready', readyAtMs: 1 };",
     caughtBy: 'test/activities/merge/await-commit-ready.test.ts',

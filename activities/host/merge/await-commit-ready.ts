@@ -5,7 +5,7 @@
 import type { InputOf } from '../../../workflows/operation/activities.ts';
 import type { mergeOnHost, ReadyOutcome } from '../../../workflows/merge/activities.ts';
 import type { HostDeps } from '../deps.ts';
-import { awaitReady } from '../pivot/await-ready.ts';
+import { untilReady } from '../pivot/job-ready.ts';
 import { hasSwitched, lookAtDisk } from '../pivot/look-at-disk.ts';
 import { isCommitOf, isReady, switchOf } from './observe-disk.ts';
 
@@ -14,7 +14,7 @@ type Input = InputOf<typeof mergeOnHost, 'awaitCommitReady'>;
 export function awaitCommitReady(deps: HostDeps, input: Input): Promise<ReadyOutcome> {
   const { plan, until, tellConvergence } = input;
   const awaited = { until, tellConvergence, phase: 'copying' };
-  return awaitReady(deps, plan, awaited, (vanished) => lookOnce(deps, input, vanished));
+  return untilReady(deps, plan, awaited, (vanished) => lookOnce(deps, input, vanished));
 }
 
 /** @param vanished what was said of the job's end, null while nothing was said. */

@@ -13,8 +13,10 @@ export const attempt = ({ vm, disk, top, base }: MergePlan) =>
 /** The merge of an active layer; of another one only what looks at the disk need to know. */
 export function switchOf(plan: MergePlan): DiskSwitch {
   const { vm, vmUuid, disk, persistent, top, base } = plan;
-  const gone = new Set(plan.committed.map((volume) => volume.path));
-  const nameOf = (path: string) => (gone.has(path) ? null : path === base.path ? path : undefined);
+  const nameOf = (path: string) => {
+    if (plan.committed.some((volume) => volume.path === path)) return null;
+    return path === base.path ? path : undefined;
+  };
   const attempted = attempt(plan);
   const named = { vm, vmUuid, disk, persistent, attempted };
   return { ...named, job: 'active-commit', from: top, to: base, nameOf };

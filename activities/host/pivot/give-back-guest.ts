@@ -88,8 +88,8 @@ async function giveBackGuest(
 
 /**
  * Once libvirtd, which may just have come back, has done what it does by itself. A record that
- * still names the old layer is made right; any other difference that stays is a redefinition by a user, and
- * no reason to keep the guest paused.
+ * still names the old layer is made right; any other difference that stays is a redefinition by a
+ * user, and  * no reason to keep the guest paused.
  */
 async function settledLook(deps: HostDeps, change: DiskSwitch): Promise<DiskLook> {
   const { now } = await untilSettled(PATIENCE, async () => {
@@ -107,7 +107,7 @@ async function settledLook(deps: HostDeps, change: DiskSwitch): Promise<DiskLook
   return now;
 }
 
-/** libvirtd died before it wrote the record: the VM is on its new layer, and would start from the old. */
+/** libvirtd died before it wrote the record: the VM is on its new layer, and would boot the old. */
 const standsOnOld = (look: DiskLook, change: DiskSwitch) =>
   look.state === 'paused' &&
   hasSwitched(look, change) &&

@@ -137,7 +137,8 @@ async function reload(deps: HostDeps, change: DiskSwitch, after: GuestAfter): Pr
 
 function unseenByLibvirt(change: DiskSwitch) {
   const { from, to, attempted, disk } = change;
-  const now = `libvirt shows ${from.path}, but QEMU has ${to.path}, and its guest may have run since`;
+  const shown = `libvirt shows ${from.path}, but QEMU has ${to.path}`;
+  const now = `${shown}, and its guest may have run since`;
   return holdEnd(attempted, disk, { now, next: goOnWith(change, to.path) });
 }
 

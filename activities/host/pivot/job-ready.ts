@@ -27,7 +27,7 @@ type Heard<O> = JobEvent | { kind: 'looked'; outcome: O | null };
  * @param look what the disk says; null while the job runs. It is given what was said of the job's
  * end, null while nothing was said.
  */
-export async function awaitReady<O>(
+export async function untilReady<O>(
   deps: HostDeps,
   { vmUuid: uuid, vm, disk }: Pick<DiskSwitch, 'vm' | 'vmUuid' | 'disk'>,
   awaited: Awaited,
