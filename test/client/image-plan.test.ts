@@ -65,6 +65,29 @@ test('a move tells bytes, space, steps, and what is deleted', () => {
   ]);
 });
 
+test('the move of a running VM tells what is mirrored, and when the guest is suspended', () => {
+  const live = {
+    virtualSizeBytes: 8 * MIB,
+    backing: { name: 'base.qcow2', format: 'qcow2' as const },
+    clusterBytes: null,
+    extendedL2: false,
+    isMirrored: false,
+  };
+  const lines = transferPlanLines(planned({ live }), move);
+  expect(lines.slice(lines.indexOf('  steps') + 1, -2)).toEqual([
+    '    1. reserve 2 volume(s) in pool vault',
+    '    2. hold, copy and compare 1 lower volume(s), which QEMU only reads',
+    '    3. give the copies their names',
+    '    4. mirror top.qcow2 while the VM runs, until both hold the same',
+    '    5. suspend the guest, switch web1/vda, resume; no cancel from here on',
+    '    6. prove that QEMU has nothing of the source open',
+    '    7. delete the source, in a workflow of its own',
+  ]);
+  const [, top] = planned().plan.volumes;
+  const single = planned({ live, volumes: top ? [top] : [] });
+  expect(transferPlanLines(single, move).join()).not.toContain('lower');
+});
+
 test('what is not asked for is no step, and what is asked for is one', () => {
   const text = (changes: Partial<ImagePlan>, asked: object) =>
     transferPlanLines(planned(changes), { ...move, ...asked }).join('\n');

@@ -155,6 +155,7 @@ const planFor = (folder: string, name: string): ImagePlan => ({
   spaceFreeBytes: 0,
   leftovers: [],
   switched: false,
+  live: null,
   verify: 'full',
   elsewhere: [],
   volumes: [

@@ -12,6 +12,7 @@ import {
 } from '../support/scenes/image-operations.ts';
 import { POOL } from '../support/scenes/merge-scene.ts';
 import { deletionRun } from './deletion-runs.ts';
+import { liveMoveRun } from './live-move-runs.ts';
 import { MIB, moving, unlimit, type Run, type Stage } from './image-stage.ts';
 import type { ImageRecordingName } from './recorded.ts';
 import { unhappyRun } from './unhappy-image-runs.ts';
@@ -27,6 +28,7 @@ const restart = (role: RoleName) => async (stage: Stage) => {
 export const imageRun: Record<ImageRecordingName, Run> = {
   ...unhappyRun,
   ...deletionRun,
+  ...liveMoveRun,
   async moved(stage) {
     await defineOff(stage.system, stage.vm, { bytes: MIB });
     return startMove(stage, { image: diskOf(stage.vm) });
@@ -57,7 +59,7 @@ export const imageRun: Record<ImageRecordingName, Run> = {
   async 'move-refused'(stage) {
     await defineOff(stage.system, stage.vm);
     await stage.system.host.virsh('start', stage.vm);
-    const move = await startMove(stage, { image: diskOf(stage.vm) });
+    const move = await startMove(stage, { image: diskOf(stage.vm), format: 'raw' });
     await move.result().catch(() => undefined);
     await stage.system.host.virsh('destroy', stage.vm);
     return move;

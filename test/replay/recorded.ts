@@ -24,8 +24,21 @@ const deletionRecordings = {
 } as const satisfies Record<string, Ending>;
 export type DeletionRecordingName = keyof typeof deletionRecordings;
 
+const liveMoveRecordings = {
+  'moved-live': moved,
+  'move-live-paused': moved,
+  'move-live-limited': moved,
+  'move-live-cancelled': { cancelled: true },
+  'move-live-vm-stopped': { type: 'Retry', code: 'vm-stopped' },
+  'move-live-mirrored-again': moved,
+  'move-live-job-lost': { type: 'Retry', code: 'job-lost' },
+  'move-live-adopted': moved,
+} as const satisfies Record<string, Ending>;
+export type LiveMoveRecordingName = keyof typeof liveMoveRecordings;
+
 export const imageRecordings = {
   ...deletionRecordings,
+  ...liveMoveRecordings,
   moved,
   'moved-converted': moved,
   'moved-volume': moved,

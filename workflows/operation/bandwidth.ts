@@ -11,12 +11,15 @@ interface Copying {
   apply(words: string): Promise<boolean>;
 }
 
+/** Phases in which a job runs that has the limit. */
+const COPYING = ['copying', 'mirroring'];
+
 /** Registers the update. */
 export function acceptBandwidth(op: AnyOperation, copying: Copying): void {
   const set = async (bandwidthBytesPerSecond: number): Promise<string> => {
     op.tell({ bandwidthBytesPerSecond });
     const words = limitWords(bandwidthBytesPerSecond);
-    if (op.status.phase !== 'copying') return `${words}, from the next copy on`;
+    if (!COPYING.includes(op.status.phase)) return `${words}, from the next copy on`;
     return (await copying.apply(words)) ? words : `${words}; no job runs at the moment`;
   };
   acceptSignal(copying, set);

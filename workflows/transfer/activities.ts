@@ -33,6 +33,11 @@ const copyOutcome = z.union([
 ]);
 export type CopyOutcome = z.infer<typeof copyOutcome>;
 
+/** `lost`: there is none (any more), or it can never be pivoted: another file, another mirror. */
+const lost = outcome('lost').extend({ reason });
+const stopped = outcome('vm-stopped').extend({ reason });
+const limitedJob = job.extend({ bandwidthBytesPerSecond: sizeBytes });
+
 /** Of the host agent. */
 export const transferOnHost = defineActivities({
   observeImagePlan: { input: planRequest, result: imagePlanOutcome, beats: 'while working' },
@@ -78,8 +83,59 @@ export const transferOnHost = defineActivities({
   },
   /** Of every job that earlier runs of this image's operations have reserved for, in any pool. */
   ensureEarlierReleased: {
-    input: z.strictObject({ image: imageRef }),
+    input: z.strictObject({ image: imageRef, keep: z.nullable(uuid).default(null) }),
     result: z.void(),
+    beats: 'while working',
+  },
+  /** Of a running VM: the empty file that its active layer is mirrored into. */
+  ensureTopCreated: { input: job, result: z.void(), beats: 'while working' },
+  /** `isNewTop`: no mirror of this job has begun with that file. */
+  ensureMirrorStarted: {
+    input: limitedJob.extend({ isNewTop: z.boolean() }),
+    result: z.union([
+      outcome('started'),
+      outcome('finished'),
+      outcome('busy').extend({ reason }),
+      lost,
+      stopped,
+    ]),
+    beats: 'while working',
+  },
+  awaitMirrorReady: {
+    input: job.extend({ tellConvergence: z.boolean() }),
+    result: z.union([
+      outcome('ready'),
+      outcome('finished'),
+      outcome('not-converging').extend({ note: z.string() }),
+      lost.extend({
+        /** When the target cannot take the layer. */
+        lack: z.strictObject({ neededBytes: sizeBytes, freeBytes: sizeBytes }).nullable(),
+      }),
+      stopped,
+    ]),
+    beats: 'by itself',
+  },
+  /** False when no mirror runs. */
+  ensureMirrorBandwidth: { input: limitedJob, result: z.boolean(), beats: 'while working' },
+  ensureMirrorPivoted: {
+    input: job,
+    result: z.union([
+      outcome('pivoted').extend({ stallMs: z.number().nullable() }),
+      z.strictObject({ outcome: z.enum(['not-ready', 'changed', 'pool-away']), reason }),
+      lost,
+      stopped,
+    ]),
+    beats: 'while working',
+  },
+  /** `switched`: the VM is on the copies. */
+  ensureMirrorEnded: {
+    input: job,
+    result: z.strictObject({ outcome: z.enum(['ended', 'switched']) }),
+    beats: 'while working',
+  },
+  observeMoveProof: {
+    input: job,
+    result: z.strictObject({ guest: z.enum(['running', 'paused', 'off']) }),
     beats: 'while working',
   },
 });
@@ -97,4 +153,6 @@ export const transferOnStorage = defineActivities({
     result: z.union([outcome('named'), outcome('taken').extend({ path: volumePath })]),
     beats: 'while working',
   },
+  /** The copy of the active layer only, whose mirror has ended. */
+  ensureTopAbsent: { input: job, result: z.void(), beats: 'while working' },
 });

@@ -12,7 +12,7 @@ import type { CopyFailure, ImageJob, VolumeJob } from './activities.ts';
 import type { ImagePlan, ImagePlanOutcome, ImageVolume } from './plan.ts';
 import type { PlanRequest } from './request.ts';
 import type { Transfer } from './transfer.ts';
-import { discard, release, undoOnFailure } from './unwanted-copies.ts';
+import { discard, endMirror, release, undoOnFailure } from './unwanted-copies.ts';
 
 export type Planned = Extract<ImagePlanOutcome, { kind: 'plan' | 'done' }>;
 
@@ -36,7 +36,9 @@ export async function planTransfer(op: Transfer, request: PlanRequest): Promise<
  */
 async function releaseSource(op: Transfer, { image }: PlanRequest): Promise<void> {
   const words = `release what earlier runs of ${op.id} hold`;
-  const released = op.host.ensureEarlierReleased({ image }, words).catch(() => undefined);
+  const released = op.host
+    .ensureEarlierReleased({ image, keep: null }, words)
+    .catch(() => undefined);
   await Promise.race([released, condition(() => op.status.away !== null)]);
 }
 
@@ -68,6 +70,7 @@ function askOthers(op: Transfer, plan: ImagePlan): Promise<void> {
 
 async function adopt(op: Transfer, plan: ImagePlan): Promise<void> {
   if (plan.adopted) op.jobId = plan.adopted.jobId;
+  op.mirroring = plan.live && !plan.switched ? { plan, jobId: op.jobId } : null;
   op.tell({
     jobId: op.jobId,
     chainBefore: plan.volumes.map((volume) => volume.path),
@@ -75,6 +78,11 @@ async function adopt(op: Transfer, plan: ImagePlan): Promise<void> {
     imageBytes: plan.totalBytes,
     ...(plan.adopted ? { note: 'adopted what an earlier run of blockflow left' } : {}),
   });
+  if (op.mirroring) {
+    // A disk has one job at most.
+    const released = { image: op.input.image, keep: plan.adopted?.jobId ?? null };
+    await op.host.ensureEarlierReleased(released, `release what earlier runs of ${op.id} hold`);
+  }
   for (const jobId of plan.leftovers) await discard(op, plan, jobId);
   for (const jobId of plan.usedLeftovers) await discard(op, plan, jobId, 'keep');
   for (const run of plan.elsewhere) {
@@ -110,11 +118,29 @@ async function copyAll(op: Transfer, job: ImageJob): Promise<string | null> {
   if (held.outcome === 'changed') return held.reason;
   if (held.outcome === 'in-use') throw inUse(op, held.reason);
   op.enter('copying');
-  for (const [at, volume] of plan.volumes.entries()) {
+  const copied = plan.live ? plan.volumes.slice(0, -1) : plan.volumes;
+  for (const [at, volume] of copied.entries()) {
     const again = await copyVolume(op, { ...job, at }, volume); // 3
     if (again !== null) return again;
   }
+  if (!plan.live) return null;
+  if (plan.adopted && !plan.live.isMirrored) await dropTop(op, job);
+  await createTop(op, job);
   return null;
+}
+
+/** Of a running VM: the file that its active layer is mirrored into. */
+export const createTop = (op: Transfer, job: ImageJob): Promise<void> =>
+  inTarget(op, job, () =>
+    op.host.ensureTopCreated(job, 'create an empty copy of the active layer'),
+  );
+
+/** The copy of the active layer, as far as it was made. */
+export async function dropTop(op: Transfer, job: ImageJob): Promise<void> {
+  await endMirror(op, job);
+  await inTarget(op, job, () =>
+    op.spm(job.plan.to.pool).ensureTopAbsent(job, 'remove the unfinished copy of the active layer'),
+  );
 }
 
 /** A step that writes to the target pool, which is waited for while it is unavailable. */
@@ -153,7 +179,8 @@ function changedOrThrow(op: Transfer, { outcome, reason }: CopyFailure): string 
 /** @returns why it must be planned again: an earlier run may have failed with just this copy */
 async function verifyAll(op: Transfer, job: ImageJob): Promise<string | null> {
   op.enter('verifying');
-  for (const [at, volume] of job.plan.volumes.entries()) {
+  const { volumes, live } = job.plan;
+  for (const [at, volume] of (live ? volumes.slice(0, -1) : volumes).entries()) {
     const summary = `compare ${volume.path} with its copy`;
     const { same, reason } = await inTarget(
       op,
@@ -166,7 +193,7 @@ async function verifyAll(op: Transfer, job: ImageJob): Promise<string | null> {
   return null;
 }
 
-async function nameCopies(op: Transfer, job: ImageJob): Promise<void> {
+export async function nameCopies(op: Transfer, job: ImageJob): Promise<void> {
   const { plan } = job;
   op.enter('naming');
   if (plan.volumes.some((volume) => volume.rebase)) {

@@ -20,6 +20,7 @@ export type TransferPhase =
   | 'copying'
   | 'verifying'
   | 'naming'
+  | 'mirroring'
   | 'switching'
   | 'deleting';
 
@@ -77,10 +78,11 @@ const common = {
     'waiting for the pool',
     'copying',
     'verifying',
+    'mirroring',
     'switching',
     'deleting',
   ],
-  measured: ['copying', 'verifying'],
+  measured: ['copying', 'verifying', 'mirroring'],
   pastCopy: ['naming', 'switching', 'deleting', 'finished'],
   parts: {
     planning: 'plan',
@@ -88,6 +90,7 @@ const common = {
     copying: 'copy',
     verifying: 'verify',
     naming: 'switch',
+    mirroring: 'copy',
     switching: 'switch',
     deleting: 'delete source',
   },

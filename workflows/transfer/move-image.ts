@@ -1,9 +1,10 @@
 /**
- * MoveImage: copies an image with all its volumes to another pool, switches the VM's record to the
- * copies, and leaves the source's deletion to a workflow of its own, for which it does not wait.
+ * MoveImage: copies an image with all its volumes to another pool, switches the VM to the copies,
+ * and leaves the source's deletion to a workflow of its own, for which it does not wait. Of a VM
+ * that runs (*live*) QEMU mirrors the active layer, which the guest goes on to write.
  *
- *   planning ─ reserving ─ copying ─ verifying ─ naming ─ switching ─ finished
- *      │                     └─ waiting for the pool          └── RemoveImage of the source
+ *   planning ─ reserving ─ copying ─ verifying ─ naming ─ [mirroring] ─ switching ─ finished
+ *      │                     └─ waiting for the pool                 └── RemoveImage of the source
  *      └─ waiting for space  └── RemoveImage of the copies, when it is undone
  *
  * Steps, and what is durable when each is done:
@@ -12,26 +13,30 @@
  *              are.
  *  3. copy     one daemon holds all volumes by QEMU's own locks and copies one after the other, or
  *              converts the only one; each is flushed, and its name says how far it is. The daemon
- *              outlives the agent.
+ *              outlives the agent. Live: all but the active layer, for which there is an empty
+ *              file.
  *  4. verify   nothing; each copy was compared with its source before any header is changed: byte
  *              for byte, a converted one in all that a guest reads.
  *  5. name     the copies have their final names; reserved names tell that they are ours.
+ *  5' mirror   live only: QEMU's job runs (it survives every process of ours) and is READY.
  *  6. switch   POINT OF NO RETURN. The VM's persistent XML names the copies, its snapshots'
  *              metadata follows, all flushed and read back, still held. A crash in between: the XML
  *              decides, and the rest is made to follow it. A pool that is unavailable is waited for
- * first.
- *  7. release  the hold is gone: the VM may start, from the copies.
+ *              first. Live: guest suspended, pivot, persistent XML on disk, guest resumed; then
+ *              four views of the chain agree and QEMU has nothing of the source open.
+ *  7. release  the hold is gone: a VM that is down may start, from the copies.
  *  8. delete   RemoveImage of the source has been started; then the reservation is gone. Then the
  *              report.
  *
- * Cancel or failure: before 6 the source is exactly what it was, and RemoveImage of the copies is
- * started without waiting for it; after it, a cancel is refused and the move completed. Terminate:
- * the next request finds the reservation and goes on from there.
- * Invariants: I3 (RemoveImage proves), I6 (every step observes first), I8, I9, I10, I14 (3, 4), I15
- * (1, 3), I17.
+ * Cancel or failure: before 6 the source is exactly what it was, but for the guest's own writes,
+ * and RemoveImage of the copies is started without waiting for it; after it, a cancel is refused
+ * and the move completed. Terminate: the next request finds the reservation, and the mirror, and
+ * goes on from there.
+ * Invariants: I1 (6), I3 (6, RemoveImage proves), I6 (every step observes first), I8, I9, I10, I12
+ * (6), I14 (3, 4), I15 (1, 3, 5'), I17.
  */
 import type { Operation } from '../operation/operation.ts';
-import { vmGone } from '../operation/failures.ts';
+import { retry, vmGone } from '../operation/failures.ts';
 import { forwardOnly } from '../operation/point-of-no-return.ts';
 import { run } from '../operation/run.ts';
 import { sizeWords } from '../operation/words.ts';
@@ -39,6 +44,7 @@ import { untilBack } from '../pools/waiting.ts';
 import type { ImageJob } from './activities.ts';
 import { planTransfer, untilNamed } from './copying.ts';
 import { moveKind, type TransferResult } from './kind.ts';
+import { mirrorAndPivot, type Mirrored } from './mirroring.ts';
 import type { ImagePlan } from './plan.ts';
 import type { MoveImageInput } from './request.ts';
 import { openTransfer, type Transfer } from './transfer.ts';
@@ -46,6 +52,7 @@ import {
   beginAgain,
   deleteElsewhere,
   deleteSource,
+  keepBoth,
   removeReservation,
   undoOnFailure,
 } from './unwanted-copies.ts';
@@ -61,18 +68,29 @@ async function move(op: Move): Promise<TransferResult> {
     const planned = await planTransfer(op, { operation: 'MoveImage', ...op.input }); // 1
     if (planned.kind === 'done') return alreadyThere(op, planned);
     const { plan } = planned;
-    const again = plan.switched
-      ? null
-      : ((await untilNamed(op, plan)) ?? (await switchRecord(op, plan))); // 2-6
-    if (again === null) {
+    const moved = plan.switched ? SWITCHED : await untilSwitched(op, plan); // 2-6
+    if (moved.end === 'switched') {
       op.point.isBehind();
-      return forwardOnly(() => finishMove(op, plan)); // 7-8
+      op.mirroring = null;
+      return forwardOnly(() => finishMove(op, plan, moved.stallMs)); // 7-8
     }
-    await beginAgain(op, plan, { attempted: `moving ${op.id}`, attempt, reason: again });
+    const { reason } = moved;
+    await beginAgain(op, plan, { attempted: `moving ${op.id}`, attempt, reason });
   }
 }
 
-/** 6: @returns why it did not happen; null when it did */
+const SWITCHED: Mirrored = { end: 'switched', stallMs: null };
+
+/** 2 to 6. */
+async function untilSwitched(op: Move, plan: ImagePlan): Promise<Mirrored> {
+  const again = await untilNamed(op, plan);
+  if (again !== null) return { end: 'plan again', reason: again };
+  if (plan.live) return mirrorAndPivot(op, plan);
+  const reason = await switchRecord(op, plan);
+  return reason === null ? SWITCHED : { end: 'plan again', reason };
+}
+
+/** 6, of a VM that is down: @returns why it did not happen; null when it did */
 async function switchRecord(op: Move, plan: ImagePlan): Promise<string | null> {
   const job: ImageJob = { plan, jobId: op.jobId };
   const summary = `switch the record of ${op.id} to pool ${plan.to.pool}`;
@@ -98,37 +116,60 @@ function throwGone(op: Move, { vm }: ImagePlan): never {
   throw vmGone(`moving ${op.id}`, vm?.name ?? '', truth);
 }
 
-/** Another image may already stand on the copies, so nothing is deleted: a person has to look. */
-async function keepBoth(op: Move, error: unknown): Promise<never> {
-  await op.host.ensureImageReleased({ jobId: op.jobId }, 'release the source and the copies');
-  op.truth = 'source and copies are both kept: `blockflow chain` says which the record names';
-  throw error;
-}
-
 /** 7 and 8. */
-async function finishMove(op: Move, plan: ImagePlan): Promise<TransferResult> {
+async function finishMove(
+  op: Move,
+  plan: ImagePlan,
+  stallMs: number | null,
+): Promise<TransferResult> {
   const { jobId } = op;
+  if (plan.live) await completePivot(op, plan);
   op.enter('deleting');
   // The rest of a switch that a terminated run began: its snapshots may still name the source.
-  if (plan.switched) await op.host.ensureRecordSwitched({ plan, jobId }, 'complete the switch');
+  if (plan.switched && !plan.live) {
+    await op.host.ensureRecordSwitched({ plan, jobId }, 'complete the switch');
+  }
   await op.host.ensureImageReleased({ jobId }, 'release the source and the copies'); // 7
   const removal = await deleteSourceOrWarn(op, plan); // 8
   const left = [...removal.warnings, ...(await deleteElsewhere(op, plan))];
   await removeReservation(op, { plan, jobId }, 'keep', 'the reservation');
   const size = `${plan.volumes.length} volume(s), ${sizeWords(plan.totalBytes)}`;
+  const stood = !stallMs ? '' : `, guest suspended for ${stallMs} ms`;
   const source = removal.id ? `${removal.id} deletes the source` : 'the source is still there';
   return {
     outcome: 'moved',
-    summary: `moved ${op.id} to pool ${plan.to.pool}: ${size}; ${source}`,
+    summary: `moved ${op.id} to pool ${plan.to.pool}: ${size}${stood}; ${source}`,
     jobId,
     chainBefore: plan.volumes.map((volume) => volume.path),
     chainAfter: plan.volumes.map((volume) => `${plan.to.folder}/${volume.name}`),
     copiedBytes: plan.totalBytes,
-    verified: plan.verify === 'full',
+    // No process compares what QEMU has mirrored.
+    verified: plan.verify === 'full' && !plan.live,
     removal: removal.id,
     warnings: [...(plan.warnings ?? []), ...left],
   };
 }
+
+/** The end of 6, live: all that libvirt and QEMU have is the copies, then nothing of the source. */
+async function completePivot(op: Move, plan: ImagePlan): Promise<void> {
+  const job: ImageJob = { plan, jobId: op.jobId };
+  const orKeep = (error: unknown) => keepBoth(op, error);
+  // A run that was terminated in the pivot may have left a guest that waits.
+  if (plan.switched) {
+    await op.host.ensureMirrorPivoted(job, 'complete the pivot').catch(orKeep);
+  }
+  await op.host.observeMoveProof(job, 'prove the copies in all views').catch(orKeep);
+  const summary = 'let the snapshots of libvirt follow';
+  const done = await op.host.ensureRecordSwitched(job, summary).catch(orKeep);
+  if (done.outcome !== 'switched') await keepBoth(op, notFollowed(op, done.reason));
+}
+
+const notFollowed = (op: Move, now: string) =>
+  retry('command-failed', {
+    attempted: `completing the move of ${op.id}`,
+    now,
+    next: 'Repeat the request: it completes the move',
+  });
 
 /** The source's deletion, which never fails the move. */
 async function deleteSourceOrWarn(op: Move, plan: ImagePlan) {

@@ -37,6 +37,18 @@ export const imageVolume = z.strictObject({
     .default(null),
 });
 
+/** What the active layer of a running VM is mirrored into. */
+const liveTop = z.strictObject({
+  virtualSizeBytes: sizeBytes,
+  backing: z.strictObject({ name: backingName, format: imageFormat }).nullable(),
+  /** Null for QEMU's default. */
+  clusterBytes: z.nullable(sizeBytes),
+  extendedL2: z.boolean(),
+  /** The mirror of the run that is adopted still runs. */
+  isMirrored: z.boolean(),
+});
+export type LiveTop = z.infer<typeof liveTop>;
+
 /** What an earlier run reserved in another pool than the one that is copied to now. */
 const reservedElsewhere = z.strictObject({
   jobId: uuid,
@@ -75,6 +87,8 @@ export const imagePlan = z.strictObject({
   switched: z.boolean(),
   /** Other hosts that share the pools of a moved image: they are asked who uses it. */
   sharedWith: z.array(hostName),
+  /** Of an image that a running VM has open; null for any other. Absent in old plans. */
+  live: liveTop.nullable().default(null),
   /** What was not looked at or does not follow, for users. Absent in old plans. */
   warnings: z.array(z.string()).optional(),
 });

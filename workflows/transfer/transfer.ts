@@ -2,7 +2,7 @@
 import { acceptBandwidth } from '../operation/bandwidth.ts';
 import { agentsOf, type Agents, type Operation } from '../operation/operation.ts';
 import type { poolsOnHost, poolsOnStorage } from '../pools/activities.ts';
-import type { transferOnHost, transferOnStorage } from './activities.ts';
+import type { ImageJob, transferOnHost, transferOnStorage } from './activities.ts';
 import type { copyKind, moveKind } from './kind.ts';
 
 type OnHost = typeof transferOnHost & typeof poolsOnHost;
@@ -12,6 +12,8 @@ export interface Transfer
   extends Operation<typeof moveKind | typeof copyKind>, Agents<OnHost, OnStorage> {
   /** Under which this run has its reservations: an id of its own, also in the job of an earlier. */
   owner: string;
+  /** While the image that is moved is a running VM's: what its active layer is mirrored by. */
+  mirroring: ImageJob | null;
 }
 
 /** Reaches its agents, and takes the message that changes its limit. */
@@ -20,12 +22,17 @@ export function openTransfer<O extends Operation<typeof moveKind> | Operation<ty
 ): O & Transfer {
   const op = Object.assign(opened, {
     owner: opened.jobId,
+    mirroring: null,
     ...agentsOf<OnHost, OnStorage>(opened),
   }) as O & Transfer;
   acceptBandwidth(op, {
     assertPossible: () => undefined,
     async apply(words) {
-      const { bandwidthBytesPerSecond } = op.status;
+      const { bandwidthBytesPerSecond, phase } = op.status;
+      if (phase === 'mirroring' && op.mirroring) {
+        const input = { ...op.mirroring, bandwidthBytesPerSecond };
+        return op.host.ensureMirrorBandwidth(input, `limit the mirror to ${words}`);
+      }
       const input = { jobId: op.jobId, bandwidthBytesPerSecond };
       await op.host.ensureCopyBandwidth(input, `limit the copy to ${words}`);
       return true;

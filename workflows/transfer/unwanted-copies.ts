@@ -6,6 +6,7 @@ import { undoable } from '../operation/point-of-no-return.ts';
 import { fileName } from '../operation/words.ts';
 import { withPool, type CopiesJob } from '../pools/waiting.ts';
 import { startRemoval } from '../removal/detached.ts';
+import type { ImageJob } from './activities.ts';
 import type { ImagePlan } from './plan.ts';
 import type { Transfer } from './transfer.ts';
 
@@ -71,8 +72,28 @@ export async function discard(
   await removeReservation(op, { plan, jobId }, targets, what);
 }
 
-export const release = (op: Transfer, jobId: string) =>
-  op.host.ensureImageReleased({ jobId }, 'end the copy, release the source');
+export async function release(op: Transfer, jobId: string): Promise<void> {
+  if (op.mirroring?.jobId === jobId) await endMirror(op, op.mirroring);
+  await op.host.ensureImageReleased({ jobId }, 'end the copy, release the source');
+}
+
+/** @throws when the VM is on the copies already */
+export async function endMirror(op: Transfer, job: ImageJob): Promise<void> {
+  const { outcome } = await op.host.ensureMirrorEnded(job, 'end the mirror, prove the chain');
+  if (outcome === 'ended') return;
+  throw retry('command-failed', {
+    attempted: `ending the mirror of ${op.id}`,
+    now: 'the VM has its copies already; source and copies are both kept',
+    next: 'Repeat the request: it completes the move',
+  });
+}
+
+/** Another image may already stand on the copies, so nothing is deleted: a person has to look. */
+export async function keepBoth(op: Transfer, error: unknown): Promise<never> {
+  await op.host.ensureImageReleased({ jobId: op.jobId }, 'release the source and the copies');
+  op.truth = 'source and copies are both kept: `blockflow chain` says which the record names';
+  throw error;
+}
 
 /** After it, only the final names of the copies are left, or nothing. */
 export async function removeReservation(

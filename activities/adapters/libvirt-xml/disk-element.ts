@@ -61,6 +61,15 @@ export const oddElements = (disk: XmlElement): string[] =>
     ['slices', 'cookies', 'ssl'].filter((name) => allOf(onlyOf(layer, 'source'), name).length > 0),
   );
 
+/** The element that names the file of a block copy. */
+export const copyTargetXml = ({ path, format }: Switch['to']): string =>
+  writeXml(
+    createElement('disk', { type: 'file' }, [
+      createElement('driver', { name: 'qemu', type: format }),
+      createElement('source', { file: path }),
+    ]),
+  );
+
 interface Switch {
   /** The active layer, as it is to be. */
   to: { path: string; format: string };

@@ -29,6 +29,12 @@ export function jobCommands(virsh: VirshConnection) {
     },
     startCommit: (uuid: string, disk: string, args: readonly string[]) =>
       virsh.command('blockcommit', uuid, disk, ...args),
+    /** A mirror into a file that is there; it ends with the VM. @param xml its `<disk>` */
+    startMirror: (uuid: string, disk: string, xml: string, args: readonly string[]) =>
+      virsh.feed(xml, (path) => [
+        ...['blockcopy', uuid, disk, '--xml', path, '--reuse-external', '--transient-job'],
+        ...args,
+      ]),
     abortJob: (uuid: string, disk: string) => virsh.run('blockjob', uuid, disk, '--abort'),
     setJobBandwidth: (uuid: string, disk: string, bytesPerSecond: number) =>
       virsh.run('blockjob', uuid, disk, '--bytes', '--bandwidth', String(bytesPerSecond)),

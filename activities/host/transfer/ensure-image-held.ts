@@ -24,7 +24,9 @@ export async function ensureImageHeld(
   { plan, jobId }: ImageJob,
 ): Promise<HoldOutcome> {
   const state = stateOf(deps, jobId);
-  const files = plan.volumes.map((volume) => volume.path);
+  const files = heldOf(plan).map((volume) => volume.path);
+  // Of a running VM the active layer is QEMU's alone.
+  if (files.length === 0) return { outcome: 'held' };
   const hold = () => startCopier(state, files);
   const held = (await copierRuns(state))
     ? ({ running: true } as const)
@@ -35,6 +37,9 @@ export async function ensureImageHeld(
   if (!held.running) throw notHeld(files, held);
   return { outcome: 'held' };
 }
+
+/** What no process may write: of a running VM's image the lower layers, which QEMU only reads. */
+const heldOf = ({ volumes, live }: ImagePlan) => (live ? volumes.slice(0, -1) : volumes);
 
 /** The fault is this host's: to report the volumes as in use would be a wrong trail. */
 const notHeld = (files: readonly string[], { why, reason }: Unheld) =>
@@ -49,7 +54,7 @@ const notHeld = (files: readonly string[], { why, reason }: Unheld) =>
 
 /** @returns what is not as it was planned, null when all is. */
 async function changeOf(plan: ImagePlan): Promise<string | null> {
-  for (const volume of plan.volumes) {
+  for (const volume of heldOf(plan)) {
     const { path, sizeBytes, modifiedNs } = volume;
     const facts = await observeFile(path);
     const identity = await identityIn(dirname(path), volume);

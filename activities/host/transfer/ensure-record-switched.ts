@@ -4,14 +4,11 @@
  */
 import type { ResultOf } from '../../../workflows/operation/activities.ts';
 import type { transferOnHost, ImageJob } from '../../../workflows/transfer/activities.ts';
-import { join } from 'node:path';
 import { operationId } from '../../../workflows/chain/references.ts';
 import { hold, retry } from '../../../workflows/operation/failures.ts';
 import type { ImagePlan, ImageVolume } from '../../../workflows/transfer/plan.ts';
-import { diskElement, namesOf, switchDiskSource } from '../../adapters/libvirt-xml/disk-element.ts';
-import { poolsNamedIn, readDomain, readSnapshot } from '../../adapters/virsh/pools.ts';
-import { canonical, observeFile } from '../../adapters/files/files.ts';
-import { stagedFile } from '../../pool-folder/reservation.ts';
+import { readSnapshot } from '../../adapters/virsh/pools.ts';
+import { canonical } from '../../adapters/files/files.ts';
 import { syncRecords } from '../../adapters/virsh/libvirt-folders.ts';
 import { withFormat } from '../../adapters/libvirt-xml/snapshot-format.ts';
 import {
@@ -23,11 +20,12 @@ import { isReserved } from '../../pool-folder/presence.ts';
 import type { HostDeps } from '../deps.ts';
 import { observeReach } from '../pools/open-to-qemu.ts';
 import { inTurn } from '../snapshots/in-turn.ts';
+import { switchRecord, type RecordSwitch } from '../pivot/switch-record.ts';
+import { copyPath, formatOf, goneCopy, whereRecordIs, type Vm } from './copies.ts';
 import { ensureImageHeld } from './ensure-image-held.ts';
 import { lostWords, observeState } from '../chain/lost-vm.ts';
 import { wasSaved } from '../chain/managed-save.ts';
 
-type Vm = NonNullable<ImagePlan['vm']>;
 type Outcome = ResultOf<typeof transferOnHost, 'ensureRecordSwitched'>;
 
 /**
@@ -44,7 +42,7 @@ export async function ensureRecordSwitched(deps: HostDeps, job: ImageJob): Promi
   if (before === 'source') {
     const obstacle = await obstacleToSwitch(deps, job, vm);
     if (obstacle !== null) return obstacle;
-    await switchXml(deps, job.plan, vm);
+    await switchRecord(deps, changeOf(job.plan, vm), '--current');
   }
   // libvirt does not flush its folder: without this a power cut could bring the source's name back.
   await syncRecords(vm);
@@ -57,29 +55,6 @@ export async function ensureRecordSwitched(deps: HostDeps, job: ImageJob): Promi
   if (changed) await syncRecords(vm);
   await assertSwitched(deps, job.plan, vm);
   return { outcome: 'switched' };
-}
-
-const formatOf = ({ convert, format }: ImageVolume) => convert?.format ?? format;
-const copyPath = ({ to }: ImagePlan, { name }: { name: string }) => join(to.folder, name);
-
-async function whereRecordIs(
-  deps: HostDeps,
-  plan: ImagePlan,
-  vm: Vm,
-): Promise<'source' | 'target' | 'elsewhere' | 'gone'> {
-  const { persistent } = await observeState(deps, vm.uuid);
-  if (!persistent) {
-    const vms = await deps.libvirt.listVms();
-    return vms.some(({ uuid }) => uuid === vm.uuid) ? 'elsewhere' : 'gone';
-  }
-  const domain = await readDomain(deps.libvirt, await deps.libvirt.inactiveXml(vm.uuid));
-  const disk = domain.disks.find(({ target }) => target === vm.disk);
-  const active = disk?.chain.at(-1)?.path;
-  const top = plan.volumes.at(-1);
-  if (active === undefined || !top) return 'elsewhere';
-  const path = await canonical(active);
-  if (path === copyPath(plan, top)) return 'target';
-  return path === top.path ? 'source' : 'elsewhere';
 }
 
 /** The last look before: still off, still held, still what was copied, in a pool that is there. */
@@ -104,30 +79,11 @@ async function obstacleToSwitch(deps: HostDeps, job: ImageJob, vm: Vm): Promise<
 
 const notSwitched = (reason: string): Outcome => ({ outcome: 'not-switched', reason });
 
-/** Another process may have deleted files: what the record will name is looked at once more. */
-async function goneCopy({ plan, jobId }: ImageJob): Promise<string | null> {
-  for (const volume of plan.volumes) {
-    const ready = await observeFile(stagedFile(plan.to.folder, jobId, volume.name, 'ready'));
-    const named = await observeFile(copyPath(plan, volume));
-    if (!named || named.identity !== ready?.identity) return copyPath(plan, volume);
-  }
-  return null;
-}
-
-async function switchXml(deps: HostDeps, plan: ImagePlan, vm: Vm): Promise<void> {
-  const top = plan.volumes.at(-1);
-  if (!top) return;
-  const xml = await deps.libvirt.inactiveXml(vm.uuid);
-  const element = diskElement(xml, vm.disk);
-  const pools = await poolsNamedIn([xml], deps.libvirt, []);
+function changeOf(plan: ImagePlan, vm: Vm): RecordSwitch {
+  const top = plan.volumes.at(-1) as ImageVolume;
   const copies = new Map(plan.volumes.map((volume) => [volume.path, copyPath(plan, volume)]));
-  const names = await namesOf(element, pools, (file) => copies.get(file));
   const to = { path: copyPath(plan, top), format: formatOf(top) };
-  const wanted = switchDiskSource(element, { to, names, pools });
-  if (wanted === null) return;
-  await deps.effect('libvirt.switch-disk-source', operationId({ vm: vm.name, disk: vm.disk }), () =>
-    deps.libvirt.updateDiskConfig(vm.uuid, wanted, '--current'),
-  );
+  return { vm: vm.name, vmUuid: vm.uuid, disk: vm.disk, to, nameOf: (path) => copies.get(path) };
 }
 
 /** The names a snapshot uses for moved files, as it spells them, with their new ones. */

@@ -12,6 +12,13 @@ import { ensureCopyBandwidth } from './ensure-copy-bandwidth.ts';
 import { ensureRecordSwitched } from './ensure-record-switched.ts';
 import { ensureImageReleased } from './ensure-image-released.ts';
 import { ensureEarlierReleased } from './ensure-earlier-released.ts';
+import { awaitMirrorReady } from './live/await-mirror-ready.ts';
+import { ensureMirrorBandwidth } from './live/ensure-mirror-bandwidth.ts';
+import { ensureMirrorEnded } from './live/ensure-mirror-ended.ts';
+import { ensureMirrorPivoted } from './live/ensure-mirror-pivoted.ts';
+import { ensureMirrorStarted } from './live/ensure-mirror-started.ts';
+import { ensureTopCreated } from './live/ensure-top-created.ts';
+import { observeMoveProof } from './live/observe-move-proof.ts';
 
 export const transferActivities = (deps: HostDeps) =>
   implement(transferOnHost, {
@@ -25,4 +32,11 @@ export const transferActivities = (deps: HostDeps) =>
     ensureRecordSwitched: (input) => ensureRecordSwitched(deps, input),
     ensureImageReleased: (input) => ensureImageReleased(deps, input),
     ensureEarlierReleased: (input) => ensureEarlierReleased(deps, input),
+    ensureTopCreated: (input) => ensureTopCreated(deps, input),
+    ensureMirrorStarted: (input) => ensureMirrorStarted(deps, input),
+    awaitMirrorReady: (input) => awaitMirrorReady(deps, input),
+    ensureMirrorBandwidth: (input) => ensureMirrorBandwidth(deps, input),
+    ensureMirrorPivoted: (input) => ensureMirrorPivoted(deps, input),
+    ensureMirrorEnded: (input) => ensureMirrorEnded(deps, input),
+    observeMoveProof: (input) => observeMoveProof(deps, input),
   });

@@ -14,7 +14,7 @@ import {
   withOpen,
 } from '../../adapters/files/files.ts';
 import { CommandError } from '../../adapters/process/command.ts';
-import { createOverlay, overlayFault, type OverlayShape } from '../../adapters/qemu-img/overlay.ts';
+import { createEmpty, emptyFault, type EmptyImage } from '../../adapters/qemu-img/empty-image.ts';
 import { nameVolume } from '../../pool-folder/id.ts';
 import { reservationFolder, stagedFile, writeReservation } from '../../pool-folder/reservation.ts';
 import { assertNoLink, targetFolder } from '../volumes/pool-boundary.ts';
@@ -60,7 +60,8 @@ export async function reserveOverlays(
   return { outcome: 'created', overlays };
 }
 
-const shapeOf = (disk: PlannedDisk): OverlayShape => ({
+const shapeOf = (disk: PlannedDisk): EmptyImage => ({
+  format: 'qcow2',
   backing: { name: disk.backingName, format: disk.baseFormat },
   virtualSizeBytes: disk.virtualSizeBytes,
   clusterBytes: disk.clusterBytes,
@@ -73,7 +74,7 @@ async function stage(disk: PlannedDisk, jobId: string): Promise<void> {
   if (await observeFile(at('ready'))) return;
   const attempted = `creating the overlay of ${disk.base.path}`;
   try {
-    await createOverlay(at('part'), shapeOf(disk));
+    await createEmpty(at('part'), shapeOf(disk));
   } catch (error) {
     if (!(error instanceof CommandError) || !/No space left/.test(error.stderr)) throw error;
     throw noSpace({
@@ -82,7 +83,7 @@ async function stage(disk: PlannedDisk, jobId: string): Promise<void> {
       next: 'Make space there; blockflow goes on by itself',
     });
   }
-  const fault = await overlayFault(at('part'), shapeOf(disk));
+  const fault = await emptyFault(at('part'), shapeOf(disk));
   if (fault !== null) {
     throw retry('command-failed', {
       attempted,

@@ -27,9 +27,10 @@ export function defineMove(program: Command, context: Context): void {
   transfer(program.command('move'))
     .summary("move a disk with its snapshots to another pool, and the VM's record with it")
     .description(
-      'Copies every volume of an image while the VM is down and held, compares the copies, ' +
-        'switches the record to them, and leaves the deletion of the source to a workflow of ' +
-        'its own, which it names at its end.',
+      'Copies every volume of an image, compares the copies, switches the VM to them, and leaves ' +
+        'the deletion of the source to a workflow of its own, which it names at its end. A VM ' +
+        'that is down is held meanwhile. Of one that runs, QEMU mirrors the active layer, which ' +
+        'is not compared, and the guest is suspended for the switch.',
     )
     .option('--wipe', 'overwrite the source before it is deleted')
     .action((first: string, second: string | undefined, options: Options) =>

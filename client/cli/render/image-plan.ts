@@ -52,14 +52,36 @@ function transferRows(plan: ImagePlan, asked: Asked): string[] {
 
 function transferSteps(plan: ImagePlan, asked: Asked, total: string): string[] {
   const { volumes, to, vm } = plan;
+  const disk = vm && `${vm.name}/${vm.disk}`;
   return [
     `reserve ${volumes.length} volume(s) in pool ${to.pool}`,
-    'hold the source against writes and the start of its VM until the end',
-    `copy ${total} and flush the copies`,
-    ...(asked.verify === 'full' ? ['compare the copies with the source'] : []),
-    'give the copies their names',
-    ...(vm ? [`switch the record of ${vm.name}/${vm.disk}; no cancel from here on`] : []),
+    ...(plan.live ? liveSteps(plan, asked) : coldSteps(asked, total)),
+    ...(disk && plan.live
+      ? [
+          `suspend the guest, switch ${disk}, resume; no cancel from here on`,
+          'prove that QEMU has nothing of the source open',
+        ]
+      : []),
+    ...(disk && !plan.live ? [`switch the record of ${disk}; no cancel from here on`] : []),
     ...(asked.verb === 'move' ? [deletionStep(asked, vm ? '' : '; no cancel from here on')] : []),
+  ];
+}
+
+const coldSteps = ({ verify }: Asked, total: string) => [
+  'hold the source against writes and the start of its VM until the end',
+  `copy ${total} and flush the copies`,
+  ...(verify === 'full' ? ['compare the copies with the source'] : []),
+  'give the copies their names',
+];
+
+/** The VM runs. */
+function liveSteps({ volumes }: ImagePlan, { verify }: Asked): string[] {
+  const lower = volumes.length - 1;
+  const compared = verify === 'full' ? ' and compare' : '';
+  return [
+    ...(lower > 0 ? [`hold, copy${compared} ${lower} lower volume(s), which QEMU only reads`] : []),
+    'give the copies their names',
+    `mirror ${basename(volumes.at(-1)?.path ?? '')} while the VM runs, until both hold the same`,
   ];
 }
 

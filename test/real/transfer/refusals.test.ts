@@ -53,10 +53,13 @@ const refusal = async (image: ImageRef, to = VAULT) =>
 const codeOf = async (image: ImageRef, to = VAULT) => (await refusal(image, to))?.code;
 
 describe('a move is refused', () => {
-  it('vm-running: while the VM runs, with a hint', async () => {
+  it('vm-running: a copy while the VM runs, with a hint', async () => {
     const file = await defineOff(system, 'running');
     await system.host.virsh('start', 'running');
-    expect(await codeOf(diskOf('running'))).toBe('vm-running');
+    const copy = await startCopy(system, { image: diskOf('running'), to: VAULT });
+    const details = await refusalOf(copy);
+    expect(details).toMatchObject({ code: 'vm-running' });
+    expect(details?.next).toContain('`virsh shutdown running`');
     await system.host.virsh('destroy', 'running');
     await expectNothingLeft(system, ['running.qcow2']);
     expect(await recordOf(system, 'running')).toBe(file);

@@ -1,4 +1,4 @@
-/** A VM of its own for each case, which is down and whose disk moves to another pool. */
+/** A VM of its own for each case, whose disk moves to another pool; most of them are down. */
 import { rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { beforeAll, expect } from '@jest/globals';
@@ -29,6 +29,7 @@ import { poolFiles } from '../scenes/pool-files.ts';
 import { useSystem } from '../scenes/use-system.ts';
 import { use } from '../use.ts';
 import { waitUntil } from '../wait-until.ts';
+import { liveScenarios } from './live-move-scenarios.ts';
 import type { Stage, StruckRun } from './stage.ts';
 
 const MIB = 2 ** 20;
@@ -202,7 +203,7 @@ const cramped: Scenario = async (given) => {
   return run;
 };
 
-/** What makes an effect happen; all others happen in a plain move. */
+/** What makes an effect happen; all others but the live ones happen in a plain move. */
 const scenarios: Partial<Record<EffectName<'move'>, readonly Scenario[]>> = {
   'image.create-target': [converted('qcow2', 'raw'), converted('raw', 'qcow2')],
   'image.set-copy-bandwidth': [limited],
@@ -215,7 +216,7 @@ const scenarios: Partial<Record<EffectName<'move'>, readonly Scenario[]>> = {
 };
 
 /** VMs of a system whose disks move to a second pool, or to a small third one. */
-export function useMoveStage(name: string): Stage {
+export function useMoveStage(name: string, writes = 0): Stage {
   const mount = use('the mount', () => mountOwn('ext4', 64));
   const system = useSystem(() => startMoveSystem({ name }));
   beforeAll(() => system.host.definePool(TIGHT, mount.path));
@@ -229,9 +230,12 @@ export function useMoveStage(name: string): Stage {
         [VAULT]: join(pools, VAULT),
         [TIGHT]: mount.path,
       };
+      const vm = `struck${++count}`;
+      const live = liveScenarios[effect as EffectName<'move'>];
+      if (live) return live({ system, vm, writes, arm });
       const possible = scenarios[effect as EffectName<'move'>] ?? [moved];
       const scenario = possible[count % possible.length] ?? moved;
-      return scenario({ system, vm: `struck${++count}`, folders, arm });
+      return scenario({ system, vm, folders, arm });
     },
   };
 }

@@ -1,6 +1,7 @@
 /** Every case of the crash matrices: effect x point x victim x strike. */
 import { effectsOf, type EffectName, type Operation } from '../../../activities/door/effect.ts';
 import { agentOf } from './faults.ts';
+import { liveScenarios } from './live-move-scenarios.ts';
 
 /** Before the effect; when it has begun and its agent stands still; when it is done but untold. */
 const points = ['before', 'during', 'after'] as const;
@@ -18,7 +19,7 @@ export interface Strike {
 export const nameOf = ({ effect, point, victim, strike }: Strike) =>
   `${effect}, ${point}: ${strike} ${victim}`;
 
-/** The VM is down during a move and a revert, so there is no QEMU to strike. */
+/** The VM is down during a revert and most moves, so there is no QEMU to strike. */
 const struck: Record<Operation, readonly Victim[]> = {
   merge: victims,
   move: victims.filter((victim) => victim !== 'qemu'),
@@ -26,6 +27,9 @@ const struck: Record<Operation, readonly Victim[]> = {
   'snapshot delete': victims,
   'snapshot revert': victims.filter((victim) => victim !== 'qemu'),
 };
+
+const victimsOf = (operation: Operation, effect: string) =>
+  operation === 'move' && effect in liveScenarios ? victims : struck[operation];
 
 /** Every strike on its effects; the process that holds an effect is also killed twice. */
 function strikesOn(operation: Operation): Strike[] {
@@ -35,7 +39,7 @@ function strikesOn(operation: Operation): Strike[] {
       : (['kill', 'freeze'] as const);
   return effectsOf(operation).flatMap((effect) =>
     points.flatMap((point) =>
-      struck[operation].flatMap((victim) =>
+      victimsOf(operation, effect).flatMap((victim) =>
         strikes(effect, victim).map((strike) => ({ effect, point, victim, strike })),
       ),
     ),

@@ -42,9 +42,45 @@ export async function strikeLibvirtd(
 }
 
 /** Pivots a job at READY, which libvirtd does not survive: from then on it is in limbo. */
-export async function pivotIntoLimbo(host: PrivateHost, vm: string): Promise<void> {
-  const struck = await strikeLibvirtd(host, vm, { file: 'status', time: 2 });
+export const pivotIntoLimbo = (host: PrivateHost, vm: string) =>
+  pivotInto(host, vm, { file: 'status', time: 2 });
+
+/** The same at another moment of the pivot. */
+export async function pivotInto(host: PrivateHost, vm: string, moment: Moment): Promise<void> {
+  const struck = await strikeLibvirtd(host, vm, moment);
   await host.virsh('blockjob', vm, 'vda', '--pivot').catch(() => undefined);
   await struck();
   await host.startLibvirtd();
+}
+
+/**
+ * Kills libvirtd when QEMU opens a file that it was told to: QEMU stands still at it, and goes on
+ * once libvirtd is gone.
+ * @returns a wait for libvirtd's end
+ */
+export async function strikeLibvirtdAtOpen(
+  host: PrivateHost,
+  vm: string,
+  file: string,
+): Promise<() => Promise<void>> {
+  const pid = host.qemuPid(vm);
+  const options = ['-f', '-p', `${pid}`, '-P', file, '-e', 'trace=openat'];
+  const strike = ['-e', 'inject=openat:signal=SIGSTOP:when=1'];
+  const strace = execa('strace', [...options, ...strike], { reject: false, stdin: 'ignore' });
+  let said = '';
+  strace.stderr.on('data', (text: Buffer) => (said += text.toString()));
+  await waitUntil(
+    () => `strace to attach: ${said}`,
+    () => / attached/.test(said),
+  );
+  return async () => {
+    await waitUntil(
+      () => `QEMU to stand at the file: ${said}`,
+      () => /stopped by SIGSTOP/.test(said),
+    );
+    await host.killLibvirtd();
+    strace.kill('SIGTERM');
+    await strace;
+    process.kill(pid, 'SIGCONT');
+  };
 }

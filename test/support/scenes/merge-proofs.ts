@@ -69,7 +69,8 @@ export async function expectUnchanged(
   await expectCleanSlate(scene, guest, scene.chain.at(-1) as string);
 }
 
-async function expectCleanSlate(scene: Scene, state: string, active: string): Promise<void> {
+/** The guest is as it was, in this layer, with every acknowledged write; nothing is left. */
+export async function expectCleanSlate(scene: Scene, state: string, active: string): Promise<void> {
   const { system, guest } = scene;
   const { host } = system;
   expect((await host.virsh('domstate', guest.name)).trim()).toBe(state);

@@ -42,6 +42,7 @@ const planOf = (
   to,
   snapshots: [],
   switched: adopted !== null,
+  live: null,
   sharedWith: [],
   totalBytes: 1,
   spaceNeededBytes: 1,

@@ -37,9 +37,20 @@ import {
 import type { SimulatedVm } from './simulated-vm.ts';
 import { until, type Implementations } from './simulated-waits.ts';
 
-/** What is met on real hosts only: conversions, several hosts, and snapshots of whole VMs. */
+/**
+ * What is met on real hosts only: conversions, moves of running VMs, several hosts, and snapshots
+ * of whole VMs.
+ */
 export type RealOnly =
   | 'ensureVolumeCreated'
+  | 'ensureTopCreated'
+  | 'ensureMirrorStarted'
+  | 'awaitMirrorReady'
+  | 'ensureMirrorBandwidth'
+  | 'ensureMirrorPivoted'
+  | 'ensureMirrorEnded'
+  | 'observeMoveProof'
+  | 'ensureTopAbsent'
   | 'observeLeases'
   | 'observeUses'
   | keyof typeof snapshotOnHost

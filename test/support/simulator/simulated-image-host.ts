@@ -22,13 +22,12 @@ import {
   staged,
 } from './simulated-images.ts';
 import { again, passStrike } from './simulated-switch.ts';
+import type { RealOnly } from './simulated-host.ts';
 import type { SimulatedVm } from './simulated-vm.ts';
 import { until, type Implementations } from './simulated-waits.ts';
 
 type Simulated =
-  | Exclude<keyof typeof transferOnHost, 'ensureVolumeCreated'>
-  | keyof typeof removalOnHost
-  | 'awaitPool';
+  Exclude<keyof typeof transferOnHost, RealOnly> | keyof typeof removalOnHost | 'awaitPool';
 
 export const imageHost: Implementations<Pick<HostActivities, Simulated>> = {
   observeImagePlan: (vm, request) => imagePlanOf(vm, request),

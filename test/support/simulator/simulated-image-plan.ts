@@ -104,6 +104,7 @@ export function imagePlanOf(vm: SimulatedVm, request: PlanRequest): ImagePlanOut
     leftovers: idsOf(unused, adopted),
     usedLeftovers: idsOf(used),
     switched: false,
+    live: null,
     elsewhere: elsewhereOf(vm, request),
     verify: run?.plan.verify ?? request.verify,
     sharedWith: [],

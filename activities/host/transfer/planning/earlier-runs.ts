@@ -3,6 +3,7 @@ import {
   reservation,
   type ImagePlan,
   type ImageVolume,
+  type LiveTop,
   type Reservation,
 } from '../../../../workflows/transfer/plan.ts';
 import { imageId } from '../../../../workflows/chain/references.ts';
@@ -42,10 +43,11 @@ export async function runsElsewhere(
   deps: HostDeps,
   image: Image,
   to: ImagePlan['to'],
+  mirroredBy: string | null,
 ): Promise<ImagePlan['elsewhere']> {
   const pools = image.pools.filter(({ name }) => name !== to.pool);
   const runs = await runsIn(deps, pools, imageId(image.ref));
-  const { used } = await sortByUse(deps, image, runs);
+  const { used } = await sortByUse(deps, image, { runs, mirroredBy });
   return runs.map((run) => {
     const { jobId, owner, plan } = run;
     const { name: volume, format, convert } = plan.volumes.at(-1) as ImageVolume;
@@ -66,8 +68,8 @@ export async function runsElsewhere(
  */
 export async function sortByUse(
   deps: HostDeps,
-  { pools }: Pick<Image, 'pools'>,
-  runs: readonly EarlierRun[],
+  { pools, chain }: Pick<Image, 'pools' | 'chain'>,
+  { runs, mirroredBy }: { runs: readonly EarlierRun[]; mirroredBy: string | null },
 ) {
   const [used, unused]: [EarlierRun[], EarlierRun[]] = [[], []];
   for (const run of runs) {
@@ -78,7 +80,10 @@ export async function sortByUse(
       return file ? [{ path, identity: file.identity }] : [];
     });
     const volumes = (await Promise.all(found)).flat();
-    const { uses } = await observeReferences(deps, { volumes, pools, owner: null });
+    // That the disk is mirrored into a copy makes it none that is in use.
+    const isMirror = chain !== null && jobId === mirroredBy;
+    const owner = isMirror ? { uuid: chain.vm.uuid, disk: chain.disk } : null;
+    const { uses } = await observeReferences(deps, { volumes, pools, owner });
     (uses.length > 0 ? used : unused).push(run);
   }
   return { used, unused };
@@ -91,22 +96,31 @@ export async function sortByUse(
 export function runToAdopt(
   runs: readonly EarlierRun[],
   volumes: readonly ImageVolume[],
-  { verify }: Pick<PlanRequest, 'verify'>,
+  { verify, live }: Pick<PlanRequest, 'verify'> & { live: Shape | null },
 ): (EarlierRun & { owner: string }) | null {
   for (const run of runs) {
     const { owner, plan } = run;
     const isStrict = plan.verify === 'full' || verify === 'none';
-    const isSame = sourceState(plan.volumes) === sourceState(volumes);
+    const isSame = sourceState(plan.volumes, plan.live) === sourceState(volumes, live);
     if (owner !== null && isSame && isStrict) return { ...run, owner };
   }
   return null;
 }
 
-/** Equal for the same files, unwritten since, with the same names to be. */
-const sourceState = (volumes: readonly ImageVolume[]) =>
-  JSON.stringify(
-    volumes.map((v) => [v.identity, v.sizeBytes, v.modifiedNs, v.name, v.rebase, v.convert]),
-  );
+type Shape = Omit<LiveTop, 'isMirrored'>;
+
+/**
+ * Equal for the same files, unwritten since, with the same names to be. The active layer of a
+ * running VM is always written.
+ */
+function sourceState(volumes: readonly ImageVolume[], live: Shape | null): string {
+  const still = live ? volumes.slice(0, -1) : volumes;
+  const top = volumes.at(-1);
+  return JSON.stringify([
+    still.map((v) => [v.identity, v.sizeBytes, v.modifiedNs, v.name, v.rebase, v.convert]),
+    live && [top?.identity, top?.name, live.virtualSizeBytes, live.backing],
+  ]);
+}
 
 /** What is gone on with, or is deleted before anything is reserved, takes no more space. */
 export async function copiedBefore(runs: readonly EarlierRun[]): Promise<number> {

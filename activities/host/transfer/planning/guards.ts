@@ -32,7 +32,8 @@ export function assertQuiet(request: PlanRequest, { chain }: Image): void {
   const { vm } = chain;
   const attempted = attempt(request);
   if (chain.lost) throw holdLost(attempted, vm, chain.lost, false);
-  if (vm.state !== 'off') {
+  const isRunning = vm.state !== 'off';
+  if (isRunning && request.operation === 'CopyImage') {
     throw refused('vm-running', {
       attempted,
       now: `VM ${vm.name} is ${vm.state}; nothing was done`,
@@ -40,7 +41,7 @@ export function assertQuiet(request: PlanRequest, { chain }: Image): void {
     });
   }
   // A copy changes nothing under it, and reads what the guest flushed before it was saved.
-  if (chain.managedSave && request.operation === 'MoveImage') {
+  if (chain.managedSave && !isRunning && request.operation === 'MoveImage') {
     throw refusedManagedSave(attempted, vm.name);
   }
   if (!vm.persistent) {

@@ -13,15 +13,24 @@ export async function observeNotes(
   convert: Conversion | null,
   moves: boolean,
 ): Promise<string[]> {
+  const isLive = chain !== null && chain.vm.state !== 'off';
+  // QEMU writes it, and its mirror has holes where it has none.
+  const copied = isLive ? volumes.slice(0, -1) : volumes;
   const lost = convert
     ? volumes.flatMap((volume) => lostOptions(volume, convert))
-    : (await Promise.all(volumes.map(lostReservation))).flat();
+    : (await Promise.all(copied.map(lostReservation))).flat();
+  const top = isLive ? volumes.at(-1) : undefined;
+  if (top) lost.push(...lostOptions(top, top, ['cluster_size=', 'extended_l2=']));
   return [...lost, ...(moves && chain ? await linksTo(chain, volumes) : [])];
 }
 
 /** A new container has QEMU's defaults. */
-function lostOptions({ path, header }: SourceVolume, { format }: Conversion): string[] {
-  const { special } = header;
+function lostOptions(
+  { path, header }: SourceVolume,
+  { format }: Pick<Conversion, 'format'>,
+  kept: readonly string[] = [],
+): string[] {
+  const special = header.special.filter((one) => !kept.some((name) => one.startsWith(name)));
   if (header.format !== 'qcow2' || format !== 'qcow2' || special.length === 0) return [];
   return [`the copy of ${path} does not keep ${special.join(', ')}, but has QEMU's defaults`];
 }

@@ -22,11 +22,13 @@ import {
   copiedBefore,
   earlierRuns,
   runsElsewhere,
+  runsIn,
   runToAdopt,
   sortByUse,
   type EarlierRun,
 } from './earlier-runs.ts';
 import { observeNotes } from './notes.ts';
+import { assertMirrorable, mirroringRun, runningChain, topShape } from './running.ts';
 import { planConversion, spaceFor } from './conversion.ts';
 import {
   assertNamesFree,
@@ -73,6 +75,7 @@ export async function observeImagePlan(
       return { kind: 'plan', plan: await switchedBefore(deps, image, finished, earlier) };
     }
   }
+  await assertMirrorable(deps, request, image);
   const convert = planConversion(request, image);
   if (moves && !changesFormat(image, convert)) {
     if (image.volumes.every((volume) => volume.pool === pool)) return alreadyThere(image, pool);
@@ -134,10 +137,11 @@ async function switchedBefore(
   { plan, jobId, owner }: EarlierRun,
   all: readonly EarlierRun[],
 ): Promise<ImagePlan> {
-  const { used, unused } = await sortByUse(deps, image, withoutJob(all, jobId));
+  const others = { runs: withoutJob(all, jobId), mirroredBy: null };
+  const { used, unused } = await sortByUse(deps, image, others);
   const leftovers = { leftovers: jobIds(unused), usedLeftovers: jobIds(used) };
   const adopted = owner === null ? null : { jobId, owner };
-  const elsewhere = await runsElsewhere(deps, image, plan.to);
+  const elsewhere = await runsElsewhere(deps, image, plan.to, null);
   return { ...plan, adopted, ...leftovers, elsewhere, switched: true };
 }
 
@@ -168,12 +172,16 @@ async function toPlan(
   earlier: readonly EarlierRun[],
 ): Promise<ImagePlan> {
   const { request, image, to, convert, warnings } = transfer;
-  const volumes = await toVolumes(transfer);
-  const { used, unused } = await sortByUse(deps, image, earlier);
-  const run = runToAdopt(unused, volumes, request);
+  const moves = request.operation === 'MoveImage';
+  const running = moves ? runningChain(image) : null;
+  const { volumes, backing } = await toVolumes(transfer, running !== null);
+  const shape = running && topShape(image, backing);
+  const runs = running ? await runsIn(deps, image.pools, imageId(request.image)) : [];
+  const mirroredBy = running && (await mirroringRun(deps, request, running, runs));
+  const { used, unused } = await sortByUse(deps, image, { runs: earlier, mirroredBy });
+  const run = runToAdopt(unused, volumes, { verify: request.verify, live: shape });
   const adopted = run && { jobId: run.jobId, owner: run.owner };
   const { chain } = image;
-  const moves = request.operation === 'MoveImage';
   const vm = chain && moves ? { name: chain.vm.name, uuid: chain.vm.uuid, disk: chain.disk } : null;
   const { freeBytes } = await observeSpace(to.folder);
   const sum = (part: (volume: ImageVolume) => number) =>
@@ -195,18 +203,24 @@ async function toPlan(
     adopted,
     leftovers: jobIds(withoutJob(unused, adopted?.jobId)),
     usedLeftovers: jobIds(used),
-    elsewhere: await runsElsewhere(deps, image, to),
+    elsewhere: await runsElsewhere(deps, image, to, mirroredBy),
     switched: false,
+    live: shape && { ...shape, isMirrored: run !== null && run.jobId === mirroredBy },
     sharedWith: moves ? await otherHosts(deps.host, volumes) : [],
     warnings,
   };
 }
 
-async function toVolumes(transfer: Transfer): Promise<ImageVolume[]> {
+/** With what the header of a mirrored active layer is to name. */
+async function toVolumes(
+  transfer: Transfer,
+  isLive: boolean,
+): Promise<{ volumes: ImageVolume[]; backing: ImageVolume['rebase'] }> {
   const { request, image, to, convert } = transfer;
   const given = request.operation === 'CopyImage' ? request.name : undefined;
   const newFormat = convert && changesFormat(image, convert) ? convert.format : null;
   const names = copyNames({ volumes: image.volumes, given, newFormat });
+  let backing: ImageVolume['rebase'] = null;
   const toVolume = async (volume: Image['volumes'][number], i: number): Promise<ImageVolume> => {
     const { format, sizeBytes, allocatedBytes, modifiedNs } = volume;
     const name = names[i] as string;
@@ -216,10 +230,15 @@ async function toVolumes(transfer: Transfer): Promise<ImageVolume[]> {
     const { backingName } = volume.header;
     if (!below || backingName === null) return { ...facts, rebase: null };
     const wanted = headerName(backingName, to.folder, names[i - 1] as string);
+    if (isLive && i === image.volumes.length - 1) {
+      backing = { name: wanted, format: below.format };
+      return { ...facts, rebase: null };
+    }
     const rebase = wanted === backingName ? null : { name: wanted, format: below.format };
     return { ...facts, rebase };
   };
-  return Promise.all(image.volumes.map(toVolume));
+  const volumes = await Promise.all(image.volumes.map(toVolume));
+  return { volumes, backing };
 }
 
 /** A relative name stays relative, and stays as it is where it leads to the right copy. */

@@ -1,0 +1,55 @@
+/** The copies of an image by their final names, and which of the two the record has. */
+import { dirname, join } from 'node:path';
+import type { ImageJob } from '../../../workflows/transfer/activities.ts';
+import type { ImagePlan, ImageVolume } from '../../../workflows/transfer/plan.ts';
+import { canonical, observeFile } from '../../adapters/files/files.ts';
+import { readDomain } from '../../adapters/virsh/pools.ts';
+import { identityIn } from '../../pool-folder/id.ts';
+import { stagedFile } from '../../pool-folder/reservation.ts';
+import { observeState } from '../chain/lost-vm.ts';
+import type { HostDeps } from '../deps.ts';
+
+export type Vm = NonNullable<ImagePlan['vm']>;
+
+export const formatOf = ({ convert, format }: ImageVolume) => convert?.format ?? format;
+export const copyPath = ({ to }: ImagePlan, { name }: { name: string }) => join(to.folder, name);
+
+/** The sources' paths by their identities on this host. */
+export async function localIdentities({ volumes }: ImagePlan): Promise<Map<string, string>> {
+  const found = volumes.map(async (volume) => {
+    const identity = await identityIn(dirname(volume.path), volume);
+    return identity === null ? [] : [[identity, volume.path] as const];
+  });
+  return new Map((await Promise.all(found)).flat());
+}
+
+/** Another process may have deleted files: what the record will name is looked at once more. */
+export async function goneCopy({ plan, jobId }: ImageJob): Promise<string | null> {
+  for (const volume of plan.volumes) {
+    const ready = await observeFile(stagedFile(plan.to.folder, jobId, volume.name, 'ready'));
+    const named = await observeFile(copyPath(plan, volume));
+    if (!named || named.identity !== ready?.identity) return copyPath(plan, volume);
+  }
+  return null;
+}
+
+/** What the persistent XML names as the active layer. */
+export async function whereRecordIs(
+  deps: HostDeps,
+  plan: ImagePlan,
+  vm: Vm,
+): Promise<'source' | 'target' | 'elsewhere' | 'gone'> {
+  const { persistent } = await observeState(deps, vm.uuid);
+  if (!persistent) {
+    const vms = await deps.libvirt.listVms();
+    return vms.some(({ uuid }) => uuid === vm.uuid) ? 'elsewhere' : 'gone';
+  }
+  const domain = await readDomain(deps.libvirt, await deps.libvirt.inactiveXml(vm.uuid));
+  const disk = domain.disks.find(({ target }) => target === vm.disk);
+  const active = disk?.chain.at(-1)?.path;
+  const top = plan.volumes.at(-1);
+  if (active === undefined || !top) return 'elsewhere';
+  const path = await canonical(active);
+  if (path === copyPath(plan, top)) return 'target';
+  return path === top.path ? 'source' : 'elsewhere';
+}

@@ -1,0 +1,59 @@
+/** Waits until the mirror holds what the active layer holds, and follows it. */
+import type { InputOf, ResultOf } from '../../../../workflows/operation/activities.ts';
+import type { ImageJob, transferOnHost } from '../../../../workflows/transfer/activities.ts';
+import { observeFile, observeSpace } from '../../../adapters/files/files.ts';
+import type { HostDeps } from '../../deps.ts';
+import { untilReady } from '../../pivot/job-ready.ts';
+import type { DiskSwitch } from '../../pivot/disk-switch.ts';
+import { hasSwitched, lookAtDisk } from '../../pivot/look-at-disk.ts';
+import { isOurMirror, switchOf, topFile } from './look.ts';
+
+type Input = InputOf<typeof transferOnHost, 'awaitMirrorReady'>;
+type Outcome = ResultOf<typeof transferOnHost, 'awaitMirrorReady'>;
+
+export async function awaitMirrorReady(deps: HostDeps, input: Input): Promise<Outcome> {
+  const change = await switchOf(input);
+  const { tellConvergence } = input;
+  const awaited = { until: 'ready' as const, tellConvergence, phase: 'mirroring' };
+  const seen = await untilReady<Outcome>(deps, change, awaited, (vanished) =>
+    lookOnce(deps, { job: input, change }, vanished),
+  );
+  return seen.outcome === 'ready' ? { outcome: 'ready' } : seen;
+}
+
+/** @param vanished what was said of the job's end, null while nothing was said. */
+async function lookOnce(
+  deps: HostDeps,
+  { job, change }: { job: ImageJob; change: DiskSwitch },
+  vanished: string | null,
+): Promise<Outcome | null> {
+  const look = await lookAtDisk(deps, change);
+  if (hasSwitched(look, change)) return { outcome: 'finished' };
+  if (look.state === 'off') return { outcome: 'vm-stopped', reason: look.stateReason };
+  const isOurs = await isOurMirror(change, look.disk);
+  if (isOurs && look.disk?.mirror?.ready) return { outcome: 'ready' };
+  if (isOurs && look.disk?.mirror?.ending === null) return null;
+  // Its end will tell more than the job's absence does; the lifecycle event brings the next look.
+  if (look.stateReason.startsWith('in shutdown')) return null;
+  const reason = vanished ?? 'no mirror runs, and the chain is unchanged';
+  return { outcome: 'lost', reason, lack: await lackOfSpace(job) };
+}
+
+/** QEMU's log alone says why a mirror failed: a target that cannot take the layer is why. */
+async function lackOfSpace(job: ImageJob) {
+  const { to, volumes } = job.plan;
+  const source = await observeFile(volumes.at(-1)?.path ?? '');
+  const [copy, space] = await Promise.all([
+    observeFile(topFile(job, 'ready')).catch(() => null),
+    observeSpace(to.folder).catch(() => null),
+  ]);
+  if (!space || !source) return null;
+  const { allocatedBytes } = source;
+  const neededBytes = allocatedBytes + Math.ceil(allocatedBytes / 64) + SPARE_BYTES;
+  // What the failed mirror has written is deleted.
+  const freeBytes = space.freeBytes + (copy?.allocatedBytes ?? 0);
+  return freeBytes < neededBytes ? { neededBytes, freeBytes } : null;
+}
+
+/** For metadata, and what the guest writes meanwhile. */
+const SPARE_BYTES = 4 * 2 ** 20;

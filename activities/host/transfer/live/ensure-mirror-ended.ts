@@ -1,0 +1,36 @@
+/** The end of a mirror that is not wanted any more, before the point of no return. */
+import type { ResultOf } from '../../../../workflows/operation/activities.ts';
+import type { ImageJob, transferOnHost } from '../../../../workflows/transfer/activities.ts';
+import { operationId } from '../../../../workflows/chain/references.ts';
+import { awaitPivotScript, removePivotReport } from '../../../adapters/virsh/safe-pivot.ts';
+import type { HostDeps } from '../../deps.ts';
+import { abortQuietly } from '../../pivot/abort-quietly.ts';
+import { lookAndGiveBack } from '../../pivot/give-back-guest.ts';
+import { assertLeftByQemu, isEnding } from '../../pivot/limbo.ts';
+import { hasSwitched, lookAtDisk, pivotFile } from '../../pivot/look-at-disk.ts';
+import { isOurMirror, switchOf } from './look.ts';
+
+/**
+ * Ends our mirror without a pivot and proves that the chain is what it was. Never touches a job
+ * that is not ours.
+ */
+export async function ensureMirrorEnded(
+  deps: HostDeps,
+  job: ImageJob,
+): Promise<ResultOf<typeof transferOnHost, 'ensureMirrorEnded'>> {
+  const change = await switchOf(job);
+  const file = pivotFile(deps, change);
+  await awaitPivotScript(file);
+  const look = await lookAtDisk(deps, change);
+  const isOurs = look.state !== 'off' && (await isOurMirror(change, look.disk));
+  if (isOurs && !isEnding(look.disk)) {
+    await deps.effect('libvirt.abort-job', operationId(change), () => abortQuietly(deps, change));
+  }
+  const after = await lookAndGiveBack(deps, change);
+  if (hasSwitched(after, change)) {
+    await assertLeftByQemu(change);
+    return { outcome: 'switched' };
+  }
+  await removePivotReport(file);
+  return { outcome: 'ended' };
+}

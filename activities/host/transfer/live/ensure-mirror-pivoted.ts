@@ -1,0 +1,106 @@
+/**
+ * The point of no return of a move whose VM runs: QEMU switches to the copy while the guest is
+ * suspended.
+ */
+import type { ResultOf } from '../../../../workflows/operation/activities.ts';
+import type { ImageJob, transferOnHost } from '../../../../workflows/transfer/activities.ts';
+import { operationId } from '../../../../workflows/chain/references.ts';
+import { domainFolder } from '../../../adapters/virsh/libvirt-folders.ts';
+import { readPivotReport } from '../../../adapters/virsh/safe-pivot.ts';
+import { isReserved } from '../../../pool-folder/presence.ts';
+import type { HostDeps } from '../../deps.ts';
+import { vmOf, type DiskSwitch } from '../../pivot/disk-switch.ts';
+import { lookAndGiveBack } from '../../pivot/give-back-guest.ts';
+import { hasSwitched, pivotFile, type DiskLook } from '../../pivot/look-at-disk.ts';
+import { switchRecord } from '../../pivot/switch-record.ts';
+import { goneCopy, whereRecordIs } from '../copies.ts';
+import { ensureImageHeld } from '../ensure-image-held.ts';
+import { isOurMirror, switchOf } from './look.ts';
+
+type Outcome = ResultOf<typeof transferOnHost, 'ensureMirrorPivoted'>;
+
+/**
+ * Makes the copy the active layer. Only the chain says whether it is. An earlier attempt's script
+ * that still runs is waited for.
+ */
+export async function ensureMirrorPivoted(deps: HostDeps, job: ImageJob): Promise<Outcome> {
+  const change = await switchOf(job);
+  const before = await lookAndGiveBack(deps, change);
+  const early = await outcomeOf(deps, job, { change, look: before });
+  if (early) return early;
+  if (before.isReloaded) {
+    const reason = 'libvirtd died in it, and the VM was saved and started with its source';
+    return { outcome: 'lost', reason };
+  }
+  if (!(await isOurMirror(change, before.disk)) || before.disk?.mirror?.ready !== true) {
+    return { outcome: 'not-ready', reason: 'the mirror is not READY (any more)' };
+  }
+  const obstacle = await obstacleToPivot(deps, job);
+  if (obstacle) return obstacle;
+  const report = await deps.effect('libvirt.pivot', operationId(change), async () =>
+    deps.pivots.run({
+      uuid: change.vmUuid,
+      disk: change.disk,
+      job: change.job,
+      // As libvirt spells it.
+      to: before.disk?.mirror?.path ?? change.to.path,
+      persistent: true,
+      record: null,
+      folder: await domainFolder(vmOf(change)),
+      resultFile: pivotFile(deps, change),
+    }),
+  );
+  const after = await lookAndGiveBack(deps, change);
+  const late = await outcomeOf(deps, job, { change, look: after });
+  if (late) return late;
+  const reason = report?.pivot ?? 'the pivot script died';
+  const isHopeless = after.isReloaded || NEVER.test(reason);
+  return { outcome: isHopeless ? 'lost' : 'not-ready', reason };
+}
+
+/**
+ * libvirtd died while it attached the lower layers of the copy: QEMU has their nodes, of which it
+ * knows nothing, and every pivot of this job fails (docs/lab/libvirt.md).
+ */
+const NEVER = /Duplicate nodes/;
+
+interface Seen {
+  change: DiskSwitch;
+  look: DiskLook;
+}
+
+/** What the chain says; null while the mirror must still be pivoted. */
+async function outcomeOf(
+  deps: HostDeps,
+  { plan }: ImageJob,
+  { change, look }: Seen,
+): Promise<Outcome | null> {
+  if (!hasSwitched(look, change)) {
+    return look.state === 'off' ? { outcome: 'vm-stopped', reason: look.stateReason } : null;
+  }
+  // A guest whose user let it run on before libvirt had written the record.
+  if (plan.vm && (await whereRecordIs(deps, plan, plan.vm)) === 'source') {
+    await switchRecord(deps, change, '--config');
+  }
+  const report = await readPivotReport(pivotFile(deps, change));
+  return { outcome: 'pivoted', stallMs: report?.stallMs ?? null };
+}
+
+/** The last look before: the copies are what was made, and libvirt will write the record. */
+async function obstacleToPivot(deps: HostDeps, job: ImageJob): Promise<Outcome | null> {
+  const { plan, jobId } = job;
+  const { to, vm } = plan;
+  const held = await ensureImageHeld(deps, job);
+  if (held.outcome !== 'held') return { outcome: 'changed', reason: held.reason };
+  const gone = await goneCopy(job);
+  if (gone !== null && !(await isReserved(to, jobId))) {
+    const reason = `${to.folder} does not hold the copies. Mount pool ${to.pool} again`;
+    return { outcome: 'pool-away', reason };
+  }
+  if (gone !== null) {
+    return { outcome: 'changed', reason: `${gone} is not the copy that was made (any more)` };
+  }
+  // libvirt leaves one that names another file as it is, without a word.
+  if (!vm || (await whereRecordIs(deps, plan, vm)) === 'source') return null;
+  return { outcome: 'changed', reason: `the record of VM ${vm.name} was changed meanwhile` };
+}

@@ -1,0 +1,56 @@
+/** Start-or-attach of the mirror of a running VM's active layer. */
+import type { InputOf, ResultOf } from '../../../../workflows/operation/activities.ts';
+import type { transferOnHost } from '../../../../workflows/transfer/activities.ts';
+import { activityInfo } from '@temporalio/activity';
+import { operationId } from '../../../../workflows/chain/references.ts';
+import { CommandError } from '../../../adapters/process/command.ts';
+import { copyTargetXml } from '../../../adapters/libvirt-xml/disk-element.ts';
+import { assertReserved } from '../../../pool-folder/presence.ts';
+import type { HostDeps } from '../../deps.ts';
+import type { DiskSwitch } from '../../pivot/disk-switch.ts';
+import { lookAndGiveBack } from '../../pivot/give-back-guest.ts';
+import { hasSwitched } from '../../pivot/look-at-disk.ts';
+import { isOurMirror, switchOf } from './look.ts';
+
+type Input = InputOf<typeof transferOnHost, 'ensureMirrorStarted'>;
+type Outcome = ResultOf<typeof transferOnHost, 'ensureMirrorStarted'>;
+
+/**
+ * A mirror of ours that runs is attached to. Into a file that another mirror has written none is
+ * started: what that one wrote and the guest has discarded since would be there again.
+ */
+export async function ensureMirrorStarted(deps: HostDeps, input: Input): Promise<Outcome> {
+  const change = await switchOf(input);
+  await assertReserved(input, change.attempted);
+  const look = await lookAndGiveBack(deps, change);
+  if (look.isReloaded) {
+    const reason = 'libvirtd had died in the pivot, so the VM was saved and started again';
+    return { outcome: 'lost', reason };
+  }
+  if (hasSwitched(look, change)) return { outcome: 'finished' };
+  if (look.state === 'off') return { outcome: 'vm-stopped', reason: look.stateReason };
+  if (await isOurMirror(change, look.disk)) return { outcome: 'started' };
+  const other = await deps.libvirt.blockJob(change.vmUuid, change.disk);
+  if (other) return { outcome: 'busy', reason: `another job began on the disk: ${other.type}` };
+  // An attempt before this one may have started a mirror, which has ended.
+  const isNew = input.isNewTop && activityInfo().attempt === 1;
+  if (!isNew) return { outcome: 'lost', reason: 'no mirror runs (any more)' };
+  return start(deps, input, change);
+}
+
+async function start(deps: HostDeps, input: Input, change: DiskSwitch): Promise<Outcome> {
+  const { bandwidthBytesPerSecond: rate, plan } = input;
+  const args = [
+    ...(plan.volumes.length > 1 ? ['--shallow'] : []),
+    ...(rate > 0 ? ['--bytes', '--bandwidth', String(rate)] : []),
+  ];
+  try {
+    await deps.effect('libvirt.start-mirror', operationId(change), () =>
+      deps.libvirt.startMirror(change.vmUuid, change.disk, copyTargetXml(change.to), args),
+    );
+    return { outcome: 'started' };
+  } catch (error) {
+    if (!(error instanceof CommandError)) throw error;
+    return { outcome: 'lost', reason: error.stderr.replace(/^error: /gm, '').trim() };
+  }
+}

@@ -1,0 +1,52 @@
+/** The mirror of an active layer: what it leads from and to, and whether it is ours. */
+import { dirname, join } from 'node:path';
+import { operationId } from '../../../../workflows/chain/references.ts';
+import type { ImageJob } from '../../../../workflows/transfer/activities.ts';
+import type { ImageVolume } from '../../../../workflows/transfer/plan.ts';
+import { bug } from '../../../../workflows/operation/failures.ts';
+import { observeFile } from '../../../adapters/files/files.ts';
+import type { XmlDisk } from '../../../adapters/libvirt-xml/domain-xml.ts';
+import { identityIn } from '../../../pool-folder/id.ts';
+import { stagedFile } from '../../../pool-folder/reservation.ts';
+import type { DiskSwitch } from '../../pivot/disk-switch.ts';
+
+/** The place of the active layer's copy in the target pool, by how far it is. */
+export const topFile = ({ plan, jobId }: ImageJob, stage: 'part' | 'ready') =>
+  stagedFile(plan.to.folder, jobId, topOf({ plan }).name, stage);
+
+export const topOf = ({ plan }: Pick<ImageJob, 'plan'>) => plan.volumes.at(-1) as ImageVolume;
+
+/** The file of the mirror is known by its inode, which the reservation holds. */
+export async function switchOf(job: ImageJob): Promise<DiskSwitch> {
+  const { plan } = job;
+  const { vm, to } = plan;
+  if (!vm) throw bug('an image without a VM was to be mirrored');
+  const top = topOf(job);
+  const [source, copy] = await Promise.all([
+    identityIn(dirname(top.path), top),
+    observeFile(topFile(job, 'ready')),
+  ]);
+  const copies = new Map(plan.volumes.map(({ path, name }) => [path, join(to.folder, name)]));
+  return {
+    attempted: `moving ${operationId({ vm: vm.name, disk: vm.disk })} to pool ${to.pool}`,
+    vm: vm.name,
+    vmUuid: vm.uuid,
+    disk: vm.disk,
+    persistent: true,
+    job: 'copy',
+    from: { path: top.path, identity: source ?? '' },
+    to: { path: join(to.folder, top.name), format: top.format, identity: copy?.identity ?? '' },
+    nameOf: (path) => copies.get(path),
+  };
+}
+
+/**
+ * Another one's mirror is never attached to, pivoted or ended. One whose file has lost its name, or
+ * whose pool is not mounted, is known by the name that only ours has.
+ */
+export async function isOurMirror({ to }: DiskSwitch, disk: XmlDisk | null): Promise<boolean> {
+  const mirror = disk?.mirror;
+  if (mirror?.job !== 'copy') return false;
+  const file = await observeFile(mirror.path);
+  return file ? file.identity === to.identity : mirror.path === to.path;
+}

@@ -1,0 +1,146 @@
+/** What must hold before the image of a running VM may be moved, and what its new top is to be. */
+import type { LiveTop } from '../../../../workflows/transfer/plan.ts';
+import { refused, type RefusalCode } from '../../../../workflows/operation/failures.ts';
+import type { PlanRequest } from '../../../../workflows/transfer/request.ts';
+import { layersSayMore } from '../../../adapters/libvirt-xml/disk-element.ts';
+import { observeFile } from '../../../adapters/files/files.ts';
+import { stagedFile } from '../../../pool-folder/reservation.ts';
+import type { HostDeps } from '../../deps.ts';
+import type { Chain } from '../../chain/observe-chain.ts';
+import type { Image } from '../../chain/observe-image.ts';
+import { isEnding } from '../../pivot/limbo.ts';
+import type { EarlierRun } from './earlier-runs.ts';
+import { attempt, mergeCommand } from './guards.ts';
+
+/** The chain of an image that a VM has open; null for any other. */
+export const runningChain = ({ chain }: Image): Chain | null =>
+  chain && chain.vm.state !== 'off' ? chain : null;
+
+interface Obstacle {
+  code: RefusalCode;
+  now: string;
+  next: string;
+}
+
+const SHUT_DOWN = 'Shut the VM down first, then repeat the request';
+
+/** What a mirror of the active layer cannot do, or would lose. */
+export async function assertMirrorable(
+  deps: HostDeps,
+  request: PlanRequest,
+  image: Image,
+): Promise<void> {
+  const chain = runningChain(image);
+  if (!chain) return;
+  const xml = (await deps.libvirt.currentXml(chain.vm.uuid)) ?? '';
+  const found =
+    optionObstacle(request) ??
+    diskObstacle(chain, layersSayMore(xml, chain.disk)) ??
+    layerObstacle(image);
+  if (!found) return;
+  const { code, now, next } = found;
+  throw refused(code, { attempted: attempt(request), now: `${now}; nothing was done`, next });
+}
+
+function optionObstacle({ format, preallocation }: PlanRequest): Obstacle | null {
+  const given = [
+    ...(format === 'keep' ? [] : ['--format']),
+    ...(preallocation === 'off' ? [] : ['--preallocation']),
+  ];
+  if (given.length === 0) return null;
+  const now = `the VM runs, and ${given.join(' and ')} are for a VM that is down`;
+  return { code: 'vm-running', now, next: `Leave them out, or shut the VM down first` };
+}
+
+function diskObstacle({ disk, xmlDisk }: Chain, saysMore: boolean): Obstacle | null {
+  const { readOnly, shareable, transient, type } = xmlDisk;
+  if (readOnly) {
+    const now = `disk ${disk} is read-only for the VM, so QEMU does not mirror it`;
+    return { code: 'read-only-disk', now, next: SHUT_DOWN };
+  }
+  if (transient) {
+    const now = `disk ${disk} is <transient/>: libvirt discards its overlay when the VM stops`;
+    return { code: 'transient-disk', now, next: SHUT_DOWN };
+  }
+  if (shareable) {
+    const now = `disk ${disk} is <shareable/>: a mirror does not see what other VMs write`;
+    return { code: 'unsupported-format', now, next: SHUT_DOWN };
+  }
+  if (type !== 'file') {
+    const now = `the source of disk ${disk} is of type ${type}, and libvirt would not record it`;
+    return { code: 'unsupported-format', now, next: SHUT_DOWN };
+  }
+  if (!saysMore) return null;
+  const now = `the source of disk ${disk} has more than a file (a label, a secret or a cache)`;
+  return {
+    code: 'unsupported-format',
+    now: `${now}, which a mirror does not keep`,
+    next: SHUT_DOWN,
+  };
+}
+
+function layerObstacle({ volumes, ref }: Image): Obstacle | null {
+  const locked = volumes.find(({ header }) => header.encrypted);
+  if (locked) {
+    const now = `${locked.path} is encrypted, and blockflow has no key for its mirror`;
+    return { code: 'unsupported-format', now, next: SHUT_DOWN };
+  }
+  const top = volumes.at(-1);
+  const snapshots = top?.header.internalSnapshots.map(({ name }) => name) ?? [];
+  if (snapshots.length > 0) {
+    const names = snapshots.join(', ');
+    const now = `a mirror would lose the internal snapshots of ${top?.path}: ${names}`;
+    return { code: 'internal-snapshots', now, next: `Delete them first. ${SHUT_DOWN}` };
+  }
+  const bitmaps = top?.header.bitmaps.map(({ name }) => name) ?? [];
+  if (bitmaps.length === 0) return null;
+  const now = `a mirror would lose the dirty bitmaps of ${top?.path}: ${bitmaps.join(', ')}`;
+  const merge = mergeCommand(ref);
+  return { code: 'dirty-bitmaps', now, next: `Delete their checkpoints or \`${merge}\` first` };
+}
+
+/**
+ * The job whose mirror runs on the disk, null without one. One that ends is for the step that
+ * begins * the mirror to look at.
+ * @throws Refused `foreign-job`
+ */
+export async function mirroringRun(
+  deps: HostDeps,
+  request: PlanRequest,
+  chain: Chain,
+  runs: readonly EarlierRun[],
+): Promise<string | null> {
+  const { vm, disk, xmlDisk } = chain;
+  const job = await deps.libvirt.blockJob(vm.uuid, disk);
+  const { mirror } = xmlDisk;
+  if (!job && !mirror) return null;
+  const file = mirror?.job === 'copy' ? await observeFile(mirror.path) : null;
+  for (const { plan, jobId } of file ? runs : []) {
+    const { name } = plan.volumes.at(-1) ?? { name: '' };
+    const top = await observeFile(stagedFile(plan.to.folder, jobId, name, 'ready'));
+    if (top?.identity === file?.identity) return jobId;
+  }
+  if (isEnding(xmlDisk)) return null;
+  throw refused('foreign-job', {
+    attempted: attempt(request),
+    now: `another job runs on the disk: ${job?.type ?? mirror?.job}; it was not touched`,
+    next: `See \`virsh blockjob ${vm.name} ${disk}\`; end it, or wait until it has ended`,
+  });
+}
+
+/** The header of the copy of the active layer. */
+export function topShape(
+  { volumes }: Image,
+  backing: LiveTop['backing'],
+): Omit<LiveTop, 'isMirrored'> {
+  const { virtualSizeBytes, special } = volumes.at(-1)?.header ?? { special: [] };
+  const valueOf = (option: string) =>
+    special.find((one) => one.startsWith(`${option}=`))?.slice(option.length + 1);
+  const cluster = valueOf('cluster_size');
+  return {
+    virtualSizeBytes: virtualSizeBytes ?? 0,
+    backing,
+    clusterBytes: cluster === undefined ? null : Number(cluster),
+    extendedL2: valueOf('extended_l2') === 'on',
+  };
+}

@@ -1,0 +1,164 @@
+/** What makes the effects happen that only the move of a running VM has, of a guest each. */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { expect } from '@jest/globals';
+import { pivotResultFile } from '../../../activities/adapters/virsh/safe-pivot.ts';
+import type { EffectName } from '../../../activities/door/effect.ts';
+import type { System } from '../host/system.ts';
+import { startDeltaScene } from '../scenes/delta-scene.ts';
+import {
+  expectInVault,
+  startLiveMove,
+  startSlowMirror,
+  targetsOf,
+} from '../scenes/live-move-scene.ts';
+import { startScene, type Scene } from '../scenes/merge-scene.ts';
+import { recordOf } from '../scenes/move-scene.ts';
+import { unlimit } from '../scenes/slow-move.ts';
+import { armFault } from './faults.ts';
+import type { StruckRun } from './stage.ts';
+import { pivotInto } from './struck-libvirtd.ts';
+
+const MIB = 2 ** 20;
+
+/** What a case has. */
+interface Given {
+  system: System;
+  vm: string;
+  /** Guest writes that surround the case. */
+  writes: number;
+  /** The next passing of the effect is the one to be struck. */
+  arm: () => void;
+}
+type Move = Awaited<ReturnType<typeof startLiveMove>>;
+type Scenario = (given: Given) => Promise<StruckRun>;
+
+const layered = ({ system, vm }: Given) =>
+  startScene({
+    system,
+    vm,
+    layers: 1,
+    snapshotNames: ['s1'],
+    guest: { slots: 16, writesPerSecond: 200 },
+  });
+
+/** Waits for so many writes, of a guest that runs. */
+async function untilWrites({ system, guest }: Scene, writes: number): Promise<void> {
+  const state = (await system.host.virsh('domstate', guest.name)).trim();
+  if (state === 'running') await guest.waitForAcks(writes, 60_000);
+}
+
+/** As a user goes on: what a Hold says, then the request again, until the disk is in the vault. */
+async function finish(scene: Scene): Promise<void> {
+  const { system, guest } = scene;
+  const isThere = async () => (await recordOf(system, guest.name)) === targetsOf(scene).at(-1);
+  for (let i = 0; i < 3 && !(await isThere()); i++) {
+    const state = (await system.host.virsh('domstate', guest.name)).trim();
+    if (state === 'paused') await system.host.virsh('destroy', guest.name);
+    if (state !== 'running') await guest.start(60_000);
+    const rest = await startLiveMove(scene);
+    await rest.result().catch((error: unknown) => i < 2 || Promise.reject(error as Error));
+  }
+}
+
+interface Steered {
+  scene: Scene;
+  move: Move;
+  /** What a user does to it. */
+  steered?: Promise<unknown>;
+  isCancelled?: boolean;
+}
+
+function runOf({ writes }: Given, before: number, run: Steered): StruckRun {
+  const { scene, move, steered = Promise.resolve(), isCancelled = false } = run;
+  const { guest } = scene;
+  // What is struck may be what the user talks to.
+  steered.catch(() => undefined);
+  return {
+    operation: move,
+    vm: guest.name,
+    async expectEnd() {
+      await steered;
+      if (isCancelled) await expect(move.result()).rejects.toThrow();
+      else expect(await move.result()).toMatchObject({ outcome: 'moved', warnings: [] });
+    },
+    async expectRight() {
+      await steered.catch(() => undefined);
+      await move.result().catch(() => undefined);
+      await untilWrites(scene, writes);
+      await finish(scene);
+      const guestWrites = guest.acknowledged() - before;
+      expect(guestWrites).toBeGreaterThanOrEqual(writes);
+      await expectInVault(scene);
+      await scene.close();
+      return { guestWrites, stallMs: null };
+    },
+  };
+}
+
+const mirrored: Scenario = async (given) => {
+  const scene = await layered(given);
+  const before = scene.guest.acknowledged();
+  await untilWrites(scene, given.writes);
+  given.arm();
+  return runOf(given, before, { scene, move: await startLiveMove(scene) });
+};
+
+/** A mirror that is met at its work. */
+const slow =
+  (steer: (move: Move) => Promise<unknown>, isCancelled: boolean): Scenario =>
+  async (given) => {
+    const scene = await startDeltaScene(given.system, { vm: given.vm, bytes: 24 * MIB });
+    const before = scene.guest.acknowledged();
+    const move = await startSlowMirror(scene);
+    given.arm();
+    return runOf(given, before, { scene, move, steered: steer(move), isCancelled });
+  };
+
+/** As a pivot's script leaves it that died, and its agent with it. */
+async function leaveSuspended({ system, guest }: Scene): Promise<void> {
+  const vmUuid = (await system.host.virsh('domuuid', guest.name)).trim();
+  await mkdir(system.runtimeDir, { recursive: true });
+  const report = pivotResultFile(system.runtimeDir, { vmUuid, disk: 'vda' });
+  await writeFile(report, 'guest=running\npivot=unknown\nresumed=no\n');
+  await system.host.virsh('suspend', guest.name);
+}
+
+/** An earlier run that was terminated at READY, and the agent with it. */
+async function endedAtReady({ system }: Given, scene: Scene): Promise<void> {
+  armFault(system.trace, { effect: 'libvirt.pivot', action: 'stop-before' });
+  const earlier = await startLiveMove(scene);
+  await system.roleStopped('host');
+  await earlier.terminate();
+  await system.killRole('host');
+  await leaveSuspended(scene);
+}
+
+const suspended: Scenario = async (given) => {
+  const scene = await layered(given);
+  const before = scene.guest.acknowledged();
+  await endedAtReady(given, scene);
+  await given.system.startRole('host');
+  given.arm();
+  return runOf(given, before, { scene, move: await startLiveMove(scene) });
+};
+
+/** libvirtd did not survive the pivot, and has forgotten the mirror. */
+const forgotten: Scenario = async (given) => {
+  const scene = await layered(given);
+  const before = scene.guest.acknowledged();
+  await endedAtReady(given, scene);
+  await pivotInto(given.system.host, scene.guest.name, { file: 'status', time: 1 });
+  await given.system.startRole('host');
+  given.arm();
+  return runOf(given, before, { scene, move: await startLiveMove(scene) });
+};
+
+export const liveScenarios: Partial<Record<EffectName<'move'>, Scenario>> = {
+  'image.create-top': mirrored,
+  'libvirt.start-mirror': mirrored,
+  'libvirt.pivot': mirrored,
+  'libvirt.set-job-bandwidth': slow((move) => unlimit(move), false),
+  'libvirt.abort-job': slow((move) => move.cancel(), true),
+  'libvirt.resume-guest': suspended,
+  'libvirt.reload-guest': forgotten,
+};
