@@ -1,6 +1,6 @@
 /** The file that the active layer of a running VM is mirrored into. */
 import { copyExtended, copyRights } from '../../../adapters/files/attributes.ts';
-import { observeFile, renameDurably, syncPath } from '../../../adapters/files/files.ts';
+import { observeFile, renameOnce, withOpen } from '../../../adapters/files/files.ts';
 import { CommandError } from '../../../adapters/process/command.ts';
 import { createEmpty, emptyFault } from '../../../adapters/qemu-img/empty-image.ts';
 import type { ImageJob } from '../../../../workflows/transfer/activities.ts';
@@ -21,7 +21,7 @@ export async function ensureTopCreated(deps: HostDeps, job: ImageJob): Promise<v
     // Under a mirror that has begun meanwhile it would be emptied.
     if (await observeFile(ready)) return;
     await create(job, part);
-    await renameDurably(part, ready);
+    await renameOnce(part, ready);
   });
 }
 
@@ -49,8 +49,10 @@ async function create(job: ImageJob, part: string): Promise<void> {
       next: "Look at that disk and the host's kernel log; blockflow tries again",
     });
   }
-  await copyRights(path, part);
-  // The plan says where they cannot follow.
-  await copyExtended(path, part).catch(() => undefined);
-  await syncPath(part);
+  await withOpen(part, 'r+', async (file) => {
+    await copyRights(path, file);
+    // The plan says where they cannot follow.
+    await copyExtended(path, file).catch(() => undefined);
+    await file.sync();
+  });
 }
