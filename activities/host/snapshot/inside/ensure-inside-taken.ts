@@ -112,7 +112,7 @@ async function whenFree(
     if (found) return found;
     const changed = await changeOf(deps, plan);
     const doubts = changed === null ? ['some process has one of its images open'] : [];
-    return { doubts: doubts as string[], changed, refusal: null };
+    return { doubts, changed, refusal: null };
   });
   const [open] = doubts;
   if (open === undefined) return said;
