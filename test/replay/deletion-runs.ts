@@ -1,10 +1,13 @@
 /** How each history of a deletion of a snapshot comes about. */
 import { join } from 'node:path';
 import type { WorkflowHandle } from '@temporalio/client';
+import { whileHeld } from '../../activities/adapters/qemu-img/qemu-img.ts';
 import { statusQuery } from '../../workflows/kinds.ts';
 import { createImage } from '../support/guest/shut-off-vm.ts';
 import { layerOf, startThreeDisks, type ThreeDisks } from '../support/guest/three-disks.ts';
-import { startDeletion } from '../support/scenes/snapshot-scene.ts';
+import { takeInner } from '../support/guest/inner-snapshots.ts';
+import { startInside } from '../support/scenes/inside-scene.ts';
+import { deleteSnapshot, startDeletion } from '../support/scenes/snapshot-scene.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import type { Run, Stage } from './image-stage.ts';
 import type { DeletionRecordingName } from './recorded.ts';
@@ -50,6 +53,30 @@ export const deletionRun: Record<DeletionRecordingName, Run> = {
     const { deletion } = await untilOneOfThree(stage);
     await deletion.cancel();
     return deletion;
+  },
+  async 'snapshot-deleted-inside'({ system, client, vm }) {
+    await startInside(system, vm, ['one', 'two']);
+    return startDeletion({ client }, { vm, name: 'one', scope: 'children' });
+  },
+  async 'snapshot-deleted-inside-live'({ system, client, vm }) {
+    const { guest } = await startInside(system, vm, ['one']);
+    await guest.start(60_000);
+    return startDeletion({ client }, { vm, name: 'one' });
+  },
+  async 'snapshot-deleted-inside-already'({ system, client, vm }) {
+    const { images } = await startInside(system, vm, []);
+    await takeInner(images.vdb, 'one');
+    const only = { disk: 'vdb', handle: { format: 'qcow2', id: '1', name: 'one' } } as const;
+    await deleteSnapshot({ client }, { vm, name: 'one', only });
+    return startDeletion({ client }, { vm, name: 'one', only });
+  },
+  async 'snapshot-inside-partly-deleted'({ system, client, vm }) {
+    const { images } = await startInside(system, vm, ['one']);
+    return (await whileHeld(images.vdc, async () => {
+      const deletion = await startDeletion({ client }, { vm, name: 'one' });
+      await deletion.result().catch(() => undefined);
+      return deletion;
+    })) as WorkflowHandle;
   },
   async 'snapshot-partly-deleted'(stage) {
     const { scene, deletion } = await untilOneOfThree(stage);

@@ -20,6 +20,10 @@ const deletionRecordings = {
   'snapshot-deletion-already-done': { operation: 'DeleteSnapshot', outcome: 'already-done' },
   'snapshot-deletion-refused': { type: 'Refused', code: 'unknown-snapshot' },
   'snapshot-deletion-cancelled': { cancelled: true },
+  'snapshot-deleted-inside': { operation: 'DeleteSnapshot', outcome: 'deleted' },
+  'snapshot-deleted-inside-live': { operation: 'DeleteSnapshot', outcome: 'deleted' },
+  'snapshot-deleted-inside-already': { operation: 'DeleteSnapshot', outcome: 'already-done' },
+  'snapshot-inside-partly-deleted': { type: 'Retry', code: 'partly-deleted' },
   'snapshot-partly-deleted': { type: 'Retry', code: 'partly-deleted' },
 } as const satisfies Record<string, Ending>;
 export type DeletionRecordingName = keyof typeof deletionRecordings;
@@ -74,6 +78,9 @@ export const snapshotRecordings = {
   'snapshot-created-cold': created,
   'snapshot-created-after-terminate': created,
   'snapshot-created-already': { operation: 'CreateSnapshot', outcome: 'already-done' },
+  'snapshot-created-inside': created,
+  'snapshot-created-inside-after-terminate': created,
+  'snapshot-inside-vm-started': { type: 'Retry', code: 'vm-started' },
   'snapshot-refused': { type: 'Refused', code: 'unknown-disk' },
   'snapshot-reverted': { operation: 'RevertSnapshot', outcome: 'reverted' },
   'snapshot-revert-undone': { operation: 'RevertSnapshot', outcome: 'undone' },

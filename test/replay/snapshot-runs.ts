@@ -1,5 +1,6 @@
 /** How each history of an operation on a whole VM comes about. */
 import type { WorkflowHandle } from '@temporalio/client';
+import type { EffectName } from '../../activities/door/effect.ts';
 import { armFault } from '../support/faults/faults.ts';
 import type { System } from '../support/host/system.ts';
 import { revertTo, startRevert } from '../support/scenes/revert-scene.ts';
@@ -29,6 +30,14 @@ async function ended(system: System, vm: string, handle: WorkflowHandle) {
 
 const name = 's1';
 
+/** One inside of images, whose agent stands still before the effect. */
+async function heldAt(system: System, vm: string, effect: EffectName) {
+  armFault(system.trace, { effect, action: 'stop-before' });
+  const creation = await startSnapshot(system, { vm, name, internal: true });
+  await system.roleStopped('host');
+  return creation;
+}
+
 export const snapshotRun: Record<SnapshotRecordingName, Run> = {
   async 'snapshot-created'(system, vm) {
     await define(system, vm);
@@ -51,6 +60,26 @@ export const snapshotRun: Record<SnapshotRecordingName, Run> = {
     await define(system, vm, false);
     await takeSnapshot(system, { vm, name });
     return startSnapshot(system, { vm, name });
+  },
+  async 'snapshot-created-inside'(system, vm) {
+    await define(system, vm, false);
+    return startSnapshot(system, { vm, name, internal: true });
+  },
+  async 'snapshot-created-inside-after-terminate'(system, vm) {
+    await define(system, vm, false);
+    const first = await heldAt(system, vm, 'libvirt.list-snapshot');
+    await first.terminate();
+    system.signalRole('host', 'SIGCONT');
+    return startSnapshot(system, { vm, name, internal: true });
+  },
+  async 'snapshot-inside-vm-started'(system, vm) {
+    const { guest } = await defineSeveralDisks(system, vm, 2);
+    armFault(system.trace, { effect: 'image.take-snapshots', action: 'kill-before' });
+    const creation = await startSnapshot(system, { vm, name, internal: true });
+    await system.roleEnded('host');
+    await guest.start(60_000);
+    await system.startRole('host');
+    return ended(system, vm, creation);
   },
   async 'snapshot-refused'(system, vm) {
     await define(system, vm, false);

@@ -167,6 +167,20 @@ describe.each([false, true])('An agent that is killed (terminated, too: %s)', (t
   });
 });
 
+describe('A cancel', () => {
+  it('is refused when QEMU has been asked, and it is completed', async () => {
+    await prepare();
+    armFault(system.trace, { effect: 'image.take-snapshots', action: 'stop-before' });
+    const creation = await startSnapshot(system, request());
+    await system.roleStopped('host');
+    await creation.cancel();
+    system.signalRole('host', 'SIGCONT');
+    const { warnings } = await creation.result();
+    expect(warnings).toEqual([expect.stringContaining('cancel refused: QEMU has been asked')]);
+    await expectTaken();
+  });
+});
+
 describe('A VM that is started meanwhile', () => {
   it('before it is taken: told, and the same request goes on later', async () => {
     await prepare();

@@ -65,6 +65,37 @@ describe('2 of 3', () => {
   });
 });
 
+describe('A cancel', () => {
+  /** It reaches the workflow while the agent stands still after the effect on vda. */
+  async function cancelAfterFirst(effect: EffectName) {
+    armFault(system.trace, { effect, action: 'stop-after' });
+    const deletion = await startDeletion(system, request());
+    await system.roleStopped('host');
+    await deletion.cancel();
+    system.signalRole('host', 'SIGCONT');
+    return deletion;
+  }
+
+  it('lets the disk that it met be done, and leaves the others', async () => {
+    await prepare('s1', 's2');
+    const deletion = await cancelAfterFirst('image.delete-snapshot');
+    await expect(deletion.result()).rejects.toMatchObject({ cause: { name: 'CancelledFailure' } });
+    const both = ['1 s1', '2 s2'];
+    expect(await scene.inside()).toEqual({ vda: ['2 s2'], vdb: both, vdc: both });
+    expect(await listed(scene)).toEqual({ s1: null, s2: 's1' });
+    await deleteSnapshot(system, request());
+    await expectDeleted();
+  });
+
+  it('is refused when no disk has it any more', async () => {
+    await prepare('s1', 's2');
+    const deletion = await cancelAfterFirst('libvirt.delete-snapshot-record');
+    const { warnings } = await deletion.result();
+    expect(warnings).toEqual([expect.stringContaining('cancel refused: no disk has it any more')]);
+    await expectDeleted();
+  });
+});
+
 const points = ['before', 'after'] as const;
 const cases = (effects: readonly EffectName[]) =>
   effects.flatMap((effect) => points.map((point) => [effect, point] as const));

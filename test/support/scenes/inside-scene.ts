@@ -1,5 +1,4 @@
 /** A guest with three disks, and snapshots inside of their images. */
-import { expect } from '@jest/globals';
 import { execa } from 'execa';
 import { checkImage } from '../../../activities/adapters/qemu-img/image-check.ts';
 import { insideOf } from '../guest/inner-snapshots.ts';
@@ -33,7 +32,10 @@ export async function startInside(
       return Object.fromEntries(await Promise.all(found));
     },
     async expectSound() {
-      for (const path of Object.values(images)) expect(await checkImage(path)).toBe('sound');
+      for (const path of Object.values(images)) {
+        const found = await checkImage(path);
+        if (found !== 'sound') throw new Error(`${path} is not sound: ${found}`);
+      }
     },
   };
 }
@@ -47,5 +49,6 @@ export async function attachRaw({ guest, pool }: InsideScene): Promise<void> {
 
 /** No command was given to its QEMU past libvirt. */
 export async function expectUntainted({ guest }: InsideScene): Promise<void> {
-  expect(await guest.host.virsh('dominfo', guest.name)).not.toMatch(/custom/);
+  const info = await guest.host.virsh('dominfo', guest.name);
+  if (/custom/.test(info)) throw new Error(`${guest.name} is tainted: ${info}`);
 }

@@ -138,7 +138,7 @@ function stillThere(input: Input, said: string) {
   return givenUp({
     attempted: attempt(input),
     now: `${path} still has it; what libvirt or QEMU said: ${said}`,
-    next: `Shut the VM down (\`virsh shutdown ${input.vm}\`), and repeat the request`,
+    next: 'Repeat the request; while the VM runs, shut it down first',
   });
 }
 
