@@ -1,12 +1,17 @@
 /**
  * What does not pass by itself ends the operation, which undoes what it has done: nothing is tried
- * again for hours while the VM is held (FF-16, FF-23, FF-26).
+ * again for hours while the VM is held (FF-16, FF-21, FF-23, FF-26).
  */
 import { rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
-import { defineChain, defineShutOff, diskXml } from '../../support/guest/shut-off-vm.ts';
+import {
+  createImage,
+  defineChain,
+  defineShutOff,
+  diskXml,
+} from '../../support/guest/shut-off-vm.ts';
 import { mountOwn } from '../../support/host/own-mount.ts';
 import { merged } from '../../support/scenes/merge-checks.ts';
 import { startMove, startMoveSystem, VAULT } from '../../support/scenes/move-scene.ts';
@@ -47,16 +52,34 @@ describe('a file that the target file system cannot hold', () => {
   });
 });
 
-describe('a target that is mounted read-only', () => {
-  it('is refused when the move is planned', async () => {
-    await defineChain(system.host, 'ro', inPool(''), 1);
-    // It holds the lease, a file that is open for writing.
-    await system.killRole('spm');
-    await execa('mount', ['-o', 'remount,ro', small.path]);
-    const failure = await failureOf(moveOf('ro', 'small'));
+/** While the small pool is mounted read-only; its SPM holds a file there that is open for writing. */
+async function whileReadOnly<T>(ask: () => Promise<T>): Promise<T> {
+  await system.killRole('spm');
+  await execa('mount', ['-o', 'remount,ro', small.path]);
+  try {
+    return await ask();
+  } finally {
     await execa('mount', ['-o', 'remount,rw', small.path]);
     await system.startRole('spm');
-    expect(failure).toMatchObject({ type: 'Refused', code: 'read-only-pool' });
+  }
+}
+
+describe('a pool that is mounted read-only', () => {
+  const expected = { type: 'Refused', code: 'read-only-pool' };
+
+  it('is refused as a target when the move is planned', async () => {
+    await defineChain(system.host, 'ro', inPool(''), 1);
+    const failure = await whileReadOnly(() => failureOf(moveOf('ro', 'small')));
+    expect(failure).toMatchObject(expected);
+  });
+
+  it('is refused when a merge into a base there is planned (FF-21)', async () => {
+    const below = await createImage(join(small.path, 'base.qcow2'));
+    const top = await createImage(inPool('on-read-only.qcow2'), { below });
+    await defineShutOff(system.host, 'based', diskXml(top));
+    const merge = () => failureOf(merged(system, { vm: 'based', disk: 'vdb' }));
+    expect(await whileReadOnly(merge)).toMatchObject(expected);
+    expect(await merged(system, { vm: 'based', disk: 'vdb' })).toMatchObject({ outcome: 'merged' });
   });
 });
 
