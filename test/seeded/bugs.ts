@@ -4,6 +4,7 @@
  * test keeps the list true to the source.
  */
 import { fieldBugs } from './field-bugs.ts';
+import { liveMoveBugs } from './live-move-bugs.ts';
 import { snapshotBugs } from './snapshot-bugs.ts';
 
 export interface SeededBug {
@@ -239,14 +240,7 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: 'test/real/removal/copy-remove-image.test.ts',
     only: 'a domain, a snapshot',
   },
-  {
-    name: 'names over links are another volume',
-    file: 'activities/host/pivot/look-at-disk.ts',
-    from: 'return disk ? resolveLinks(disk) : null;',
-    to: 'return disk ?? null;',
-    caughtBy: 'test/real/merge/names.test.ts',
-    only: 'a link to the volume',
-  },
   ...fieldBugs,
+  ...liveMoveBugs,
   ...snapshotBugs,
 ];

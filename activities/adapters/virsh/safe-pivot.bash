@@ -9,7 +9,7 @@
 # It connects before it reads, so that a process that waits with its connection open loses no time
 # at READY.
 #
-# The states, as the report has them:
+# The states, as the report has them, with JOB and TO:
 #   guest    running  it ran before: this script suspends and resumes it
 #            paused   the user has paused it, and it stays so
 #   pivot    unknown  not asked yet, or virsh or libvirtd died before it answered
@@ -25,7 +25,7 @@ export LC_ALL=C
 pivot=unknown resumed=no
 
 report() {
-  printf '%s\n' "guest=$guest" "pivot=$pivot" "resumed=$resumed" "$@" >"$result"
+  printf '%s\n' "job=$job" "to=$to" "guest=$guest" "pivot=$pivot" "resumed=$resumed" "$@" >"$result"
 }
 coproc session { exec virsh -q -c "$uri" 2>&1; }
 # Sends one command and leaves its answer in $reply; fails when virsh or libvirtd is gone (virsh

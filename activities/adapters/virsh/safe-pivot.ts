@@ -33,6 +33,8 @@ export interface PivotReport {
   /** `done`, `unknown` (the script or libvirtd died), or `failed` with libvirt's words. */
   pivot: string;
   guest: string;
+  /** Of a copy the file that it leads to. */
+  copy: string | null;
   resumed: boolean;
   stallMs: number | null;
   issuedAtMs: number | null;
@@ -119,6 +121,7 @@ export async function readPivotReport(resultFile: string): Promise<PivotReport |
   return {
     pivot: field('pivot') ?? 'unknown',
     guest: field('guest') ?? 'unknown',
+    copy: field('job') === 'copy' ? (field('to') ?? null) : null,
     resumed: field('resumed') !== 'no',
     stallMs: number('stallMs'),
     issuedAtMs: issuedAt === null ? null : issuedAt * 1000,

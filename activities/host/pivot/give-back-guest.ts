@@ -33,8 +33,8 @@ export async function lookAndGiveBack(
 ): Promise<DiskLook & { isReloaded: boolean }> {
   const file = pivotFile(deps, change);
   await awaitPivotScript(file);
-  if (change.job === 'copy') await untilInTouch(deps, change);
   let report = await readPivotReport(file);
+  if (change.job === 'copy' || report?.copy) await untilInTouch(deps, change);
   let look = await lookAtDisk(deps, change);
   const isReloaded = await leaveLimbo(deps, change, look, report);
   if (isReloaded) {

@@ -14,6 +14,7 @@ import {
   type GuestAfter,
   type PivotReport,
 } from '../../adapters/virsh/safe-pivot.ts';
+import { observeFile } from '../../adapters/files/files.ts';
 import { findQemu, openFiles } from '../../adapters/files/open-files.ts';
 import { untilSettled } from '../../door/polling.ts';
 import type { HostDeps } from '../deps.ts';
@@ -39,12 +40,13 @@ export async function leaveLimbo(
 ): Promise<boolean> {
   // Begun by an attempt that died between the two commands.
   const isSaved = look.state === 'off' && look.managedSave;
-  if (report?.reload && isSaved) return reload(deps, change, report.reload);
-  if (report?.reload && !isEnding(look.disk)) {
-    await removePivotReport(pivotFile(deps, change));
-    return true;
+  if (report?.reload && isSaved) return reload(deps, change, report.reload, null);
+  if (!isEnding(look.disk)) {
+    if (await leaveUnseen(deps, change, look, report)) return true;
+    // Done by an attempt that died before it could say so.
+    if (report?.reload) await removePivotReport(pivotFile(deps, change));
+    return Boolean(report?.reload);
   }
-  if (!isEnding(look.disk)) return leaveUnseen(deps, change, look, report);
   const { now, doubts } = await untilSettled(PATIENCE, async () => {
     const running = look.state === 'off' ? null : await deps.libvirt.blockJob(...diskOf(change));
     const seen = await lookAtDisk(deps, change);
@@ -57,7 +59,7 @@ export async function leaveLimbo(
   // libvirt saves no guest that has a mirror of this kind.
   if (job !== 'active-commit') throw holdSuspended(change);
   await noteReload(pivotFile(deps, change), after);
-  return reload(deps, change, after);
+  return reload(deps, change, after, null);
 }
 
 const diskOf = ({ vmUuid, disk }: DiskSwitch) => [vmUuid, disk] as const;
@@ -78,7 +80,8 @@ const CLOSING = 10;
 
 /**
  * A copy that libvirtd has forgotten in the pivot: it shows the source without a mirror, while QEMU
- * has both files open and writes the copy (H2).
+ * has both files open and writes the copy (H2). Whatever is done to the disk next, it may be the
+ * copy of an operation that was terminated.
  */
 async function leaveUnseen(
   deps: HostDeps,
@@ -86,22 +89,33 @@ async function leaveUnseen(
   look: DiskLook,
   report: PivotReport | null,
 ): Promise<boolean> {
-  const { job, to } = change;
-  if (job !== 'copy' || look.state === 'off' || !isOnOldAlone(look, change)) return false;
+  const copy = await copyOf(change, report);
+  if (!copy || look.state === 'off' || !hidesCopy(look, copy)) return false;
   const { now, doubts } = await untilSettled(CLOSING, async () => {
     const seen = await lookAtDisk(deps, change);
-    const isDoubtful = isOnOldAlone(seen, change) && (await isWritten(change, to.identity));
-    return { now: seen, doubts: isDoubtful ? [`QEMU has ${to.path} open`] : [] };
+    const isDoubtful = hidesCopy(seen, copy) && (await isWritten(change, copy.identity));
+    return { now: seen, doubts: isDoubtful ? [`QEMU has ${copy.path} open`] : [] };
   });
   if (doubts.length === 0) return false;
   const after = guestAfter(now, report);
-  if (after === null) throw unseenByLibvirt(change);
+  if (after === null) throw unseenByLibvirt(change, now, copy);
   await noteReload(pivotFile(deps, change), after);
-  return reload(deps, change, after);
+  return reload(deps, change, after, copy);
 }
 
-const isOnOldAlone = ({ disk }: DiskLook, { from }: DiskSwitch) =>
-  disk !== null && disk.mirror === null && disk.chain.at(-1)?.path === from.path;
+interface Copy {
+  path: string;
+  identity: string;
+}
+
+async function copyOf({ job, to }: DiskSwitch, report: PivotReport | null): Promise<Copy | null> {
+  if (job === 'copy') return to;
+  const file = report?.copy ? await observeFile(report.copy) : null;
+  return report?.copy && file ? { path: report.copy, identity: file.identity } : null;
+}
+
+const hidesCopy = ({ disk }: DiskLook, { path }: Copy) =>
+  disk !== null && disk.mirror === null && disk.chain.every((volume) => volume.path !== path);
 
 async function isWritten({ vmUuid }: DiskSwitch, identity: string): Promise<boolean> {
   const pid = await findQemu(vmUuid);
@@ -109,8 +123,14 @@ async function isWritten({ vmUuid }: DiskSwitch, identity: string): Promise<bool
   return files.some((file) => file.writable && file.identity === identity);
 }
 
-async function reload(deps: HostDeps, change: DiskSwitch, after: GuestAfter): Promise<true> {
-  const { vmUuid: uuid, vm, from, to } = change;
+async function reload(
+  deps: HostDeps,
+  change: DiskSwitch,
+  after: GuestAfter,
+  copy: Copy | null,
+): Promise<true> {
+  const { vmUuid: uuid, vm, from } = change;
+  const to = copy ?? change.to;
   const resultFile = pivotFile(deps, change);
   const said = await deps.effect('libvirt.reload-guest', operationId(change), () =>
     reloadGuest(deps.libvirt.uri, suspensionState(deps.runtimeDir, uuid), { uuid, after }),
@@ -119,7 +139,7 @@ async function reload(deps: HostDeps, change: DiskSwitch, after: GuestAfter): Pr
   const isStuck =
     (state === 'off' && managedSave) ||
     isEnding(disk) ||
-    (change.job === 'copy' && (await isWritten(change, to.identity)));
+    (copy !== null && (await isWritten(change, copy.identity)));
   // From now on it is the user who paused a guest that is paused.
   if (!isStuck) await removePivotReport(resultFile);
   if (!isStuck) return true;
@@ -135,11 +155,10 @@ async function reload(deps: HostDeps, change: DiskSwitch, after: GuestAfter): Pr
   });
 }
 
-function unseenByLibvirt(change: DiskSwitch) {
-  const { from, to, attempted, disk } = change;
-  const shown = `libvirt shows ${from.path}, but QEMU has ${to.path}`;
+function unseenByLibvirt(change: DiskSwitch, { disk }: DiskLook, copy: Copy) {
+  const shown = `libvirt shows ${disk?.chain.at(-1)?.path}, but QEMU has ${copy.path}`;
   const now = `${shown}, and its guest may have run since`;
-  return holdEnd(attempted, disk, { now, next: goOnWith(change, to.path) });
+  return holdEnd(change.attempted, change.disk, { now, next: goOnWith(change, copy.path) });
 }
 
 /**

@@ -13,7 +13,12 @@ import {
   type Moment,
 } from '../../support/faults/struck-libvirtd.ts';
 import { isAlive, killAndWait } from '../../support/host/processes.ts';
-import { expectMoved, startLiveMove, targetsOf } from '../../support/scenes/live-move-scene.ts';
+import {
+  expectInVault,
+  expectMoved,
+  startLiveMove,
+  targetsOf,
+} from '../../support/scenes/live-move-scene.ts';
 import { SMALL } from '../../support/scenes/merge-checks.ts';
 import { startScene, type Scene } from '../../support/scenes/merge-scene.ts';
 import { startMoveSystem } from '../../support/scenes/move-scene.ts';
@@ -121,6 +126,22 @@ describe('A copy that libvirtd has forgotten', () => {
     expect(await failureOf(await startLiveMove(scene))).toMatchObject({ type: 'Hold' });
     await goOnWith(to, from);
     await expectMoved(scene, await startLiveMove(scene));
+  });
+
+  it('is found by a merge, too, after its move was terminated', async () => {
+    const { guest } = scene;
+    const move = await dieIn(FORGOTTEN);
+    await system.killRole('host');
+    await move.terminate();
+    await system.host.startLibvirtd();
+    await system.startRole('host');
+    const merge = await system.merge({ vm: guest.name, disk: 'vda' });
+    // What the move has held is still held; the guest runs all the same, and on the right file.
+    expect(await failureOf(merge)).toMatchObject({ details: { code: 'command-failed' } });
+    expect(await system.effects()).toContain(`libvirt.reload-guest ${guest.name}/vda`);
+    await guest.waitForAcks(guest.disk.parameters.slots + 1, 60_000);
+    expect(await (await startLiveMove(scene)).result()).toMatchObject({ outcome: 'moved' });
+    await expectInVault(scene);
   });
 
   it('stays paused when its user had paused it', async () => {

@@ -85,7 +85,7 @@ export async function expectInVault(scene: Scene): Promise<void> {
   await waitUntil('the deletion of the source', async () => {
     const there = await poolFiles(join(system.host.pools, POOL));
     return !there.some(
-      (name) => name.startsWith(`${guest.name}.`) || name.startsWith(`${guest.name}-`),
+      (name) => name.includes(`${guest.name}.`) || name.includes(`${guest.name}-`),
     );
   });
   await expectFiles(scene, targets);

@@ -179,7 +179,9 @@ async function toPlan(
   const runs = running ? await runsIn(deps, image.pools, imageId(request.image)) : [];
   const mirroredBy = running && (await mirroringRun(deps, request, running, runs));
   const { used, unused } = await sortByUse(deps, image, { runs: earlier, mirroredBy });
-  const run = runToAdopt(unused, volumes, { verify: request.verify, live: shape });
+  // The one whose mirror runs rather than another one.
+  const order = [...unused].sort((a) => (a.jobId === mirroredBy ? -1 : 0));
+  const run = runToAdopt(order, volumes, { verify: request.verify, live: shape });
   const adopted = run && { jobId: run.jobId, owner: run.owner };
   const { chain } = image;
   const vm = chain && moves ? { name: chain.vm.name, uuid: chain.vm.uuid, disk: chain.disk } : null;
