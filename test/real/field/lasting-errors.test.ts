@@ -52,7 +52,7 @@ describe('a file that the target file system cannot hold', () => {
   });
 });
 
-/** While the small pool is mounted read-only; its SPM holds a file there that is open for writing. */
+/** While that pool is mounted read-only: its SPM has a file there open for writing. */
 async function whileReadOnly<T>(ask: () => Promise<T>): Promise<T> {
   await system.killRole('spm');
   await execa('mount', ['-o', 'remount,ro', small.path]);
