@@ -99,6 +99,7 @@ describe('the list of the snapshots of a VM', () => {
       /^s1 +\d\S+ \S+ +internal +0 B +vda vdb \(id 2\)$/m,
       /^└─ s2 .* current +vda \(id 2\) vdb \(id 3, 4\)$/m,
       'wrong  s1: no image in the chain of vda has it inside\n',
+      'wrong  s1: only some disks have it: `blockflow snapshot delete in s1` deletes the rest\n',
       'wrong  s2: vdb has 2 of that name inside: id 3, id 4\n',
       /^note {3}vdb: \S+ holds internal snapshot before \(id 1, \d.*\), which /m,
     );

@@ -118,7 +118,7 @@ async function whenFree(
   if (open === undefined) return said;
   throw refused('volume-in-use', {
     attempted: attempt(plan),
-    now: `${open}, although the VM is down; no snapshot was taken`,
+    now: `${open}, although the VM is down; not all images have it inside`,
     next: 'End that use, then repeat the request',
   });
 }

@@ -27,7 +27,9 @@ export async function observeSnapshotTree(
   return {
     vm: { name, uuid, state, stateReason },
     host: question.host,
-    snapshots: await Promise.all(snapshots.map((each) => listed(each, { current, chains, notes }))),
+    snapshots: await Promise.all(
+      snapshots.map((each) => listed(each, { vm: name, current, chains, notes })),
+    ),
     unnamedLayers: chains.flatMap((chain) => unnamedLayers(chain, new Set(layers))),
     unlistedInternal: chains.flatMap((chain) => unlistedInternal(chain, snapshots)),
     faults,
@@ -38,13 +40,14 @@ const layersOf = ({ disks }: Snapshot) =>
   disks.flatMap(({ kind, source }) => (kind === 'external' && source !== null ? [source] : []));
 
 interface Surroundings {
+  vm: string;
   current: string | null;
   chains: readonly Chain[];
   notes: readonly RevertNote[];
 }
 
 async function listed(snapshot: Snapshot, surroundings: Surroundings): Promise<ListedSnapshot> {
-  const { current, chains } = surroundings;
+  const { vm, current, chains } = surroundings;
   const { name } = snapshot;
   const { takenAtSeconds, ...facts } = factsOf(snapshot);
   const disks = await Promise.all(
@@ -52,16 +55,19 @@ async function listed(snapshot: Snapshot, surroundings: Surroundings): Promise<L
   );
   const file = memoryFile(snapshot);
   const memory = file === null ? null : await observeFile(file);
+  const lost = disks.filter(
+    ({ disk, kind, inside }) =>
+      kind === 'internal' && inside.length === 0 && chains.some((one) => one.disk === disk),
+  );
   const faults = [
     ...disks.flatMap(({ disk, layer, found }) =>
       found === 'gone' ? [`its layer of ${disk}, ${layer}, does not exist`] : [],
     ),
     ...(file !== null && !memory ? [`its memory, ${file}, does not exist`] : []),
-    ...disks.flatMap(({ disk, kind, inside }) => {
-      const isSeen = chains.some((one) => one.disk === disk);
-      const isLost = kind === 'internal' && isSeen && inside.length === 0;
-      return isLost ? [`no image in the chain of ${disk} has it inside`] : [];
-    }),
+    ...lost.map(({ disk }) => `no image in the chain of ${disk} has it inside`),
+    ...(lost.length > 0 && disks.some(({ inside }) => inside.length > 0)
+      ? [`only some disks have it: \`blockflow snapshot delete ${vm} ${name}\` deletes the rest`]
+      : []),
     ...disks.flatMap(({ disk, inside }) =>
       inside.length < 2
         ? []
