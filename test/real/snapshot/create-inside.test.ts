@@ -35,6 +35,7 @@ async function expectTaken(): Promise<void> {
   await scene.expectSound();
   await system.host.virsh('snapshot-revert', vm, 's1');
   await scene.guest.start(60_000);
+  await scene.guest.waitForAcks(1, 60_000);
   await scene.verifyAfterCrash();
 }
 
@@ -186,6 +187,7 @@ describe('A VM that is started meanwhile', () => {
     await prepare();
     await killAt('image.take-snapshots', 'before').then(async (creation) => {
       await scene.guest.start(60_000);
+      await scene.guest.waitForAcks(1, 60_000);
       await system.startRole('host');
       const failure = await failureOf(creation.result());
       expect(failure).toMatchObject({ type: 'Retry', code: 'vm-started' });
@@ -200,6 +202,7 @@ describe('A VM that is started meanwhile', () => {
     await prepare();
     const creation = await killAt('libvirt.list-snapshot', 'before');
     await scene.guest.start(60_000);
+    await scene.guest.waitForAcks(1, 60_000);
     await system.startRole('host');
     expect(await creation.result()).toMatchObject({ outcome: 'created' });
     expect(await listed(scene)).toEqual({ s1: null });

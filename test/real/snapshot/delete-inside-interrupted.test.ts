@@ -144,6 +144,7 @@ describe('Other processes', () => {
   it('libvirtd is killed at the live deletion: the images say what is left to do', async () => {
     await prepare('s1', 's2');
     await scene.guest.start(60_000);
+    await scene.guest.waitForAcks(1, 60_000);
     armFault(system.trace, { effect: 'libvirt.delete-snapshot', action: 'stop-before' });
     const deletion = await startDeletion(system, request());
     await system.roleStopped('host');
@@ -172,6 +173,7 @@ describe('Other processes', () => {
     );
     await deletion.result();
     expect(await listed(scene)).toEqual({ s2: null });
+    await scene.guest.waitForAcks(1, 60_000);
     await scene.verifyAfterCrash();
     await expectDeleted();
   });

@@ -78,6 +78,7 @@ describe('By its name, a snapshot inside of images', () => {
     const again = await deleted({ name: 'two' });
     expect(again.summary).toMatch('already done, this request deleted it at 2');
     await scene.guest.start(60_000);
+    await scene.guest.waitForAcks(1, 60_000);
     await scene.verifyAfterCrash();
   });
 
