@@ -72,8 +72,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'the pivot happens although the guest could not be suspended',
     file: 'activities/adapters/virsh/safe-pivot.bash',
-    from: 'if [[ $guest == running ]] && ask "suspend $uuid" && is_refused; then',
-    to: 'if [[ $guest == running ]] && ask "suspend $uuid" && false; then',
+    from: '    if is_refused; then\n      pivot=$(refusal)',
+    to: '    if false; then\n      pivot=$(refusal)',
     caughtBy: 'test/activities/adapters/safe-pivot.test.ts',
   },
   {

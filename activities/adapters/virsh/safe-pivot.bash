@@ -85,12 +85,17 @@ announce() {
 }
 
 suspend_and_pivot() {
-  # Without the suspension the pivot would not be safe.
-  if [[ $guest == running ]] && ask "suspend $uuid" && is_refused; then
-    pivot=$(refusal)
-  elif ask "blockjob $uuid $disk --pivot"; then
-    if is_refused; then pivot=$(refusal); else pivot='done'; fi
+  # Without the suspension the pivot would not be safe. Where libvirtd died in it virsh connects
+  # again, and would pivot a guest that runs.
+  if [[ $guest == running ]]; then
+    ask "suspend $uuid" || return
+    if is_refused; then
+      pivot=$(refusal)
+      return
+    fi
   fi
+  ask "blockjob $uuid $disk --pivot" || return
+  if is_refused; then pivot=$(refusal); else pivot='done'; fi
 }
 
 # Resume only once the persistent XML names the new layer, or the pivot did not happen (H1).

@@ -102,12 +102,17 @@ thaw() {
 }
 
 suspend_and_switch() {
-  if [[ $guest == running ]] && ask "suspend $uuid" && is_refused; then
-    switch="failed $(words)"
-  elif ask "snapshot-create $uuid --xmlfile '$snapshot' --disk-only --atomic --reuse-external \
---no-metadata"; then
-    if is_refused; then switch="failed $(words)"; else switch='done'; fi
+  # Where libvirtd died in it virsh connects again, and would take a guest that runs.
+  if [[ $guest == running ]]; then
+    ask "suspend $uuid" || return
+    if is_refused; then
+      switch="failed $(words)"
+      return
+    fi
   fi
+  ask "snapshot-create $uuid --xmlfile '$snapshot' --disk-only --atomic --reuse-external \
+--no-metadata" || return
+  if is_refused; then switch="failed $(words)"; else switch='done'; fi
 }
 
 # Whether libvirt names the overlays, in the live XML or in the persistent one.

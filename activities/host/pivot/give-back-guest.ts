@@ -36,13 +36,13 @@ export async function lookAndGiveBack(
   let report = await readPivotReport(file);
   if (change.job === 'copy' || report?.copy) await untilInTouch(deps, change);
   let look = await lookAtDisk(deps, change);
-  const isReloaded = await leaveLimbo(deps, change, look, report);
-  if (isReloaded) {
+  const left = await leaveLimbo(deps, change, look, report);
+  if (left !== 'none') {
     report = await readPivotReport(file);
     look = await lookAtDisk(deps, change);
   }
   if (await giveBackGuest(deps, change, look, report)) look = await lookAtDisk(deps, change);
-  return { ...look, isReloaded };
+  return { ...look, isReloaded: left === 'reloaded' };
 }
 
 /**

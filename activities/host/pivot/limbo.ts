@@ -16,7 +16,7 @@ import {
 } from '../../adapters/virsh/safe-pivot.ts';
 import { observeFile } from '../../adapters/files/files.ts';
 import { findQemu, openFiles } from '../../adapters/files/open-files.ts';
-import { untilSettled } from '../../door/polling.ts';
+import { poll, untilSettled } from '../../door/polling.ts';
 import type { HostDeps } from '../deps.ts';
 import type { DiskSwitch } from './disk-switch.ts';
 import { goOnWith, holdEnd, holdLimbo, holdSuspended } from './holds.ts';
@@ -25,11 +25,14 @@ import { lookAtDisk, pivotFile, type DiskLook } from './look-at-disk.ts';
 /** Looks before an end that libvirt has begun counts as one that it will never note. */
 const PATIENCE = 3;
 
+/** `reloaded`: saved and started, with its old chain. `ended`: libvirt has ended the job itself. */
+export type LeftLimbo = 'reloaded' | 'ended' | 'none';
+
 /**
  * Brings libvirt into agreement with QEMU where the guest has been suspended all the time: both
  * layers hold the same, so a QEMU that is started on the chain that libvirt shows has every write.
  * The job is to be done again.
- * @returns true when the disk must be looked at again
+ * @returns whether the disk must be looked at again, and why
  * @throws Hold `limbo` where the guest has run since, or libvirt refuses
  */
 export async function leaveLimbo(
@@ -37,22 +40,23 @@ export async function leaveLimbo(
   change: DiskSwitch,
   look: DiskLook,
   report: PivotReport | null,
-): Promise<boolean> {
+): Promise<LeftLimbo> {
   // Begun by an attempt that died between the two commands.
   const isSaved = look.state === 'off' && look.managedSave;
   if (report?.reload && isSaved) return reload(deps, change, report.reload, null);
   if (!isEnding(look.disk)) {
-    if (await leaveUnseen(deps, change, look, report)) return true;
+    if (await leaveUnseen(deps, change, look, report)) return 'reloaded';
+    if (!report?.reload) return 'none';
     // Done by an attempt that died before it could say so.
-    if (report?.reload) await removePivotReport(pivotFile(deps, change));
-    return Boolean(report?.reload);
+    await removePivotReport(pivotFile(deps, change));
+    return 'reloaded';
   }
+  await untilQemuIsDone(deps, change);
   const { now, doubts } = await untilSettled(PATIENCE, async () => {
-    const running = look.state === 'off' ? null : await deps.libvirt.blockJob(...diskOf(change));
     const seen = await lookAtDisk(deps, change);
-    return { now: seen, doubts: !running && isEnding(seen.disk) ? ['libvirt ends the job'] : [] };
+    return { now: seen, doubts: isEnding(seen.disk) ? ['libvirt ends the job'] : [] };
   });
-  if (doubts.length === 0) return true;
+  if (doubts.length === 0) return 'ended';
   const after = guestAfter(now, report);
   const { job, ending } = now.disk?.mirror ?? {};
   if (after === null || ending !== 'pivot') throw holdLimbo(change.attempted, change, now.disk);
@@ -62,7 +66,22 @@ export async function leaveLimbo(
   return reload(deps, change, after, null);
 }
 
-const diskOf = ({ vmUuid, disk }: DiskSwitch) => [vmUuid, disk] as const;
+/** QEMU may be long at the end of a job, where a storage is slow: until then it is no limbo. */
+function untilQemuIsDone(deps: HostDeps, change: DiskSwitch): Promise<void> {
+  const { vmUuid, disk } = change;
+  return poll(async () => {
+    const { state, ...seen } = await lookAtDisk(deps, change);
+    const runs =
+      state !== 'off' &&
+      isEnding(seen.disk) &&
+      (await deps.libvirt.blockJob(vmUuid, disk)) !== null;
+    if (!runs) return { end: undefined };
+    const note = `QEMU ends the job on ${disk}: a storage may be slow`;
+    return { shown: { phase: 'waiting', note }, pauseMs: END_AGAIN_MS };
+  });
+}
+const END_AGAIN_MS = 500;
+
 export const isEnding = (disk: XmlDisk | null) => (disk?.mirror?.ending ?? null) !== null;
 
 /** As it was before the pivot; null when it may have run since, or that cannot be told. */
@@ -100,7 +119,8 @@ async function leaveUnseen(
   const after = guestAfter(now, report);
   if (after === null) throw unseenByLibvirt(change, now, copy);
   await noteReload(pivotFile(deps, change), after);
-  return reload(deps, change, after, copy);
+  await reload(deps, change, after, copy);
+  return true;
 }
 
 interface Copy {
@@ -109,9 +129,11 @@ interface Copy {
 }
 
 async function copyOf({ job, to }: DiskSwitch, report: PivotReport | null): Promise<Copy | null> {
-  if (job === 'copy') return to;
-  const file = report?.copy ? await observeFile(report.copy) : null;
-  return report?.copy && file ? { path: report.copy, identity: file.identity } : null;
+  // That of an operation before this one, as long as this one has not pivoted.
+  const other = report?.copy && report.copy !== to.path ? report.copy : null;
+  if (job === 'copy' && other === null) return to;
+  const file = other === null ? null : await observeFile(other);
+  return other !== null && file ? { path: other, identity: file.identity } : null;
 }
 
 const hidesCopy = ({ disk }: DiskLook, { path }: Copy) =>
@@ -128,7 +150,7 @@ async function reload(
   change: DiskSwitch,
   after: GuestAfter,
   copy: Copy | null,
-): Promise<true> {
+): Promise<'reloaded'> {
   const { vmUuid: uuid, vm, from } = change;
   const to = copy ?? change.to;
   const resultFile = pivotFile(deps, change);
@@ -142,7 +164,7 @@ async function reload(
     (copy !== null && (await isWritten(change, copy.identity)));
   // From now on it is the user who paused a guest that is paused.
   if (!isStuck) await removePivotReport(resultFile);
-  if (!isStuck) return true;
+  if (!isStuck) return 'reloaded';
   throw hold('limbo', {
     attempted: `saving and starting VM ${vm}, whose job on ${change.disk} libvirtd did not survive`,
     now:
