@@ -11,6 +11,7 @@
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
 import { listFolder, syncPath, writeWhole } from '../adapters/files/files.ts';
+import { CLONE_ENDING } from '../adapters/files/reflink.ts';
 import { OWN_FOLDER } from './own-folder.ts';
 import { manifestIn, manifestOf, ownerOf } from './owner.ts';
 
@@ -25,7 +26,7 @@ export const reservationFolder = (poolFolder: string, jobId: string) =>
 export type Stage = 'part' | 'copied' | 'ready';
 
 /** Bytes of a name that leave room for what it has while it is copied. */
-export const LONGEST_NAME_BYTES = 255 - '.part.clone'.length;
+export const LONGEST_NAME_BYTES = 255 - '.part.'.length - CLONE_ENDING;
 
 export const stagedFile = (poolFolder: string, jobId: string, name: string, stage: Stage) =>
   join(reservationFolder(poolFolder, jobId), `${name}.${stage}`);

@@ -156,7 +156,8 @@ async function completePivot(op: Move, plan: ImagePlan): Promise<void> {
   const orKeep = (error: unknown) => keepBoth(op, error);
   // A run that was terminated in the pivot may have left a guest that waits.
   if (plan.switched) {
-    await op.host.ensureMirrorPivoted(job, 'complete the pivot').catch(orKeep);
+    const pivoted = await op.host.ensureMirrorPivoted(job, 'complete the pivot').catch(orKeep);
+    if (pivoted.outcome !== 'pivoted') await keepBoth(op, notFollowed(op, pivoted.reason));
   }
   await op.host.observeMoveProof(job, 'prove the copies in all views').catch(orKeep);
   const summary = 'let the snapshots of libvirt follow';

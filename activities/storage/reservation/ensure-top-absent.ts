@@ -19,7 +19,11 @@ export async function ensureTopAbsent(deps: StorageDeps, job: ImageJob): Promise
   // The reserved name last: it tells which file is ours.
   const names = named?.identity === ready.identity ? [join(folder, name), reserved] : [reserved];
   for (const path of names) {
-    await deps.effect('storage.unlink-copy', path, () => unlinkDurably(path));
+    await deps.effect('storage.unlink-copy', path, async () => {
+      // Another attempt may have done it, and a new file may have the name.
+      const now = await observeFile(path);
+      if (now?.identity === ready.identity) await unlinkDurably(path);
+    });
   }
   await deps.libvirt.refreshPool(plan.to.pool);
 }

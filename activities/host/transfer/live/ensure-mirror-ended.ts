@@ -1,6 +1,7 @@
 /** The end of a mirror that is not wanted any more, before the point of no return. */
 import type { ResultOf } from '../../../../workflows/operation/activities.ts';
 import type { ImageJob, transferOnHost } from '../../../../workflows/transfer/activities.ts';
+import { retry } from '../../../../workflows/operation/failures.ts';
 import { operationId } from '../../../../workflows/chain/references.ts';
 import { awaitPivotScript, removePivotReport } from '../../../adapters/virsh/safe-pivot.ts';
 import type { HostDeps } from '../../deps.ts';
@@ -30,6 +31,14 @@ export async function ensureMirrorEnded(
   if (hasSwitched(after, change)) {
     await assertLeftByQemu(change);
     return { outcome: 'switched' };
+  }
+  const stays = after.state !== 'off' && (await isOurMirror(change, after.disk));
+  if (stays || isEnding(after.disk)) {
+    throw retry('command-failed', {
+      attempted: change.attempted,
+      now: 'QEMU still has the mirror that was to end; nothing else was touched',
+      next: 'Nothing: blockflow tries again',
+    });
   }
   await removePivotReport(file);
   return { outcome: 'ended' };

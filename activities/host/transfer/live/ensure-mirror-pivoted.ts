@@ -15,7 +15,7 @@ import { hasSwitched, pivotFile, type DiskLook } from '../../pivot/look-at-disk.
 import { switchRecord } from '../../pivot/switch-record.ts';
 import { goneCopy, whereRecordIs } from '../copies.ts';
 import { ensureImageHeld } from '../ensure-image-held.ts';
-import { isOurMirror, switchOf } from './look.ts';
+import { isOpenForMirror, isOurMirror, otherSource, switchOf } from './look.ts';
 
 type Outcome = ResultOf<typeof transferOnHost, 'ensureMirrorPivoted'>;
 
@@ -34,6 +34,11 @@ export async function ensureMirrorPivoted(deps: HostDeps, job: ImageJob): Promis
   }
   if (!(await isOurMirror(change, before.disk)) || before.disk?.mirror?.ready !== true) {
     return { outcome: 'not-ready', reason: 'the mirror is not READY (any more)' };
+  }
+  const active = await otherSource(change, before.disk);
+  if (active !== null) return { outcome: 'changed', reason: `the VM runs on ${active} now` };
+  if (!(await isOpenForMirror(change))) {
+    return { outcome: 'lost', reason: `QEMU does not write ${change.to.path}` };
   }
   const obstacle = await obstacleToPivot(deps, job);
   if (obstacle) return obstacle;

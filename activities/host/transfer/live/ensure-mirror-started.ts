@@ -10,7 +10,7 @@ import type { HostDeps } from '../../deps.ts';
 import type { DiskSwitch } from '../../pivot/disk-switch.ts';
 import { lookAndGiveBack } from '../../pivot/give-back-guest.ts';
 import { hasSwitched } from '../../pivot/look-at-disk.ts';
-import { isOurMirror, switchOf } from './look.ts';
+import { isOurMirror, otherSource, switchOf } from './look.ts';
 
 type Input = InputOf<typeof transferOnHost, 'ensureMirrorStarted'>;
 type Outcome = ResultOf<typeof transferOnHost, 'ensureMirrorStarted'>;
@@ -30,6 +30,8 @@ export async function ensureMirrorStarted(deps: HostDeps, input: Input): Promise
   if (hasSwitched(look, change)) return { outcome: 'finished' };
   if (look.state === 'off') return { outcome: 'vm-stopped', reason: look.stateReason };
   if (await isOurMirror(change, look.disk)) return { outcome: 'started' };
+  const active = await otherSource(change, look.disk);
+  if (active !== null) return { outcome: 'busy', reason: `the VM runs on ${active} now` };
   const other = await deps.libvirt.blockJob(change.vmUuid, change.disk);
   if (other) return { outcome: 'busy', reason: `another job began on the disk: ${other.type}` };
   // An attempt before this one may have started a mirror, which has ended.

@@ -5,6 +5,7 @@ import type { ImageJob } from '../../../../workflows/transfer/activities.ts';
 import type { ImageVolume } from '../../../../workflows/transfer/plan.ts';
 import { bug } from '../../../../workflows/operation/failures.ts';
 import { observeFile } from '../../../adapters/files/files.ts';
+import { findQemu, openFiles } from '../../../adapters/files/open-files.ts';
 import type { XmlDisk } from '../../../adapters/libvirt-xml/domain-xml.ts';
 import { identityIn } from '../../../pool-folder/id.ts';
 import { stagedFile } from '../../../pool-folder/reservation.ts';
@@ -48,5 +49,20 @@ export async function isOurMirror({ to }: DiskSwitch, disk: XmlDisk | null): Pro
   const mirror = disk?.mirror;
   if (mirror?.job !== 'copy') return false;
   const file = await observeFile(mirror.path);
-  return file ? file.identity === to.identity : mirror.path === to.path;
+  const isKnown = file !== null && to.identity !== '';
+  return isKnown ? file.identity === to.identity : mirror.path === to.path;
+}
+
+/** What the VM runs on, where a user has changed the disk since the plan; null for the source. */
+export async function otherSource({ from }: DiskSwitch, disk: XmlDisk | null) {
+  const active = disk?.chain.at(-1)?.path ?? '';
+  const file = active === '' ? null : await observeFile(active);
+  return active === from.path && file?.identity === from.identity ? null : active;
+}
+
+/** Whether QEMU mirrors into the file that has this name now; true where that cannot be seen. */
+export async function isOpenForMirror({ vmUuid, to }: DiskSwitch): Promise<boolean> {
+  const pid = await findQemu(vmUuid);
+  const files = pid === null ? [] : await openFiles(pid);
+  return files.length === 0 || files.some((file) => file.writable && file.identity === to.identity);
 }

@@ -22,19 +22,23 @@ export type EarlierRun = Omit<Reservation, 'owner'> & { owner: string | null };
 export async function earlierRuns(
   { name, folder }: Pick<FilePool, 'name' | 'folder'>,
   workflow: string,
+  vmUuid: string | null,
 ): Promise<EarlierRun[]> {
   const found = (await readManifests(folder)).flatMap(({ content, owner }) => {
     const parsed = reservation.safeParse(content);
     return parsed.success ? [{ ...parsed.data, owner }] : [];
   });
-  return found.filter((run) => run.workflow === workflow && run.plan.to.pool === name);
+  // Another host that shares the pool may have a VM of that name, which runs on these copies.
+  const isOurs = ({ plan: { vm } }: EarlierRun) => !vm || vmUuid === null || vm.uuid === vmUuid;
+  const ofImage = found.filter((run) => run.workflow === workflow && run.plan.to.pool === name);
+  return ofImage.filter(isOurs);
 }
 
 /** Those of this host in other pools; one that cannot be read is passed over. */
 export async function runsIn(deps: HostDeps, pools: readonly Pool[], workflow: string) {
   const found = pools
     .filter(isFilePool)
-    .map((pool) => earlierRuns(pool, workflow).catch((): EarlierRun[] => []));
+    .map((pool) => earlierRuns(pool, workflow, null).catch((): EarlierRun[] => []));
   return (await Promise.all(found)).flat().filter(({ plan }) => plan.host === deps.host);
 }
 

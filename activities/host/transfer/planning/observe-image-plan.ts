@@ -68,7 +68,9 @@ export async function observeImagePlan(
   if (missing) return unavailable(found, missing);
   const to = await toTarget(found);
   const { pool } = to;
-  const earlier = await earlierRuns({ name: pool, folder: to.folder }, imageId(request.image));
+  const vmUuid = image.chain?.vm.uuid ?? null;
+  const target = { name: pool, folder: to.folder };
+  const earlier = await earlierRuns(target, imageId(request.image), vmUuid);
   if (moves) {
     const finished = earlier.find(({ plan, owner }) => owner !== null && isSwitched(image, plan));
     if (finished) {

@@ -52,8 +52,12 @@ function optionObstacle({ format, preallocation }: PlanRequest): Obstacle | null
   return { code: 'vm-running', now, next: `Leave them out, or shut the VM down first` };
 }
 
-function diskObstacle({ disk, xmlDisk }: Chain, saysMore: boolean): Obstacle | null {
+function diskObstacle({ disk, xmlDisk, isRecorded }: Chain, saysMore: boolean): Obstacle | null {
   const { readOnly, shareable, transient, type } = xmlDisk;
+  if (!isRecorded) {
+    const now = `disk ${disk} is attached to the running VM only: no record could name the copy`;
+    return { code: 'not-persistent', now, next: 'Attach it with --config, too' };
+  }
   if (readOnly) {
     const now = `disk ${disk} is read-only for the VM, so QEMU does not mirror it`;
     return { code: 'read-only-disk', now, next: SHUT_DOWN };
