@@ -67,9 +67,10 @@ export function holdDisk(op: AnyOperation, disk: string): Promise<DiskLock | nul
   return forwardOnly(async () => {
     const lock = await hold({ vm: op.status.vm, disk, by: op.words });
     if (!lock) return null;
+    // One that a person has terminated is released.
     const release = async () => {
-      await lock.signal(releaseSignal);
-      await lock.result();
+      await lock.signal(releaseSignal).catch(() => undefined);
+      await lock.result().catch(() => undefined);
     };
     return { release: () => forwardOnly(release) };
   });

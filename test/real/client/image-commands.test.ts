@@ -129,7 +129,12 @@ describe('move', () => {
     const [, events = ''] = /`blockflow events (.*)`/.exec(said) ?? [];
     expect(removal).toMatch(new RegExp(`^${id}`));
     await says(blockflow('status', '--follow', removal), 0, /Done: removed /, `deleted  ${file}`);
-    await says(blockflow('status', removal), 0, `${removal}  RemoveImage  done`, /result +removed/);
+    await says(
+      blockflow('status', removal),
+      0,
+      `${removal}  RemoveImage  removed`,
+      /result +removed/,
+    );
     await says(blockflow('events', events), 0, new RegExp(`removed +${POOL}/web1.qcow2 on h1, `));
     const changed = `web1.qcow2  →  ${inVault(system, file)}`;
     await says(blockflow('events', 'web1'), 0, /started .* web1\/vda on h1/, removal, changed);
@@ -177,7 +182,7 @@ describe('copy and rm', () => {
     const move = ['move', `${POOL}/web1-root`, '--to', VAULT, '--source-format', 'qcow2', '--wipe'];
     const words = 'move images/web1-root --to vault --source-format qcow2 --wipe\n';
     await says(blockflow(...move), 0, 'Done: moved images/web1-root to pool vault');
-    await says(blockflow('status', `${POOL}/web1-root`), 0, 'images/web1-root  MoveImage  done');
+    await says(blockflow('status', `${POOL}/web1-root`), 0, 'images/web1-root  MoveImage  moved');
     await says(blockflow('events', `${POOL}/web1-root`), 0, words);
     await untilListed(`${POOL}/web1-root`, /images\/web1-root +MoveImage +h1 +moved/);
     await waitUntil('the wipe', async () => !(await filesIn(POOL)).includes('web1-root'));

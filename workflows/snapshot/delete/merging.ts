@@ -127,11 +127,14 @@ async function start(
 const lastEvent = async ({ vm, disk }: LiveMergeInput) =>
   (await auditLog.observeEvents({ vm, disk, limit: 1 }))[0];
 
+/** What the last event of an operation that runs may be. */
+const RUNNING = new Set(['started', 'cancel-refused']);
+
 /** @throws Refused `other-operation` when what has the disk is not the same merge */
 async function assertOurs(op: Deletion, input: LiveMergeInput): Promise<void> {
   const last = await lastEvent(input);
   // What has ended meanwhile is met by the next start.
-  if (last?.kind !== 'started' || last.request === mergeKind.words(input)) return;
+  if (!last || !RUNNING.has(last.kind) || last.request === mergeKind.words(input)) return;
   const id = operationId(input);
   throw refused('other-operation', {
     attempted: op.words,
@@ -139,8 +142,6 @@ async function assertOurs(op: Deletion, input: LiveMergeInput): Promise<void> {
     next: `Wait for it (\`blockflow status ${id}\`) or end it (\`blockflow cancel ${id}\`)`,
   });
 }
-
-const RUNNING = new Set(['started', 'cancel-refused']);
 
 /**
  * The merge of an earlier run is ended like our own ones. Whether that came in time is in the audit

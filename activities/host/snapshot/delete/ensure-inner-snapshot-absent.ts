@@ -91,6 +91,8 @@ function removeOfStopped(deps: HostDeps, input: Input) {
     const { state, managedSave } = await look(deps, input);
     if (state !== 'off') return null;
     if (managedSave) throw refusedManagedSave(attempt(input), input.vm);
+    // Another attempt may have deleted it meanwhile, and ids are given again.
+    if (!(await isThere(input))) return { doubts: [] as string[], said: null };
     const said = await deps.effect('image.delete-snapshot', target(input), () =>
       deleteInner(ask, 'image', handle),
     );

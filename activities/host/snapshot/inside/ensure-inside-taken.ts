@@ -33,7 +33,7 @@ async function take(deps: HostDeps, plan: InsidePlan): Promise<Taken> {
     const before = await partsOf(plan);
     if (isWhole(plan, before)) return taken(before);
     const said = await whenFree(deps, plan, async (ask) => {
-      await takeBack(deps, plan, before, ask);
+      if (await isWholeElseTakenBack(deps, plan, ask)) return null;
       return deps.effect('image.take-snapshots', target(plan), () =>
         takeInner(ask, plan.disks.map(nodeOf), plan.snapshot),
       );
@@ -44,11 +44,23 @@ async function take(deps: HostDeps, plan: InsidePlan): Promise<Taken> {
   const after = await partsOf(plan);
   if (isWhole(plan, after)) return taken(after);
   const last = await whenFree(deps, plan, async (ask) => {
-    await takeBack(deps, plan, after, ask);
+    await isWholeElseTakenBack(deps, plan, ask);
     return null;
   });
-  if (last.changed === null) return { outcome: 'not-taken', reason };
-  return { outcome: 'changed', reason: partsIn(last.changed, after) };
+  if (last.changed !== null) return { outcome: 'changed', reason: partsIn(last.changed, after) };
+  const end = await partsOf(plan);
+  return isWhole(plan, end) ? taken(end) : { outcome: 'not-taken', reason };
+}
+
+/**
+ * Looks under QEMU's locks, since an attempt of another agent may have taken it meanwhile, and ids
+ * are given again. What only some images have goes.
+ */
+async function isWholeElseTakenBack(deps: HostDeps, plan: InsidePlan, ask: Ask): Promise<boolean> {
+  const parts = await partsOf(plan);
+  if (isWhole(plan, parts)) return true;
+  await takeBack(deps, plan, parts, ask);
+  return false;
 }
 
 const attempt = ({ vm, snapshot }: InsidePlan) =>

@@ -33,5 +33,7 @@ async function repair(deps: HostDeps, vm: string, image: NamedVolume): Promise<s
   }
   if (found === 'sound') return [];
   if (found === 'locked') return [`${path} was not checked: some process has it open`];
+  if (found === 'unreadable')
+    return [`${path} could not be checked: see \`qemu-img check ${path}\``];
   return [`${path} has errors: \`qemu-img check ${path}\` names them`];
 }

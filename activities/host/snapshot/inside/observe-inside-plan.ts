@@ -90,7 +90,9 @@ function assertNoneLeft(
 ): void {
   const odd = left.find(({ disk }) => {
     const xml = disks.find(({ target }) => target === disk);
-    return xml && xml.device !== 'cdrom' && !xml.readOnly && xml.chain.length > 0;
+    if (!xml || xml.device === 'cdrom' || xml.readOnly) return false;
+    // A drive without a medium has no source; one on the network has no file.
+    return xml.chain.length > 0 || !['file', 'block'].includes(xml.type);
   });
   if (!odd) return;
   throw refused('unsupported-format', {
