@@ -52,18 +52,25 @@ async function expectStarts(vm: string): Promise<void> {
   await system.host.virsh('destroy', vm);
 }
 
-/** A LUKS image with so many plain overlays by libvirt. */
-async function defineLuks(vm: string, overlays: number): Promise<void> {
-  const path = inPool(`${vm}.qcow2`);
+/**
+ * A LUKS image of 8 MiB. qemu-img measures the processor's speed first, which the clock of a busy
+ * machine may not show.
+ */
+async function createLuks(path: string, ...over: string[]): Promise<void> {
   const options = 'encrypt.format=luks,encrypt.key-secret=s0,encrypt.iter-time=10';
   const object = ['--object', `secret,id=s0,file=${key}`];
-  const create = ['create', '-q', '-f', 'qcow2', ...object, '-o', options, path, '8M'];
-  // It measures the processor's speed first, which the clock of a busy machine may not show.
+  const create = ['create', '-q', '-f', 'qcow2', ...object, ...over, '-o', options, path, '8M'];
   await waitUntil('qemu-img to measure the processor', async () => {
     const { stderr = '' } = await execa('qemu-img', create, { reject: false });
     if (stderr !== '' && !stderr.includes('accurate CPU usage')) throw new Error(stderr);
     return stderr === '';
   });
+}
+
+/** A LUKS image with so many plain overlays by libvirt. */
+async function defineLuks(vm: string, overlays: number): Promise<void> {
+  const path = inPool(`${vm}.qcow2`);
+  await createLuks(path);
   const disk = diskXml(path).replace(`file='${path}'/>`, `file='${path}'>${encryption()}</source>`);
   await defineShutOff(system.host, vm, disk);
   await system.host.virsh('start', vm, '--paused');
@@ -96,10 +103,8 @@ describe('the secret of a layer', () => {
 
   it('of two encrypted layers is known before a move that needs it', async () => {
     const [base, top] = [inPool('two.qcow2'), inPool('two-top.qcow2')];
-    const options = 'encrypt.format=luks,encrypt.key-secret=s0,encrypt.iter-time=10';
-    const create = ['create', '-q', '-f', 'qcow2', '--object', `secret,id=s0,file=${key}`];
-    await execa('qemu-img', [...create, '-o', options, base, '8M']);
-    await execa('qemu-img', [...create, '-u', '-b', base, '-F', 'qcow2', '-o', options, top, '8M']);
+    await createLuks(base);
+    await createLuks(top, '-u', '-b', base, '-F', 'qcow2');
     await defineShutOff(system.host, 'two', diskXml(top));
     const image = { kind: 'disk', vm: 'two', disk: 'vdb' } as const;
     const moving = startMove(system, { image, to: VAULT }).then((handle) => handle.result());
