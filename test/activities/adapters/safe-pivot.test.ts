@@ -108,6 +108,13 @@ describe('The safe pivot', () => {
     expect(await read('state')).toMatch(/^running/);
   });
 
+  it('pivots no guest of which virsh lost the answer to its suspension', async () => {
+    await set({ refusal: 'error: Disconnected from test:///x due to end of file' });
+    expect(await pivot()).toMatchObject({ pivot: 'unknown', guest: 'running', resumed: true });
+    expect(await commands()).not.toContain(`blockjob ${UUID} vda --pivot`);
+    expect(await read('state')).toMatch(/^running/);
+  });
+
   it('leaves a guest paused that the user had paused', async () => {
     await set({ state: 'paused (user)' });
     const report = await pivot();

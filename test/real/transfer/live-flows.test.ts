@@ -1,11 +1,13 @@
 /** What happens to a move of a running VM from outside, and what it ends with. */
-import { rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { copyFile, readFile, rm } from 'node:fs/promises';
 import { beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { WorkflowFailedError } from '@temporalio/client';
 import { CancelledFailure } from '@temporalio/common';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { statusQuery } from '../../../workflows/kinds.ts';
 import { armFault } from '../../support/faults/faults.ts';
+import { redefine } from '../../support/guest/shut-off-vm.ts';
 import { mountOwn } from '../../support/host/own-mount.ts';
 import { startDeltaScene } from '../../support/scenes/delta-scene.ts';
 import { fill, unfill } from '../../support/scenes/full-pool.ts';
@@ -71,6 +73,27 @@ describe('A move whose VM is mirrored', () => {
     });
     system.signalRole('host', 'SIGCONT');
     await expectMoved(scene, move);
+  });
+
+  it('mirrors no other disk that the VM was started with meanwhile', async () => {
+    const top = scene.chain.at(-1) ?? '';
+    const [kept, other] = [`${top}-kept`, `${top}-other`];
+    armFault(system.trace, { effect: 'image.create-top', action: 'stop-after' });
+    const move = await startLiveMove(scene);
+    await system.roleStopped('host');
+    await virsh('destroy', vm());
+    for (const path of [kept, other]) await copyFile(top, path);
+    await redefine(system.host, vm(), (xml) => xml.replace(`'${top}'`, `'${other}'`));
+    await virsh('start', vm());
+    await redefine(system.host, vm(), (xml) => xml.replace(`'${other}'`, `'${top}'`));
+    system.signalRole('host', 'SIGCONT');
+    expect((await failureOf(move))?.details.code).toBe('divergent-chain');
+    expect(await mirrors()).toBe(0);
+    for (const copy of targetsOf(scene)) expect(existsSync(copy)).toBe(false);
+    await virsh('destroy', vm());
+    await rm(other);
+    expect((await readFile(top)).equals(await readFile(kept))).toBe(true);
+    await rm(kept);
   });
 
   it('ends as vm-stopped when the VM stops, its source untouched', async () => {
