@@ -89,7 +89,7 @@ async function giveBackGuest(
 /**
  * Once libvirtd, which may just have come back, has done what it does by itself. A record that
  * still names the old layer is made right; any other difference that stays is a redefinition by a
- * user, and  * no reason to keep the guest paused.
+ * user, and no reason to keep the guest paused.
  */
 async function settledLook(deps: HostDeps, change: DiskSwitch): Promise<DiskLook> {
   const { now } = await untilSettled(PATIENCE, async () => {

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { makeHeldVirsh, type HeldVirsh } from '../../support/faults/held-virsh.ts';
-import { strikeLibvirtd, type Moment } from '../../support/faults/struck-libvirtd.ts';
+import { goOnWith, strikeLibvirtd, type Moment } from '../../support/faults/struck-libvirtd.ts';
 import { argumentsOf, isAlive, killAndWait } from '../../support/host/processes.ts';
 import { SMALL } from '../../support/scenes/merge-checks.ts';
 import { expectMerged } from '../../support/scenes/merge-proofs.ts';
@@ -124,35 +124,10 @@ describe('A guest in limbo', () => {
     expect(failure).toMatchObject({ type: 'Hold', details: { code: 'limbo' } });
     expect(failure?.details.next).toContain(`virsh managedsave ${guest.name} --running`);
     expect(await failureOf(await system.merge(disk()))).toMatchObject({ type: 'Hold' });
-    await goOnWith(chain[0] ?? '', chain[1] ?? '');
+    await goOnWith(system.host, scene.guest.name, chain[0] ?? '', chain[1] ?? '');
     await expectMerged(scene, await system.merge(disk()));
   });
 });
-
-/** As the Hold tells: the guest and its record go on with this file of the two. */
-async function goOnWith(file: string, other: string): Promise<void> {
-  const vm = scene.guest.name;
-  const xml = join(system.host.root, 'edited.xml');
-  await virsh('managedsave', vm, '--running');
-  for (const [dump, define] of [
-    [
-      ['managedsave-dumpxml', vm],
-      ['managedsave-define', vm, xml],
-    ],
-    [
-      ['dumpxml', vm, '--inactive'],
-      ['define', xml],
-    ],
-  ] as const) {
-    const text = await virsh(...dump);
-    const chainless = text
-      .replace(/<mirror .*<\/mirror>/s, '')
-      .replace(/<backingStore\/>|<backingStore .*<\/backingStore>/s, '');
-    await writeFile(xml, chainless.replace(`<source file='${other}'`, `<source file='${file}'`));
-    await virsh(...define);
-  }
-  await virsh('start', vm);
-}
 
 describe('An abort at READY that libvirtd does not survive', () => {
   it('is a Hold when libvirtd takes it for a pivot, whose commands keep the writes', async () => {
@@ -170,7 +145,7 @@ describe('An abort at READY that libvirtd does not survive', () => {
     expect(failure).toMatchObject({ type: 'Hold', details: { code: 'limbo' } });
     expect(failure?.details.now).toContain(`libvirt shows ${base}, but QEMU writes ${top}`);
     await guest.waitForAcks(guest.disk.parameters.slots + 1);
-    await goOnWith(top, base);
+    await goOnWith(system.host, scene.guest.name, top, base);
     await expectMerged(scene, await system.merge(disk()));
   });
 });

@@ -2,12 +2,11 @@
  * libvirtd is killed at each point of the pivot of a mirror at which its files and QEMU differ,
  * with the guest suspended by the pivot script. Then it comes back.
  */
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { makeHeldVirsh, type HeldVirsh } from '../../support/faults/held-virsh.ts';
 import {
+  goOnWith,
   strikeLibvirtd,
   strikeLibvirtdAtOpen,
   type Moment,
@@ -124,7 +123,7 @@ describe('A copy that libvirtd has forgotten', () => {
     expect(failure?.details.now).toContain(`libvirt shows ${from}, but QEMU has ${to}`);
     expect(failure?.details.next).toContain(`virsh managedsave ${guest.name} --running`);
     expect(await failureOf(await startLiveMove(scene))).toMatchObject({ type: 'Hold' });
-    await goOnWith(to, from);
+    await goOnWith(system.host, scene.guest.name, to, from);
     await expectMoved(scene, await startLiveMove(scene));
   });
 
@@ -151,30 +150,6 @@ describe('A copy that libvirtd has forgotten', () => {
     await expectMoved(scene, move, 'paused');
   });
 });
-
-/** As the Hold tells: the guest and its record go on with this file of the two. */
-async function goOnWith(file: string, other: string): Promise<void> {
-  const vm = scene.guest.name;
-  const xml = join(system.host.root, 'edited.xml');
-  await virsh('managedsave', vm, '--running');
-  for (const [dump, define] of [
-    [
-      ['managedsave-dumpxml', vm],
-      ['managedsave-define', vm, xml],
-    ],
-    [
-      ['dumpxml', vm, '--inactive'],
-      ['define', xml],
-    ],
-  ] as const) {
-    const text = (await virsh(...dump))
-      .replace(/<mirror .*<\/mirror>/s, '')
-      .replace(/<backingStore\/>|<backingStore .*<\/backingStore>/s, '');
-    await writeFile(xml, text.replace(`<source file='${other}'`, `<source file='${file}'`));
-    await virsh(...define);
-  }
-  await virsh('start', vm);
-}
 
 describe('A copy in limbo', () => {
   it('is a Hold, and moves once its memory was given up', async () => {

@@ -1,7 +1,5 @@
 /** What makes the effects happen that only the move of a running VM has, of a guest each. */
-import { mkdir, writeFile } from 'node:fs/promises';
 import { expect } from '@jest/globals';
-import { pivotResultFile } from '../../../activities/adapters/virsh/safe-pivot.ts';
 import type { EffectName } from '../../../activities/door/effect.ts';
 import type { System } from '../host/system.ts';
 import { startDeltaScene } from '../scenes/delta-scene.ts';
@@ -15,6 +13,7 @@ import { startScene, type Scene } from '../scenes/merge-scene.ts';
 import { recordOf } from '../scenes/move-scene.ts';
 import { unlimit } from '../scenes/slow-move.ts';
 import { armFault } from './faults.ts';
+import { leaveSuspended } from './merge-scenarios.ts';
 import type { StruckRun } from './stage.ts';
 import { pivotInto } from './struck-libvirtd.ts';
 
@@ -113,15 +112,6 @@ const slow =
     given.arm();
     return runOf(given, before, { scene, move, steered: steer(move), isCancelled });
   };
-
-/** As a pivot's script leaves it that died, and its agent with it. */
-async function leaveSuspended({ system, guest }: Scene): Promise<void> {
-  const vmUuid = (await system.host.virsh('domuuid', guest.name)).trim();
-  await mkdir(system.runtimeDir, { recursive: true });
-  const report = pivotResultFile(system.runtimeDir, { vmUuid, disk: 'vda' });
-  await writeFile(report, 'guest=running\npivot=unknown\nresumed=no\n');
-  await system.host.virsh('suspend', guest.name);
-}
 
 /** An earlier run that was terminated at READY, and the agent with it. */
 async function endedAtReady({ system }: Given, scene: Scene): Promise<void> {

@@ -29,7 +29,7 @@ async function limited(scene: Scene) {
 }
 
 /** As a pivot's script leaves it that died, and its agent with it. */
-async function leaveSuspended({ system, guest }: Scene): Promise<void> {
+export async function leaveSuspended({ system, guest }: Scene): Promise<void> {
   const vmUuid = (await system.host.virsh('domuuid', guest.name)).trim();
   await mkdir(system.runtimeDir, { recursive: true });
   const report = pivotResultFile(system.runtimeDir, { vmUuid, disk: 'vda' });

@@ -1,4 +1,6 @@
 /** Kills libvirtd as it opens one of its files: an exact point inside of what it does. */
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { execa } from 'execa';
 import type { PrivateHost } from '../host/private-host.ts';
 import { waitUntil } from '../wait-until.ts';
@@ -83,4 +85,32 @@ export async function strikeLibvirtdAtOpen(
     await strace;
     process.kill(pid, 'SIGCONT');
   };
+}
+
+/** As the Hold `limbo` tells: the guest and its record go on with this file of the two. */
+export async function goOnWith(
+  host: PrivateHost,
+  vm: string,
+  file: string,
+  other: string,
+): Promise<void> {
+  const xml = join(host.root, 'edited.xml');
+  await host.virsh('managedsave', vm, '--running');
+  for (const [dump, define] of [
+    [
+      ['managedsave-dumpxml', vm],
+      ['managedsave-define', vm, xml],
+    ],
+    [
+      ['dumpxml', vm, '--inactive'],
+      ['define', xml],
+    ],
+  ] as const) {
+    const text = (await host.virsh(...dump))
+      .replace(/<mirror .*<\/mirror>/s, '')
+      .replace(/<backingStore\/>|<backingStore .*<\/backingStore>/s, '');
+    await writeFile(xml, text.replace(`<source file='${other}'`, `<source file='${file}'`));
+    await host.virsh(...define);
+  }
+  await host.virsh('start', vm);
 }

@@ -105,7 +105,7 @@ function layerObstacle({ volumes, ref }: Image): Obstacle | null {
 
 /**
  * The job whose mirror runs on the disk, null without one. One that ends is for the step that
- * begins * the mirror to look at.
+ * begins the mirror to look at.
  * @throws Refused `foreign-job`
  */
 export async function mirroringRun(
