@@ -23,6 +23,19 @@ export function diskIn(document: XmlElement, target: string): XmlElement {
   const [disk] = disks;
   if (!disk) throw wrong(`it has no disk ${target}`);
   if (disks.length > 1) throw wrong(`it has several disks ${target}`);
+  return withOwnSecret(disk);
+}
+
+/**
+ * The disk with its secret within the source: libvirt takes it beside the source, too, although it
+ * belongs to that one layer.
+ */
+export function withOwnSecret(disk: XmlElement): XmlElement {
+  const source = onlyOf(disk, 'source');
+  const secret = onlyOf(disk, 'encryption');
+  if (!source || !secret) return disk;
+  disk.children = disk.children.filter((child) => child !== secret);
+  source.children = [...source.children, secret];
   return disk;
 }
 
@@ -53,13 +66,17 @@ export const namedByPath = (
 ): Record<string, string> => ({ ...kept, file });
 
 /**
- * Elements of a source that change what the bytes of its file mean, and that blockflow neither
- * knows nor keeps.
+ * Names of what changes the meaning of the bytes of a source's file, and that blockflow neither
+ * knows nor keeps. With `fdgroup` QEMU gets a file from a person, and the name is only a word.
  */
 export const oddElements = (disk: XmlElement): string[] =>
-  layersOf(disk).flatMap((layer) =>
-    ['slices', 'cookies', 'ssl'].filter((name) => allOf(onlyOf(layer, 'source'), name).length > 0),
-  );
+  layersOf(disk).flatMap((layer) => {
+    const source = onlyOf(layer, 'source');
+    const names = ['slices', 'cookies', 'ssl'].filter((name) => allOf(source, name).length > 0);
+    const odd = names.map((name) => `<${name}>`);
+    const isPassed = source?.attributes['fdgroup'] !== undefined;
+    return [...odd, ...(isPassed ? ['fdgroup'] : [])];
+  });
 
 /** The element that names the file of a block copy. */
 export const copyTargetXml = ({ path, format }: Switch['to']): string =>
@@ -100,8 +117,7 @@ export function switchDiskSource(disk: XmlElement, change: Switch): string | nul
   if (isSwitched) return null;
   const replaced = ['driver', 'source', 'backingStore'];
   const kept = disk.children.filter((n) => typeof n === 'string' || !replaced.includes(n.name));
-  const { startupPolicy } = onlyOf(disk, 'source')?.attributes ?? {};
-  const source = sourceOf(active, startupPolicy === undefined ? {} : { startupPolicy });
+  const source = sourceOf(active, policyOf(disk));
   const type = { name: 'qemu', ...driver?.attributes, type: format };
   return writeXml(
     createElement('disk', { ...disk.attributes, type: 'file' }, [
@@ -111,6 +127,12 @@ export function switchDiskSource(disk: XmlElement, change: Switch): string | nul
       ...kept,
     ]),
   );
+}
+
+/** What the source says for the disk, whatever its file. */
+export function policyOf(disk: XmlElement): Record<string, string> {
+  const { startupPolicy } = onlyOf(disk, 'source')?.attributes ?? {};
+  return startupPolicy === undefined ? {} : { startupPolicy };
 }
 
 interface Layer {

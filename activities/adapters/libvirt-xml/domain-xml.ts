@@ -34,7 +34,7 @@ export interface XmlDisk {
   readOnly: boolean;
   shareable: boolean;
   transient: boolean;
-  /** Elements of its sources that change what the bytes of a file mean; blockflow knows none. */
+  /** What its sources have that changes what the bytes of a file mean; blockflow knows none. */
   oddElements: string[];
   mirror: XmlMirror | null;
 }

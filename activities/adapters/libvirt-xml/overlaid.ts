@@ -2,7 +2,7 @@
  * A domain whose disks have one more layer, or one less; and the document of the snapshot between.
  */
 import { unexpected } from '../reply.ts';
-import { chainOf, diskIn, fileOf, layersOf, saysMore } from './disk-element.ts';
+import { chainOf, diskIn, fileOf, layersOf, policyOf, saysMore } from './disk-element.ts';
 import type { PoolFolders } from './named-files.ts';
 import { allOf, createElement, onlyOf, readXml, writeXml, type XmlElement } from './xml.ts';
 
@@ -73,9 +73,7 @@ function putActive(
   { path, format }: Omit<ActiveLayer, 'disk'>,
   chain: readonly XmlElement[],
 ): void {
-  const { startupPolicy } = onlyOf(element, 'source')?.attributes ?? {};
-  const policy = startupPolicy === undefined ? {} : { startupPolicy };
-  const source = createElement('source', { file: path, ...policy });
+  const source = createElement('source', { file: path, ...policyOf(element) });
   rebuild(element, { type: 'file', format, layers: [source, ...chain] });
 }
 
@@ -121,7 +119,7 @@ function takeOverlay(element: XmlElement, base: Layered['base']): void {
   const below = onlyOf(element, 'backingStore');
   const lower = onlyOf(below, 'source');
   const { index, ...attributes } = lower?.attributes ?? { file: base.path };
-  const source = createElement('source', attributes, lower?.children);
+  const source = createElement('source', { ...attributes, ...policyOf(element) }, lower?.children);
   rebuild(element, {
     type: below?.attributes['type'] ?? 'file',
     format: base.format,

@@ -2,9 +2,18 @@
  * libvirt's snapshot metadata: which files a snapshot names, and the same document after a merge.
  */
 import { unexpected } from '../reply.ts';
-import { fileOf, namedByPath } from './disk-element.ts';
+import { fileOf, namedByPath, withOwnSecret } from './disk-element.ts';
 import { sourceFile, type PoolFolders } from './named-files.ts';
-import { allOf, onlyOf, readXml, textOf, visit, writeXml, type XmlElement } from './xml.ts';
+import {
+  allOf,
+  createElement,
+  onlyOf,
+  readXml,
+  textOf,
+  visit,
+  writeXml,
+  type XmlElement,
+} from './xml.ts';
 
 interface SnapshotDisk {
   name: string;
@@ -105,7 +114,7 @@ export function rewriteSnapshot(
     Object.assign(element, { attributes: { name, snapshot: 'no' }, children: [] });
   }
   visit(document, (element) => {
-    if (element.name === 'disk') shorten(element, { gone, base, pools });
+    if (element.name === 'disk') shorten(withOwnSecret(element), { gone, base, pools });
   });
   return writeXml(document);
 }
@@ -143,9 +152,10 @@ function setFile(layer: XmlElement, file: string, format: string, inside?: XmlEl
   const [source] = allOf(layer, 'source');
   if (source) nameFile(layer, source, file);
   if (source && inside) source.children = inside;
-  for (const { attributes } of [...allOf(layer, 'driver'), ...allOf(layer, 'format')]) {
-    attributes['type'] = format;
-  }
+  const said = [...allOf(layer, 'driver'), ...allOf(layer, 'format')];
+  for (const { attributes } of said) attributes['type'] = format;
+  // A disk without one counts as raw.
+  if (said.length === 0) layer.children.unshift(createElement('driver', { type: format }));
 }
 
 /** The document after files were moved: every source that `renamed` knows has its new name. */

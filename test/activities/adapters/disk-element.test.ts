@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import {
   diskElement,
   diskSource,
+  oddElements,
   switchDiskSource,
 } from '../../../activities/adapters/libvirt-xml/disk-element.ts';
 
@@ -20,6 +21,19 @@ const switched = (xml: string, path = '/base', format = 'raw', names: Names = [[
   const change = { to: { path, format }, names: new Map(names), pools: [] };
   return switchDiskSource(diskElement(domain(xml), 'vda'), change)?.replaceAll('"', "'");
 };
+
+describe('what blockflow does not understand of a disk', () => {
+  it('is named, in each layer', () => {
+    const source = (more: string, inside = '') => `<source file='/a' ${more}>${inside}</source>`;
+    const odd = (inside: string) => oddElements(diskElement(domain(disk(inside)), 'vda'));
+    const slices = `<slices><slice type='storage' offset='0' size='1'/></slices>`;
+    expect(odd(source('', slices))).toEqual(['<slices>']);
+    expect(odd(source(`fdgroup='f'`))).toEqual(['fdgroup']);
+    expect(
+      odd(`${source('')}<backingStore type='file'>${source('', slices)}</backingStore>`),
+    ).toEqual(['<slices>']);
+  });
+});
 
 describe('the element of a disk with another source', () => {
   it('differs in the source and the format, and keeps all else', () => {
@@ -85,6 +99,16 @@ describe('the element of a disk with another source', () => {
     ).toBe(disk(`${qcow2}<source file='/base' startupPolicy='optional'>${secret}</source>`));
     expect(switched(disk(`${qcow2}<source file='/top'>${secret}</source>`), '/base', 'qcow2')).toBe(
       disk(`${qcow2}<source file='/base'/>`),
+    );
+  });
+
+  it('gives no other layer the secret that stands beside the source', () => {
+    const beside = disk(
+      `${qcow2}<source file='/top'/>${layer('/base', '', '<backingStore/>')}${secret}`,
+    );
+    expect(switched(beside, '/base', 'qcow2')).toBe(disk(`${qcow2}<source file='/base'/>`));
+    expect(switched(beside, '/new', 'qcow2', [['/top', '/new']])).toContain(
+      `<source file='/new'>${secret}</source>`,
     );
   });
 

@@ -69,7 +69,7 @@ export function assertUnderstood(input: LiveMergeInput, chain: Chain, { top }: S
   if (odd === undefined) return;
   throw refused('unsupported-format', {
     attempted: attempt(input),
-    now: `the record of ${input.vm}/${input.disk} has <${odd}>, which blockflow cannot carry over`,
+    now: `the record of ${input.vm}/${input.disk} has ${odd}, which blockflow cannot carry over`,
     next: live,
   });
 }

@@ -46,11 +46,11 @@ export async function assertDiskReady(
   assertInPool(attempted, chain, base, leaveOut);
   const header = chain.headers.get(base.path);
   if (header) assertSound(attempted, [{ path: base.path, header }]);
-  const [odd] = [...chain.xmlDisk.oddElements, ...(header?.encrypted ? ['encryption'] : [])];
+  const [odd] = [...chain.xmlDisk.oddElements, ...(header?.encrypted ? ['<encryption>'] : [])];
   if (odd !== undefined) {
     throw refused('unsupported-format', {
       attempted,
-      now: `disk ${chain.disk} has <${odd}>, which an overlay could not carry; nothing was done`,
+      now: `disk ${chain.disk} has ${odd}, which an overlay could not carry; nothing was done`,
       next: leaveOut,
     });
   }

@@ -110,7 +110,7 @@ export function assertUnderstood(request: PlanRequest, image: Image, plan: Image
   if (odd === undefined) return;
   throw refused('unsupported-format', {
     attempted: attempt(request),
-    now: `the record of ${imageId(image.ref)} has <${odd}>, which blockflow cannot carry over`,
+    now: `the record of ${imageId(image.ref)} has ${odd}, which blockflow cannot carry over`,
     next: 'Use `blockflow copy`, and define the disk of the copy yourself',
   });
 }
