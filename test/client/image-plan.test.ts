@@ -41,7 +41,13 @@ const planned = (changes: Partial<ImagePlan> = {}) => ({
     ...changes,
   }),
 });
-const move = { verb: 'move', id: 'web1/vda', verify: 'full', wipe: false } as const;
+const move = {
+  verb: 'move',
+  id: 'web1/vda',
+  verify: 'full',
+  wipe: false,
+  waitForDecision: false,
+} as const;
 
 test('a move tells bytes, space, steps, and what is deleted', () => {
   expect(transferPlanLines(planned(), move)).toEqual([

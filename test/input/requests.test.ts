@@ -9,7 +9,7 @@ import { parseImage } from '../../client/cli/arguments/image-argument.ts';
 import { parseRate } from '../../client/cli/arguments/rate.ts';
 import type { Session } from '../../client/library/session.ts';
 import { completeRequest } from '../../client/library/requests.ts';
-import { assertChoice } from '../../workflows/merge/decision.ts';
+import { assertChoice } from '../../workflows/operation/decision.ts';
 import { assertRate } from '../../workflows/operation/bandwidth.ts';
 import { operationRequests, questionRequests } from '../support/tables.ts';
 import { faultsOf } from '../../workflows/operation/request.ts';

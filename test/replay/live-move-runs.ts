@@ -17,6 +17,15 @@ const plain: Run = async (stage) => {
   return startMove(stage, { image: diskOf(vm) });
 };
 
+async function decided(stage: Stage, choice: 'pivot' | 'keep') {
+  const { system, vm } = stage;
+  await startScene({ system, vm, layers: 1, guest: SMALL });
+  const move = await startMove(stage, { image: diskOf(vm), waitForDecision: true });
+  await inPhase(move, 'waiting for a decision');
+  await move.executeUpdate('decide', { args: [choice] });
+  return move;
+}
+
 /** Mirrors, and will for a while. */
 async function mirroring(stage: Stage) {
   const { system, vm } = stage;
@@ -76,6 +85,8 @@ export const liveMoveRun: Record<LiveMoveRecordingName, Run> = {
     await endMirrors(stage, 4);
     return move;
   },
+  'move-live-decided': (stage) => decided(stage, 'pivot'),
+  'move-live-kept': (stage) => decided(stage, 'keep'),
   async 'move-live-adopted'(stage) {
     await (await mirroring(stage)).terminate();
     return startMove(stage, { image: diskOf(stage.vm) });

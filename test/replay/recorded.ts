@@ -37,6 +37,8 @@ const liveMoveRecordings = {
   'move-live-mirrored-again': moved,
   'move-live-job-lost': { type: 'Retry', code: 'job-lost' },
   'move-live-adopted': moved,
+  'move-live-decided': moved,
+  'move-live-kept': { operation: 'MoveImage', outcome: 'kept' },
 } as const satisfies Record<string, Ending>;
 export type LiveMoveRecordingName = keyof typeof liveMoveRecordings;
 

@@ -1,8 +1,9 @@
 /** Steps 2 to 5 of a merge: record, commit, READY, switch; the VM runs or is down. */
+import type { Decision } from '../operation/decision.ts';
 import { forwardOnly } from '../operation/point-of-no-return.ts';
 import { fileName } from '../operation/words.ts';
 import type { JobInput } from './activities.ts';
-import { decide, limitJob, type Decision } from './decision.ts';
+import { decide, limitJob } from './decision.ts';
 import { commitRefused, jobLost } from './ending.ts';
 import type { MergeOperation } from './live-merge.ts';
 import type { MergePlan } from './plan.ts';

@@ -65,8 +65,12 @@ export const STATUS = 'status';
 export const bandwidthUpdate = defineUpdate<string, [number]>('bandwidth');
 /** The same of an operation that another one has started. */
 export const bandwidthSignal = defineSignal<[number]>('limit');
+/** What to do with a job at READY. */
+export type Choice = 'pivot' | 'keep';
 /** Ends the wait of `--wait-for-decision`. */
-export const decideUpdate = defineUpdate<string, ['pivot' | 'keep']>('decide');
+export const decideUpdate = defineUpdate<string, [Choice]>('decide');
+/** The same of an operation that another one has started. */
+export const decideSignal = defineSignal<[Choice]>('decision');
 
 /** Heartbeat details of the long activities: what the Web UI shows under "Pending Activities". */
 export interface Progress {

@@ -36,6 +36,8 @@ export type CopyOutcome = z.infer<typeof copyOutcome>;
 /** `lost`: there is none (any more), or it can never be pivoted: another file, another mirror. */
 const lost = outcome('lost').extend({ reason });
 const stopped = outcome('vm-stopped').extend({ reason });
+/** The mirror was ended at READY, and its copy is complete. */
+const kept = outcome('kept');
 const limitedJob = job.extend({ bandwidthBytesPerSecond: sizeBytes });
 
 /** Of the host agent. */
@@ -95,6 +97,7 @@ export const transferOnHost = defineActivities({
     result: z.union([
       outcome('started'),
       outcome('finished'),
+      kept,
       outcome('busy').extend({ reason }),
       lost,
       stopped,
@@ -102,10 +105,14 @@ export const transferOnHost = defineActivities({
     beats: 'while working',
   },
   awaitMirrorReady: {
-    input: job.extend({ tellConvergence: z.boolean() }),
+    input: job.extend({
+      tellConvergence: z.boolean(),
+      until: z.enum(['ready', 'end']).default('ready'),
+    }),
     result: z.union([
       outcome('ready'),
       outcome('finished'),
+      kept,
       outcome('not-converging').extend({ note: z.string() }),
       lost.extend({
         /** When the target cannot take the layer. */
@@ -121,6 +128,18 @@ export const transferOnHost = defineActivities({
     input: job,
     result: z.union([
       outcome('pivoted').extend({ stallMs: z.number().nullable() }),
+      z.strictObject({ outcome: z.enum(['not-ready', 'changed', 'pool-away']), reason }),
+      lost,
+      stopped,
+    ]),
+    beats: 'while working',
+  },
+  /** Ends the mirror at READY; what it was copied into stays as a copy of that moment. */
+  ensureMirrorKept: {
+    input: job,
+    result: z.union([
+      kept,
+      outcome('switched'),
       z.strictObject({ outcome: z.enum(['not-ready', 'changed', 'pool-away']), reason }),
       lost,
       stopped,

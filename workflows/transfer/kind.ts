@@ -21,6 +21,7 @@ export type TransferPhase =
   | 'verifying'
   | 'naming'
   | 'mirroring'
+  | 'waiting for a decision'
   | 'switching'
   | 'deleting';
 
@@ -33,14 +34,14 @@ export interface TransferStatus<
 
 const transferResult = () =>
   z.strictObject({
-    outcome: z.enum(['moved', 'copied', 'already-done']),
+    outcome: z.enum(['moved', 'kept', 'copied', 'already-done']),
     summary: z.string(),
     jobId: z.nullable(uuid),
     chainBefore: z.array(volumePath),
     chainAfter: z.array(volumePath),
     copiedBytes: sizeBytes,
     verified: z.boolean(),
-    /** Workflow that deletes the source; null for a copy, and when it could not be started. */
+    /** Workflow that deletes the source; null where it stays, and when it could not be started. */
     removal: z.nullable(z.string()),
     warnings: z.array(z.string()),
   });
@@ -83,7 +84,7 @@ const common = {
     'deleting',
   ],
   measured: ['copying', 'verifying', 'mirroring'],
-  pastCopy: ['naming', 'switching', 'deleting', 'finished'],
+  pastCopy: ['naming', 'waiting for a decision', 'switching', 'deleting', 'finished'],
   parts: {
     planning: 'plan',
     reserving: 'copy',
@@ -91,6 +92,7 @@ const common = {
     verifying: 'verify',
     naming: 'switch',
     mirroring: 'copy',
+    'waiting for a decision': 'copy',
     switching: 'switch',
     deleting: 'delete source',
   },
@@ -107,9 +109,12 @@ export const moveKind: Kind<
   command: 'move',
   request: moveImageInput,
   words: moveWords,
-  cancel: () => ({
+  distinction: ({ waitForDecision }) => ({ waitForDecision }),
+  cancel: ({ waitForDecision }) => ({
     before: 'the source stays as it is, a workflow of its own deletes the copies',
-    after: 'refused: the record names the copies, so the move is completed',
+    after: waitForDecision
+      ? 'refused: what was decided is done, so the move is completed'
+      : 'refused: the record names the copies, so the move is completed',
   }),
 };
 

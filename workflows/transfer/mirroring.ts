@@ -8,12 +8,15 @@ import { fileName } from '../operation/words.ts';
 import { untilBack, untilSpace, withPool } from '../pools/waiting.ts';
 import type { ImageJob } from './activities.ts';
 import { createTop, dropTop, nameCopies } from './copying.ts';
+import { decide, keepCopy } from './keeping.ts';
 import type { ImagePlan } from './plan.ts';
-import type { Transfer } from './transfer.ts';
+import type { Move, Transfer } from './transfer.ts';
 import { keepBoth, undoOnFailure } from './unwanted-copies.ts';
 
 export type Mirrored =
   | { end: 'switched'; stallMs: number | null }
+  /** The source stays, and so do the copies. */
+  | { end: 'kept' }
   /** Why it must be planned again. */
   | { end: 'plan again'; reason: string };
 
@@ -33,7 +36,7 @@ type Attempt =
 /** Mirrors that may be lost for no reported reason, and pivots that QEMU may refuse. */
 const [MIRRORS, PIVOTS] = [3, 20];
 
-export async function mirrorAndPivot(op: Transfer, plan: ImagePlan): Promise<Mirrored> {
+export async function mirrorAndPivot(op: Move, plan: ImagePlan): Promise<Mirrored> {
   const job: ImageJob = { plan, jobId: op.jobId };
   // That of a run before this one was written by its mirror.
   let isNewTop = !plan.live?.isMirrored;
@@ -41,9 +44,9 @@ export async function mirrorAndPivot(op: Transfer, plan: ImagePlan): Promise<Mir
   const refused: string[] = [];
   for (;;) {
     const ready = await undoOnFailure(op, plan, () => untilReady(op, job, isNewTop));
-    const done = ready.end === 'ready' ? await pivot(op, job) : ready;
+    const done = ready.end === 'ready' ? await atReady(op, job) : ready;
     isNewTop = false;
-    if (done.end === 'switched' || done.end === 'plan again') return done;
+    if (done.end === 'switched' || done.end === 'kept' || done.end === 'plan again') return done;
     await undoOnFailure(op, plan, async () => {
       if (done.end === 'vm stopped') throw vmStopped(op, done.reason);
       if (done.end === 'pool away') {
@@ -77,17 +80,49 @@ async function untilReady(op: Transfer, job: ImageJob, isNewTop: boolean): Promi
   if (begun.outcome === 'busy') return { end: 'plan again', reason: begun.reason };
   if (begun.outcome === 'vm-stopped') return { end: 'vm stopped', reason: begun.reason };
   if (begun.outcome === 'finished') return { end: 'ready' };
+  if (begun.outcome === 'kept') return { end: 'kept' };
   // One that is attached to has an earlier limit; one may have been set meanwhile.
   const isLimited = op.status.bandwidthBytesPerSecond === bandwidthBytesPerSecond;
   if (!isNewTop || !isLimited) await limitMirror(op, job);
   for (let tellConvergence = true; ; tellConvergence = false) {
     const words = `mirror ${top} until both hold the same`;
-    const seen = await op.host.awaitMirrorReady({ ...job, tellConvergence }, words);
-    if (seen.outcome === 'not-converging') op.enter('mirroring', { note: seen.note });
-    else if (seen.outcome === 'vm-stopped') return { end: 'vm stopped', reason: seen.reason };
-    else if (seen.outcome === 'lost') return { ...seen, end: 'lost' };
-    // Switched already, by an earlier run, or READY.
-    else return { end: 'ready' };
+    const seen = await op.host.awaitMirrorReady({ ...job, until: 'ready', tellConvergence }, words);
+    if (seen.outcome !== 'not-converging') return attemptOf(seen);
+    op.enter('mirroring', { note: seen.note });
+  }
+}
+
+type Seen = Awaited<ReturnType<Transfer['host']['awaitMirrorReady']>>;
+
+function attemptOf(seen: Exclude<Seen, { outcome: 'not-converging' }>): Attempt {
+  if (seen.outcome === 'vm-stopped') return { end: 'vm stopped', reason: seen.reason };
+  if (seen.outcome === 'lost') return { ...seen, end: 'lost' };
+  if (seen.outcome === 'kept') return { end: 'kept' };
+  // Switched already, by an earlier run or by another operation, or READY.
+  return { end: 'ready' };
+}
+
+/** What was decided, or has become of the mirror while it waited for that. */
+async function atReady(op: Move, job: ImageJob): Promise<Attempt> {
+  const { plan } = job;
+  const decided = await undoOnFailure(op, plan, () => decide(op, job));
+  if (decided.chosen === 'keep') return undoOnFailure(op, plan, () => keep(op, job));
+  if (decided.chosen === null && decided.seen.outcome !== 'not-converging') {
+    const seen = attemptOf(decided.seen);
+    if (seen.end !== 'ready') return seen;
+  }
+  return pivot(op, job);
+}
+
+async function keep(op: Move, job: ImageJob): Promise<Attempt> {
+  const done = await keepCopy(op, job);
+  switch (done.outcome) {
+    case 'kept':
+      return { end: 'kept' };
+    case 'switched':
+      return pivot(op, job);
+    default:
+      return attemptAgain(done, done.reason);
   }
 }
 
@@ -109,6 +144,16 @@ async function pivot(op: Transfer, job: ImageJob): Promise<Attempt> {
   if (done.outcome === 'pivoted') return { end: 'switched', stallMs: done.stallMs };
   const reason = `the pivot did not happen: ${done.reason}`;
   op.point.takeBack(reason);
+  return attemptAgain(done, reason);
+}
+
+interface NotDone {
+  outcome: 'not-ready' | 'lost' | 'pool-away' | 'changed' | 'vm-stopped';
+  reason: string;
+}
+
+/** @param reason that is told where it is tried again */
+function attemptAgain(done: NotDone, reason: string): Attempt {
   switch (done.outcome) {
     case 'not-ready':
       return { end: 'not ready', reason };

@@ -18,7 +18,9 @@
  *  4. verify   nothing; each copy was compared with its source before any header is changed: byte
  *              for byte, a converted one in all that a guest reads.
  *  5. name     the copies have their final names; reserved names tell that they are ours.
- *  5' mirror   live only: QEMU's job runs (it survives every process of ours) and is READY.
+ *  5' mirror   live only: QEMU's job runs (it survives every process of ours) and is READY. With
+ *              --wait-for-decision it stays so until a person chooses; *keep* ends it there: the
+ *              source stays, its copy of that moment too, and 6 to 8 are left out.
  *  6. switch   POINT OF NO RETURN. The VM's persistent XML names the copies, its snapshots'
  *              metadata follows, all flushed and read back, still held. A crash in between: the XML
  *              decides, and the rest is made to follow it. A pool that is unavailable is waited for
@@ -35,7 +37,7 @@
  * Invariants: I1 (6), I3 (6, RemoveImage proves), I6 (every step observes first), I8, I9, I10, I12
  * (6), I14 (3, 4), I15 (1, 3, 5'), I17.
  */
-import type { Operation } from '../operation/operation.ts';
+import { acceptDecision } from '../operation/decision.ts';
 import { retry, vmGone } from '../operation/failures.ts';
 import { forwardOnly } from '../operation/point-of-no-return.ts';
 import { run } from '../operation/run.ts';
@@ -43,11 +45,12 @@ import { sizeWords } from '../operation/words.ts';
 import { untilBack } from '../pools/waiting.ts';
 import type { ImageJob } from './activities.ts';
 import { planTransfer, untilNamed } from './copying.ts';
+import { finishKept } from './keeping.ts';
 import { moveKind, type TransferResult } from './kind.ts';
 import { mirrorAndPivot, type Mirrored } from './mirroring.ts';
 import type { ImagePlan } from './plan.ts';
 import type { MoveImageInput } from './request.ts';
-import { openTransfer, type Transfer } from './transfer.ts';
+import { openTransfer, type Move } from './transfer.ts';
 import {
   beginAgain,
   deleteElsewhere,
@@ -57,10 +60,14 @@ import {
   undoOnFailure,
 } from './unwanted-copies.ts';
 
-type Move = Transfer & Operation<typeof moveKind>;
-
 export function MoveImage(request: MoveImageInput): Promise<TransferResult> {
-  return run(moveKind, request, (op) => move(openTransfer(op)));
+  return run(moveKind, request, (op) => {
+    const decision = acceptDecision(op, {
+      pivot: 'the VM will be switched to its copy',
+      keep: 'the source will be kept, and the copy of this moment too',
+    });
+    return move(Object.assign(openTransfer(op), { decision }));
+  });
 }
 
 async function move(op: Move): Promise<TransferResult> {
@@ -73,6 +80,11 @@ async function move(op: Move): Promise<TransferResult> {
       op.point.isBehind();
       op.mirroring = null;
       return forwardOnly(() => finishMove(op, plan, moved.stallMs)); // 7-8
+    }
+    if (moved.end === 'kept') {
+      await undoOnFailure(op, plan, () => op.point.pass());
+      op.mirroring = null;
+      return forwardOnly(() => finishKept(op, plan));
     }
     const { reason } = moved;
     await beginAgain(op, plan, { attempted: `moving ${op.id}`, attempt, reason });

@@ -23,7 +23,13 @@ const transfer = z.strictObject({
   verify: z._default(verification, 'full'),
   requestedBy: z._default(plainText, 'unknown'),
 });
-export const moveImageInput = z.extend(transfer, { wipe: z._default(z.boolean(), false) });
+const flag = z._default(z.boolean(), false);
+
+export const moveImageInput = z.extend(transfer, {
+  wipe: flag,
+  /** Of a running VM: stops at READY. */
+  waitForDecision: flag,
+});
 export const copyImageInput = z.extend(transfer, { name: z.optional(newFileName) });
 
 /** What a plan is for: a copy touches no record, and may be of a shared image. */

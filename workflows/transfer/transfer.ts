@@ -1,6 +1,7 @@
 /** What a running move or copy knows of itself besides what every operation does. */
 import { acceptBandwidth } from '../operation/bandwidth.ts';
 import { agentsOf, type Agents, type Operation } from '../operation/operation.ts';
+import type { Decision } from '../operation/decision.ts';
 import type { poolsOnHost, poolsOnStorage } from '../pools/activities.ts';
 import type { ImageJob, transferOnHost, transferOnStorage } from './activities.ts';
 import type { copyKind, moveKind } from './kind.ts';
@@ -15,6 +16,9 @@ export interface Transfer
   /** While the image that is moved is a running VM's: what its active layer is mirrored by. */
   mirroring: ImageJob | null;
 }
+
+/** Of a disk that is to leave its source. */
+export type Move = Transfer & Operation<typeof moveKind> & { decision: Decision };
 
 /** Reaches its agents, and takes the message that changes its limit. */
 export function openTransfer<O extends Operation<typeof moveKind> | Operation<typeof copyKind>>(

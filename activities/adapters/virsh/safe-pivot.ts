@@ -40,6 +40,8 @@ export interface PivotReport {
   issuedAtMs: number | null;
   /** The agent has begun to save and start the guest, which is to run or be paused after it. */
   reload: GuestAfter | null;
+  /** Of a copy that was ended at READY instead: the operation's job. */
+  kept: string | null;
 }
 export type GuestAfter = 'running' | 'paused';
 
@@ -126,12 +128,17 @@ export async function readPivotReport(resultFile: string): Promise<PivotReport |
     stallMs: number('stallMs'),
     issuedAtMs: issuedAt === null ? null : issuedAt * 1000,
     reload: reload === 'running' || reload === 'paused' ? reload : null,
+    kept: field('kept') ?? null,
   };
 }
 
 /** Before a reload: a guest that is found saved after it is to be started, and by us. */
 export const noteReload = (resultFile: string, after: GuestAfter) =>
   appendFile(resultFile, `reload=${after}\n`);
+
+/** Of a mirror that was complete when it ended. */
+export const noteKept = (resultFile: string, jobId: string) =>
+  appendFile(resultFile, `kept=${jobId}\n`);
 
 /**
  * `$0` is the URI. Each runs also when the one before it failed: it may be done already. Not for

@@ -15,6 +15,7 @@ import { ensureEarlierReleased } from './ensure-earlier-released.ts';
 import { awaitMirrorReady } from './live/await-mirror-ready.ts';
 import { ensureMirrorBandwidth } from './live/ensure-mirror-bandwidth.ts';
 import { ensureMirrorEnded } from './live/ensure-mirror-ended.ts';
+import { ensureMirrorKept } from './live/ensure-mirror-kept.ts';
 import { ensureMirrorPivoted } from './live/ensure-mirror-pivoted.ts';
 import { ensureMirrorStarted } from './live/ensure-mirror-started.ts';
 import { ensureTopCreated } from './live/ensure-top-created.ts';
@@ -37,6 +38,7 @@ export const transferActivities = (deps: HostDeps) =>
     awaitMirrorReady: (input) => awaitMirrorReady(deps, input),
     ensureMirrorBandwidth: (input) => ensureMirrorBandwidth(deps, input),
     ensureMirrorPivoted: (input) => ensureMirrorPivoted(deps, input),
+    ensureMirrorKept: (input) => ensureMirrorKept(deps, input),
     ensureMirrorEnded: (input) => ensureMirrorEnded(deps, input),
     observeMoveProof: (input) => observeMoveProof(deps, input),
   });

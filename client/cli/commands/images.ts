@@ -14,6 +14,7 @@ interface Options {
   preallocation: 'off' | 'metadata' | 'falloc' | 'full';
   ifExists: 'refuse';
   wipe?: true;
+  waitForDecision?: true;
   sourceFormat?: SourceFormat;
   dryRun?: true;
   detach?: true;
@@ -33,6 +34,10 @@ export function defineMove(program: Command, context: Context): void {
         'is not compared, and the guest is suspended for the switch.',
     )
     .option('--wipe', 'overwrite the source before it is deleted')
+    .option(
+      '--wait-for-decision',
+      'of a running VM: mirror until READY, then wait for `blockflow decide VM DISK pivot|keep`',
+    )
     .action((first: string, second: string | undefined, options: Options) =>
       context.run(() => runTransfer(context.screen, [first, second], options, 'move')),
     );
@@ -120,7 +125,7 @@ async function runTransfer(
   const { parseImage } = await import('../arguments/image-argument.ts');
   const { parseRate } = await import('../arguments/rate.ts');
   const { imageId } = await import('../../../workflows/chain/references.ts');
-  const { to, verify, bandwidth, name, wipe, host } = options;
+  const { to, verify, bandwidth, name, host } = options;
   const { format, preallocation, ifExists } = options;
   const request = {
     image: parseImage(first, second, options.sourceFormat),
@@ -132,7 +137,8 @@ async function runTransfer(
     ...(bandwidth === undefined ? {} : { bandwidthBytesPerSecond: parseRate(bandwidth) }),
     ...(host === undefined ? {} : { host }),
   };
-  const move = { ...request, wipe: wipe ?? false };
+  const { wipe = false, waitForDecision = false } = options;
+  const move = { ...request, wipe, waitForDecision };
   const copy = { ...request, ...(name === undefined ? {} : { name }) };
   return withBlockflow(options, async (blockflow) => {
     if (!options.dryRun) {
@@ -142,7 +148,7 @@ async function runTransfer(
     const plan = verb === 'move' ? blockflow.planMove(move) : blockflow.planCopy(copy);
     const outcome = await plan;
     const { transferPlanLines } = await import('../render/image-plan.ts');
-    const asked = { verb, id: imageId(move.image), verify, wipe: move.wipe };
+    const asked = { verb, id: imageId(move.image), verify, wipe, waitForDecision };
     return printPlan(screen, outcome, transferPlanLines(outcome, asked), options);
   });
 }

@@ -35,7 +35,10 @@ export function defineDecide(program: Command, context: Context): void {
   program
     .command('decide')
     .summary('end the wait of --wait-for-decision: pivot or keep')
-    .description('Tells an operation that waits at READY to pivot to base, or to keep the overlay.')
+    .description(
+      'Tells an operation that waits at READY to pivot, or to keep: a merge its overlay, a move ' +
+        'its source (the copy of this moment stays too).',
+    )
     .argument('<VM>', 'VM, or VM/DISK')
     .argument('<DISK|CHOICE>')
     .argument('[CHOICE]', 'pivot or keep')

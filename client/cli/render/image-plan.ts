@@ -12,6 +12,7 @@ export interface Asked {
   id: string;
   verify: 'full' | 'none';
   wipe: boolean;
+  waitForDecision: boolean;
 }
 
 export function transferPlanLines(outcome: ImagePlanOutcome, asked: Asked): string[] {
@@ -75,13 +76,14 @@ const coldSteps = ({ verify }: Asked, total: string) => [
 ];
 
 /** The VM runs. */
-function liveSteps({ volumes }: ImagePlan, { verify }: Asked): string[] {
+function liveSteps({ volumes }: ImagePlan, { verify, waitForDecision }: Asked): string[] {
   const lower = volumes.length - 1;
   const compared = verify === 'full' ? ' and compare' : '';
   return [
     ...(lower > 0 ? [`hold, copy${compared} ${lower} lower volume(s), which QEMU only reads`] : []),
     'give the copies their names',
     `mirror ${basename(volumes.at(-1)?.path ?? '')} while the VM runs, until both hold the same`,
+    ...(waitForDecision ? ['wait for `blockflow decide`: the next steps are those of pivot'] : []),
   ];
 }
 

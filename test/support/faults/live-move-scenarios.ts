@@ -1,4 +1,5 @@
 /** What makes the effects happen that only the move of a running VM has, of a guest each. */
+import { rm } from 'node:fs/promises';
 import { expect } from '@jest/globals';
 import type { EffectName } from '../../../activities/door/effect.ts';
 import type { System } from '../host/system.ts';
@@ -10,8 +11,9 @@ import {
   targetsOf,
 } from '../scenes/live-move-scene.ts';
 import { startScene, type Scene } from '../scenes/merge-scene.ts';
-import { recordOf } from '../scenes/move-scene.ts';
+import { recordOf, untilMove } from '../scenes/move-scene.ts';
 import { unlimit } from '../scenes/slow-move.ts';
+import { waitUntil } from '../wait-until.ts';
 import { armFault } from './faults.ts';
 import { leaveSuspended } from './merge-scenarios.ts';
 import type { StruckRun } from './stage.ts';
@@ -64,11 +66,11 @@ interface Steered {
   move: Move;
   /** What a user does to it. */
   steered?: Promise<unknown>;
-  isCancelled?: boolean;
+  end?: 'moved' | 'kept' | 'cancelled';
 }
 
 function runOf({ writes }: Given, before: number, run: Steered): StruckRun {
-  const { scene, move, steered = Promise.resolve(), isCancelled = false } = run;
+  const { scene, move, steered = Promise.resolve(), end = 'moved' } = run;
   const { guest } = scene;
   // What is struck may be what the user talks to.
   steered.catch(() => undefined);
@@ -77,12 +79,13 @@ function runOf({ writes }: Given, before: number, run: Steered): StruckRun {
     vm: guest.name,
     async expectEnd() {
       await steered;
-      if (isCancelled) await expect(move.result()).rejects.toThrow();
-      else expect(await move.result()).toMatchObject({ outcome: 'moved', warnings: [] });
+      if (end === 'cancelled') await expect(move.result()).rejects.toThrow();
+      else expect(await move.result()).toMatchObject({ outcome: end, warnings: [] });
     },
     async expectRight() {
       await steered.catch(() => undefined);
-      await move.result().catch(() => undefined);
+      const ended = await move.result().catch(() => null);
+      if (ended?.outcome === 'kept') await Promise.all(ended.chainAfter.map((file) => rm(file)));
       await untilWrites(scene, writes);
       await finish(scene);
       const guestWrites = guest.acknowledged() - before;
@@ -104,14 +107,33 @@ const mirrored: Scenario = async (given) => {
 
 /** A mirror that is met at its work. */
 const slow =
-  (steer: (move: Move) => Promise<unknown>, isCancelled: boolean): Scenario =>
+  (steer: (move: Move) => Promise<unknown>, end: Steered['end']): Scenario =>
   async (given) => {
     const scene = await startDeltaScene(given.system, { vm: given.vm, bytes: 24 * MIB });
     const before = scene.guest.acknowledged();
     const move = await startSlowMirror(scene);
     given.arm();
-    return runOf(given, before, { scene, move, steered: steer(move), isCancelled });
+    return runOf(given, before, { scene, move, steered: steer(move), ...(end && { end }) });
   };
+
+/** Kept at READY: the copy of that moment is deleted, and the disk moves after it. */
+const kept: Scenario = async (given) => {
+  const scene = await layered(given);
+  const before = scene.guest.acknowledged();
+  const move = await startLiveMove(scene, { waitForDecision: true });
+  await untilMove(move, 'READY', ({ phase }) => phase === 'waiting for a decision');
+  given.arm();
+  // A signal may come twice.
+  const steered = waitUntil('the decision to be heard', () =>
+    move.signal('decision', 'keep').then(() => true),
+  );
+  return runOf(given, before, { scene, move, steered, end: 'kept' });
+};
+
+function inTurn(scenarios: readonly Scenario[]): Scenario {
+  let count = 0;
+  return (given) => (scenarios[count++ % scenarios.length] ?? mirrored)(given);
+}
 
 /** An earlier run that was terminated at READY, and the agent with it. */
 async function endedAtReady({ system }: Given, scene: Scene): Promise<void> {
@@ -147,8 +169,8 @@ export const liveScenarios: Partial<Record<EffectName<'move'>, Scenario>> = {
   'image.create-top': mirrored,
   'libvirt.start-mirror': mirrored,
   'libvirt.pivot': mirrored,
-  'libvirt.set-job-bandwidth': slow((move) => unlimit(move), false),
-  'libvirt.abort-job': slow((move) => move.cancel(), true),
+  'libvirt.set-job-bandwidth': slow((move) => unlimit(move), 'moved'),
+  'libvirt.abort-job': inTurn([slow((move) => move.cancel(), 'cancelled'), kept]),
   'libvirt.resume-guest': suspended,
   'libvirt.reload-guest': forgotten,
 };

@@ -4,8 +4,10 @@ import { basename, dirname, join } from 'node:path';
 import { expect } from '@jest/globals';
 import { OWN_FOLDER } from '../../../activities/pool-folder/own-folder.ts';
 import type { TransferResult } from '../../../workflows/transfer/kind.ts';
+import type { MoveImageRequest } from '../../../workflows/transfer/request.ts';
 import { expectCleanSlate, SLOW } from './merge-proofs.ts';
 import type { Handle } from './image-operations.ts';
+import { expectNoLoss, verifyGuestData } from '../guest/oracle.ts';
 import { POOL, type Scene } from './merge-scene.ts';
 import { copiers, diskOf, inVault, removalOf, startMove, undoOf, untilMove } from './move-scene.ts';
 import { poolFiles } from './pool-files.ts';
@@ -14,7 +16,9 @@ import { waitUntil } from '../wait-until.ts';
 type State = 'running' | 'paused' | 'shut off';
 type Move = Handle<TransferResult>;
 
-export const startLiveMove = ({ system, guest }: Scene, more: { verify?: 'none' } = {}) =>
+type Options = Partial<Pick<MoveImageRequest, 'verify' | 'waitForDecision' | 'to'>>;
+
+export const startLiveMove = ({ system, guest }: Scene, more: Options = {}) =>
   startMove(system, { image: diskOf(guest.name), ...more });
 
 /** Where its volumes are after the move. */
@@ -22,10 +26,7 @@ export const targetsOf = ({ system, chain }: Scene, pool = inVault(system, '')):
   chain.map((file) => join(pool, basename(file)));
 
 /** A mirror that does not become READY within a test. */
-export async function startSlowMirror(
-  scene: Scene,
-  more: { verify?: 'none'; to?: string } = {},
-): Promise<Move> {
+export async function startSlowMirror(scene: Scene, more: Options = {}): Promise<Move> {
   const { system, guest } = scene;
   const move = await startMove(system, {
     image: diskOf(guest.name),
@@ -108,8 +109,33 @@ export async function expectNotMoved(
   await takeAway(scene, scene.chain);
 }
 
+/** Ends at READY, the VM on its source; the copies of that moment are there as well. */
+export async function expectKept(scene: Scene, move: Move, acknowledged: number): Promise<void> {
+  const { guest, chain } = scene;
+  const result = await move.result();
+  const targets = targetsOf(scene);
+  expect(result).toMatchObject({ outcome: 'kept', chainAfter: targets, removal: null });
+  expect(result.summary).toContain(targets.at(-1));
+  const report = await verifyGuestData({
+    imagePath: targets.at(-1) ?? '',
+    format: 'qcow2',
+    acknowledged,
+    issued: guest.acknowledged() + guest.disk.parameters.ackEvery,
+    parameters: guest.disk.parameters,
+  });
+  expectNoLoss(report);
+  await takeAway(scene, targets, false);
+  await expectFiles(scene, chain);
+  await expectCleanSlate(scene, 'running', chain.at(-1) ?? '');
+  await takeAway(scene, chain);
+}
+
 /** For the next scene, which shares the pools. */
-async function takeAway({ system, guest }: Scene, files: readonly string[]): Promise<void> {
-  await system.host.virsh('undefine', guest.name, '--snapshots-metadata');
+async function takeAway(
+  { system, guest }: Scene,
+  files: readonly string[],
+  isWithVm = true,
+): Promise<void> {
+  if (isWithVm) await system.host.virsh('undefine', guest.name, '--snapshots-metadata');
   await Promise.all(files.map((file) => rm(file)));
 }

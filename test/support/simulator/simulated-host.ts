@@ -49,6 +49,7 @@ export type RealOnly =
   | 'ensureMirrorBandwidth'
   | 'ensureMirrorPivoted'
   | 'ensureMirrorEnded'
+  | 'ensureMirrorKept'
   | 'observeMoveProof'
   | 'ensureTopAbsent'
   | 'observeLeases'

@@ -2,19 +2,20 @@
 import type { InputOf, ResultOf } from '../../../../workflows/operation/activities.ts';
 import type { ImageJob, transferOnHost } from '../../../../workflows/transfer/activities.ts';
 import { observeFile, observeSpace } from '../../../adapters/files/files.ts';
+import { awaitPivotScript } from '../../../adapters/virsh/safe-pivot.ts';
 import type { HostDeps } from '../../deps.ts';
 import { untilReady } from '../../pivot/job-ready.ts';
 import type { DiskSwitch } from '../../pivot/disk-switch.ts';
-import { hasSwitched, lookAtDisk } from '../../pivot/look-at-disk.ts';
-import { isOurMirror, switchOf, topFile } from './look.ts';
+import { hasSwitched, lookAtDisk, pivotFile } from '../../pivot/look-at-disk.ts';
+import { isKept, isOurMirror, switchOf, topFile } from './look.ts';
 
 type Input = InputOf<typeof transferOnHost, 'awaitMirrorReady'>;
 type Outcome = ResultOf<typeof transferOnHost, 'awaitMirrorReady'>;
 
 export async function awaitMirrorReady(deps: HostDeps, input: Input): Promise<Outcome> {
   const change = await switchOf(input);
-  const { tellConvergence } = input;
-  const awaited = { until: 'ready' as const, tellConvergence, phase: 'mirroring' };
+  const { tellConvergence, until } = input;
+  const awaited = { until, tellConvergence, phase: 'mirroring' };
   const seen = await untilReady<Outcome>(deps, change, awaited, (vanished) =>
     lookOnce(deps, { job: input, change }, vanished),
   );
@@ -24,17 +25,24 @@ export async function awaitMirrorReady(deps: HostDeps, input: Input): Promise<Ou
 /** @param vanished what was said of the job's end, null while nothing was said. */
 async function lookOnce(
   deps: HostDeps,
-  { job, change }: { job: ImageJob; change: DiskSwitch },
+  { job, change }: { job: Input; change: DiskSwitch },
   vanished: string | null,
 ): Promise<Outcome | null> {
   const look = await lookAtDisk(deps, change);
   if (hasSwitched(look, change)) return { outcome: 'finished' };
   if (look.state === 'off') return { outcome: 'vm-stopped', reason: look.stateReason };
   const isOurs = await isOurMirror(change, look.disk);
-  if (isOurs && look.disk?.mirror?.ready) return { outcome: 'ready' };
-  if (isOurs && look.disk?.mirror?.ending === null) return null;
+  const { ready = false, ending = null } = look.disk?.mirror ?? {};
+  if (isOurs && ready && job.until === 'ready') return { outcome: 'ready' };
+  if (isOurs && ending === null) return null;
+  // Another operation may be ending the mirrors of several disks: its script says how at its end.
+  await awaitPivotScript(pivotFile(deps, change));
+  if (await isKept(deps, change, job)) return { outcome: 'kept' };
+  const after = await lookAtDisk(deps, change);
+  if (hasSwitched(after, change)) return { outcome: 'finished' };
+  if (after.state === 'off') return { outcome: 'vm-stopped', reason: after.stateReason };
   // Its end will tell more than the job's absence does; the lifecycle event brings the next look.
-  if (look.stateReason.startsWith('in shutdown')) return null;
+  if (after.stateReason.startsWith('in shutdown')) return null;
   const reason = vanished ?? 'no mirror runs, and the chain is unchanged';
   return { outcome: 'lost', reason, lack: await lackOfSpace(job) };
 }

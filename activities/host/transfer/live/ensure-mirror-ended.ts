@@ -8,6 +8,7 @@ import type { HostDeps } from '../../deps.ts';
 import { abortQuietly } from '../../pivot/abort-quietly.ts';
 import { lookAndGiveBack } from '../../pivot/give-back-guest.ts';
 import { assertLeftByQemu, isEnding } from '../../pivot/limbo.ts';
+import type { DiskSwitch } from '../../pivot/disk-switch.ts';
 import { hasSwitched, lookAtDisk, pivotFile } from '../../pivot/look-at-disk.ts';
 import { isOurMirror, switchOf } from './look.ts';
 
@@ -20,8 +21,14 @@ export async function ensureMirrorEnded(
   job: ImageJob,
 ): Promise<ResultOf<typeof transferOnHost, 'ensureMirrorEnded'>> {
   const change = await switchOf(job);
-  const file = pivotFile(deps, change);
-  await awaitPivotScript(file);
+  const outcome = await endMirror(deps, change);
+  if (outcome === 'ended') await removePivotReport(pivotFile(deps, change));
+  return { outcome };
+}
+
+/** The same, but for the report of a pivot, which stays. */
+export async function endMirror(deps: HostDeps, change: DiskSwitch): Promise<'ended' | 'switched'> {
+  await awaitPivotScript(pivotFile(deps, change));
   const look = await lookAtDisk(deps, change);
   const isOurs = look.state !== 'off' && (await isOurMirror(change, look.disk));
   if (isOurs && !isEnding(look.disk)) {
@@ -30,7 +37,7 @@ export async function ensureMirrorEnded(
   const after = await lookAndGiveBack(deps, change);
   if (hasSwitched(after, change)) {
     await assertLeftByQemu(change);
-    return { outcome: 'switched' };
+    return 'switched';
   }
   const stays = after.state !== 'off' && (await isOurMirror(change, after.disk));
   if (stays || isEnding(after.disk)) {
@@ -40,6 +47,5 @@ export async function ensureMirrorEnded(
       next: 'Nothing: blockflow tries again',
     });
   }
-  await removePivotReport(file);
-  return { outcome: 'ended' };
+  return 'ended';
 }

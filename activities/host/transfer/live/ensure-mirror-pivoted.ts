@@ -7,14 +7,13 @@ import type { ImageJob, transferOnHost } from '../../../../workflows/transfer/ac
 import { operationId } from '../../../../workflows/chain/references.ts';
 import { domainFolder } from '../../../adapters/virsh/libvirt-folders.ts';
 import { readPivotReport } from '../../../adapters/virsh/safe-pivot.ts';
-import { isReserved } from '../../../pool-folder/presence.ts';
 import type { HostDeps } from '../../deps.ts';
 import { vmOf, type DiskSwitch } from '../../pivot/disk-switch.ts';
 import { lookAndGiveBack } from '../../pivot/give-back-guest.ts';
 import { hasSwitched, pivotFile, type DiskLook } from '../../pivot/look-at-disk.ts';
 import { switchRecord } from '../../pivot/switch-record.ts';
-import { goneCopy, whereRecordIs } from '../copies.ts';
-import { ensureImageHeld } from '../ensure-image-held.ts';
+import { whereRecordIs } from '../copies.ts';
+import { missingCopies } from './copies-in-place.ts';
 import { isOpenForMirror, isOurMirror, otherSource, switchOf } from './look.ts';
 
 type Outcome = ResultOf<typeof transferOnHost, 'ensureMirrorPivoted'>;
@@ -93,18 +92,10 @@ async function outcomeOf(
 
 /** The last look before: the copies are what was made, and libvirt will write the record. */
 async function obstacleToPivot(deps: HostDeps, job: ImageJob): Promise<Outcome | null> {
-  const { plan, jobId } = job;
-  const { to, vm } = plan;
-  const held = await ensureImageHeld(deps, job);
-  if (held.outcome !== 'held') return { outcome: 'changed', reason: held.reason };
-  const gone = await goneCopy(job);
-  if (gone !== null && !(await isReserved(to, jobId))) {
-    const reason = `${to.folder} does not hold the copies. Mount pool ${to.pool} again`;
-    return { outcome: 'pool-away', reason };
-  }
-  if (gone !== null) {
-    return { outcome: 'changed', reason: `${gone} is not the copy that was made (any more)` };
-  }
+  const { plan } = job;
+  const { vm } = plan;
+  const missing = await missingCopies(deps, job);
+  if (missing) return missing;
   // libvirt leaves one that names another file as it is, without a word.
   if (!vm || (await whereRecordIs(deps, plan, vm)) === 'source') return null;
   return { outcome: 'changed', reason: `the record of VM ${vm.name} was changed meanwhile` };

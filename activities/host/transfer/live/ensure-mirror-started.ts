@@ -10,7 +10,7 @@ import type { HostDeps } from '../../deps.ts';
 import type { DiskSwitch } from '../../pivot/disk-switch.ts';
 import { lookAndGiveBack } from '../../pivot/give-back-guest.ts';
 import { hasSwitched } from '../../pivot/look-at-disk.ts';
-import { isOurMirror, otherSource, switchOf } from './look.ts';
+import { isKept, isOurMirror, otherSource, switchOf } from './look.ts';
 
 type Input = InputOf<typeof transferOnHost, 'ensureMirrorStarted'>;
 type Outcome = ResultOf<typeof transferOnHost, 'ensureMirrorStarted'>;
@@ -23,6 +23,7 @@ export async function ensureMirrorStarted(deps: HostDeps, input: Input): Promise
   const change = await switchOf(input);
   await assertReserved(input, change.attempted);
   const look = await lookAndGiveBack(deps, change);
+  if (await isKept(deps, change, input)) return { outcome: 'kept' };
   if (look.isReloaded) {
     const reason = 'libvirtd had died in the pivot, so the VM was saved and started again';
     return { outcome: 'lost', reason };

@@ -7,9 +7,12 @@ import { bug } from '../../../../workflows/operation/failures.ts';
 import { observeFile } from '../../../adapters/files/files.ts';
 import { findQemu, openFiles } from '../../../adapters/files/open-files.ts';
 import type { XmlDisk } from '../../../adapters/libvirt-xml/domain-xml.ts';
+import { readPivotReport } from '../../../adapters/virsh/safe-pivot.ts';
 import { identityIn } from '../../../pool-folder/id.ts';
 import { stagedFile } from '../../../pool-folder/reservation.ts';
+import type { HostDeps } from '../../deps.ts';
 import type { DiskSwitch } from '../../pivot/disk-switch.ts';
+import { pivotFile } from '../../pivot/look-at-disk.ts';
 
 /** The place of the active layer's copy in the target pool, by how far it is. */
 export const topFile = ({ plan, jobId }: ImageJob, stage: 'part' | 'ready') =>
@@ -51,6 +54,15 @@ export async function isOurMirror({ to }: DiskSwitch, disk: XmlDisk | null): Pro
   const file = await observeFile(mirror.path);
   const isKnown = file !== null && to.identity !== '';
   return isKnown ? file.identity === to.identity : mirror.path === to.path;
+}
+
+/** Whether the mirror of this job was ended at READY, and its copy is complete. */
+export async function isKept(
+  deps: HostDeps,
+  change: DiskSwitch,
+  { jobId }: ImageJob,
+): Promise<boolean> {
+  return (await readPivotReport(pivotFile(deps, change)))?.kept === jobId;
 }
 
 /** What the VM runs on, where a user has changed the disk since the plan; null for the source. */

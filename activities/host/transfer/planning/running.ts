@@ -31,7 +31,7 @@ export async function assertMirrorable(
   image: Image,
 ): Promise<void> {
   const chain = runningChain(image);
-  if (!chain) return;
+  if (!chain) return assertNoDecision(request);
   const xml = (await deps.libvirt.currentXml(chain.vm.uuid)) ?? '';
   const found =
     optionObstacle(request) ??
@@ -40,6 +40,15 @@ export async function assertMirrorable(
   if (!found) return;
   const { code, now, next } = found;
   throw refused(code, { attempted: attempt(request), now: `${now}; nothing was done`, next });
+}
+
+function assertNoDecision(request: PlanRequest): void {
+  if (request.operation !== 'MoveImage' || !request.waitForDecision) return;
+  throw refused('invalid-request', {
+    attempted: attempt(request),
+    now: '--wait-for-decision needs a running VM: a cold copy has no READY; nothing was done',
+    next: 'Leave it out, or start the VM first',
+  });
 }
 
 function optionObstacle({ format, preallocation }: PlanRequest): Obstacle | null {
