@@ -16,8 +16,8 @@ export const liveMoveBugs: readonly SeededBug[] = [
   {
     name: 'the script lets the guest of a forgotten copy run on',
     file: 'activities/adapters/virsh/safe-pivot.bash',
-    from: 'if is_in_limbo || is_unseen; then leave',
-    to: 'if is_in_limbo; then leave',
+    from: 'if any_disk is_in_limbo || any_disk is_unseen; then leave',
+    to: 'if any_disk is_in_limbo; then leave',
     caughtBy: windows,
     only: 'is completed when libvirtd died before it noted that the job ended',
   },

@@ -1,15 +1,19 @@
-# Safe pivot: suspend, pivot, verify the persistent XML, flush its name, resume; in one virsh
-# session, in a session of its own, so that it runs to its end when the agent that started it dies.
+# Safe pivot: suspend, pivot every disk that is named, verify the persistent XML, flush its name,
+# resume; in one virsh session, in a session of its own, so that it runs to its end when the agent
+# that started it dies. Several disks of one VM switch within one suspension; the same with the jobs
+# ended instead makes copies of one moment.
 # Resumes in every case (I12) but one: where libvirtd died inside the pivot and what it says now is
 # not what QEMU has, the guest stays suspended for the agent, since both layers are equal so long.
 # usage: safe-pivot.bash URI, then on standard input one line each, when the pivot is due (no line:
-# nothing is done): UUID, DISK, JOB (active-commit or copy), TO (the layer that it leads to),
-# PERSISTENT (yes or no), RECORD (metadata element that announces the pivot, or empty), FOLDER (of
-# the persistent XML, or empty), RESULT (file for the report), LOCK
+# nothing is done): UUID, ACTION (pivot or abort: what ends the jobs), PERSISTENT (yes or no),
+# FOLDER (of the persistent XML, or empty), LOCK; then five for each disk: DISK, JOB (active-commit
+# or copy), TO (the layer that it leads to), RECORD (metadata element that announces the pivot, or
+# empty), RESULT (file for its report)
 # It connects before it reads, so that a process that waits with its connection open loses no time
 # at READY.
 #
-# The states, as the report has them, with JOB and TO:
+# The states, as the report of each disk has them, with JOB and TO, and WITH: all disks of this
+# suspension:
 #   guest    running  it ran before: this script suspends and resumes it
 #            paused   the user has paused it, and it stays so
 #   pivot    unknown  not asked yet, or virsh or libvirtd died before it answered
@@ -22,10 +26,16 @@ shopt -s extglob
 trap '' PIPE HUP
 uri=$1
 export LC_ALL=C
-pivot=unknown resumed=no
+disks=() resumed=no
+# Each of them by the name of the disk.
+declare -A job to record result before pivot
 
 report() {
-  printf '%s\n' "job=$job" "to=$to" "guest=$guest" "pivot=$pivot" "resumed=$resumed" "$@" >"$result"
+  local disk
+  for disk in "${disks[@]}"; do
+    printf '%s\n' "job=${job[$disk]}" "to=${to[$disk]}" "with=${disks[*]}" "action=$action" \
+      "guest=$guest" "pivot=${pivot[$disk]}" "resumed=$resumed" "$@" >"${result[$disk]}"
+  done
 }
 coproc session { exec virsh -q -c "$uri" 2>&1; }
 # Sends one command and leaves its answer in $reply; fails when virsh or libvirtd is gone (virsh
@@ -52,8 +62,13 @@ refusal() { printf 'failed %s' "${reply//$'\n'/ }"; }
 flush_record() { [[ -z $folder ]] || sync /dev/fd/8; }
 
 read_request() {
-  IFS= read -r uuid && IFS= read -r disk && IFS= read -r job && IFS= read -r to &&
-    IFS= read -r persistent && IFS= read -r record && IFS= read -r folder && IFS= read -r result && IFS= read -r lock
+  local disk
+  IFS= read -r uuid && IFS= read -r action && IFS= read -r persistent && IFS= read -r folder &&
+    IFS= read -r lock || return 1
+  while IFS= read -r disk && IFS= read -r "job[$disk]" && IFS= read -r "to[$disk]" &&
+    IFS= read -r "record[$disk]" && IFS= read -r "result[$disk]"; do
+    disks+=("$disk") pivot[$disk]=unknown
+  done
 }
 
 # Pivots of one VM never overlap: the second would take the guest that the first suspended for one
@@ -74,39 +89,56 @@ look_at_guest() {
   [[ $reply =~ (^|[[:space:]])(paused|pmsuspended) ]] && guest=paused
   # QEMU itself paused it, because a layer had no space or an error: with the new one it may run on.
   [[ $reply == *'I/O error'* ]] && guest=running
-  before=
-  [[ $persistent == no ]] || ! ask "domblklist --inactive $uuid" || before=$(of_disk <<<"$reply")
+  [[ $persistent == no ]] || ! ask "domblklist --inactive $uuid" || note_before
 }
-of_disk() { grep "^ $disk "; }
+note_before() {
+  local disk
+  for disk in "${disks[@]}"; do before[$disk]=$(of_disk "$disk" <<<"$reply"); done
+}
+of_disk() { grep "^ $1 "; }
 
 announce() {
-  local words="--uri urn:blockflow:job:$disk --key blockflow --set '$record' --live"
-  [[ -z $record ]] || ask "metadata $uuid $words"
+  local disk words
+  for disk in "${disks[@]}"; do
+    words="--uri urn:blockflow:job:$disk --key blockflow --set '${record[$disk]}' --live"
+    [[ -z ${record[$disk]} ]] || ask "metadata $uuid $words" || return
+  done
 }
 
 suspend_and_pivot() {
+  local disk
   # Without the suspension the pivot would not be safe. Where libvirtd died in it virsh connects
   # again, and would pivot a guest that runs.
   if [[ $guest == running ]]; then
     ask "suspend $uuid" || return
     if is_refused; then
-      pivot=$(refusal)
+      for disk in "${disks[@]}"; do pivot[$disk]=$(refusal); done
       return
     fi
   fi
-  ask "blockjob $uuid $disk --pivot" || return
-  if is_refused; then pivot=$(refusal); else pivot='done'; fi
+  # One that is refused stops no other one: whichever switch, each disk has every write.
+  for disk in "${disks[@]}"; do
+    ask "blockjob $uuid $disk --$action" || return
+    if is_refused; then pivot[$disk]=$(refusal); else pivot[$disk]='done'; fi
+  done
 }
 
-# Resume only once the persistent XML names the new layer, or the pivot did not happen (H1).
+# Resume only once the persistent XML names the new layers, or no pivot happened (H1).
 verify_record() {
   verified=no
-  if [[ $persistent == no || $pivot == failed* ]]; then
-    verified=yes
-  elif ask "domblklist $uuid --inactive" && [[ $reply == *" $disk "*" $to"$'\n'* ]]; then
+  if [[ $persistent == no || $action == abort ]] || ! any_pivot 'done'; then
+    any_pivot unknown || verified=yes
+  elif ! any_pivot unknown && ask "domblklist $uuid --inactive" && names_new; then
     flush_record
     verified=yes
   fi
+}
+any_pivot() { [[ " ${pivot[*]%% *} " == *" $1 "* ]]; }
+names_new() {
+  local disk
+  for disk in "${disks[@]}"; do
+    [[ ${pivot[$disk]} != 'done' || $reply == *" $disk "*" ${to[$disk]}"$'\n'* ]] || return
+  done
 }
 
 resume_guest() {
@@ -133,28 +165,37 @@ look_again() {
     running*) resumed=yes ;;
     shut* | *'failed to get domain'*) if qemu_lives; then leave; else resumed=yes; fi ;;
     # Answered once libvirtd has taken up with QEMU again: what the XML says before that is old.
-    paused*) [[ $(say blockjob "$uuid" "$disk" --raw) == *error:* ]] || look_at_chain ;;
+    paused*) [[ $(say blockjob "$uuid" "${disks[0]}" --raw) == *error:* ]] || look_at_chain ;;
   esac
 }
 look_at_chain() {
-  if is_in_limbo || is_unseen; then leave
-  elif is_one_source || ((waited++ >= 50)); then
+  if any_disk is_in_limbo || any_disk is_unseen; then leave
+  elif ! any_disk is_split || ((waited++ >= 50)); then
     flush_record
     [[ $(say resume "$uuid") == *error:* ]] || resumed=yes
-  elif is_on_old; then leave
+  elif any_disk is_on_old; then leave
   fi
+}
+# Whether what is asked is true of a disk.
+any_disk() {
+  local disk
+  for disk in "${disks[@]}"; do ! "$1" || return 0; done
+  return 1
 }
 # Not at the first look: libvirtd may still be at work.
 leave() { ((waited++ >= 3)) && left=yes; }
 say() { virsh -q -c "$uri" "$@" 2>&1; }
-source_of() { say domblklist "$uuid" "$@" | of_disk; }
-is_one_source() {
+source_of() { say domblklist "$uuid" "$@" | of_disk "$disk"; }
+# Both XMLs do not name one file.
+is_split() {
   local live
   live=$(source_of)
-  [[ -n $live && ($persistent == no || $live == "$(source_of --inactive)") ]]
+  [[ -z $live || ($persistent != no && $live != "$(source_of --inactive)") ]]
 }
 # The record still names what it named before the pivot: H1, were the guest to run.
-is_on_old() { [[ -n $before && $(source_of --inactive) == "$before" ]]; }
+is_on_old() {
+  [[ -n ${before[$disk]} ]] && is_split && [[ $(source_of --inactive) == "${before[$disk]}" ]]
+}
 # libvirt shows the old layer and will never end the job, while QEMU has the new one. The mirror is before the target.
 is_in_limbo() {
   local xml
@@ -162,9 +203,13 @@ is_in_limbo() {
   xml=${xml%%"<target dev='$disk'"*}
   [[ ${xml##*<disk } == *'<mirror '*" ready='pivot'"* ]]
 }
-# libvirt has forgotten the mirror of a copy, and shows its source, while QEMU may have the copy (H2).
+# libvirt has forgotten the mirror of a copy and shows its source, while QEMU may have the copy
+# (H2); or it takes the abort of one for a pivot.
 is_unseen() {
-  [[ $job == copy && -z $(say blockjob "$uuid" "$disk" --raw) && $(source_of) != *" $to" ]]
+  [[ ${job[$disk]} == copy && -z $(say blockjob "$uuid" "$disk" --raw) ]] || return
+  if [[ $action == pivot ]]; then [[ $(source_of) != *" ${to[$disk]}" ]]
+  else [[ $(source_of) == *" ${to[$disk]}" ]]
+  fi
 }
 # libvirt 9.0 may call a VM shut off although its QEMU lives.
 qemu_lives() {

@@ -15,17 +15,23 @@ import {
 
 const script = fileURLToPath(new URL('safe-pivot.bash', import.meta.url));
 
+/** Disks of one VM whose jobs end within one suspension of its guest. */
 export interface PivotRequest {
   uuid: string;
+  /** What ends the jobs: an aborted copy holds the disk as it was in the suspension. */
+  action: 'pivot' | 'abort';
+  persistent: boolean;
+  /** Of the persistent XML, whose new name is flushed before the guest runs on; null: it is not. */
+  folder: string | null;
+  disks: PivotDisk[];
+}
+export interface PivotDisk {
   disk: string;
   job: 'active-commit' | 'copy';
   /** Path that the persistent XML must name after the pivot. */
   to: string;
-  persistent: boolean;
   /** Metadata element that announces the pivot, set before the guest is suspended; null: none. */
   record: string | null;
-  /** Of the persistent XML, whose new name is flushed before the guest runs on; null: it is not. */
-  folder: string | null;
   resultFile: string;
 }
 
@@ -35,6 +41,9 @@ export interface PivotReport {
   guest: string;
   /** Of a copy the file that it leads to. */
   copy: string | null;
+  /** All disks that were to switch in this suspension, this one among them. */
+  disks: string[];
+  action: PivotRequest['action'];
   resumed: boolean;
   stallMs: number | null;
   issuedAtMs: number | null;
@@ -52,8 +61,8 @@ export const pivotResultFile = (runtimeDir: string, ref: { vmUuid: string; disk:
 const PREPARE_AFTER_MS = 1000;
 
 export interface Pivots {
-  /** Runs one pivot to its end and reads its report; null when it left none. */
-  run(request: PivotRequest): Promise<PivotReport | null>;
+  /** Runs one suspension to its end and reads the report of each disk; null for one without. */
+  run(request: PivotRequest): Promise<(PivotReport | null)[]>;
   close(): void;
 }
 
@@ -74,16 +83,20 @@ export function createPivots(uri: string): Pivots {
   };
   return {
     async run(request) {
-      await mkdir(dirname(request.resultFile), { recursive: true });
-      const { uuid, disk, job, to, persistent, record, folder, resultFile } = request;
-      const lines = [uuid, disk, job, to, persistent ? 'yes' : 'no', record ?? ''];
-      lines.push(folder ?? '', resultFile, lockOf(stateOf(resultFile)));
+      const { uuid, action, persistent, folder, disks } = request;
+      const files = disks.map(({ resultFile }) => resultFile);
+      const [first = ''] = files;
+      await mkdir(dirname(first), { recursive: true });
+      const lines = [uuid, action, persistent ? 'yes' : 'no', folder ?? '', lockOf(stateOf(first))];
+      for (const { disk, job, to, record, resultFile } of disks) {
+        lines.push(disk, job, to, record ?? '', resultFile);
+      }
       const taken = take();
       taken.tell(`${lines.join('\n')}\n`);
       await taken.exit;
       // Not at once: its start would take time from the steps that follow.
       setTimeout(prepareNext, PREPARE_AFTER_MS).unref();
-      return readPivotReport(resultFile);
+      return Promise.all(files.map(readPivotReport));
     },
     close() {
       closed = true;
@@ -124,6 +137,8 @@ export async function readPivotReport(resultFile: string): Promise<PivotReport |
     pivot: field('pivot') ?? 'unknown',
     guest: field('guest') ?? 'unknown',
     copy: field('job') === 'copy' ? (field('to') ?? null) : null,
+    disks: (field('with') ?? '').split(' ').filter(Boolean),
+    action: field('action') === 'abort' ? 'abort' : 'pivot',
     resumed: field('resumed') !== 'no',
     stallMs: number('stallMs'),
     issuedAtMs: issuedAt === null ? null : issuedAt * 1000,

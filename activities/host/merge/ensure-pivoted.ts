@@ -6,7 +6,7 @@ import type { mergeOnHost, JobInput } from '../../../workflows/merge/activities.
 import { operationId } from '../../../workflows/chain/references.ts';
 import { buildRecord } from '../../adapters/libvirt-xml/domain-xml.ts';
 import { domainFolder } from '../../adapters/virsh/libvirt-folders.ts';
-import { readPivotReport } from '../../adapters/virsh/safe-pivot.ts';
+import { readPivotReport, type PivotDisk } from '../../adapters/virsh/safe-pivot.ts';
 import { inOneLine } from '../../adapters/virsh/records.ts';
 import type { HostDeps } from '../deps.ts';
 import { recordOf } from './job-record.ts';
@@ -36,19 +36,18 @@ export async function ensurePivoted(deps: HostDeps, input: JobInput): Promise<Ou
   const vm = { name: plan.vm, uuid: plan.vmUuid };
   const persistent = before.persistent && plan.persistent;
   const folder = persistent ? await domainFolder(vm) : null;
-  const report = await deps.effect('libvirt.pivot', operationId(plan), () =>
-    deps.pivots.run({
-      uuid: plan.vmUuid,
-      disk: plan.disk,
-      // As libvirt spells it: the plan's path has its links resolved.
-      to: mirror.path,
-      job: 'active-commit',
-      persistent,
-      record: inOneLine(buildRecord(recordOf(input, 'pivot'))),
-      folder,
-      resultFile: pivotFile(deps, plan),
-    }),
-  );
+  const announced: PivotDisk = {
+    disk: plan.disk,
+    // As libvirt spells it: the plan's path has its links resolved.
+    to: mirror.path,
+    job: 'active-commit',
+    record: inOneLine(buildRecord(recordOf(input, 'pivot'))),
+    resultFile: pivotFile(deps, plan),
+  };
+  const [report] = await deps.effect('libvirt.pivot', operationId(plan), () => {
+    const { vmUuid: uuid } = plan;
+    return deps.pivots.run({ uuid, action: 'pivot', persistent, folder, disks: [announced] });
+  });
   const after = await lookAndGiveBack(deps, switchOf(plan));
   const late = await outcomeOf(deps, input, after);
   return late ?? { outcome: 'not-pivoted', reason: report?.pivot ?? 'the pivot script died' };

@@ -23,8 +23,10 @@ answer() {
   case $1 in
     suspend*) cat refusal; [[ -s refusal ]] || echo 'paused (user)' >state ;;
     resume*) echo 'running (unpaused)' >state ;;
-    blockjob*) cat pivot; grep -q error pivot || echo /images/base.qcow2 >source ;;
-    domblklist*) echo " vda      $(cat source)" ;;
+    *' vdb --pivot') cat refused-vdb; grep -q error refused-vdb || echo /new/b.qcow2 >source-vdb ;;
+    *' vdb --abort') cat refused-vdb ;;
+    blockjob*--pivot) cat pivot; grep -q error pivot || echo /images/base.qcow2 >source ;;
+    domblklist*) echo " vda      $(cat source)"; echo " vdb      $(cat source-vdb)" ;;
     domstate*) cat state ;;
   esac
 }
@@ -40,6 +42,7 @@ beforeEach(async () => {
   await writeFile(join(bin, 'sync'), `#!/bin/sh\necho "sync $(readlink "$1")" >>'${bin}/log'\n`);
   for (const tool of ['virsh', 'sync']) await chmod(join(bin, tool), 0o755);
   await set({ state: 'running (booted)', source: '/images/top.qcow2', pivot: '', refusal: '' });
+  await set({ 'source-vdb': '/old/b.qcow2', 'refused-vdb': '' });
   process.env['PATH'] = `${bin}:${PATH}`;
 });
 afterEach(async () => {
@@ -56,21 +59,31 @@ const read = async (name: string) => (await readFile(join(root, 'bin', name), 'u
 const commands = async () =>
   (await read('log')).split('\n').filter((line) => !line.startsWith('echo'));
 
-const pivot = async (changes: Partial<PivotRequest> = {}) => {
+const run = async (changes: Partial<PivotRequest>, disks: PivotRequest['disks']) => {
   const pivots = createPivots('test:///x');
-  const report = await pivots.run({
-    uuid: UUID,
-    disk: 'vda',
-    job: 'active-commit',
-    to: '/images/base.qcow2',
-    persistent: true,
-    record: '<job/>',
-    folder: root,
-    resultFile: join(root, 'run/pivot'),
-    ...changes,
-  });
+  const request = { uuid: UUID, action: 'pivot' as const, persistent: true, folder: root };
+  const reports = await pivots.run({ ...request, disks, ...changes });
   pivots.close();
+  return reports;
+};
+const vda = (resultFile = join(root, 'run/pivot')) => ({
+  disk: 'vda',
+  job: 'active-commit' as const,
+  to: '/images/base.qcow2',
+  record: '<job/>',
+  resultFile,
+});
+const pivot = async (changes: Partial<PivotRequest> = {}, resultFile?: string) => {
+  const [report] = await run(changes, [vda(resultFile)]);
   return report;
+};
+/** Of two copies, with one suspension. */
+const both = async (action: PivotRequest['action'] = 'pivot') => {
+  const of = (disk: string, to: string) => {
+    const resultFile = join(root, `run/pivot-${UUID}-${disk}`);
+    return { disk, job: 'copy' as const, to, record: null, resultFile };
+  };
+  return run({ action }, [of('vda', '/images/base.qcow2'), of('vdb', '/new/b.qcow2')]);
 };
 
 describe('The safe pivot', () => {
@@ -152,15 +165,15 @@ describe('The safe pivot', () => {
 
   it('leaves its report and no lock, also when virsh is gone', async () => {
     const resultFile = join(root, `run/pivot-${UUID}-vda`);
-    await pivot({ resultFile });
+    await pivot({}, resultFile);
     await writeFile(join(root, 'bin/virsh'), '#!/bin/sh\n');
-    await pivot({ resultFile });
+    await pivot({}, resultFile);
     expect(await readdir(join(root, 'run'))).toEqual([`pivot-${UUID}-vda`]);
   });
 
   it('is waited for as long as it has its lock', async () => {
     const resultFile = join(root, `run/pivot-${UUID}-vda`);
-    await pivot({ resultFile });
+    await pivot({}, resultFile);
     const holder = execa('flock', [join(root, `run/pivot-${UUID}.lock`), 'sh', '-c', 'echo; cat']);
     await once(holder.stdout, 'data');
     const seen: string[] = [];
@@ -170,6 +183,52 @@ describe('The safe pivot', () => {
     holder.stdin.end();
     await waited;
     expect(seen).toEqual(['freed', 'waited']);
+  });
+
+  it('switches several disks within one suspension', async () => {
+    const reports = await both();
+    expect((await commands()).slice(-6)).toEqual([
+      `suspend ${UUID}`,
+      `blockjob ${UUID} vda --pivot`,
+      `blockjob ${UUID} vdb --pivot`,
+      `domblklist ${UUID} --inactive`,
+      `sync ${root}`,
+      `resume ${UUID}`,
+    ]);
+    const said = { guest: 'running', pivot: 'done', resumed: true, disks: ['vda', 'vdb'] };
+    expect(reports).toMatchObject([
+      { ...said, copy: '/images/base.qcow2' },
+      { ...said, copy: '/new/b.qcow2' },
+    ]);
+  });
+
+  it('goes on with the others when one is refused, and resumes', async () => {
+    await set({ pivot: 'error: block copy still active' });
+    const [first, second] = await both();
+    expect([first?.pivot, second?.pivot]).toEqual([expect.stringMatching(/^failed/), 'done']);
+    expect([first?.resumed, await read('state')]).toEqual([true, 'running (unpaused)']);
+    expect(await commands()).toContain(`sync ${root}`);
+  });
+
+  it('leaves the guest suspended when libvirt has forgotten one of several copies', async () => {
+    await set({ 'refused-vdb': 'error: Disconnected from test:///x due to end of file' });
+    const [first, second] = await both();
+    expect([first?.pivot, second?.pivot]).toEqual(['done', 'unknown']);
+    expect([first?.resumed, second?.resumed]).toEqual([false, false]);
+    expect(await commands()).not.toContain(`resume ${UUID}`);
+    expect(await read('state')).toBe('paused (user)');
+  });
+
+  it('ends several copies at one moment, and looks for no other record', async () => {
+    const reports = await both('abort');
+    expect((await commands()).slice(-4)).toEqual([
+      `suspend ${UUID}`,
+      `blockjob ${UUID} vda --abort`,
+      `blockjob ${UUID} vdb --abort`,
+      `resume ${UUID}`,
+    ]);
+    const said = { action: 'abort', pivot: 'done', resumed: true };
+    expect(reports).toMatchObject([said, said]);
   });
 
   it('lets two pivots of one VM run one after the other', async () => {

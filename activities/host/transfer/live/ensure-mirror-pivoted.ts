@@ -41,17 +41,22 @@ export async function ensureMirrorPivoted(deps: HostDeps, job: ImageJob): Promis
   }
   const obstacle = await obstacleToPivot(deps, job);
   if (obstacle) return obstacle;
-  const report = await deps.effect('libvirt.pivot', operationId(change), async () =>
+  const [report] = await deps.effect('libvirt.pivot', operationId(change), async () =>
     deps.pivots.run({
       uuid: change.vmUuid,
-      disk: change.disk,
-      job: change.job,
-      // As libvirt spells it.
-      to: before.disk?.mirror?.path ?? change.to.path,
+      action: 'pivot',
       persistent: true,
-      record: null,
       folder: await domainFolder(vmOf(change)),
-      resultFile: pivotFile(deps, change),
+      disks: [
+        {
+          disk: change.disk,
+          job: change.job,
+          // As libvirt spells it.
+          to: before.disk?.mirror?.path ?? change.to.path,
+          record: null,
+          resultFile: pivotFile(deps, change),
+        },
+      ],
     }),
   );
   const after = await lookAndGiveBack(deps, change);
