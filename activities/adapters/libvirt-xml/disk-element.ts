@@ -78,11 +78,25 @@ export const oddElements = (disk: XmlElement): string[] =>
     return [...odd, ...(isPassed ? ['fdgroup'] : [])];
   });
 
-/** The element that names the file of a block copy. */
-export const copyTargetXml = ({ path, format }: Switch['to']): string =>
+/** The cache of the active layer's metadata, null without one. */
+export function cacheOf(disk: XmlElement): string | null {
+  const cache = onlyOf(onlyOf(disk, 'driver'), CACHE);
+  return cache && writeXml(cache);
+}
+const CACHE = 'metadata_cache';
+
+/**
+ * The element that names the file of a block copy.
+ * @param cache of the layer whose place it takes: libvirt takes it from here, or drops it
+ */
+export const copyTargetXml = ({ path, format }: Switch['to'], cache: string | null): string =>
   writeXml(
     createElement('disk', { type: 'file' }, [
-      createElement('driver', { name: 'qemu', type: format }),
+      createElement(
+        'driver',
+        { name: 'qemu', type: format },
+        cache === null ? [] : readXml(cache, CACHE).children,
+      ),
       createElement('source', { file: path }),
     ]),
   );

@@ -3,7 +3,7 @@
  * domain.
  */
 import { unexpected } from '../reply.ts';
-import { oddElements } from './disk-element.ts';
+import { cacheOf, oddElements } from './disk-element.ts';
 import { volumePath, type PoolFolders } from './named-files.ts';
 import {
   allOf,
@@ -36,6 +36,8 @@ export interface XmlDisk {
   transient: boolean;
   /** What its sources have that changes what the bytes of a file mean; blockflow knows none. */
   oddElements: string[];
+  /** The `<metadata_cache>` of its active layer as text: what a layer that takes its place needs. */
+  cache: string | null;
   mirror: XmlMirror | null;
 }
 
@@ -117,6 +119,7 @@ function parseDisk(disk: XmlElement, pools: PoolFolders): XmlDisk {
     shareable: has('shareable'),
     transient: has('transient'),
     oddElements: oddElements(disk),
+    cache: cacheOf(disk),
     mirror: parseMirror(onlyOf(disk, 'mirror'), pools),
   };
 }

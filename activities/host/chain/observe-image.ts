@@ -71,6 +71,7 @@ async function ofNoVm(deps: HostDeps, ref: ImageRef & { kind: 'volume' }) {
     shareable: false,
     transient: false,
     oddElements: [],
+    cache: null,
     mirror: null,
   };
   const name = { vm: ref.pool, disk: ref.volume, host: deps.host };

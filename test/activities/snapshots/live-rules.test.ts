@@ -8,7 +8,14 @@ import type { XmlDisk } from '../../../activities/adapters/libvirt-xml/domain-xm
 
 const xmlDisk = (target: string, format: string, more: Partial<XmlDisk> = {}): XmlDisk => ({
   ...{ target, device: 'disk', type: 'file', terminated: true },
-  ...{ readOnly: false, shareable: false, transient: false, oddElements: [], mirror: null },
+  ...{
+    readOnly: false,
+    shareable: false,
+    transient: false,
+    oddElements: [],
+    cache: null,
+    mirror: null,
+  },
   chain: [{ path: `/p/${target}`, format, index: null }],
   ...more,
 });

@@ -16,6 +16,7 @@ import { merged } from '../../support/scenes/merge-checks.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';
 import { removalOf, startMove, startMoveSystem, VAULT } from '../../support/scenes/move-scene.ts';
+import { takeSnapshot } from '../../support/scenes/snapshot-scene.ts';
 import { failureOf } from '../../support/scenes/failure-of.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 
@@ -113,21 +114,55 @@ describe('the secret of a layer', () => {
 });
 
 describe('the children of a driver', () => {
-  it('stay through a cold merge and a move', async () => {
-    const cache = "<metadata_cache><max_size unit='bytes'>2097152</max_size></metadata_cache>";
-    await defineChain(system.host, 'cache', inPool(''), 2);
-    const xml = (await inactive('cache')).replace(
-      /(<driver name='qemu' type='qcow2')\/>(\s*<source file='[^']*cache-1)/,
-      `$1>${cache}</driver>$2`,
+  const size = "<max_size unit='bytes'>2097152</max_size>";
+  /** Of the disk with so many layers. */
+  async function defineCached(vm: string, layers: number): Promise<void> {
+    await defineChain(system.host, vm, inPool(''), layers);
+    const xml = (await inactive(vm)).replace(
+      new RegExp(
+        `(<driver name='qemu' type='qcow2')/>(\\s*<source file='[^']*${vm}-${layers - 1})`,
+      ),
+      `$1><metadata_cache>${size}</metadata_cache></driver>$2`,
     );
-    expect(xml).toContain('metadata_cache');
-    const file = join(system.host.root, 'cache.xml');
+    expect(xml).toContain(size);
+    const file = join(system.host.root, `${vm}.xml`);
     await writeFile(file, xml);
     await system.host.virsh('define', file);
+  }
+
+  it('stay through a cold merge and a move', async () => {
+    await defineCached('cache', 2);
     expect(await merged(system, { vm: 'cache', disk: 'vdb' })).toMatchObject({ mode: 'cold' });
-    expect(await inactive('cache')).toContain("<max_size unit='bytes'>2097152</max_size>");
+    expect(await inactive('cache')).toContain(size);
     await move('cache');
-    expect(await inactive('cache')).toContain("<max_size unit='bytes'>2097152</max_size>");
+    expect(await inactive('cache')).toContain(size);
+  });
+
+  it('stay through a move of a running VM', async () => {
+    await defineCached('livecache', 2);
+    await system.host.virsh('start', 'livecache', '--paused');
+    await move('livecache');
+    expect(await system.host.virsh('dumpxml', 'livecache')).toContain(size);
+    expect(await inactive('livecache')).toContain(size);
+    await system.host.virsh('destroy', 'livecache');
+  });
+
+  it('stay with their layer in a snapshot of a running VM', async () => {
+    await defineCached('snapcache', 2);
+    await system.host.virsh('start', 'snapcache', '--paused');
+    await takeSnapshot(system, { vm: 'snapcache', disks: ['vdb'] });
+    expect(await inactive('snapcache')).toContain(size);
+    await system.host.virsh('destroy', 'snapcache');
+  });
+
+  it('are told where libvirt drops them, in a merge of a running VM', async () => {
+    await defineCached('mergecache', 2);
+    await system.host.virsh('start', 'mergecache', '--paused');
+    const warnings = [expect.stringContaining('<metadata_cache>')];
+    const request = { vm: 'mergecache', disk: 'vdb' };
+    expect(await merged(system, request)).toMatchObject({ mode: 'active', warnings });
+    expect(await inactive('mergecache')).not.toContain(size);
+    await system.host.virsh('destroy', 'mergecache');
   });
 });
 

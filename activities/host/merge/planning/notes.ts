@@ -14,9 +14,18 @@ interface Snapshots {
   snapshots: readonly Snapshot[];
 }
 
+/** What libvirt drops with the active layer of a running VM. */
+const cacheNotes = ({ vm, disk, xmlDisk }: Chain): string[] =>
+  xmlDisk.cache === null
+    ? []
+    : [
+        `libvirt drops the <metadata_cache> of disk ${disk} with its active layer: set it again ` +
+          `with \`virsh edit ${vm.name}\``,
+      ];
+
 /**
  * The undo that is not possible afterwards, links that lead nowhere, files with the memory of
- * snapshots that lose a disk, and other disks of the snapshot that was named.
+ * snapshots that lose a disk, other disks of the snapshot that was named, and a lost cache.
  */
 export async function observeNotes(
   chain: Chain,
@@ -48,5 +57,6 @@ export async function observeNotes(
   const folders = new Set(plan.chainBefore.map(({ path }) => dirname(path)));
   const reverts = await notesIn(folders, chain.vm);
   const undo = isEndOfUndo(reverts, disk, plan) ? [undoEndsWords(vm, disk)] : [];
-  return [...undo, ...also, ...memories, ...(await linksTo(chain, plan.deletes))];
+  const cache = plan.mode === 'active' ? cacheNotes(chain) : [];
+  return [...cache, ...undo, ...also, ...memories, ...(await linksTo(chain, plan.deletes))];
 }

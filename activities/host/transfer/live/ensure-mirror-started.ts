@@ -38,10 +38,15 @@ export async function ensureMirrorStarted(deps: HostDeps, input: Input): Promise
   // An attempt before this one may have started a mirror, which has ended.
   const isNew = input.isNewTop && activityInfo().attempt === 1;
   if (!isNew) return { outcome: 'lost', reason: 'no mirror runs (any more)' };
-  return start(deps, input, change);
+  return start(deps, input, change, look.disk?.cache ?? null);
 }
 
-async function start(deps: HostDeps, input: Input, change: DiskSwitch): Promise<Outcome> {
+async function start(
+  deps: HostDeps,
+  input: Input,
+  change: DiskSwitch,
+  cache: string | null,
+): Promise<Outcome> {
   const { bandwidthBytesPerSecond: rate, plan } = input;
   const args = [
     ...(plan.volumes.length > 1 ? ['--shallow'] : []),
@@ -49,7 +54,7 @@ async function start(deps: HostDeps, input: Input, change: DiskSwitch): Promise<
   ];
   try {
     await deps.effect('libvirt.start-mirror', operationId(change), () =>
-      deps.libvirt.startMirror(change.vmUuid, change.disk, copyTargetXml(change.to), args),
+      deps.libvirt.startMirror(change.vmUuid, change.disk, copyTargetXml(change.to, cache), args),
     );
     return { outcome: 'started' };
   } catch (error) {
