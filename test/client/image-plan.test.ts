@@ -77,6 +77,7 @@ test('the move of a running VM tells what is mirrored, and when the guest is sus
     backing: { name: 'base.qcow2', format: 'qcow2' as const },
     clusterBytes: null,
     extendedL2: false,
+    synchronousWrites: false,
     isMirrored: false,
   };
   const lines = transferPlanLines(planned({ live }), move);

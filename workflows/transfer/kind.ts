@@ -109,7 +109,10 @@ export const moveKind: Kind<
   command: 'move',
   request: moveImageInput,
   words: moveWords,
-  distinction: ({ waitForDecision }) => ({ waitForDecision }),
+  distinction: ({ waitForDecision, synchronousWrites }) => ({
+    waitForDecision,
+    synchronousWrites,
+  }),
   cancel: ({ waitForDecision }) => ({
     before: 'the source stays as it is, a workflow of its own deletes the copies',
     after: waitForDecision

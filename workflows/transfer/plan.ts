@@ -44,6 +44,8 @@ const liveTop = z.strictObject({
   /** Null for QEMU's default. */
   clusterBytes: z.nullable(sizeBytes),
   extendedL2: z.boolean(),
+  /** How its mirror writes; absent in old plans. */
+  synchronousWrites: z.boolean().default(false),
   /** The mirror of the run that is adopted still runs. */
   isMirrored: z.boolean(),
 });

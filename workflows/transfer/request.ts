@@ -29,6 +29,8 @@ export const moveImageInput = z.extend(transfer, {
   wipe: flag,
   /** Of a running VM: stops at READY. */
   waitForDecision: flag,
+  /** Of a running VM: a write of the guest ends once the copy has it, too. */
+  synchronousWrites: flag,
 });
 export const copyImageInput = z.extend(transfer, { name: z.optional(newFileName) });
 

@@ -15,6 +15,7 @@ interface Options {
   ifExists: 'refuse';
   wipe?: true;
   waitForDecision?: true;
+  synchronousWrites?: true;
   sourceFormat?: SourceFormat;
   dryRun?: true;
   detach?: true;
@@ -37,6 +38,10 @@ export function defineMove(program: Command, context: Context): void {
     .option(
       '--wait-for-decision',
       'of a running VM: mirror until READY, then wait for `blockflow decide VM DISK pivot|keep`',
+    )
+    .option(
+      '--synchronous-writes',
+      'of a running VM: a write of the guest ends once its copy is written, too',
     )
     .action((first: string, second: string | undefined, options: Options) =>
       context.run(() => runTransfer(context.screen, [first, second], options, 'move')),
@@ -137,8 +142,8 @@ async function runTransfer(
     ...(bandwidth === undefined ? {} : { bandwidthBytesPerSecond: parseRate(bandwidth) }),
     ...(host === undefined ? {} : { host }),
   };
-  const { wipe = false, waitForDecision = false } = options;
-  const move = { ...request, wipe, waitForDecision };
+  const { wipe = false, waitForDecision = false, synchronousWrites = false } = options;
+  const move = { ...request, wipe, waitForDecision, synchronousWrites };
   const copy = { ...request, ...(name === undefined ? {} : { name }) };
   return withBlockflow(options, async (blockflow) => {
     if (!options.dryRun) {

@@ -16,7 +16,9 @@ import { waitUntil } from '../wait-until.ts';
 type State = 'running' | 'paused' | 'shut off';
 type Move = Handle<TransferResult>;
 
-type Options = Partial<Pick<MoveImageRequest, 'verify' | 'waitForDecision' | 'to'>>;
+type Options = Partial<
+  Pick<MoveImageRequest, 'verify' | 'waitForDecision' | 'synchronousWrites' | 'to'>
+>;
 
 export const startLiveMove = ({ system, guest }: Scene, more: Options = {}) =>
   startMove(system, { image: diskOf(guest.name), ...more });

@@ -50,6 +50,7 @@ async function start(
   const { bandwidthBytesPerSecond: rate, plan } = input;
   const args = [
     ...(plan.volumes.length > 1 ? ['--shallow'] : []),
+    ...(plan.live?.synchronousWrites ? ['--synchronous-writes'] : []),
     ...(rate > 0 ? ['--bytes', '--bandwidth', String(rate)] : []),
   ];
   try {

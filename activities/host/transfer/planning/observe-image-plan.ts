@@ -28,7 +28,14 @@ import {
   type EarlierRun,
 } from './earlier-runs.ts';
 import { observeNotes } from './notes.ts';
-import { assertMirrorable, mirroringRun, runningChain, topShape } from './running.ts';
+import {
+  assertMirrorable,
+  goesOn,
+  mirroringRun,
+  runningChain,
+  topShape,
+  writesOf,
+} from './running.ts';
 import { planConversion, spaceFor } from './conversion.ts';
 import {
   assertNamesFree,
@@ -95,6 +102,7 @@ export async function observeImagePlan(
     ...reach,
     ...lost,
     ...(moves ? await assertUnreferenced(deps, request, image) : []),
+    ...(writesOf(request) && !runningChain(image) ? [NO_MIRROR] : []),
   ];
   const plan = await toPlan(deps, { request, image, to, convert, warnings }, earlier);
   assertUnderstood(request, image, plan);
@@ -107,6 +115,8 @@ export async function observeImagePlan(
   const { spaceNeededBytes: neededBytes, spaceFreeBytes: freeBytes } = plan;
   return { kind: 'no-space', path: to.folder, neededBytes, freeBytes };
 }
+
+const NO_MIRROR = 'no running VM has it open, so --synchronous-writes has no effect';
 
 /** Copies whose backing name changes; and the active layer, with which a VM has to start. */
 function layersWritten({ volumes }: Image, { vm, volumes: planned }: ImagePlan) {
@@ -177,7 +187,7 @@ async function toPlan(
   const moves = request.operation === 'MoveImage';
   const running = moves ? runningChain(image) : null;
   const { volumes, backing } = await toVolumes(transfer, running !== null);
-  const shape = running && topShape(image, backing);
+  const shape = running && topShape(image, backing, writesOf(request));
   const runs = running ? await runsIn(deps, image.pools, imageId(request.image)) : [];
   const mirroredBy = running && (await mirroringRun(deps, request, running, runs));
   const { used, unused } = await sortByUse(deps, image, { runs: earlier, mirroredBy });
@@ -209,7 +219,7 @@ async function toPlan(
     usedLeftovers: jobIds(used),
     elsewhere: await runsElsewhere(deps, image, to, mirroredBy),
     switched: false,
-    live: shape && { ...shape, isMirrored: run !== null && run.jobId === mirroredBy },
+    live: shape && { ...shape, isMirrored: goesOn(run, mirroredBy, shape) },
     sharedWith: moves ? await otherHosts(deps.host, volumes) : [],
     warnings,
   };

@@ -141,10 +141,25 @@ export async function mirroringRun(
   });
 }
 
-/** The header of the copy of the active layer. */
+/** Of a mirror: what QEMU is asked for once, at its start. */
+export const writesOf = (request: PlanRequest) =>
+  request.operation === 'MoveImage' && request.synchronousWrites;
+
+/** Whether the mirror of an earlier run serves: QEMU does not change how one writes. */
+export const goesOn = (
+  run: EarlierRun | null,
+  mirroredBy: string | null,
+  { synchronousWrites }: Pick<LiveTop, 'synchronousWrites'>,
+): boolean =>
+  run !== null &&
+  run.jobId === mirroredBy &&
+  run.plan.live?.synchronousWrites === synchronousWrites;
+
+/** The header of the copy of the active layer, and how it is written. */
 export function topShape(
   { volumes }: Image,
   backing: LiveTop['backing'],
+  synchronousWrites: boolean,
 ): Omit<LiveTop, 'isMirrored'> {
   const { virtualSizeBytes, special } = volumes.at(-1)?.header ?? { special: [] };
   const valueOf = (option: string) =>
@@ -155,5 +170,6 @@ export function topShape(
     backing,
     clusterBytes: cluster === undefined ? null : Number(cluster),
     extendedL2: valueOf('extended_l2') === 'on',
+    synchronousWrites,
   };
 }
