@@ -7,6 +7,14 @@ interface Sample {
   totalBytes: number;
 }
 
+/** A guest that adds work to a job as fast as the job does it. */
+export interface Divergence {
+  /** What the guest has made dirty; QEMU copies whole clusters. */
+  writtenBytesPerSecond: number;
+  copiedBytesPerSecond: number;
+  remainingBytes: number;
+}
+
 /**
  * Seconds that are looked back: long enough to smooth QEMU's 16 MiB bursts (H7), short enough to
  * follow a change.
@@ -24,16 +32,23 @@ export function createProgress(phase: string) {
       }
       return toProgress(phase, samples);
     },
-    /** True when in a full window the guest added at least as much work as the job did. */
-    diverges(): boolean {
+    /** When in a full window the guest added at least as much work as the job did. */
+    divergence(): Divergence | null {
       const [first, last] = [samples[0], samples.at(-1)];
-      if (!first || !last || last.atMs - first.atMs < WINDOW_MS * 0.8) return false;
+      if (!first || !last || last.atMs - first.atMs < WINDOW_MS * 0.8) return null;
       const remaining = (s: Sample) => s.totalBytes - s.copiedBytes;
-      return (
+      const isFaster =
         last.totalBytes > first.totalBytes &&
         remaining(last) >= remaining(first) &&
-        remaining(last) > 0
-      );
+        remaining(last) > 0;
+      if (!isFaster) return null;
+      const seconds = (last.atMs - first.atMs) / 1000;
+      const rate = (bytes: number) => Math.max(0, Math.round(bytes / seconds));
+      return {
+        writtenBytesPerSecond: rate(last.totalBytes - first.totalBytes),
+        copiedBytesPerSecond: rate(last.copiedBytes - first.copiedBytes),
+        remainingBytes: remaining(last),
+      };
     },
   };
 }

@@ -1,11 +1,11 @@
 /** The wait for a block job: by libvirt's events, with looks of ours beside them. */
 import { Context } from '@temporalio/activity';
-import { sizeWords } from '../../../workflows/operation/words.ts';
 import type { JobEvent, JobSample } from '../../adapters/virsh/job-watch.ts';
 import { createMailbox, type Mailbox } from '../../door/mailbox.ts';
 import { createProgress } from '../../door/progress.ts';
 import type { HostDeps } from '../deps.ts';
 import type { DiskSwitch } from './disk-switch.ts';
+import { divergenceWords } from './divergence.ts';
 
 interface Awaited {
   until: 'ready' | 'end';
@@ -109,15 +109,11 @@ function decideByProgress(
   { looks, progress }: Waiting,
 ): Told | null {
   const now = progress.add({ atMs: Date.now(), ...job });
-  const note = progress.diverges() ? `not converging: ${divergence(job)}` : null;
+  const divergence = progress.divergence();
+  const note = divergence && divergenceWords(divergence, job.bandwidthBytesPerSecond);
   Context.current().heartbeat({ ...now, note });
   // libvirt reports copied == total only for a job in READY (qemu_driver.c), so this finds a
   // missed event.
   if (until === 'ready' && job.copiedBytes === job.totalBytes) looks.ask(null);
   return note && tellConvergence ? { outcome: 'not-converging', note } : null;
 }
-
-const divergence = (job: JobSample) =>
-  job.bandwidthBytesPerSecond > 0
-    ? `the guest writes faster than the limit allows (${sizeWords(job.bandwidthBytesPerSecond)}/s)`
-    : 'the guest writes faster than the job can copy';

@@ -10,7 +10,7 @@ function after(samples: [number, number][]) {
   const told = samples.map(([copied, total], second) =>
     progress.add({ atMs: second * 1000, copiedBytes: copied * MiB, totalBytes: total * MiB }),
   );
-  return { last: told.at(-1), diverges: progress.diverges() };
+  return { last: told.at(-1), divergence: progress.divergence() };
 }
 
 describe('the progress of a copy', () => {
@@ -54,12 +54,21 @@ describe('the progress of a copy', () => {
         Array.from({ length: seconds }, (_, second): [number, number] => {
           return [second * copied, 100 + second * written];
         }),
-      ).diverges;
+      ).divergence !== null;
     expect(run(12, 4, 5)).toBe(true);
     expect(run(12, 4, 4)).toBe(true);
     expect(run(12, 4, 3)).toBe(false);
     expect(run(12, 0, 0)).toBe(false);
     expect(run(6, 4, 5)).toBe(false);
+  });
+
+  it('says how fast the guest and the job are', () => {
+    const samples = Array.from({ length: 12 }, (_, s): [number, number] => [s * 4, 100 + s * 5]);
+    expect(after(samples).divergence).toEqual({
+      writtenBytesPerSecond: 5 * MiB,
+      copiedBytesPerSecond: 4 * MiB,
+      remainingBytes: 111 * MiB,
+    });
   });
 
   it('never says what no number can be: a negative rate, or more than 100 percent', () => {
