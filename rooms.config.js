@@ -54,7 +54,7 @@ const rooms = {
   'activities/host/removal/': [...host, 'workflows/removal/'],
   'activities/host/snapshot/': [...host, 'workflows/snapshot/'],
   'activities/storage/': [
-    'activities/(door|pool-folder|adapters)/',
+    'activities/(door|pool-folder|adapters|host/uses)/',
     'workflows/(operation|chain|pools|transfer|snapshot)/',
   ],
   'activities/orchestrator/': ['activities/(door|adapters)/', 'workflows/operation/'],

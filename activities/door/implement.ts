@@ -1,25 +1,47 @@
 /**
- * Activities as a worker serves them: each behind its input's schema, beating as its table says
- * (`workflows/operation/activities.ts`).
+ * Activities as a worker serves them: each behind its input's schema and the guard of its agent,
+ * beating as its table says (`workflows/operation/activities.ts`).
  */
 import { z } from 'zod';
 import type { Activities, InputOf, ResultOf, Table } from '../../workflows/operation/activities.ts';
 import { bug, givenUp } from '../../workflows/operation/failures.ts';
 import { beating, type Show } from './attempt.ts';
+import { filesOf, type NamedFiles } from './files-of.ts';
 
 /** The activities of a table, as functions of what was parsed. */
 export type Implementations<T extends Table> = {
   [K in keyof T]: (input: InputOf<T, K>, show: Show) => Promise<ResultOf<T, K>>;
 };
 
+/** What an activity is about to act on. */
+export interface Intent extends NamedFiles {
+  activity: string;
+  /** Of the job whose folders in pools it uses; null without one. */
+  jobId: string | null;
+}
+
+/**
+ * Looks, before an activity with effects begins, whether it may act on what its input names. Null:
+ * the activities of the table look by themselves.
+ * @throws when it may not; nothing was touched then
+ */
+export type Guard = ((intent: Intent) => Promise<void>) | null;
+
 /** What does not fit a schema is an error of ours, and nothing is touched. */
 export function implement<T extends Table>(
   table: T,
+  guard: Guard,
   implementations: Implementations<T>,
 ): Activities<T> {
-  const served = Object.entries(table).map(([name, { input: schema, beats }]) => {
+  const served = Object.entries(table).map(([name, { input: schema, beats, files }]) => {
     const run = implementations[name] as (input: unknown, show: Show) => Promise<unknown>;
-    const work = beats === 'while working' ? beating(run) : (input: unknown) => run(input, noShow);
+    const isGuarded = guard !== null && name.startsWith('ensure') && files !== 'only compared';
+    const allowed = async (input: unknown, show: Show) => {
+      if (isGuarded) await guard(intentOf(name, schema, input));
+      return run(input, show);
+    };
+    const work =
+      beats === 'while working' ? beating(allowed) : (input: unknown) => allowed(input, noShow);
     const parsed = (raw: unknown) => {
       const { success, data, error } = z.safeParse(schema, raw ?? {});
       if (!success) throw bug(`the input of ${name} has another shape: ${shortly(error)}`);
@@ -31,6 +53,11 @@ export function implement<T extends Table>(
     return [name, parsed];
   });
   return Object.fromEntries(served) as Activities<T>;
+}
+
+function intentOf(activity: string, schema: z.core.$ZodType, input: unknown): Intent {
+  const { jobId = null } = input as { jobId?: string };
+  return { activity, jobId, ...filesOf(schema, input) };
 }
 
 /** What another try meets again: rights, limits and features of a file system. */

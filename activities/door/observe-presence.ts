@@ -5,4 +5,4 @@ import { implement } from './implement.ts';
 export const observePresence = () => Promise.resolve();
 
 /** What every agent serves. */
-export const presenceActivities = implement(presence, { observePresence });
+export const presenceActivities = implement(presence, null, { observePresence });

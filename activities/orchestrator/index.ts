@@ -6,7 +6,7 @@ import { ensureEventRecorded } from './ensure-event-recorded.ts';
 import { observeEvents } from './observe-events.ts';
 
 export const createOrchestratorActivities = (deps: AuditDeps) =>
-  implement(orchestratorActivities, {
+  implement(orchestratorActivities, null, {
     ensureEventRecorded: (event) => ensureEventRecorded(deps, event),
     observeEvents: (filter) => observeEvents(deps, filter),
   });

@@ -3,10 +3,10 @@
  * no agent removes it: a host that is down may still have VMs on the pool. When you retire
  * a host, remove its file.
  */
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hostName } from '../../workflows/operation/names.ts';
 import { listFolder, observeFile, syncPath, createFile } from '../adapters/files/files.ts';
+import { ensureOwnedFolder } from '../adapters/files/owned-folder.ts';
 import { ensureOwnFolder, OWN_FOLDER } from './own-folder.ts';
 
 const hostsFolder = (poolFolder: string) => join(poolFolder, OWN_FOLDER, 'hosts');
@@ -17,7 +17,7 @@ export async function registerHost(poolFolder: string, host: string): Promise<vo
   const file = join(folder, host);
   if (await observeFile(file)) return;
   await ensureOwnFolder(poolFolder);
-  await mkdir(folder, { recursive: true });
+  await ensureOwnedFolder(folder, 0o700);
   await createFile(file);
   await syncPath(folder);
 }

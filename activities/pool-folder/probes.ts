@@ -1,8 +1,9 @@
 /** Files for a moment, by which something is tried in a pool: `POOL/.blockflow/probes/`. */
 import { randomUUID } from 'node:crypto';
-import { mkdir, stat, unlink, writeFile } from 'node:fs/promises';
+import { stat, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { listFolder, nullIfMissing } from '../adapters/files/files.ts';
+import { ensureOwnedFolder } from '../adapters/files/owned-folder.ts';
 import { ensureOwnFolder, OWN_FOLDER } from './own-folder.ts';
 
 const probesIn = (poolFolder: string) => join(poolFolder, OWN_FOLDER, 'probes');
@@ -16,7 +17,7 @@ export async function withProbe<T>(
   use: (probe: string) => Promise<T>,
 ): Promise<T> {
   await ensureOwnFolder(poolFolder);
-  await mkdir(probesIn(poolFolder), { recursive: true });
+  await ensureOwnedFolder(probesIn(poolFolder), 0o700);
   const probe = join(probesIn(poolFolder), randomUUID());
   try {
     await writeFile(probe, '', { mode: 0o600, flag: 'wx' });

@@ -8,11 +8,12 @@
  *   <name>.copied     one that is complete and flushed, and is still to be verified
  *   <name>.ready      one that gets, or has, the final name; both names are then one file
  */
-import { mkdir, readFile, rm } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
 import { listFolder, syncPath, writeWhole } from '../adapters/files/files.ts';
+import { ensureOwnedFolder } from '../adapters/files/owned-folder.ts';
 import { CLONE_ENDING } from '../adapters/files/reflink.ts';
-import { OWN_FOLDER } from './own-folder.ts';
+import { ensureOwnFolder, OWN_FOLDER, PASSABLE } from './own-folder.ts';
 import { manifestIn, manifestOf, ownerOf } from './owner.ts';
 
 export const reservationFolder = (poolFolder: string, jobId: string) =>
@@ -40,7 +41,8 @@ export async function writeReservation(
   folder: string,
   { owner, text }: { owner: string; text: string },
 ): Promise<void> {
-  await mkdir(folder, { recursive: true, mode: 0o711 });
+  await ensureOwnFolder(dirname(dirname(folder)));
+  await ensureOwnedFolder(folder, PASSABLE);
   await writeWhole(join(folder, manifestOf(owner)), text, { ifThere: 'replace', mode: 0o600 });
   await syncPath(dirname(folder));
   await syncPath(dirname(dirname(folder)));

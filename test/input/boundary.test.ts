@@ -3,6 +3,8 @@
  * written. Real files, the real activities of the SPM agent.
  */
 import {
+  chmod,
+  chown,
   link,
   mkdir,
   mkdtemp,
@@ -63,6 +65,7 @@ afterEach(async () => {
 const libvirt = {
   poolXml: () => Promise.resolve(isActive ? [dirPoolXml('images', pool)] : []),
   refreshPool: () => Promise.resolve(''),
+  allDomainXml: () => Promise.resolve([]),
 } as unknown as Libvirt;
 
 type Name = keyof ReturnType<typeof createStorageActivities>;
@@ -118,7 +121,7 @@ describe.each(['ensureVolumesAbsent', 'ensureVolumesWiped'] as const)('%s', (nam
     await symlink(join(root, 'outside'), join(pool, '.blockflow'));
     const before = await outside();
     const volumes = [await volume(join(pool, 'a.qcow2'))];
-    expect(await run(name, { jobId: JOB, volumes })).toMatchObject({ type: 'Bug' });
+    expect(await run(name, { jobId: JOB, volumes })).toMatchObject({ type: 'Hold' });
     expect(await outside()).toBe(before);
     expect(effects).toEqual([]);
   });
@@ -209,9 +212,30 @@ describe('The reservation of a copy', () => {
     const [reserve, , remove] = stepsOf(planFor(pool, 'x'));
     for (const [activity, input] of [reserve, remove] as [Name, object][]) {
       const now: unknown = expect.stringMatching('is a link');
-      expect(await run(activity, input)).toMatchObject({ type: 'Bug', details: { now } });
+      expect(await run(activity, input)).toMatchObject({ type: 'Hold', details: { now } });
     }
     expect([await outside(), effects]).toEqual([before, []]);
+  });
+
+  const own = () => join(pool, '.blockflow');
+  const strangers: Record<string, () => Promise<unknown>> = {
+    'in a folder of another user': () => chown(own(), 65534, 65534),
+    'in a folder that others may write in': () => chmod(own(), 0o1777),
+    "in another user's folder of the job": () => chown(join(own(), JOB), 65534, 65534),
+  };
+  it.each(Object.entries(strangers))('is not made, named or removed %s', async (_, change) => {
+    await mkdir(join(own(), JOB), { recursive: true });
+    await writeFile(join(own(), JOB, 'x.ready'), 'x');
+    await change();
+    const identity = await identityOf(pool);
+    const plan = { ...planFor(pool, 'x'), to: { pool: 'images', folder: pool, identity } };
+    const isMine = join(own(), JOB);
+    const before = [await outside(), await readdir(isMine)];
+    for (const [activity, input] of stepsOf(plan)) {
+      const code = 'unproven';
+      expect(await run(activity, input)).toMatchObject({ type: 'Hold', details: { code } });
+    }
+    expect([[await outside(), await readdir(isMine)], effects]).toEqual([before, []]);
   });
 });
 

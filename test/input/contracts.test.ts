@@ -97,7 +97,7 @@ describe.each(contracts)('The contract of $names', ({ names, schema }) => {
     let taken: unknown;
     const take = (input: unknown) => Promise.resolve(void (taken = input));
     const table = { it: { input: schema, result: z.any(), beats: 'never' } } as const;
-    const guarded = implement(table, { it: take });
+    const guarded = implement(table, null, { it: take });
     const counts = { taken: 0, refused: 0 };
     for (let n = 0; n < INPUTS; n++) {
       const input = inputOf(n, valid, chance);

@@ -4,6 +4,7 @@
  * test keeps the list true to the source.
  */
 import { fieldBugs } from './field-bugs.ts';
+import { trustBugs } from './trust-bugs.ts';
 import { liveMoveBugs } from './live-move-bugs.ts';
 import { snapshotBugs } from './snapshot-bugs.ts';
 
@@ -235,12 +236,13 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: "snapshots' metadata is no use of a volume",
     file: 'activities/host/uses/references.ts',
-    from: '[...stand, ...domains, ...snapshots]',
-    to: '[...stand, ...domains]',
+    from: '[...uses, ...snapshots]',
+    to: '[...uses]',
     caughtBy: 'test/real/removal/copy-remove-image.test.ts',
     only: 'a domain, a snapshot',
   },
   ...fieldBugs,
+  ...trustBugs,
   ...liveMoveBugs,
   ...snapshotBugs,
 ];

@@ -7,6 +7,7 @@ import {
   imageFormat,
   newFileName,
   plainText,
+  poolFolder,
   poolName,
   vmName,
   volumePath,
@@ -42,7 +43,7 @@ export type NamedVolume = z.infer<typeof namedVolume>;
 /** Where copies are made; by the folder's identity one sees whether its file system is mounted. */
 export const copyTarget = z.strictObject({
   pool: poolName,
-  folder: volumePath,
+  folder: poolFolder,
   identity: fileIdentity,
 });
 export type CopyTarget = z.infer<typeof copyTarget>;

@@ -80,8 +80,14 @@ export const mergeOnHost = defineActivities({
     input: job,
     result: z.strictObject({ outcome: z.enum(['unchanged', 'merged']) }),
     beats: 'while working',
+    files: 'only compared',
   },
-  ensurePivoted: { input: job, result: pivotOutcome, beats: 'while working' },
+  ensurePivoted: {
+    input: job,
+    result: pivotOutcome,
+    beats: 'while working',
+    files: 'only compared',
+  },
   ensureColdCommitted: { input: limited, result: coldOutcome, beats: 'by itself' },
   ensureColdSwitched: {
     input: job.extend({ keepRelative, topModifiedNs }),
@@ -94,5 +100,10 @@ export const mergeOnHost = defineActivities({
     result: z.void(),
     beats: 'while working',
   },
-  ensureJobForgotten: { input: job, result: z.void(), beats: 'while working' },
+  ensureJobForgotten: {
+    input: job,
+    result: z.void(),
+    beats: 'while working',
+    files: 'only compared',
+  },
 });

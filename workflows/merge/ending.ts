@@ -2,6 +2,7 @@
 import { retry } from '../operation/failures.ts';
 import { forwardOnly } from '../operation/point-of-no-return.ts';
 import { fileName, sizeWords, volumeCount } from '../operation/words.ts';
+import { fromTheTop } from '../pools/from-the-top.ts';
 import type { JobInput } from './activities.ts';
 import type { LiveMergeResult } from './kind.ts';
 import type { MergeOperation } from './live-merge.ts';
@@ -47,12 +48,11 @@ async function deleteVolumes(op: MergeOperation, plan: MergePlan) {
   op.enter('deleting');
   const deleted: string[] = [];
   let regainedBytes = 0;
-  for (const pool of new Set(plan.deletes.map((volume) => volume.pool))) {
-    const volumes = plan.deletes.filter((volume) => volume.pool === pool);
+  for (const { pool, part: volumes } of fromTheTop(plan.deletes)) {
     const input = { jobId: op.jobId, volumes };
     const summary = `delete ${volumeCount(volumes.length)} of pool ${pool}`;
     const done = await op.spm(pool).ensureVolumesAbsent(input, summary);
-    deleted.push(...done.deleted);
+    deleted.unshift(...done.deleted);
     regainedBytes += done.regainedBytes;
   }
   return { deleted, regainedBytes };

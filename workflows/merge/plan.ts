@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { jobRecord, snapshotChange, volume, blockJob } from '../chain/schemas.ts';
 import { namedVolume } from '../chain/references.ts';
+import { notTouched } from '../operation/activities.ts';
 import { diskTarget, hostName, sizeBytes, uuid, vmName, volumePath } from '../operation/names.ts';
 
 export const mergePlan = z.strictObject({
@@ -13,10 +14,11 @@ export const mergePlan = z.strictObject({
   /** Whether there is a persistent XML with this disk. */
   persistent: z.boolean(),
   /** Null for a new job; the record found when an earlier run's job is adopted. */
-  adopted: jobRecord.nullable(),
+  adopted: notTouched(jobRecord.nullable()),
   /** True when the chain already lacks the committed volumes and only deletion remains. */
   alreadyMerged: z.boolean(),
-  chainBefore: z.array(volume).min(1),
+  /** Layers below base may be in no pool. */
+  chainBefore: notTouched(z.array(volume).min(1)),
   top: volume,
   base: volume,
   /** The volume above top, whose backing file becomes base; null when top is the active layer. */

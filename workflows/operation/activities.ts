@@ -12,11 +12,25 @@ export interface Declaration {
    * ends too soon for any.
    */
   beats: 'while working' | 'by itself' | 'never';
+  /**
+   * Of a host's `ensure…`: its files are only compared with what libvirt shows, as it must end also
+   * where they are in no pool any more. Without it all of them are checked before it begins
+   * (`activities/host/pools/boundary.ts`).
+   */
+  files?: 'only compared';
 }
 /** Activities by name. */
 export type Table = Record<string, Declaration>;
 
 export const defineActivities = <const T extends Table>(table: T): T => table;
+
+const notActedOn = new WeakSet<z.core.$ZodType>();
+/** Marks a field whose files are no business of an activity: they may be in no pool. */
+export function notTouched<S extends z.core.$ZodType>(schema: S): S {
+  notActedOn.add(schema);
+  return schema;
+}
+export const isNotTouched = (schema: z.core.$ZodType) => notActedOn.has(schema);
 
 /** What an activity of a table takes. */
 export type InputOf<T extends Table, K extends keyof T> = z.output<T[K]['input']>;

@@ -61,6 +61,10 @@ export const uuid = z.string().check(z.regex(UUID, 'is not a UUID'));
 export const volumePath = z
   .string()
   .check(z.maxLength(4096), z.regex(VOLUME_PATH, 'is not an absolute path'));
+/** A pool's folder. */
+export const poolFolder = z
+  .string()
+  .check(z.maxLength(4096), z.regex(VOLUME_PATH, 'is not an absolute path'));
 /** A volume as the user names it: a path, a name in its pool, or an index such as vda[2]. */
 export const volumeName = z
   .string()

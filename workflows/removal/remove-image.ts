@@ -31,6 +31,7 @@ import { forwardOnly } from '../operation/point-of-no-return.ts';
 import { run } from '../operation/run.ts';
 import { sizeWords } from '../operation/words.ts';
 import type { poolsOnHost, poolsOnStorage } from '../pools/activities.ts';
+import { fromTheTop } from '../pools/from-the-top.ts';
 import { withPool } from '../pools/waiting.ts';
 import type { removalOnHost } from './activities.ts';
 import { removalKind, type RemoveImageResult } from './kind.ts';
@@ -159,15 +160,4 @@ async function removeVolumes(
   const wiped = wipe && warnings.length === 0;
   const told = [...(plan.warnings ?? []), ...warnings];
   return { outcome: 'removed', summary, deleted, regainedBytes, wiped, warnings: told };
-}
-
-/** A chain pool by pool, active layer first: what is left can be read, wherever it ends. */
-function fromTheTop(volumes: RemovalPlan['volumes']) {
-  const parts: { pool: string; part: RemovalPlan['volumes'] }[] = [];
-  for (const volume of volumes) {
-    const [above] = parts;
-    if (above?.pool === volume.pool) above.part.push(volume);
-    else parts.unshift({ pool: volume.pool, part: [volume] });
-  }
-  return parts;
 }

@@ -123,7 +123,12 @@ export const transferOnHost = defineActivities({
     beats: 'by itself',
   },
   /** False when no mirror runs. */
-  ensureMirrorBandwidth: { input: limitedJob, result: z.boolean(), beats: 'while working' },
+  ensureMirrorBandwidth: {
+    input: limitedJob,
+    result: z.boolean(),
+    beats: 'while working',
+    files: 'only compared',
+  },
   ensureMirrorPivoted: {
     input: job,
     result: z.union([
@@ -151,6 +156,7 @@ export const transferOnHost = defineActivities({
     input: job,
     result: z.strictObject({ outcome: z.enum(['ended', 'switched']) }),
     beats: 'while working',
+    files: 'only compared',
   },
   observeMoveProof: {
     input: job,

@@ -1,6 +1,7 @@
 /** The plan of a move and of a copy, as the host agent makes it. */
 import { z } from 'zod';
 import { copyTarget } from '../chain/references.ts';
+import { notTouched } from '../operation/activities.ts';
 import {
   backingName,
   diskTarget,
@@ -84,7 +85,7 @@ export const imagePlan = z.strictObject({
   /** Those whose copies are already in use: the copies stay. */
   usedLeftovers: z.array(uuid),
   /** Those of either kind in other pools. */
-  elsewhere: z.array(reservedElsewhere).default([]),
+  elsewhere: notTouched(z.array(reservedElsewhere)).default([]),
   /** True when the record names the copies already, and only the source's deletion remains. */
   switched: z.boolean(),
   /** Other hosts that share the pools of a moved image: they are asked who uses it. */

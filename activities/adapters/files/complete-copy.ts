@@ -1,12 +1,15 @@
 /** The first and the last of a copy that a copying daemon makes: its empty file, and its tail. */
-import { truncate, type FileHandle } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { copyExtended, copyRights } from './attributes.ts';
 import { withOpen, writeAll } from './files.ts';
+import { withOwnedFile } from './owned-folder.ts';
 
 /** Empties the file and gives it this length, all holes. */
 export async function resetFile(path: string, sizeBytes: number): Promise<void> {
-  await truncate(path, 0);
-  await truncate(path, sizeBytes);
+  await withOwnedFile(path, async (file) => {
+    await file.truncate(0);
+    await file.truncate(sizeBytes);
+  });
 }
 
 /**
@@ -21,7 +24,7 @@ export async function completeCopy(
   lengths: { copiedBytes: number; sizeBytes: number } | null,
 ): Promise<boolean> {
   const tail = lengths && (await readTail(source, lengths.copiedBytes, lengths.sizeBytes));
-  return withOpen(target, 'r+', async (file) => {
+  return withOwnedFile(target, async (file) => {
     if (tail && !(await writeTail(file, tail, lengths.copiedBytes))) return false;
     if (tail) await file.truncate(lengths.sizeBytes);
     await copyRights(source, file);
@@ -45,7 +48,7 @@ async function writeTail(file: FileHandle, tail: Buffer, position: number): Prom
 
 async function readTail(path: string, from: number, to: number): Promise<Buffer> {
   const tail = Buffer.alloc(to - from);
-  const { bytesRead } = await withOpen(path, 'r', (file) => file.read(tail, 0, tail.length, from));
+  const { bytesRead } = await withOpen(path, (file) => file.read(tail, 0, tail.length, from));
   if (bytesRead !== tail.length) throw new Error(`${path} is shorter than ${to} bytes`);
   return tail;
 }

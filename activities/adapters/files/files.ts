@@ -61,6 +61,10 @@ export const linkCount = async (path: string) => (await lstat(path)).nlink;
 export const isLink = async (path: string) =>
   (await lstat(path).catch(nullIfMissing))?.isSymbolicLink() ?? false;
 
+/** False for a link, a folder, a device, a fifo. */
+export const isRegularOrMissing = async (path: string) =>
+  (await lstat(path).catch(nullIfMissing))?.isFile() ?? true;
+
 /** Path with every link resolved; the path itself when it does not exist. */
 export const canonical = (path: string) => realpath(path).catch(() => path);
 
@@ -78,15 +82,11 @@ export async function observeSpace(
  * Makes a file durable, or the names in a folder: a rename is on disk only after this. A failure is
  * told once: what was written before it is not to be trusted, whatever a second call says.
  */
-export const syncPath = (path: string): Promise<void> => withOpen(path, 'r', (file) => file.sync());
+export const syncPath = (path: string): Promise<void> => withOpen(path, (file) => file.sync());
 
-/** Lends a file that exists, opened. */
-export async function withOpen<T>(
-  path: string,
-  flags: 'r' | 'r+',
-  use: (file: FileHandle) => Promise<T>,
-): Promise<T> {
-  const file = await open(path, flags);
+/** Lends a file that exists, opened for reading. */
+export async function withOpen<T>(path: string, use: (file: FileHandle) => Promise<T>): Promise<T> {
+  const file = await open(path, 'r');
   try {
     return await use(file);
   } finally {
@@ -94,8 +94,8 @@ export async function withOpen<T>(
   }
 }
 
+/** @param to in a folder that is there */
 export async function renameDurably(from: string, to: string): Promise<void> {
-  await mkdir(dirname(to), { recursive: true });
   await rename(from, to);
   for (const folder of new Set([dirname(to), dirname(from)])) await syncPath(folder);
 }

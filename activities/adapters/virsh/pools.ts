@@ -25,9 +25,12 @@ export interface Pool {
   folder: string | null;
 }
 
-/** The active pools. */
-export async function observePools(libvirt: Libvirt): Promise<Pool[]> {
-  const documents = await libvirt.poolXml();
+/** The active pools, or all that are defined. */
+export async function observePools(
+  libvirt: Libvirt,
+  which: 'active' | 'all' = 'active',
+): Promise<Pool[]> {
+  const documents = await libvirt.poolXml(which);
   return Promise.all(documents.map(parsePool));
 }
 
@@ -41,7 +44,7 @@ export async function poolsNamedIn(
   active: readonly Pool[],
 ): Promise<readonly Pool[]> {
   if (!documents.some((xml) => /\stype=['"]volume['"]/.test(xml))) return active;
-  return Promise.all((await libvirt.poolXml('all')).map(parsePool));
+  return observePools(libvirt, 'all');
 }
 
 /** A domain of this libvirt, with the files of its pools' volumes. */

@@ -1,6 +1,6 @@
 /** A VM by its name: its state and its two XMLs. */
 import { dirname } from 'node:path';
-import { refused } from '../../../workflows/operation/failures.ts';
+import { refused, vmGone } from '../../../workflows/operation/failures.ts';
 import { canonical } from '../../adapters/files/files.ts';
 import { nullIfNoDomain } from '../../adapters/virsh/connection.ts';
 import type { DomainInfo } from '../../adapters/virsh/domains.ts';
@@ -34,10 +34,16 @@ export const unknownVm = ({ host }: HostDeps, name: string) =>
     next: 'Names are those of `virsh list --all`',
   });
 
-/** One that a plan has named by its UUID. @throws Hold `lost-vm` */
+/**
+ * One that a plan has named by its UUID.
+ * @throws Hold `lost-vm`; Retry `vm-gone`: a VM that is not there is not one that is down
+ */
 export async function lookAtVm(deps: HostDeps, vm: Vm, attempted: string): Promise<VmLook> {
   const { lost, ...look } = await readVm(deps, vm);
   if (lost) throw holdLost(attempted, vm, lost, false);
+  if (look.state === 'off' && !look.persistent) {
+    throw vmGone(attempted, vm.name, 'the files of its disks stay as they are');
+  }
   return look;
 }
 

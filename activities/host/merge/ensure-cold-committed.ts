@@ -27,6 +27,7 @@ import { hasSwitched } from '../pivot/look-at-disk.ts';
 import { recordJob } from './job-record.ts';
 import { vmGone } from '../../../workflows/operation/failures.ts';
 import { wasSaved } from '../chain/managed-save.ts';
+import { assertOfDisk } from './own-chain.ts';
 import { switchOf } from './observe-disk.ts';
 
 type Input = InputOf<typeof mergeOnHost, 'ensureColdCommitted'>;
@@ -50,6 +51,7 @@ export async function ensureColdCommitted(deps: HostDeps, input: Input): Promise
   if (hasSwitched(look, change)) return { outcome: 'committed', topModifiedNs: '' };
   if (look.state !== 'off') return { outcome: 'vm-started', reason: look.stateReason };
   if (look.managedSave) return { outcome: 'vm-started', reason: wasSaved(plan.vm) };
+  await assertOfDisk(deps, plan);
   const before = await committedTop(plan, await coldCommitEnd(state));
   if (before) return { outcome: 'committed', topModifiedNs: before.modifiedNs };
   await forgetColdCommitEnd(state);

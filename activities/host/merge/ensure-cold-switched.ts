@@ -10,6 +10,7 @@ import { topModified } from './ensure-cold-committed.ts';
 import { wasSaved } from '../chain/managed-save.ts';
 import { hasSwitched, lookAtDisk } from '../pivot/look-at-disk.ts';
 import { switchRecord } from '../pivot/switch-record.ts';
+import { assertOfDisk } from './own-chain.ts';
 import { switchOf } from './observe-disk.ts';
 import { writeBackingName } from '../chain/backing-name.ts';
 
@@ -28,6 +29,7 @@ export async function ensureColdSwitched(deps: HostDeps, input: Input): Promise<
   const outcome = await whileHeld(plan.top.path, async () => {
     const stale = await staleness(deps, input);
     if (stale) return stale;
+    await assertOfDisk(deps, plan);
     if (plan.overlay) await switchHeader(deps, input);
     const change = switchOf(plan);
     await switchRecord(deps, plan.overlay ? { ...change, to: null } : change, '--current');

@@ -2,6 +2,7 @@
 import { mergeOnHost } from '../../../workflows/merge/activities.ts';
 import { implement } from '../../door/implement.ts';
 import type { HostDeps } from '../deps.ts';
+import { guardOf } from '../pools/boundary.ts';
 import { observeMergePlan } from './planning/observe-merge-plan.ts';
 import { ensureCommitStarted } from './ensure-commit-started.ts';
 import { ensureBandwidth } from './ensure-bandwidth.ts';
@@ -15,7 +16,7 @@ import { ensureSnapshotRecords } from './ensure-snapshot-records.ts';
 import { ensureJobForgotten } from './ensure-job-forgotten.ts';
 
 export const mergeActivities = (deps: HostDeps) =>
-  implement(mergeOnHost, {
+  implement(mergeOnHost, guardOf(deps), {
     observeMergePlan: (input) => observeMergePlan(deps, input),
     ensureCommitStarted: (input) => ensureCommitStarted(deps, input),
     ensureBandwidth: (input) => ensureBandwidth(deps, input),

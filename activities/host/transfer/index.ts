@@ -2,6 +2,7 @@
 import { transferOnHost } from '../../../workflows/transfer/activities.ts';
 import { implement } from '../../door/implement.ts';
 import type { HostDeps } from '../deps.ts';
+import { guardOf } from '../pools/boundary.ts';
 import { observeImagePlan } from './planning/observe-image-plan.ts';
 import { ensureImageHeld } from './ensure-image-held.ts';
 import { ensureVolumeCreated } from './ensure-volume-created.ts';
@@ -22,7 +23,7 @@ import { ensureTopCreated } from './live/ensure-top-created.ts';
 import { observeMoveProof } from './live/observe-move-proof.ts';
 
 export const transferActivities = (deps: HostDeps) =>
-  implement(transferOnHost, {
+  implement(transferOnHost, guardOf(deps), {
     observeImagePlan: (input) => observeImagePlan(deps, input),
     ensureImageHeld: (input) => ensureImageHeld(deps, input),
     ensureVolumeCreated: (input, show) => ensureVolumeCreated(deps, input, show),

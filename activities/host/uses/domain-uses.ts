@@ -25,7 +25,7 @@ export interface DomainUse {
  * @throws Hold `unproven` where that cannot be told
  */
 export async function* domainUses(
-  deps: HostDeps,
+  deps: Pick<HostDeps, 'libvirt'>,
   files: Identities,
   { pools: active, owner }: Question,
 ): AsyncGenerator<DomainUse> {

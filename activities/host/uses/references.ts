@@ -30,18 +30,32 @@ export interface References {
   warnings: string[];
 }
 
+type Deps = Pick<HostDeps, 'libvirt'>;
+
 /**
  * Everything found that refers to one of the volumes, from outside of the family; other chains
  * first.
  * @throws Hold `unproven` where that cannot be told
  */
-export async function observeReferences(deps: HostDeps, question: Question): Promise<References> {
+export async function observeReferences(deps: Deps, question: Question): Promise<References> {
+  const [{ uses, warnings }, snapshots] = await Promise.all([
+    observeHolders(deps, question),
+    snapshotReferences(deps, identitiesOf(question.volumes), question),
+  ]);
+  return { uses: [...uses, ...snapshots], warnings };
+}
+
+/**
+ * What would read the volumes: other chains, and domains with their saved guests. Not libvirt's
+ * snapshots, whose metadata names what is deleted until the operation lets it follow.
+ * @throws Hold `unproven` where that cannot be told
+ */
+export async function observeHolders(deps: Deps, question: Question): Promise<References> {
   const { volumes, family = volumes, pools } = question;
   const files = identitiesOf(volumes);
-  const [{ children, notSearched }, domains, snapshots] = await Promise.all([
+  const [{ children, notSearched }, domains] = await Promise.all([
     childrenOf(files, { pools, volumes: family }),
     domainReferences(deps, files, question),
-    snapshotReferences(deps, files, question),
   ]);
   const stand = children.map(({ child, path }) => ({
     kind: 'child' as const,
@@ -51,11 +65,11 @@ export async function observeReferences(deps: HostDeps, question: Question): Pro
   const warnings = notSearched.map(
     (where) => `other chains were not looked for in ${inLine(where)}`,
   );
-  return { uses: [...stand, ...domains, ...snapshots], warnings };
+  return { uses: [...stand, ...domains], warnings };
 }
 
 async function domainReferences(
-  deps: HostDeps,
+  deps: Deps,
   files: Identities,
   question: Question,
 ): Promise<VolumeUse[]> {
@@ -69,7 +83,7 @@ async function domainReferences(
 }
 
 async function snapshotReferences(
-  deps: HostDeps,
+  deps: Deps,
   files: Identities,
   { owner, pools: active }: Question,
 ): Promise<VolumeUse[]> {

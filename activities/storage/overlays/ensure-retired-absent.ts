@@ -10,6 +10,7 @@ import { whileMounted } from '../../pool-folder/presence.ts';
 import { quarantinePathOf } from '../../pool-folder/quarantine.ts';
 import { removeReservationFolder } from '../../pool-folder/reservation.ts';
 import { ensureVolumeAbsent } from '../volumes/ensure-volumes-absent.ts';
+import { assertUnheld } from '../volumes/holders.ts';
 import { volumeInPool } from '../volumes/pool-boundary.ts';
 import type { StorageDeps } from '../volumes/quarantine.ts';
 import { noteFolder } from './retired.ts';
@@ -48,7 +49,11 @@ async function deleteRetired(
   for (const named of volumes) {
     const volume = await volumeInPool(pools, named, `deleting ${named.path}`);
     const quarantinedPath = quarantinePathOf(volume.path, jobId);
-    if (!(await observeFile(quarantinedPath))) continue;
+    const left = await observeFile(quarantinedPath);
+    if (!left) continue;
+    const { identity } = left;
+    const attempted = `deleting ${quarantinedPath}`;
+    await assertUnheld(deps.libvirt, attempted, [{ path: quarantinedPath, identity }]);
     const regained = await ensureVolumeAbsent(deps, { volume, quarantinedPath });
     done.deleted.push(quarantinedPath);
     done.regainedBytes += regained ?? 0;

@@ -10,10 +10,10 @@ import { ensureRetiredAbsent } from './ensure-retired-absent.ts';
 import { ensureRevertReserved } from './ensure-revert-reserved.ts';
 
 export const overlaysActivities = (deps: StorageDeps) => ({
-  ...implement(snapshotOnStorage, {
+  ...implement(snapshotOnStorage, null, {
     ensureOverlaysCreated: (input) => ensureOverlaysCreated(deps, input),
   }),
-  ...implement(revertOnStorage, {
+  ...implement(revertOnStorage, null, {
     ensureRevertReserved: (input) => ensureRevertReserved(deps, input),
     ensureLayersRetired: (input) => ensureLayersRetired(deps, input),
     ensureLayersRestored: (input) => ensureLayersRestored(deps, input),

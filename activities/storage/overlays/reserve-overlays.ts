@@ -1,23 +1,19 @@
 /** Overlays in one pool: made out of sight, looked at, then named. */
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { CopyTarget } from '../../../workflows/chain/references.ts';
 import type { ResultOf } from '../../../workflows/operation/activities.ts';
 import { bug, noSpace, retry } from '../../../workflows/operation/failures.ts';
 import type { snapshotOnStorage } from '../../../workflows/snapshot/create/activities.ts';
 import type { Overlay, PlannedDisk } from '../../../workflows/snapshot/create/plan.ts';
 import { copyRights } from '../../adapters/files/attributes.ts';
-import {
-  linkFile,
-  observeFile,
-  renameOnce,
-  syncPath,
-  withOpen,
-} from '../../adapters/files/files.ts';
+import { linkFile, observeFile, renameOnce, syncPath } from '../../adapters/files/files.ts';
+import { withOwnedFile } from '../../adapters/files/owned-folder.ts';
 import { CommandError } from '../../adapters/process/command.ts';
 import { createEmpty, emptyFault, type EmptyImage } from '../../adapters/qemu-img/empty-image.ts';
+import { observePools } from '../../adapters/virsh/pools.ts';
 import { nameVolume } from '../../pool-folder/id.ts';
 import { reservationFolder, stagedFile, writeReservation } from '../../pool-folder/reservation.ts';
-import { assertNoLink, targetFolder } from '../volumes/pool-boundary.ts';
+import { targetFolder, volumeInPool } from '../volumes/pool-boundary.ts';
 import type { StorageDeps } from '../volumes/quarantine.ts';
 
 export interface OverlaysOfPool {
@@ -36,9 +32,9 @@ export async function reserveOverlays(
   { jobId, owner, text, to, disks }: OverlaysOfPool,
 ): Promise<ResultOf<typeof snapshotOnStorage, 'ensureOverlaysCreated'>> {
   const { pool } = to;
-  const poolFolder = await targetFolder(deps.libvirt, { to });
+  const poolFolder = await targetFolder(deps.libvirt, { to, jobId });
   const folder = reservationFolder(poolFolder, jobId);
-  await assertNoLink(folder);
+  await assertBases(deps, disks);
   await deps.effect('storage.reserve-overlays', folder, async () => {
     await writeReservation(folder, { owner, text });
     for (const disk of disks) await stage(disk, jobId);
@@ -58,6 +54,16 @@ export async function reserveOverlays(
   await syncPath(poolFolder);
   await deps.libvirt.refreshPool(pool);
   return { outcome: 'created', overlays };
+}
+
+/** Through its overlay a VM reads the base, and what is below. @throws as `volumeInPool`; Bug */
+async function assertBases({ libvirt }: StorageDeps, disks: readonly PlannedDisk[]): Promise<void> {
+  const pools = await observePools(libvirt);
+  for (const { base, backingName, to, name } of disks) {
+    await volumeInPool(pools, base, `creating ${name} over ${base.path}`);
+    const named = resolve(to.folder, backingName);
+    if (named !== base.path) throw bug(`${name} was to be made over ${named}, not ${base.path}`);
+  }
 }
 
 const shapeOf = (disk: PlannedDisk): EmptyImage => ({
@@ -92,7 +98,7 @@ async function stage(disk: PlannedDisk, jobId: string): Promise<void> {
     });
   }
   // The user of QEMU opens it as it opens the base.
-  await withOpen(at('part'), 'r+', async (overlay) => {
+  await withOwnedFile(at('part'), async (overlay) => {
     await copyRights(disk.base.path, overlay);
     await overlay.sync();
   });

@@ -7,7 +7,7 @@ import { bug } from '../../../workflows/operation/failures.ts';
 import { listFolder, observeFile, syncPath, unlinkDurably } from '../../adapters/files/files.ts';
 import { claimReservation, isManifest, manifestIn } from '../../pool-folder/owner.ts';
 import { reservationFolder, writeReservation } from '../../pool-folder/reservation.ts';
-import { assertNoLink, targetFolder } from '../volumes/pool-boundary.ts';
+import { targetFolder } from '../volumes/pool-boundary.ts';
 import type { StorageDeps } from '../volumes/quarantine.ts';
 
 export interface Noted {
@@ -26,9 +26,7 @@ export async function noteFolder(
   { libvirt }: StorageDeps,
   { to, jobId }: { to: CopyTarget; jobId: string },
 ): Promise<string> {
-  const folder = reservationFolder(await targetFolder(libvirt, { to }), jobId);
-  await assertNoLink(folder);
-  return folder;
+  return reservationFolder(await targetFolder(libvirt, { to, jobId }), jobId);
 }
 
 /**

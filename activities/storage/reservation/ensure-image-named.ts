@@ -18,7 +18,7 @@ export async function ensureImageNamed(
   job: ImageJob,
 ): Promise<ResultOf<typeof transferOnStorage, 'ensureImageNamed'>> {
   const { plan, jobId } = job;
-  const folder = await targetFolder(deps.libvirt, plan);
+  const folder = await targetFolder(deps.libvirt, { to: plan.to, jobId });
   await assertReserved(job, 'naming the copies');
   for (const { name } of plan.volumes) {
     const reserved = stagedFile(folder, jobId, name, 'ready');

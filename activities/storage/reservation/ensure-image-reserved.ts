@@ -9,7 +9,7 @@ import { observeFile, createFile } from '../../adapters/files/files.ts';
 import { reservationFolder, stagedFile, writeReservation } from '../../pool-folder/reservation.ts';
 import { claimReservation } from '../../pool-folder/owner.ts';
 import type { StorageDeps } from '../volumes/quarantine.ts';
-import { assertNoLink, targetFolder } from '../volumes/pool-boundary.ts';
+import { targetFolder } from '../volumes/pool-boundary.ts';
 
 /** Empty targets in `.blockflow/<job>/`, with a note of whose they are. */
 export async function ensureImageReserved(
@@ -17,9 +17,8 @@ export async function ensureImageReserved(
   input: Reservation,
 ): Promise<ResultOf<typeof transferOnStorage, 'ensureImageReserved'>> {
   const { plan, jobId, owner } = input;
-  const poolFolder = await targetFolder(deps.libvirt, plan);
+  const poolFolder = await targetFolder(deps.libvirt, { to: plan.to, jobId });
   const folder = reservationFolder(poolFolder, jobId);
-  await assertNoLink(folder);
   return deps.effect('storage.reserve-image', folder, async () => {
     const isClaimed = plan.adopted === null || (await claimReservation(folder, owner));
     if (!isClaimed) return { outcome: 'gone' };

@@ -9,7 +9,8 @@ import {
 } from '../../pool-folder/reservation.ts';
 import { abandonReservation } from '../../pool-folder/owner.ts';
 import { whileMounted } from '../../pool-folder/presence.ts';
-import { targetFolder, assertNoLink } from '../volumes/pool-boundary.ts';
+import { assertUnheld } from '../volumes/holders.ts';
+import { targetFolder } from '../volumes/pool-boundary.ts';
 import type { StorageDeps } from '../volumes/quarantine.ts';
 
 /**
@@ -21,8 +22,7 @@ export async function ensureReservationAbsent(
   input: UnwantedReservation,
 ): Promise<ReservationEnd> {
   const { to, jobId } = input;
-  const folder = reservationFolder(await targetFolder(deps.libvirt, { to }), jobId);
-  await assertNoLink(folder);
+  const folder = reservationFolder(await targetFolder(deps.libvirt, { to, jobId }), jobId);
   const job = { plan: { to }, jobId };
   return whileMounted(job, `removing the copies of job ${jobId}`, async () => {
     const end = (await observeFile(folder)) ? await endReservation(deps, folder, input) : NOTHING;
@@ -33,12 +33,24 @@ export async function ensureReservationAbsent(
 
 const NOTHING: ReservationEnd = { outcome: 'removed', deleted: [], regainedBytes: 0 };
 
+/** The copies that have final names. */
+async function namedIn(folder: string, poolFolder: string) {
+  const copies = (await listFolder(folder)).map(async (name) => {
+    const path = finalName(poolFolder, name);
+    const [file, named] = [await observeFile(join(folder, name)), await observeFile(path)];
+    return file && named?.identity === file.identity ? [{ path, identity: file.identity }] : [];
+  });
+  return (await Promise.all(copies)).flat();
+}
+
 async function endReservation(
   deps: StorageDeps,
   folder: string,
   { to, targets, owners }: UnwantedReservation,
 ): Promise<ReservationEnd> {
   const isDeleted = targets === 'delete';
+  const attempted = `deleting the copies in ${folder}`;
+  if (isDeleted) await assertUnheld(deps.libvirt, attempted, await namedIn(folder, to.folder));
   // First of all, so that no request adopts what is half deleted.
   const isOurs =
     !isDeleted ||

@@ -7,7 +7,7 @@ import { ensureImageReserved } from './ensure-image-reserved.ts';
 import { ensureImageNamed } from './ensure-image-named.ts';
 
 export const reservationActivities = (deps: StorageDeps) =>
-  implement(transferOnStorage, {
+  implement(transferOnStorage, null, {
     ensureImageReserved: (input) => ensureImageReserved(deps, input),
     ensureImageNamed: (input) => ensureImageNamed(deps, input),
     ensureTopAbsent: (input) => ensureTopAbsent(deps, input),

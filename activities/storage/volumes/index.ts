@@ -7,7 +7,7 @@ import { ensureVolumesWiped } from './ensure-volumes-wiped.ts';
 import { ensureReservationAbsent } from '../reservation/ensure-reservation-absent.ts';
 
 export const volumesActivities = (deps: StorageDeps) =>
-  implement(poolsOnStorage, {
+  implement(poolsOnStorage, null, {
     ensureVolumesAbsent: (input) => ensureVolumesAbsent(deps, input),
     ensureVolumesWiped: (input, show) => ensureVolumesWiped(deps, input, show),
     ensureReservationAbsent: (input) => ensureReservationAbsent(deps, input),

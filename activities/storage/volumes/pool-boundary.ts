@@ -15,7 +15,8 @@ import {
   type FilePool,
   type Pool,
 } from '../../adapters/virsh/pools.ts';
-import { OWN_FOLDER } from '../../pool-folder/own-folder.ts';
+import { assertOwn, OWN_FOLDER } from '../../pool-folder/own-folder.ts';
+import { reservationFolder } from '../../pool-folder/reservation.ts';
 import type { Libvirt } from '../../adapters/virsh/domains.ts';
 import { onThisHost, otherStorage } from '../../pool-folder/presence.ts';
 
@@ -32,6 +33,7 @@ export async function volumeInPool(
   const { folder } = activePool(pools, named.pool, attempted);
   const volume = await onThisHost(named, attempted, folder);
   await assertInPool(pools, volume);
+  await assertOwn(join(folder, OWN_FOLDER));
   return volume;
 }
 
@@ -45,12 +47,6 @@ async function assertInPool(
   if (!isInItsPool || (await canonical(path)) !== path) {
     throw bug(`${path} was to be changed, but is not directly inside pool ${name}`);
   }
-  await assertNoLink(join(pool.folder, OWN_FOLDER));
-}
-
-/** @throws Bug when the folder of ours was replaced by a link to another one. */
-export async function assertNoLink(folder: string): Promise<void> {
-  if ((await canonical(folder)) !== folder) throw bug(`${folder} is a link; it was not followed`);
 }
 
 /** @throws Retry `pool-away`: it was active when the operation was planned */
@@ -65,16 +61,18 @@ function activePool(pools: readonly Pool[], name: string, attempted: string): Fi
 }
 
 /**
- * The target's folder, which must be where it was when the copy was planned.
- * @throws Retry `pool-away`; Bug for another place or a link
+ * The target's folder, which must be where it was when the copy was planned; what is of ours in it,
+ * also of this job, is ours alone.
+ * @throws Retry `pool-away`; Bug for another place; Hold `unproven` for a folder of another user
  */
 export async function targetFolder(
   libvirt: Libvirt,
-  { to }: Pick<ImagePlan, 'to'>,
+  { to, jobId }: { to: ImagePlan['to']; jobId: string },
 ): Promise<string> {
   const attempted = `using pool ${to.pool}`;
   const { folder } = activePool(await observePools(libvirt), to.pool, attempted);
-  await assertNoLink(join(folder, OWN_FOLDER));
+  await assertOwn(join(folder, OWN_FOLDER));
+  await assertOwn(reservationFolder(folder, jobId));
   if ((await identityIn(folder, to)) === null) throw otherStorage(to.pool, folder, attempted);
   if (folder !== to.folder) throw bug(`pool ${to.pool} is not at ${to.folder}`);
   return folder;

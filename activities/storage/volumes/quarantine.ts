@@ -3,6 +3,7 @@
  * `.blockflow/`, which pools do not list. A file that is not the planned one (another inode by that
  * name) is never touched.
  */
+import { dirname } from 'node:path';
 import { hold, retry } from '../../../workflows/operation/failures.ts';
 import type { NamedVolume } from '../../../workflows/chain/references.ts';
 import { linkCount, observeFile, renameDurably } from '../../adapters/files/files.ts';
@@ -10,8 +11,10 @@ import { isUnlocked } from '../../adapters/qemu-img/qemu-img.ts';
 import { observePools } from '../../adapters/virsh/pools.ts';
 import type { Libvirt } from '../../adapters/virsh/domains.ts';
 import type { Effect } from '../../door/effect.ts';
+import { holderOf } from './holders.ts';
 import { volumeInPool } from './pool-boundary.ts';
 import type { Tenure } from '../../pool-folder/lease.ts';
+import { ensureOwnFolder } from '../../pool-folder/own-folder.ts';
 import { quarantinePathOf } from '../../pool-folder/quarantine.ts';
 
 export interface StorageDeps {
@@ -39,7 +42,8 @@ interface Input {
  * Active layer first, so that what has its name is a chain that can be read, wherever it ends. All
  * are looked at before the first one is renamed.
  * @returns all in that order, also those that have no such name any more
- * @throws Hold `unproven` for one that is in use: nothing was done. Retry `volume-in-use` once the
+ * @throws Hold `unproven` for one that is in use, or that this host's libvirt or another chain
+ * needs: nothing was done. Retry `volume-in-use` once the
  * first one is out of sight: it is waited for, since no later run would delete the others.
  */
 export async function quarantineAll(
@@ -60,6 +64,11 @@ export async function quarantineAll(
   for (const { volume } of stillNamed.toReversed()) {
     await assertUnused(volume.path, doing, isBegun);
   }
+  const holder = await holderOf(
+    deps.libvirt,
+    stillNamed.map(({ volume }) => volume),
+  );
+  if (holder !== null) throw needed(stillNamed, { doing, isBegun, why: holder });
   await quarantineInTurn(deps, stillNamed, doing);
   return all;
 }
@@ -72,9 +81,10 @@ async function quarantineInTurn(
   for (const [at, { volume, quarantinedPath }] of stillNamed.entries()) {
     // The looks at the others took their time, and the first one is out of sight.
     if (at > 0) await assertUnused(volume.path, doing, true);
-    await deps.effect('storage.quarantine-volume', volume.path, () =>
-      renameDurably(volume.path, quarantinedPath),
-    );
+    await deps.effect('storage.quarantine-volume', volume.path, async () => {
+      await ensureOwnFolder(dirname(volume.path));
+      await renameDurably(volume.path, quarantinedPath);
+    });
   }
 }
 
@@ -98,6 +108,11 @@ export async function assertOnlyName(path: string, isBegun: boolean): Promise<vo
   if (names === 1) return;
   const why = `it has ${names} names (hard links)`;
   throw inUse(path, { doing: 'wiping', isBegun, why, next: 'Find them with `find -samefile`' });
+}
+
+function needed(volumes: readonly Quarantined[], use: Omit<Use, 'next'>) {
+  const paths = volumes.map(({ volume }) => volume.path).join(', ');
+  return inUse(paths, { ...use, next: 'See `virsh domblklist`, or `qemu-img info`' });
 }
 
 interface Use {

@@ -35,6 +35,7 @@ const libvirtAt = (folder: string) =>
         `<pool type='dir'><name>images</name><target><path>${folder}</path></target></pool>`,
       ]),
     refreshPool: () => Promise.resolve(),
+    allDomainXml: () => Promise.resolve([]),
   }) as unknown as Libvirt;
 const remove = (volume: NamedVolume, folder = mount.path) =>
   ensureVolumesAbsent(

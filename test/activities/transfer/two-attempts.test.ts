@@ -9,7 +9,8 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { createEffect } from '../../../activities/door/effect.ts';
 import { copyExtended, copyRights } from '../../../activities/adapters/files/attributes.ts';
-import { renameOnce, withOpen } from '../../../activities/adapters/files/files.ts';
+import { renameOnce } from '../../../activities/adapters/files/files.ts';
+import { withOwnedFile } from '../../../activities/adapters/files/owned-folder.ts';
 import { completeDurably } from '../../../activities/host/transfer/complete-durably.ts';
 
 const ATTEMPTS = 4;
@@ -57,7 +58,7 @@ describe('a file that another attempt has renamed', () => {
   ])('gets its %s, and its old name stays free', async (_, copy) => {
     await chmod(at('source'), 0o604);
     await writeFile(at('part'), CONTENT, { mode: 0o600 });
-    await withOpen(at('part'), 'r+', async (file) => {
+    await withOwnedFile(at('part'), async (file) => {
       await rename(at('part'), at('next'));
       await copy(at('source'), file);
     });

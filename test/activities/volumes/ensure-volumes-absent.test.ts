@@ -40,6 +40,7 @@ const libvirt = {
   poolXml: () =>
     Promise.resolve([dirPoolXml('images', pool), dirPoolXml('other', join(root, 'other'))]),
   refreshPool: (name: string) => Promise.resolve(refreshed.push(name)),
+  allDomainXml: () => Promise.resolve([]),
 } as unknown as Libvirt;
 
 const deps = (...hooks: EffectHook[]) => ({ libvirt, effect: createEffect(hooks) });

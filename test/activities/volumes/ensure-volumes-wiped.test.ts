@@ -55,7 +55,8 @@ interface Run {
 }
 function wipe(volumes: object[], { hooks = [], lease, onProgress = () => undefined }: Run = {}) {
   const poolXml = () => Promise.resolve([dirPoolXml('images', pool)]);
-  const libvirt = { poolXml } as unknown as Libvirt;
+  const allDomainXml = () => Promise.resolve([]);
+  const libvirt = { poolXml, allDomainXml } as unknown as Libvirt;
   const tenure = lease && tenureOf(lease);
   const effect = createEffect([...hooks, ...(tenure ? [tenure.hook] : [])]);
   const deps = { libvirt, effect, ...(tenure ? { tenure } : {}) };

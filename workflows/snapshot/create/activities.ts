@@ -38,7 +38,12 @@ export const snapshotOnHost = defineActivities({
   /** The VM's disks write to the overlays, and its record names them; all or none. */
   ensureSnapshotTaken: { input: taking, result: takenOutcome, beats: 'while working' },
   /** Whether an earlier attempt has taken it, once nothing of that is left half done. */
-  ensureSnapshotSettled: { input: taking, result: takenOutcome, beats: 'while working' },
+  ensureSnapshotSettled: {
+    input: taking,
+    result: takenOutcome,
+    beats: 'while working',
+    files: 'only compared',
+  },
   /** libvirt lists it. */
   ensureSnapshotListed: { input: taking, result: z.void(), beats: 'while working' },
 });

@@ -1,6 +1,7 @@
 /** The plan of a revert, as the host agent makes it, and the note that it leaves in the pools. */
 import { z } from 'zod';
 import { copyTarget, namedVolume } from '../../chain/references.ts';
+import { notTouched } from '../../operation/activities.ts';
 import {
   diskTarget,
   fileIdentity,
@@ -38,7 +39,7 @@ const revertedDisk = plannedDisk.extend({
   /** The active layer, which the revert discards. */
   retired: layer,
   /** All layers below that one, and the snapshot's. */
-  below: z.array(fingerprint),
+  below: notTouched(z.array(fingerprint)),
 });
 export type RevertedDisk = z.infer<typeof revertedDisk>;
 
@@ -60,7 +61,7 @@ const switchedDisk = z.strictObject({
   disk: diskTarget,
   from: layer,
   to: layer,
-  below: z.array(fingerprint),
+  below: notTouched(z.array(fingerprint)),
 });
 
 /** One change of a VM's record, for all of these disks. */

@@ -17,6 +17,7 @@ import { readHeader } from '../../../adapters/qemu-img/qemu-img.ts';
 import { identityIn } from '../../../pool-folder/id.ts';
 import { untilSettled } from '../../../door/polling.ts';
 import { refusedManagedSave } from '../../chain/managed-save.ts';
+import { observeChain } from '../../chain/observe-chain.ts';
 import { lookAtVm } from '../../chain/observe-vm.ts';
 import type { HostDeps } from '../../deps.ts';
 import { inTurn } from '../../snapshots/in-turn.ts';
@@ -69,6 +70,7 @@ async function removeByState(deps: HostDeps, input: Input): Promise<string | nul
   const { doubts, said } = await untilSettled(PATIENCE, async () => {
     const { state } = await look(deps, input);
     if (state !== 'off') return { doubts: [], said: await removeOfRunning(deps, input) };
+    await assertOfDisk(deps, input);
     const done = await removeOfStopped(deps, input);
     return done ?? { doubts: [`some process has ${input.part.volume.path} open`], said: null };
   });
@@ -79,6 +81,14 @@ async function removeByState(deps: HostDeps, input: Input): Promise<string | nul
     now: `${open}, although the VM is down; this image was not touched`,
     next: 'End that use, then repeat the request',
   });
+}
+
+/** A plan alone is no proof of whose image it is. @throws Hold `identity-changed` */
+async function assertOfDisk(deps: HostDeps, input: Input): Promise<void> {
+  const { vm, vmUuid, part } = input;
+  const ref = { vm, disk: part.disk, host: deps.host };
+  const { volumes } = await observeChain(deps, ref, vmUuid);
+  if (!volumes.some(({ path }) => path === part.volume.path)) throw otherFile(input);
 }
 
 const look = (deps: HostDeps, input: Input) =>

@@ -9,7 +9,7 @@ import type { insideOnHost } from '../../../../workflows/snapshot/inside/activit
 import type { InsidePlan } from '../../../../workflows/snapshot/inside/plan.ts';
 import { deleteInner, takeInner } from '../../../adapters/copying-daemon/inner-snapshots.ts';
 import { whileOpen, type Ask } from '../../../adapters/copying-daemon/open-images.ts';
-import { observeFile } from '../../../adapters/files/files.ts';
+import { canonical, observeFile } from '../../../adapters/files/files.ts';
 import { readHeader, type InnerSnapshot } from '../../../adapters/qemu-img/qemu-img.ts';
 import { identityIn } from '../../../pool-folder/id.ts';
 import { untilSettled } from '../../../door/polling.ts';
@@ -137,9 +137,16 @@ async function whenFree(
 
 async function changeOf(deps: HostDeps, plan: InsidePlan): Promise<string | null> {
   const vm = { uuid: plan.vmUuid, name: plan.vm };
-  const { state, managedSave } = await lookAtVm(deps, vm, attempt(plan));
+  const { state, managedSave, persistentDomain } = await lookAtVm(deps, vm, attempt(plan));
   if (state !== 'off') return `VM ${plan.vm} is ${state} now`;
-  return managedSave ? wasSaved(plan.vm) : null;
+  if (managedSave) return wasSaved(plan.vm);
+  for (const { disk, image } of plan.disks) {
+    const recorded = persistentDomain?.disks.find(({ target: name }) => name === disk);
+    const active = recorded?.chain.at(-1)?.path;
+    const isIt = active !== undefined && (await canonical(active)) === image.path;
+    if (!isIt) return `${disk} of VM ${plan.vm} is on ${active ?? 'no file'} now`;
+  }
+  return null;
 }
 
 const otherFile = (plan: InsidePlan, disk: string, path: string) =>

@@ -8,6 +8,7 @@ import { checkImage, repairLeaks } from '../../../adapters/qemu-img/image-check.
 import { identityIn } from '../../../pool-folder/id.ts';
 import { lookAtVm } from '../../chain/observe-vm.ts';
 import type { HostDeps } from '../../deps.ts';
+import { lookInside } from './look-inside.ts';
 
 type Input = InputOf<typeof insideOnHost, 'ensureLeaksRepaired'>;
 
@@ -17,8 +18,14 @@ export async function ensureLeaksRepaired(deps: HostDeps, input: Input): Promise
   const attempted = `checking the images of ${vm}`;
   const { state } = await lookAtVm(deps, { uuid: vmUuid, name: vm }, attempted);
   if (state !== 'off') return [];
+  const { chains } = await lookInside(deps, { vm, host: deps.host }, vmUuid);
+  const layers = new Set(chains.flatMap(({ volumes }) => volumes.map(({ path }) => path)));
   const warnings: string[] = [];
-  for (const image of images) warnings.push(...(await repair(deps, vm, image)));
+  for (const image of images) {
+    if (!layers.has(image.path)) {
+      warnings.push(`${image.path} is no layer of VM ${vm} any more, unchecked`);
+    } else warnings.push(...(await repair(deps, vm, image)));
+  }
   return warnings;
 }
 

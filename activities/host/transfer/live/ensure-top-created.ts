@@ -1,6 +1,7 @@
 /** The file that the active layer of a running VM is mirrored into. */
 import { copyExtended, copyRights } from '../../../adapters/files/attributes.ts';
-import { observeFile, renameOnce, withOpen } from '../../../adapters/files/files.ts';
+import { observeFile, renameOnce } from '../../../adapters/files/files.ts';
+import { withOwnedFile } from '../../../adapters/files/owned-folder.ts';
 import { CommandError } from '../../../adapters/process/command.ts';
 import { createEmpty, emptyFault } from '../../../adapters/qemu-img/empty-image.ts';
 import type { ImageJob } from '../../../../workflows/transfer/activities.ts';
@@ -49,7 +50,7 @@ async function create(job: ImageJob, part: string): Promise<void> {
       next: "Look at that disk and the host's kernel log; blockflow tries again",
     });
   }
-  await withOpen(part, 'r+', async (file) => {
+  await withOwnedFile(part, async (file) => {
     await copyRights(path, file);
     // The plan says where they cannot follow.
     await copyExtended(path, file).catch(() => undefined);

@@ -1,7 +1,7 @@
 /** What a file has beside its data, and whether its copy can have it in the target pool. */
 import { refused } from '../../../../workflows/operation/failures.ts';
 import { copyExtended, copyRights, isNoCopyOnWrite } from '../../../adapters/files/attributes.ts';
-import { withOpen } from '../../../adapters/files/files.ts';
+import { withOwnedFile } from '../../../adapters/files/owned-folder.ts';
 import { isToolFailure } from '../../../adapters/process/command.ts';
 import { isFull, withProbe } from '../../../pool-folder/probes.ts';
 
@@ -34,7 +34,7 @@ function nullIfFull(error: NodeJS.ErrnoException): null {
 }
 
 async function lostBy(attempted: string, path: string, probe: string): Promise<string[]> {
-  const onto = (copy: typeof copyRights) => withOpen(probe, 'r+', (file) => copy(path, file));
+  const onto = (copy: typeof copyRights) => withOwnedFile(probe, (file) => copy(path, file));
   const rights = await wordsOfFailure(onto(copyRights));
   if (rights !== null) throw lostRights(attempted, path, rights);
   const extended = await wordsOfFailure(onto(copyExtended));
