@@ -20,6 +20,8 @@ export type ClientFailureCode =
   | 'agent-away'
   | 'already-up'
   | 'metrics-address'
+  | 'no-own-network'
+  | 'no-web-ui'
   | 'unexpected';
 
 export interface ClientFailureDetails {

@@ -44,14 +44,13 @@ const CONNECT_MS = 5000;
 /** @throws BlockflowError `temporal-away` when no server answers within 5 s. */
 export async function openSession(options: ConnectOptions = {}): Promise<Session> {
   const stateDir = options.stateDir ?? usualStateDir();
-  const config = temporalConfig(stateDir);
-  const address = options.address ?? config.connectionOptions.address;
+  const config = temporalConfig(stateDir, options.address);
+  const { address } = config.connectionOptions;
   const namespace = options.namespace ?? config.namespace;
   const host = options.host ?? process.env['BLOCKFLOW_HOST'] ?? readUpFile(stateDir)?.host;
   try {
     const connection = await Connection.connect({
       ...config.connectionOptions,
-      address,
       connectTimeout: CONNECT_MS,
     });
     const client = new Client({ connection, namespace });

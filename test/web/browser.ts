@@ -20,6 +20,8 @@ const FLAGS = [
 const PATIENCE_MS = 45_000;
 
 export interface WebUi {
+  /** Opens any page; returns the status of the answer. */
+  visit(url: string): Promise<number | undefined>;
   /** Opens a page and waits until it shows all of these texts; returns all that it shows. */
   expect(path: string, ...texts: string[]): Promise<string>;
   /** Waits until the open page shows all of these texts. */
@@ -55,12 +57,11 @@ export async function openWebUi(uiUrl: string, folder: string): Promise<WebUi> {
   const page = await browser.newPage();
   await page.setViewport({ width: 1400, height: 1000 });
   let count = 0;
+  const patient = { waitUntil: 'domcontentloaded', timeout: PATIENCE_MS } as const;
   const ui: WebUi = {
+    visit: async (url) => (await page.goto(url, patient))?.status(),
     async expect(path, ...texts) {
-      await page.goto(`${uiUrl}/namespaces/default/${path}`, {
-        waitUntil: 'domcontentloaded',
-        timeout: PATIENCE_MS,
-      });
+      await ui.visit(`${uiUrl}/namespaces/default/${path}`);
       return ui.shows(...texts);
     },
     async shows(...texts) {

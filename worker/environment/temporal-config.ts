@@ -4,6 +4,7 @@
  */
 import { loadClientConnectConfig, type ClientConnectConfig } from '@temporalio/envconfig';
 import { readUpFile } from './up-file.ts';
+import { profilePath } from './up-files.ts';
 
 export interface TemporalConfig {
   connectionOptions: ClientConnectConfig['connectionOptions'] & { address: string };
@@ -12,21 +13,31 @@ export interface TemporalConfig {
   source: 'environment' | 'blockflow up' | 'default';
 }
 
-/** TEMPORAL_ADDRESS and profiles win; without them the running `blockflow up` counts. */
-export function temporalConfig(stateDir: string): TemporalConfig {
+/**
+ * TEMPORAL_ADDRESS and profiles win; without them the running `blockflow up` counts.
+ * @param wanted an address that wins over both
+ */
+export function temporalConfig(stateDir: string, wanted?: string): TemporalConfig {
   const { connectionOptions, namespace = 'default' } = loadClientConnectConfig();
-  const { address } = connectionOptions;
-  if (address !== undefined) {
-    return {
-      connectionOptions: { ...connectionOptions, address },
-      namespace,
-      source: 'environment',
-    };
-  }
+  const address = wanted ?? connectionOptions.address;
   const up = readUpFile(stateDir)?.temporal;
+  if (up && (address === undefined || wanted === up.address)) return upConfig(stateDir, namespace);
   return {
-    connectionOptions: { ...connectionOptions, address: up?.address ?? 'localhost:7233' },
+    connectionOptions: { ...connectionOptions, address: address ?? 'localhost:7233' },
     namespace,
-    source: up ? 'blockflow up' : 'default',
+    source: address === undefined ? 'default' : 'environment',
+  };
+}
+
+/** As `up` has described it for every client of Temporal. */
+export function upConfig(stateDir: string, namespace: string): TemporalConfig {
+  const configSource = { path: profilePath(stateDir) };
+  const profile = { configSource, profile: 'default', disableEnv: true };
+  const { connectionOptions } = loadClientConnectConfig(profile);
+  const { address = '' } = connectionOptions;
+  return {
+    connectionOptions: { ...connectionOptions, address },
+    namespace,
+    source: 'blockflow up',
   };
 }

@@ -2,6 +2,7 @@
 import { connectWorker, createLog, installRuntime } from '../runtime.ts';
 import type { Role, RoleContext } from './role.ts';
 import { startRole, type RoleName } from './start.ts';
+import { stopSignal } from './stop-signal.ts';
 import type { WorkerConfig } from '../environment/config.ts';
 import { temporalConfig } from '../environment/temporal-config.ts';
 
@@ -29,19 +30,4 @@ export function stopOnSignal(roles: Role[], log: { info(message: string): void }
     log.info(`${String(stop.reason)}: stopping`);
     for (const role of roles) void role.stop();
   });
-}
-
-/**
- * Aborts at the first SIGTERM or SIGINT. The listeners stay: execa's own (signal-exit) ends the
- * process at once when it finds no other, and a `once` listener is gone before that one looks.
- */
-export function stopSignal(): AbortSignal {
-  const controller = new AbortController();
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    process.on(signal, () => {
-      if (controller.signal.aborted) process.exit(1);
-      controller.abort(signal);
-    });
-  }
-  return controller.signal;
 }

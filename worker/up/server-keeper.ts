@@ -1,8 +1,12 @@
 /** Keeps the embedded Temporal server alive for `blockflow up`, always at the same address. */
 import { readFile, readdir } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import type { Logger } from 'pino';
 import { freePort, isFree } from './free-port.ts';
-import { databaseIn, startTemporalServer, type TemporalServer } from './temporal-server.ts';
+import { ensureCertificates } from './certificates.ts';
+import { startGuardedServer } from './guarded-server.ts';
+import { writeProfile } from './keep-up-file.ts';
+import { databaseIn, type TemporalServer } from './temporal-server.ts';
 import { readLastUpFile, startTicksOf } from '../environment/up-file.ts';
 
 export interface KeptServer {
@@ -23,13 +27,19 @@ export interface KeeperOptions {
  * Starts the server, after ending one that a killed `up` left behind, and restarts it when it dies.
  */
 export async function keepTemporalServer(options: KeeperOptions): Promise<KeptServer> {
-  const { stateDir, log } = options;
-  await endOrphans(databaseIn(stateDir), log);
+  const { log } = options;
+  // Temporal tells its own folder by an absolute path, which is how an orphan is known.
+  const stateDir = resolve(options.stateDir);
   const last = readLastUpFile(stateDir)?.temporal;
   const port = await choosePort('--port', options.port, 7233, portOf(last?.address));
   const uiPort = await choosePort('--ui-port', options.uiPort, 8233, portOf(last?.uiUrl));
-  const start = () => startTemporalServer({ stateDir, port, uiPort, ownGroup: true });
+  await ensureCertificates(stateDir);
+  const start = async () => {
+    await endOrphans(databaseIn(stateDir), log);
+    return startGuardedServer({ stateDir, port, uiPort });
+  };
   let server: TemporalServer = await start();
+  await writeProfile(stateDir, server.address);
   let stopping = false;
   const keep = async () => {
     while (!stopping) {

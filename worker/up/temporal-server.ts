@@ -24,10 +24,6 @@ export interface ServerOptions {
   /** 0 picks a free port. */
   port?: number;
   uiPort?: number;
-  /**
-   * In a process group of its own: a ^C in the terminal of `up` must not end it before the workers.
-   */
-  ownGroup?: boolean;
   /** More dynamic configuration, as `KEY=JSON VALUE`. */
   settings?: readonly string[];
 }
@@ -49,7 +45,6 @@ export async function startTemporalServer(options: ServerOptions): Promise<Tempo
     buffer: false,
     reject: false,
     cleanup: true,
-    detached: options.ownGroup ?? false,
   });
   let lastWords = '';
   child.all.setEncoding('utf8').on('data', (words: string) => {

@@ -4,13 +4,13 @@
  */
 import type { Logger } from 'pino';
 import type { WorkerConfig } from '../environment/config.ts';
-import { stopSignal } from '../roles/main.ts';
+import { stopSignal } from '../roles/stop-signal.ts';
 import type { Role } from '../roles/role.ts';
 import { startRole, roleNames } from '../roles/start.ts';
 import { connectWorker, createLog, installRuntime } from '../runtime.ts';
 import { keepTemporalServer, type KeptServer } from './server-keeper.ts';
 import { lockState } from './state-lock.ts';
-import { temporalConfig, type TemporalConfig } from '../environment/temporal-config.ts';
+import { temporalConfig, upConfig, type TemporalConfig } from '../environment/temporal-config.ts';
 import { readUpFile } from '../environment/up-file.ts';
 import { removeUpFile, writeUpFile } from './keep-up-file.ts';
 
@@ -55,7 +55,7 @@ export async function runUp(options: UpOptions): Promise<void> {
   let server: KeptServer | null = null;
   try {
     if (own) server = await keepTemporalServer({ ...options, stateDir: config.stateDir, log });
-    const temporal = server ? at(environment, server.address) : environment;
+    const temporal = server ? upConfig(config.stateDir, environment.namespace) : environment;
     await runRoles({ ...options, log }, server, temporal, stop);
   } finally {
     removeUpFile(config.stateDir);
@@ -64,11 +64,6 @@ export async function runUp(options: UpOptions): Promise<void> {
     log.info('stopped');
   }
 }
-
-const at = (config: TemporalConfig, address: string): TemporalConfig => ({
-  ...config,
-  connectionOptions: { ...config.connectionOptions, address },
-});
 
 async function runRoles(
   { config, ready, log }: UpOptions & { log: Logger },

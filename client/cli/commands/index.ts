@@ -12,6 +12,7 @@ import { defineSnapshot } from './snapshot.ts';
 import { defineSpm } from './spm.ts';
 import { defineStatus } from './status.ts';
 import { defineBandwidth, defineDecide } from './steer.ts';
+import { defineUi } from './ui.ts';
 import { defineUp } from './up.ts';
 import { defineWorker } from './worker.ts';
 import type { DefineCommand } from './command.ts';
@@ -33,6 +34,7 @@ export const commands: readonly DefineCommand[] = [
   definePool,
   defineDoctor,
   defineUp,
+  defineUi,
   defineWorker,
   defineCompletion,
 ];

@@ -40,10 +40,11 @@ async function up(screen: Screen, options: Options): Promise<number> {
   const [port, uiPort] = [portOf(options.port), portOf(options.uiPort)];
   const config = await configOf(options);
   const { AlreadyUp, runUp } = await import('../../../worker/up/up.ts');
+  const { NoOwnNetwork } = await import('../../../worker/up/guarded-server.ts');
   const ready = (facts: { address: string; uiUrl: string | null; host: string }) => {
     screen.print(`blockflow is up for host ${facts.host} (${config.libvirtUri})`);
     screen.print(`  Temporal  ${facts.address}`);
-    if (facts.uiUrl) screen.print(`  Web UI    ${facts.uiUrl}`);
+    if (facts.uiUrl) screen.print('  Web UI    blockflow ui (prints a link for your browser)');
     screen.print('  next      blockflow doctor; blockflow chain VM DISK; blockflow merge VM DISK');
     void tellFailing(screen, config);
   };
@@ -51,6 +52,7 @@ async function up(screen: Screen, options: Options): Promise<number> {
     await runUp({ config, port, uiPort, ready, showLog: options.log });
     return 0;
   } catch (error) {
+    if (error instanceof NoOwnNetwork) throw noOwnNetwork(error);
     if (!(error instanceof AlreadyUp)) return tellMetrics(error);
     throw new BlockflowError('Refused', {
       code: 'already-up',
@@ -59,6 +61,16 @@ async function up(screen: Screen, options: Options): Promise<number> {
       next: 'Use that one, end it first, or set BLOCKFLOW_STATE_DIR to another folder',
     });
   }
+}
+
+function noOwnNetwork(error: Error): BlockflowError {
+  const details = {
+    code: 'no-own-network' as const,
+    attempted: 'starting the Temporal server in a network that only you reach',
+    now: `the system refuses it: ${error.message}; nothing was started`,
+    next: 'Run it as root, or use a server of your own by TEMPORAL_ADDRESS',
+  };
+  return new BlockflowError('Refused', details, error);
 }
 
 /** What an operation would stumble over: VMs whose images are in no pool, missing rights. */

@@ -26,11 +26,14 @@ export const environmentOf = ({ temporal, stateDir, runtimeDir, host }: System):
   BLOCKFLOW_CONNECT: host.uri,
 });
 
+/** How a command becomes one of another user. */
+export type Through = (command: string[]) => string[];
+
 /** Types `blockflow ...`. */
 export const commandLine =
-  (env: Environment): Typed =>
+  (env: Environment, through?: Through): Typed =>
   (...args) =>
-    answerOf(startNode([launcher, ...args], env));
+    answerOf(startNode([launcher, ...args], env, through));
 
 /** Types `node client/examples/... `. */
 export const scripts =
@@ -44,11 +47,21 @@ export const scripts =
 export const startWorker = (env: Environment, ...args: string[]) =>
   startNode([launcher, 'worker', ...args], env);
 
-function startNode(args: readonly string[], env: Environment) {
+/** Types `blockflow up` and leaves it running. */
+export const startUp = (env: Environment, through?: Through) =>
+  startNode([launcher, 'up'], env, through, 600_000);
+
+function startNode(
+  args: readonly string[],
+  env: Environment,
+  through: Through = (all) => all,
+  timeout = 90_000,
+) {
   const settings = { NODE_OPTIONS: '', ...env };
   // Whatever a test left running when it failed must not keep the tests from ending.
-  const limits = { timeout: 90_000, forceKillAfterDelay: 5000 };
-  return execa(process.execPath, args, {
+  const limits = { timeout, forceKillAfterDelay: 5000 };
+  const [file = '', ...rest] = through([process.execPath, ...args]);
+  return execa(file, rest, {
     env: settings,
     stdin: 'ignore',
     reject: false,

@@ -1,0 +1,89 @@
+/** The Temporal server of `blockflow up`, which answers only its owner. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:net';
+import { extname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { TemporalServer } from './temporal-server.ts';
+
+const script = fileURLToPath(
+  new URL(`front/process${extname(fileURLToPath(import.meta.url))}`, import.meta.url),
+);
+const isRoot = process.getuid?.() === 0;
+/** An ordinary user may have a network in a user namespace. */
+const OWN_NETWORK = [...(isRoot ? [] : ['--user', '--map-root-user']), '--net'];
+const IN_IT = ['sh', '-c', 'ip link set lo up && exec "$@"', 'sh'];
+/** The machine gives us no network of our own; nothing was started. */
+export class NoOwnNetwork extends Error {
+  override readonly name = 'NoOwnNetwork';
+}
+
+export interface GuardedOptions {
+  stateDir: string;
+  port: number;
+  uiPort: number;
+}
+
+/**
+ * Starts it, and waits until it answers.
+ * @throws NoOwnNetwork
+ */
+export async function startGuardedServer(options: GuardedOptions): Promise<TemporalServer> {
+  const { stateDir, port, uiPort } = options;
+  const listeners = { grpc: await listen(port), ui: await listen(uiPort) };
+  const run = [...OWN_NETWORK, ...IN_IT, process.execPath, ...process.execArgv, script, stateDir];
+  // In a process group of its own: a ^C in the terminal of `up` must not end it before the workers.
+  const child = spawn('unshare', run, {
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    detached: true,
+  });
+  const started = untilStarted(child);
+  const ended = new Promise<void>((end) => child.once('error', end).once('exit', () => end()));
+  try {
+    for (const [name, listener] of Object.entries(listeners)) {
+      // A child that has ended already is told of by `started`.
+      if (child.connected) child.send(name, listener, () => listener.close());
+    }
+    await started;
+  } finally {
+    for (const listener of Object.values(listeners)) listener.close();
+  }
+  return {
+    address: `127.0.0.1:${port}`,
+    uiUrl: `http://127.0.0.1:${uiPort}`,
+    pid: child.pid ?? 0,
+    ended,
+    async stop() {
+      child.kill('SIGTERM');
+      await ended;
+    },
+  };
+}
+
+/** It says when it is inside of its network, and when the server answers. */
+function untilStarted(child: ChildProcess): Promise<void> {
+  let isInside = false;
+  let lastWords = '';
+  child.stderr?.setEncoding('utf8').on('data', (words: string) => {
+    lastWords = `${lastWords}${words}`.slice(-1000);
+  });
+  return new Promise((resolve, reject) => {
+    child.on('message', (news) => {
+      if (news === 'ready') resolve();
+      isInside = true;
+    });
+    child.once('error', reject);
+    child.once('close', () => {
+      const words = lastWords.trim() || 'nothing';
+      reject(isInside ? new Error(words) : new NoOwnNetwork(words));
+    });
+  });
+}
+
+/** Until the front has it, who comes is sent away. */
+async function listen(port: number): Promise<Server> {
+  const server = createServer((socket) => socket.destroy());
+  server.listen(port, '127.0.0.1');
+  await once(server, 'listening');
+  return server;
+}
