@@ -36,7 +36,7 @@ export interface XmlDisk {
   transient: boolean;
   /** What its sources have that changes what the bytes of a file mean; blockflow knows none. */
   oddElements: string[];
-  /** The `<metadata_cache>` of its active layer as text: what a layer that takes its place needs. */
+  /** The `<metadata_cache>` of its active layer as text, which another one may take over. */
   cache: string | null;
   mirror: XmlMirror | null;
 }

@@ -77,7 +77,9 @@ it('tells how much of the data is overwritten; holes do not count', async () => 
   await writeFile(path, Buffer.alloc(3 * MIB, 1));
   await truncate(path, 64 * MIB);
   const poolXml = () => Promise.resolve([dirPoolXml('images', pool)]);
-  const deps = { effect, libvirt: { poolXml } as unknown as Libvirt };
+  const allDomainXml = () => Promise.resolve([]);
+  const libvirt = { poolXml, allDomainXml } as unknown as Libvirt;
+  const deps = { effect, libvirt };
   const identity = (await observeFile(path))?.identity ?? '';
   const input = { jobId: JOB, volumes: [{ path, pool: 'images', identity }] };
   await run(() => ensureVolumesWiped(deps, input, show));
