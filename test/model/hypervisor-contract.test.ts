@@ -12,6 +12,7 @@ import { merging } from '../support/contract/hypervisor-contract.ts';
 import { faults } from '../support/contract/hypervisor-contract-faults.ts';
 import { moving } from '../support/contract/hypervisor-contract-images.ts';
 import { movingFaults } from '../support/contract/hypervisor-contract-image-faults.ts';
+import { snapshotting } from '../support/contract/hypervisor-contract-snapshots.ts';
 import { attempts, type Strike } from '../support/simulator/simulated-switch.ts';
 import type { Ask, Hypervisor } from '../support/contract/hypervisor.ts';
 
@@ -50,7 +51,7 @@ function open(layers: number): Hypervisor {
     startVm: () => soon(() => vm.machine.start()),
     startForeignJob: () => soon(() => vm.startForeignJob()),
     endJob: () => soon(() => void (vm.job = null)),
-    files: () => soon(() => [...vm.files].filter((path) => path.startsWith('/images/')).sort()),
+    files: () => soon(() => [...vm.files].filter((path) => /^\/images\/[^/]+$/.test(path)).sort()),
     ...imagesOf(vm),
     async askInterrupted(effect, name, input) {
       const attempt = { strike: STRIKES[effect] ?? 'agent', looked: () => undefined };
@@ -63,6 +64,7 @@ function open(layers: number): Hypervisor {
 const STRIKES: Partial<Record<string, Strike>> = {
   'image.complete-copy': 'agent late',
   'storage.abandon-reservation': 'agent late',
+  'libvirt.take-snapshot': 'agent last',
 };
 
 function imagesOf(vm: SimulatedVm) {
@@ -79,5 +81,5 @@ function imagesOf(vm: SimulatedVm) {
   };
 }
 
-const cases = [...merging, ...faults, ...moving, ...movingFaults];
+const cases = [...merging, ...faults, ...moving, ...movingFaults, ...snapshotting];
 it.each(cases)('$title', ({ layers = 1, check }) => check(open(layers)));

@@ -61,11 +61,11 @@ export class SteppedAgent {
   }
 
   /** Resolves when nothing moves any more without the test: one is at the door, or one waits. */
-  async settled(isOver: () => boolean, mustLeave: boolean): Promise<void> {
+  async settled(isOver: () => boolean | Promise<boolean>, mustLeave: boolean): Promise<void> {
     const looks = this.#looks;
     const what = () => `${this.#vm.slug} to settle (calls ${this.#vm.calls.slice(-4).join(', ')})`;
-    const isStill = () => {
-      if (isOver() || this.#atDoor.length > 0) return true;
+    const isStill = async () => {
+      if (this.#atDoor.length > 0 || (await isOver())) return true;
       return !mustLeave && this.#inside > 0 && this.#looks > looks + 2;
     };
     await waitUntil(what, isStill, { intervalMs: 3, timeoutMs: 20_000 });
@@ -88,9 +88,10 @@ export class SteppedAgent {
   }
 
   async #perform<T>(fate: Fate, run: () => Promise<T>): Promise<T> {
-    const inside = fate === 'agent' || fate === 'agent late' || fate === 'qemu';
+    const outside = fate === 'well' || fate === 'before' || fate === 'unreported';
     // An activity without such a moment is passed over.
-    const attempt = { strike: inside ? fate : null, looked: () => void this.#looks++ };
+    const strike = outside || fate === 'twice' ? null : fate;
+    const attempt = { strike, looked: () => void this.#looks++ };
     return attempts.run(attempt, async () => {
       if (fate === 'twice') await run();
       const result = await run();

@@ -16,19 +16,17 @@ import { createOrchestratorActivities } from '../../activities/orchestrator/inde
 import { workflowSource } from '../../worker/bundle.ts';
 import { startTemporalServer } from '../../worker/up/temporal-server.ts';
 import { hostQueue, spmQueue } from '../../workflows/operation/contract.ts';
-import { statusQuery, type OperationStatus } from '../../workflows/kinds.ts';
-import { operationId, imageId } from '../../workflows/chain/references.ts';
+import { kinds, statusQuery, type OperationStatus } from '../../workflows/kinds.ts';
+import { operationId } from '../../workflows/chain/references.ts';
 import { liveMergeInput, type LiveMergeRequest } from '../../workflows/merge/request.ts';
 import type { AuditEvent } from '../../workflows/operation/audit.ts';
 import type { LiveMergeResult } from '../../workflows/merge/kind.ts';
-import {
-  copyImageInput,
-  moveImageInput,
-  type CopyImageRequest,
-  type MoveImageRequest,
-} from '../../workflows/transfer/request.ts';
-import { removeImageInput, type RemoveImageRequest } from '../../workflows/removal/request.ts';
+import type { CopyImageRequest, MoveImageRequest } from '../../workflows/transfer/request.ts';
+import type { RemoveImageRequest } from '../../workflows/removal/request.ts';
 import type { RemoveImageResult } from '../../workflows/removal/kind.ts';
+import type { CreateSnapshotRequest } from '../../workflows/snapshot/create/request.ts';
+import type { DeleteSnapshotRequest } from '../../workflows/snapshot/delete/request.ts';
+import type { RevertSnapshotRequest } from '../../workflows/snapshot/revert/request.ts';
 import type { TransferResult } from '../../workflows/transfer/kind.ts';
 import {
   BUNDLES,
@@ -67,6 +65,10 @@ export type ImageRequest =
   | ({ operation: 'MoveImage' } & MoveImageRequest)
   | ({ operation: 'CopyImage' } & CopyImageRequest)
   | ({ operation: 'RemoveImage' } & RemoveImageRequest);
+export type SnapshotRequest =
+  | ({ operation: 'CreateSnapshot' } & CreateSnapshotRequest)
+  | ({ operation: 'DeleteSnapshot' } & DeleteSnapshotRequest)
+  | ({ operation: 'RevertSnapshot' } & RevertSnapshotRequest);
 export type ImageHandle = WorkflowHandle<
   (input: unknown) => Promise<TransferResult | RemoveImageResult>
 >;
@@ -78,11 +80,11 @@ export interface Bench {
    */
   addVm(layers?: number): SimulatedVm;
   /** One more disk of a VM. */
-  addDisk(machine: SimulatedMachine, layers?: number): SimulatedVm;
+  addDisk(machine: SimulatedMachine, layers?: number, pool?: string): SimulatedVm;
   /** Holds the next run of this activity for this VM. */
   gate(vm: SimulatedVm, activity: keyof AgentActivities): Gate;
   merge(vm: SimulatedVm, cache: Cache, request?: Partial<LiveMergeRequest>): Promise<MergeHandle>;
-  operate(cache: Cache, request: ImageRequest): Promise<ImageHandle>;
+  operate(cache: Cache, request: ImageRequest | SnapshotRequest): Promise<ImageHandle>;
   status(handle: MergeHandle): Promise<OperationStatus>;
   untilPhase(handle: MergeHandle, phase: OperationStatus['phase']): Promise<OperationStatus>;
   events(vm: SimulatedVm): Promise<AuditEvent[]>;
@@ -120,8 +122,8 @@ export async function startBench(): Promise<Bench> {
   const bench: Bench = {
     client,
     addVm: (layers = 1) => addTo(vms, new SimulatedVm(`vm${vms.size + 1}`, layers)),
-    addDisk(machine, layers = 1) {
-      return addTo(vms, new SimulatedVm(machine, layers, 'vdb'));
+    addDisk(machine, layers = 1, pool = POOLS[0]) {
+      return addTo(vms, new SimulatedVm(machine, layers, 'vdb', pool));
     },
     gate(vm, activity) {
       const gate = createGate();
@@ -133,7 +135,7 @@ export async function startBench(): Promise<Bench> {
       const workflowId = operationId(input);
       return client.workflow.start('LiveMerge', { workflowId, taskQueue: cache, args: [input] });
     },
-    operate: (cache, request) => startImageOperation(client, cache, request),
+    operate: (cache, request) => startOperation(client, cache, request),
     status: (handle) => handle.query(statusQuery),
     untilPhase: (handle, phase) =>
       waitUntil(`phase ${phase}`, async () => {
@@ -160,20 +162,15 @@ function addTo(vms: Map<string, SimulatedVm>, vm: SimulatedVm): SimulatedVm {
   return vm;
 }
 
-function startImageOperation(client: Client, { cache: taskQueue }: Cache, request: ImageRequest) {
-  const { workflowId, input } = imageInput(request);
-  const options = { workflowId, taskQueue, args: [input] as [unknown] };
-  return client.workflow.start(request.operation, options) as Promise<ImageHandle>;
-}
-
-function imageInput({ operation, ...request }: ImageRequest) {
-  if (operation === 'RemoveImage') {
-    const input = removeImageInput.parse(request);
-    return { workflowId: `${input.pool}/${input.volume}`, input };
-  }
-  const schema = operation === 'MoveImage' ? moveImageInput : copyImageInput;
-  const input = schema.parse(request);
-  return { workflowId: imageId(input.image), input };
+function startOperation(
+  client: Client,
+  { cache: taskQueue }: Cache,
+  { operation, ...request }: ImageRequest | SnapshotRequest,
+) {
+  const kind = kinds[operation];
+  const input = kind.request.parse(request);
+  const options = { workflowId: kind.id(input as never), taskQueue, args: [input] as [unknown] };
+  return client.workflow.start(operation, options) as Promise<ImageHandle>;
 }
 
 const diskOf = ({ name: vm, disk }: SimulatedVm) => ({ vm, disk });
@@ -195,12 +192,22 @@ function createWorkers(connection: NativeConnection) {
   };
 }
 
-/** A minute between two tries of a removal is more than a test has. */
+/** Pauses of the workflows that are more than a test has. */
+const SHORTER = [
+  ["AGAIN_AFTER = '1 minute'", "AGAIN_AFTER = '20 milliseconds'"],
+  ['FIRST_PAUSE_MS = 1000', 'FIRST_PAUSE_MS = 20'],
+  ['let waitMs = 1000', 'let waitMs = 20'],
+  ['sleep)(keepSeconds * 1000)', 'sleep)(keepSeconds * 20)'],
+] as const;
+
 function impatient({ workflowBundle }: Awaited<ReturnType<typeof workflowSource>>) {
-  const code = workflowBundle && 'code' in workflowBundle ? workflowBundle.code : '';
-  const [before, after, ...more] = code.split("AGAIN_AFTER = '1 minute'");
-  if (after === undefined || more.length > 0) throw new Error('the minute is said elsewhere');
-  return { workflowBundle: { code: `${before}AGAIN_AFTER = '20 milliseconds'${after}` } };
+  let code = workflowBundle && 'code' in workflowBundle ? workflowBundle.code : '';
+  for (const [from, to] of SHORTER) {
+    const [before, after, ...more] = code.split(from);
+    if (after === undefined || more.length > 0) throw new Error(`${from} is said elsewhere`);
+    code = `${before}${to}${after}`;
+  }
+  return { workflowBundle: { code } };
 }
 
 function quiet(): void {

@@ -16,9 +16,9 @@ export function agentActivities(
       if (name === 'observePresence') return;
       const context = Context.current();
       const { workflowId } = context.info.workflowExecution ?? { workflowId: '' };
-      const slug = slugOf(input) ?? slugOfJob(vms, input) ?? slugIn(workflowId);
-      const vm = vms.get(slug);
-      if (!vm) throw unknownVm(slug);
+      const slugs = [slugOf(input), slugOfJob(vms, input), slugIn(workflowId), vmIn(workflowId)];
+      const vm = slugs.map((slug) => vms.get(slug ?? '')).find((found) => found !== undefined);
+      if (!vm) throw unknownVm(workflowId);
       vm.calls.push(name);
       const timer = setInterval(() => context.heartbeat(), 20);
       const gate = gates.get(`${vm.slug} ${name}`);
@@ -42,6 +42,8 @@ interface AnyInput {
   image?: ImageRef;
   volume?: string;
   plan?: { vm: string | object | null; disk: string; volumes?: { path: string }[] };
+  snapshot?: { vm?: string };
+  note?: { state: { plan?: { vm: string }; change?: { vm: string } } };
   path?: string;
   volumes?: { path: string }[];
   jobId?: string;
@@ -49,10 +51,11 @@ interface AnyInput {
 
 const join = (vm: string, disk: string) => (disk === 'vda' ? vm : `${vm}-${disk}`);
 /** Volumes are named after their disk, so that a path tells whose it is. */
-const slugOfPath = (path = '') => /([^/]*)\.layer\d+$/.exec(path)?.[1] ?? null;
+const slugOfPath = (path = '') => /([^/.]+)\.[^/.]+$/.exec(path)?.[1] ?? null;
 
-function slugOf({ vm, disk, image, volume, plan, path, volumes }: AnyInput): string | null {
-  const name = vm ?? plan?.vm;
+function slugOf({ vm, disk, image, volume, plan, path, volumes, snapshot, note }: AnyInput) {
+  const noted = note?.state.plan ?? note?.state.change;
+  const name = vm ?? plan?.vm ?? snapshot?.vm ?? noted?.vm;
   if (typeof name === 'string') return join(name, disk ?? plan?.disk ?? 'vda');
   if (image?.kind === 'disk') return join(image.vm, image.disk);
   const file = path ?? image?.volume ?? volume ?? (volumes ?? plan?.volumes)?.[0]?.path;
@@ -60,8 +63,10 @@ function slugOf({ vm, disk, image, volume, plan, path, volumes }: AnyInput): str
 }
 
 function slugOfJob(vms: ReadonlyMap<string, SimulatedVm>, { jobId = '' }: AnyInput): string | null {
-  const hasJob = ({ images, files }: SimulatedVm) =>
-    images.copiers.has(jobId) || [...files].some((path) => path.includes(`/${jobId}/`));
+  const hasJob = ({ images, files, machine }: SimulatedVm) =>
+    images.copiers.has(jobId) ||
+    machine.notes.hasJob(jobId) ||
+    [...files].some((path) => path.includes(`/${jobId}/`));
   const all = [...vms.values()];
   // The only one, when a job has left nothing by which to find it.
   const alone = jobId !== '' && all.length === 1 ? all[0] : undefined;
@@ -72,4 +77,10 @@ function slugOfJob(vms: ReadonlyMap<string, SimulatedVm>, { jobId = '' }: AnyInp
 function slugIn(workflowId: string): string {
   const [first = '', second = ''] = workflowId.split('/');
   return slugOfPath(second) ?? join(first, second);
+}
+
+/** `vm1`, `vm1/revert/OWNER`: of a whole VM its first disk. */
+function vmIn(workflowId: string): string {
+  const [vm = '', second = 'revert'] = workflowId.split('/');
+  return second === 'revert' ? vm : '';
 }

@@ -11,9 +11,15 @@ interface Layer {
   durable: Blocks;
   /** Grows with each write, as a file's modification time does. */
   writes: number;
+  modifiedMs: number;
 }
 
 type View = 'shown' | 'durable';
+/** By block, what has to be found: the newest that was issued, and the oldest that may be read. */
+interface Due {
+  issued: Blocks;
+  low: Blocks;
+}
 
 export const BLOCKS = [0, 1, 2, 3] as const;
 
@@ -22,22 +28,32 @@ export class SimulatedContent {
   readonly #layers = new Map<string, Layer>();
   readonly #files: SimulatedFiles;
   /** By block, the newest generation that the guest has issued, and had acknowledged. */
-  readonly #issued: Blocks = new Map();
+  #issued: Blocks = new Map();
   /** By block, the oldest generation that may be read: flushed, or once seen after a crash. */
-  readonly #low: Blocks = new Map();
+  #low: Blocks = new Map();
+  /** By identity of a layer that is not written any more, what reading it down has to find. */
+  readonly #points = new Map<string, Due>();
+  readonly #now: () => number;
   #generation = 0;
   /** Writes that a death of QEMU lost although the guest had flushed them. */
   readonly losses: string[] = [];
 
-  constructor(files: SimulatedFiles) {
+  constructor(files: SimulatedFiles, now: () => number = Date.now) {
     this.#files = files;
+    this.#now = now;
   }
 
   layer(path: string): Layer {
     const file = this.#files.identity(path) ?? path;
-    const layer = this.#layers.get(file) ?? { shown: new Map(), durable: new Map(), writes: 0 };
+    const empty = { shown: new Map(), durable: new Map(), writes: 0, modifiedMs: this.#now() };
+    const layer = this.#layers.get(file) ?? empty;
     this.#layers.set(file, layer);
     return layer;
+  }
+
+  #wrote(layer: Layer): void {
+    layer.writes++;
+    layer.modifiedMs = this.#now();
   }
 
   /** The guest writes to the layer on top of its chain, and only to that. */
@@ -45,7 +61,7 @@ export class SimulatedContent {
     this.#generation++;
     const layer = this.layer(chain.at(-1) ?? '');
     layer.shown.set(block, this.#generation);
-    layer.writes++;
+    this.#wrote(layer);
     this.#issued.set(block, this.#generation);
     return this.#generation;
   }
@@ -68,8 +84,44 @@ export class SimulatedContent {
       const generation = this.read(from, block);
       const layer = this.layer(base);
       if (generation > 0) layer.shown.set(block, generation);
-      layer.writes++;
+      this.#wrote(layer);
+      // What it was to restore is not in it any more.
+      this.#points.delete(this.#files.identity(base) ?? '');
     }
+  }
+
+  /** QEMU flushes the layer; from now on the guest writes above it. */
+  freeze(path: string): void {
+    this.settle(path);
+    const issued = new Map(this.#issued);
+    this.#points.set(this.#files.identity(path) ?? '', { issued, low: new Map(issued) });
+  }
+
+  /** Another layer is written from now on: a new one above a frozen one, or one left before. */
+  turn(left: string, now: string, below: string | null): void {
+    const due = { issued: this.#issued, low: this.#low };
+    this.#points.set(this.#files.identity(left) ?? '', due);
+    const point =
+      this.#points.get(this.#files.identity(now) ?? '') ??
+      this.#points.get(this.#files.identity(below ?? '') ?? '');
+    this.#issued = new Map(point?.issued);
+    this.#low = new Map(point?.low);
+  }
+
+  /** A layer was merged into the one below it, which stands for the same moment now. */
+  movePoint(from: string, to: string): void {
+    const point = this.#points.get(this.#files.identity(from) ?? '');
+    if (point) this.#points.set(this.#files.identity(to) ?? '', point);
+  }
+
+  /** What a restore point does not have any more; nothing where none has to be. */
+  lostAt(path: string): string[] {
+    const due = this.#points.get(this.#files.identity(path) ?? '');
+    return due ? this.#missing(this.#files.chainOf(path), 'durable', due) : [];
+  }
+
+  isPoint(path: string): boolean {
+    return this.#points.has(this.#files.identity(path) ?? '');
   }
 
   /** Blocks that these layers hold. */
@@ -121,10 +173,14 @@ export class SimulatedContent {
 
   /** The oracle's rule, for the chain that would boot if QEMU died now: newest flushed or newer. */
   lost(chain: readonly string[], view: View = 'durable'): string[] {
+    return this.#missing(chain, view, { issued: this.#issued, low: this.#low });
+  }
+
+  #missing(chain: readonly string[], view: View, { issued, low }: Due): string[] {
     return BLOCKS.flatMap((block) => {
-      const due = (view === 'shown' ? this.#issued : this.#low).get(block) ?? 0;
+      const due = (view === 'shown' ? issued : low).get(block) ?? 0;
       const seen = this.read(chain, block, view);
-      const legal = seen >= due && seen <= (this.#issued.get(block) ?? 0);
+      const legal = seen >= due && seen <= (issued.get(block) ?? 0);
       return legal ? [] : [`block ${block} of ${chain.join(' <- ')} has ${seen}, due is ${due}`];
     });
   }

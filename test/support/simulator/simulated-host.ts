@@ -8,26 +8,18 @@ import type { ColdOutcome, JobInput } from '../../../workflows/merge/activities.
 import type { HostActivities } from '../../../activities/host/index.ts';
 import type { StorageActivities } from '../../../activities/storage/index.ts';
 import { hold, refused } from '../../../workflows/operation/failures.ts';
-import type {
-  snapshotOnHost,
-  snapshotOnStorage,
-} from '../../../workflows/snapshot/create/activities.ts';
 import type { insideOnHost } from '../../../workflows/snapshot/inside/activities.ts';
-import type { snapshotDeletionOnHost } from '../../../workflows/snapshot/delete/activities.ts';
-import type {
-  revertOnHost,
-  revertOnStorage,
-} from '../../../workflows/snapshot/revert/activities.ts';
 import type { snapshotListOnHost } from '../../../workflows/snapshot/list/activities.ts';
 import type { MergePlan } from '../../../workflows/merge/plan.ts';
 import { bury, quarantineAll } from './simulated-deletion.ts';
 import { imageHost } from './simulated-image-host.ts';
 import { imageStorage } from './simulated-image-storage.ts';
 import { isLocked, isThere } from './simulated-images.ts';
-import { jobOf, observation, planOf } from './simulated-plan.ts';
+import { jobOf, mergedBy, observation, planOf } from './simulated-plan.ts';
 import {
   commitCold,
   giveBackGuest,
+  passStrike,
   pivot,
   again,
   switchCold,
@@ -35,11 +27,15 @@ import {
   topModified,
 } from './simulated-switch.ts';
 import type { SimulatedVm } from './simulated-vm.ts';
+import { snapshotHost } from './snapshots/simulated-creation.ts';
+import { overlayStorage } from './snapshots/simulated-overlays.ts';
+import { revertHost } from './snapshots/simulated-revert.ts';
+import { snapshotDeletionHost } from './snapshots/simulated-snapshot-deletion.ts';
 import { until, type Implementations } from './simulated-waits.ts';
 
 /**
- * What is met on real hosts only: conversions, moves of running VMs, several hosts, and snapshots
- * of whole VMs.
+ * What is met on real hosts only: conversions, moves of running VMs, several hosts, and what is
+ * inside of images.
  */
 export type RealOnly =
   | 'ensureVolumeCreated'
@@ -54,19 +50,19 @@ export type RealOnly =
   | 'ensureTopAbsent'
   | 'observeLeases'
   | 'observeUses'
-  | keyof typeof snapshotOnHost
+  | 'ensureInnerSnapshotAbsent'
   | keyof typeof snapshotListOnHost
-  | keyof typeof snapshotDeletionOnHost
-  | keyof typeof insideOnHost
-  | keyof typeof revertOnHost
-  | keyof typeof revertOnStorage
-  | keyof typeof snapshotOnStorage;
+  | keyof typeof insideOnHost;
 /** What the workflows' tests ask. */
 export type AgentActivities = Omit<HostActivities & StorageActivities, RealOnly>;
 
 export const simulated: Implementations<AgentActivities> = {
   ...imageHost,
   ...imageStorage,
+  ...snapshotHost,
+  ...snapshotDeletionHost,
+  ...revertHost,
+  ...overlayStorage,
   observePresence: () => Promise.resolve(),
   observeChain: (vm, ref) => observation(vm, ref),
   observeMergePlan: (vm, input) => planOf(vm, input),
@@ -126,8 +122,9 @@ export const simulated: Implementations<AgentActivities> = {
     vm.effects.push('prove');
     return { chainAfter: vm.paths(), guest: vm.state };
   },
-  ensureSnapshotRecords(vm) {
+  ensureSnapshotRecords(vm, { plan, changes }) {
     vm.snapshots = [];
+    followMerge(vm, plan, changes);
     vm.effects.push('snapshot-records');
   },
   ensureJobForgotten(vm) {
@@ -148,6 +145,26 @@ export const simulated: Implementations<AgentActivities> = {
     return { deleted, regainedBytes };
   },
 };
+
+/** What is there now decides, not what was there when the merge was planned. */
+function followMerge(
+  { machine: { tree }, disk, content }: SimulatedVm,
+  plan: MergePlan,
+  changes: readonly { name: string }[],
+): void {
+  const merged = mergedBy(disk, plan);
+  for (const { name } of changes) {
+    const point = tree.find(name);
+    const action = point && tree.changeOf(point, merged);
+    if (!point || !action) continue;
+    for (const file of merged.gone) {
+      if (point.domain.get(disk) === file) content.movePoint(file, merged.base);
+    }
+    if (action === 'delete') tree.forget(name);
+    else tree.redefine(point, merged);
+    passStrike();
+  }
+}
 
 function recordJob(vm: SimulatedVm, input: JobInput): void {
   giveBackGuest(vm);

@@ -1,6 +1,8 @@
 /** The SPM agent's activities on images, over VMs in memory. */
 import { bug } from '../../../workflows/operation/failures.ts';
 import type { StorageActivities } from '../../../activities/storage/index.ts';
+import type { snapshotOnStorage } from '../../../workflows/snapshot/create/activities.ts';
+import type { revertOnStorage } from '../../../workflows/snapshot/revert/activities.ts';
 import type { ReservationEnd } from '../../../workflows/pools/activities.ts';
 import { assertReserved, away } from './simulated-image-host.ts';
 import {
@@ -14,13 +16,19 @@ import {
 import { again, passStrike } from './simulated-switch.ts';
 import { quarantineAll, tombOf } from './simulated-deletion.ts';
 import type { RealOnly } from './simulated-host.ts';
+import { endOverlays } from './snapshots/simulated-overlays.ts';
 import type { Implementations } from './simulated-waits.ts';
 
 const MIB = 1048576;
 const NOTHING: ReservationEnd = { outcome: 'removed', deleted: [], regainedBytes: 0 };
 
 export const imageStorage: Implementations<
-  Omit<StorageActivities, 'ensureVolumesAbsent' | 'observePresence' | RealOnly>
+  Omit<
+    StorageActivities,
+    | ('ensureVolumesAbsent' | 'observePresence' | RealOnly)
+    | keyof typeof snapshotOnStorage
+    | keyof typeof revertOnStorage
+  >
 > = {
   ensureImageReserved(vm, input) {
     const { plan, jobId } = input;
@@ -57,7 +65,10 @@ export const imageStorage: Implementations<
     vm.effects.push('name');
     return { outcome: 'named' };
   },
-  ensureReservationAbsent(vm, { to: { pool, folder: path }, jobId, targets, owners }) {
+  ensureReservationAbsent(vm, unwanted) {
+    const { to, jobId, targets, owners } = unwanted;
+    const { pool, folder: path } = to;
+    if (vm.machine.notes.hasJob(jobId)) return endOverlays(vm.machine, unwanted);
     const folder = `${reservationFolder(pool, jobId)}/`;
     if (vm.images.away.has(pool)) throw away(path);
     const run = vm.images.reservations.get(manifestOf(pool, jobId));

@@ -100,9 +100,18 @@ export function referencesTo(
   if (domain !== undefined) return { kind: 'domain', path: domain };
   const { snapshotSource: source } = vm;
   if (!isOwner && vm.snapshots.length > 0 && has(source)) return { kind: 'snapshot', path: source };
+  const listed = isOwner ? undefined : namedByTree(vm).find(has);
+  if (listed !== undefined) return { kind: 'snapshot', path: listed };
   const path = childOf(vm, has, has);
   return path === null ? null : { kind: 'child', path };
 }
+
+/** Whatever libvirt's snapshots name of a disk: their overlays, and the layers below those. */
+export const namedByTree = ({ machine: { tree }, disk, files }: SimulatedVm): string[] =>
+  tree.points.flatMap(({ disks, domain }) => [
+    ...[disks.get(disk)?.source ?? []].flat(),
+    ...files.chainOf(domain.get(disk) ?? ''),
+  ]);
 
 /** The first volume that is the backing file of another chain's file. */
 export function childOf(

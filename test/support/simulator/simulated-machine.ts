@@ -2,11 +2,20 @@
 import { randomUUID } from 'node:crypto';
 import type { GuestState } from '../../../workflows/chain/schemas.ts';
 import type { SimulatedVm } from './simulated-vm.ts';
+import { SimulatedNotes } from './snapshots/simulated-notes.ts';
+import { SimulatedTree } from './snapshots/simulated-tree.ts';
 
 export class SimulatedMachine {
   readonly name: string;
   readonly uuid = randomUUID();
   readonly disks: SimulatedVm[] = [];
+  /** What libvirt lists, and what blockflow keeps in the pools for it. */
+  readonly tree = new SimulatedTree();
+  readonly notes = new SimulatedNotes();
+  /** Layers that a revert has left, and that were deleted when their time was over. */
+  readonly expired = new Set<string>();
+  /** The script that takes a snapshot has suspended the guest, and did not live to resume it. */
+  snapshotSuspends = false;
   stateReason = 'running (booted)';
   #state: GuestState = 'running';
   /** Time that stands still until a test lets it pass; null is the clock on the wall. */
@@ -25,6 +34,12 @@ export class SimulatedMachine {
   set state(state: GuestState) {
     if (this.#state === 'off') for (const disk of this.disks) disk.live = [...disk.persistent];
     this.#state = state;
+  }
+
+  disk(target: string): SimulatedVm {
+    const found = this.disks.find(({ disk }) => disk === target);
+    if (!found) throw new Error(`${this.name} has no ${target}`);
+    return found;
   }
 
   now(): number {
@@ -54,6 +69,7 @@ export class SimulatedMachine {
     for (const disk of this.disks) {
       disk.advance();
       disk.job = null;
+      disk.unseen = null;
       const open = [...disk.paths(), ...disk.persistentPaths()];
       disk.content.crash(disk.persistentPaths(), open, unflushedSurvives);
     }

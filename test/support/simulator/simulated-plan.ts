@@ -16,11 +16,12 @@ const MIB = 1048576;
 export function planOf(vm: SimulatedVm, input: LiveMergeInput): PlanOutcome {
   vm.advance();
   const { chain, record, job } = vm;
-  if (vm.disagreement) {
-    throw hold('divergent-chain', { attempted: 'planning', now: vm.disagreement, next: 'Compare' });
+  const differ = vm.disagreement ?? (record ? null : disagreementOf(vm));
+  if (differ !== null) {
+    throw hold('divergent-chain', { attempted: 'planning', now: differ, next: 'Compare' });
   }
   if (record && !job && !vm.paths().includes(record.top)) return leftOver(vm, input);
-  const selection = selectVolumes(input, chain, input.snapshot && vm.path(1));
+  const selection = selectVolumes(input, chain, snapshotLayer(vm, input));
   if (!selection) return { kind: 'done', chain, reason: 'the disk is a single volume' };
   const { top, base, committed, overlay } = selection;
   assertPossible(input, selection, vm.state);
@@ -52,13 +53,46 @@ export function planOf(vm: SimulatedVm, input: LiveMergeInput): PlanOutcome {
       overlay,
       committed,
       deletes: kept ? [] : committed.map(named),
-      snapshots: kept ? [] : vm.snapshots,
+      snapshots: kept ? [] : changesOf(vm, { committed, base }),
       spaceNeededBytes: neededBytes,
       spaceFreeBytes: freeBytes,
       sharedWith: [],
     },
   };
 }
+
+/** Where the views of a chain are not one, in words. */
+export function disagreementOf(vm: SimulatedVm): string | null {
+  if (vm.state === 'off') return null;
+  const [live, record] = [vm.live, vm.persistent].map((chain) => chain.at(-1)?.path);
+  if (vm.unseen) return `QEMU writes ${vm.unseen.at(-1)?.path}, libvirt shows ${live}`;
+  return live === record ? null : `the running domain has ${live}, the record ${record}`;
+}
+
+/** The overlay that came with a snapshot; without a tree every disk has one at its base. */
+function snapshotLayer(vm: SimulatedVm, { snapshot }: LiveMergeInput): string | undefined {
+  const { points } = vm.machine.tree;
+  if (snapshot === undefined) return undefined;
+  if (points.length === 0 && vm.snapshots.length > 0) return vm.path(1);
+  const source = vm.machine.tree.find(snapshot)?.disks.get(vm.disk)?.source;
+  if (source != null) return source;
+  const now = `libvirt lists ${points.map(({ name }) => name).join(', ')}`;
+  throw refused('unknown-snapshot', { attempted: 'planning', now, next: 'See the list' });
+}
+
+export const mergedBy = (
+  disk: string,
+  { committed, base }: Pick<MergePlan, 'committed' | 'base'>,
+) => ({
+  disk,
+  gone: new Set(committed.map(({ path }) => path)),
+  base: base.path,
+});
+
+const changesOf = (vm: SimulatedVm, merge: Pick<MergePlan, 'committed' | 'base'>) => [
+  ...vm.snapshots,
+  ...vm.machine.tree.changesOf(mergedBy(vm.disk, merge)),
+];
 
 /** I13: what another chain stands on is not changed. */
 function assertUnshared(vm: SimulatedVm, touched: readonly Volume[]): void {
@@ -91,7 +125,12 @@ function leftOver(vm: SimulatedVm, input: LiveMergeInput): PlanOutcome {
   const same = { vm: vm.name, vmUuid: vm.machine.uuid, disk, host, base, top: gone(record.top) };
   const found = { adopted: record, alreadyMerged: true, chainBefore: vm.chain, overlay: null };
   const committed = record.deletes.map((volume) => ({ ...gone(volume.path), ...volume }));
-  const left = { committed, deletes: record.deletes, snapshots: vm.snapshots, persistent: true };
+  const left = {
+    committed,
+    deletes: record.deletes,
+    snapshots: changesOf(vm, { committed, base }),
+    persistent: true,
+  };
   const space = { spaceNeededBytes: 0, spaceFreeBytes: vm.freeBytes, sharedWith: [] };
   const plan: MergePlan = { ...same, ...found, ...left, ...space, mode: record.mode };
   return { kind: 'plan', plan };

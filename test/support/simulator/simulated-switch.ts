@@ -8,8 +8,8 @@ import { ApplicationFailure } from '@temporalio/common';
 import type { MergePlan } from '../../../workflows/merge/plan.ts';
 import type { SimulatedVm } from './simulated-vm.ts';
 
-/** Who dies in the middle of an activity that has several steps. */
-export type Strike = 'agent' | 'agent late' | 'qemu';
+/** Who dies in the middle of an activity that has several steps, and at which of them. */
+export type Strike = 'agent' | 'agent late' | 'agent last' | 'qemu' | 'libvirtd';
 
 export const topHasLeft = (vm: SimulatedVm, plan: MergePlan) => !vm.paths().includes(plan.top.path);
 
@@ -29,7 +29,7 @@ interface Attempt {
 }
 export const attempts = new AsyncLocalStorage<Attempt>();
 
-function strikes(strike: Strike): boolean {
+export function strikes(strike: Strike): boolean {
   const attempt = attempts.getStore();
   if (attempt?.strike !== strike) return false;
   attempt.strike = null;
@@ -37,7 +37,7 @@ function strikes(strike: Strike): boolean {
 }
 
 /** The agent dies here, when it was to die inside of an activity. */
-export function passStrike(strike: 'agent' | 'agent late' = 'agent'): void {
+export function passStrike(strike: Exclude<Strike, 'qemu' | 'libvirtd'> = 'agent'): void {
   if (strikes(strike)) throw agentDied();
 }
 

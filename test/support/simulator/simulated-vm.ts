@@ -41,9 +41,11 @@ export class SimulatedVm {
   /** Base-most first: what the running QEMU has, and what the persistent XML would boot. */
   live: Volume[];
   persistent: Volume[];
+  /** What QEMU has while libvirt shows something else: libvirtd died before it knew (H3). */
+  unseen: Volume[] | null = null;
   /** On the file systems of the pools. */
   readonly files = new SimulatedFiles();
-  readonly content = new SimulatedContent(this.files);
+  readonly content = new SimulatedContent(this.files, () => this.machine.now());
   /** Copies under way, and the pools that they are in. */
   readonly images = new SimulatedImages();
   job: SimulatedJob | null = null;
@@ -83,8 +85,12 @@ export class SimulatedVm {
   /** Stands around every activity; production has nothing there. */
   door: (<T>(name: string, run: () => Promise<T>) => Promise<T>) | null = null;
 
-  constructor(machine: string | SimulatedMachine, layers = 1, disk = 'vda') {
+  /** Where its layers are. */
+  readonly pool: string;
+
+  constructor(machine: string | SimulatedMachine, layers = 1, disk = 'vda', pool = POOL) {
     this.machine = typeof machine === 'string' ? new SimulatedMachine(machine) : machine;
+    this.pool = pool;
     this.disk = disk;
     const paths = Array.from({ length: layers + 1 }, (_, layer) => this.path(layer));
     paths.forEach((path, layer) => this.files.create(path, paths[layer - 1]));
@@ -116,7 +122,7 @@ export class SimulatedVm {
   }
 
   path(layer: number): string {
-    return `/${POOL}/${this.slug}.layer${layer}`;
+    return `/${this.pool}/${this.slug}.layer${layer}`;
   }
 
   /** The chain of this volume, by the headers. */
