@@ -14,6 +14,7 @@ import type { SteppedAgent } from './stepped-agent.ts';
 /** How an operation ended: its outcome, a code of the closed set, or what a user did. */
 export type End =
   | ('merged' | 'already-done' | 'kept' | 'moved' | 'copied' | 'removed')
+  | ('created' | 'deleted' | 'reverted' | 'undone')
   | FailureCode
   | RefusalCode
   | ('cancelled' | 'terminated');
@@ -62,8 +63,14 @@ export class TriedOperation {
     return this.handle.query(statusQuery);
   }
 
+  /** Nothing of its own moves it: it waits for what another operation does. */
+  waitsForOthers(): Promise<boolean> {
+    return Promise.resolve(false);
+  }
+
   async settle(): Promise<void> {
-    if (this.isRunning) await this.agent.settled(() => !this.isRunning, this.mustLeave);
+    const isOver = async () => !this.isRunning || (await this.waitsForOthers());
+    if (this.isRunning) await this.agent.settled(isOver, this.mustLeave);
     if (this.agent.inside === 0) this.mustLeave = false;
   }
 

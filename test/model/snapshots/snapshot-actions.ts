@@ -1,0 +1,72 @@
+/** What can happen to the snapshots of a VM, and to the operations on them. */
+import {
+  mayTakeByLibvirt,
+  takeByLibvirt,
+} from '../../support/simulator/snapshots/snapshot-by-libvirt.ts';
+import type { Deeds, Named } from '../engine.ts';
+import { operationDeeds, type OperationDetails } from '../shared-deeds.ts';
+import type { Disk, Name, Which, Wish } from './snapshot-operation.ts';
+import type { TriedSnapshots } from './tried-snapshots.ts';
+
+/** What needs no more words. */
+export type Bare = 'shut down' | 'start VM';
+
+interface OfSnapshots {
+  ask: { wish: Wish };
+  write: { disk: Disk; block: number };
+  flush: { disk: Disk };
+  pass: { ms: number };
+  'kill QEMU': { unflushedSurvives: boolean };
+  'snapshot by virsh': { name: Name };
+  'forget by virsh': { name: Name };
+}
+export type Details = OperationDetails<Which> & Record<Bare, object> & OfSnapshots;
+export type Action = Named<Details>;
+
+const isUp = ({ machine }: TriedSnapshots) => machine.state === 'running';
+
+const deeds: Deeds<TriedSnapshots, Details> = {
+  ...operationDeeds<Which>(),
+  cancel: {
+    if: (world, which) => world.running(which) !== undefined,
+    act: (world, which) => cancel(world, which),
+  },
+  ask: { act: (world, { wish }) => world.ask(wish) },
+  write: { if: isUp, act: ({ machine }, { disk, block }) => machine.disk(disk).write(block) },
+  flush: { if: isUp, act: ({ machine }, { disk }) => machine.disk(disk).flush() },
+  pass: { act: ({ machine }, { ms }) => machine.pass(ms) },
+  'shut down': { if: isUp, act: ({ machine }) => machine.stop('shut off (shutdown)') },
+  'kill QEMU': {
+    if: ({ machine }) => machine.state !== 'off',
+    act: ({ machine }, { unflushedSurvives }) =>
+      machine.stop('shut off (crashed)', unflushedSurvives),
+  },
+  'start VM': { if: ({ machine }) => machine.mayStart, act: ({ machine }) => machine.start() },
+  'snapshot by virsh': {
+    if: ({ machine }, { name }) => mayTakeByLibvirt(machine, name),
+    act(world, { name }) {
+      takeByLibvirt(world.machine, name);
+      world.foreign.add(name);
+    },
+  },
+  'forget by virsh': {
+    if: ({ machine }, { name }) => machine.tree.find(name) !== undefined,
+    act(world, { name }) {
+      world.machine.tree.forget(name);
+      world.foreign.add(name);
+    },
+  },
+};
+
+export const snapshotActions = { deeds, actorOf: (world: TriedSnapshots) => world };
+
+/** A deletion ends its merges, too. */
+async function cancel(world: TriedSnapshots, which: Which): Promise<void> {
+  const operation = world.running(which);
+  const isDeletion = operation?.wish?.what === 'delete' && !operation.refusesCancel;
+  await operation?.cancel();
+  for (const disk of ['vda', 'vdb'] as const) {
+    const merge = isDeletion && world.running({ role: disk });
+    if (merge) merge.mustLeave = true;
+  }
+}
