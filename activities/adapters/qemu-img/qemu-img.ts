@@ -6,6 +6,7 @@ import { execa } from 'execa';
 import { z } from 'zod';
 import { CommandError, run } from '../process/command.ts';
 import type { DirtyBitmap } from './bitmaps.ts';
+import { createKnownHeaders } from './known-headers.ts';
 import { hasProtocol } from './qcow2-header.ts';
 import { count, parseJsonReply, unexpected } from '../reply.ts';
 
@@ -73,11 +74,18 @@ export interface ImageHeader {
 
 /**
  * Reads one image's header, its backing file unopened by us; works while a VM has it open (`-U`).
+ * One that has not changed since is not read again.
  */
-export async function readHeader(path: string, format: 'qcow2' | 'raw'): Promise<ImageHeader> {
-  const text = await run('qemu-img', ['info', '-U', '-f', format, '--output=json', path]);
-  return parseHeader(text, path, format);
-}
+export const readHeader = (path: string, format: 'qcow2' | 'raw'): Promise<ImageHeader> =>
+  known[format].get(path, async () => {
+    const text = await run('qemu-img', ['info', '-U', '-f', format, '--output=json', path]);
+    return parseHeader(text, path, format);
+  });
+
+const known = {
+  qcow2: createKnownHeaders<ImageHeader>(),
+  raw: createKnownHeaders<ImageHeader>(),
+};
 
 /**
  * What `qemu-img info` said of one image.

@@ -1,0 +1,62 @@
+/**
+ * Headers that were read already: a chain of many layers costs one process a layer, and only its
+ * active one changes. A file is known by its inode and its times; it is opened for them, as NFS
+ * looks at the server then.
+ */
+import { constants } from 'node:fs';
+import { open } from 'node:fs/promises';
+
+const { O_RDONLY, O_NONBLOCK } = constants;
+
+/** A clock of the kernel moves on by less; a second change in the same tick leaves no trace. */
+const SETTLED_MS = 2000;
+const MOST = 20_000;
+
+interface Known<T> {
+  state: string;
+  header: T;
+}
+
+interface State {
+  state: string;
+  isSettled: boolean;
+}
+
+export interface KnownHeaders<T> {
+  /** What `read` says of the file, or has said of it when it was as it is now. */
+  get(path: string, read: () => Promise<T>): Promise<T>;
+}
+
+/** @param nowMs the clock */
+export function createKnownHeaders<T>(nowMs: () => number = Date.now): KnownHeaders<T> {
+  const known = new Map<string, Known<T>>();
+
+  async function stateOf(path: string): Promise<State | null> {
+    // A fifo would wait for its writer. What cannot be opened is the matter of who reads it.
+    const file = await open(path, O_RDONLY | O_NONBLOCK).catch(() => null);
+    if (!file) return null;
+    try {
+      const { dev, ino, size, mtimeNs, ctimeNs, ctimeMs } = await file.stat({ bigint: true });
+      const isSettled = nowMs() - Number(ctimeMs) > SETTLED_MS;
+      return { state: [dev, ino, size, mtimeNs, ctimeNs].join(' '), isSettled };
+    } finally {
+      await file.close();
+    }
+  }
+
+  return {
+    async get(path, read) {
+      const before = await stateOf(path);
+      const found = known.get(path);
+      if (before && found?.state === before.state) return found.header;
+      known.delete(path);
+      const header = await read();
+      if (before?.isSettled) {
+        known.set(path, { state: before.state, header });
+        const [oldest] = known.keys();
+        if (known.size > MOST && oldest !== undefined) known.delete(oldest);
+      }
+      return header;
+    },
+  };
+}
