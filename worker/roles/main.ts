@@ -1,5 +1,6 @@
 /** Entry point of one role as its own process: `blockflow worker ROLE` ends here. */
 import { connectWorker, createLog, installRuntime } from '../runtime.ts';
+import { keepOwnFiles } from '../own-files.ts';
 import type { Role, RoleContext } from './role.ts';
 import { startRole, type RoleName } from './start.ts';
 import { stopSignal } from './stop-signal.ts';
@@ -12,6 +13,7 @@ export async function runRole(
   config: WorkerConfig,
   hooks: RoleContext['hooks'] = [],
 ): Promise<void> {
+  await keepOwnFiles(config);
   const log = createLog(name);
   installRuntime(log, config.metricsAddress);
   const { connection, namespace } = await connectWorker(log, () => temporalConfig(config.stateDir));

@@ -7,6 +7,7 @@ import type { WorkerConfig } from '../environment/config.ts';
 import { stopSignal } from '../roles/stop-signal.ts';
 import type { Role } from '../roles/role.ts';
 import { startRole, roleNames } from '../roles/start.ts';
+import { keepOwnFiles } from '../own-files.ts';
 import { connectWorker, createLog, installRuntime } from '../runtime.ts';
 import { keepTemporalServer, type KeptServer } from './server-keeper.ts';
 import { lockState } from './state-lock.ts';
@@ -45,6 +46,7 @@ export class AlreadyUp extends Error {
 export async function runUp(options: UpOptions): Promise<void> {
   const { config } = options;
   const stop = stopSignal();
+  await keepOwnFiles(config);
   const lock = await lockState(config.stateDir);
   if (!lock) throw new AlreadyUp(config.stateDir);
   const isQuiet = process.stderr.isTTY && !options.showLog;

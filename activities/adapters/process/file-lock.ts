@@ -10,6 +10,7 @@ import { mkdir, open, stat, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 const TAKEN = 75;
+const OWNER_ONLY = 0o600;
 
 export interface LockOptions {
   /** Ends the wait for the lock. Without it the call does not wait. */
@@ -28,7 +29,9 @@ export async function lockFile(
   await mkdir(dirname(path), { recursive: true });
   for (;;) {
     // No flag of `open` in words makes a file without emptying it and writes in place.
-    const file = await open(path, constants.O_RDWR | constants.O_CREAT, 0o644);
+    const { O_RDWR, O_CREAT, O_NOFOLLOW } = constants;
+    const file = await open(path, O_RDWR | O_CREAT | O_NOFOLLOW, OWNER_ONLY);
+    await keepFromOthers(file);
     const isLocked = await lock(file, until).catch(async (error: unknown) => {
       await file.close();
       throw error;
@@ -67,6 +70,12 @@ async function lock(file: FileHandle, until?: AbortSignal): Promise<boolean> {
     if (until?.aborted) return false;
     throw error;
   }
+}
+
+/** A lock is taken by who may open its file; one of an earlier version could be read by all. */
+async function keepFromOthers(file: FileHandle): Promise<void> {
+  const { uid, mode } = await file.stat();
+  if (uid === process.geteuid?.() && (mode & 0o077) !== 0) await file.chmod(OWNER_ONLY);
 }
 
 async function hasName(file: FileHandle, path: string): Promise<boolean> {
