@@ -31,7 +31,7 @@ it('shows the operations to who has a link, and its cookie goes nowhere else', a
     expect(await ui.visit(`${origin}/`)).toBe(403);
     await ui.shows('Run `blockflow ui`');
     expect(await ui.visit(link)).toBe(200);
-    await ui.shows('Workflows');
+    await ui.shows('BlockflowOperation IS NOT');
     await ui.expect('workflows', 'Workflow ID', 'Start Workflow');
     expect(await ui.visit(elsewhere.url)).toBe(200);
     expect(new Set(elsewhere.heard)).toEqual(new Set([undefined]));

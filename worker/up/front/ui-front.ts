@@ -13,6 +13,9 @@ import {
 import { ENTRY, issuePass, lastsMs, readPass, uiHostOf } from '../ui-pass.ts';
 
 const COOKIE = 'blockflow';
+/** The list without questions and locks, which are workflows, too. */
+const IS_OPERATION = encodeURIComponent('BlockflowOperation IS NOT NULL');
+const OPERATIONS = `/namespaces/default/workflows?query=${IS_OPERATION}`;
 const REFUSAL =
   'This is the Web UI of `blockflow up`. Run `blockflow ui` as the user of `blockflow up`, ' +
   'and open the link that it prints: it works once, within five minutes.\n';
@@ -69,7 +72,7 @@ function enter(response: ServerResponse, session: string): void {
   const seconds = lastsMs.session / 1000;
   response.writeHead(303, {
     'Set-Cookie': `${COOKIE}=${session}; HttpOnly; SameSite=Strict; Path=/; Max-Age=${seconds}`,
-    Location: '/',
+    Location: OPERATIONS,
     'Referrer-Policy': 'no-referrer',
     'Cache-Control': 'no-store',
   });
