@@ -87,6 +87,16 @@ export const liveMoveRun: Record<LiveMoveRecordingName, Run> = {
   },
   'move-live-decided': (stage) => decided(stage, 'pivot'),
   'move-live-kept': (stage) => decided(stage, 'keep'),
+  async 'move-live-converged'(stage) {
+    const { system, vm } = stage;
+    await startDeltaScene(system, { vm, bytes: 18 * MIB });
+    const limit = { bandwidthBytesPerSecond: SLOW, converge: true, maxPauseMs: 60_000 };
+    const move = await startMove(stage, { image: diskOf(vm), ...limit });
+    await inPhase(move, 'mirroring');
+    await untilMirrored(stage);
+    await move.executeUpdate('bandwidth', { args: [MIB / 2] });
+    return move;
+  },
   async 'move-live-adopted'(stage) {
     await (await mirroring(stage)).terminate();
     return startMove(stage, { image: diskOf(stage.vm) });

@@ -38,6 +38,7 @@ const liveMoveRecordings = {
   'move-live-job-lost': { type: 'Retry', code: 'job-lost' },
   'move-live-adopted': moved,
   'move-live-decided': moved,
+  'move-live-converged': moved,
   'move-live-kept': { operation: 'MoveImage', outcome: 'kept' },
 } as const satisfies Record<string, Ending>;
 export type LiveMoveRecordingName = keyof typeof liveMoveRecordings;

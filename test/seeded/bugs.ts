@@ -45,8 +45,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a cancel undoes what is past the point of no return',
     file: 'workflows/merge/committing.ts',
-    from: 'const done = await forwardOnly(() => op.host.ensurePivoted(job, summary));',
-    to: 'const done = await op.host.ensurePivoted(job, summary);',
+    from: 'const done = await forwardOnly(() => op.host.ensurePivoted(input, summary));',
+    to: 'const done = await op.host.ensurePivoted(input, summary);',
     caughtBy: 'test/model/merge-model-found.test.ts',
   },
   {

@@ -29,7 +29,13 @@ const readyOutcome = z.discriminatedUnion('outcome', [
   z.strictObject({ outcome: z.literal('finished') }),
   z.strictObject({ outcome: z.literal('gone'), reason }),
   z.strictObject({ outcome: z.literal('vm-stopped'), reason }),
-  z.strictObject({ outcome: z.literal('not-converging'), note: z.string() }),
+  z.strictObject({
+    outcome: z.literal('not-converging'),
+    note: z.string(),
+    writtenBytesPerSecond: z.optional(sizeBytes),
+  }),
+  /** The guest outruns the job, and what is left is copied within `fitsMs`. */
+  z.strictObject({ outcome: z.literal('fits') }),
 ]);
 export type ReadyOutcome = z.infer<typeof readyOutcome>;
 
@@ -71,7 +77,11 @@ export const mergeOnHost = defineActivities({
     beats: 'while working',
   },
   awaitCommitReady: {
-    input: job.extend({ until: z.enum(['ready', 'end']), tellConvergence: z.boolean() }),
+    input: job.extend({
+      until: z.enum(['ready', 'end']),
+      tellConvergence: z.boolean(),
+      fitsMs: z.int().nonnegative().optional(),
+    }),
     result: readyOutcome,
     beats: 'by itself',
   },
@@ -82,8 +92,9 @@ export const mergeOnHost = defineActivities({
     beats: 'while working',
     files: 'only compared',
   },
+  /** `settleMs`: of a job that need not be READY, the longest suspension of the guest. */
   ensurePivoted: {
-    input: job,
+    input: job.extend({ settleMs: z.int().positive().optional() }),
     result: pivotOutcome,
     beats: 'while working',
     files: 'only compared',

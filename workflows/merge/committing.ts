@@ -1,4 +1,5 @@
 /** Steps 2 to 5 of a merge: record, commit, READY, switch; the VM runs or is down. */
+import { createConvergence, type Convergence } from '../operation/convergence.ts';
 import type { Decision } from '../operation/decision.ts';
 import { forwardOnly } from '../operation/point-of-no-return.ts';
 import { fileName } from '../operation/words.ts';
@@ -19,6 +20,8 @@ export type Attempt =
 interface Ready {
   end: 'ready';
   readyAtMs: number | null;
+  /** The job is not READY: the guest is suspended until it is, so long at most. */
+  settleMs?: number;
 }
 
 export const SWITCHED: Attempt = { end: 'switched', stallMs: null, readyToPivotMs: null };
@@ -48,8 +51,9 @@ async function liveMerge(
   if (begun.end !== 'started' && begun.end !== 'ready') return begun;
   let known = begun.end === 'ready' ? begun : null;
   const refusals: string[] = [];
+  const convergence = createConvergence(op, op.input);
   while (refusals.length < PIVOTS) {
-    const ready = known ?? (await awaitReady(op, job)); // 4
+    const ready = known ?? (await awaitReady(op, job, convergence)); // 4
     if (!plan.alreadyMerged) known = null;
     // Only a pivot that fails tells why its job is gone.
     if (ready.end === 'plan again') return { ...ready, reason: refusals.at(-1) ?? ready.reason };
@@ -57,9 +61,10 @@ async function liveMerge(
     const choice = plan.alreadyMerged ? 'pivot' : await decide(op, job, decision);
     if (choice === 'keep') return { end: 'kept' };
     if (choice === 'look again') continue;
-    const pivoted = await pivot(op, job, ready.readyAtMs); // 5
+    const pivoted = await pivot(op, job, ready); // 5
     if (pivoted.end !== 'refused') return pivoted;
-    refusals.push(pivoted.reason);
+    if (ready.settleMs === undefined) refusals.push(pivoted.reason);
+    else convergence.missed(pivoted.reason);
   }
   throw jobLost(op, plan, [`${PIVOTS} times ${refusals.at(-1)}`]);
 }
@@ -95,11 +100,14 @@ async function startCommit(op: MergeOperation, job: JobInput): Promise<Begun> {
 }
 
 /** 4: adds nothing to the history while it waits. */
-async function awaitReady(op: MergeOperation, job: JobInput): Promise<Attempt | Ready> {
+async function awaitReady(
+  op: MergeOperation,
+  job: JobInput,
+  convergence: Convergence,
+): Promise<Attempt | Ready> {
   const summary = `copy into ${fileName(job.plan.base.path)} until both hold the same`;
-  let tellConvergence = true;
   for (;;) {
-    const input = { ...job, until: 'ready' as const, tellConvergence };
+    const input = { ...job, until: 'ready' as const, ...convergence.asked() };
     const seen = await op.host.awaitCommitReady(input, summary);
     switch (seen.outcome) {
       case 'ready':
@@ -111,8 +119,10 @@ async function awaitReady(op: MergeOperation, job: JobInput): Promise<Attempt | 
       case 'gone':
         return { end: 'plan again', reason: seen.reason };
       case 'not-converging':
-        op.enter('copying', { note: seen.note });
-        tellConvergence = false;
+        op.enter('copying', { note: await convergence.outrun(seen, () => limitJob(op)) });
+        break;
+      case 'fits':
+        return { end: 'ready', readyAtMs: null, settleMs: convergence.maxPauseMs };
     }
   }
 }
@@ -121,12 +131,13 @@ async function awaitReady(op: MergeOperation, job: JobInput): Promise<Attempt | 
 async function pivot(
   op: MergeOperation,
   job: JobInput,
-  readyAtMs: number | null,
+  { readyAtMs, settleMs }: Ready,
 ): Promise<Attempt | { end: 'refused'; reason: string }> {
   op.point.pass();
   op.enter('pivoting');
   const summary = `pivot to ${fileName(job.plan.base.path)}: suspend, pivot, verify, resume`;
-  const done = await forwardOnly(() => op.host.ensurePivoted(job, summary));
+  const input = settleMs === undefined ? job : { ...job, settleMs };
+  const done = await forwardOnly(() => op.host.ensurePivoted(input, summary));
   if (done.outcome === 'pivoted') {
     const { stallMs, pivotIssuedAtMs: issuedAtMs } = done;
     const measured = readyAtMs !== null && issuedAtMs !== null;

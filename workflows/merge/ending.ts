@@ -1,4 +1,5 @@
 /** Steps 6 to 9 of a merge, and every other way one ends. */
+import { overlong } from '../operation/convergence.ts';
 import { retry } from '../operation/failures.ts';
 import { forwardOnly } from '../operation/point-of-no-return.ts';
 import { fileName, sizeWords, volumeCount } from '../operation/words.ts';
@@ -40,7 +41,12 @@ export async function finishMerge(
     regainedBytes,
     stallMs: switched.stallMs,
     readyToPivotMs: switched.readyToPivotMs,
-    warnings: [...(plan.warnings ?? []), ...notDeleted(plan, deleted), ...op.point.warnings()],
+    warnings: [
+      ...(plan.warnings ?? []),
+      ...overlong(op.input, switched.stallMs),
+      ...notDeleted(plan, deleted),
+      ...op.point.warnings(),
+    ],
   };
 }
 

@@ -52,7 +52,10 @@ export const mergeKind: Kind<'LiveMerge', LiveMergeInput, LiveMergeResult, Merge
   words: mergeWords,
   // Not the limit, which can be changed while the merge runs, nor what to do with a busy disk,
   // which is over once it runs.
-  distinction: ({ onVmStop, waitForDecision }) => ({ onVmStop, waitForDecision }),
+  distinction: ({ onVmStop, waitForDecision, converge, maxPauseMs }) => ({
+    ...{ onVmStop, waitForDecision },
+    ...(converge ? { maxPauseMs } : {}),
+  }),
   subject: ({ vm, disk }) => ({ vm, disk }),
   requestRows: ({ bandwidthBytesPerSecond: limit, onVmStop }) => [
     ['Limit', limit === 0 ? 'none' : limitWords(limit)],

@@ -1,6 +1,7 @@
 /** What a merge is asked for: defined once, for clients, the workflow and its agents. */
 import * as z from 'zod/mini';
 import { diskRef } from '../chain/references.ts';
+import { convergenceInput } from '../operation/convergence-input.ts';
 import { plainName, plainText, sizeBytes, volumeName } from '../operation/names.ts';
 
 const flag = z._default(z.boolean(), false);
@@ -18,6 +19,7 @@ export const liveMergeInput = z.extend(diskRef, {
   ifBusy: z._default(z.enum(['wait', 'refuse']), 'refuse'),
   onVmStop: z._default(z.enum(['fail', 'continue']), 'fail'),
   waitForDecision: flag,
+  ...convergenceInput,
   requestedBy: z._default(plainText, 'unknown'),
 });
 export type LiveMergeInput = z.output<typeof liveMergeInput>;

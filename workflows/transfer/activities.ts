@@ -108,12 +108,18 @@ export const transferOnHost = defineActivities({
     input: job.extend({
       tellConvergence: z.boolean(),
       until: z.enum(['ready', 'end']).default('ready'),
+      fitsMs: z.int().nonnegative().optional(),
     }),
     result: z.union([
       outcome('ready'),
       outcome('finished'),
       kept,
-      outcome('not-converging').extend({ note: z.string() }),
+      outcome('not-converging').extend({
+        note: z.string(),
+        writtenBytesPerSecond: z.optional(sizeBytes),
+      }),
+      /** The guest outruns the mirror, and what is left is copied within `fitsMs`. */
+      outcome('fits'),
       lost.extend({
         /** When the target cannot take the layer. */
         lack: z.strictObject({ neededBytes: sizeBytes, freeBytes: sizeBytes }).nullable(),
@@ -129,8 +135,9 @@ export const transferOnHost = defineActivities({
     beats: 'while working',
     files: 'only compared',
   },
+  /** `settleMs`: of a mirror that need not be READY, the longest suspension of the guest. */
   ensureMirrorPivoted: {
-    input: job,
+    input: job.extend({ settleMs: z.int().positive().optional() }),
     result: z.union([
       outcome('pivoted').extend({ stallMs: z.number().nullable() }),
       z.strictObject({ outcome: z.enum(['not-ready', 'changed', 'pool-away']), reason }),

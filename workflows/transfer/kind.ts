@@ -109,9 +109,9 @@ export const moveKind: Kind<
   command: 'move',
   request: moveImageInput,
   words: moveWords,
-  distinction: ({ waitForDecision, synchronousWrites }) => ({
-    waitForDecision,
-    synchronousWrites,
+  distinction: ({ waitForDecision, synchronousWrites, converge, maxPauseMs }) => ({
+    ...{ waitForDecision, synchronousWrites },
+    ...(converge ? { maxPauseMs } : {}),
   }),
   cancel: ({ waitForDecision }) => ({
     before: 'the source stays as it is, a workflow of its own deletes the copies',

@@ -26,7 +26,8 @@ interface Lack {
 }
 type Attempt =
   | Mirrored
-  | { end: 'ready' }
+  /** With `settleMs` it is not: the guest is suspended until it is, so long at most. */
+  | { end: 'ready'; settleMs?: number }
   | { end: 'not ready'; reason: string }
   /** The mirror has ended, or can never be pivoted: another one needs a new file. */
   | { end: 'lost'; reason: string; lack: Lack | null }
@@ -44,7 +45,7 @@ export async function mirrorAndPivot(op: Move, plan: ImagePlan): Promise<Mirrore
   const refused: string[] = [];
   for (;;) {
     const ready = await undoOnFailure(op, plan, () => untilReady(op, job, isNewTop));
-    const done = ready.end === 'ready' ? await atReady(op, job) : ready;
+    const done = ready.end === 'ready' ? await atReady(op, job, ready) : ready;
     isNewTop = false;
     if (done.end === 'switched' || done.end === 'kept' || done.end === 'plan again') return done;
     await undoOnFailure(op, plan, async () => {
@@ -57,7 +58,9 @@ export async function mirrorAndPivot(op: Move, plan: ImagePlan): Promise<Mirrore
         await renewTop(op, job, done);
         isNewTop = true;
       } else if (done.end === 'not ready') {
-        refused.push(done.reason);
+        if (ready.end === 'ready' && ready.settleMs !== undefined) {
+          op.convergence.missed(done.reason);
+        } else refused.push(done.reason);
         if (refused.length > PIVOTS) throw mirrorLost(op, [...lost, done.reason]);
       }
     });
@@ -65,10 +68,10 @@ export async function mirrorAndPivot(op: Move, plan: ImagePlan): Promise<Mirrore
 }
 
 /** 5': adds nothing to the history while it waits. */
-async function untilReady(op: Transfer, job: ImageJob, isNewTop: boolean): Promise<Attempt> {
+async function untilReady(op: Move, job: ImageJob, isNewTop: boolean): Promise<Attempt> {
   const { plan, jobId } = job;
   const top = fileName(plan.volumes.at(-1)?.path ?? '');
-  op.enter('mirroring', { note: null });
+  op.enter('mirroring', { note: op.convergence.note() });
   const { bandwidthBytesPerSecond } = op.status;
   const begun = await withPool(op, { to: plan.to, jobId, until: 'reserved' }, () =>
     op.host.ensureMirrorStarted(
@@ -84,34 +87,43 @@ async function untilReady(op: Transfer, job: ImageJob, isNewTop: boolean): Promi
   // One that is attached to has an earlier limit; one may have been set meanwhile.
   const isLimited = op.status.bandwidthBytesPerSecond === bandwidthBytesPerSecond;
   if (!isNewTop || !isLimited) await limitMirror(op, job);
-  for (let tellConvergence = true; ; tellConvergence = false) {
+  for (;;) {
     const words = `mirror ${top} until both hold the same`;
-    const seen = await op.host.awaitMirrorReady({ ...job, until: 'ready', tellConvergence }, words);
-    if (seen.outcome !== 'not-converging') return attemptOf(seen);
-    op.enter('mirroring', { note: seen.note });
+    const seen = await op.host.awaitMirrorReady(
+      { ...job, until: 'ready', ...op.convergence.asked() },
+      words,
+    );
+    if (seen.outcome !== 'not-converging') return attemptOf(op, seen);
+    const note = await op.convergence.outrun(seen, () => limitMirror(op, job));
+    op.enter('mirroring', { note });
   }
 }
 
 type Seen = Awaited<ReturnType<Transfer['host']['awaitMirrorReady']>>;
 
-function attemptOf(seen: Exclude<Seen, { outcome: 'not-converging' }>): Attempt {
+function attemptOf(op: Move, seen: Exclude<Seen, { outcome: 'not-converging' }>): Attempt {
   if (seen.outcome === 'vm-stopped') return { end: 'vm stopped', reason: seen.reason };
   if (seen.outcome === 'lost') return { ...seen, end: 'lost' };
   if (seen.outcome === 'kept') return { end: 'kept' };
+  if (seen.outcome === 'fits') return { end: 'ready', settleMs: op.convergence.maxPauseMs };
   // Switched already, by an earlier run or by another operation, or READY.
   return { end: 'ready' };
 }
 
 /** What was decided, or has become of the mirror while it waited for that. */
-async function atReady(op: Move, job: ImageJob): Promise<Attempt> {
+async function atReady(
+  op: Move,
+  job: ImageJob,
+  { settleMs }: { settleMs?: number },
+): Promise<Attempt> {
   const { plan } = job;
   const decided = await undoOnFailure(op, plan, () => decide(op, job));
   if (decided.chosen === 'keep') return undoOnFailure(op, plan, () => keep(op, job));
   if (decided.chosen === null && decided.seen.outcome !== 'not-converging') {
-    const seen = attemptOf(decided.seen);
+    const seen = attemptOf(op, decided.seen);
     if (seen.end !== 'ready') return seen;
   }
-  return pivot(op, job);
+  return pivot(op, settleMs === undefined ? job : { ...job, settleMs });
 }
 
 async function keep(op: Move, job: ImageJob): Promise<Attempt> {
@@ -133,7 +145,7 @@ export function limitMirror(op: Transfer, job: ImageJob): Promise<boolean> {
 }
 
 /** 6: the point of no return, unless QEMU did not pivot. */
-async function pivot(op: Transfer, job: ImageJob): Promise<Attempt> {
+async function pivot(op: Transfer, job: ImageJob & { settleMs?: number }): Promise<Attempt> {
   const { plan } = job;
   await undoOnFailure(op, plan, () => op.point.pass());
   op.enter('switching', { note: null });

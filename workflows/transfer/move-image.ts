@@ -37,6 +37,7 @@
  * Invariants: I1 (6), I3 (6, RemoveImage proves), I6 (every step observes first), I8, I9, I10, I12
  * (6), I14 (3, 4), I15 (1, 3, 5'), I17.
  */
+import { createConvergence, overlong } from '../operation/convergence.ts';
 import { acceptDecision } from '../operation/decision.ts';
 import { retry, vmGone } from '../operation/failures.ts';
 import { forwardOnly } from '../operation/point-of-no-return.ts';
@@ -66,7 +67,8 @@ export function MoveImage(request: MoveImageInput): Promise<TransferResult> {
       pivot: 'the VM will be switched to its copy',
       keep: 'the source will be kept, and the copy of this moment too',
     });
-    return move(Object.assign(openTransfer(op), { decision }));
+    const convergence = createConvergence(op, op.input);
+    return move(Object.assign(openTransfer(op), { decision, convergence }));
   });
 }
 
@@ -158,7 +160,7 @@ async function finishMove(
     // No process compares what QEMU has mirrored.
     verified: plan.verify === 'full' && !plan.live,
     removal: removal.id,
-    warnings: [...(plan.warnings ?? []), ...left],
+    warnings: [...(plan.warnings ?? []), ...overlong(op.input, stallMs), ...left],
   };
 }
 

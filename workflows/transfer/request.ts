@@ -1,6 +1,7 @@
 /** What a move and a copy are asked for: defined once, for clients, workflows and agents. */
 import * as z from 'zod/mini';
 import { imageRef } from '../chain/references.ts';
+import { convergenceInput } from '../operation/convergence-input.ts';
 import { hostName, newFileName, plainText, poolName, sizeBytes } from '../operation/names.ts';
 
 /** How copies are verified before the source may go. */
@@ -31,6 +32,7 @@ export const moveImageInput = z.extend(transfer, {
   waitForDecision: flag,
   /** Of a running VM: a write of the guest ends once the copy has it, too. */
   synchronousWrites: flag,
+  ...convergenceInput,
 });
 export const copyImageInput = z.extend(transfer, { name: z.optional(newFileName) });
 

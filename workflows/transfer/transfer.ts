@@ -1,6 +1,7 @@
 /** What a running move or copy knows of itself besides what every operation does. */
 import { acceptBandwidth } from '../operation/bandwidth.ts';
 import { agentsOf, type Agents, type Operation } from '../operation/operation.ts';
+import type { Convergence } from '../operation/convergence.ts';
 import type { Decision } from '../operation/decision.ts';
 import type { poolsOnHost, poolsOnStorage } from '../pools/activities.ts';
 import type { ImageJob, transferOnHost, transferOnStorage } from './activities.ts';
@@ -18,7 +19,8 @@ export interface Transfer
 }
 
 /** Of a disk that is to leave its source. */
-export type Move = Transfer & Operation<typeof moveKind> & { decision: Decision };
+export type Move = Transfer &
+  Operation<typeof moveKind> & { decision: Decision; convergence: Convergence };
 
 /** Reaches its agents, and takes the message that changes its limit. */
 export function openTransfer<O extends Operation<typeof moveKind> | Operation<typeof copyKind>>(

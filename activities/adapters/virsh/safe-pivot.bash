@@ -6,7 +6,8 @@
 # not what QEMU has, the guest stays suspended for the agent, since both layers are equal so long.
 # usage: safe-pivot.bash URI, then on standard input one line each, when the pivot is due (no line:
 # nothing is done): UUID, ACTION (pivot or abort: what ends the jobs), PERSISTENT (yes or no),
-# FOLDER (of the persistent XML, or empty), LOCK; then five for each disk: DISK, JOB (active-commit
+# FOLDER (of the persistent XML, or empty), LOCK, BUDGET (milliseconds for jobs that are not READY to
+# become it while the guest is suspended, or empty); then five for each disk: DISK, JOB (active-commit
 # or copy), TO (the layer that it leads to), RECORD (metadata element that announces the pivot, or
 # empty), RESULT (file for its report)
 # It connects before it reads, so that a process that waits with its connection open loses no time
@@ -64,7 +65,7 @@ flush_record() { [[ -z $folder ]] || sync /dev/fd/8; }
 read_request() {
   local disk
   IFS= read -r uuid && IFS= read -r action && IFS= read -r persistent && IFS= read -r folder &&
-    IFS= read -r lock || return 1
+    IFS= read -r lock && IFS= read -r budget || return 1
   while IFS= read -r disk && IFS= read -r "job[$disk]" && IFS= read -r "to[$disk]" &&
     IFS= read -r "record[$disk]" && IFS= read -r "result[$disk]"; do
     disks+=("$disk") pivot[$disk]=unknown
@@ -116,11 +117,38 @@ suspend_and_pivot() {
       return
     fi
   fi
+  settle || return
   # One that is refused stops no other one: whichever switch, each disk has every write.
   for disk in "${disks[@]}"; do
     ask "blockjob $uuid $disk --$action" || return
     if is_refused; then pivot[$disk]=$(refusal); else pivot[$disk]='done'; fi
   done
+}
+
+# What is left is copied while the guest is suspended, or the guest runs on.
+settle() {
+  local disk
+  [[ -n $budget ]] || return 0
+  while ask "dumpxml $uuid"; do
+    any_disk is_behind || return 0
+    if is_late; then
+      for disk in "${disks[@]}"; do pivot[$disk]="failed: not READY after $budget ms"; done
+      return 1
+    fi
+    sleep 0.01
+  done
+  return 1
+}
+# A job that has ended is none to wait for: its pivot is refused.
+is_behind() { [[ $(mirror_of "$reply") == *'<mirror '* && $(mirror_of "$reply") != *" ready='yes'"* ]]; }
+is_late() {
+  local now=$EPOCHREALTIME
+  (((${now/./} - ${issued/./}) / 1000 >= budget))
+}
+# What the XML of a domain says of the disk before its target: source, mirror and chain.
+mirror_of() {
+  local xml=${1%%"<target dev='$disk'"*}
+  printf %s "${xml##*<disk }"
 }
 
 # Resume only once the persistent XML names the new layers, or no pivot happened (H1).
@@ -196,12 +224,9 @@ is_split() {
 is_on_old() {
   [[ -n ${before[$disk]} ]] && is_split && [[ $(source_of --inactive) == "${before[$disk]}" ]]
 }
-# libvirt shows the old layer and will never end the job, while QEMU has the new one. The mirror is before the target.
+# libvirt shows the old layer and will never end the job, while QEMU has the new one.
 is_in_limbo() {
-  local xml
-  xml=$(say dumpxml "$uuid")
-  xml=${xml%%"<target dev='$disk'"*}
-  [[ ${xml##*<disk } == *'<mirror '*" ready='pivot'"* ]]
+  [[ $(mirror_of "$(say dumpxml "$uuid")") == *'<mirror '*" ready='pivot'"* ]]
 }
 # libvirt has forgotten the mirror of a copy and shows its source, while QEMU may have the copy
 # (H2); or it takes the abort of one for a pivot.

@@ -23,6 +23,11 @@ export interface PivotRequest {
   persistent: boolean;
   /** Of the persistent XML, whose new name is flushed before the guest runs on; null: it is not. */
   folder: string | null;
+  /**
+   * Longest suspension of a guest whose jobs need not be READY: it is suspended until they are, or
+   * runs on without a pivot; null where they are READY.
+   */
+  settleMs: number | null;
   disks: PivotDisk[];
 }
 export interface PivotDisk {
@@ -83,11 +88,13 @@ export function createPivots(uri: string): Pivots {
   };
   return {
     async run(request) {
-      const { uuid, action, persistent, folder, disks } = request;
+      const { uuid, action, persistent, folder, settleMs, disks } = request;
       const files = disks.map(({ resultFile }) => resultFile);
       const [first = ''] = files;
       await mkdir(dirname(first), { recursive: true });
       const lines = [uuid, action, persistent ? 'yes' : 'no', folder ?? '', lockOf(stateOf(first))];
+      // The pivot itself takes time, too.
+      lines.push(settleMs === null ? '' : String(Math.ceil((settleMs * 3) / 4)));
       for (const { disk, job, to, record, resultFile } of disks) {
         lines.push(disk, job, to, record ?? '', resultFile);
       }
@@ -145,6 +152,13 @@ export async function readPivotReport(resultFile: string): Promise<PivotReport |
     reload: reload === 'running' || reload === 'paused' ? reload : null,
     kept: field('kept') ?? null,
   };
+}
+
+/** Why the pivot did not happen, and what it cost the guest. */
+export function refusalWords(report: PivotReport | null | undefined): string {
+  if (!report) return 'the pivot script died';
+  const { pivot, stallMs } = report;
+  return stallMs === null ? pivot : `${pivot} (the guest was suspended for ${stallMs} ms)`;
 }
 
 /** Before a reload: a guest that is found saved after it is to be started, and by us. */

@@ -12,8 +12,8 @@ import { isCommitOf, isReady, switchOf } from './observe-disk.ts';
 type Input = InputOf<typeof mergeOnHost, 'awaitCommitReady'>;
 
 export function awaitCommitReady(deps: HostDeps, input: Input): Promise<ReadyOutcome> {
-  const { plan, until, tellConvergence } = input;
-  const awaited = { until, tellConvergence, phase: 'copying' };
+  const { plan, until, tellConvergence, fitsMs } = input;
+  const awaited = { until, tellConvergence, fitsMs, phase: 'copying' };
   return untilReady(deps, plan, awaited, (vanished) => lookOnce(deps, input, vanished));
 }
 

@@ -1,27 +1,28 @@
 /**
  * The point of no return of an active merge: QEMU switches to base while the guest is suspended.
  */
-import type { ResultOf } from '../../../workflows/operation/activities.ts';
+import type { InputOf, ResultOf } from '../../../workflows/operation/activities.ts';
 import type { mergeOnHost, JobInput } from '../../../workflows/merge/activities.ts';
 import { operationId } from '../../../workflows/chain/references.ts';
 import { buildRecord } from '../../adapters/libvirt-xml/domain-xml.ts';
 import { domainFolder } from '../../adapters/virsh/libvirt-folders.ts';
-import { readPivotReport, type PivotDisk } from '../../adapters/virsh/safe-pivot.ts';
+import { readPivotReport, refusalWords, type PivotDisk } from '../../adapters/virsh/safe-pivot.ts';
 import { inOneLine } from '../../adapters/virsh/records.ts';
 import type { HostDeps } from '../deps.ts';
 import { recordOf } from './job-record.ts';
 import { lookAndGiveBack } from '../pivot/give-back-guest.ts';
 import { hasSwitched, pivotFile, type DiskLook } from '../pivot/look-at-disk.ts';
-import { isReady, switchOf } from './observe-disk.ts';
+import { isCommitOf, switchOf } from './observe-disk.ts';
 
+type Input = InputOf<typeof mergeOnHost, 'ensurePivoted'>;
 type Outcome = ResultOf<typeof mergeOnHost, 'ensurePivoted'>;
 
 /**
  * Makes base the active layer. Only the chain says whether it is: the script's exit code does not,
  * and "no job" does not. An earlier attempt's script that still runs is waited for.
  */
-export async function ensurePivoted(deps: HostDeps, input: JobInput): Promise<Outcome> {
-  const { plan } = input;
+export async function ensurePivoted(deps: HostDeps, input: Input): Promise<Outcome> {
+  const { plan, settleMs = null } = input;
   const before = await lookAndGiveBack(deps, switchOf(plan));
   const early = await outcomeOf(deps, input, before);
   if (early) return early;
@@ -30,7 +31,8 @@ export async function ensurePivoted(deps: HostDeps, input: JobInput): Promise<Ou
     return { outcome: 'not-pivoted', reason };
   }
   const mirror = before.disk?.mirror;
-  if (!mirror || !(await isReady(before, plan))) {
+  const isOurs = mirror && (await isCommitOf(plan, before, { type: mirror.job }));
+  if (!isOurs || !(mirror.ready || (settleMs !== null && mirror.ending === null))) {
     return { outcome: 'not-pivoted', reason: 'the job is not READY (any more)' };
   }
   const vm = { name: plan.vm, uuid: plan.vmUuid };
@@ -46,11 +48,12 @@ export async function ensurePivoted(deps: HostDeps, input: JobInput): Promise<Ou
   };
   const [report] = await deps.effect('libvirt.pivot', operationId(plan), () => {
     const { vmUuid: uuid } = plan;
-    return deps.pivots.run({ uuid, action: 'pivot', persistent, folder, disks: [announced] });
+    const disks = [announced];
+    return deps.pivots.run({ uuid, action: 'pivot', persistent, folder, settleMs, disks });
   });
   const after = await lookAndGiveBack(deps, switchOf(plan));
   const late = await outcomeOf(deps, input, after);
-  return late ?? { outcome: 'not-pivoted', reason: report?.pivot ?? 'the pivot script died' };
+  return late ?? { outcome: 'not-pivoted', reason: refusalWords(report) };
 }
 
 /** What the chain says; null while the job must still be pivoted. */

@@ -5,17 +5,22 @@ import { createMailbox, type Mailbox } from '../../door/mailbox.ts';
 import { createProgress } from '../../door/progress.ts';
 import type { HostDeps } from '../deps.ts';
 import type { DiskSwitch } from './disk-switch.ts';
-import { divergenceWords } from './divergence.ts';
+import { divergenceWords, restMs } from './divergence.ts';
 
 interface Awaited {
   until: 'ready' | 'end';
   /** Whether the guest that outruns the job is an outcome, besides being shown. */
   tellConvergence: boolean;
+  /** What is left of a job that the guest outruns is an outcome once it is copied so soon. */
+  fitsMs?: number | undefined;
   /** What heartbeats call it. */
   phase: string;
 }
 
-type Told = { outcome: 'ready'; readyAtMs: number } | { outcome: 'not-converging'; note: string };
+type Told =
+  | { outcome: 'ready'; readyAtMs: number }
+  | { outcome: 'not-converging'; note: string; writtenBytesPerSecond: number }
+  | { outcome: 'fits' };
 
 /** What libvirt says, and what a look of ours has found. */
 type Heard<O> = JobEvent | { kind: 'looked'; outcome: O | null };
@@ -105,7 +110,7 @@ function decide(event: JobEvent, awaited: Awaited, waiting: Waiting): Told | nul
 
 function decideByProgress(
   job: JobSample,
-  { until, tellConvergence }: Awaited,
+  { until, tellConvergence, fitsMs = -1 }: Awaited,
   { looks, progress }: Waiting,
 ): Told | null {
   const now = progress.add({ atMs: Date.now(), ...job });
@@ -115,5 +120,8 @@ function decideByProgress(
   // libvirt reports copied == total only for a job in READY (qemu_driver.c), so this finds a
   // missed event.
   if (until === 'ready' && job.copiedBytes === job.totalBytes) looks.ask(null);
-  return note && tellConvergence ? { outcome: 'not-converging', note } : null;
+  if (!divergence || !note) return null;
+  if ((restMs(divergence) ?? Infinity) <= fitsMs) return { outcome: 'fits' };
+  const { writtenBytesPerSecond } = divergence;
+  return tellConvergence ? { outcome: 'not-converging', note, writtenBytesPerSecond } : null;
 }

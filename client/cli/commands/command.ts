@@ -29,6 +29,16 @@ export async function withBlockflow<T>(
 }
 
 export const HOST_OPTION = ['--host <name>', 'host of the VM, as its agent is called'] as const;
+/** What `--converge` does, of commands whose job ends with a pivot. */
+export const CONVERGE_OPTION = [
+  '--converge',
+  'if the guest outruns the job: raise the limit, then suspend the guest for what is left',
+] as const;
+export const MAX_PAUSE_OPTION = [
+  '--max-pause <time>',
+  'longest suspension that --converge tries: 200ms, 2s (default: 200ms)',
+] as const;
+
 export const JSON_OPTION = ['--json', 'print exactly one JSON document'] as const;
 
 export const printJson = (screen: Screen, document: unknown) =>

@@ -3,7 +3,15 @@ import type { Blockflow } from '../../library/connect-blockflow.ts';
 import type { SourceFormat } from '../arguments/image-argument.ts';
 import { followStarted } from './started.ts';
 import type { Screen } from '../screen.ts';
-import { HOST_OPTION, JSON_OPTION, printJson, withBlockflow, type Context } from './command.ts';
+import {
+  CONVERGE_OPTION,
+  HOST_OPTION,
+  JSON_OPTION,
+  MAX_PAUSE_OPTION,
+  printJson,
+  withBlockflow,
+  type Context,
+} from './command.ts';
 
 interface Options {
   to: string;
@@ -16,6 +24,8 @@ interface Options {
   wipe?: true;
   waitForDecision?: true;
   synchronousWrites?: true;
+  converge?: true;
+  maxPause?: string;
   sourceFormat?: SourceFormat;
   dryRun?: true;
   detach?: true;
@@ -39,6 +49,8 @@ export function defineMove(program: Command, context: Context): void {
       '--wait-for-decision',
       'of a running VM: mirror until READY, then wait for `blockflow decide VM DISK pivot|keep`',
     )
+    .option(...CONVERGE_OPTION)
+    .option(...MAX_PAUSE_OPTION)
     .option(
       '--synchronous-writes',
       'of a running VM: a write of the guest ends once its copy is written, too',
@@ -129,6 +141,7 @@ async function runTransfer(
 ): Promise<number> {
   const { parseImage } = await import('../arguments/image-argument.ts');
   const { parseRate } = await import('../arguments/rate.ts');
+  const { parseShortTime } = await import('../arguments/duration.ts');
   const { imageId } = await import('../../../workflows/chain/references.ts');
   const { to, verify, bandwidth, name, host } = options;
   const { format, preallocation, ifExists } = options;
@@ -143,7 +156,9 @@ async function runTransfer(
     ...(host === undefined ? {} : { host }),
   };
   const { wipe = false, waitForDecision = false, synchronousWrites = false } = options;
-  const move = { ...request, wipe, waitForDecision, synchronousWrites };
+  const { converge = false, maxPause } = options;
+  const pause = maxPause === undefined ? {} : { maxPauseMs: parseShortTime(maxPause) };
+  const move = { ...request, wipe, waitForDecision, synchronousWrites, converge, ...pause };
   const copy = { ...request, ...(name === undefined ? {} : { name }) };
   return withBlockflow(options, async (blockflow) => {
     if (!options.dryRun) {

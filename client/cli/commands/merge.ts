@@ -3,7 +3,15 @@ import type { Blockflow } from '../../library/connect-blockflow.ts';
 import type { MergeRequest } from '../../library/requests.ts';
 import type { Screen } from '../screen.ts';
 import { followStarted } from './started.ts';
-import { HOST_OPTION, JSON_OPTION, printJson, withBlockflow, type Context } from './command.ts';
+import {
+  CONVERGE_OPTION,
+  HOST_OPTION,
+  JSON_OPTION,
+  MAX_PAUSE_OPTION,
+  printJson,
+  withBlockflow,
+  type Context,
+} from './command.ts';
 
 interface Options {
   top?: string;
@@ -17,6 +25,8 @@ interface Options {
   ifBusy: 'wait' | 'refuse';
   onVmStop: 'fail' | 'continue';
   waitForDecision?: true;
+  converge?: true;
+  maxPause?: string;
   dryRun?: true;
   detach?: true;
   json?: true;
@@ -63,6 +73,8 @@ export function defineMerge(program: Command, context: Context): void {
         .choices(['fail', 'continue'])
         .default('fail'),
     )
+    .option(...CONVERGE_OPTION)
+    .option(...MAX_PAUSE_OPTION)
     .option('--wait-for-decision', 'stop at READY until `blockflow decide VM DISK pivot|keep`')
     .option('--dry-run', 'print what would happen, touch nothing')
     .option('--detach', 'start and return at once')
@@ -95,9 +107,11 @@ async function merge(
 async function requestOf(first: string, second: string | undefined, options: Options) {
   const { parseDisk } = await import('../arguments/disk-argument.ts');
   const { parseRate } = await import('../arguments/rate.ts');
-  const { bandwidth, dryRun, detach, json, ...request } = options;
+  const { parseShortTime } = await import('../arguments/duration.ts');
+  const { bandwidth, maxPause, dryRun, detach, json, ...request } = options;
   const limit = bandwidth === undefined ? {} : { bandwidthBytesPerSecond: parseRate(bandwidth) };
-  return { ...parseDisk(first, second), ...request, ...limit } satisfies MergeRequest;
+  const pause = maxPause === undefined ? {} : { maxPauseMs: parseShortTime(maxPause) };
+  return { ...parseDisk(first, second), ...request, ...limit, ...pause } satisfies MergeRequest;
 }
 
 async function dryRun(

@@ -10,6 +10,7 @@ import {
   createPivots,
   type PivotRequest,
 } from '../../../activities/adapters/virsh/safe-pivot.ts';
+import { waitUntil } from '../../support/wait-until.ts';
 
 const PATH = process.env['PATH'];
 const UUID = '11111111-2222-4333-8444-555555555555';
@@ -26,6 +27,7 @@ answer() {
     *' vdb --pivot') cat refused-vdb; grep -q error refused-vdb || echo /new/b.qcow2 >source-vdb ;;
     *' vdb --abort') cat refused-vdb ;;
     blockjob*--pivot) cat pivot; grep -q error pivot || echo /images/base.qcow2 >source ;;
+    dumpxml*) cat xml ;;
     domblklist*) echo " vda      $(cat source)"; echo " vdb      $(cat source-vdb)" ;;
     domstate*) cat state ;;
   esac
@@ -61,7 +63,8 @@ const commands = async () =>
 
 const run = async (changes: Partial<PivotRequest>, disks: PivotRequest['disks']) => {
   const pivots = createPivots('test:///x');
-  const request = { uuid: UUID, action: 'pivot' as const, persistent: true, folder: root };
+  const whole = { uuid: UUID, action: 'pivot' as const, persistent: true, folder: root };
+  const request = { ...whole, settleMs: null };
   const reports = await pivots.run({ ...request, disks, ...changes });
   pivots.close();
   return reports;
@@ -183,6 +186,23 @@ describe('The safe pivot', () => {
     holder.stdin.end();
     await waited;
     expect(seen).toEqual(['freed', 'waited']);
+  });
+
+  it('waits for READY while the guest is suspended, and pivots then', async () => {
+    await set({ xml: "<disk><mirror job='copy'><target dev='vda'", log: '' });
+    const settled = pivot({ settleMs: 60_000 });
+    await waitUntil('a look', async () => (await commands()).includes(`dumpxml ${UUID}`));
+    expect(await commands()).not.toContain(`blockjob ${UUID} vda --pivot`);
+    await set({ xml: "<disk><mirror job='copy' ready='yes'><target dev='vda'" });
+    expect(await settled).toMatchObject({ pivot: 'done', resumed: true });
+  });
+
+  it('resumes without a pivot when the job is not READY in time', async () => {
+    await set({ xml: "<disk><mirror job='copy'><target dev='vda'" });
+    const report = await pivot({ settleMs: 200 });
+    expect(report?.pivot).toMatch(/^failed: not READY after 150 ms/);
+    expect([report?.resumed, await read('state')]).toEqual([true, 'running (unpaused)']);
+    expect(await commands()).not.toContain(`blockjob ${UUID} vda --pivot`);
   });
 
   it('switches several disks within one suspension', async () => {

@@ -70,6 +70,10 @@ function contradiction(input: LiveMergeInput): string | null {
     return 'a snapshot names its layer, so --top, --base and --shallow cannot be given with it';
   }
   if (input.base !== undefined && input.shallow) return '--base and --shallow both name the base';
+  if (input.converge && (input.waitForDecision || input.keepOverlay)) {
+    const other = input.waitForDecision ? '--wait-for-decision' : '--keep-overlay';
+    return `--converge suspends the guest for the pivot, which ${other} leaves open`;
+  }
   if (input.waitForDecision && input.onVmStop === 'continue') {
     return '--on-vm-stop continue would take the decision that --wait-for-decision waits for';
   }

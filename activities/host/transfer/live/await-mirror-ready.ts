@@ -14,8 +14,8 @@ type Outcome = ResultOf<typeof transferOnHost, 'awaitMirrorReady'>;
 
 export async function awaitMirrorReady(deps: HostDeps, input: Input): Promise<Outcome> {
   const change = await switchOf(input);
-  const { tellConvergence, until } = input;
-  const awaited = { until, tellConvergence, phase: 'mirroring' };
+  const { tellConvergence, fitsMs, until } = input;
+  const awaited = { until, tellConvergence, fitsMs, phase: 'mirroring' };
   const seen = await untilReady<Outcome>(deps, change, awaited, (vanished) =>
     lookOnce(deps, { job: input, change }, vanished),
   );

@@ -2,11 +2,11 @@
  * The point of no return of a move whose VM runs: QEMU switches to the copy while the guest is
  * suspended.
  */
-import type { ResultOf } from '../../../../workflows/operation/activities.ts';
+import type { InputOf, ResultOf } from '../../../../workflows/operation/activities.ts';
 import type { ImageJob, transferOnHost } from '../../../../workflows/transfer/activities.ts';
 import { operationId } from '../../../../workflows/chain/references.ts';
 import { domainFolder } from '../../../adapters/virsh/libvirt-folders.ts';
-import { readPivotReport } from '../../../adapters/virsh/safe-pivot.ts';
+import { readPivotReport, refusalWords } from '../../../adapters/virsh/safe-pivot.ts';
 import type { HostDeps } from '../../deps.ts';
 import { vmOf, type DiskSwitch } from '../../pivot/disk-switch.ts';
 import { lookAndGiveBack } from '../../pivot/give-back-guest.ts';
@@ -16,13 +16,15 @@ import { whereRecordIs } from '../copies.ts';
 import { missingCopies } from './copies-in-place.ts';
 import { isOpenForMirror, isOurMirror, otherSource, switchOf } from './look.ts';
 
+type Input = InputOf<typeof transferOnHost, 'ensureMirrorPivoted'>;
 type Outcome = ResultOf<typeof transferOnHost, 'ensureMirrorPivoted'>;
 
 /**
  * Makes the copy the active layer. Only the chain says whether it is. An earlier attempt's script
  * that still runs is waited for.
  */
-export async function ensureMirrorPivoted(deps: HostDeps, job: ImageJob): Promise<Outcome> {
+export async function ensureMirrorPivoted(deps: HostDeps, job: Input): Promise<Outcome> {
+  const { settleMs = null } = job;
   const change = await switchOf(job);
   const before = await lookAndGiveBack(deps, change);
   const early = await outcomeOf(deps, job, { change, look: before });
@@ -31,7 +33,9 @@ export async function ensureMirrorPivoted(deps: HostDeps, job: ImageJob): Promis
     const reason = 'libvirtd died in it, and the VM was saved and started with its source';
     return { outcome: 'lost', reason };
   }
-  if (!(await isOurMirror(change, before.disk)) || before.disk?.mirror?.ready !== true) {
+  const { ready = false, ending = null } = before.disk?.mirror ?? {};
+  const isDue = ready || (settleMs !== null && ending === null);
+  if (!(await isOurMirror(change, before.disk)) || !isDue) {
     return { outcome: 'not-ready', reason: 'the mirror is not READY (any more)' };
   }
   const active = await otherSource(change, before.disk);
@@ -47,6 +51,7 @@ export async function ensureMirrorPivoted(deps: HostDeps, job: ImageJob): Promis
       action: 'pivot',
       persistent: true,
       folder: await domainFolder(vmOf(change)),
+      settleMs,
       disks: [
         {
           disk: change.disk,
@@ -62,7 +67,7 @@ export async function ensureMirrorPivoted(deps: HostDeps, job: ImageJob): Promis
   const after = await lookAndGiveBack(deps, change);
   const late = await outcomeOf(deps, job, { change, look: after });
   if (late) return late;
-  const reason = report?.pivot ?? 'the pivot script died';
+  const reason = refusalWords(report);
   const isHopeless = after.isReloaded || NEVER.test(reason);
   return { outcome: isHopeless ? 'lost' : 'not-ready', reason };
 }

@@ -31,7 +31,8 @@ export async function assertMirrorable(
   image: Image,
 ): Promise<void> {
   const chain = runningChain(image);
-  if (!chain) return assertNoDecision(request);
+  assertDecision(request, chain !== null);
+  if (!chain) return;
   const xml = (await deps.libvirt.currentXml(chain.vm.uuid)) ?? '';
   const found =
     optionObstacle(request) ??
@@ -42,13 +43,22 @@ export async function assertMirrorable(
   throw refused(code, { attempted: attempt(request), now: `${now}; nothing was done`, next });
 }
 
-function assertNoDecision(request: PlanRequest): void {
+function assertDecision(request: PlanRequest, isRunning: boolean): void {
   if (request.operation !== 'MoveImage' || !request.waitForDecision) return;
-  throw refused('invalid-request', {
-    attempted: attempt(request),
-    now: '--wait-for-decision needs a running VM: a cold copy has no READY; nothing was done',
-    next: 'Leave it out, or start the VM first',
-  });
+  const fail = (now: string, next: string) =>
+    refused('invalid-request', {
+      attempted: attempt(request),
+      now: `${now}; nothing was done`,
+      next,
+    });
+  if (request.converge) {
+    const now =
+      '--converge suspends the guest for the switch, which --wait-for-decision leaves open';
+    throw fail(now, 'Leave one of the options out');
+  }
+  if (isRunning) return;
+  const now = '--wait-for-decision needs a running VM: a cold copy has no READY';
+  throw fail(now, 'Leave it out, or start the VM first');
 }
 
 function optionObstacle({ format, preallocation }: PlanRequest): Obstacle | null {
