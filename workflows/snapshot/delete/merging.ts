@@ -1,23 +1,16 @@
 /** Step 2: the merges of the disks of one snapshot, several at once, each with its own life. */
+import { CancellationScope, isCancellation, sleep } from '@temporalio/workflow';
+import { mergeKind } from '../../merge/kind.ts';
+import { failureDetails, ownFailure } from '../../operation/failures.ts';
 import {
-  CancellationScope,
-  ChildWorkflowCancellationType,
-  getExternalWorkflowHandle,
-  isCancellation,
-  sleep,
-  startChild,
-  type ChildWorkflowHandle,
-} from '@temporalio/workflow';
-import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
-import { operationId } from '../../chain/references.ts';
-import { mergeKind, type LiveMergeResult } from '../../merge/kind.ts';
-import type { LiveMergeInput } from '../../merge/request.ts';
-import { auditLog } from '../../operation/agents.ts';
-import { failureDetails, ownFailure, refused, retry } from '../../operation/failures.ts';
-import { ownLife } from '../../operation/own-life.ts';
-import { requestPage } from '../../operation/page.ts';
+  assertSame,
+  endedFromOutside,
+  endOther,
+  FIRST_PAUSE_MS,
+  LONGEST_PAUSE_MS,
+  startPart,
+} from '../../operation/parts.ts';
 import { forwardOnly } from '../../operation/point-of-no-return.ts';
-import { oneLine } from '../../operation/words.ts';
 import type { Deletion } from './delete-snapshot.ts';
 import type { DiskState } from './kind.ts';
 import { mergeInput } from './planning.ts';
@@ -39,7 +32,7 @@ export async function mergeDisks(op: Deletion, tally: Merges, snapshot: string):
   );
   const isBegun = () => op.status.disks.some(({ state }) => state === 'merged');
   const others = await tally.waiting.hold(snapshot);
-  if (!isBegun()) for (const disk of others) await assertOurs(op, inputOf(op, { snapshot, disk }));
+  if (!isBegun()) for (const disk of others) await assertSame(op, mergeOf(op, { snapshot, disk }));
   const merges = new CancellationScope();
   const worker = async () => {
     for (let disk = waiting.shift(); disk; disk = waiting.shift()) {
@@ -61,7 +54,7 @@ async function mergeDisk(op: Deletion, tally: Merges, part: DiskState): Promise<
     tell(op, part, 'merged');
   } catch (error) {
     if (isCancellation(error)) return tell(op, part, 'left');
-    const failure = ownFailure(error) ?? endedFromOutside(op, part);
+    const failure = ownFailure(error) ?? terminated(op, part);
     tally.failures.push(failure);
     const state = failure.type === 'Refused' ? 'refused' : 'failed';
     tell(op, part, state, failureDetails(failure)?.details.now);
@@ -70,89 +63,31 @@ async function mergeDisk(op: Deletion, tally: Merges, part: DiskState): Promise<
   }
 }
 
-const endedFromOutside = ({ status: { vm } }: Deletion, { snapshot, disk }: DiskState) =>
-  retry('job-lost', {
-    attempted: `merging the layer of snapshot ${snapshot} on ${vm}/${disk}`,
-    now: 'its merge was terminated from outside, and its block job may still run',
-    next: 'Repeat the request: it adopts what it finds and finishes it',
-  });
+const terminated = ({ status: { vm } }: Deletion, { snapshot, disk }: DiskState) =>
+  endedFromOutside(
+    `merging the layer of snapshot ${snapshot} on ${vm}/${disk}`,
+    'its merge was terminated',
+    'its block job may still run',
+  );
 
 /** The merge of an earlier run of this request may still have the disk: it is waited for. */
 async function resultOf(op: Deletion, part: DiskState): Promise<Freed> {
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
-    const input = inputOf(op, part);
-    const started = await start(op, input);
+    const merge = mergeOf(op, part);
+    const started = await startPart(op, merge);
     if (started) return started.result();
     try {
       await sleep(pauseMs);
-      await assertOurs(op, input);
+      await assertSame(op, merge);
     } catch (error) {
       if (!isCancellation(error)) throw error;
-      if ((await forwardOnly(() => endOther(input))) !== 'merged') throw error;
+      if ((await forwardOnly(() => endOther(merge))) !== 'merged') throw error;
       return { deleted: [], regainedBytes: 0, warnings: [] };
     }
   }
 }
 
-const inputOf = (op: Deletion, part: Pick<DiskState, 'snapshot' | 'disk'>) =>
-  mergeInput(op.input, part, op.status.bandwidthBytesPerSecond);
-
-/** Each look costs some events of history, and a merge may take hours. */
-const FIRST_PAUSE_MS = 1000;
-const LONGEST_PAUSE_MS = 60_000;
-
-type Merge = (input: LiveMergeInput) => Promise<LiveMergeResult>;
-
-/** @returns null when an operation has the disk */
-async function start(
-  op: Deletion,
-  input: LiveMergeInput,
-): Promise<ChildWorkflowHandle<Merge> | null> {
-  const words = mergeKind.words(input);
-  try {
-    return await startChild<Merge>(mergeKind.type, {
-      ...ownLife(mergeKind, input, {
-        staticSummary: oneLine(`${words} on ${input.host}, for \`${op.words}\``),
-        staticDetails: requestPage(mergeKind, input),
-      }),
-      // Which disks are merged after a cancel is known when the last merge has ended.
-      cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
-    });
-  } catch (error) {
-    if (error instanceof WorkflowExecutionAlreadyStartedError) return null;
-    throw error;
-  }
-}
-
-const lastEvent = async ({ vm, disk }: LiveMergeInput) =>
-  (await auditLog.observeEvents({ vm, disk, limit: 1 }))[0];
-
-/** What the last event of an operation that runs may be. */
-const RUNNING = new Set(['started', 'cancel-refused']);
-
-/** @throws Refused `other-operation` when what has the disk is not the same merge */
-async function assertOurs(op: Deletion, input: LiveMergeInput): Promise<void> {
-  const last = await lastEvent(input);
-  // What has ended meanwhile is met by the next start.
-  if (!last || !RUNNING.has(last.kind) || last.request === mergeKind.words(input)) return;
-  const id = operationId(input);
-  throw refused('other-operation', {
-    attempted: op.words,
-    now: `another operation runs on ${id}: ${last.request}`,
-    next: `Wait for it (\`blockflow status ${id}\`) or end it (\`blockflow cancel ${id}\`)`,
-  });
-}
-
-/**
- * The merge of an earlier run is ended like our own ones. Whether that came in time is in the audit
- * log; one that is past its point of no return has a minute to say that it is merged.
- */
-async function endOther(input: LiveMergeInput): Promise<string> {
-  const merge = getExternalWorkflowHandle(operationId(input));
-  await merge.cancel().catch(() => undefined);
-  for (let look = 1; ; look++) {
-    await sleep(FIRST_PAUSE_MS);
-    const kind = (await lastEvent(input))?.kind ?? 'started';
-    if (!RUNNING.has(kind) || look === 60) return kind;
-  }
-}
+const mergeOf = (op: Deletion, part: Pick<DiskState, 'snapshot' | 'disk'>) => ({
+  kind: mergeKind,
+  input: mergeInput(op.input, part, op.status.bandwidthBytesPerSecond),
+});
