@@ -10,12 +10,13 @@ export type { FollowOptions, Operation, ProgressListener } from './library/opera
 export type {
   CopyRequest,
   DeletionRequest,
+  DisksRequest,
   MergeRequest,
   MoveRequest,
   RemoveRequest,
   RevertRequest,
 } from './library/requests.ts';
-export type { OperationState, OperationView } from './library/operation-view.ts';
+export type { OperationState, OperationView, PartView } from './library/operation-view.ts';
 export type { ListFilter, OperationSummary } from './library/list-operations.ts';
 export type { DiskName, EventFilter } from './library/questions.ts';
 export type { ConnectOptions } from './library/session.ts';
@@ -34,5 +35,7 @@ export type { DeletionPlan } from '../workflows/snapshot/delete/plan.ts';
 export type { RevertSnapshotResult, RevertStatus } from '../workflows/snapshot/revert/kind.ts';
 export type { RevertPlanOutcome } from '../workflows/snapshot/revert/plan.ts';
 export type { ListedSnapshot, SnapshotTree } from '../workflows/snapshot/list/schemas.ts';
+export type { MoveDisksResult, MoveDisksStatus } from '../workflows/transfer/disks/kind.ts';
+export type { DisksPlan } from '../workflows/transfer/disks/plan.ts';
 export type { TransferResult, TransferStatus } from '../workflows/transfer/kind.ts';
 export type { ImagePlan, ImagePlanOutcome } from '../workflows/transfer/plan.ts';

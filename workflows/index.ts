@@ -16,5 +16,7 @@ export { PlanRevert } from './snapshot/revert/questions.ts';
 export { RevertSnapshot } from './snapshot/revert/revert-snapshot.ts';
 export { ListSnapshots } from './snapshot/list/questions.ts';
 export { CopyImage } from './transfer/copy-image.ts';
+export { MoveDisks } from './transfer/disks/move-disks.ts';
+export { PlanDisks } from './transfer/disks/questions.ts';
 export { MoveImage } from './transfer/move-image.ts';
 export { PlanImage } from './transfer/questions.ts';

@@ -11,12 +11,14 @@ import { removalKind } from './removal/kind.ts';
 import { creationKind } from './snapshot/create/kind.ts';
 import { deletionKind } from './snapshot/delete/kind.ts';
 import { revertKind } from './snapshot/revert/kind.ts';
+import { moveDisksKind } from './transfer/disks/kind.ts';
 import { copyKind, moveKind } from './transfer/kind.ts';
 
 export const kinds = {
   LiveMerge: mergeKind,
   MoveImage: moveKind,
   CopyImage: copyKind,
+  MoveDisks: moveDisksKind,
   RemoveImage: removalKind,
   CreateSnapshot: creationKind,
   DeleteSnapshot: deletionKind,

@@ -13,7 +13,7 @@ import { insideActivities } from './snapshot/inside/index.ts';
 import { snapshotDeletionActivities } from './snapshot/delete/index.ts';
 import { revertActivities } from './snapshot/revert/index.ts';
 import { snapshotListActivities } from './snapshot/list/index.ts';
-import { transferActivities } from './transfer/index.ts';
+import { disksActivities, transferActivities } from './transfer/index.ts';
 
 export const createHostActivities = (deps: HostDeps) => ({
   ...presenceActivities,
@@ -21,6 +21,7 @@ export const createHostActivities = (deps: HostDeps) => ({
   ...poolsActivities(deps),
   ...mergeActivities(deps),
   ...transferActivities(deps),
+  ...disksActivities(deps),
   ...removalActivities(deps),
   ...snapshotActivities(deps),
   ...snapshotListActivities(deps),

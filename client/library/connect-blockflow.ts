@@ -12,6 +12,9 @@ import type { DeletionPlan } from '../../workflows/snapshot/delete/plan.ts';
 import type { RevertSnapshotResult } from '../../workflows/snapshot/revert/kind.ts';
 import type { RevertPlanOutcome } from '../../workflows/snapshot/revert/plan.ts';
 import type { SnapshotTree } from '../../workflows/snapshot/list/schemas.ts';
+import type { MoveDisksResult } from '../../workflows/transfer/disks/kind.ts';
+import type { DisksPlan } from '../../workflows/transfer/disks/plan.ts';
+import type { Lack } from '../../workflows/transfer/disks/planning.ts';
 import type { TransferResult } from '../../workflows/transfer/kind.ts';
 import type { ImagePlanOutcome } from '../../workflows/transfer/plan.ts';
 import { listOperations, type ListFilter, type OperationSummary } from './list-operations.ts';
@@ -28,6 +31,7 @@ import type { CreateSnapshotResult } from '../../workflows/snapshot/create/kind.
 import type { CreationPlan } from '../../workflows/snapshot/create/plan.ts';
 import {
   planDeletion,
+  planDisks,
   planMerge,
   planRemoval,
   planRevert,
@@ -37,6 +41,7 @@ import {
 import type {
   CopyRequest,
   DeletionRequest,
+  DisksRequest,
   MergeRequest,
   MoveRequest,
   RemoveRequest,
@@ -61,6 +66,8 @@ export interface Blockflow {
   merge(request: MergeRequest): Promise<Operation>;
   /** Moves an image with all its volumes to another pool. */
   move(request: MoveRequest): Promise<Operation<TransferResult>>;
+  /** Moves, or copies as they are at one moment, several disks of a VM, or all. */
+  moveDisks(request: DisksRequest): Promise<Operation<MoveDisksResult>>;
   /** Copies an image; no record is touched. */
   copy(request: CopyRequest): Promise<Operation<TransferResult>>;
   /** Deletes an image to which nothing refers. */
@@ -87,6 +94,7 @@ export interface Blockflow {
   /** What a move or copy would do; nothing is touched. */
   planMove(request: MoveRequest): Promise<ImagePlanOutcome>;
   planCopy(request: CopyRequest): Promise<ImagePlanOutcome>;
+  planDisks(request: DisksRequest): Promise<DisksPlan | Lack>;
   planRemoval(request: RemoveRequest): Promise<RemovalPlan>;
   planSnapshot(request: SnapshotRequest): Promise<CreationPlan>;
   planDeletion(request: DeletionRequest): Promise<DeletionPlan>;
@@ -111,6 +119,7 @@ export async function connectBlockflow(options: ConnectOptions = {}): Promise<Bl
     start: (kind, request) => startOperation(session, kinds[kind], request),
     merge: (request) => startOperation(session, kinds.LiveMerge, request),
     move: (request) => startOperation(session, kinds.MoveImage, request),
+    moveDisks: (request) => startOperation(session, kinds.MoveDisks, request),
     copy: (request) => startOperation(session, kinds.CopyImage, request),
     remove: (request) => startOperation(session, kinds.RemoveImage, request),
     createSnapshot: (request) => startOperation(session, kinds.CreateSnapshot, request),
@@ -123,6 +132,7 @@ export async function connectBlockflow(options: ConnectOptions = {}): Promise<Bl
     plan: (request) => planMerge(session, request),
     planMove: (request) => planTransfer(session, kinds.MoveImage, request),
     planCopy: (request) => planTransfer(session, kinds.CopyImage, request),
+    planDisks: (request) => planDisks(session, request),
     planRemoval: (request) => planRemoval(session, request),
     planSnapshot: (request) => planSnapshot(session, request),
     planDeletion: (request) => planDeletion(session, request),

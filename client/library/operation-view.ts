@@ -8,6 +8,7 @@ import { z } from 'zod';
 import {
   ORCHESTRATOR_QUEUE,
   searchAttributes,
+  WHOLE_VM,
   type Progress,
 } from '../../workflows/operation/contract.ts';
 import { statusQuery, type KindName, type OperationStatus } from '../../workflows/kinds.ts';
@@ -29,10 +30,22 @@ export interface OperationView {
   endedAt: string | null;
   /** Null when the orchestrator did not answer. */
   status: OperationStatus | null;
-  /** The last heartbeat of a running copy, comparison or wipe; null while there is none. */
+  /**
+   * The last heartbeat of a running copy, comparison or wipe; of all disks together while they have
+   * operations of their own; null while there is none.
+   */
   progress: Progress | null;
+  /** The operations on the disks of a whole VM that run; none of any other operation. */
+  parts: PartView[];
   /** Who does not answer and what is being retried, in sentences; empty when all is well. */
   troubles: string[];
+}
+
+/** How far the operation on one disk is. */
+export interface PartView {
+  disk: string;
+  phase: string;
+  progress: Progress | null;
 }
 
 const DESCRIBE_MS = 5000;
@@ -49,6 +62,8 @@ export async function viewOperation(
   );
   const { status, trouble } = await asking;
   const activities = await pendingActivities(session, description);
+  const parts = await partsOf(session, status);
+  const own = activities.find((activity) => activity.progress)?.progress ?? null;
   return {
     id: description.workflowId,
     runId: description.runId,
@@ -58,10 +73,54 @@ export async function viewOperation(
     startedAt: description.startTime.toISOString(),
     endedAt: description.closeTime?.toISOString() ?? null,
     status,
-    progress: activities.find((activity) => activity.progress)?.progress ?? null,
+    progress: own ?? progressOfAll(parts),
+    parts,
     troubles: [trouble, ...activities.map((activity) => activity.trouble)].filter(
       (t) => t !== null,
     ),
+  };
+}
+
+/** Those of an operation on a whole VM, whose status names its disks. */
+async function partsOf(session: Session, status: OperationStatus | null): Promise<PartView[]> {
+  if (status?.disk !== WHOLE_VM || !('disks' in status) || status.phase === 'finished') return [];
+  const disks = status.disks.flatMap((one) =>
+    typeof one !== 'string' && RUNNING.includes(one.state) ? [one.disk] : [],
+  );
+  const views = disks.map((disk) => partOf(session, status.vm, disk).catch(() => null));
+  return (await Promise.all(views)).filter((view) => view !== null);
+}
+
+/** What a disk is called while it has an operation of its own. */
+const RUNNING: readonly string[] = ['merging', 'copying', 'ready'];
+
+async function partOf(session: Session, vm: string, disk: string): Promise<PartView | null> {
+  const handle = session.client.workflow.getHandle(`${vm}/${disk}`);
+  const [{ status }, description] = await Promise.all([
+    queryStatus(session, handle),
+    call(session, `looking at ${handle.workflowId}`, DESCRIBE_MS, () => handle.describe()),
+  ]);
+  if (status === null || description.status.name !== 'RUNNING') return null;
+  const activities = await pendingActivities(session, description);
+  const progress = activities.find((activity) => activity.progress)?.progress ?? null;
+  return { disk, phase: status.phase, progress };
+}
+
+/** The sum of all, as long as the slowest takes. */
+export function progressOfAll(parts: readonly PartView[]): Progress | null {
+  const all = parts.flatMap(({ progress }) => progress ?? []);
+  if (all.length === 0) return null;
+  const sum = (of: (one: Progress) => number) => all.reduce((so, one) => so + of(one), 0);
+  const [copiedBytes, totalBytes] = [sum((one) => one.copiedBytes), sum((one) => one.totalBytes)];
+  const left = all.map(({ remainingSeconds }) => remainingSeconds);
+  return {
+    phase: 'copying',
+    percent: totalBytes === 0 ? 0 : (100 * copiedBytes) / totalBytes,
+    copiedBytes,
+    totalBytes,
+    rateBytesPerSecond: sum((one) => one.rateBytesPerSecond),
+    remainingSeconds: left.some((one) => one === null) ? null : Math.max(...(left as number[])),
+    note: null,
   };
 }
 

@@ -5,12 +5,15 @@ import { planOutcome, type PlanOutcome } from '../../workflows/merge/plan.ts';
 import { removalPlan, type RemovalPlan } from '../../workflows/removal/plan.ts';
 import { deletionPlan, type DeletionPlan } from '../../workflows/snapshot/delete/plan.ts';
 import { revertPlanOutcome, type RevertPlanOutcome } from '../../workflows/snapshot/revert/plan.ts';
+import { disksOutcome, type DisksPlan } from '../../workflows/transfer/disks/plan.ts';
+import type { Lack } from '../../workflows/transfer/disks/planning.ts';
 import { imagePlanOutcome, type ImagePlanOutcome } from '../../workflows/transfer/plan.ts';
 import { ask } from './questions.ts';
 import {
   completeRequest,
   type CopyRequest,
   type DeletionRequest,
+  type DisksRequest,
   type MergeRequest,
   type MoveRequest,
   type RemoveRequest,
@@ -36,6 +39,16 @@ export async function planTransfer(
   const asked = { question: `planning for ${id}`, id: `plan ${id}`, host: input.host };
   const question = { operation: kind.type, ...input };
   return imagePlanOutcome.parse(await ask(session, asked, 'PlanImage', question));
+}
+
+export async function planDisks(
+  session: Session,
+  request: DisksRequest,
+): Promise<DisksPlan | Lack> {
+  const input = completeRequest(session, kinds.MoveDisks, request);
+  const { vm, host } = input;
+  const asked = { question: `planning for the disks of ${vm}`, id: `plan ${vm}`, host };
+  return disksOutcome.parse(await ask(session, asked, 'PlanDisks', input));
 }
 
 export async function planRemoval(session: Session, request: RemoveRequest): Promise<RemovalPlan> {

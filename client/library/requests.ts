@@ -6,6 +6,7 @@ import type { RemoveImageRequest } from '../../workflows/removal/request.ts';
 import type { CreateSnapshotRequest } from '../../workflows/snapshot/create/request.ts';
 import type { DeleteSnapshotRequest } from '../../workflows/snapshot/delete/request.ts';
 import type { RevertSnapshotRequest } from '../../workflows/snapshot/revert/request.ts';
+import type { MoveDisksRequest } from '../../workflows/transfer/disks/request.ts';
 import type { CopyImageRequest, MoveImageRequest } from '../../workflows/transfer/request.ts';
 import { usage } from './failure.ts';
 import { requester } from './requester.ts';
@@ -15,6 +16,7 @@ type WithHost<T> = Omit<T, 'host'> & { host?: string };
 /** Without a host it is the session's. */
 export type MergeRequest = WithHost<LiveMergeRequest>;
 export type MoveRequest = WithHost<MoveImageRequest>;
+export type DisksRequest = WithHost<MoveDisksRequest>;
 export type CopyRequest = WithHost<CopyImageRequest>;
 export type SnapshotRequest = WithHost<CreateSnapshotRequest>;
 export type DeletionRequest = WithHost<DeleteSnapshotRequest>;

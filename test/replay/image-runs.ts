@@ -12,6 +12,7 @@ import {
 } from '../support/scenes/image-operations.ts';
 import { POOL } from '../support/scenes/merge-scene.ts';
 import { deletionRun } from './deletion-runs.ts';
+import { disksRun } from './disks-runs.ts';
 import { liveMoveRun } from './live-move-runs.ts';
 import { MIB, moving, unlimit, type Run, type Stage } from './image-stage.ts';
 import type { ImageRecordingName } from './recorded.ts';
@@ -28,6 +29,7 @@ const restart = (role: RoleName) => async (stage: Stage) => {
 export const imageRun: Record<ImageRecordingName, Run> = {
   ...unhappyRun,
   ...deletionRun,
+  ...disksRun,
   ...liveMoveRun,
   async moved(stage) {
     await defineOff(stage.system, stage.vm, { bytes: MIB });

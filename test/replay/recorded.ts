@@ -43,8 +43,26 @@ const liveMoveRecordings = {
 } as const satisfies Record<string, Ending>;
 export type LiveMoveRecordingName = keyof typeof liveMoveRecordings;
 
+const disksRecordings = {
+  'disks-moved': { operation: 'MoveDisks', outcome: 'moved' },
+  'disks-moved-one-after-the-other': { operation: 'MoveDisks', outcome: 'moved' },
+  'disks-moved-down': { operation: 'MoveDisks', outcome: 'moved' },
+  'disks-adopted': { operation: 'MoveDisks', outcome: 'moved' },
+  'disks-already-done': { operation: 'MoveDisks', outcome: 'already-done' },
+  'disks-copied': { operation: 'MoveDisks', outcome: 'copied' },
+  'disks-copied-down': { operation: 'MoveDisks', outcome: 'copied' },
+  'disks-cancelled': { cancelled: true },
+  'disks-refused': { type: 'Refused', code: 'unknown-disk' },
+  'disks-ended': { type: 'Retry', code: 'job-lost' },
+  /** The move of one disk of them. */
+  'disks-one-moved': moved,
+  'disks-one-kept': { operation: 'MoveImage', outcome: 'kept' },
+} as const satisfies Record<string, Ending>;
+export type DisksRecordingName = keyof typeof disksRecordings;
+
 export const imageRecordings = {
   ...deletionRecordings,
+  ...disksRecordings,
   ...liveMoveRecordings,
   moved,
   'moved-converted': moved,

@@ -129,7 +129,7 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'the guest that a dead agent suspended stays suspended',
     file: 'activities/host/pivot/give-back-guest.ts',
-    from: "if (look.state !== 'paused') return false;",
+    from: "if (!looks.some(({ state }) => state === 'paused')) return false;",
     to: 'return false;',
     caughtBy: 'test/real/merge/pause.test.ts',
     only: 'script and host agent are killed',

@@ -23,7 +23,7 @@ export const liveMoveBugs: readonly SeededBug[] = [
   },
   {
     name: 'a mirror that can never be pivoted is pivoted again and again',
-    file: 'activities/host/transfer/live/ensure-mirror-pivoted.ts',
+    file: 'activities/host/transfer/live/ensure-mirrors-switched.ts',
     from: 'const NEVER = /Duplicate nodes/;',
     to: 'const NEVER = /^Duplicate nodes$/;',
     caughtBy: windows,

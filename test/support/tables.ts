@@ -24,6 +24,8 @@ import { revertSnapshotInput } from '../../workflows/snapshot/revert/request.ts'
 import { snapshotListOnHost } from '../../workflows/snapshot/list/activities.ts';
 import { snapshotQuestion } from '../../workflows/snapshot/list/request.ts';
 import { transferOnHost, transferOnStorage } from '../../workflows/transfer/activities.ts';
+import { disksOnHost } from '../../workflows/transfer/disks/activities.ts';
+import { moveDisksInput } from '../../workflows/transfer/disks/request.ts';
 import { planRequest } from '../../workflows/transfer/request.ts';
 
 export const tables = {
@@ -33,6 +35,7 @@ export const tables = {
     ...poolsOnHost,
     ...mergeOnHost,
     ...transferOnHost,
+    ...disksOnHost,
     ...removalOnHost,
     ...snapshotOnHost,
     ...snapshotListOnHost,
@@ -66,6 +69,7 @@ export const questionRequests: Record<string, Schema> = {
   ObserveChain: diskRef,
   ObserveEvents: auditFilter,
   ObserveLeases: hostQuestion,
+  PlanDisks: moveDisksInput,
   PlanImage: planRequest,
   PlanMerge: liveMergeInput,
   PlanRevert: revertSnapshotInput,

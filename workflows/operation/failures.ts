@@ -49,6 +49,7 @@ export type RefusalCode =
   | 'name-taken'
   | 'snapshot-exists'
   | 'base-changed'
+  | 'pause-too-long'
   | 'disks-changed'
   | 'nothing-to-undo';
 export type HoldCode = 'divergent-chain' | 'unproven' | 'identity-changed' | 'lost-vm' | 'limbo';
@@ -61,6 +62,7 @@ export type RetryCode =
   | 'pool-away'
   | 'volume-in-use'
   | 'partly-deleted'
+  | 'partly-moved'
   | 'command-failed'
   | 'unexpected-reply';
 export type FailureCode = RefusalCode | HoldCode | RetryCode | 'no-space' | 'lease-lost' | 'bug';

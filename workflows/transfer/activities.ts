@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { imageRef } from '../chain/references.ts';
 import { defineActivities } from '../operation/activities.ts';
-import { sizeBytes, uuid, volumePath } from '../operation/names.ts';
+import { diskTarget, sizeBytes, uuid, volumePath } from '../operation/names.ts';
 import { imagePlan, imagePlanOutcome, reservation } from './plan.ts';
 import { planRequest } from './request.ts';
 
@@ -39,6 +39,15 @@ const stopped = outcome('vm-stopped').extend({ reason });
 /** The mirror was ended at READY, and its copy is complete. */
 const kept = outcome('kept');
 const limitedJob = job.extend({ bandwidthBytesPerSecond: sizeBytes });
+
+const stallMs = z.number().nullable();
+const switchOutcome = z.union([
+  outcome('pivoted').extend({ stallMs }),
+  z.strictObject({ outcome: z.enum(['not-ready', 'changed', 'pool-away']), reason }),
+  lost,
+  stopped,
+]);
+const keptAtOnce = kept.extend({ stallMs });
 
 /** Of the host agent. */
 export const transferOnHost = defineActivities({
@@ -138,12 +147,24 @@ export const transferOnHost = defineActivities({
   /** `settleMs`: of a mirror that need not be READY, the longest suspension of the guest. */
   ensureMirrorPivoted: {
     input: job.extend({ settleMs: z.int().positive().optional() }),
-    result: z.union([
-      outcome('pivoted').extend({ stallMs: z.number().nullable() }),
-      z.strictObject({ outcome: z.enum(['not-ready', 'changed', 'pool-away']), reason }),
-      lost,
-      stopped,
-    ]),
+    result: switchOutcome,
+    beats: 'while working',
+  },
+  /**
+   * Of several disks of one VM, within one suspension of its guest. `abort` keeps the copies: those
+   * of all disks, or none.
+   */
+  ensureMirrorsSwitched: {
+    input: z.strictObject({
+      jobs: z.array(job).min(1),
+      action: z.enum(['pivot', 'abort']),
+    }),
+    result: z.strictObject({
+      stallMs: z.number().nullable(),
+      disks: z.array(
+        z.strictObject({ disk: diskTarget, done: z.union([switchOutcome, keptAtOnce]) }),
+      ),
+    }),
     beats: 'while working',
   },
   /** Ends the mirror at READY; what it was copied into stays as a copy of that moment. */

@@ -4,6 +4,7 @@ import { sizeWords } from '../operation/words.ts';
 import type { ImageJob } from './activities.ts';
 import type { TransferResult } from './kind.ts';
 import type { ImagePlan } from './plan.ts';
+import { tellReady } from './together.ts';
 import type { Move } from './transfer.ts';
 import { deleteElsewhere, removeReservation } from './unwanted-copies.ts';
 
@@ -11,15 +12,24 @@ import { deleteElsewhere, removeReservation } from './unwanted-copies.ts';
 export async function decide(op: Move, job: ImageJob) {
   if (!op.input.waitForDecision) return { chosen: 'pivot' as const };
   if (op.decision.chosen !== null) return { chosen: op.decision.chosen };
+  const { by } = op.asked;
   op.enter('waiting for a decision', {
-    note: `READY: both hold the same; say \`blockflow decide ${op.id} pivot|keep\``,
+    note:
+      'READY: both hold the same; ' +
+      (by === null
+        ? `say \`blockflow decide ${op.id} pivot|keep\``
+        : `\`${by}\` switches it with the other disks`),
   });
-  return untilDecided(op.decision, () =>
+  op.asked.ready = job;
+  await tellReady(op, op.asked);
+  const decided = await untilDecided(op.decision, () =>
     op.host.awaitMirrorReady(
       { ...job, until: 'end', tellConvergence: false },
       'watch the READY mirror while a person decides',
     ),
   );
+  op.asked.ready = null;
+  return decided;
 }
 
 /** Ends the mirror without a pivot, once it holds what the source holds. */

@@ -51,6 +51,7 @@ import { moveKind, type TransferResult } from './kind.ts';
 import { mirrorAndPivot, type Mirrored } from './mirroring.ts';
 import type { ImagePlan } from './plan.ts';
 import type { MoveImageInput } from './request.ts';
+import { acceptAsking } from './together.ts';
 import { openTransfer, type Move } from './transfer.ts';
 import {
   beginAgain,
@@ -68,7 +69,8 @@ export function MoveImage(request: MoveImageInput): Promise<TransferResult> {
       keep: 'the source will be kept, and the copy of this moment too',
     });
     const convergence = createConvergence(op, op.input);
-    return move(Object.assign(openTransfer(op), { decision, convergence }));
+    const more = { decision, convergence, asked: acceptAsking(op) };
+    return move(Object.assign(openTransfer(op), more));
   });
 }
 

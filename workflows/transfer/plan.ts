@@ -96,9 +96,8 @@ export const imagePlan = z.strictObject({
   warnings: z.array(z.string()).optional(),
 });
 
-export const imagePlanOutcome = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('plan'), plan: imagePlan }),
-  z.strictObject({ kind: z.literal('done'), chain: z.array(volumePath), reason: z.string() }),
+/** What is waited for before a plan can be made. */
+export const lack = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('no-space'),
     path: volumePath,
@@ -107,6 +106,12 @@ export const imagePlanOutcome = z.discriminatedUnion('kind', [
   }),
   /** The file system of the target is not there; `to` names it by its id. */
   z.strictObject({ kind: z.literal('pool-away'), to: copyTarget, reason: z.string() }),
+]);
+
+export const imagePlanOutcome = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('plan'), plan: imagePlan }),
+  z.strictObject({ kind: z.literal('done'), chain: z.array(volumePath), reason: z.string() }),
+  ...lack.options,
 ]);
 
 /**

@@ -6,6 +6,7 @@ import type { Decision } from '../operation/decision.ts';
 import type { poolsOnHost, poolsOnStorage } from '../pools/activities.ts';
 import type { ImageJob, transferOnHost, transferOnStorage } from './activities.ts';
 import type { copyKind, moveKind } from './kind.ts';
+import type { Asked } from './together.ts';
 
 type OnHost = typeof transferOnHost & typeof poolsOnHost;
 type OnStorage = typeof transferOnStorage & typeof poolsOnStorage;
@@ -20,7 +21,7 @@ export interface Transfer
 
 /** Of a disk that is to leave its source. */
 export type Move = Transfer &
-  Operation<typeof moveKind> & { decision: Decision; convergence: Convergence };
+  Operation<typeof moveKind> & { decision: Decision; convergence: Convergence; asked: Asked };
 
 /** Reaches its agents, and takes the message that changes its limit. */
 export function openTransfer<O extends Operation<typeof moveKind> | Operation<typeof copyKind>>(

@@ -7,14 +7,15 @@
 # usage: safe-pivot.bash URI, then on standard input one line each, when the pivot is due (no line:
 # nothing is done): UUID, ACTION (pivot or abort: what ends the jobs), PERSISTENT (yes or no),
 # FOLDER (of the persistent XML, or empty), LOCK, BUDGET (milliseconds for jobs that are not READY to
-# become it while the guest is suspended, or empty); then five for each disk: DISK, JOB (active-commit
+# become it while the guest is suspended, or empty); then six for each disk: DISK, JOB (active-commit
 # or copy), TO (the layer that it leads to), RECORD (metadata element that announces the pivot, or
-# empty), RESULT (file for its report)
+# empty), KEPT (whose copy it is once all jobs were ended in this suspension, or empty), RESULT
+# (file for its report)
 # It connects before it reads, so that a process that waits with its connection open loses no time
 # at READY.
 #
-# The states, as the report of each disk has them, with JOB and TO, and WITH: all disks of this
-# suspension:
+# The states, as the report of each disk has them, with JOB, FROM (what the record named before) and
+# TO, and WITH: all disks of this suspension:
 #   guest    running  it ran before: this script suspends and resumes it
 #            paused   the user has paused it, and it stays so
 #   pivot    unknown  not asked yet, or virsh or libvirtd died before it answered
@@ -22,6 +23,7 @@
 #            failed   with libvirt's words: the guest goes on with its layer
 #   resumed  no       the guest may be suspended by this script
 #            yes      it is not: it runs again, was never suspended, or has ended
+#   kept     KEPT: ACTION was abort, and every job was ended, so that the copies are of one moment
 # A report that ends with `resumed=no` leaves the guest to the agent (give-back-guest.ts).
 shopt -s extglob
 trap '' PIPE HUP
@@ -29,15 +31,20 @@ uri=$1
 export LC_ALL=C
 disks=() resumed=no
 # Each of them by the name of the disk.
-declare -A job to record result before pivot
+declare -A job to record kept result before pivot
 
 report() {
   local disk
   for disk in "${disks[@]}"; do
-    printf '%s\n' "job=${job[$disk]}" "to=${to[$disk]}" "with=${disks[*]}" "action=$action" \
-      "guest=$guest" "pivot=${pivot[$disk]}" "resumed=$resumed" "$@" >"${result[$disk]}"
+    printf '%s\n' "job=${job[$disk]}" "from=$(path_in "${before[$disk]}")" "to=${to[$disk]}" \
+      "with=${disks[*]}" "action=$action" "guest=$guest" "pivot=${pivot[$disk]}" \
+      "resumed=$resumed" "$@" >"${result[$disk]}"
+    ! is_kept || echo "kept=${kept[$disk]}" >>"${result[$disk]}"
   done
 }
+# ` vda      /path`, which may have spaces.
+path_in() { [[ $1 =~ ^\ [^\ ]+\ +(.*)$ ]] && printf '%s' "${BASH_REMATCH[1]}"; }
+is_kept() { [[ $action == abort ]] && ! any_pivot unknown && ! any_pivot failed; }
 coproc session { exec virsh -q -c "$uri" 2>&1; }
 # Sends one command and leaves its answer in $reply; fails when virsh or libvirtd is gone (virsh
 # finds out by its keepalive). Waits without a limit: QEMU suspends and pivots nothing while the
@@ -67,7 +74,8 @@ read_request() {
   IFS= read -r uuid && IFS= read -r action && IFS= read -r persistent && IFS= read -r folder &&
     IFS= read -r lock && IFS= read -r budget || return 1
   while IFS= read -r disk && IFS= read -r "job[$disk]" && IFS= read -r "to[$disk]" &&
-    IFS= read -r "record[$disk]" && IFS= read -r "result[$disk]"; do
+    IFS= read -r "record[$disk]" && IFS= read -r "kept[$disk]" &&
+    IFS= read -r "result[$disk]"; do
     disks+=("$disk") pivot[$disk]=unknown
   done
 }

@@ -37,6 +37,8 @@ export interface PivotDisk {
   to: string;
   /** Metadata element that announces the pivot, set before the guest is suspended; null: none. */
   record: string | null;
+  /** The job whose copy it is, once all jobs were ended in this suspension. */
+  kept: string | null;
   resultFile: string;
 }
 
@@ -44,8 +46,9 @@ export interface PivotReport {
   /** `done`, `unknown` (the script or libvirtd died), or `failed` with libvirt's words. */
   pivot: string;
   guest: string;
-  /** Of a copy the file that it leads to. */
+  /** Of a copy the file that it leads to, and the one that the record named before. */
   copy: string | null;
+  from: string | null;
   /** All disks that were to switch in this suspension, this one among them. */
   disks: string[];
   action: PivotRequest['action'];
@@ -95,8 +98,8 @@ export function createPivots(uri: string): Pivots {
       const lines = [uuid, action, persistent ? 'yes' : 'no', folder ?? '', lockOf(stateOf(first))];
       // The pivot itself takes time, too.
       lines.push(settleMs === null ? '' : String(Math.ceil((settleMs * 3) / 4)));
-      for (const { disk, job, to, record, resultFile } of disks) {
-        lines.push(disk, job, to, record ?? '', resultFile);
+      for (const { disk, job, to, record, kept, resultFile } of disks) {
+        lines.push(disk, job, to, record ?? '', kept ?? '', resultFile);
       }
       const taken = take();
       taken.tell(`${lines.join('\n')}\n`);
@@ -144,6 +147,7 @@ export async function readPivotReport(resultFile: string): Promise<PivotReport |
     pivot: field('pivot') ?? 'unknown',
     guest: field('guest') ?? 'unknown',
     copy: field('job') === 'copy' ? (field('to') ?? null) : null,
+    from: field('from') || null,
     disks: (field('with') ?? '').split(' ').filter(Boolean),
     action: field('action') === 'abort' ? 'abort' : 'pivot',
     resumed: field('resumed') !== 'no',

@@ -44,6 +44,7 @@ export async function ensurePivoted(deps: HostDeps, input: Input): Promise<Outco
     to: mirror.path,
     job: 'active-commit',
     record: inOneLine(buildRecord(recordOf(input, 'pivot'))),
+    kept: null,
     resultFile: pivotFile(deps, plan),
   };
   const [report] = await deps.effect('libvirt.pivot', operationId(plan), () => {

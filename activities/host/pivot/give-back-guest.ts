@@ -5,44 +5,64 @@
 import { operationId } from '../../../workflows/chain/references.ts';
 import { syncPath } from '../../adapters/files/files.ts';
 import { domainFolder } from '../../adapters/virsh/libvirt-folders.ts';
-import {
-  awaitPivotScript,
-  readPivotReport,
-  removePivotReport,
-  type PivotReport,
-} from '../../adapters/virsh/safe-pivot.ts';
+import { awaitPivotScript, readPivotReport } from '../../adapters/virsh/safe-pivot.ts';
 import { CommandError } from '../../adapters/process/command.ts';
 import type { HostDeps } from '../deps.ts';
-import { leaveLimbo } from './limbo.ts';
+import { assertLeftByQemu, leaveLimbo, type LeftLimbo } from './limbo.ts';
 import { vmOf, type DiskSwitch } from './disk-switch.ts';
 import { hasSwitched, lookAtDisk, pivotFile, type DiskLook } from './look-at-disk.ts';
+import { lastSuspension, removeReports, withOthers } from './suspension.ts';
 import { switchRecord } from './switch-record.ts';
 import { untilSettled } from '../../door/polling.ts';
+import { inTurn } from '../snapshots/in-turn.ts';
 
 /** Looks for two XMLs that agree before the guest runs on in any case. */
 const PATIENCE = 20;
+
+type Settled = DiskLook & { isReloaded: boolean };
 
 /**
  * Looks at the disk once no pivot holds its guest: a script that runs is waited for. Where libvirtd
  * died inside the pivot libvirt is brought into agreement with QEMU first; then a guest that waits
  * is resumed.
  */
-export async function lookAndGiveBack(
+export async function lookAndGiveBack(deps: HostDeps, change: DiskSwitch): Promise<Settled> {
+  const [look] = await lookAndGiveBackAll(deps, [change]);
+  return look as Settled;
+}
+
+/**
+ * The same of disks of one VM that switch within one suspension. One after the other: the move of
+ * each disk looks when it sees what has become of its mirror.
+ */
+export async function lookAndGiveBackAll(
+  deps: HostDeps,
+  changes: readonly DiskSwitch[],
+): Promise<Settled[]> {
+  const [{ vmUuid }] = changes as [DiskSwitch];
+  return inTurn(`suspension of ${vmUuid}`, async () => {
+    for (const change of changes) await awaitPivotScript(pivotFile(deps, change));
+    const all = await withOthers(deps, changes);
+    const left: LeftLimbo[] = [];
+    for (const change of all) left.push(await leave(deps, change, all));
+    const look = () => Promise.all(all.map((change) => lookAtDisk(deps, change)));
+    let looks = await look();
+    if (await giveBackGuest(deps, all, looks)) looks = await look();
+    const isReloaded = left.includes('reloaded');
+    return looks.slice(0, changes.length).map((one) => ({ ...one, isReloaded }));
+  });
+}
+
+async function leave(
   deps: HostDeps,
   change: DiskSwitch,
-): Promise<DiskLook & { isReloaded: boolean }> {
-  const file = pivotFile(deps, change);
-  await awaitPivotScript(file);
-  let report = await readPivotReport(file);
+  all: readonly DiskSwitch[],
+): Promise<LeftLimbo> {
+  const report = await readPivotReport(pivotFile(deps, change));
   if (change.job === 'copy' || report?.copy) await untilInTouch(deps, change);
-  let look = await lookAtDisk(deps, change);
-  const left = await leaveLimbo(deps, change, look, report);
-  if (left !== 'none') {
-    report = await readPivotReport(file);
-    look = await lookAtDisk(deps, change);
-  }
-  if (await giveBackGuest(deps, change, look, report)) look = await lookAtDisk(deps, change);
-  return { ...look, isReloaded: left === 'reloaded' };
+  const look = await lookAtDisk(deps, change);
+  const others = all.filter(({ disk }) => disk !== change.disk);
+  return leaveLimbo(deps, { change, others }, look, report);
 }
 
 /**
@@ -57,32 +77,38 @@ async function untilInTouch({ libvirt }: HostDeps, { vmUuid, disk }: DiskSwitch)
 }
 
 /**
- * Resumes the guest when the report of the last pivot says that the guest was running before and
- * was not resumed.
+ * Resumes the guest when the reports of the last suspension say that the guest was running before
+ * and was not resumed.
  * @returns true when it did something
  */
 async function giveBackGuest(
   deps: HostDeps,
-  change: DiskSwitch,
-  look: DiskLook,
-  report: PivotReport | null,
+  changes: readonly DiskSwitch[],
+  looks: readonly DiskLook[],
 ): Promise<boolean> {
-  if (look.state !== 'paused') return false;
-  if (report === null) return false;
-  const isOurs = report.guest === 'running' && !report.resumed;
-  if (!isOurs && !standsOnOld(look, change)) return false;
-  const now = await settledLook(deps, change);
-  // H1: while the two XMLs differ, a resumed guest's writes could be lost by QEMU's death.
-  if (standsOnOld(now, change)) await switchRecord(deps, change, '--config');
+  if (!looks.some(({ state }) => state === 'paused')) return false;
+  const suspended = await lastSuspension(deps, changes);
+  if (suspended === null) return false;
+  const { isOurs } = suspended;
+  const isLate = changes.some((change, at) => standsOnOld(looks[at] as DiskLook, change));
+  if (!isOurs && !isLate) return false;
+  for (const change of changes) {
+    const now = await settledLook(deps, change);
+    // H1: while the two XMLs differ, a resumed guest's writes could be lost by QEMU's death.
+    if (standsOnOld(now, change)) await switchRecord(deps, change, '--config');
+    // An abort that libvirtd took for a pivot: QEMU would write to what no XML names.
+    if (suspended.action === 'abort' && hasSwitched(now, change)) await assertLeftByQemu(change);
+  }
+  const [change] = changes as [DiskSwitch];
   // As the script does it. A guest is not kept paused because its storage fails.
-  const folder = look.persistent ? await domainFolder(vmOf(change)) : null;
-  if (folder !== null) await syncPath(folder).catch(() => undefined);
+  const folder = looks.some(({ persistent }) => persistent) && (await domainFolder(vmOf(change)));
+  if (folder) await syncPath(folder).catch(() => undefined);
   if (!isOurs) return true;
   await deps.effect('libvirt.resume-guest', operationId(change), async () => {
     await deps.libvirt.resume(change.vmUuid);
   });
   // From now on it is the user who paused a guest that is paused.
-  await removePivotReport(pivotFile(deps, change));
+  await removeReports(deps, change.vmUuid, suspended.disks);
   return true;
 }
 

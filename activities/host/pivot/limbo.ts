@@ -18,15 +18,23 @@ import { observeFile } from '../../adapters/files/files.ts';
 import { findQemu, openFiles } from '../../adapters/files/open-files.ts';
 import { poll, untilSettled } from '../../door/polling.ts';
 import type { HostDeps } from '../deps.ts';
+import { abortQuietly } from './abort-quietly.ts';
 import type { DiskSwitch } from './disk-switch.ts';
 import { goOnWith, holdEnd, holdLimbo, holdSuspended } from './holds.ts';
 import { lookAtDisk, pivotFile, type DiskLook } from './look-at-disk.ts';
+import { isOurMirror } from './our-mirror.ts';
 
 /** Looks before an end that libvirt has begun counts as one that it will never note. */
 const PATIENCE = 3;
 
 /** `reloaded`: saved and started, with its old chain. `ended`: libvirt has ended the job itself. */
 export type LeftLimbo = 'reloaded' | 'ended' | 'none';
+
+/** A disk, and those that switch within the same suspension. */
+interface Together {
+  change: DiskSwitch;
+  others: readonly DiskSwitch[];
+}
 
 /**
  * Brings libvirt into agreement with QEMU where the guest has been suspended all the time: both
@@ -37,15 +45,16 @@ export type LeftLimbo = 'reloaded' | 'ended' | 'none';
  */
 export async function leaveLimbo(
   deps: HostDeps,
-  change: DiskSwitch,
+  together: Together,
   look: DiskLook,
   report: PivotReport | null,
 ): Promise<LeftLimbo> {
+  const { change } = together;
   // Begun by an attempt that died between the two commands.
   const isSaved = look.state === 'off' && look.managedSave;
-  if (report?.reload && isSaved) return reload(deps, change, report.reload, null);
+  if (report?.reload && isSaved) return reload(deps, together, report.reload, null);
   if (!isEnding(look.disk)) {
-    if (await leaveUnseen(deps, change, look, report)) return 'reloaded';
+    if (await leaveUnseen(deps, together, look, report)) return 'reloaded';
     if (!report?.reload) return 'none';
     // Done by an attempt that died before it could say so.
     await removePivotReport(pivotFile(deps, change));
@@ -63,7 +72,7 @@ export async function leaveLimbo(
   // libvirt saves no guest that has a mirror of this kind.
   if (job !== 'active-commit') throw holdSuspended(change);
   await noteReload(pivotFile(deps, change), after);
-  return reload(deps, change, after, null);
+  return reload(deps, together, after, null);
 }
 
 /** QEMU may be long at the end of a job, where a storage is slow: until then it is no limbo. */
@@ -104,10 +113,11 @@ const CLOSING = 10;
  */
 async function leaveUnseen(
   deps: HostDeps,
-  change: DiskSwitch,
+  together: Together,
   look: DiskLook,
   report: PivotReport | null,
 ): Promise<boolean> {
+  const { change } = together;
   const copy = await copyOf(change, report);
   if (!copy || look.state === 'off' || !hidesCopy(look, copy)) return false;
   const { now, doubts } = await untilSettled(CLOSING, async () => {
@@ -119,7 +129,7 @@ async function leaveUnseen(
   const after = guestAfter(now, report);
   if (after === null) throw unseenByLibvirt(change, now, copy);
   await noteReload(pivotFile(deps, change), after);
-  await reload(deps, change, after, copy);
+  await reload(deps, together, after, copy);
   return true;
 }
 
@@ -147,13 +157,14 @@ async function isWritten({ vmUuid }: DiskSwitch, identity: string): Promise<bool
 
 async function reload(
   deps: HostDeps,
-  change: DiskSwitch,
+  { change, others }: Together,
   after: GuestAfter,
   copy: Copy | null,
 ): Promise<'reloaded'> {
   const { vmUuid: uuid, vm, from } = change;
   const to = copy ?? change.to;
-  const resultFile = pivotFile(deps, change);
+  // libvirt saves no guest that has a mirror. They are made again.
+  for (const other of others) await endMirror(deps, other);
   const said = await deps.effect('libvirt.reload-guest', operationId(change), () =>
     reloadGuest(deps.libvirt.uri, suspensionState(deps.runtimeDir, uuid), { uuid, after }),
   );
@@ -163,8 +174,11 @@ async function reload(
     isEnding(disk) ||
     (copy !== null && (await isWritten(change, copy.identity)));
   // From now on it is the user who paused a guest that is paused.
-  if (!isStuck) await removePivotReport(resultFile);
-  if (!isStuck) return 'reloaded';
+  if (!isStuck) {
+    const all = [change, ...others].map((one) => pivotFile(deps, one));
+    for (const file of all) await removePivotReport(file);
+    return 'reloaded';
+  }
   throw hold('limbo', {
     attempted: `saving and starting VM ${vm}, whose job on ${change.disk} libvirtd did not survive`,
     now:
@@ -175,6 +189,12 @@ async function reload(
       (state === 'off' ? '' : `\`virsh managedsave ${vm} --${after}\`, `) +
       `\`virsh start ${vm}\`, and repeat the request`,
   });
+}
+
+async function endMirror(deps: HostDeps, other: DiskSwitch): Promise<void> {
+  const { disk, state } = await lookAtDisk(deps, other);
+  if (state === 'off' || isEnding(disk) || !(await isOurMirror(other, disk))) return;
+  await deps.effect('libvirt.abort-job', operationId(other), () => abortQuietly(deps, other));
 }
 
 function unseenByLibvirt(change: DiskSwitch, { disk }: DiskLook, copy: Copy) {

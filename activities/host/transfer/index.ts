@@ -3,6 +3,8 @@ import { transferOnHost } from '../../../workflows/transfer/activities.ts';
 import { implement } from '../../door/implement.ts';
 import type { HostDeps } from '../deps.ts';
 import { guardOf } from '../pools/boundary.ts';
+import { disksOnHost } from '../../../workflows/transfer/disks/activities.ts';
+import { observeDisks } from './planning/observe-disks.ts';
 import { observeImagePlan } from './planning/observe-image-plan.ts';
 import { ensureImageHeld } from './ensure-image-held.ts';
 import { ensureVolumeCreated } from './ensure-volume-created.ts';
@@ -18,6 +20,7 @@ import { ensureMirrorBandwidth } from './live/ensure-mirror-bandwidth.ts';
 import { ensureMirrorEnded } from './live/ensure-mirror-ended.ts';
 import { ensureMirrorKept } from './live/ensure-mirror-kept.ts';
 import { ensureMirrorPivoted } from './live/ensure-mirror-pivoted.ts';
+import { ensureMirrorsSwitched } from './live/ensure-mirrors-switched.ts';
 import { ensureMirrorStarted } from './live/ensure-mirror-started.ts';
 import { ensureTopCreated } from './live/ensure-top-created.ts';
 import { observeMoveProof } from './live/observe-move-proof.ts';
@@ -40,6 +43,10 @@ export const transferActivities = (deps: HostDeps) =>
     ensureMirrorBandwidth: (input) => ensureMirrorBandwidth(deps, input),
     ensureMirrorPivoted: (input) => ensureMirrorPivoted(deps, input),
     ensureMirrorKept: (input) => ensureMirrorKept(deps, input),
+    ensureMirrorsSwitched: (input) => ensureMirrorsSwitched(deps, input),
     ensureMirrorEnded: (input) => ensureMirrorEnded(deps, input),
     observeMoveProof: (input) => observeMoveProof(deps, input),
   });
+
+export const disksActivities = (deps: HostDeps) =>
+  implement(disksOnHost, guardOf(deps), { observeDisks: (input) => observeDisks(deps, input) });

@@ -36,7 +36,7 @@ export const CONVERGE_OPTION = [
 ] as const;
 export const MAX_PAUSE_OPTION = [
   '--max-pause <time>',
-  'longest suspension that --converge tries: 200ms, 2s (default: 200ms)',
+  'longest suspension of the guest that is planned for: 200ms, 2s (default: 200ms)',
 ] as const;
 
 export const JSON_OPTION = ['--json', 'print exactly one JSON document'] as const;

@@ -13,7 +13,7 @@ import {
   type Context,
 } from './command.ts';
 
-interface Options {
+export interface Options {
   to: string;
   name?: string;
   bandwidth?: string;
@@ -21,11 +21,11 @@ interface Options {
   format: 'keep' | 'qcow2' | 'raw';
   preallocation: 'off' | 'metadata' | 'falloc' | 'full';
   ifExists: 'refuse';
+  maxPause?: string;
   wipe?: true;
   waitForDecision?: true;
   synchronousWrites?: true;
   converge?: true;
-  maxPause?: string;
   sourceFormat?: SourceFormat;
   dryRun?: true;
   detach?: true;
@@ -33,7 +33,8 @@ interface Options {
   host?: string;
 }
 
-const IMAGE = 'VM or VM/DISK; POOL/VOLUME (its active layer) for a standalone image';
+const IMAGE =
+  'VM (all its disks) or VM/DISK; POOL/VOLUME (its active layer) for a standalone image';
 
 export function defineMove(program: Command, context: Context): void {
   transfer(program.command('move'))
@@ -42,7 +43,8 @@ export function defineMove(program: Command, context: Context): void {
       'Copies every volume of an image, compares the copies, switches the VM to them, and leaves ' +
         'the deletion of the source to a workflow of its own, which it names at its end. A VM ' +
         'that is down is held meanwhile. Of one that runs, QEMU mirrors the active layer, which ' +
-        'is not compared, and the guest is suspended for the switch.',
+        'is not compared, and the guest is suspended for the switch. Several disks, or all of a ' +
+        'VM, switch within one suspension.',
     )
     .option('--wipe', 'overwrite the source before it is deleted')
     .option(
@@ -50,13 +52,12 @@ export function defineMove(program: Command, context: Context): void {
       'of a running VM: mirror until READY, then wait for `blockflow decide VM DISK pivot|keep`',
     )
     .option(...CONVERGE_OPTION)
-    .option(...MAX_PAUSE_OPTION)
     .option(
       '--synchronous-writes',
       'of a running VM: a write of the guest ends once its copy is written, too',
     )
-    .action((first: string, second: string | undefined, options: Options) =>
-      context.run(() => runTransfer(context.screen, [first, second], options, 'move')),
+    .action((first: string, disks: string[], options: Options) =>
+      context.run(() => runEither(context.screen, { first, disks, verb: 'move' }, options)),
     );
 }
 
@@ -65,11 +66,12 @@ export function defineCopy(program: Command, context: Context): void {
     .summary('copy a disk with its snapshots to a pool; no record is touched')
     .description(
       "Copies every volume of an image; the copy's chain refers only to the copy. A shared image " +
-        '(a template) can be copied too.',
+        '(a template) can be copied too. Without a disk, or with several, the disks of a VM are ' +
+        'copied as they are at one moment, also while it runs.',
     )
     .option('--name <name>', 'NAME for the active layer; NAME.1, NAME.2, ... from the base up')
-    .action((first: string, second: string | undefined, options: Options) =>
-      context.run(() => runTransfer(context.screen, [first, second], options, 'copy')),
+    .action((first: string, disks: string[], options: Options) =>
+      context.run(() => runEither(context.screen, { first, disks, verb: 'copy' }, options)),
     );
 }
 
@@ -92,7 +94,7 @@ const transfer = (command: Command) =>
   running(
     command
       .argument('<VM|POOL/VOLUME>', IMAGE)
-      .argument('[DISK]', 'target such as vda')
+      .argument('[DISK...]', 'targets such as vda; several switch together')
       .requiredOption('--to <pool>', 'pool to copy to')
       .option(
         '--bandwidth <rate>',
@@ -117,7 +119,8 @@ const transfer = (command: Command) =>
         new Option('--if-exists <what>', 'when a name is taken in the pool: no file is replaced')
           .choices(['refuse'])
           .default('refuse'),
-      ),
+      )
+      .option(...MAX_PAUSE_OPTION),
   );
 
 const running = (command: Command) =>
@@ -133,6 +136,18 @@ const running = (command: Command) =>
     .option(...HOST_OPTION)
     .option(...JSON_OPTION);
 
+/** Of one image, or of several disks of a VM. */
+async function runEither(
+  screen: Screen,
+  { first, disks, verb }: { first: string; disks: string[]; verb: 'move' | 'copy' },
+  options: Options,
+): Promise<number> {
+  const isOne = disks.length === 1 || (disks.length === 0 && first.includes('/'));
+  if (isOne) return runTransfer(screen, [first, disks[0]], options, verb);
+  const { runDisks } = await import('./several-disks.ts');
+  return runDisks(screen, { vm: first, disks, verb }, options);
+}
+
 async function runTransfer(
   screen: Screen,
   [first, second]: [string, string | undefined],
@@ -141,7 +156,7 @@ async function runTransfer(
 ): Promise<number> {
   const { parseImage } = await import('../arguments/image-argument.ts');
   const { parseRate } = await import('../arguments/rate.ts');
-  const { parseShortTime } = await import('../arguments/duration.ts');
+  const { parsePause } = await import('../arguments/duration.ts');
   const { imageId } = await import('../../../workflows/chain/references.ts');
   const { to, verify, bandwidth, name, host } = options;
   const { format, preallocation, ifExists } = options;
@@ -157,7 +172,7 @@ async function runTransfer(
   };
   const { wipe = false, waitForDecision = false, synchronousWrites = false } = options;
   const { converge = false, maxPause } = options;
-  const pause = maxPause === undefined ? {} : { maxPauseMs: parseShortTime(maxPause) };
+  const pause = maxPause === undefined ? {} : { maxPauseMs: parsePause(maxPause) };
   const move = { ...request, wipe, waitForDecision, synchronousWrites, converge, ...pause };
   const copy = { ...request, ...(name === undefined ? {} : { name }) };
   return withBlockflow(options, async (blockflow) => {
@@ -187,11 +202,11 @@ async function remove(screen: Screen, name: string, options: Options): Promise<n
   });
 }
 
-function printPlan(
+export function printPlan(
   screen: Screen,
   plan: object,
   lines: readonly string[],
-  options: Options,
+  options: Pick<Options, 'json'>,
 ): number {
   if (options.json) printJson(screen, { outcome: 'planned', ...plan, exitCode: 0 });
   else for (const line of lines) screen.print(line);

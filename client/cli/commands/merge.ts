@@ -107,10 +107,10 @@ async function merge(
 async function requestOf(first: string, second: string | undefined, options: Options) {
   const { parseDisk } = await import('../arguments/disk-argument.ts');
   const { parseRate } = await import('../arguments/rate.ts');
-  const { parseShortTime } = await import('../arguments/duration.ts');
+  const { parsePause } = await import('../arguments/duration.ts');
   const { bandwidth, maxPause, dryRun, detach, json, ...request } = options;
   const limit = bandwidth === undefined ? {} : { bandwidthBytesPerSecond: parseRate(bandwidth) };
-  const pause = maxPause === undefined ? {} : { maxPauseMs: parseShortTime(maxPause) };
+  const pause = maxPause === undefined ? {} : { maxPauseMs: parsePause(maxPause) };
   return { ...parseDisk(first, second), ...request, ...limit, ...pause } satisfies MergeRequest;
 }
 

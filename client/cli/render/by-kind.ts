@@ -16,6 +16,7 @@ import type {
   RevertSnapshotResult,
   RevertStatus,
 } from '../../../workflows/snapshot/revert/kind.ts';
+import type { MoveDisksResult, MoveDisksStatus } from '../../../workflows/transfer/disks/kind.ts';
 import type { TransferResult, TransferStatus } from '../../../workflows/transfer/kind.ts';
 import type { Screen } from '../screen.ts';
 import { chainWords, msWords, noteLines, resultLines } from './merge-result.ts';
@@ -138,10 +139,32 @@ const revert: Rendering<RevertStatus, RevertSnapshotResult> = {
   ],
 };
 
+const disks: Rendering<MoveDisksStatus, MoveDisksResult> = {
+  statusRows: ({ vm, disks: all, switch: how, bandwidthBytesPerSecond: limit }) =>
+    all.length === 0
+      ? []
+      : [
+          ...all.map(({ disk, state, why }): Row => [
+            disk,
+            `${state}${why === null ? '' : ` (${why})`}`,
+          ]),
+          ['switch', how ?? ''],
+          ['limit', `${limitWords(limit)}, of each disk`],
+          ['moves', `\`blockflow status ${vm}/DISK\``],
+        ],
+  resultLines: ({ summary, chainAfter, removals, warnings }, paint) => [
+    `${paint('green', 'Done')}: ${summary}`,
+    ...chainAfter.map((path) => `  copy     ${path}`),
+    ...removals.map((id) => `  deletion \`blockflow status ${id}\``),
+    ...noteLines(warnings, paint),
+  ],
+};
+
 const renderings = {
   LiveMerge: merge,
   MoveImage: transfer,
   CopyImage: transfer,
+  MoveDisks: disks,
   RemoveImage: removal,
   CreateSnapshot: creation,
   DeleteSnapshot: deletion,

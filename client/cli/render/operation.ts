@@ -1,5 +1,5 @@
 /** One operation as a page for a person: `status`. Pure. */
-import type { OperationView } from '../../library/operation-view.ts';
+import type { OperationView, PartView } from '../../library/operation-view.ts';
 import type { Screen } from '../screen.ts';
 import { statusRows } from './by-kind.ts';
 import { amountWords, currentProgress, notesOf, phaseOf } from '../../library/progress-words.ts';
@@ -27,9 +27,13 @@ export function operationLines(
     ...(!running && status?.note ? [row('result', status.note)] : []),
     ...(status ? [row('host', status.host)] : []),
     ...(status ? statusRows(status) : []).map((r) => row(...r)),
+    ...view.parts.map((part) => row(part.disk, partWords(part))),
     ...(running && status ? [row('cancel', cancelWords(status.cancel))] : []),
   ];
 }
+
+const partWords = ({ phase, progress }: PartView) =>
+  progress === null ? phase : `${phase} ${amountWords(progress)}`;
 
 const cancelWords = ({ possible, meaning }: { possible: boolean; meaning: string }) =>
   possible ? `possible: ${meaning}` : meaning;

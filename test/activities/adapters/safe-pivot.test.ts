@@ -74,6 +74,7 @@ const vda = (resultFile = join(root, 'run/pivot')) => ({
   job: 'active-commit' as const,
   to: '/images/base.qcow2',
   record: '<job/>',
+  kept: null,
   resultFile,
 });
 const pivot = async (changes: Partial<PivotRequest> = {}, resultFile?: string) => {
@@ -84,7 +85,7 @@ const pivot = async (changes: Partial<PivotRequest> = {}, resultFile?: string) =
 const both = async (action: PivotRequest['action'] = 'pivot') => {
   const of = (disk: string, to: string) => {
     const resultFile = join(root, `run/pivot-${UUID}-${disk}`);
-    return { disk, job: 'copy' as const, to, record: null, resultFile };
+    return { disk, job: 'copy' as const, to, record: null, kept: `job of ${disk}`, resultFile };
   };
   return run({ action }, [of('vda', '/images/base.qcow2'), of('vdb', '/new/b.qcow2')]);
 };
@@ -215,8 +216,8 @@ describe('The safe pivot', () => {
     ]);
     const said = { guest: 'running', pivot: 'done', resumed: true, disks: ['vda', 'vdb'] };
     expect(reports).toMatchObject([
-      { ...said, copy: '/images/base.qcow2' },
-      { ...said, copy: '/new/b.qcow2' },
+      { ...said, copy: '/images/base.qcow2', kept: null },
+      { ...said, copy: '/new/b.qcow2', kept: null },
     ]);
   });
 
@@ -246,7 +247,10 @@ describe('The safe pivot', () => {
       `resume ${UUID}`,
     ]);
     const said = { action: 'abort', pivot: 'done', resumed: true };
-    expect(reports).toMatchObject([said, said]);
+    expect(reports).toMatchObject([
+      { ...said, kept: 'job of vda' },
+      { ...said, kept: 'job of vdb' },
+    ]);
   });
 
   it('lets two pivots of one VM run one after the other', async () => {

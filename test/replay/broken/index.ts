@@ -10,10 +10,12 @@ import type { poolsOnHost } from '../../../workflows/pools/activities.ts';
 import {
   CreateSnapshot as RecordedCreation,
   DeleteSnapshot as RecordedDeletion,
+  MoveDisks as RecordedDisks,
   RevertSnapshot as RecordedRevert,
 } from '../../../workflows/index.ts';
 import type { CreateSnapshotInput } from '../../../workflows/snapshot/create/request.ts';
 import type { RevertSnapshotInput } from '../../../workflows/snapshot/revert/request.ts';
+import type { MoveDisksInput } from '../../../workflows/transfer/disks/request.ts';
 import { MoveImage as RecordedMove } from '../../../workflows/transfer/move-image.ts';
 import { RemoveImage as RecordedRemoval } from '../../../workflows/removal/remove-image.ts';
 import type { LiveMergeInput } from '../../../workflows/merge/request.ts';
@@ -54,6 +56,11 @@ export async function CreateSnapshot(input: CreateSnapshotInput) {
 export async function DeleteSnapshot(input: DeleteSnapshotInput) {
   await lookOnce(input.host);
   return RecordedDeletion(input);
+}
+
+export async function MoveDisks(input: MoveDisksInput) {
+  await lookOnce(input.host);
+  return RecordedDisks(input);
 }
 
 export async function RevertSnapshot(input: RevertSnapshotInput) {

@@ -39,6 +39,7 @@ export function viewOf(
     status: changes && { ...status, ...changes },
     progress: null,
     outcome: null,
+    parts: [],
     troubles: [],
     ...more,
   };

@@ -44,6 +44,8 @@ export type RealOnly =
   | 'awaitMirrorReady'
   | 'ensureMirrorBandwidth'
   | 'ensureMirrorPivoted'
+  | 'ensureMirrorsSwitched'
+  | 'observeDisks'
   | 'ensureMirrorEnded'
   | 'ensureMirrorKept'
   | 'observeMoveProof'

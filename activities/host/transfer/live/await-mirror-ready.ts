@@ -7,7 +7,8 @@ import type { HostDeps } from '../../deps.ts';
 import { untilReady } from '../../pivot/job-ready.ts';
 import type { DiskSwitch } from '../../pivot/disk-switch.ts';
 import { hasSwitched, lookAtDisk, pivotFile } from '../../pivot/look-at-disk.ts';
-import { isKept, isOurMirror, switchOf, topFile } from './look.ts';
+import { isOurMirror } from '../../pivot/our-mirror.ts';
+import { isKept, switchOf, topFile } from './look.ts';
 
 type Input = InputOf<typeof transferOnHost, 'awaitMirrorReady'>;
 type Outcome = ResultOf<typeof transferOnHost, 'awaitMirrorReady'>;

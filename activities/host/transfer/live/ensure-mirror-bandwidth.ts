@@ -4,7 +4,8 @@ import type { transferOnHost } from '../../../../workflows/transfer/activities.t
 import { operationId } from '../../../../workflows/chain/references.ts';
 import type { HostDeps } from '../../deps.ts';
 import { lookAtDisk } from '../../pivot/look-at-disk.ts';
-import { isOurMirror, switchOf } from './look.ts';
+import { isOurMirror } from '../../pivot/our-mirror.ts';
+import { switchOf } from './look.ts';
 
 /** @returns false when it does not run (any more) */
 export async function ensureMirrorBandwidth(

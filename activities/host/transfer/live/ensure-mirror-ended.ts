@@ -10,7 +10,8 @@ import { lookAndGiveBack } from '../../pivot/give-back-guest.ts';
 import { assertLeftByQemu, isEnding } from '../../pivot/limbo.ts';
 import type { DiskSwitch } from '../../pivot/disk-switch.ts';
 import { hasSwitched, lookAtDisk, pivotFile } from '../../pivot/look-at-disk.ts';
-import { isOurMirror, switchOf } from './look.ts';
+import { isOurMirror } from '../../pivot/our-mirror.ts';
+import { switchOf } from './look.ts';
 
 /**
  * Ends our mirror without a pivot and proves that the chain is what it was. Never touches a job

@@ -7,9 +7,10 @@ import type { HostDeps } from '../../deps.ts';
 import { vmOf, type DiskSwitch } from '../../pivot/disk-switch.ts';
 import { lookAndGiveBack } from '../../pivot/give-back-guest.ts';
 import { hasSwitched, pivotFile } from '../../pivot/look-at-disk.ts';
+import { isOurMirror } from '../../pivot/our-mirror.ts';
 import { missingCopies } from './copies-in-place.ts';
 import { endMirror } from './ensure-mirror-ended.ts';
-import { isKept, isOpenForMirror, isOurMirror, switchOf } from './look.ts';
+import { isKept, isOpenForMirror, switchOf } from './look.ts';
 
 type Outcome = ResultOf<typeof transferOnHost, 'ensureMirrorKept'>;
 

@@ -10,7 +10,8 @@ import type { HostDeps } from '../../deps.ts';
 import type { DiskSwitch } from '../../pivot/disk-switch.ts';
 import { lookAndGiveBack } from '../../pivot/give-back-guest.ts';
 import { hasSwitched } from '../../pivot/look-at-disk.ts';
-import { isKept, isOurMirror, otherSource, switchOf } from './look.ts';
+import { isOurMirror } from '../../pivot/our-mirror.ts';
+import { isKept, otherSource, switchOf } from './look.ts';
 
 type Input = InputOf<typeof transferOnHost, 'ensureMirrorStarted'>;
 type Outcome = ResultOf<typeof transferOnHost, 'ensureMirrorStarted'>;

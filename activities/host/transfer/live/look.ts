@@ -44,18 +44,6 @@ export async function switchOf(job: ImageJob): Promise<DiskSwitch> {
   };
 }
 
-/**
- * Another one's mirror is never attached to, pivoted or ended. One whose file has lost its name, or
- * whose pool is not mounted, is known by the name that only ours has.
- */
-export async function isOurMirror({ to }: DiskSwitch, disk: XmlDisk | null): Promise<boolean> {
-  const mirror = disk?.mirror;
-  if (mirror?.job !== 'copy') return false;
-  const file = await observeFile(mirror.path);
-  const isKnown = file !== null && to.identity !== '';
-  return isKnown ? file.identity === to.identity : mirror.path === to.path;
-}
-
 /** Whether the mirror of this job was ended at READY, and its copy is complete. */
 export async function isKept(
   deps: HostDeps,

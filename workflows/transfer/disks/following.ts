@@ -1,0 +1,165 @@
+/** Step 2: the moves of the disks, all at once, each with its own life. */
+import {
+  CancellationScope,
+  condition,
+  getExternalWorkflowHandle,
+  isCancellation,
+  setHandler,
+  sleep,
+} from '@temporalio/workflow';
+import { operationId } from '../../chain/references.ts';
+import { decideSignal, type Choice } from '../../operation/contract.ts';
+import { failureDetails, ownFailure } from '../../operation/failures.ts';
+import {
+  acceptLimitOfParts,
+  assertSame,
+  endedFromOutside,
+  endOther,
+  FIRST_PAUSE_MS,
+  LONGEST_PAUSE_MS,
+  startPart,
+  type Part,
+} from '../../operation/parts.ts';
+import { forwardOnly } from '../../operation/point-of-no-return.ts';
+import type { ImageJob } from '../activities.ts';
+import type { copyKind, moveKind, TransferResult } from '../kind.ts';
+import { askReadySignal, readySignal } from '../together.ts';
+import type { DiskState } from './kind.ts';
+import type { DisksMove } from './move-disks.ts';
+import type { DisksPlan } from './plan.ts';
+import { partOf } from './planning.ts';
+import { hasEnded } from './words.ts';
+
+export type Plan = Extract<DisksPlan, { kind: 'plan' }>;
+type Ended = Pick<TransferResult, 'outcome' | 'chainAfter' | 'removal' | 'warnings'>;
+
+/** What the moves of the disks have said. */
+export interface Group {
+  /** Disks that wait at READY. */
+  ready: Map<string, ImageJob>;
+  results: Map<string, Ended>;
+  failures: Error[];
+}
+
+/** Registers what the moves tell, and the limit of all of them. */
+export function acceptMessages(op: DisksMove): Group {
+  const group: Group = { ready: new Map(), results: new Map(), failures: [] };
+  const isOpen = (disk: string) =>
+    op.status.disks.some((one) => one.disk === disk && !hasEnded(one));
+  setHandler(readySignal, ({ disk, job }) => {
+    const shown = op.status.disks.find((one) => one.disk === disk);
+    if (!shown || !isOpen(disk)) return;
+    group.ready.set(disk, job);
+    tell(op, shown, 'ready');
+  });
+  acceptLimitOfParts(op, {
+    each: 'for each disk',
+    running() {
+      const { vm, disks } = op.status;
+      const running = disks.filter((disk) => !hasEnded(disk));
+      return new Map(running.map(({ disk }) => [disk, operationId({ vm, disk })]));
+    },
+  });
+  return group;
+}
+
+/** Shows the state of a disk. */
+export function tell(
+  op: DisksMove,
+  disk: DiskState,
+  state: DiskState['state'],
+  why?: string,
+): void {
+  Object.assign(disk, { state, why: why ?? null });
+  op.tell({ disks: op.status.disks });
+}
+
+/** Until it has ended, well or not. */
+export async function follow(
+  op: DisksMove,
+  plan: Plan,
+  group: Group,
+  shown: DiskState,
+): Promise<void> {
+  tell(op, shown, 'copying');
+  try {
+    const result = await resultOf(op, plan, shown.disk);
+    group.results.set(shown.disk, result);
+    tell(op, shown, op.input.sources === 'keep' ? 'copied' : 'moved');
+  } catch (error) {
+    const isCancelled = isCancellation(error);
+    if (isCancelled && CancellationScope.current().consideredCancelled) {
+      return tell(op, shown, 'left');
+    }
+    const failure =
+      ownFailure(error) ??
+      endedFromOutside(
+        `moving ${op.id}/${shown.disk}`,
+        `its move was ${isCancelled ? 'cancelled' : 'terminated'}`,
+        isCancelled ? 'its source is as it was' : 'its mirror may still run',
+      );
+    group.failures.push(failure);
+    const state = failure.type === 'Refused' ? 'refused' : 'failed';
+    tell(op, shown, state, failureDetails(failure)?.details.now);
+  } finally {
+    group.ready.delete(shown.disk);
+  }
+}
+
+const ENDED_WELL = ['moved', 'kept', 'copied', 'already-done'] as const;
+
+/** The move of an earlier run of this request may still have the disk: it is adopted. */
+async function resultOf(op: DisksMove, plan: Plan, disk: string): Promise<Ended> {
+  let since: string | null = null;
+  for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
+    const part: Part<typeof moveKind | typeof copyKind> = partOf(op.input)({
+      disk,
+      waits: plan.switch === 'together',
+      isDown: plan.found.state === 'off',
+      bandwidthBytesPerSecond: op.status.bandwidthBytesPerSecond,
+    });
+    const started = await startPart(op, part);
+    if (since === null || started) await ask(op, disk);
+    if (started) return started.result();
+    since ??= new Date().toISOString();
+    try {
+      await sleep(pauseMs);
+      const last = await assertSame(op, part);
+      const outcome = ENDED_WELL.find((kind) => kind === last?.kind);
+      if (outcome && last && last.time >= since) return adopted(outcome, last.after);
+    } catch (error) {
+      if (!isCancellation(error)) throw error;
+      const kind = await forwardOnly(() => endOther(part));
+      const outcome = ENDED_WELL.find((one) => one === kind);
+      if (!outcome) throw error;
+      return adopted(outcome, []);
+    }
+  }
+}
+
+const adopted = (outcome: Ended['outcome'], chainAfter: string[]): Ended => ({
+  ...{ outcome, chainAfter, removal: null, warnings: [] },
+});
+
+const handleOf = (op: DisksMove, disk: string) =>
+  getExternalWorkflowHandle(operationId({ vm: op.status.vm, disk }));
+
+/** Wants to be told when the disk waits at READY. One that has ended tells it by its end. */
+export const ask = (op: DisksMove, disk: string): Promise<void> =>
+  handleOf(op, disk)
+    .signal(askReadySignal, op.id)
+    .catch(() => undefined);
+
+/** A disk goes on by itself. */
+export const release = (op: DisksMove, disk: string, choice: Choice): Promise<void> =>
+  handleOf(op, disk)
+    .signal(decideSignal, choice)
+    .catch(() => undefined);
+
+/** Until every disk waits at READY or has ended, or one has failed. */
+export const untilAllReady = (op: DisksMove, group: Group): Promise<void> =>
+  condition(
+    () =>
+      group.failures.length > 0 ||
+      op.status.disks.every((disk) => hasEnded(disk) || group.ready.has(disk.disk)),
+  );

@@ -1,0 +1,183 @@
+/**
+ * MoveDisks: moves several disks of a VM to another pool, or all; of a VM that runs they switch
+ * within one suspension of the guest. With `sources: keep` it copies them instead, as they are at
+ * one moment.
+ *
+ *   planning ─ copying ─ switching ─ completing ─ finished
+ *      └─ waiting for space, or for the pool
+ *
+ * Steps, and what is durable when each is done:
+ *  1. plan      nothing outside; a plan of each disk, and whether there is space for all. A disk
+ *               that is refused refuses the whole.
+ *  2. copy      a MoveImage `VM/DISK` of each disk, all at once: its id is the lock of the disk, it
+ *               has a life of its own, and outlives this workflow. Of a VM that runs each copies
+ *               its lower layers, mirrors its active layer, and waits at READY for the others.
+ *  3. switch    POINT OF NO RETURN, as soon as one disk has switched. In one suspension: all
+ *               pivots, all records proven; of copies: the ends of all mirrors, or of none. A disk
+ *               that did not switch stays a mirror, and it is tried again.
+ *  4. complete  each move sees that its disk has switched, proves it, lets the snapshots follow and
+ *               starts the deletion of its source.
+ *
+ * Of a VM that is down, and where the suspension would last for longer than --max-pause, there is
+ * no step 3: each disk switches by itself.
+ *
+ * Cancel or failure: before 3 the moves of all disks are cancelled, and each leaves its source as
+ * it was; a disk that has switched by itself stays so. After it a cancel is refused. Terminate: the
+ * moves wait at READY; the same request adopts them. Invariants: I1 (3), I5 (2), I6, I8, I9, I12
+ * (3), I14 (2), I17.
+ */
+import { CancellationScope, sleep } from '@temporalio/workflow';
+import { agentsOf, type Agents, type Operation } from '../../operation/operation.ts';
+import { retry } from '../../operation/failures.ts';
+import { forwardOnly } from '../../operation/point-of-no-return.ts';
+import { run } from '../../operation/run.ts';
+import type { poolsOnHost, poolsOnStorage } from '../../pools/activities.ts';
+import { untilBack, untilSpace } from '../../pools/waiting.ts';
+import type { transferOnHost } from '../activities.ts';
+import type { disksOnHost } from './activities.ts';
+import {
+  acceptMessages,
+  ask,
+  follow,
+  release,
+  untilAllReady,
+  type Group,
+  type Plan,
+} from './following.ts';
+import { moveDisksKind, type MoveDisksResult } from './kind.ts';
+import type { DisksPlan } from './plan.ts';
+import { planDisks } from './planning.ts';
+import { alreadyThere, assertDone, report, showDisks } from './tally.ts';
+import type { MoveDisksInput } from './request.ts';
+import { hasEnded } from './words.ts';
+
+type OnHost = typeof transferOnHost & typeof disksOnHost & typeof poolsOnHost;
+
+export interface DisksMove
+  extends Operation<typeof moveDisksKind>, Agents<OnHost, typeof poolsOnStorage> {}
+
+export function MoveDisks(request: MoveDisksInput): Promise<MoveDisksResult> {
+  return run(moveDisksKind, request, (op) =>
+    moveDisks(Object.assign(op, agentsOf<OnHost, typeof poolsOnStorage>(op))),
+  );
+}
+
+async function moveDisks(op: DisksMove): Promise<MoveDisksResult> {
+  const group = acceptMessages(op);
+  const planned = await untilPlanned(op); // 1
+  if (planned.kind === 'done') return alreadyThere(op, planned.reason);
+  showDisks(op, planned);
+  op.enter('copying');
+  // A cancel reaches the moves by us alone: not after the switch.
+  const moves = await forwardOnly(() => Promise.resolve(startAll(op, planned, group))); // 2
+  let stallMs: number | null = null;
+  try {
+    stallMs = await untilSwitched(op, group); // 3
+  } catch (error) {
+    moves.cancel();
+    await forwardOnly(() => moves.ended);
+    throw assertDone(op, group, error);
+  }
+  await forwardOnly(() => moves.ended); // 4
+  if (group.failures.length > 0) throw assertDone(op, group, null);
+  return report(op, planned, { ...group, stallMs });
+}
+
+async function untilPlanned(op: DisksMove): Promise<DisksPlan> {
+  for (;;) {
+    const planned = await planDisks(op);
+    if (planned.kind === 'no-space') await untilSpace(op, planned, 'nothing was done');
+    else if (planned.kind === 'pool-away') {
+      const { to, reason } = planned;
+      await untilBack(op, { to, jobId: op.jobId, until: 'mounted' }, reason);
+    } else return planned;
+    op.enter('planning', { note: null });
+  }
+}
+
+/** Called in a scope that a cancel of the operation does not reach. */
+function startAll(op: DisksMove, plan: Plan, group: Group) {
+  const scope = new CancellationScope();
+  const all = () => Promise.all(op.status.disks.map((disk) => follow(op, plan, group, disk)));
+  const ended = scope.run(all);
+  return { ended, cancel: () => scope.cancel() };
+}
+
+/** Suspensions in which nothing switched, before it is given up; and the pause between two. */
+const [SUSPENSIONS, PAUSE_MS] = [20, 1000];
+
+/** @returns for how long the guest stood still; null without a common switch */
+async function untilSwitched(op: DisksMove, group: Group): Promise<number | null> {
+  let stallMs: number | null = null;
+  const reasons: string[] = [];
+  for (;;) {
+    await untilAllReady(op, group);
+    const [failure] = group.failures;
+    if (failure) throw failure;
+    if (op.status.disks.every(hasEnded)) return stallMs;
+    const done = await switchAll(op, group);
+    stallMs = done.stallMs ?? stallMs;
+    if (done.reason === null) {
+      op.point.isBehind();
+      op.enter('completing', { note: null });
+      return stallMs;
+    }
+    reasons.push(done.reason);
+    if (reasons.length > SUSPENSIONS) throw notSwitched(op, [...new Set(reasons)]);
+    await sleep(PAUSE_MS);
+  }
+}
+
+interface Switched {
+  stallMs: number | null;
+  /** Why it is to be tried again; null when every disk has switched. */
+  reason: string | null;
+}
+
+/** 3: a disk that a user has changed, or whose pool is unavailable, goes on by itself. */
+async function switchAll(op: DisksMove, group: Group): Promise<Switched> {
+  const isCopy = op.input.sources === 'keep';
+  const jobs = [...group.ready].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, job]) => job);
+  op.point.pass();
+  op.enter('switching', { note: null });
+  group.ready.clear();
+  const disks = jobs.map(({ plan }) => plan.vm?.disk ?? '');
+  const summary = isCopy
+    ? `end the mirrors of ${disks.join(', ')} at one moment`
+    : `pivot ${disks.join(', ')} in one suspension: suspend, pivot, verify, resume`;
+  const action = isCopy ? 'abort' : 'pivot';
+  const all = await forwardOnly(() =>
+    op.host.ensureMirrorsSwitched({ jobs, action }, summary).catch(async (error: unknown) => {
+      // Each move tells what is true of its disk, and keeps source and copy.
+      if (!isCopy) await Promise.all(disks.map((disk) => release(op, disk, 'pivot')));
+      throw error;
+    }),
+  );
+  const left = all.disks.filter(
+    ({ done }) => done.outcome !== 'pivoted' && done.outcome !== 'kept',
+  );
+  if (left.length === 0) return { stallMs: all.stallMs, reason: null };
+  const reason = left
+    .map(({ disk, done }) => `${disk}: ${'reason' in done ? done.reason : done.outcome}`)
+    .join('; ');
+  const note = `not switched yet: ${reason}`;
+  if (left.length === all.disks.length) op.point.takeBack(note);
+  else op.tell({ note });
+  for (const { disk, done } of left) {
+    const isOurs = done.outcome === 'not-ready' || done.outcome === 'lost';
+    if (isOurs) await forwardOnly(() => ask(op, disk));
+    else if (!isCopy) await forwardOnly(() => release(op, disk, 'pivot'));
+  }
+  if (isCopy && left.every(({ done }) => done.outcome === 'changed')) {
+    throw notSwitched(op, [reason]);
+  }
+  return { stallMs: all.stallMs, reason };
+}
+
+function notSwitched(op: DisksMove, reasons: readonly string[]) {
+  return retry('job-lost', {
+    attempted: op.words,
+    now: `the disks did not switch together (${reasons.join('; ')})`,
+    next: `See \`blockflow status ${op.id}/DISK\` and the log of libvirtd, then repeat the request`,
+  });
+}

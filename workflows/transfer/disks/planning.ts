@@ -1,0 +1,117 @@
+/** Step 1: a plan of each disk, and of all together, before the first one begins. */
+import { assertUnusedElsewhere } from '../../chain/other-hosts.ts';
+import type { Agent } from '../../operation/activities.ts';
+import type { AwayListener } from '../../operation/agents.ts';
+import { refused } from '../../operation/failures.ts';
+import type { transferOnHost } from '../activities.ts';
+import { copyKind, moveKind } from '../kind.ts';
+import type { ImagePlan, ImagePlanOutcome } from '../plan.ts';
+import type { disksOnHost } from './activities.ts';
+import type { DisksFound, DisksPlan, HowSwitched } from './plan.ts';
+import type { MoveDisksInput } from './request.ts';
+
+/** Who plans: the operation itself, or a question about it. */
+interface Planner {
+  input: MoveDisksInput;
+  words: string;
+  host: Agent<typeof transferOnHost & typeof disksOnHost>;
+  away: AwayListener;
+}
+
+/** What all disks wait for. */
+export type Lack = Extract<ImagePlanOutcome, { kind: 'no-space' | 'pool-away' }>;
+
+interface Asked {
+  disk: string;
+  /** Of a running VM: at READY it waits for the others. */
+  waits: boolean;
+  isDown: boolean;
+  bandwidthBytesPerSecond: number;
+}
+
+/** The operation on one disk: its kind and its request. */
+export function partOf({ vm, host, to, sources, verify, wipe, requestedBy }: MoveDisksInput) {
+  return ({ disk, waits, isDown, bandwidthBytesPerSecond }: Asked) => {
+    const image = { kind: 'disk', vm, disk } as const;
+    const common = { host, image, to, verify, requestedBy, bandwidthBytesPerSecond };
+    if (sources === 'keep' && isDown) {
+      return { kind: copyKind, input: copyKind.request.parse(common) };
+    }
+    const input = moveKind.request.parse({ ...common, wipe, waitForDecision: waits });
+    return { kind: moveKind, input };
+  };
+}
+
+/**
+ * @returns what is missing, to be waited for, where a disk or all of them have no space
+ * @throws the refusal of a disk: then nothing is begun
+ */
+export async function planDisks(planner: Planner): Promise<DisksPlan | Lack> {
+  const { input, host, words } = planner;
+  const found = await host.observeDisks(input, `plan ${words}`);
+  const plans: { disk: string; plan: ImagePlan }[] = [];
+  const there: string[] = [];
+  for (const disk of found.disks) {
+    const outcome = await planDisk(planner, found, disk);
+    if (outcome.kind === 'no-space' || outcome.kind === 'pool-away') return outcome;
+    if (outcome.kind === 'done') there.push(disk);
+    else plans.push({ disk, plan: outcome.plan });
+  }
+  if (plans.length === 0) {
+    return { kind: 'done', reason: `every disk is in pool ${input.to} (${there.join(', ')})` };
+  }
+  const lack = lackOfAll(plans.map(({ plan }) => plan));
+  if (lack) return lack;
+  const expectedStallMs = found.stallMsOfEach * plans.length;
+  const how = switchOf(planner, found, expectedStallMs);
+  return { kind: 'plan', found, switch: how, expectedStallMs, disks: plans, there };
+}
+
+async function planDisk(
+  { input, host, words, away }: Planner,
+  { state }: DisksFound,
+  disk: string,
+): Promise<ImagePlanOutcome> {
+  const isDown = state === 'off';
+  const part = partOf(input)({ disk, isDown, waits: !isDown, bandwidthBytesPerSecond: 0 });
+  const request =
+    part.kind.type === 'CopyImage'
+      ? { operation: 'CopyImage' as const, ...part.input }
+      : { operation: 'MoveImage' as const, ...part.input };
+  const outcome = await host.observeImagePlan(
+    request as Parameters<typeof host.observeImagePlan>[0],
+    `plan ${disk} for ${words}`,
+  );
+  if (outcome.kind !== 'plan' || outcome.plan.switched) return outcome;
+  const { sharedWith: hosts, volumes } = outcome.plan;
+  await assertUnusedElsewhere(away, { attempted: `planning ${words}`, hosts, volumes });
+  return outcome;
+}
+
+/** Each has space for itself. */
+function lackOfAll(plans: readonly ImagePlan[]): Lack | null {
+  const neededBytes = plans.reduce((sum, plan) => sum + plan.spaceNeededBytes, 0);
+  const freeBytes = Math.min(...plans.map((plan) => plan.spaceFreeBytes));
+  const [{ to }] = plans as [ImagePlan];
+  return neededBytes <= freeBytes
+    ? null
+    : { kind: 'no-space', path: to.folder, neededBytes, freeBytes };
+}
+
+/** @throws Refused `pause-too-long` for a copy: its disks cannot be of one moment otherwise */
+function switchOf(
+  { input, words }: Planner,
+  { state, stallMsOfEach }: DisksFound,
+  expectedStallMs: number,
+): HowSwitched {
+  if (state === 'off') return 'of a VM that is down';
+  if (expectedStallMs <= input.maxPauseMs) return 'together';
+  if (input.sources === 'delete') return 'one after the other';
+  throw refused('pause-too-long', {
+    attempted: words,
+    now:
+      `the guest would stand still for about ${expectedStallMs} ms (${stallMsOfEach} ms a disk, ` +
+      `as measured on ${input.host}), and may for ${input.maxPauseMs} ms; nothing was done`,
+    next: `Say --max-pause ${expectedStallMs}, name fewer disks, or copy it while it is down`,
+  });
+}

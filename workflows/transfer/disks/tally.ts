@@ -1,0 +1,92 @@
+/** How far a move of several disks is: each disk, shown and judged. */
+import { CancelledFailure, isCancellation } from '@temporalio/workflow';
+import { failureDetails, hold, retry, type HoldCode } from '../../operation/failures.ts';
+import { sizeWords } from '../../operation/words.ts';
+import type { Group, Plan } from './following.ts';
+import type { DiskState, MoveDisksResult } from './kind.ts';
+import type { DisksMove } from './move-disks.ts';
+import { isDone, tallyWords } from './words.ts';
+
+/** Every disk that is to move, and how they will switch. */
+export function showDisks(op: DisksMove, { disks, switch: how, found }: Plan): void {
+  const volumes = disks.flatMap(({ plan }) => plan.volumes.map((volume) => ({ plan, volume })));
+  op.tell({
+    disks: disks.map(({ disk }): DiskState => ({ disk, state: 'waiting', why: null })),
+    switch: how,
+    chainBefore: volumes.map(({ volume }) => volume.path),
+    chainTarget: volumes.map(({ plan, volume }) => `${plan.to.folder}/${volume.name}`),
+    ...(how === 'one after the other'
+      ? {
+          note:
+            `the guest would stand still for ${found.stallMsOfEach} ms a disk: each switches by ` +
+            `itself, as --max-pause is ${op.input.maxPauseMs} ms`,
+        }
+      : {}),
+  });
+}
+
+/**
+ * What the operation ends with when a disk is not where it was to be.
+ * @param error what has ended it; null for the failures of its disks
+ */
+export function assertDone(op: DisksMove, { failures }: Group, error: unknown): unknown {
+  const { disks } = op.status;
+  const isBegun = disks.some(isDone);
+  const now = tallyWords(disks, op.input.sources);
+  if (isBegun) op.truth = `${now}; the same request goes on with what is left`;
+  if (isCancellation(error)) return new CancelledFailure(op.truth);
+  const [first = error] = failures;
+  if (!isBegun) return first;
+  const attempted = op.words;
+  const next = 'Repeat the request: it goes on with what is left';
+  const all = [...failures, error].map((one) => failureDetails(one));
+  const held = all.find((failure) => failure?.type === 'Hold');
+  if (held) return hold(held.details.code as HoldCode, { attempted, now, next: held.details.next });
+  return retry('partly-moved', { attempted, now, next });
+}
+
+/** When all disks are where they were to be. */
+export function report(
+  op: DisksMove,
+  { disks: planned, there, found }: Plan,
+  { results, stallMs }: Pick<Group, 'results'> & { stallMs: number | null },
+): MoveDisksResult {
+  const { sources, to, maxPauseMs } = op.input;
+  const isCopy = sources === 'keep';
+  const { disks } = op.status;
+  const ended = disks.flatMap(({ disk }) => results.get(disk) ?? []);
+  const bytes = planned.reduce((sum, { plan }) => sum + plan.totalBytes, 0);
+  const stood = stallMs === null ? '' : `, guest suspended once for ${stallMs} ms`;
+  const names = disks.map(({ disk }) => disk).join(', ');
+  const late =
+    stallMs !== null && stallMs > maxPauseMs
+      ? [`the guest stood still for ${stallMs} ms, which is longer than ${maxPauseMs} ms`]
+      : [];
+  return {
+    outcome: isCopy ? 'copied' : 'moved',
+    summary:
+      `${isCopy ? 'copied' : 'moved'} ${disks.length} disk(s) of ${op.id} (${names}) to pool ` +
+      `${to}: ${sizeWords(bytes)}${stood}`,
+    disks,
+    chainAfter: ended.flatMap(({ chainAfter }) => chainAfter),
+    stallMs,
+    removals: ended.flatMap(({ removal }) => removal ?? []),
+    warnings: [
+      ...new Set([
+        ...ended.flatMap(({ warnings }) => warnings),
+        ...found.left.map(({ disk, why }) => `${disk} stays where it is: ${why}`),
+        ...there.map((disk) => `${disk} was there already`),
+        ...late,
+        ...op.point.warnings(),
+      ]),
+    ],
+  };
+}
+
+export function alreadyThere(op: DisksMove, reason: string): MoveDisksResult {
+  return {
+    outcome: 'already-done',
+    summary: `${op.words}: already done, ${reason}`,
+    ...{ disks: [], chainAfter: [], stallMs: null, removals: [], warnings: [] },
+  };
+}
