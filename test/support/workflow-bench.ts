@@ -1,6 +1,7 @@
 /**
  * A real Temporal server and orchestrators in this process, with agents whose host is simulated.
  */
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
 import {
@@ -92,6 +93,8 @@ export interface Bench {
   /** An agent of a test's own. */
   serve(queue: string, activities: object): Promise<void>;
   allEvents(): Promise<AuditEvent[]>;
+  /** From now on nothing can be written there; returns what ends that. */
+  breakAuditLog(): Promise<() => Promise<void>>;
   close(): Promise<void>;
 }
 
@@ -146,10 +149,10 @@ export async function startBench(): Promise<Bench> {
     startHostAgent,
     serve: (taskQueue, own) => serve({ taskQueue, activities: own }),
     allEvents: () => observeEvents({ effect: createEffect([]), folder }, { limit: 1000 }),
+    breakAuditLog: () => breakFolder(folder),
     async close() {
       await stop();
-      await client.connection.close();
-      await connection.close();
+      await Promise.all([client.connection.close(), connection.close()]);
       await temporal.stop();
       await removeHost(root);
     },
@@ -208,6 +211,17 @@ function impatient({ workflowBundle }: Awaited<ReturnType<typeof workflowSource>
     code = `${before}${to}${after}`;
   }
   return { workflowBundle: { code } };
+}
+
+/** A file in its place: nothing can be written there. */
+async function breakFolder(folder: string): Promise<() => Promise<void>> {
+  await mkdir(folder, { recursive: true });
+  await rename(folder, `${folder}.kept`);
+  await writeFile(folder, '');
+  return async () => {
+    await rm(folder);
+    await rename(`${folder}.kept`, folder);
+  };
 }
 
 function quiet(): void {

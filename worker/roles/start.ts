@@ -27,7 +27,11 @@ async function startOrchestrator(context: RoleContext): Promise<Role> {
     ...common(context, 'orchestrator'),
     taskQueue: ORCHESTRATOR_QUEUE,
     ...(await workflowSource(context.config.cacheDir)),
-    activities: createOrchestratorActivities({ effect: door(context), folder }),
+    activities: createOrchestratorActivities({
+      effect: door(context),
+      folder,
+      warn: (words) => context.log.warn(words),
+    }),
     // After a SIGKILL this is how long a workflow waits for the dead worker's cache; the default is
     // 10 s.
     stickyQueueScheduleToStartTimeout: '2 seconds',

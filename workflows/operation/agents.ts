@@ -6,6 +6,8 @@ import {
   ActivityCancellationType,
   ActivityFailure,
   CancelledFailure,
+  condition,
+  isCancellation,
   proxyActivities,
   proxyLocalActivities,
   TimeoutFailure,
@@ -13,8 +15,9 @@ import {
 } from '@temporalio/workflow';
 import { RetryState, TimeoutType } from '@temporalio/common';
 import type { Activities, Agent, Table } from './activities.ts';
-import type { orchestratorActivities } from './audit.ts';
+import type { AuditEvent, orchestratorActivities } from './audit.ts';
 import { hostQueue, spmQueue } from './contract.ts';
+import { failureDetails } from './failures.ts';
 
 /**
  * An agent that has not taken a task for this long is reported as unavailable; the task then waits
@@ -107,3 +110,34 @@ export const auditLog = proxyLocalActivities<Activities<typeof orchestratorActiv
   startToCloseTimeout: '30 seconds',
   summary: 'write the audit log',
 });
+
+/** The workflow itself waits and tells; while a local activity is repeated it answers nothing. */
+const promptLog = proxyLocalActivities<Activities<typeof orchestratorActivities>>({
+  startToCloseTimeout: '30 seconds',
+  summary: 'write the audit log',
+  retry: { maximumAttempts: 2, initialInterval: '200 milliseconds' },
+});
+const LOG_WAIT_MS = { first: 2000, most: 300_000 };
+
+/**
+ * Appends an event to the audit log. While the log cannot be written, `away` is told why.
+ * @param isUnwanted true when the operation must not wait for the event, which is lost then
+ */
+export async function recordEvent(
+  event: AuditEvent,
+  away: AwayListener,
+  isUnwanted: () => boolean,
+): Promise<void> {
+  for (let waitMs = LOG_WAIT_MS.first; ; waitMs = Math.min(2 * waitMs, LOG_WAIT_MS.most)) {
+    try {
+      await promptLog.ensureEventRecorded(event);
+      if (waitMs > LOG_WAIT_MS.first) away(null);
+      return;
+    } catch (error) {
+      if (isCancellation(error) || failureDetails(error)) throw error;
+      const { cause } = error as { cause?: Error };
+      away(`the audit log cannot be written: ${cause?.message ?? String(error)}`);
+    }
+    if (await condition(isUnwanted, waitMs)) return;
+  }
+}

@@ -3,6 +3,7 @@
  * audit events, and what a cancel means now.
  */
 import {
+  CancellationScope,
   defineQuery,
   setCurrentDetails,
   setHandler,
@@ -11,7 +12,7 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type { Agent, Table } from './activities.ts';
-import { auditLog, hostAgent, spmAgent, type AwayListener } from './agents.ts';
+import { hostAgent, recordEvent, spmAgent, type AwayListener } from './agents.ts';
 import type { AuditEvent } from './audit.ts';
 import { searchAttributes, STATUS, type CommonStatus } from './contract.ts';
 import type { Part } from './failures.ts';
@@ -39,7 +40,10 @@ export interface AnyOperation {
   tell(changes: Partial<Omit<CommonStatus, 'operation' | 'phase'>>): void;
   /** Shows the end on the page and in lists. */
   finish(note: string, outcome: AuditEvent['kind']): void;
-  /** Writes an event to the audit log, at most once for each kind in a run. */
+  /**
+   * Writes an event to the audit log, at most once for each kind in a run. It waits for a log that
+   * cannot be written, but keeps no cancel from ending the operation.
+   */
   record(kind: AuditEvent['kind'], reason: string, after?: string[]): Promise<void>;
 }
 
@@ -98,7 +102,12 @@ export function openOperation<K extends AnyKind>(kind: K, input: KindRequest<K>)
   const words = kind.words(input);
   const { requestedBy } = input as { requestedBy: string };
   const record: AnyOperation['record'] = (event, reason, after = []) =>
-    auditLog.ensureEventRecorded(eventOf({ status, words, requestedBy }, event, reason, after));
+    recordEvent(
+      eventOf({ status, words, requestedBy }, event, reason, after),
+      op.away,
+      () => scope.consideredCancelled && status.cancel.possible,
+    );
+  const scope = CancellationScope.current();
   const lists = createList(kind);
   const op: Operation<K> = {
     id,

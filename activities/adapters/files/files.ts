@@ -151,17 +151,36 @@ export async function writeWhole(
   text: string,
   { ifThere, mode = 0o666 }: Whole,
 ): Promise<void> {
+  await withDraft(path, text, mode, (draft) =>
+    ifThere === 'replace' ? rename(draft, path) : linkFile(draft, path).then(() => undefined),
+  );
+}
+
+/**
+ * The same for a name that is to be taken.
+ * @returns false when it is taken, by another or by an earlier attempt
+ */
+export const takeName = (path: string, text: string, mode: number): Promise<boolean> =>
+  withDraft(path, text, mode, (draft) => linkFile(draft, path));
+
+async function withDraft<T>(
+  path: string,
+  text: string,
+  mode: number,
+  give: (draft: string) => Promise<T>,
+): Promise<T> {
   await mkdir(dirname(path), { recursive: true });
   const draft = `${path}.${randomUUID()}.new`;
+  let given: T;
   try {
     await writeFile(draft, text, { mode, flush: true });
-    if (ifThere === 'replace') await rename(draft, path);
-    else await linkFile(draft, path);
+    given = await give(draft);
   } finally {
     // Also of a full disk, on which it is tried again and again.
     await unlink(draft).catch(nullIfMissing);
   }
   await syncPath(dirname(path));
+  return given;
 }
 
 /** An empty file that only its owner reads, unless it is there. */
