@@ -1,4 +1,5 @@
 /** How the histories of moves of running VMs come about. */
+import type { MoveImageRequest } from '../../workflows/transfer/request.ts';
 import { startDeltaScene } from '../support/scenes/delta-scene.ts';
 import { diskOf, startMove } from '../support/scenes/image-operations.ts';
 import { startScene } from '../support/scenes/merge-scene.ts';
@@ -27,10 +28,10 @@ async function decided(stage: Stage, choice: 'pivot' | 'keep') {
 }
 
 /** Mirrors, and will for a while. */
-async function mirroring(stage: Stage) {
+async function mirroring(stage: Stage, more: Partial<MoveImageRequest> = {}) {
   const { system, vm } = stage;
   await startDeltaScene(system, { vm, bytes: 32 * MIB });
-  const limit = { bandwidthBytesPerSecond: SLOW };
+  const limit = { bandwidthBytesPerSecond: SLOW, ...more };
   const move = await startMove(stage, { image: diskOf(vm), ...limit });
   await inPhase(move, 'mirroring');
   await untilMirrored(stage);
@@ -72,6 +73,13 @@ export const liveMoveRun: Record<LiveMoveRecordingName, Run> = {
   async 'move-live-vm-stopped'(stage) {
     const move = await mirroring(stage);
     await virsh(stage, 'destroy');
+    return move;
+  },
+  async 'move-live-continued-cold'(stage) {
+    const move = await mirroring(stage, { onVmStop: 'continue' });
+    await virsh(stage, 'destroy');
+    await inPhase(move, 'copying');
+    await unlimit(move);
     return move;
   },
   async 'move-live-mirrored-again'(stage) {

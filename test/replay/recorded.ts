@@ -39,6 +39,7 @@ const liveMoveRecordings = {
   'move-live-adopted': moved,
   'move-live-decided': moved,
   'move-live-converged': moved,
+  'move-live-continued-cold': moved,
   'move-live-kept': { operation: 'MoveImage', outcome: 'kept' },
 } as const satisfies Record<string, Ending>;
 export type LiveMoveRecordingName = keyof typeof liveMoveRecordings;

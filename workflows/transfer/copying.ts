@@ -83,6 +83,12 @@ async function adopt(op: Transfer, plan: ImagePlan): Promise<void> {
     const released = { image: op.input.image, keep: plan.adopted?.jobId ?? null };
     await op.host.ensureEarlierReleased(released, `release what earlier runs of ${op.id} hold`);
   }
+  if (plan.adopted?.hasMirroredTop) {
+    // Before the reservation says that the VM is down: its copy would count as complete then.
+    const { jobId } = op;
+    await op.host.ensureImageReleased({ jobId }, 'release the lower layers');
+    await dropTop(op, { plan, jobId });
+  }
   for (const jobId of plan.leftovers) await discard(op, plan, jobId);
   for (const jobId of plan.usedLeftovers) await discard(op, plan, jobId, 'keep');
   for (const run of plan.elsewhere) {

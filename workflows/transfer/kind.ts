@@ -109,8 +109,8 @@ export const moveKind: Kind<
   command: 'move',
   request: moveImageInput,
   words: moveWords,
-  distinction: ({ waitForDecision, synchronousWrites, converge, maxPauseMs }) => ({
-    ...{ waitForDecision, synchronousWrites },
+  distinction: ({ onVmStop, waitForDecision, synchronousWrites, converge, maxPauseMs }) => ({
+    ...{ onVmStop, waitForDecision, synchronousWrites },
     ...(converge ? { maxPauseMs } : {}),
   }),
   cancel: ({ waitForDecision }) => ({

@@ -17,6 +17,8 @@ export type Mirrored =
   | { end: 'switched'; stallMs: number | null }
   /** The source stays, and so do the copies. */
   | { end: 'kept' }
+  /** The VM is down: the lower copies are gone on with. */
+  | { end: 'go on cold'; reason: string }
   /** Why it must be planned again. */
   | { end: 'plan again'; reason: string };
 
@@ -48,6 +50,9 @@ export async function mirrorAndPivot(op: Move, plan: ImagePlan): Promise<Mirrore
     const done = ready.end === 'ready' ? await atReady(op, job, ready) : ready;
     isNewTop = false;
     if (done.end === 'switched' || done.end === 'kept' || done.end === 'plan again') return done;
+    if (done.end === 'vm stopped' && op.input.onVmStop === 'continue') {
+      return { end: 'go on cold', reason: done.reason };
+    }
     await undoOnFailure(op, plan, async () => {
       if (done.end === 'vm stopped') throw vmStopped(op, done.reason);
       if (done.end === 'pool away') {

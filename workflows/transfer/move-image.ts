@@ -37,6 +37,7 @@
  * Invariants: I1 (6), I3 (6, RemoveImage proves), I6 (every step observes first), I8, I9, I10, I12
  * (6), I14 (3, 4), I15 (1, 3, 5'), I17.
  */
+import { uuid4 } from '@temporalio/workflow';
 import { createConvergence, overlong } from '../operation/convergence.ts';
 import { acceptDecision } from '../operation/decision.ts';
 import { retry, vmGone } from '../operation/failures.ts';
@@ -45,7 +46,7 @@ import { run } from '../operation/run.ts';
 import { sizeWords } from '../operation/words.ts';
 import { untilBack } from '../pools/waiting.ts';
 import type { ImageJob } from './activities.ts';
-import { planTransfer, untilNamed } from './copying.ts';
+import { planTransfer, untilNamed, type Planned } from './copying.ts';
 import { finishKept } from './keeping.ts';
 import { moveKind, type TransferResult } from './kind.ts';
 import { mirrorAndPivot, type Mirrored } from './mirroring.ts';
@@ -75,11 +76,12 @@ export function MoveImage(request: MoveImageInput): Promise<TransferResult> {
 }
 
 async function move(op: Move): Promise<TransferResult> {
-  for (let attempt = 1; ; attempt++) {
-    const planned = await planTransfer(op, { operation: 'MoveImage', ...op.input }); // 1
+  let stopped: ImagePlan | null = null;
+  for (let attempt = 1; ;) {
+    const planned: Planned = stopped ? await planCold(op, stopped) : await planMove(op); // 1
     if (planned.kind === 'done') return alreadyThere(op, planned);
-    const { plan } = planned;
-    const moved = plan.switched ? SWITCHED : await untilSwitched(op, plan); // 2-6
+    const { plan }: { plan: ImagePlan } = planned;
+    const moved: Mirrored = plan.switched ? SWITCHED : await untilSwitched(op, plan); // 2-6
     if (moved.end === 'switched') {
       op.point.isBehind();
       op.mirroring = null;
@@ -91,8 +93,25 @@ async function move(op: Move): Promise<TransferResult> {
       return forwardOnly(() => finishKept(op, plan));
     }
     const { reason } = moved;
-    await beginAgain(op, plan, { attempted: `moving ${op.id}`, attempt, reason });
+    stopped = moved.end === 'go on cold' ? plan : null;
+    if (stopped) op.enter('planning', { note: `the VM stopped (${reason}); going on cold` });
+    else await beginAgain(op, plan, { attempted: `moving ${op.id}`, attempt: attempt++, reason });
   }
+}
+
+const planMove = (op: Move) => planTransfer(op, { operation: 'MoveImage', ...op.input });
+
+/** 1, once the VM has stopped: what was copied is found and gone on with, or deleted. */
+function planCold(op: Move, earlier: ImagePlan): Promise<Planned> {
+  const { jobId, owner } = op;
+  op.jobId = uuid4();
+  op.owner = op.jobId;
+  return undoOnFailure(op, earlier, () =>
+    planMove(op).catch((error: unknown) => {
+      Object.assign(op, { jobId, owner });
+      throw error;
+    }),
+  );
 }
 
 const SWITCHED: Mirrored = { end: 'switched', stallMs: null };

@@ -79,7 +79,14 @@ export const imagePlan = z.strictObject({
   /** As asked for, or stricter: as what it adopts was. A manifest that does not say is of none. */
   verify: z.enum(['full', 'none']).default('none'),
   /** What an earlier run reserved, which this one goes on with. */
-  adopted: z.strictObject({ jobId: uuid, owner: uuid }).nullable(),
+  adopted: z
+    .strictObject({
+      jobId: uuid,
+      owner: uuid,
+      /** Its copy of the active layer is a mirror's, of a VM that is down now: it is made again. */
+      hasMirroredTop: z.boolean().optional(),
+    })
+    .nullable(),
   /** Reservations of earlier runs that are of no use any more. */
   leftovers: z.array(uuid),
   /** Those whose copies are already in use: the copies stay. */

@@ -33,6 +33,8 @@ export const moveImageInput = z.extend(transfer, {
   /** Of a running VM: a write of the guest ends once the copy has it, too. */
   synchronousWrites: flag,
   ...convergenceInput,
+  /** When the VM stops before the switch. */
+  onVmStop: z._default(z.enum(['fail', 'continue']), 'fail'),
 });
 export const copyImageInput = z.extend(transfer, { name: z.optional(newFileName) });
 

@@ -26,6 +26,7 @@ export interface Options {
   waitForDecision?: true;
   synchronousWrites?: true;
   converge?: true;
+  onVmStop?: 'fail' | 'continue';
   sourceFormat?: SourceFormat;
   dryRun?: true;
   detach?: true;
@@ -50,6 +51,11 @@ export function defineMove(program: Command, context: Context): void {
     .option(
       '--wait-for-decision',
       'of a running VM: mirror until READY, then wait for `blockflow decide VM DISK pivot|keep`',
+    )
+    .addOption(
+      new Option('--on-vm-stop <action>', 'when the VM stops before the switch')
+        .choices(['fail', 'continue'])
+        .default('fail'),
     )
     .option(...CONVERGE_OPTION)
     .option(
@@ -171,9 +177,17 @@ async function runTransfer(
     ...(host === undefined ? {} : { host }),
   };
   const { wipe = false, waitForDecision = false, synchronousWrites = false } = options;
-  const { converge = false, maxPause } = options;
+  const { converge = false, onVmStop = 'fail', maxPause } = options;
   const pause = maxPause === undefined ? {} : { maxPauseMs: parsePause(maxPause) };
-  const move = { ...request, wipe, waitForDecision, synchronousWrites, converge, ...pause };
+  const move = {
+    ...request,
+    wipe,
+    waitForDecision,
+    synchronousWrites,
+    converge,
+    onVmStop,
+    ...pause,
+  };
   const copy = { ...request, ...(name === undefined ? {} : { name }) };
   return withBlockflow(options, async (blockflow) => {
     if (!options.dryRun) {

@@ -163,8 +163,8 @@ async function outcomeOf(
 }
 
 /**
- * The last look before: the mirror is READY, or may become it while the guest is suspended; the copies are what was made, and libvirt will write
- * the record.
+ * The last look before: the mirror is READY, or may become it while the guest is suspended; the
+ * copies are what was made, and libvirt will write the record.
  */
 async function obstacleOf(
   deps: HostDeps,

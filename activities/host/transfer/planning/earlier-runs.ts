@@ -101,15 +101,31 @@ export function runToAdopt(
   runs: readonly EarlierRun[],
   volumes: readonly ImageVolume[],
   { verify, live }: Pick<PlanRequest, 'verify'> & { live: Shape | null },
-): (EarlierRun & { owner: string }) | null {
-  for (const run of runs) {
-    const { owner, plan } = run;
-    const isStrict = plan.verify === 'full' || verify === 'none';
-    const isSame = sourceState(plan.volumes, plan.live) === sourceState(volumes, live);
-    if (owner !== null && isSame && isStrict) return { ...run, owner };
-  }
-  return null;
+): (EarlierRun & { owner: string; hasMirroredTop: boolean }) | null {
+  const wanted = sourceState(volumes, live);
+  const isStrict = ({ plan }: EarlierRun) => plan.verify === 'full' || verify === 'none';
+  const find = (isSame: (run: EarlierRun) => boolean, hasMirroredTop: boolean) => {
+    for (const run of runs) {
+      const { owner } = run;
+      if (owner !== null && isStrict(run) && isSame(run)) return { ...run, owner, hasMirroredTop };
+    }
+    return null;
+  };
+  return (
+    find(({ plan }) => sourceState(plan.volumes, plan.live) === wanted, false) ??
+    find(({ plan }) => live === null && isLive(plan) && lowerState(plan) === lower(volumes), true)
+  );
 }
+
+/** Of a VM that ran then; what was copied below its active layer. */
+const isLive = ({ live, volumes }: ImagePlan) => live !== null && volumes.length > 1;
+const lowerState = ({ volumes }: ImagePlan) => lower(volumes);
+const lower = (volumes: readonly ImageVolume[]) =>
+  JSON.stringify([
+    volumes.slice(0, -1).map(stateOf),
+    volumes.at(-1)?.identity,
+    volumes.at(-1)?.name,
+  ]);
 
 type Shape = Omit<LiveTop, 'isMirrored'>;
 
@@ -121,10 +137,15 @@ function sourceState(volumes: readonly ImageVolume[], live: Shape | null): strin
   const still = live ? volumes.slice(0, -1) : volumes;
   const top = volumes.at(-1);
   return JSON.stringify([
-    still.map((v) => [v.identity, v.sizeBytes, v.modifiedNs, v.name, v.rebase, v.convert]),
+    still.map(stateOf),
     live && [top?.identity, top?.name, live.virtualSizeBytes, live.backing],
   ]);
 }
+
+const stateOf = (v: ImageVolume) => [
+  ...[v.identity, v.sizeBytes, v.modifiedNs],
+  ...[v.name, v.rebase, v.convert],
+];
 
 /** What is gone on with, or is deleted before anything is reserved, takes no more space. */
 export async function copiedBefore(runs: readonly EarlierRun[]): Promise<number> {

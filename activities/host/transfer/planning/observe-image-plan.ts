@@ -157,6 +157,12 @@ async function switchedBefore(
   return { ...plan, adopted, ...leftovers, elsewhere, switched: true };
 }
 
+const adoption = ({ jobId, owner, hasMirroredTop }: RunToAdopt) => ({
+  ...{ jobId, owner },
+  ...(hasMirroredTop ? { hasMirroredTop } : {}),
+});
+type RunToAdopt = NonNullable<ReturnType<typeof runToAdopt>>;
+
 const jobIds = (runs: readonly EarlierRun[]) => runs.map(({ jobId }) => jobId);
 const withoutJob = (runs: readonly EarlierRun[], jobId: string | undefined) =>
   runs.filter((run) => run.jobId !== jobId);
@@ -194,7 +200,7 @@ async function toPlan(
   // The one whose mirror runs rather than another one.
   const order = [...unused].sort((a) => (a.jobId === mirroredBy ? -1 : 0));
   const run = runToAdopt(order, volumes, { verify: request.verify, live: shape });
-  const adopted = run && { jobId: run.jobId, owner: run.owner };
+  const adopted = run && adoption(run);
   const { chain } = image;
   const vm = chain && moves ? { name: chain.vm.name, uuid: chain.vm.uuid, disk: chain.disk } : null;
   const { freeBytes } = await observeSpace(to.folder);

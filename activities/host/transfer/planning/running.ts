@@ -56,6 +56,10 @@ function assertDecision(request: PlanRequest, isRunning: boolean): void {
       '--converge suspends the guest for the switch, which --wait-for-decision leaves open';
     throw fail(now, 'Leave one of the options out');
   }
+  if (request.onVmStop === 'continue') {
+    const now = '--on-vm-stop continue would take the decision that --wait-for-decision waits for';
+    throw fail(now, 'Leave one of the options out');
+  }
   if (isRunning) return;
   const now = '--wait-for-decision needs a running VM: a cold copy has no READY';
   throw fail(now, 'Leave it out, or start the VM first');
