@@ -59,7 +59,7 @@ const rooms = {
   ],
   'activities/orchestrator/': ['activities/(door|adapters)/', 'workflows/operation/'],
   'worker/environment/': ['workflows/operation/'],
-  'worker/(up|roles|doctor|bundle|runtime|own-files|metrics-refused)': [
+  'worker/(up|roles|doctor|bundle|runtime|own-files|machine-id|metrics-refused)': [
     'worker/',
     'activities/',
     'workflows/',

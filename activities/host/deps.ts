@@ -6,6 +6,8 @@ import type { Effect } from '../door/effect.ts';
 /** What the host activities stand on; tests pass their own. */
 export interface HostDeps {
   host: string;
+  /** Id of the machine, which tells two hosts of one name apart. */
+  machine: string;
   libvirt: Libvirt;
   watch: JobWatch;
   pivots: Pivots;

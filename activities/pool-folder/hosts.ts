@@ -5,21 +5,62 @@
  */
 import { join } from 'node:path';
 import { hostName } from '../../workflows/operation/names.ts';
-import { listFolder, observeFile, syncPath, createFile } from '../adapters/files/files.ts';
+import { listFolder, nullIfMissing, readText, writeWhole } from '../adapters/files/files.ts';
 import { ensureOwnedFolder } from '../adapters/files/owned-folder.ts';
 import { ensureOwnFolder, OWN_FOLDER } from './own-folder.ts';
 
 const hostsFolder = (poolFolder: string) => join(poolFolder, OWN_FOLDER, 'hosts');
 
-/** Durable when it returns. Nothing happens when the name is there. */
-export async function registerHost(poolFolder: string, host: string): Promise<void> {
+/** A host as its agent knows it. */
+interface Host {
+  host: string;
+  /** Id of its machine. */
+  machine: string;
+}
+
+/** What to do about two hosts of one name. */
+export const OTHER_NAME =
+  'Start the agents of one of the two with another name (--host, BLOCKFLOW_HOST); if that ' +
+  'machine is gone for good, or this one was installed again, remove that file';
+
+/** Another machine has this host's name. */
+export class NameTaken extends Error {
+  override readonly name = 'NameTaken';
+}
+
+/** @returns the words about another machine of this host's name; null when there is none */
+export async function namesakeIn(
+  poolFolder: string,
+  { host, machine }: Host,
+): Promise<string | null> {
+  const file = join(hostsFolder(poolFolder), host);
+  const known = (await readText(file).catch(nullIfMissing))?.trim() ?? '';
+  // Earlier versions wrote no id.
+  if (known === '' || known === machine) return null;
+  return `${file} says that machine ${known} is called ${host}, and this one is ${machine}`;
+}
+
+/**
+ * Durable when it returns. Nothing happens when the name is there, with this machine's id.
+ * @throws NameTaken
+ */
+export async function registerHost(poolFolder: string, own: Host): Promise<void> {
   const folder = hostsFolder(poolFolder);
-  const file = join(folder, host);
-  if (await observeFile(file)) return;
+  const file = join(folder, own.host);
+  const before = await readText(file).catch(nullIfMissing);
+  if (before?.trim() === own.machine) return;
+  await assertOwnName(poolFolder, own);
   await ensureOwnFolder(poolFolder);
   await ensureOwnedFolder(folder, 0o700);
-  await createFile(file);
-  await syncPath(folder);
+  const ifThere = before === null ? 'keep' : 'replace';
+  await writeWhole(file, `${own.machine}\n`, { ifThere, mode: 0o600 });
+  // An agent of another machine may have been faster.
+  await assertOwnName(poolFolder, own);
+}
+
+async function assertOwnName(poolFolder: string, own: Host): Promise<void> {
+  const namesake = await namesakeIn(poolFolder, own);
+  if (namesake !== null) throw new NameTaken(`${namesake}. ${OTHER_NAME}`);
 }
 
 /** The hosts that have or had this pool. */

@@ -34,7 +34,14 @@ const effect: Effect = (name) => {
   return Promise.reject(new Error('touched'));
 };
 const libvirt = outside('libvirt');
-const deps = { host: 'h1', runtimeDir: '/nowhere', stateDir: '/nowhere', effect, libvirt };
+const deps = {
+  host: 'h1',
+  machine: 'm1',
+  runtimeDir: '/nowhere',
+  stateDir: '/nowhere',
+  effect,
+  libvirt,
+};
 const hostDeps: HostDeps = { ...deps, watch: outside('watch'), pivots: outside('pivots') };
 
 type Activities = Record<string, (input: unknown) => Promise<unknown>>;

@@ -70,7 +70,14 @@ async function run(name: string, input: unknown) {
     return Promise.reject(new Error('an effect'));
   };
   const dirs = { runtimeDir: join(root, 'run'), stateDir: join(root, 'state') };
-  const activities = createHostActivities({ host: 'h1', libvirt, effect, ...dirs, ...nowhere });
+  const activities = createHostActivities({
+    host: 'h1',
+    machine: 'm1',
+    libvirt,
+    effect,
+    ...dirs,
+    ...nowhere,
+  });
   const activity = (activities as unknown as Record<string, (i: unknown) => Promise<unknown>>)[
     name
   ];

@@ -34,6 +34,8 @@ function isSocketAddress(text: string): boolean {
 
 export const workerConfig = z.object({
   host: z._default(hostName, defaultHost),
+  /** Id of the machine, for tests; else that of its operating system. */
+  machine: z.string().optional(),
   libvirtUri: z.string().default(defaultLibvirtUri),
   stateDir: z.string().default(stateDir),
   runtimeDir: z.string().default(runtimeDir),

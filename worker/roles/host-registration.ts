@@ -1,5 +1,5 @@
 /** Leaves the host's name in each of its pools, so that other hosts ask it before they delete. */
-import { registerHost } from '../../activities/pool-folder/hosts.ts';
+import { NameTaken, registerHost } from '../../activities/pool-folder/hosts.ts';
 import {
   ensureKnownPool,
   missingPool,
@@ -60,11 +60,12 @@ const poolsOf = (libvirt: Libvirt) => observePools(libvirt).catch((): Pool[] => 
 
 /**
  * Also in pools that appear later. A pool that cannot be written is told of once.
- * @throws OtherMachine when libvirt does not see the files of this machine
+ * @throws OtherMachine when libvirt does not see the files of this machine; NameTaken
  */
 export async function registerInPools(
   { config: { host, stateDir }, log }: RoleContext,
   libvirt: Libvirt,
+  machine: string,
 ): Promise<{ stop(): void }> {
   const told = new Set<string>();
   const own = await assertOwnPools(libvirt, stateDir);
@@ -74,13 +75,17 @@ export async function registerInPools(
       await assertOwnPool(libvirt, stateDir, folder);
       own.add(folder);
     }
-    await registerHost(folder, host);
+    await registerHost(folder, { host, machine });
   };
+  let isStarting = true;
   const look = async () => {
     for (const { name, folder } of (await poolsOf(libvirt)).filter(isFilePool)) {
       await register(folder).then(
         () => told.delete(name),
-        ({ message: reason }: Error) => {
+        (error: Error) => {
+          // Later its plans are refused.
+          if (isStarting && error instanceof NameTaken) throw error;
+          const { message: reason } = error;
           if (told.has(name)) return;
           told.add(name);
           log.warn({ pool: name, reason }, 'other hosts cannot see that this one uses the pool');
@@ -89,6 +94,7 @@ export async function registerInPools(
     }
   };
   await look();
+  isStarting = false;
   const timer = setInterval(() => void look(), POOLS_EVERY_MS);
   return { stop: () => clearInterval(timer) };
 }

@@ -8,6 +8,7 @@ import { createHostActivities } from '../../activities/host/index.ts';
 import { createOrchestratorActivities } from '../../activities/orchestrator/index.ts';
 import { hostQueue, ORCHESTRATOR_QUEUE } from '../../workflows/operation/contract.ts';
 import { workflowSource } from '../bundle.ts';
+import { machineId } from '../machine-id.ts';
 import { registerInPools } from './host-registration.ts';
 import { common, door, run, type Role, type RoleContext } from './role.ts';
 import { startSpmAgent } from './spm-agent.ts';
@@ -44,8 +45,10 @@ async function startHostAgent(context: RoleContext): Promise<Role> {
   const libvirt = createLibvirt(libvirtUri);
   const watch = createJobWatch(libvirt);
   const pivots = createPivots(libvirtUri);
-  const deps = { host, libvirt, watch, pivots, effect: door(context), runtimeDir, stateDir };
-  const registration = await registerInPools(context, libvirt);
+  const machine = await machineId(context.config);
+  const own = { host, machine, runtimeDir, stateDir };
+  const deps = { ...own, libvirt, watch, pivots, effect: door(context) };
+  const registration = await registerInPools(context, libvirt, machine);
   const worker = await Worker.create({
     ...common(context, 'host'),
     taskQueue: hostQueue(host),

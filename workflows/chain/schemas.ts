@@ -50,6 +50,8 @@ export const jobRecord = z.strictObject({
   base: volumePath,
   /** Volumes to delete once the merge is proven, with the identity that was planned. */
   deletes: z.array(namedVolume),
+  /** Whose record it is: XML is copied with all that is in it. Absent in old records. */
+  vmUuid: z.optional(uuid),
 });
 
 export const chainObservation = z.strictObject({

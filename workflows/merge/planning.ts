@@ -37,9 +37,15 @@ export async function planMerge(op: MergeOperation): Promise<Planned> {
   }
 }
 
-/** What other hosts are asked about: the volumes from base on, which refer to each other. */
-export function sharedVolumes({ vm, disk, base, chainBefore, sharedWith: hosts }: MergePlan) {
-  const volumes = chainBefore.slice(chainBefore.findIndex(({ path }) => path === base.path));
+/**
+ * What other hosts are asked about: the volumes from base on, which refer to each other, and those
+ * that an earlier run has merged.
+ */
+export function sharedVolumes(plan: MergePlan) {
+  const { vm, disk, base, chainBefore, committed, sharedWith: hosts } = plan;
+  const chain = chainBefore.slice(chainBefore.findIndex(({ path }) => path === base.path));
+  const merged = committed.filter(({ path }) => !chain.some((layer) => layer.path === path));
+  const volumes = [...chain, ...merged];
   return { attempted: `planning a merge of ${vm}/${disk}`, hosts, volumes };
 }
 

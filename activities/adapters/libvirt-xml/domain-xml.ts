@@ -67,6 +67,7 @@ export interface RecordFields {
   top: string;
   base: string;
   deletes: readonly { path: string; pool: string; identity: string }[];
+  vmUuid?: string | undefined;
 }
 type Text<T> = { [K in keyof T]: T[K] extends string ? string | undefined : Text<T[K]> };
 /** The same as it was read: any of it may be missing. */
@@ -195,14 +196,17 @@ function parseRecord(job: XmlElement): XmlRecord {
       pool: volume['pool'],
       identity: volume['identity'],
     })),
+    vmUuid: said['vm'],
   };
 }
 
 /** The metadata element of a record; `parseDomain` gives the record back. */
 export function buildRecord(record: RecordFields): string {
-  const { jobId: id, workflow, disk, mode, phase, top, base, deletes } = record;
+  const { jobId: id, workflow, disk, mode, phase, top, base, deletes, vmUuid } = record;
   const volumes = deletes.map(({ path, pool, identity }) =>
     createElement('volume', { path, pool, identity }),
   );
-  return writeXml(createElement('job', { id, workflow, disk, mode, phase, top, base }, volumes));
+  const owner = vmUuid === undefined ? {} : { vm: vmUuid };
+  const said = { id, ...owner, workflow, disk, mode, phase, top, base };
+  return writeXml(createElement('job', said, volumes));
 }

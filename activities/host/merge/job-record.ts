@@ -19,6 +19,7 @@ export function recordOf({ plan, jobId }: JobInput, phase: JobRecord['phase']): 
     top: plan.top.path,
     base: plan.base.path,
     deletes: plan.deletes,
+    vmUuid: plan.vmUuid,
   };
 }
 

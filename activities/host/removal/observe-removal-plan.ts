@@ -50,7 +50,7 @@ export async function observeRemovalPlan(
   const facts = await Promise.all(here.map((volume) => observeFile(volume.path)));
   const volumes = await Promise.all(here.map(nameVolume));
   const totalBytes = facts.reduce((sum, file) => sum + (file?.allocatedBytes ?? 0), 0);
-  const sharedWith = await otherHosts(deps.host, volumes);
+  const sharedWith = await otherHosts(deps, volumes);
   return { volumes, totalBytes, sharedWith, warnings };
 }
 

@@ -2,10 +2,11 @@
 import type { InputOf } from '../../../workflows/operation/activities.ts';
 import type { chainOnHost } from '../../../workflows/chain/activities.ts';
 import { basename, dirname, join } from 'node:path';
+import { refused } from '../../../workflows/operation/failures.ts';
 import type { VolumeUse } from '../../../workflows/chain/schemas.ts';
 import type { NamedVolume } from '../../../workflows/chain/references.ts';
 import { observeFile } from '../../adapters/files/files.ts';
-import { observeHosts } from '../../pool-folder/hosts.ts';
+import { namesakeIn, observeHosts, OTHER_NAME } from '../../pool-folder/hosts.ts';
 import { identityIn, inodeOf } from '../../pool-folder/id.ts';
 import { observePools, type Pool } from '../../adapters/virsh/pools.ts';
 import type { HostDeps } from '../deps.ts';
@@ -39,12 +40,24 @@ async function sameFiles(pools: readonly Pool[], volume: NamedVolume): Promise<N
   return (await Promise.all(found)).flat();
 }
 
-/** The hosts beside this one that share a pool with these volumes. */
+/**
+ * The hosts beside this one that share a pool with these volumes.
+ * @throws Refused `other-machine` where another machine has this host's name: it would not be asked
+ */
 export async function otherHosts(
-  own: string,
+  { host, machine }: Pick<HostDeps, 'host' | 'machine'>,
   volumes: readonly { path: string }[],
 ): Promise<string[]> {
   const folders = [...new Set(volumes.map(({ path }) => dirname(path)))];
+  for (const folder of folders) {
+    const namesake = await namesakeIn(folder, { host, machine });
+    if (namesake === null) continue;
+    throw refused('other-machine', {
+      attempted: `looking for the hosts that share ${folder}`,
+      now: `${namesake}, and could not be asked; nothing was touched`,
+      next: OTHER_NAME,
+    });
+  }
   const hosts = (await Promise.all(folders.map(observeHosts))).flat();
-  return [...new Set(hosts)].filter((host) => host !== own);
+  return [...new Set(hosts)].filter((name) => name !== host);
 }

@@ -112,7 +112,7 @@ describe('A pool whose folder is unavailable', () => {
     acquireFlockLease({ pool: 'images', folder, holder: 'spm@a:1' }, new AbortController().signal);
   const agents = {
     'the id': giveId,
-    "the host's name": (folder: string) => registerHost(folder, 'h1'),
+    "the host's name": (folder: string) => registerHost(folder, { host: 'h1', machine: 'm1' }),
     'the lease': lease,
   };
   it.each(Object.entries(agents))('is not made for %s', async (_, write) => {

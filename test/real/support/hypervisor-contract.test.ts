@@ -51,6 +51,7 @@ beforeAll(async () => {
     ...createStorageActivities({ libvirt, effect }),
     ...createHostActivities({
       host: 'h1',
+      machine: 'm1',
       libvirt,
       watch,
       pivots,

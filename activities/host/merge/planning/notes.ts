@@ -6,6 +6,7 @@ import { memoryFile, type Snapshot } from '../../../adapters/libvirt-xml/snapsho
 import { isEndOfUndo, notesIn } from '../../snapshots/revert-notes.ts';
 import { spellingsOf } from '../../snapshots/snapshots.ts';
 import { linksTo } from '../../chain/links-to.ts';
+import { copiedRecord } from '../../chain/read-record.ts';
 import type { Chain } from '../../chain/observe-chain.ts';
 
 interface Snapshots {
@@ -58,5 +59,14 @@ export async function observeNotes(
   const reverts = await notesIn(folders, chain.vm);
   const undo = isEndOfUndo(reverts, disk, plan) ? [undoEndsWords(vm, disk)] : [];
   const cache = plan.mode === 'active' ? cacheNotes(chain) : [];
-  return [...cache, ...undo, ...also, ...memories, ...(await linksTo(chain, plan.deletes))];
+  const links = await linksTo(chain, plan.deletes);
+  const copied = copiedWords(chain, disk);
+  return [...cache, ...undo, ...also, ...memories, ...links, ...copied];
+}
+
+function copiedWords({ live, persistentDomain }: Chain, disk: string): string[] {
+  const record = copiedRecord(live ?? persistentDomain, disk);
+  if (record === null) return [];
+  const of = `VM ${record.vmUuid} (${record.workflow})`;
+  return [`a job record of ${of}, from whose XML this VM was made, is ignored and replaced`];
 }

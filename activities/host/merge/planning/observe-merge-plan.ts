@@ -61,7 +61,7 @@ export async function observeMergePlan(
     observeSnapshots(deps, chain.vm.uuid),
   ]);
   const isInLimbo = await assertInTouch(deps, attempted, chain);
-  const finished = !job && chain.record && (await leftOver(chain, chain.record, snapshots));
+  const finished = !job && chain.record && (await leftOver(deps, chain, chain.record, snapshots));
   if (finished) return { kind: 'plan', plan: finished };
 
   const named = await resolveNames(input);
@@ -87,7 +87,7 @@ export async function observeMergePlan(
   const notes = job ? [] : assertBitmapsFollow(input, chain, selection);
   const sharing = await observeSharing(deps, chain, [base, ...committed], chain.volumes);
   assertUnshared(input, sharing);
-  const made = await toPlan(input, chain, selection, snapshots, job !== null);
+  const made = await toPlan(deps, input, chain, selection, snapshots, job !== null);
   const changed = made.snapshots.filter(({ action }) => action === 'redefine');
   const names = changed.map(({ name }) => name);
   await assertRedefinable(deps, attempted, chain.vm.uuid, names);
@@ -127,6 +127,7 @@ function busy(input: LiveMergeInput, job: BlockJob): PlanOutcome {
  * the chain.
  */
 async function leftOver(
+  deps: HostDeps,
   chain: Chain,
   record: JobRecord,
   snapshots: Snapshot[],
@@ -153,8 +154,8 @@ async function leftOver(
     snapshots: await snapshotChanges(chain.disk, snapshots, committed),
     spaceNeededBytes: 0,
     spaceFreeBytes: 0,
-    // They were asked before it was merged.
-    sharedWith: [],
+    // The record may have come with the XML of another host's VM.
+    sharedWith: await otherHosts(deps, [base, ...committed]),
   };
 }
 
@@ -194,6 +195,7 @@ async function snapshotLayer(
 }
 
 async function toPlan(
+  deps: HostDeps,
   input: LiveMergeInput,
   chain: Chain,
   selection: Selection,
@@ -224,7 +226,7 @@ async function toPlan(
     spaceNeededBytes,
     spaceFreeBytes: freeBytes,
     // They were asked before the job was started.
-    sharedWith: adopting ? [] : await otherHosts(chain.host, [base, ...committed]),
+    sharedWith: adopting ? [] : await otherHosts(deps, [base, ...committed]),
   };
 }
 

@@ -226,7 +226,7 @@ async function toPlan(
     elsewhere: await runsElsewhere(deps, image, to, mirroredBy),
     switched: false,
     live: shape && { ...shape, isMirrored: goesOn(run, mirroredBy, shape) },
-    sharedWith: moves ? await otherHosts(deps.host, volumes) : [],
+    sharedWith: moves ? await otherHosts(deps, volumes) : [],
     warnings,
   };
 }
