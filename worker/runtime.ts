@@ -11,16 +11,31 @@ import {
 } from '@temporalio/worker';
 import { pino, type Logger } from 'pino';
 import pretty from 'pino-pretty';
+import { visible } from '../workflows/operation/words.ts';
 import { MetricsRefused } from './metrics-refused.ts';
 import type { TemporalConfig } from './environment/temporal-config.ts';
 import { ensureSearchAttributes } from './environment/search-attributes.ts';
 
+const forPerson = () => {
+  const lines = pretty({ destination: 2, ignore: 'pid,hostname' });
+  // JSON hides escapes from a terminal, which are in its strings again once they are printed.
+  const shown = (line: string) =>
+    JSON.stringify(
+      JSON.parse(line, (_, value: unknown) => {
+        return typeof value === 'string' ? visible(value) : value;
+      }),
+    );
+  return { write: (line: string) => void lines.write(`${shown(line)}\n`) };
+};
+const forProgram = () => {
+  const lines = pino.destination(2);
+  return { write: (line: string) => void lines.write(visible(line)) };
+};
+
 /** JSON lines on standard error; readable ones when a person looks at a terminal. */
 export function createLog(role: string, usual = 'info'): Logger {
   const level = process.env['BLOCKFLOW_LOG'] ?? usual;
-  const stream = process.stderr.isTTY
-    ? pretty({ destination: 2, ignore: 'pid,hostname' })
-    : pino.destination(2);
+  const stream = process.stderr.isTTY ? forPerson() : forProgram();
   const options = {
     level,
     base: { role, pid: process.pid },

@@ -1,5 +1,11 @@
 /** Where a command writes. Commands take a Screen, so that tests can read what a person would. */
+import { randomUUID } from 'node:crypto';
 import { styleText } from 'node:util';
+import { visible } from '../../workflows/operation/words.ts';
+
+const ESCAPE = '\x1b';
+/** Stands for it in what is painted, until it is written: no foreign text can know it. */
+const OWN_ESCAPE = `<${randomUUID()}>`;
 
 export type Style = 'red' | 'green' | 'yellow' | 'bold' | 'dim';
 
@@ -20,10 +26,13 @@ export function processScreen(): Screen {
     if (error.code === 'EPIPE') process.exit();
     throw error;
   });
+  const write = (stream: NodeJS.WriteStream, line: string) =>
+    void stream.write(`${visible(line).replaceAll(OWN_ESCAPE, ESCAPE)}\n`);
   return {
     isTerminal: process.stdout.isTTY === true,
-    print: (line) => void process.stdout.write(`${line}\n`),
-    tell: (line) => void process.stderr.write(`${line}\n`),
-    paint: (style, text) => styleText(style, text, { stream: process.stdout }),
+    print: (line) => write(process.stdout, line),
+    tell: (line) => write(process.stderr, line),
+    paint: (style, text) =>
+      styleText(style, visible(text), { stream: process.stdout }).replaceAll(ESCAPE, OWN_ESCAPE),
   };
 }

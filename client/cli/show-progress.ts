@@ -10,6 +10,7 @@ import {
   progressWords,
 } from '../library/progress-words.ts';
 import { timeWords } from '../library/times.ts';
+import { visible } from '../../workflows/operation/words.ts';
 import type { Screen } from './screen.ts';
 
 export interface ProgressDisplay {
@@ -41,7 +42,7 @@ export async function barDisplay(screen: Screen, id: string): Promise<ProgressDi
   const { SingleBar, Presets } = await import('cli-progress');
   const bar: SingleBar = new SingleBar(
     {
-      format: `${id} {phase} {bar} {words}`,
+      format: `${visible(id)} {phase} {bar} {words}`,
       stream: process.stdout,
       hideCursor: true,
       clearOnComplete: true,
@@ -69,7 +70,7 @@ export async function barDisplay(screen: Screen, id: string): Promise<ProgressDi
       }
       const progress = currentProgress(view);
       const payload = {
-        phase: phaseOf(view).padEnd(9),
+        phase: visible(phaseOf(view)).padEnd(9),
         words: progress ? amountWords(progress) : '',
       };
       const percent = progress?.percent ?? (isPastCopy(view) ? 100 : 0);

@@ -3,9 +3,18 @@
  * happens if I cancel. Pure.
  */
 import { WHOLE_VM, type CommonStatus } from './contract.ts';
+import { inLine } from './words.ts';
 import type { AnyKind, CommonRequest, Row } from './kind.ts';
 
-const cell = (text: string) => text.replaceAll('|', '\\|').replaceAll('\n', ' ');
+/**
+ * Words of others are among ours: names may hold links, images and markup, which are shown as they
+ * are written. What is code is shown so anyhow.
+ */
+const cell = (text: string) =>
+  inLine(text.replaceAll('\n', ' '))
+    .replace(CODE_OR_MARKUP, (found) => (found.startsWith('`') ? found : `\\${found}`))
+    .replaceAll('|', '\\|');
+const CODE_OR_MARKUP = /(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)|[[\]<>!&]/g;
 const time = (iso: string) => `${iso.slice(0, 10)} ${iso.slice(11, 19)} UTC`;
 
 /** A markdown table. Rows without a value are left out. */

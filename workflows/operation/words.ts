@@ -39,3 +39,19 @@ export function oneLine(text: string): string {
 export const quoted = (words: string) => inLine(JSON.stringify(words.slice(0, 50)));
 /** Without what would end the line or turn it around. */
 export const inLine = (words: string) => words.replace(/\p{C}|\p{Zl}|\p{Zp}/gu, '?');
+
+/** Control and format characters, and other ends of lines; a new line and a tab are ours. */
+const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
+
+/**
+ * Text of others for a terminal or a log: what would move the cursor, turn a line around or make
+ * two names look alike is shown as JSON writes it, so that a document still has the same content.
+ */
+export const visible = (text: string): string =>
+  text.replace(UNSEEN, (char) => (char === '\n' || char === '\t' ? char : codesOf(char)));
+
+const codesOf = (char: string) =>
+  Array.from({ length: char.length }, (_, at) => {
+    const code = char.charCodeAt(at).toString(16).padStart(4, '0');
+    return `\\u${code}`;
+  }).join('');

@@ -4,6 +4,7 @@
  * send it SIGTERM when the agent dies, which it obeys between two commands (docs/lab/qemu.md).
  */
 import { execa } from 'execa';
+import { childEnvironment } from '../process/environment.ts';
 import { CommandError } from '../process/command.ts';
 import { LOCKED } from './daemon.ts';
 import { linesOf, parseMessage, type QmpCommand } from './qmp.ts';
@@ -24,7 +25,8 @@ export async function whileOpen<T>(
 ): Promise<T | null> {
   const args = ['--pdeathsig', 'TERM', 'qemu-storage-daemon', ...images.flatMap(blockdev)];
   const monitor = ['--chardev', 'stdio,id=stdio', '--monitor', 'chardev=stdio'];
-  const options = { env: { LC_ALL: 'C' }, stdin: 'pipe', reject: false } as const;
+  const env = childEnvironment({ LC_ALL: 'C' });
+  const options = { env, extendEnv: false, stdin: 'pipe', reject: false } as const;
   const daemon = execa('setpriv', [...args, ...monitor], options);
   // Not `daemon` itself: comparing the whole of execa's type with a promise takes tsc seconds.
   const ended = (async () => ({ stderr: (await daemon).stderr }))();

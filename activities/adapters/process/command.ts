@@ -1,6 +1,7 @@
 /** Runs one command of the outside world: an argument array in, text out, never a shell. */
 import { execa, ExecaError } from 'execa';
 import { runInSession } from './command-session.ts';
+import { childEnvironment } from './environment.ts';
 
 /**
  * A command that did not exit 0. `stderr` is the tool's own words, cut to what an error can carry.
@@ -81,7 +82,8 @@ async function runAsChild(
 ): Promise<string> {
   try {
     const child = execa(file, [...args], {
-      env: { LC_ALL: 'C', ...options.env },
+      env: childEnvironment({ LC_ALL: 'C', ...options.env }),
+      extendEnv: false,
       stripFinalNewline: false,
       ...(options.signal ? { cancelSignal: options.signal, forceKillAfterDelay: 2000 } : {}),
       stdin: 'ignore',

@@ -7,6 +7,7 @@ import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { execa } from 'execa';
 import { isLocked } from './file-lock.ts';
+import { childEnvironment } from './environment.ts';
 
 /** Exit codes of flock(1): the first is our choice, the second EX_UNAVAILABLE of a program. */
 export const [RUNS_ALREADY, NOT_EXECUTED] = [75, 69];
@@ -39,6 +40,8 @@ export interface Detached {
 export function startDetached(file: string, args: readonly string[]): Detached {
   const child = execa(file, [...args], {
     detached: true,
+    env: childEnvironment(),
+    extendEnv: false,
     stdin: 'pipe',
     stdout: 'ignore',
     stderr: 'ignore',

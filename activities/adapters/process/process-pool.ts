@@ -4,6 +4,7 @@
  */
 import { spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
+import { childEnvironment } from './environment.ts';
 
 /** Processes that stay open while no question needs them. */
 const KEPT = 4;
@@ -106,7 +107,7 @@ function open<Question, Answer>(
   forget: (process: Open<Question, Answer>) => void,
 ): Open<Question, Answer> {
   const [file, ...args] = framing.command;
-  const child = spawn(file, args, { env: { ...process.env, LC_ALL: 'C', ...framing.env } });
+  const child = spawn(file, args, { env: childEnvironment({ LC_ALL: 'C', ...framing.env }) });
   let output = NOTHING;
   let asked: Asked<Answer> | null = null;
   const ended = () => {

@@ -3,6 +3,7 @@
  * (CVE-2026-24708, docs/lab/qemu.md).
  */
 import { execa } from 'execa';
+import { childEnvironment } from '../process/environment.ts';
 import { z } from 'zod';
 import { CommandError, run } from '../process/command.ts';
 import type { DirtyBitmap } from './bitmaps.ts';
@@ -170,7 +171,8 @@ export async function isUnlocked(path: string): Promise<boolean> {
  * @returns null when another process has the image open.
  */
 export async function whileHeld<T>(path: string, use: () => Promise<T>): Promise<T | null> {
-  const options = { env: { LC_ALL: 'C' }, stdin: 'pipe', reject: false } as const;
+  const env = childEnvironment({ LC_ALL: 'C' });
+  const options = { env, extendEnv: false, stdin: 'pipe', reject: false } as const;
   const holder = execa('qemu-io', ['-f', 'raw', path], options);
   const prompt = new Promise<'held'>((resolve) => {
     holder.stdout.once('data', () => resolve('held'));

@@ -6,6 +6,7 @@
 import { EventEmitter } from 'node:events';
 import { createInterface } from 'node:readline';
 import { execa } from 'execa';
+import { childEnvironment } from '../process/environment.ts';
 import type { JobReading } from './jobs.ts';
 import type { GuestState, Libvirt } from './domains.ts';
 
@@ -99,7 +100,8 @@ function followEvents(uri: string, emit: (event: JobEvent) => void): () => void 
   const loop = async () => {
     while (!stop.signal.aborted) {
       const child = execa('setpriv', ['--pdeathsig', 'KILL', ...watch], {
-        env: { LC_ALL: 'C' },
+        env: childEnvironment({ LC_ALL: 'C' }),
+        extendEnv: false,
         stdin: 'ignore',
         stderr: 'ignore',
         buffer: false,

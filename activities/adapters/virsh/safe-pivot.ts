@@ -4,6 +4,7 @@ import { appendFile, mkdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { run } from '../process/command.ts';
+import { bug } from '../../../workflows/operation/failures.ts';
 import {
   awaitEnd,
   lockOf,
@@ -101,6 +102,9 @@ export function createPivots(uri: string): Pivots {
       for (const { disk, job, to, record, kept, resultFile } of disks) {
         lines.push(disk, job, to, record ?? '', kept ?? '', resultFile);
       }
+      // A name with a new line in it would give the lines after it another meaning.
+      const odd = lines.find((line) => line.includes('\n'));
+      if (odd !== undefined) throw bug(`${JSON.stringify(odd)} was to be one line of a pivot`);
       const taken = take();
       taken.tell(`${lines.join('\n')}\n`);
       await taken.exit;

@@ -23,7 +23,7 @@ export function eventLines(event: AuditEvent, paint: Screen['paint']): string[] 
   const changed = after.length > 0 && before.join() !== after.join();
   return [
     `${timeWords(time)}  ${style ? paint(style, word) : word}  ${vm}/${disk} on ${host}, ${who}`,
-    `    ${reason}`,
+    `    ${reason.replaceAll('\n', '\n    ')}`,
     ...(changed && before.length > 0 ? [`    ${chainWords(before)}  →  ${afterWords(event)}`] : []),
   ];
 }

@@ -81,3 +81,14 @@ it('takes the end of a shell for no answer', async () => {
   await expect(run('end', [])).rejects.toThrow('bash ended while it ran end');
   expect(await run('echo', ['and goes on'])).toBe('and goes on\n');
 });
+
+it('gives children nothing that lets them into Temporal', async () => {
+  process.env['TEMPORAL_API_KEY'] = 'secret-1';
+  process.env['MY_TOKEN'] = 'secret-2';
+  const child = await run('env', [], { env: { MORE: 'x' } });
+  delete process.env['TEMPORAL_API_KEY'];
+  delete process.env['MY_TOKEN'];
+  expect(child).not.toMatch(/secret/);
+  expect(child).toMatch(/^MORE=x$/m);
+  expect(child).toMatch(/^PATH=/m);
+});
