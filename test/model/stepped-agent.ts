@@ -19,6 +19,7 @@ interface Waiting {
 
 export class SteppedAgent {
   readonly #vm: SimulatedVm;
+  readonly #id: string;
   readonly #atDoor: Waiting[] = [];
   #inside = 0;
   #isOpen = false;
@@ -28,8 +29,9 @@ export class SteppedAgent {
   /** Looks of its waiting activities that found nothing to end their wait. */
   #looks = 0;
 
-  constructor(vm: SimulatedVm) {
-    this.#vm = vm;
+  /** @param id of its operation, for messages */
+  constructor(vm: SimulatedVm, id = vm.slug) {
+    [this.#vm, this.#id] = [vm, id];
   }
 
   /** Names of the activities at the door. */
@@ -63,7 +65,7 @@ export class SteppedAgent {
   /** Resolves when nothing moves any more without the test: one is at the door, or one waits. */
   async settled(isOver: () => boolean | Promise<boolean>, mustLeave: boolean): Promise<void> {
     const looks = this.#looks;
-    const what = () => `${this.#vm.slug} to settle (calls ${this.#vm.calls.slice(-4).join(', ')})`;
+    const what = () => `${this.#id} to settle (calls ${this.#vm.calls.slice(-4).join(', ')})`;
     const isStill = async () => {
       if (this.#atDoor.length > 0 || (await isOver())) return true;
       return !mustLeave && this.#inside > 0 && this.#looks > looks + 2;

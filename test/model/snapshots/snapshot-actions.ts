@@ -5,7 +5,7 @@ import {
 } from '../../support/simulator/snapshots/snapshot-by-libvirt.ts';
 import type { Deeds, Named } from '../engine.ts';
 import { operationDeeds, type OperationDetails } from '../shared-deeds.ts';
-import type { Disk, Name, Which, Wish } from './snapshot-operation.ts';
+import type { Disk, Name, SnapshotOperation, Which, Wish } from './snapshot-operation.ts';
 import type { TriedSnapshots } from './tried-snapshots.ts';
 
 /** What needs no more words. */
@@ -60,13 +60,20 @@ const deeds: Deeds<TriedSnapshots, Details> = {
 
 export const snapshotActions = { deeds, actorOf: (world: TriedSnapshots) => world };
 
-/** A deletion ends its merges, too. */
+/** A deletion ends the merges that it waits for, too. */
 async function cancel(world: TriedSnapshots, which: Which): Promise<void> {
   const operation = world.running(which);
-  const isDeletion = operation?.wish?.what === 'delete' && !operation.refusesCancel;
+  const merging = operation?.role === 'vm' ? await mergingDisks(operation) : [];
   await operation?.cancel();
-  for (const disk of ['vda', 'vdb'] as const) {
-    const merge = isDeletion && world.running({ role: disk });
+  for (const disk of merging) {
+    const merge = world.running({ role: disk });
     if (merge) merge.mustLeave = true;
   }
+}
+
+async function mergingDisks(operation: SnapshotOperation): Promise<Disk[]> {
+  const status = await operation.status;
+  if (status.operation !== 'DeleteSnapshot' || status.phase !== 'merging') return [];
+  const merging = status.disks.filter(({ state }) => state === 'merging');
+  return merging.map(({ disk }) => disk as Disk);
 }

@@ -48,7 +48,7 @@ export class SnapshotOperation extends TriedOperation {
   readonly #around: Surroundings;
 
   constructor(around: Surroundings, handle: Handle, runId: string, role: Role) {
-    super(new SteppedAgent(around.vm), handle);
+    super(new SteppedAgent(around.vm, handle.workflowId), handle);
     [this.id, this.runId, this.role, this.#around] = [handle.workflowId, runId, role, around];
   }
 

@@ -88,6 +88,7 @@ export class TriedSnapshots {
     const { runId } = await started.describe();
     const operation = this.#operationOf(started.workflowId, runId);
     operation.wish = wish;
+    if (operation.role === 'vm') this.vm.switchRefused = false;
     await this.settle();
     return true;
   }

@@ -4,37 +4,23 @@ import {
   type DiskViews,
   type Layer,
 } from '../../../../activities/host/snapshot/look.ts';
-import { overlayName } from '../../../../activities/host/snapshot/planning/overlays.ts';
-import {
-  hold,
-  refused,
-  type HoldCode,
-  type RefusalCode,
-} from '../../../../workflows/operation/failures.ts';
-import { fileName } from '../../../../workflows/operation/words.ts';
 import type { snapshotOnHost, Taking } from '../../../../workflows/snapshot/create/activities.ts';
-import type {
-  PlannedDisk,
-  SnapshotPlan,
-  Unfinished,
-} from '../../../../workflows/snapshot/create/plan.ts';
-import type { CreateSnapshotInput } from '../../../../workflows/snapshot/create/request.ts';
 import type { ResultOf } from '../../../../workflows/operation/activities.ts';
 import type { Volume } from '../../../../workflows/chain/schemas.ts';
-import { disagreementOf } from '../simulated-plan.ts';
 import { isLocked } from '../simulated-images.ts';
 import { passStrike, strikes, agentDied } from '../simulated-switch.ts';
 import type { SimulatedMachine } from '../simulated-machine.ts';
 import type { SimulatedVm } from '../simulated-vm.ts';
 import type { Implementations } from '../simulated-waits.ts';
 import type { HostActivities } from '../../../../activities/host/index.ts';
-import { overlaysOf } from './simulated-notes.ts';
+import {
+  assertNoUnfinishedRevert,
+  holdFor,
+  planOf,
+  unfinishedSnapshot,
+} from './simulated-snapshot-plan.ts';
 
 type Taken = ResultOf<typeof snapshotOnHost, 'ensureSnapshotTaken'>;
-
-const words = (now: string) => ({ attempted: 'a snapshot', now, next: 'Fix it' });
-export const refuse = (code: RefusalCode, now: string) => refused(code, words(now));
-export const holdFor = (code: HoldCode, now: string) => hold(code, words(now));
 
 export const snapshotHost: Implementations<Pick<HostActivities, keyof typeof snapshotOnHost>> = {
   observeSnapshotPlan({ machine }, input) {
@@ -43,14 +29,10 @@ export const snapshotHost: Implementations<Pick<HostActivities, keyof typeof sna
     assertNoUnfinishedRevert(machine);
     return { kind: 'plan', plan: planOf(machine, input) };
   },
-  ensureSnapshotTaken({ machine }, taking) {
-    const before = settle(machine, taking);
-    if (before.outcome === 'taken') return before;
-    const isRunning = machine.state !== 'off';
-    if (isRunning !== taking.plan.running) {
-      return { outcome: 'changed', reason: `the VM is ${machine.state} now` };
-    }
-    return isRunning ? takeOfRunning(machine, taking) : takeOfStopped(machine, taking);
+  ensureSnapshotTaken(vm, taking) {
+    const taken = take(vm.machine, taking);
+    vm.switchRefused ||= taken.outcome !== 'taken';
+    return taken;
   },
   ensureSnapshotSettled: ({ machine }, taking) => settle(machine, taking),
   ensureSnapshotListed({ machine }, { plan }) {
@@ -79,86 +61,14 @@ export const snapshotHost: Implementations<Pick<HostActivities, keyof typeof sna
   },
 };
 
-/** What an earlier run began, as its note says. */
-export function unfinishedSnapshot(machine: SimulatedMachine): Unfinished | null {
-  for (const { content } of machine.notes.all) {
-    if (content.of !== 'snapshot') continue;
-    const { jobId, snapshot: plan } = content.text;
-    return { jobId, plan, overlays: overlaysOf(machine, jobId, plan.disks) };
+function take(machine: SimulatedMachine, taking: Taking): Taken {
+  const before = settle(machine, taking);
+  if (before.outcome === 'taken') return before;
+  const isRunning = machine.state !== 'off';
+  if (isRunning !== taking.plan.running) {
+    return { outcome: 'changed', reason: `the VM is ${machine.state} now` };
   }
-  return null;
-}
-
-export function assertNoUnfinishedRevert({ notes }: SimulatedMachine): void {
-  const open = notes.reverts().find(({ state }) => ['begun', 'undoing'].includes(state.phase));
-  if (open) throw refuse('other-operation', `a revert is unfinished: ${open.jobId}`);
-}
-
-function planOf(machine: SimulatedMachine, input: CreateSnapshotInput): SnapshotPlan {
-  const snapshot = input.name ?? 'unnamed';
-  if (machine.tree.find(snapshot)) throw refuse('snapshot-exists', `${snapshot} is listed`);
-  const isChosen = ({ disk }: SimulatedVm) =>
-    !input.exclude.includes(disk) && (input.disks.length === 0 || input.disks.includes(disk));
-  const chosen = machine.disks.filter(isChosen);
-  for (const vm of chosen) assertReady(vm);
-  const disks = chosen.map((vm) => toOverlay(vm, vm.chain, snapshot));
-  assertNamesFree(machine, disks);
-  return {
-    vm: machine.name as SnapshotPlan['vm'],
-    vmUuid: machine.uuid as SnapshotPlan['vmUuid'],
-    host: input.host,
-    persistent: true,
-    running: machine.state !== 'off',
-    snapshot: snapshot as SnapshotPlan['snapshot'],
-    description: input.description,
-    createdAt: Math.floor(machine.now() / 1000),
-    quiesce: input.quiesce,
-    disks,
-    left: machine.disks.flatMap((vm) =>
-      isChosen(vm) ? [] : [{ disk: vm.disk, why: 'it was not asked for' }],
-    ),
-    warnings: [],
-  };
-}
-
-export function assertNamesFree(machine: SimulatedMachine, disks: readonly PlannedDisk[]): void {
-  for (const { disk, to, name } of disks) {
-    const path = `${to.folder}/${name}`;
-    if (machine.disk(disk).files.has(path)) throw refuse('name-taken', `${path} exists`);
-  }
-}
-
-/** What must hold of a disk before its active layer is left. */
-export function assertReady(vm: SimulatedVm): void {
-  vm.advance();
-  if (vm.record) throw refuse('other-operation', `job ${vm.record.jobId} is unfinished here`);
-  if (vm.job) throw refuse('foreign-job', `${vm.slug} has a block job`);
-  const differ = disagreementOf(vm);
-  if (differ !== null) throw holdFor('divergent-chain', differ);
-  const gone = vm.paths().find((path) => !vm.files.has(path));
-  if (gone !== undefined) throw refuse('broken-chain', `${gone} does not exist`);
-}
-
-export const targetOf = (path: string) => {
-  const pool = path.split('/')[1] ?? '';
-  return { pool, folder: `/${pool}`, identity: '7:0' };
-};
-
-export function toOverlay(vm: SimulatedVm, chain: readonly Volume[], ending: string): PlannedDisk {
-  const base = chain.at(-1) as Volume;
-  const { path, identity } = base;
-  const to = targetOf(path);
-  return {
-    disk: vm.disk as PlannedDisk['disk'],
-    base: { path, pool: to.pool, identity: vm.files.identity(path) ?? identity },
-    baseFormat: 'qcow2',
-    virtualSizeBytes: base.virtualSizeBytes,
-    clusterBytes: null,
-    extendedL2: false,
-    to,
-    name: overlayName(fileName(path), ending),
-    backingName: path,
-  };
+  return isRunning ? takeOfRunning(machine, taking) : takeOfStopped(machine, taking);
 }
 
 const eachDisk = (machine: SimulatedMachine, { plan, overlays }: Taking) =>

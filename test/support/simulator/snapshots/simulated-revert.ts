@@ -33,7 +33,7 @@ import {
   targetOf,
   toOverlay,
   unfinishedSnapshot,
-} from './simulated-creation.ts';
+} from './simulated-snapshot-plan.ts';
 import { overlaysOf } from './simulated-notes.ts';
 import type { ListedPoint } from './simulated-tree.ts';
 
@@ -51,7 +51,11 @@ export const revertHost: Implementations<Pick<HostActivities, keyof typeof rever
     }
     return last;
   },
-  ensureDisksSwitched: ({ machine }, change) => switchDisks(machine, change),
+  ensureDisksSwitched(vm, change) {
+    const switched = switchDisks(vm.machine, change);
+    vm.switchRefused ||= switched.outcome !== 'switched';
+    return switched;
+  },
   ensureSnapshotCurrent({ machine }, { name }) {
     if (machine.tree.find(name)) machine.tree.current = name;
     passStrike();

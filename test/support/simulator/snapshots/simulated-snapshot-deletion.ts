@@ -8,7 +8,7 @@ import type {
 import { passStrike } from '../simulated-switch.ts';
 import type { SimulatedMachine } from '../simulated-machine.ts';
 import type { Implementations } from '../simulated-waits.ts';
-import { refuse } from './simulated-creation.ts';
+import { refuse } from './simulated-snapshot-plan.ts';
 import type { ListedPoint } from './simulated-tree.ts';
 
 type Simulated = Exclude<keyof typeof snapshotDeletionOnHost, 'ensureInnerSnapshotAbsent'>;
