@@ -35,3 +35,36 @@ export function mergedDisks(
   );
   return [...new Set(ofSnapshot.map(({ disk }) => disk))].sort();
 }
+
+/** A merge of one disk of a snapshot. */
+export interface DiskMerge {
+  snapshot: string;
+  disk: string;
+}
+
+/**
+ * Merges of disks of snapshots that have begun since then, and have neither ended nor been given
+ * up: libvirt's record follows a merge before the layer is deleted, so it says nothing of them.
+ */
+export function openMerges(events: readonly AuditEvent[], vm: string, since: string): DiskMerge[] {
+  const last = new Map<string, AuditEvent>();
+  for (const event of events) {
+    if (event.operation !== mergeKind.type || event.time < since) continue;
+    last.set(`${event.disk} ${event.request}`, event);
+  }
+  return [...last.values()].flatMap(({ kind, disk, request }) => {
+    const snapshot = snapshotIn(request, vm, disk);
+    return snapshot === null || !OPEN.has(kind) ? [] : [{ snapshot, disk }];
+  });
+}
+
+/** What the last event of a merge may be that has something left to do. */
+const OPEN = new Set(['started', 'cancel-refused', 'failed']);
+
+/** The snapshot of `mergeOfDisk`; null for other requests. */
+function snapshotIn(request: string, vm: string, disk: string): string | null {
+  const before = mergeOfDisk(vm, disk, 'S').slice(0, -1);
+  const word = request.slice(before.length);
+  const name = word.startsWith("'") ? word.slice(1, -1).replaceAll(`'\\''`, "'") : word;
+  return request.startsWith(before) && request === mergeOfDisk(vm, disk, name) ? name : null;
+}

@@ -11,7 +11,7 @@ import type { AuditEvent } from '../../operation/audit.ts';
 import { WHOLE_VM } from '../../operation/contract.ts';
 import { failureDetails, refused } from '../../operation/failures.ts';
 import { INSIDE_BEGUN } from '../inside/words.ts';
-import { mergedDisks } from '../merged-disks.ts';
+import { mergedDisks, openMerges, type DiskMerge } from '../merged-disks.ts';
 import type { snapshotDeletionOnHost } from './activities.ts';
 import { deletionKind } from './kind.ts';
 import type { DeletionPlan, DiskPlan, SnapshotDeletion } from './plan.ts';
@@ -45,18 +45,22 @@ export const mergeInput = (
 export async function planDeletion(planner: Planner): Promise<DeletionPlan> {
   const { input, host, words } = planner;
   const events = await auditLog.observeEvents({ vm: input.vm, limit: 1000 });
-  const found = await host
+  const listed = await host
     .observeSnapshotDeletion(input, `plan ${words}`)
-    .catch((error: unknown) => evidence(planner, events, error));
-  if (typeof found === 'string') return { kind: 'done', reason: found };
+    .catch((error: unknown) => unlisted(error));
+  const half = await planHalfMerged(planner, events, listed);
+  const found = withHalfMerged(planner, listed, half);
+  if (found instanceof Error) return { kind: 'done', reason: evidence(planner, events, found) };
   if (found.snapshots.length === 0) {
     return { kind: 'done', reason: `no snapshot was taken on ${input.name}` };
   }
   const merged = mergedBefore(found, events);
-  const disks: DiskPlan[] = [];
+  const disks = [...half];
   const refusals: Extract<DeletionPlan, { kind: 'plan' }>['refused'] = [];
   for (const { name: snapshot, disks: left } of found.snapshots) {
-    for (const disk of left) {
+    const isPlanned = (disk: string) =>
+      half.some((one) => one.disk === disk && one.snapshot === snapshot);
+    for (const disk of left.filter((one) => !isPlanned(one))) {
       try {
         const outcome = await planDisk(planner, { snapshot, disk });
         disks.push({ snapshot, disk, outcome });
@@ -69,6 +73,53 @@ export async function planDeletion(planner: Planner): Promise<DeletionPlan> {
     }
   }
   return { kind: 'plan', deletion: found, disks, refused: refusals, merged };
+}
+
+/** Merges of this request that libvirt's list does not know of, and that have something left. */
+async function planHalfMerged(
+  planner: Planner,
+  events: readonly AuditEvent[],
+  listed: SnapshotDeletion | Error,
+): Promise<DiskPlan[]> {
+  const begun = earlierRuns(planner, events).find(({ kind }) => kind === 'started');
+  if (!begun) return [];
+  const isListed = ({ snapshot, disk }: DiskMerge) =>
+    !(listed instanceof Error) &&
+    listed.snapshots.some(({ name, disks }) => name === snapshot && disks.includes(disk));
+  const half: DiskPlan[] = [];
+  for (const part of openMerges(events, planner.input.vm, begun.time)) {
+    if (isListed(part)) continue;
+    try {
+      const outcome = await planDisk(planner, part);
+      if (outcome.kind === 'plan') half.push({ ...part, outcome });
+    } catch (error) {
+      // Nothing of it is left.
+      if (failureDetails(error)?.details.code !== 'unknown-snapshot') throw error;
+    }
+  }
+  return half;
+}
+
+/** What libvirt lists, and what is left of snapshots that it lists no more: that goes first. */
+function withHalfMerged(
+  { input }: Planner,
+  listed: SnapshotDeletion | Error,
+  half: readonly DiskPlan[],
+): SnapshotDeletion | Error {
+  const [first] = half.flatMap(({ outcome }) => (outcome.kind === 'plan' ? [outcome.plan] : []));
+  if (!first) return listed;
+  const { vm, host } = input;
+  const found =
+    listed instanceof Error ? { vm, host, vmUuid: first.vmUuid, snapshots: [] } : listed;
+  const snapshots = [...found.snapshots];
+  for (const { snapshot, disk } of half) {
+    const at = snapshots.findIndex(({ name }) => name === snapshot);
+    const known = snapshots[at] ?? { name: snapshot, takenAt: null, disks: [], memory: null };
+    const whole = { ...known, disks: [...known.disks, disk] };
+    if (at < 0) snapshots.unshift(whole);
+    else snapshots[at] = whole;
+  }
+  return { ...found, snapshots };
 }
 
 async function planDisk(
@@ -99,6 +150,13 @@ function mergedBefore({ vm, snapshots }: SnapshotDeletion, events: readonly Audi
   );
 }
 
+/** The refusal of a name that libvirt does not list. @throws every other failure */
+function unlisted(error: unknown): Error {
+  const isIt = failureDetails(error)?.details.code === 'unknown-snapshot';
+  if (isIt && error instanceof Error) return error;
+  throw error;
+}
+
 /**
  * A snapshot that is not listed is no mistake when this very request deleted it: it has said so, or
  * was ended between the last merge, with which the record goes, and its own end.
@@ -106,17 +164,10 @@ function mergedBefore({ vm, snapshots }: SnapshotDeletion, events: readonly Audi
 function evidence(
   { input, words }: Pick<Planner, 'input' | 'words'>,
   events: readonly AuditEvent[],
-  error: unknown,
+  error: Error,
 ): string {
-  if (failureDetails(error)?.details.code !== 'unknown-snapshot') throw error;
   const { vm, name } = input;
-  const earlier = events.filter(
-    ({ id, operation, disk, request }) =>
-      operation === deletionKind.type &&
-      disk === WHOLE_VM &&
-      request === words &&
-      !id.startsWith(workflowInfo().runId),
-  );
+  const earlier = earlierRuns({ words }, events);
   const ended = earlier.findLast(({ kind }) => kind === 'deleted');
   if (ended) return `this request deleted it at ${ended.time}`;
   const inside = earlier.findLast(({ kind }) => kind === INSIDE_BEGUN);
@@ -127,3 +178,13 @@ function evidence(
   const disks = merges.join(', ');
   return `this request, begun at ${begun.time}, merged ${disks}, and the record is gone`;
 }
+
+/** What the audit log has of earlier runs of this request. */
+const earlierRuns = ({ words }: Pick<Planner, 'words'>, events: readonly AuditEvent[]) =>
+  events.filter(
+    ({ id, operation, disk, request }) =>
+      operation === deletionKind.type &&
+      disk === WHOLE_VM &&
+      request === words &&
+      !id.startsWith(workflowInfo().runId),
+  );
