@@ -5,7 +5,7 @@ import { revertNote } from '../../../workflows/snapshot/revert/plan.ts';
 import type { revertOnStorage } from '../../../workflows/snapshot/revert/activities.ts';
 import { observeFile, readText } from '../../adapters/files/files.ts';
 import { observePools } from '../../adapters/virsh/pools.ts';
-import { abandonReservation, manifestIn } from '../../pool-folder/owner.ts';
+import { abandonReservation, belongsToAnother, manifestIn } from '../../pool-folder/owner.ts';
 import { whileMounted } from '../../pool-folder/presence.ts';
 import { quarantinePathOf } from '../../pool-folder/quarantine.ts';
 import { removeReservationFolder } from '../../pool-folder/reservation.ts';
@@ -39,7 +39,8 @@ async function deleteRetired(
 ): Promise<Outcome> {
   // The folder goes last.
   if (!(await observeFile(folder))) return nothing('removed');
-  if (await isBegun(folder)) return nothing('unsettled');
+  if (await belongsToAnother(folder, [owner])) return nothing('kept');
+  if (await isUnfinished(folder)) return nothing('unsettled');
   const isOurs = await deps.effect('storage.abandon-reservation', folder, () =>
     abandonReservation(folder, [owner]),
   );
@@ -63,10 +64,11 @@ async function deleteRetired(
   return done;
 }
 
-/** A run that has switched has not put the layers into quarantine yet. */
-async function isBegun(folder: string): Promise<boolean> {
+/** A run that has switched, or is about to, has not put the layers into quarantine yet. */
+async function isUnfinished(folder: string): Promise<boolean> {
   const name = await manifestIn(folder);
   const text = name === null ? '' : await readText(join(folder, name)).catch(() => '');
   if (text === '') return false;
-  return revertNote.parse(JSON.parse(text)).state.phase === 'begun';
+  const { phase } = revertNote.parse(JSON.parse(text)).state;
+  return phase === 'begun' || phase === 'undoing';
 }

@@ -5,12 +5,13 @@ import { use } from '../../support/use.ts';
 import { play } from '../engine.ts';
 import type { Action } from './snapshot-actions.ts';
 import { snapshotModel, type Setting } from './snapshot-model.ts';
-import type { Role, Wish } from './snapshot-operation.ts';
+import { LONG_SECONDS, type Role, type Wish } from './snapshot-operation.ts';
 
 const bench = use('the bench', startBench);
 
 const ask = (wish: Wish): Action => ({ do: 'ask', wish });
 const steps = (role: Role, count: number): Action => ({ do: 'steps', role, count });
+const REVERT = { what: 'revert', name: 's1', keepSeconds: LONG_SECONDS, start: false } as const;
 const DELETE = { what: 'delete', name: 's1', scope: 'snapshot', atOnce: 2 } as const;
 
 /** What was asked for before the healing begins. */
@@ -28,6 +29,63 @@ const found: { title: string; actions: Action[]; setting?: Partial<Setting>; end
       ask(DELETE),
     ],
     ends: ['delete partly-deleted', 'delete deleted'],
+  },
+  {
+    title: 'libvirtd and the script die in the transaction, and the run is terminated',
+    actions: [
+      ask({ what: 'create', name: 's2' }),
+      steps('vm', 3),
+      { do: 'step', role: 'vm', fate: 'libvirtd', which: 0 },
+      { do: 'terminate', role: 'vm' },
+    ],
+    ends: ['create terminated', 'create created'],
+  },
+  {
+    title: 'a snapshot that was taken when its run was terminated is completed by the next one',
+    actions: [
+      ask({ what: 'create', name: 's2' }),
+      steps('vm', 4),
+      { do: 'terminate', role: 'vm' },
+      { do: 'write', disk: 'vdb', block: 1 },
+      { do: 'flush', disk: 'vdb' },
+      ask({ what: 'create', name: 's3' }),
+      steps('vm', 8),
+      { do: 'kill QEMU', unflushedSurvives: false },
+    ],
+    ends: ['create terminated', 'create created'],
+  },
+  {
+    title: 'a revert that has switched when its run is terminated is completed, not made again',
+    setting: { isOff: true },
+    actions: [ask(REVERT), steps('vm', 4), { do: 'terminate', role: 'vm' }, ask(REVERT)],
+    ends: ['revert terminated', 'revert reverted'],
+  },
+  {
+    title: 'an undo that is cancelled before its switch leaves the revert as it was',
+    setting: { isOff: true },
+    actions: [
+      ask(REVERT),
+      steps('vm', 8),
+      ask({ what: 'undo', keepSeconds: LONG_SECONDS }),
+      steps('vm', 2),
+      { do: 'cancel', role: 'vm' },
+      steps('vm', 4),
+    ],
+    ends: ['revert reverted', 'undo cancelled'],
+  },
+  {
+    title: 'what an undo leaves does not expire while the undo is unfinished',
+    setting: { isOff: true },
+    actions: [
+      ask(REVERT),
+      steps('vm', 8),
+      ask({ what: 'undo', keepSeconds: 1 }),
+      steps('vm', 5),
+      { do: 'terminate', role: 'vm' },
+      steps('expiry', 2),
+      ask({ what: 'undo', keepSeconds: 1 }),
+    ],
+    ends: ['undo terminated', 'undo undone'],
   },
 ];
 

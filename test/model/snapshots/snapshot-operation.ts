@@ -46,6 +46,7 @@ export class SnapshotOperation extends TriedOperation {
   /** What was asked for; null for what an operation has started. */
   wish: Wish | null = null;
   readonly #around: Surroundings;
+  #isSearched = false;
 
   constructor(around: Surroundings, handle: Handle, runId: string, role: Role) {
     super(new SteppedAgent(around.vm, handle.workflowId), handle);
@@ -63,6 +64,19 @@ export class SnapshotOperation extends TriedOperation {
     // What expires has no status, and no point of no return: what it has deleted is deleted.
     if (this.role === 'expiry') await this.handle.cancel();
     else await super.cancel();
+  }
+
+  /** Once it is over, and only once: what it has started to delete what it has left, soon. */
+  async findExpiries(): Promise<readonly string[]> {
+    const isSoon = this.wish && 'keepSeconds' in this.wish && this.wish.keepSeconds < LONG_SECONDS;
+    if (this.isRunning || this.#isSearched || !isSoon) return [];
+    this.#isSearched = true;
+    const { events } = await this.handle.fetchHistory();
+    return (events ?? []).flatMap((event) => {
+      const started = event.childWorkflowExecutionStartedEventAttributes;
+      const id = started?.workflowExecution?.workflowId ?? '';
+      return roleOf(id) === 'expiry' ? [id] : [];
+    });
   }
 
   override async terminate(): Promise<void> {

@@ -151,8 +151,16 @@ export class TriedSnapshots {
         (a, b) => Number(a.role === 'vm') - Number(b.role === 'vm'),
       );
       for (const operation of vmLast) await operation.settle();
+      for (const operation of vmLast) await this.#expiriesArrived(operation);
     }
     for (const operation of this.operations) await checkEnd(this, operation);
+  }
+
+  async #expiriesArrived(operation: SnapshotOperation): Promise<void> {
+    for (const id of await operation.findExpiries()) {
+      const isThere = () => this.operations.some((op) => op.id === id);
+      await waitUntil(`${id} to begin`, isThere, SOON);
+    }
   }
 
   check(): void {

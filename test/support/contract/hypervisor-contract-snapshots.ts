@@ -225,6 +225,21 @@ export const snapshotting: readonly Case[] = [
     },
   },
   {
+    title: 'what an undo leaves is not deleted before the undo is complete',
+    async check(h) {
+      await taken(h);
+      await h.shutDown();
+      const back = await goneBack(h);
+      const { change, owner } = await changeBack(h, back);
+      const volumes = change.disks.map(({ from }) => from.volume);
+      const deletion = { jobId: back.jobId, owner, to: back.to, volumes };
+      expect(await h.ask('ensureRetiredAbsent', deletion)).toMatchObject({ outcome: 'unsettled' });
+      const other = { ...deletion, owner: back.jobId };
+      expect(await h.ask('ensureRetiredAbsent', other)).toMatchObject({ outcome: 'kept' });
+      expect(await h.files()).toContain(back.now);
+    },
+  },
+  {
     title: 'what a revert left is deleted by the run that has its note, and by no other one',
     async check(h) {
       const { overlay } = await taken(h);

@@ -76,10 +76,9 @@ export const overlayStorage: Implementations<Pick<StorageActivities, Simulated>>
     const done = { deleted: [] as string[], regainedBytes: 0 };
     const note = machine.notes.get(pool, jobId);
     if (!note) return { outcome: 'removed', ...done };
-    const { content } = note;
-    const isBegun = content.of === 'revert' && content.text.state.phase === 'begun';
-    if (isBegun) return { outcome: 'unsettled', ...done };
-    if (!machine.notes.abandon(pool, jobId, [owner])) return { outcome: 'kept', ...done };
+    if (note.owner !== null && note.owner !== owner) return { outcome: 'kept', ...done };
+    if (note.owner !== null && isUnfinished(note.content)) return { outcome: 'unsettled', ...done };
+    machine.notes.abandon(pool, jobId, [owner]);
     passStrike();
     for (const volume of volumes) {
       const tomb = tombOf(jobId, volume.path);
@@ -94,6 +93,10 @@ export const overlayStorage: Implementations<Pick<StorageActivities, Simulated>>
     return { outcome: 'removed', ...done };
   },
 };
+
+/** A run has not put into quarantine yet what the disks have left, or are about to. */
+const isUnfinished = (content: Content) =>
+  content.of === 'revert' && ['begun', 'undoing'].includes(content.text.state.phase);
 
 interface Reservation {
   pool: string;
