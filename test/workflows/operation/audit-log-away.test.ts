@@ -19,10 +19,10 @@ const kindsOf = async (vm: ReturnType<typeof bench.addVm>) =>
 
 it('A merge waits with words for its first event, and goes on by itself', async () => {
   const vm = bench.addVm();
-  const mend = await bench.breakAuditLog();
+  const restore = await bench.breakAuditLog();
   const handle = await bench.merge(vm, CACHE);
   expect(await untilTold(handle)).toMatch(/E(NOTDIR|EXIST)/);
-  await mend();
+  await restore();
   expect(await handle.result()).toMatchObject({ outcome: 'merged' });
   expect(await kindsOf(vm)).toEqual(['started', 'merged']);
   expect((await bench.status(handle)).away).toBeNull();
@@ -30,7 +30,7 @@ it('A merge waits with words for its first event, and goes on by itself', async 
 
 it('A cancel ends a merge that waits for it, and touches nothing', async () => {
   const vm = bench.addVm();
-  const mend = await bench.breakAuditLog();
+  const restore = await bench.breakAuditLog();
   try {
     const handle = await bench.merge(vm, CACHE);
     await untilTold(handle);
@@ -40,7 +40,7 @@ it('A cancel ends a merge that waits for it, and touches nothing', async () => {
     expect(isCancellation((ended as WorkflowFailedError).cause)).toBe(true);
     expect(vm.job).toBeNull();
   } finally {
-    await mend();
+    await restore();
   }
   expect(await kindsOf(vm)).toEqual([]);
 });
@@ -50,10 +50,10 @@ it('After the point of no return the end waits for its event, which is not lost'
   const gate = bench.gate(vm, 'ensurePivoted');
   const handle = await bench.merge(vm, CACHE);
   await gate.reached;
-  const mend = await bench.breakAuditLog();
+  const restore = await bench.breakAuditLog();
   gate.open();
   await untilTold(handle);
-  await mend();
+  await restore();
   expect(await handle.result()).toMatchObject({ outcome: 'merged' });
   expect(await kindsOf(vm)).toEqual(['started', 'merged']);
 });
