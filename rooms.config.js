@@ -59,7 +59,7 @@ const rooms = {
   ],
   'activities/orchestrator/': ['activities/(door|adapters)/', 'workflows/operation/'],
   'worker/environment/': ['workflows/operation/'],
-  'worker/(up|roles|doctor|bundle|runtime|own-files|machine-id|metrics-refused)': [
+  'worker/(up|roles|service|doctor|bundle|runtime|own-files|machine-id|metrics-refused)': [
     'worker/',
     'activities/',
     'workflows/',
@@ -69,7 +69,7 @@ const rooms = {
   'client/cli/': [
     'client/library/',
     'workflows/',
-    'worker/(roles|up|doctor|environment|metrics-refused)',
+    'worker/(roles|up|service|doctor|environment|metrics-refused)',
   ],
   'client/examples/': ['client/index'],
 };

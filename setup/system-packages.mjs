@@ -20,6 +20,8 @@ const packageOfCommand = {
   nbdcopy: 'libnbd-bin',
   openssl: 'openssl',
   strace: 'strace',
+  'systemd-analyze': 'systemd',
+  perl: 'perl-base',
   chromium: 'chromium',
 };
 /** One of them missing means all: qemu-block-extra, for one, brings no command of its own. */

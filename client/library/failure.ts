@@ -22,6 +22,7 @@ export type ClientFailureCode =
   | 'metrics-address'
   | 'no-own-network'
   | 'no-web-ui'
+  | 'no-service'
   | 'unexpected';
 
 export interface ClientFailureDetails {

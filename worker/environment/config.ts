@@ -1,4 +1,5 @@
 /** Where blockflow keeps things, and how a worker finds its Temporal, its libvirt and its name. */
+import { existsSync } from 'node:fs';
 import { isIPv4, isIPv6 } from 'node:net';
 import { homedir, hostname } from 'node:os';
 import { join } from 'node:path';
@@ -9,12 +10,16 @@ import { cacheFolder } from './temporal-search.mjs';
 const root = process.getuid?.() === 0;
 const env = (name: string) => process.env[name] || undefined;
 
+/** Of the service, when there is one on this machine; root's commands then mean it. */
+const SERVICE_STATE = '/var/lib/blockflow';
+
 /**
  * State that must survive a reboot: audit log, embedded server's database. XDG base directory
  * specification.
  */
 export const stateDir = () =>
   env('BLOCKFLOW_STATE_DIR') ??
+  (root && existsSync(SERVICE_STATE) ? SERVICE_STATE : undefined) ??
   join(env('XDG_STATE_HOME') ?? join(homedir(), '.local', 'state'), 'blockflow');
 
 /** Small files of running commands; they may die with the host. */

@@ -3,6 +3,7 @@ import { connectWorker, createLog, installRuntime } from '../runtime.ts';
 import { keepOwnFiles } from '../own-files.ts';
 import type { Role, RoleContext } from './role.ts';
 import { startRole, type RoleName } from './start.ts';
+import { tellReady } from '../service/notify.ts';
 import { stopSignal } from './stop-signal.ts';
 import type { WorkerConfig } from '../environment/config.ts';
 import { temporalConfig } from '../environment/temporal-config.ts';
@@ -20,7 +21,8 @@ export async function runRole(
   const role = await startRole(name, { config, connection, namespace, log, hooks });
   log.info({ host: config.host, libvirt: config.libvirtUri }, `${name} is ready`);
   stopOnSignal([role], log);
-  await role.done;
+  const stopTelling = await tellReady();
+  await role.done.finally(stopTelling);
   await connection.close();
   log.info(`${name} has stopped`);
 }

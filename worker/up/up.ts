@@ -8,6 +8,8 @@ import { stopSignal } from '../roles/stop-signal.ts';
 import type { Role } from '../roles/role.ts';
 import { startRole, roleNames } from '../roles/start.ts';
 import { keepOwnFiles } from '../own-files.ts';
+import { tellReady } from '../service/notify.ts';
+import { keepRole } from './keep-role.ts';
 import { connectWorker, createLog, installRuntime } from '../runtime.ts';
 import { keepTemporalServer, type KeptServer } from './server-keeper.ts';
 import { lockState } from './state-lock.ts';
@@ -88,15 +90,18 @@ async function runRoles(
   const { connection, namespace } = connected;
   const context = { config, connection, namespace, log };
   const roles: Role[] = [];
+  let stopTelling = () => Promise.resolve();
   try {
     for (const name of roleNames) {
-      if (!stop.aborted) roles.push(await startRole(name, context));
+      if (!stop.aborted) roles.push(await keepRole(() => startRole(name, context), log));
     }
     const uiUrl = server?.uiUrl ?? null;
     if (!stop.aborted) ready({ address: temporal.connectionOptions.address, uiUrl, host });
+    stopTelling = await tellReady();
     await Promise.race([aborted(stop), ...roles.map((role) => role.done)]);
   } finally {
     log.info('stopping');
+    await stopTelling();
     await Promise.allSettled(roles.map((role) => role.stop()));
     await connection.close();
   }

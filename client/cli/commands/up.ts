@@ -3,6 +3,7 @@ import type { WorkerConfig } from '../../../worker/environment/config.ts';
 import { BlockflowError, usage } from '../../library/failure.ts';
 import type { Screen } from '../screen.ts';
 import type { Context } from './command.ts';
+import { INSTALL_OPTION, serviceAsked, UNINSTALL_OPTION, type ServiceOptions } from './service.ts';
 import {
   configOf,
   CONNECT_OPTION,
@@ -12,7 +13,7 @@ import {
   type WorkerOptions,
 } from './worker.ts';
 
-interface Options extends WorkerOptions {
+interface Options extends WorkerOptions, ServiceOptions {
   port?: string;
   uiPort?: string;
   log?: true;
@@ -33,10 +34,14 @@ export function defineUp(program: Command, context: Context): void {
     .option('--ui-port <number>', 'port of its Web UI (default: 8233, or a free one)')
     .option('--log', 'on a terminal, show the whole log and not only what goes wrong')
     .option(...METRICS_OPTION)
+    .option(...INSTALL_OPTION)
+    .option(...UNINSTALL_OPTION)
     .action((options: Options) => context.run(() => up(context.screen, options)));
 }
 
 async function up(screen: Screen, options: Options): Promise<number> {
+  const served = await serviceAsked(screen, 'up', options);
+  if (served !== null) return served;
   const [port, uiPort] = [portOf(options.port), portOf(options.uiPort)];
   const config = await configOf(options);
   const { AlreadyUp, runUp } = await import('../../../worker/up/up.ts');

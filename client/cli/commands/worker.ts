@@ -4,6 +4,7 @@ import type { RoleName } from '../../../worker/roles/start.ts';
 import { MetricsRefused } from '../../../worker/metrics-refused.ts';
 import { BlockflowError, usage } from '../../library/failure.ts';
 import type { Context } from './command.ts';
+import { INSTALL_OPTION, serviceAsked, UNINSTALL_OPTION, type ServiceOptions } from './service.ts';
 
 export interface WorkerOptions {
   connect?: string;
@@ -39,8 +40,12 @@ export function defineWorker(program: Command, context: Context): void {
     .option(...OWN_HOST_OPTION)
     .option('--pool <name...>', 'pools that this SPM agent serves (default: all active file pools)')
     .option(...METRICS_OPTION)
-    .action((role: RoleName, options: WorkerOptions) =>
+    .option(...INSTALL_OPTION)
+    .option(...UNINSTALL_OPTION)
+    .action((role: RoleName, options: WorkerOptions & ServiceOptions) =>
       context.run(async () => {
+        const served = await serviceAsked(context.screen, role, options);
+        if (served !== null) return served;
         const config = await configOf(options);
         const { runRole } = await import('../../../worker/roles/main.ts');
         await runRole(role, config).catch(tellMetrics);
