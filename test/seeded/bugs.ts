@@ -7,6 +7,7 @@ import { fieldBugs } from './field-bugs.ts';
 import { trustBugs } from './trust-bugs.ts';
 import { liveMoveBugs } from './live-move-bugs.ts';
 import { snapshotBugs } from './snapshot-bugs.ts';
+import { snapshotModelBugs } from './snapshot-model-bugs.ts';
 
 export interface SeededBug {
   /** What a developer might have done. */
@@ -245,4 +246,5 @@ export const seededBugs: readonly SeededBug[] = [
   ...trustBugs,
   ...liveMoveBugs,
   ...snapshotBugs,
+  ...snapshotModelBugs,
 ];
