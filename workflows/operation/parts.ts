@@ -109,7 +109,7 @@ export async function endOther(part: Part<AnyKind>): Promise<string> {
 
 interface Limited {
   /** Ids of those that run, by their disk. */
-  running(): ReadonlyMap<string, string>;
+  running: () => ReadonlyMap<string, string>;
   /** What has the limit: `for each merge`. */
   each: string;
 }
