@@ -70,6 +70,7 @@ async function moveDisks(op: DisksMove): Promise<MoveDisksResult> {
   op.enter('copying');
   // A cancel reaches the moves by us alone: not after the switch.
   const moves = await forwardOnly(() => Promise.resolve(startAll(op, planned, group))); // 2
+  op.truth = 'the sources stay as they are, and workflows of their own delete the copies';
   let stallMs: number | null = null;
   try {
     stallMs = await untilSwitched(op, group); // 3
