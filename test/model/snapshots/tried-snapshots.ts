@@ -54,7 +54,7 @@ export class TriedSnapshots {
   #operationOf(id: string, runId: string): SnapshotOperation {
     const known = this.operations.find((op) => op.runId === runId);
     if (known) return known;
-    const handle = this.#bench.client.workflow.getHandle(id, runId) as Handle;
+    const handle: Handle = this.#bench.client.workflow.getHandle(id, runId);
     const around = {
       vm: this.vm,
       waitsForMerges: (op: SnapshotOperation) => this.#waitsForMerges(op),

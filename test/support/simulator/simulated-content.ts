@@ -120,10 +120,6 @@ export class SimulatedContent {
     return due ? this.#missing(this.#files.chainOf(path), 'durable', due) : [];
   }
 
-  isPoint(path: string): boolean {
-    return this.#points.has(this.#files.identity(path) ?? '');
-  }
-
   /** Blocks that these layers hold. */
   blocksOf(paths: readonly string[]): number[] {
     return BLOCKS.filter((block) => paths.some((path) => this.layer(path).shown.has(block)));

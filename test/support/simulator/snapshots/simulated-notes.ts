@@ -1,7 +1,10 @@
 /** Notes of snapshots and reverts in the pools of one VM in memory: `.blockflow/<job>/`. */
 import type { z } from 'zod';
-import type { overlayReservation, Overlay } from '../../../../workflows/snapshot/create/plan.ts';
-import type { PlannedDisk } from '../../../../workflows/snapshot/create/plan.ts';
+import type {
+  overlayReservation,
+  Overlay,
+  PlannedDisk,
+} from '../../../../workflows/snapshot/create/plan.ts';
 import type { RevertNote } from '../../../../workflows/snapshot/revert/plan.ts';
 import { staged } from '../simulated-images.ts';
 import type { SimulatedMachine } from '../simulated-machine.ts';

@@ -195,8 +195,8 @@ function planOf(machine: SimulatedMachine, { host, name }: RevertSnapshotInput):
   });
   assertNamesFree(machine, disks);
   return {
-    vm: machine.name as RevertPlan['vm'],
-    vmUuid: machine.uuid as RevertPlan['vmUuid'],
+    vm: machine.name,
+    vmUuid: machine.uuid,
     host,
     snapshot: point.name,
     before: machine.tree.current,

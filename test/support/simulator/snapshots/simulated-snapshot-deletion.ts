@@ -23,8 +23,8 @@ export const snapshotDeletionHost: Implementations<Pick<HostActivities, Simulate
       'children-only': () => all.slice(1),
     }[scope]();
     return {
-      vm: machine.name as SnapshotDeletion['vm'],
-      vmUuid: machine.uuid as SnapshotDeletion['vmUuid'],
+      vm: machine.name,
+      vmUuid: machine.uuid,
       host,
       snapshots: chosen.reverse().map((point) => goingOf(machine, point)),
     };

@@ -48,12 +48,12 @@ export function planOf(machine: SimulatedMachine, input: CreateSnapshotInput): S
   const disks = chosen.map((vm) => toOverlay(vm, vm.chain, snapshot));
   assertNamesFree(machine, disks);
   return {
-    vm: machine.name as SnapshotPlan['vm'],
-    vmUuid: machine.uuid as SnapshotPlan['vmUuid'],
+    vm: machine.name,
+    vmUuid: machine.uuid,
     host: input.host,
     persistent: true,
     running: machine.state !== 'off',
-    snapshot: snapshot as SnapshotPlan['snapshot'],
+    snapshot: snapshot,
     description: input.description,
     createdAt: Math.floor(machine.now() / 1000),
     quiesce: input.quiesce,
@@ -93,7 +93,7 @@ export function toOverlay(vm: SimulatedVm, chain: readonly Volume[], ending: str
   const { path, identity } = base;
   const to = targetOf(path);
   return {
-    disk: vm.disk as PlannedDisk['disk'],
+    disk: vm.disk,
     base: { path, pool: to.pool, identity: vm.files.identity(path) ?? identity },
     baseFormat: 'qcow2',
     virtualSizeBytes: base.virtualSizeBytes,
