@@ -1,10 +1,7 @@
 /** Which snapshots of a VM in memory a deletion is about, and how libvirt forgets them. */
 import type { HostActivities } from '../../../../activities/host/index.ts';
 import type { snapshotDeletionOnHost } from '../../../../workflows/snapshot/delete/activities.ts';
-import type {
-  GoingSnapshot,
-  SnapshotDeletion,
-} from '../../../../workflows/snapshot/delete/plan.ts';
+import type { GoingSnapshot } from '../../../../workflows/snapshot/delete/plan.ts';
 import { passStrike } from '../simulated-switch.ts';
 import type { SimulatedMachine } from '../simulated-machine.ts';
 import type { Implementations } from '../simulated-waits.ts';
