@@ -37,8 +37,30 @@ const DESCRIPTION: Record<Served, string> = {
 const ESCAPED: Record<string, string> = { '\\': '\\\\', '"': '\\"', '%': '%%', $: '$$' };
 const quoted = (word: string) => `"${word.replace(/[\\"%$]/g, (sign) => ESCAPED[sign] ?? sign)}"`;
 
-export function unitOf({ served, command, cacheHome }: UnitFacts): string {
+function hardeningOf(served: UnitFacts['served']): string {
   const rights = rightsOf(served).map((right) => `CAP_${right}`);
+  return `CapabilityBoundingSet=${rights.join(' ')}
+NoNewPrivileges=yes
+ProtectSystem=full
+ProtectKernelTunables=yes
+ProtectKernelModules=yes
+ProtectKernelLogs=yes
+ProtectControlGroups=yes
+ProtectClock=yes
+ProtectHostname=yes
+LockPersonality=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+RestrictNamespaces=${served === 'up' ? 'net' : 'yes'}
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+SystemCallArchitectures=native
+SystemCallFilter=@system-service @mount @setuid
+SystemCallFilter=~@reboot @swap @obsolete @cpu-emulation
+SystemCallErrorNumber=EPERM
+`;
+}
+
+export function unitOf({ served, command, cacheHome }: UnitFacts): string {
   return `# Written by \`blockflow ${served === 'up' ? 'up' : `worker ${served}`} --install\`.
 [Unit]
 Description=${DESCRIPTION[served]}
@@ -77,25 +99,7 @@ LimitNOFILE=65536
 TasksMax=8192
 OOMScoreAdjust=-500
 
-CapabilityBoundingSet=${rights.join(' ')}
-NoNewPrivileges=yes
-ProtectSystem=full
-ProtectKernelTunables=yes
-ProtectKernelModules=yes
-ProtectKernelLogs=yes
-ProtectControlGroups=yes
-ProtectClock=yes
-ProtectHostname=yes
-LockPersonality=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-RestrictNamespaces=${served === 'up' ? 'net' : 'yes'}
-RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
-SystemCallArchitectures=native
-SystemCallFilter=@system-service @mount @setuid
-SystemCallFilter=~@reboot @swap @obsolete @cpu-emulation
-SystemCallErrorNumber=EPERM
-
+${hardeningOf(served)}
 [Install]
 WantedBy=multi-user.target
 `;

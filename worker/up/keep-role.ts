@@ -1,4 +1,4 @@
-/** A role of `blockflow up` that ends by itself is started again, but not for ever. */
+/** A role of `blockflow up` that ends by itself is started again, but not without end. */
 import type { Logger } from 'pino';
 import type { Role } from '../roles/role.ts';
 

@@ -70,6 +70,8 @@ export const agentsOf = <OnHost extends Table, OnStorage extends Table>({
   spm: (pool) => spmAgent(pool, away),
 });
 
+const isUndoable = ({ cancel }: CommonStatus) => cancel.possible;
+
 function statusOf<K extends AnyKind>(kind: K, input: KindRequest<K>): KindStatus<K> {
   const request = input as { host: string; bandwidthBytesPerSecond?: number };
   const status: CommonStatus = {
@@ -105,7 +107,7 @@ export function openOperation<K extends AnyKind>(kind: K, input: KindRequest<K>)
     recordEvent(
       eventOf({ status, words, requestedBy }, event, reason, after),
       op.away,
-      () => scope.consideredCancelled && status.cancel.possible,
+      () => scope.consideredCancelled && isUndoable(status),
     );
   const scope = CancellationScope.current();
   const lists = createList(kind);
