@@ -52,7 +52,13 @@ export type RefusalCode =
   | 'pause-too-long'
   | 'disks-changed'
   | 'nothing-to-undo';
-export type HoldCode = 'divergent-chain' | 'unproven' | 'identity-changed' | 'lost-vm' | 'limbo';
+export type HoldCode =
+  | 'divergent-chain'
+  | 'unproven'
+  | 'identity-changed'
+  | 'lost-vm'
+  | 'limbo'
+  | 'inactive-disks';
 export type RetryCode =
   | 'vm-stopped'
   | 'vm-started'

@@ -8,6 +8,7 @@ import { CommandError } from '../../adapters/process/command.ts';
 import { type XmlDisk } from '../../adapters/libvirt-xml/domain-xml.ts';
 import type { HostDeps } from '../deps.ts';
 import { lookAndGiveBack } from '../pivot/give-back-guest.ts';
+import { assertActive } from '../pivot/holds.ts';
 import { hasSwitched, lookAtDisk } from '../pivot/look-at-disk.ts';
 import { recordJob } from './job-record.ts';
 import { isCommitOf, isReady, switchOf } from './observe-disk.ts';
@@ -96,6 +97,8 @@ const PATIENCE = 6;
 function startFailed(input: StartInput, error: unknown): { outcome: 'failed'; reason: string } {
   if (!(error instanceof CommandError)) throw error;
   const reason = error.stderr.replace(/^error: /gm, '');
+  const { top, base, vm } = input.plan;
+  assertActive(`starting the commit of ${top.path} into ${base.path}`, vm, reason);
   if (activityInfo().attempt >= PATIENCE) return { outcome: 'failed', reason };
   const { plan } = input;
   throw retry(

@@ -8,6 +8,22 @@ interface Named {
   disk: string;
 }
 
+/**
+ * QEMU 9 and newer does not activate the disks of a guest that was restored paused before it runs,
+ * and starts no job on them until then (docs/lab/qemu.md).
+ * @throws Hold `inactive-disks` when that is why libvirt did not start a job
+ */
+export function assertActive(attempted: string, vm: string, said: string): void {
+  if (!/Inactive '[^']*' can't be a backing child/.test(said)) return;
+  throw hold('inactive-disks', {
+    attempted,
+    now:
+      `VM ${vm} was restored paused and has not run since, so QEMU has not activated its disks ` +
+      'and starts no job on them; the chain is unchanged',
+    next: `Let it run (\`virsh resume ${vm}\`, then \`virsh suspend ${vm}\`), then repeat`,
+  });
+}
+
 /** @param seen the disk, as libvirt shows it */
 export function holdLimbo(attempted: string, { vm, disk }: Named, seen: XmlDisk | null) {
   const { ending, job, path: to = '' } = seen?.mirror ?? {};

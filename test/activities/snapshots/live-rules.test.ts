@@ -55,8 +55,6 @@ const oldOnly: [string, Partial<LiveQuestion>, RegExp][] = [
   ['a disk without a file', { disks: [xmlDisk('vda', 'qcow2', { chain: [] })] }, /vda is not/],
   ['a floppy', { disks: [xmlDisk('fda', 'raw', { device: 'floppy' })] }, /fda is not/],
   ['NVRAM', { hasNvram: true }, /NVRAM/],
-  ['a quote', { name: 'a"b', images: [], parts: [] }, /a quote or a backslash/],
-  ['a backslash', { name: 'a\\b', images: [], parts: [] }, /a quote or a backslash/],
 ];
 it.each(oldOnly)('Before libvirt 10.9: not with %s', (_, more, why) => {
   for (const libvirt of ['9.0.0', '10.8.9', 'of an unknown version']) {
@@ -64,6 +62,17 @@ it.each(oldOnly)('Before libvirt 10.9: not with %s', (_, more, why) => {
     expect(obstacle).toMatchObject({ why: expect.stringMatching(why), onlyOld: true });
   }
   for (const libvirt of ['10.9.0', '11.3.0']) expect(whyNot({ ...more, libvirt })).toBeNull();
+});
+
+it.each(['a"b', 'a\\b'])('Before libvirt 10.9: not by the name %s', (name) => {
+  const obstacle = whyNot({ name, images: [], parts: [] });
+  expect(obstacle).toMatchObject({ why: expect.stringMatching(/a quote or a backslash/) });
+});
+
+it.each(['a"b', 'before the upgrade', 'é', 'a/b'])('Since 10.9: not by the name %s', (name) => {
+  const obstacle = whyNot({ name, libvirt: '11.3.0', images: [], parts: [] });
+  expect(obstacle).toMatchObject({ why: expect.stringMatching(/only letters/), onlyOld: false });
+  expect(whyNot({ name: 'a-b.c_1', libvirt: '11.3.0', images: [], parts: [] })).toBeNull();
 });
 
 const never: [string, Partial<LiveQuestion>, RegExp][] = [

@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
+import { isNewer } from '../../support/host/libvirt-version.ts';
 import {
   createImage,
   defineChain,
@@ -51,12 +52,15 @@ describe('A chain of more than 100 layers', () => {
       await createImage(path, below === undefined ? {} : { below });
     }
     await defineShutOff(system.host, 'deep', diskXml(names.at(-1) ?? ''));
-    await start('deep');
+    // libvirt 11.3 starts no VM on so many ("nesting too deep").
+    const runs = !(await isNewer(system.host));
+    if (runs) await start('deep');
     const { chain } = await defineChain(system.host, 'beside', inPool(), 2);
     expect(await merged(system, { vm: 'beside', disk: 'vdb' })).toMatchObject({ mode: 'cold' });
     expect(await contents(chain.slice(0, 1))).toHaveLength(1);
     const result = await merged(system, { vm: 'deep', disk: 'vdb' });
-    expect(result).toMatchObject({ outcome: 'merged', mode: 'active', chainAfter: [names[0]] });
+    const mode = runs ? 'active' : 'cold';
+    expect(result).toMatchObject({ outcome: 'merged', mode, chainAfter: [names[0]] });
   });
 });
 

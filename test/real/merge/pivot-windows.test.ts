@@ -6,6 +6,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
+import { isNewer } from '../../support/host/libvirt-version.ts';
 import { makeHeldVirsh, type HeldVirsh } from '../../support/faults/held-virsh.ts';
 import { goOnWith, strikeLibvirtd, type Moment } from '../../support/faults/struck-libvirtd.ts';
 import { argumentsOf, isAlive, killAndWait } from '../../support/host/processes.ts';
@@ -106,10 +107,18 @@ describe('A guest in limbo', () => {
   });
 
   it('stays paused when its user had paused it', async () => {
-    await virsh('suspend', scene.guest.name);
+    const { name } = scene.guest;
+    await virsh('suspend', name);
     const merge = await dieIn(LIMBO);
     await system.host.startLibvirtd();
-    await expectMerged(scene, merge, 'paused');
+    if (!(await isNewer(system.host))) return expectMerged(scene, merge, 'paused');
+    // Started again, its disks are not active before it runs.
+    const failure = await failureOf(merge);
+    expect(failure).toMatchObject({ type: 'Hold', details: { code: 'inactive-disks' } });
+    expect((await virsh('domstate', name)).trim()).toBe('paused');
+    await virsh('resume', name);
+    await virsh('suspend', name);
+    await expectMerged(scene, await system.merge(disk()), 'paused');
   });
 
   it('is a Hold when it has run since, whose commands keep its writes', async () => {
@@ -151,13 +160,17 @@ describe('An abort at READY that libvirtd does not survive', () => {
 });
 
 describe('A VM that libvirtd has lost', () => {
-  /** As the merge reports it. */
-  async function lose(): Promise<number> {
+  /** As the merge reports it. @returns null where libvirt loses no VM, and the merge goes on */
+  async function lose(): Promise<number | null> {
     const { guest, chain } = scene;
     const before = await scene.files();
     const pid = system.host.qemuPid(guest.name);
     const merge = await dieIn(LOST);
     await system.host.startLibvirtd();
+    if (await isNewer(system.host)) {
+      await expectMerged(scene, merge);
+      return null;
+    }
     const failure = await failureOf(merge);
     expect(failure).toMatchObject({ type: 'Hold', details: { code: 'lost-vm' } });
     for (const words of [`process ${pid}`, chain[0] ?? '', 'suspended since the pivot'])
@@ -170,6 +183,7 @@ describe('A VM that libvirtd has lost', () => {
 
   it('is a Hold, also for the next request, and merges once it was given up', async () => {
     const pid = await lose();
+    if (pid === null) return;
     const again = await failureOf(await system.merge(disk()));
     expect(again).toMatchObject({ type: 'Hold', details: { code: 'lost-vm' } });
     expect(argumentsOf(pid)).toContain('-uuid');
@@ -180,6 +194,7 @@ describe('A VM that libvirtd has lost', () => {
 
   it('goes on where it was when libvirt gets its status back', async () => {
     const pid = await lose();
+    if (pid === null) return;
     const { guest } = scene;
     await system.host.killLibvirtd();
     const status = join(system.host.root, 'run/qemu', `${guest.name}.xml`);

@@ -1,6 +1,7 @@
 /** Snapshots inside of images are deleted while the VM runs, where libvirt 9.0 does it. */
 import { describe, expect, it } from '@jest/globals';
 import type { DeletionRequest } from '../../../client/index.ts';
+import { isNewer } from '../../support/host/libvirt-version.ts';
 import { connectTo } from '../../support/host/blockflow-client.ts';
 import { takeInner } from '../../support/guest/inner-snapshots.ts';
 import { listed, takeSnapshot } from '../../support/guest/three-disks.ts';
@@ -95,6 +96,7 @@ describe('While the VM runs it is refused', () => {
     await prepare('raw', ['s']);
     await attachRaw(scene);
     await run();
+    if (await isNewer(system.host)) return void (await deleted({ name: 's' }));
     const words = /libvirt 9\.\d+\.\d+ cannot do it: every disk .* qcow2, and vdd is not/;
     await expectRefused({ name: 's' }, words, true);
   });
@@ -103,8 +105,10 @@ describe('While the VM runs it is refused', () => {
     await prepare('names', ['s']);
     for (const name of ['a"b', 'a\\b', 'a/b', '.x']) await takeInner(scene.images.vdb, name);
     await run();
-    await expectRefused({ name: 'a"b' }, /a quote or a backslash in the name/, true);
-    await expectRefused({ name: 'a\\b' }, /a quote or a backslash in the name/, true);
+    const isNew = await isNewer(system.host);
+    const words = isNew ? /only letters, digits/ : /a quote or a backslash in the name/;
+    await expectRefused({ name: 'a"b' }, words, !isNew);
+    await expectRefused({ name: 'a\\b' }, words, !isNew);
     await expectRefused({ name: 'a/b' }, /takes no name with a slash, or a dot first/);
     await expectRefused({ name: '.x' }, /takes no name with a slash, or a dot first/);
   });

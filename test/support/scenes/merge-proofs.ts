@@ -1,10 +1,11 @@
 /** What a merge must have left behind, whatever happened on its way; and where it is. */
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { expect } from '@jest/globals';
 import type { WorkflowHandle } from '@temporalio/client';
 import { statusQuery, type OperationStatus, type Phase } from '../../../workflows/kinds.ts';
-import { auditEvent, type AuditEvent } from '../../../workflows/operation/audit.ts';
+import { observeEvents } from '../../../activities/orchestrator/observe-events.ts';
+import type { AuditEvent } from '../../../workflows/operation/audit.ts';
 import type { LiveMergeResult } from '../../../workflows/merge/kind.ts';
 import type { Scene } from './merge-scene.ts';
 import { waitUntil } from '../wait-until.ts';
@@ -97,12 +98,9 @@ export async function auditEvents({
   guest,
 }: Pick<Scene, 'system'> & { guest: { name: string } }): Promise<AuditEvent[]> {
   const folder = join(system.stateDir, 'events');
-  const files = (await readdir(folder)).filter((name) => name.endsWith('.json'));
-  const texts = await Promise.all(files.map((name) => readFile(join(folder, name), 'utf8')));
-  const events = texts.map((text) => auditEvent.parse(JSON.parse(text)));
-  return events
-    .filter((event) => event.vm === guest.name)
-    .sort((a, b) => a.time.localeCompare(b.time));
+  const deps = { folder, effect: () => Promise.reject(new Error('reads only')) };
+  const events = await observeEvents(deps, { vm: guest.name, limit: 1000 });
+  return events.sort((one, other) => one.time.localeCompare(other.time));
 }
 
 /** What the pending activity says in its heartbeat; empty before its first word. */

@@ -30,7 +30,8 @@ export interface Obstacle {
 
 /** @returns null when it can be done */
 export function liveObstacle(question: LiveQuestion): Obstacle | null {
-  return anyVersion(question) ?? (isNew(question.libvirt) ? null : oldVersion(question));
+  const byVersion = isNew(question.libvirt) ? newVersion : oldVersion;
+  return anyVersion(question) ?? byVersion(question);
 }
 
 /** From 10.9 on libvirt uses jobs with a list of disks, and reads how they end. */
@@ -59,6 +60,13 @@ function anyVersion({ name, images, parts, listed }: LiveQuestion): Obstacle | n
   }
   const isOther = listed?.some((kind) => kind === 'external' || kind === 'manual');
   return isOther ? found("libvirt's list has a snapshot of that name in layers") : null;
+}
+
+/** libvirt puts the name into the name of QEMU's job, of which QEMU takes few characters. */
+function newVersion({ name, libvirt }: LiveQuestion): Obstacle | null {
+  if (/^[\w.-]+$/.test(name)) return null;
+  const why = 'QEMU takes only letters, digits, "-", "." and "_" in the name then';
+  return { why: `libvirt ${libvirt} cannot do it: ${why}`, onlyOld: false };
 }
 
 function oldVersion({ name, libvirt, disks, hasNvram }: LiveQuestion): Obstacle | null {

@@ -9,6 +9,7 @@ import { assertReserved } from '../../../pool-folder/presence.ts';
 import type { HostDeps } from '../../deps.ts';
 import type { DiskSwitch } from '../../pivot/disk-switch.ts';
 import { lookAndGiveBack } from '../../pivot/give-back-guest.ts';
+import { assertActive } from '../../pivot/holds.ts';
 import { hasSwitched } from '../../pivot/look-at-disk.ts';
 import { isOurMirror } from '../../pivot/our-mirror.ts';
 import { isKept, otherSource, switchOf } from './look.ts';
@@ -61,6 +62,7 @@ async function start(
     return { outcome: 'started' };
   } catch (error) {
     if (!(error instanceof CommandError)) throw error;
+    assertActive(`mirroring ${operationId(change)}`, change.vm, error.stderr);
     return { outcome: 'lost', reason: error.stderr.replace(/^error: /gm, '').trim() };
   }
 }
