@@ -37,6 +37,7 @@ test('the commands are those of the README', () => {
     'pool',
     'doctor',
     'up',
+    'ui',
     'worker',
     'completion',
   ]);
@@ -57,6 +58,10 @@ test.each([
   [['merge', 'web1/vda', '--if-busy', 'kill'], "argument 'kill' is invalid"],
   [['merge', 'web1/vda', '--base', 'x', '--shallow'], 'cannot be used with option'],
   [['merge', 'web1/vda', '--snapshot', 'x', '--top', 'y'], 'cannot be used with option'],
+  [['merge', 'web1/vda', '--max-pause', '1s'], 'without --converge'],
+  [['move', 'web1/vda', '--to', 'b', '--max-pause', '1s'], 'without --converge'],
+  [['move', 'web1', '--to', 'b', '--on-vm-stop', 'continue'], '--on-vm-stop is for one'],
+  [['move', 'web1', '--to', 'b', '--converge'], '--converge is for one'],
   [['bandwidth', 'web1', 'vda'], 'the rate is missing'],
   [['decide', 'web1/vda'], 'missing required argument'],
   [['worker', 'janitor'], "value 'janitor' is invalid"],

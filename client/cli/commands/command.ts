@@ -1,6 +1,7 @@
 /** What the commands share: their context, and the way they get a client. */
 import type { Command } from 'commander';
 import type { Blockflow } from '../../library/connect-blockflow.ts';
+import { usage } from '../../library/failure.ts';
 import type { Screen } from '../screen.ts';
 
 export interface Context {
@@ -36,8 +37,15 @@ export const CONVERGE_OPTION = [
 ] as const;
 export const MAX_PAUSE_OPTION = [
   '--max-pause <time>',
-  'longest suspension of the guest that is planned for: 200ms, 2s (default: 200ms)',
+  'with --converge, or of several disks: longest suspension of the guest (default: 200ms)',
 ] as const;
+
+/** @throws BlockflowError Usage for a pause of one disk that no option would make use of */
+export function assertPauseUsed(id: string, given: { converge?: true; maxPause?: string }): void {
+  if (given.maxPause === undefined || given.converge) return;
+  const now = 'without --converge the guest is suspended for the switch alone';
+  throw usage(`reading --max-pause of ${id}`, now, 'Add --converge, or leave it out');
+}
 
 export const JSON_OPTION = ['--json', 'print exactly one JSON document'] as const;
 

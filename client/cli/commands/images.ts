@@ -8,6 +8,7 @@ import {
   HOST_OPTION,
   JSON_OPTION,
   MAX_PAUSE_OPTION,
+  assertPauseUsed,
   printJson,
   withBlockflow,
   type Context,
@@ -160,6 +161,7 @@ async function runTransfer(
   options: Options,
   verb: 'move' | 'copy',
 ): Promise<number> {
+  assertPauseUsed(first, options);
   const { parseImage } = await import('../arguments/image-argument.ts');
   const { parseRate } = await import('../arguments/rate.ts');
   const { parsePause } = await import('../arguments/duration.ts');

@@ -44,7 +44,7 @@ export async function runDisks(
 /** @throws BlockflowError Usage for an option that is of one image */
 function assertForAll(vm: string, options: Options): void {
   const { format, preallocation, name, sourceFormat, waitForDecision } = options;
-  const { synchronousWrites, converge } = options;
+  const { synchronousWrites, converge, onVmStop } = options;
   const given = [
     ...(format === 'keep' ? [] : ['--format']),
     ...(preallocation === 'off' ? [] : ['--preallocation']),
@@ -53,6 +53,7 @@ function assertForAll(vm: string, options: Options): void {
     ...(waitForDecision ? ['--wait-for-decision'] : []),
     ...(synchronousWrites ? ['--synchronous-writes'] : []),
     ...(converge ? ['--converge'] : []),
+    ...(onVmStop === 'continue' ? ['--on-vm-stop'] : []),
   ];
   if (given.length === 0 && !vm.includes('/')) return;
   const now = vm.includes('/') ? 'it names a disk already' : `${given.join(' and ')} is for one`;

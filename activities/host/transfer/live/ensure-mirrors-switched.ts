@@ -22,6 +22,7 @@ import { noteStall } from '../../pivot/stalls.ts';
 import { switchRecord } from '../../pivot/switch-record.ts';
 import { whereRecordIs } from '../copies.ts';
 import { missingCopies } from './copies-in-place.ts';
+import { endMirror } from './ensure-mirror-ended.ts';
 import { isOpenForMirror, otherSource, switchOf } from './look.ts';
 
 type Input = InputOf<typeof transferOnHost, 'ensureMirrorsSwitched'>;
@@ -80,6 +81,8 @@ export async function endMirrors(
   );
   for (const [at, mirror] of after.entries()) {
     const reason = refusalWords(reports[at]);
+    // Ended here, so that its move sees that and makes another one, also while it waits.
+    if (NEVER.test(reason)) await endMirror(deps, mirror.change);
     const isHopeless = mirror.look.isReloaded || NEVER.test(reason);
     const again = { outcome: isHopeless ? ('lost' as const) : ('not-ready' as const), reason };
     // The move of a disk that sees its end first has removed the file of the report.
