@@ -90,7 +90,7 @@ async function lastNumber(folder: string): Promise<number> {
   if (part === undefined) return 0;
   const name = await last(join(chainIn(folder), part), isEntry);
   // A folder without an entry: its first one was being made.
-  return name === undefined ? Number(part) - 1 : parseInt(name, 10);
+  return name === undefined ? Math.max(0, Number(part) - 1) : parseInt(name, 10);
 }
 
 /** The newest first: what is repeated is seldom old. */

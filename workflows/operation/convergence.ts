@@ -33,6 +33,8 @@ export interface Convergence {
 
 /** Of what is left only as much is tried as takes half of the pause; the pivot needs some, too. */
 const LEAST_PART = 2;
+/** A limit of so many times what the guest writes is none that holds the job. */
+const ENOUGH = 1.5;
 /** How often a suspension in vain halves that. */
 const HALVINGS = 3;
 
@@ -40,9 +42,12 @@ export function createConvergence(op: AnyOperation, wanted: Wanted): Convergence
   const { converge, maxPauseMs } = wanted;
   let own = wanted.bandwidthBytesPerSecond;
   let isTold = false;
+  // The limit holds the job no more when the guest outruns it with more than it writes.
+  let isLimited = true;
   let missed: string[] = [];
   // One that a user has set meanwhile stays.
-  const mayRaise = () => converge && own > 0 && op.status.bandwidthBytesPerSecond === own;
+  const mayRaise = () =>
+    converge && isLimited && own > 0 && op.status.bandwidthBytesPerSecond === own;
   const fitsMs = () =>
     Math.floor(maxPauseMs / (LEAST_PART * 2 ** Math.min(missed.length, HALVINGS)));
   return {
@@ -54,6 +59,7 @@ export function createConvergence(op: AnyOperation, wanted: Wanted): Convergence
     }),
     async outrun({ note, writtenBytesPerSecond = 0 }, limit) {
       isTold = true;
+      isLimited = own < ENOUGH * writtenBytesPerSecond;
       if (!mayRaise()) return note;
       own = 2 * Math.max(own, writtenBytesPerSecond);
       op.tell({ bandwidthBytesPerSecond: own });

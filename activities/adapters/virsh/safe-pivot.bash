@@ -133,19 +133,35 @@ suspend_and_pivot() {
   done
 }
 
-# What is left is copied while the guest is suspended, or the guest runs on.
+# What is left is copied while the guest is suspended, or the guest runs on. Copies of one moment need
+# that too: libvirt reports no failure of an abort, and ends a mirror that is not READY as well.
 settle() {
   local disk
-  [[ -n $budget ]] || return 0
+  [[ -n $budget || $action == abort ]] || return 0
+  : "${budget:=2000}"
   while ask "dumpxml $uuid"; do
-    any_disk is_behind || return 0
+    if [[ $action == pivot ]]; then any_disk is_behind || return 0
+    elif any_disk is_unready; then
+      not_settled 'a mirror is not READY'
+      return 1
+    elif ! any_disk is_unequal; then return 0
+    fi
     if is_late; then
-      for disk in "${disks[@]}"; do pivot[$disk]="failed: not READY after $budget ms"; done
+      not_settled "not READY after $budget ms"
       return 1
     fi
     sleep 0.01
   done
   return 1
+}
+not_settled() {
+  local disk
+  for disk in "${disks[@]}"; do pivot[$disk]="failed $1"; done
+}
+is_unready() { [[ $(mirror_of "$reply") != *'<mirror '*" ready='yes'"* ]]; }
+is_unequal() {
+  ask "blockjob $uuid $disk --raw" || return 0
+  [[ ! $reply =~ cur=([0-9]+).*end=([0-9]+) || ${BASH_REMATCH[1]} != "${BASH_REMATCH[2]}" ]]
 }
 # A job that has ended is none to wait for: its pivot is refused.
 is_behind() { [[ $(mirror_of "$reply") == *'<mirror '* && $(mirror_of "$reply") != *" ready='yes'"* ]]; }

@@ -3,6 +3,7 @@ import { hold } from '../../../workflows/operation/failures.ts';
 import { operationId } from '../../../workflows/chain/references.ts';
 import type { Volume } from '../../../workflows/chain/schemas.ts';
 import type { MergePlan } from '../../../workflows/merge/plan.ts';
+import { inodeOf } from '../../pool-folder/id.ts';
 import type { HostDeps } from '../deps.ts';
 import { observeChain } from '../chain/observe-chain.ts';
 import { attempt } from './observe-disk.ts';
@@ -29,4 +30,6 @@ export async function assertOfDisk(deps: HostDeps, plan: MergePlan): Promise<voi
   });
 }
 
-const sameLayer = ({ path, format, identity }: Volume) => [path, format, identity].join('\n');
+/** Without the device, whose number changes with a mount. */
+const sameLayer = ({ path, format, identity }: Volume) =>
+  [path, format, inodeOf(identity)].join('\n');

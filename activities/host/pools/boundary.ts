@@ -3,9 +3,9 @@
  * again by this agent's own libvirt and file system, whatever plan it is given. (The SPM agent's is
  * storage/volumes/pool-boundary.ts.)
  */
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { hold } from '../../../workflows/operation/failures.ts';
-import { canonical, isRegularOrMissing } from '../../adapters/files/files.ts';
+import { canonical, isRegularOrMissing, observeFile } from '../../adapters/files/files.ts';
 import { isFilePool, observePools, poolNeeded, poolOf } from '../../adapters/virsh/pools.ts';
 import type { Guard, Intent } from '../../door/implement.ts';
 import { assertOwn, OWN_FOLDER } from '../../pool-folder/own-folder.ts';
@@ -20,13 +20,14 @@ export const guardOf =
     if (volumes.length + folders.length === 0) return;
     // Also those that are stopped just now: what is begun must come to its end.
     const pools = (await observePools(libvirt, 'all')).filter(isFilePool);
+    // A folder that is not there may be a pool behind a link that is not mounted: the step waits.
     for (const path of new Set(volumes)) {
-      if (poolOf(pools, path) === null) throw outside(intent, path);
-      await assertPlain(intent, path);
+      if (poolOf(pools, path)) await assertPlain(intent, path);
+      else if (await observeFile(dirname(path))) throw outside(intent, path);
     }
     for (const folder of new Set(folders)) {
-      if (!pools.some((pool) => pool.folder === folder)) throw outside(intent, folder);
-      await assertOwnFolders(intent, folder);
+      if (pools.some((pool) => pool.folder === folder)) await assertOwnFolders(intent, folder);
+      else if (await observeFile(folder)) throw outside(intent, folder);
     }
   };
 

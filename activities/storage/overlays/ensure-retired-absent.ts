@@ -32,6 +32,12 @@ export async function ensureRetiredAbsent(deps: StorageDeps, input: Input): Prom
   );
 }
 
+interface RetiredFile {
+  volume: Awaited<ReturnType<typeof volumeInPool>>;
+  quarantinedPath: string;
+  identity: string;
+}
+
 async function deleteRetired(
   deps: StorageDeps,
   folder: string,
@@ -41,20 +47,24 @@ async function deleteRetired(
   if (!(await observeFile(folder))) return nothing('removed');
   if (await belongsToAnother(folder, [owner])) return nothing('kept');
   if (await isUnfinished(folder)) return nothing('unsettled');
+  const pools = await observePools(deps.libvirt);
+  const left: RetiredFile[] = [];
+  for (const named of volumes) {
+    const volume = await volumeInPool(pools, named, `deleting ${named.path}`);
+    const quarantinedPath = quarantinePathOf(volume.path, jobId);
+    const file = await observeFile(quarantinedPath);
+    if (file) left.push({ volume, quarantinedPath, identity: file.identity });
+  }
+  // Before the note is given up: without it no request finds them.
+  for (const { quarantinedPath: path, identity } of left) {
+    await assertUnheld(deps.libvirt, `deleting ${path}`, [{ path, identity }]);
+  }
   const isOurs = await deps.effect('storage.abandon-reservation', folder, () =>
     abandonReservation(folder, [owner]),
   );
   if (!isOurs) return nothing('kept');
   const done = { ...nothing('removed'), deleted: [] as string[] };
-  const pools = await observePools(deps.libvirt);
-  for (const named of volumes) {
-    const volume = await volumeInPool(pools, named, `deleting ${named.path}`);
-    const quarantinedPath = quarantinePathOf(volume.path, jobId);
-    const left = await observeFile(quarantinedPath);
-    if (!left) continue;
-    const { identity } = left;
-    const attempted = `deleting ${quarantinedPath}`;
-    await assertUnheld(deps.libvirt, attempted, [{ path: quarantinedPath, identity }]);
+  for (const { volume, quarantinedPath } of left) {
     const regained = await ensureVolumeAbsent(deps, { volume, quarantinedPath });
     done.deleted.push(quarantinedPath);
     done.regainedBytes += regained ?? 0;

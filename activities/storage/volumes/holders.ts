@@ -37,11 +37,12 @@ export async function assertUnheld(
   attempted: string,
   files: readonly File[],
 ): Promise<void> {
+  const holder = await holderOf(libvirt, files);
+  if (holder !== null) throw held(attempted, holder);
+  // The last look, as this one is quick.
   for (const { path } of files) {
     if (!(await isUnlocked(path))) throw held(attempted, `some process has ${path} open`);
   }
-  const holder = await holderOf(libvirt, files);
-  if (holder !== null) throw held(attempted, holder);
 }
 
 const held = (attempted: string, why: string) =>

@@ -4,7 +4,7 @@
  * name) is never touched.
  */
 import { dirname } from 'node:path';
-import { hold, retry } from '../../../workflows/operation/failures.ts';
+import { failureDetails, hold, retry } from '../../../workflows/operation/failures.ts';
 import type { NamedVolume } from '../../../workflows/chain/references.ts';
 import { linkCount, observeFile, renameDurably } from '../../adapters/files/files.ts';
 import { isUnlocked } from '../../adapters/qemu-img/qemu-img.ts';
@@ -61,14 +61,12 @@ export async function quarantineAll(
     whereFileIs(all, (one) => one.quarantinedPath),
   ]);
   const isBegun = quarantined.length > 0;
+  // Of a revert, which keeps them: the record has switched, and they are looked at before they go.
+  if (doing !== 'retiring') await assertNotNeeded(deps, stillNamed, { doing, isBegun });
+  // The last look, as this one is quick.
   for (const { volume } of stillNamed.toReversed()) {
     await assertUnused(volume.path, doing, isBegun);
   }
-  const holder = await holderOf(
-    deps.libvirt,
-    stillNamed.map(({ volume }) => volume),
-  );
-  if (holder !== null) throw needed(stillNamed, { doing, isBegun, why: holder });
   await quarantineInTurn(deps, stillNamed, doing);
   return all;
 }
@@ -110,9 +108,21 @@ export async function assertOnlyName(path: string, isBegun: boolean): Promise<vo
   throw inUse(path, { doing: 'wiping', isBegun, why, next: 'Find them with `find -samefile`' });
 }
 
-function needed(volumes: readonly Quarantined[], use: Omit<Use, 'next'>) {
-  const paths = volumes.map(({ volume }) => volume.path).join(', ');
-  return inUse(paths, { ...use, next: 'See `virsh domblklist`, or `qemu-img info`' });
+async function assertNotNeeded(
+  { libvirt }: StorageDeps,
+  named: readonly Quarantined[],
+  use: Pick<Use, 'doing' | 'isBegun'>,
+): Promise<void> {
+  const volumes = named.map(({ volume }) => volume);
+  const why = await holderOf(libvirt, volumes).catch((error: unknown) => {
+    const unproven = failureDetails(error)?.details.now;
+    // What is begun is not given up.
+    if (!use.isBegun || unproven === undefined) throw error;
+    return unproven;
+  });
+  if (why === null) return;
+  const paths = volumes.map(({ path }) => path).join(', ');
+  throw inUse(paths, { ...use, why, next: 'See `virsh domblklist`, or `qemu-img info`' });
 }
 
 interface Use {

@@ -13,6 +13,11 @@ const both = async (action: PivotRequest['action'] = 'pivot') => {
   return runPivot({ action }, [of('vda', '/images/base.qcow2'), of('vdb', '/new/b.qcow2')]);
 };
 
+const EQUAL = 'cur=7\n end=7';
+const READY = ['vda', 'vdb']
+  .map((disk) => `<disk type='file'><mirror job='copy' ready='yes'/><target dev='${disk}'/></disk>`)
+  .join('');
+
 describe('The safe pivot of several disks', () => {
   it('switches several disks within one suspension', async () => {
     const reports = await both();
@@ -48,10 +53,27 @@ describe('The safe pivot of several disks', () => {
     expect(await read('state')).toBe('paused (user)');
   });
 
-  it('ends several copies at one moment, and looks for no other record', async () => {
+  it.each([
+    ['is not READY', { xml: READY.replace("ready='yes'", ''), job: EQUAL }],
+    ['has more to copy', { xml: READY, job: 'cur=6\n end=7' }],
+  ])('ends no copy when one %s: libvirt would call it well', async (_, files) => {
+    await set(files);
     const reports = await both('abort');
-    expect((await commands()).slice(-4)).toEqual([
+    for (const report of reports) {
+      expect(report).toMatchObject({ pivot: expect.stringMatching(/^failed/), kept: null });
+      expect(report).toMatchObject({ resumed: true });
+    }
+    expect((await commands()).join()).not.toContain('--abort');
+  });
+
+  it('ends several copies at one moment, and looks for no other record', async () => {
+    await set({ xml: READY, job: EQUAL });
+    const reports = await both('abort');
+    expect((await commands()).slice(-7)).toEqual([
       `suspend ${UUID}`,
+      `dumpxml ${UUID}`,
+      `blockjob ${UUID} vda --raw`,
+      `blockjob ${UUID} vdb --raw`,
       `blockjob ${UUID} vda --abort`,
       `blockjob ${UUID} vdb --abort`,
       `resume ${UUID}`,

@@ -137,7 +137,7 @@ describe('The safe pivot', () => {
   it('resumes without a pivot when the job is not READY in time', async () => {
     await set({ xml: "<disk><mirror job='copy'><target dev='vda'" });
     const report = await pivot({ settleMs: 200 });
-    expect(report?.pivot).toMatch(/^failed: not READY after 150 ms/);
+    expect(report?.pivot).toMatch(/^failed not READY after 150 ms/);
     expect([report?.resumed, await read('state')]).toEqual([true, 'running (unpaused)']);
   });
 

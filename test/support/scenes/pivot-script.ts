@@ -17,6 +17,7 @@ answer() {
   case $1 in
     suspend*) cat refusal; [[ -s refusal ]] || echo 'paused (user)' >state ;;
     resume*) echo 'running (unpaused)' >state ;;
+    *' --raw') cat job ;;
     *' vdb --pivot') cat refused-vdb; grep -q error refused-vdb || echo /new/b.qcow2 >source-vdb ;;
     *' vdb --abort') cat refused-vdb ;;
     blockjob*--pivot) cat pivot; grep -q error pivot || echo /images/base.qcow2 >source ;;
@@ -37,7 +38,7 @@ beforeEach(async () => {
   await writeFile(join(bin, 'sync'), `#!/bin/sh\necho "sync $(readlink "$1")" >>'${bin}/log'\n`);
   for (const tool of ['virsh', 'sync']) await chmod(join(bin, tool), 0o755);
   await set({ state: 'running (booted)', source: '/images/top.qcow2', pivot: '', refusal: '' });
-  await set({ 'source-vdb': '/old/b.qcow2', 'refused-vdb': '' });
+  await set({ 'source-vdb': '/old/b.qcow2', 'refused-vdb': '', xml: '', job: '' });
   process.env['PATH'] = `${bin}:${PATH}`;
 });
 afterEach(async () => {

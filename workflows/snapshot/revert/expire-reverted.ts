@@ -76,7 +76,9 @@ async function outcomeOf(deletion: Deletion) {
     const summary = `delete what was discarded in pool ${pool}`;
     return (await spm.ensureRetiredAbsent(deletion, summary)).outcome;
   } catch (error) {
-    if (failureDetails(error)?.details.code !== 'pool-away') throw error;
+    // What something still needs, or may need, is asked about again.
+    const code = failureDetails(error)?.details.code;
+    if (code !== 'pool-away' && code !== 'unproven') throw error;
     return 'away' as const;
   }
 }

@@ -39,11 +39,18 @@ export interface Group {
   ready: Map<string, ImageJob>;
   results: Map<string, Ended>;
   failures: Error[];
+  /** After a switch that nobody could prove: each move looks at its own disk. */
+  isReleased: boolean;
 }
 
 /** Registers what the moves tell, and the limit of all of them. */
 export function acceptMessages(op: DisksMove): Group {
-  const group: Group = { ready: new Map(), results: new Map(), failures: [] };
+  const group: Group = {
+    ready: new Map(),
+    results: new Map(),
+    failures: [],
+    isReleased: false,
+  };
   const isOpen = (disk: string) =>
     op.status.disks.some((one) => one.disk === disk && !hasEnded(one));
   setHandler(readySignal, ({ disk, job }) => {
@@ -84,6 +91,7 @@ export async function follow(
   tell(op, shown, 'copying');
   try {
     const result = await resultOf(op, plan, shown.disk);
+    assertWanted(op, shown.disk, result);
     group.results.set(shown.disk, result);
     tell(op, shown, op.input.sources === 'keep' ? 'copied' : 'moved');
   } catch (error) {
@@ -104,6 +112,14 @@ export async function follow(
   } finally {
     group.ready.delete(shown.disk);
   }
+}
+
+/** A person may have decided otherwise for one disk, or another request may have moved it. */
+function assertWanted(op: DisksMove, disk: string, { outcome }: Ended): void {
+  const wanted = op.input.sources === 'keep' ? ['kept', 'copied'] : ['moved', 'already-done'];
+  if (wanted.includes(outcome)) return;
+  const words = `it was ${outcome} by itself`;
+  throw endedFromOutside(`moving ${op.id}/${disk}`, words, 'the other disks are not with it');
 }
 
 const ENDED_WELL = ['moved', 'kept', 'copied', 'already-done'] as const;

@@ -75,7 +75,7 @@ async function moveDisks(op: DisksMove): Promise<MoveDisksResult> {
   try {
     stallMs = await untilSwitched(op, group); // 3
   } catch (error) {
-    moves.cancel();
+    if (!group.isReleased) moves.cancel();
     await forwardOnly(() => moves.ended);
     throw assertDone(op, group, error);
   }
@@ -110,13 +110,15 @@ const [SUSPENSIONS, PAUSE_MS] = [20, 1000];
 /** @returns for how long the guest stood still; null without a common switch */
 async function untilSwitched(op: DisksMove, group: Group): Promise<number | null> {
   let stallMs: number | null = null;
+  let isPast = false;
   const reasons: string[] = [];
   for (;;) {
-    await untilAllReady(op, group);
+    // A disk that has switched lets no cancel through: the others follow it.
+    await (isPast ? forwardOnly(() => untilAllReady(op, group)) : untilAllReady(op, group));
     const [failure] = group.failures;
     if (failure) throw failure;
     if (op.status.disks.every(hasEnded)) return stallMs;
-    const done = await switchAll(op, group);
+    const done = await switchAll(op, group, isPast);
     stallMs = done.stallMs ?? stallMs;
     if (done.reason === null) {
       op.point.isBehind();
@@ -125,7 +127,8 @@ async function untilSwitched(op: DisksMove, group: Group): Promise<number | null
     }
     reasons.push(done.reason);
     if (reasons.length > SUSPENSIONS) throw notSwitched(op, [...new Set(reasons)]);
-    await sleep(PAUSE_MS);
+    isPast ||= done.isPast;
+    await (isPast ? forwardOnly(() => sleep(PAUSE_MS)) : sleep(PAUSE_MS));
   }
 }
 
@@ -133,13 +136,16 @@ interface Switched {
   stallMs: number | null;
   /** Why it is to be tried again; null when every disk has switched. */
   reason: string | null;
+  /** Whether any has. */
+  isPast: boolean;
 }
 
 /** 3: a disk that a user has changed, or whose pool is unavailable, goes on by itself. */
-async function switchAll(op: DisksMove, group: Group): Promise<Switched> {
+async function switchAll(op: DisksMove, group: Group, isPast: boolean): Promise<Switched> {
   const isCopy = op.input.sources === 'keep';
   const jobs = [...group.ready].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, job]) => job);
-  op.point.pass();
+  if (isPast) op.point.isBehind();
+  else op.point.pass();
   op.enter('switching', { note: null });
   group.ready.clear();
   const disks = jobs.map(({ plan }) => plan.vm?.disk ?? '');
@@ -150,6 +156,7 @@ async function switchAll(op: DisksMove, group: Group): Promise<Switched> {
   const all = await forwardOnly(() =>
     op.host.ensureMirrorsSwitched({ jobs, action }, summary).catch(async (error: unknown) => {
       // Each move tells what is true of its disk, and keeps source and copy.
+      group.isReleased = !isCopy;
       if (!isCopy) await Promise.all(disks.map((disk) => release(op, disk, 'pivot')));
       throw error;
     }),
@@ -157,22 +164,24 @@ async function switchAll(op: DisksMove, group: Group): Promise<Switched> {
   const left = all.disks.filter(
     ({ done }) => done.outcome !== 'pivoted' && done.outcome !== 'kept',
   );
-  if (left.length === 0) return { stallMs: all.stallMs, reason: null };
+  if (left.length === 0) return { stallMs: all.stallMs, reason: null, isPast: true };
   const reason = left
     .map(({ disk, done }) => `${disk}: ${'reason' in done ? done.reason : done.outcome}`)
     .join('; ');
   const note = `not switched yet: ${reason}`;
-  if (left.length === all.disks.length) op.point.takeBack(note);
+  const isAll = left.length === all.disks.length;
+  if (isAll && !isPast) op.point.takeBack(note);
   else op.tell({ note });
   for (const { disk, done } of left) {
-    const isOurs = done.outcome === 'not-ready' || done.outcome === 'lost';
+    const isOurs =
+      ['not-ready', 'lost'].includes(done.outcome) || (isCopy && done.outcome === 'pool-away');
     if (isOurs) await forwardOnly(() => ask(op, disk));
     else if (!isCopy) await forwardOnly(() => release(op, disk, 'pivot'));
   }
-  if (isCopy && left.every(({ done }) => done.outcome === 'changed')) {
+  if (isCopy && left.some(({ done }) => done.outcome === 'changed')) {
     throw notSwitched(op, [reason]);
   }
-  return { stallMs: all.stallMs, reason };
+  return { stallMs: all.stallMs, reason, isPast: !isAll };
 }
 
 function notSwitched(op: DisksMove, reasons: readonly string[]) {

@@ -132,7 +132,9 @@ async function suspend(
     }),
   );
   const stallMs = reports[0]?.stallMs ?? null;
-  if (stallMs) await noteStall(deps.stateDir, stallMs / due.length);
+  // Not one that waited for READY, or in which nothing switched.
+  const isUsual = settleMs === null && reports.every((report) => report?.pivot === 'done');
+  if (stallMs && isUsual) await noteStall(deps.stateDir, stallMs / due.length);
   return reports;
 }
 
