@@ -5,8 +5,8 @@ export const trustBugs: readonly SeededBug[] = [
   {
     name: 'a host agent acts on whatever path it is given',
     file: 'activities/host/pools/boundary.ts',
-    from: 'if (poolOf(pools, path) === null) throw',
-    to: 'if (path === null) throw',
+    from: 'else if (await observeFile(dirname(path))) throw',
+    to: 'else if (path === "") throw',
     caughtBy: 'test/input/host-boundary.test.ts',
   },
   {

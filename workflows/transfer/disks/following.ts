@@ -39,7 +39,7 @@ export interface Group {
   ready: Map<string, ImageJob>;
   results: Map<string, Ended>;
   failures: Error[];
-  /** After a switch that nobody could prove: each move looks at its own disk. */
+  /** After a switch that was not proven: each move looks at its own disk. */
   isReleased: boolean;
 }
 
