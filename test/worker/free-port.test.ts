@@ -15,3 +15,13 @@ it('gives ports that can be listened on, outside the range for any port', async 
     server.close();
   }
 });
+
+it('gives none that a stranger has at ::1 alone', async () => {
+  const port = await freePort();
+  const stranger = createServer().listen(port, '::1');
+  await once(stranger, 'listening');
+  expect(await isFree(port)).toBe(false);
+  stranger.close();
+  await once(stranger, 'close');
+  expect(await isFree(port)).toBe(true);
+});

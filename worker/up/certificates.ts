@@ -35,8 +35,14 @@ async function lastsLong(files: TlsFiles): Promise<boolean> {
     ),
   );
   if (texts.includes('')) return false;
-  const { validTo } = new X509Certificate(await readFile(files.server));
-  return Date.parse(validTo) - Date.now() > RENEWED_BEFORE_MS;
+  try {
+    const { validFrom, validTo } = new X509Certificate(texts[1] ?? '');
+    const now = Date.now();
+    return Date.parse(validFrom) <= now && Date.parse(validTo) - now > RENEWED_BEFORE_MS;
+  } catch {
+    // What is no certificate is made anew.
+    return false;
+  }
 }
 
 /** openssl reads no configuration of the machine. */

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:net';
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { NO_IPV6 } from './free-port.ts';
 import type { TemporalServer } from './temporal-server.ts';
 
 const script = fileURLToPath(
@@ -24,40 +25,59 @@ export interface GuardedOptions {
   uiPort: number;
 }
 
+/** Of the machine's network, for the front of this name. */
+interface Opened {
+  name: 'grpc' | 'ui';
+  listener: Server;
+}
+
 /**
  * Starts it, and waits until it answers.
  * @throws NoOwnNetwork
  */
 export async function startGuardedServer(options: GuardedOptions): Promise<TemporalServer> {
   const { stateDir, port, uiPort } = options;
-  const listeners = { grpc: await listen(port), ui: await listen(uiPort) };
-  const run = [...OWN_NETWORK, ...IN_IT, process.execPath, ...process.execArgv, script, stateDir];
-  // In a process group of its own: a ^C in the terminal of `up` must not end it before the workers.
-  const child = spawn('unshare', run, {
-    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-    detached: true,
-  });
-  const started = untilStarted(child);
-  const ended = new Promise<void>((end) => child.once('error', end).once('exit', () => end()));
+  const opened: Opened[] = [];
   try {
-    for (const [name, listener] of Object.entries(listeners)) {
+    await openAll(options, opened);
+    const run = [...OWN_NETWORK, ...IN_IT, process.execPath, ...process.execArgv, script, stateDir];
+    // In a process group of its own: a ^C in the terminal of `up` must not end it before the
+    // workers.
+    const child = spawn('unshare', run, {
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+      detached: true,
+    });
+    const started = untilStarted(child);
+    const ended = new Promise<void>((end) => child.once('error', end).once('exit', () => end()));
+    for (const { name, listener } of opened) {
       // A child that has ended already is told of by `started`.
       if (child.connected) child.send(name, listener, () => listener.close());
     }
     await started;
+    return {
+      address: `127.0.0.1:${port}`,
+      uiUrl: `http://127.0.0.1:${uiPort}`,
+      pid: child.pid ?? 0,
+      ended,
+      async stop() {
+        child.kill('SIGTERM');
+        await ended;
+      },
+    };
   } finally {
-    for (const listener of Object.values(listeners)) listener.close();
+    for (const { listener } of opened) listener.close();
   }
-  return {
-    address: `127.0.0.1:${port}`,
-    uiUrl: `http://127.0.0.1:${uiPort}`,
-    pid: child.pid ?? 0,
-    ended,
-    async stop() {
-      child.kill('SIGTERM');
-      await ended;
-    },
-  };
+}
+
+/** The Web UI's also at ::1, where browsers look for its name first: no one else may answer. */
+async function openAll({ port, uiPort }: GuardedOptions, opened: Opened[]): Promise<void> {
+  opened.push({ name: 'grpc', listener: await listen(port, '127.0.0.1') });
+  opened.push({ name: 'ui', listener: await listen(uiPort, '127.0.0.1') });
+  try {
+    opened.push({ name: 'ui', listener: await listen(uiPort, '::1') });
+  } catch (error) {
+    if (!NO_IPV6.includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+  }
 }
 
 /** It says when it is inside of its network, and when the server answers. */
@@ -81,9 +101,9 @@ function untilStarted(child: ChildProcess): Promise<void> {
 }
 
 /** Until the front has it, who comes is sent away. */
-async function listen(port: number): Promise<Server> {
+async function listen(port: number, address: string): Promise<Server> {
   const server = createServer((socket) => socket.destroy());
-  server.listen(port, '127.0.0.1');
+  server.listen(port, address);
   await once(server, 'listening');
   return server;
 }

@@ -52,7 +52,7 @@ export async function startRunningUp(
     said: () => text,
     blockflow: commandLine(env, through),
     pids: () => familyOf(child.pid ?? 0),
-    ports: () => listeningPorts(up.pids()),
+    ports: () => [...new Set(listeningPorts(up.pids()))],
     temporalPid: () => serverOn(stateDir),
     async end(signal) {
       child.kill(signal);

@@ -35,7 +35,12 @@ export function createUiFront(key: string, port: number): Server {
 
 function doorOf(key: string) {
   const host = uiHostOf(key);
-  const sinceMs = Date.now();
+  let startedMs = Date.now();
+  /** A clock that was set back must not keep everyone out until it is where it was. */
+  const sinceMs = () => {
+    if (Date.now() < startedMs) startedMs = Date.now() - lastsMs.link;
+    return startedMs;
+  };
   const used = new Map<string, number>();
   const isOurs = ({ headers }: IncomingMessage) =>
     URL.parse(`http://${headers.host ?? ''}`)?.hostname === host;
@@ -44,20 +49,24 @@ function doorOf(key: string) {
     opens(request: IncomingMessage, link: string): boolean {
       const issuedMs = readPass(key, 'link', link);
       for (const [old, at] of used) if (Date.now() - at > lastsMs.link) used.delete(old);
-      if (!isOurs(request) || issuedMs === null || issuedMs < sinceMs || used.has(link)) {
+      if (!isOurs(request) || issuedMs === null || issuedMs < sinceMs() || used.has(link)) {
         return false;
       }
       used.set(link, Date.now());
       return true;
     },
     cookie: () => issuePass(key, 'session'),
-    /** A change is wanted by a page of our own, not by a form elsewhere. */
+    /**
+     * By a cookie of this front: between two fronts the port may have been a stranger's, who was
+     * sent the cookie of the one before. A change is wanted by a page of our own, not by a form elsewhere.
+     */
     knows(request: IncomingMessage): boolean {
       const { method = 'GET', headers } = request;
       const session = cookieOf(headers.cookie ?? '') ?? '';
       const reads = method === 'GET' || method === 'HEAD';
       const own = headers.origin === `http://${headers.host ?? ''}`;
-      return isOurs(request) && readPass(key, 'session', session) !== null && (reads || own);
+      const issuedMs = readPass(key, 'session', session);
+      return isOurs(request) && issuedMs !== null && issuedMs >= sinceMs() && (reads || own);
     },
   };
 }
