@@ -31,8 +31,13 @@ export async function keepTemporalServer(options: KeeperOptions): Promise<KeptSe
   // Temporal tells its own folder by an absolute path, which is how an orphan is known.
   const stateDir = resolve(options.stateDir);
   const last = readLastUpFile(stateDir)?.temporal;
-  const port = await choosePort('--port', options.port, 7233, portOf(last?.address));
-  const uiPort = await choosePort('--ui-port', options.uiPort, 8233, portOf(last?.uiUrl));
+  // What is left of an `up` before us may still have our ports.
+  const hasEnded = await endOrphans(databaseIn(stateDir), log);
+  const patienceMs = hasEnded || last ? PATIENCE_MS : 0;
+  const ports = { wanted: options.port, usual: 7233, last: portOf(last?.address) };
+  const uiPorts = { wanted: options.uiPort, usual: 8233, last: portOf(last?.uiUrl) };
+  const port = await choosePort('--port', ports, patienceMs);
+  const uiPort = await choosePort('--ui-port', uiPorts, patienceMs);
   await ensureCertificates(stateDir);
   const start = async () => {
     await endOrphans(databaseIn(stateDir), log);
@@ -80,25 +85,37 @@ async function persist<T>(start: () => Promise<T>, log: Logger, over: () => bool
 
 const portOf = (address: string | undefined) => Number(address?.split(':').at(-1)) || undefined;
 
+/** How long the server of an `up` before us may take to let go of its ports. */
+const PATIENCE_MS = 5000;
+
+interface Ports {
+  wanted: number | undefined;
+  usual: number;
+  last: number | undefined;
+}
+
 async function choosePort(
   option: string,
-  wanted: number | undefined,
-  usual: number,
-  last: number | undefined,
+  { wanted, usual, last }: Ports,
+  patienceMs: number,
 ): Promise<number> {
-  if (wanted !== undefined) {
-    if (await isFree(wanted)) return wanted;
-    throw new Error(`port ${wanted} is in use; give another one with ${option}, or none`);
+  const meant = wanted === undefined ? [usual, last] : [wanted];
+  for (let waited = 0; ; waited += 100) {
+    for (const port of meant) if (port !== undefined && (await isFree(port))) return port;
+    if (waited >= patienceMs) break;
+    await new Promise((done) => setTimeout(done, 100));
   }
-  for (const port of [usual, last]) if (port !== undefined && (await isFree(port))) return port;
-  return freePort();
+  if (wanted === undefined) return freePort();
+  throw new Error(`port ${wanted} is in use; give another one with ${option}, or none`);
 }
 
 /**
  * Ends servers on our database. The caller holds the lock of the folder, so no `up` owns them;
  * they are known by their command line, because an `up` killed early has recorded nothing.
+ * @returns whether there was one
  */
-async function endOrphans(database: string, log: Logger): Promise<void> {
+async function endOrphans(database: string, log: Logger): Promise<boolean> {
+  let hasEnded = false;
   for (const name of await readdir('/proc')) {
     if (!/^\d+$/.test(name)) continue;
     const cmdline = await readFile(`/proc/${name}/cmdline`, 'utf8').catch(() => '');
@@ -111,7 +128,9 @@ async function endOrphans(database: string, log: Logger): Promise<void> {
       'ending the Temporal server that an earlier `blockflow up` left behind',
     );
     await endProcess(pid);
+    hasEnded = true;
   }
+  return hasEnded;
 }
 
 async function endProcess(pid: number): Promise<void> {
