@@ -2,6 +2,7 @@
  * Which Temporal server is meant: the standard environment configuration, else the `up` of this
  * machine.
  */
+import { resolve } from 'node:path';
 import { loadClientConnectConfig, type ClientConnectConfig } from '@temporalio/envconfig';
 import { readUpFile } from './up-file.ts';
 import { profilePath } from './up-files.ts';
@@ -18,7 +19,10 @@ export interface TemporalConfig {
  * @param wanted an address that wins over both
  */
 export function temporalConfig(stateDir: string, wanted?: string): TemporalConfig {
-  const { connectionOptions, namespace = 'default' } = loadClientConnectConfig();
+  // Our own file, which the guide has scripts export, names our own server.
+  const { TEMPORAL_ADDRESS, TEMPORAL_CONFIG_FILE } = process.env;
+  const disableFile = !TEMPORAL_ADDRESS && isOwnFile(stateDir, TEMPORAL_CONFIG_FILE);
+  const { connectionOptions, namespace = 'default' } = loadClientConnectConfig({ disableFile });
   const address = wanted ?? connectionOptions.address;
   const up = readUpFile(stateDir)?.temporal;
   if (up && (address === undefined || wanted === up.address)) return upConfig(stateDir, namespace);
@@ -28,6 +32,9 @@ export function temporalConfig(stateDir: string, wanted?: string): TemporalConfi
     source: address === undefined ? 'default' : 'environment',
   };
 }
+
+const isOwnFile = (stateDir: string, file = '') =>
+  file !== '' && resolve(file) === resolve(profilePath(stateDir));
 
 /** As `up` has described it for every client of Temporal. */
 export function upConfig(stateDir: string, namespace: string): TemporalConfig {
