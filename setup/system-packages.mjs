@@ -19,6 +19,7 @@ const packageOfCommand = {
   'mkfs.xfs': 'xfsprogs',
   nbdcopy: 'libnbd-bin',
   openssl: 'openssl',
+  ip: 'iproute2',
   strace: 'strace',
   'systemd-analyze': 'systemd',
   perl: 'perl-base',

@@ -90,8 +90,8 @@ test('doctor names the package of each tool that a move or a merge calls', async
   const { PATH } = process.env;
   process.env['PATH'] = '/nowhere';
   const checks = await checkMachine().finally(() => void (process.env['PATH'] = PATH));
-  const tools = 'virsh, qemu-img, qemu-io, qemu-storage-daemon, bash, flock';
-  const packages = 'libvirt-clients qemu-utils qemu-system-common bash util-linux';
+  const tools = 'virsh, qemu-img, qemu-io, qemu-storage-daemon, bash, flock, unshare, ip, openssl';
+  const packages = 'libvirt-clients qemu-utils qemu-system-common bash util-linux iproute2 openssl';
   expect(checks.at(-1)).toEqual({
     area: 'machine',
     state: 'fails',

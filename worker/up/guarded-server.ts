@@ -92,7 +92,7 @@ function untilStarted(child: ChildProcess): Promise<void> {
       if (news === 'ready') resolve();
       isInside = true;
     });
-    child.once('error', reject);
+    child.once('error', ({ message }) => reject(new NoOwnNetwork(message)));
     child.once('close', () => {
       const words = lastWords.trim() || 'nothing';
       reject(isInside ? new Error(words) : new NoOwnNetwork(words));

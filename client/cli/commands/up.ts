@@ -73,9 +73,22 @@ function noOwnNetwork(error: Error): BlockflowError {
     code: 'no-own-network' as const,
     attempted: 'starting the Temporal server in a network that only you reach',
     now: `the system refuses it: ${error.message}; nothing was started`,
-    next: 'Run it as root, or use a server of your own by TEMPORAL_ADDRESS',
+    next: nextFor(error.message),
   };
   return new BlockflowError('Refused', details, error);
+}
+
+/** By what is in the way: a command that is not there, a container, an ordinary user's rights. */
+function nextFor(words: string): string {
+  const [, missing] = /\b(unshare ENOENT|ip: (command )?not found)/.exec(words) ?? [];
+  if (missing) {
+    const name = missing.startsWith('ip') ? 'ip (package iproute2)' : 'unshare (util-linux)';
+    return `Install ${name}, and start it again`;
+  }
+  const otherwise = 'or use a server of your own by TEMPORAL_ADDRESS';
+  return process.getuid?.() === 0
+    ? `Allow CAP_SYS_ADMIN in the container, ${otherwise}`
+    : `Run it as root, ${otherwise}`;
 }
 
 /** What an operation would stumble over: VMs whose images are in no pool, missing rights. */

@@ -11,6 +11,9 @@ const TOOLS = {
   'qemu-storage-daemon': 'qemu-system-common',
   bash: 'bash',
   flock: 'util-linux',
+  unshare: 'util-linux',
+  ip: 'iproute2',
+  openssl: 'openssl',
 };
 
 /** Node and the commands that the agents of this host call. */
