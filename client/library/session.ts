@@ -57,7 +57,8 @@ export async function openSession(options: ConnectOptions = {}): Promise<Session
     return { client, connection, namespace, address, host: host ?? defaultHost() };
   } catch (error) {
     const attempted = `connecting to Temporal at ${address}`;
-    const trouble = await tlsTrouble(address, config.connectionOptions.tls);
+    const { connectionOptions, source } = config;
+    const trouble = await tlsTrouble(address, connectionOptions.tls, source === 'default');
     if (!trouble) throw temporalAway(attempted, error);
     throw new BlockflowError('Away', { code: 'temporal-away', attempted, ...trouble }, error);
   }

@@ -14,10 +14,14 @@ interface Trouble {
   next: string;
 }
 
-/** @returns null when it is not TLS that fails, or no server is there */
+/**
+ * @param isDefault no one has named the address
+ * @returns null when it is not TLS that fails, or no server is there
+ */
 export async function tlsTrouble(
   address: string,
   tls: TLSConfig | boolean | null | undefined,
+  isDefault: boolean,
 ): Promise<Trouble | null> {
   const { serverNameOverride, serverRootCACertificate, clientCertPair } = Object(tls) as TLSConfig;
   const [host, port] = [address.replace(/:\d+$/, ''), Number(address.split(':').at(-1))];
@@ -37,6 +41,10 @@ export async function tlsTrouble(
     return { now: `TLS with the server fails: ${error}; nothing was sent`, next };
   }
   if (tls || !isSpoken) return null;
+  if (isDefault) {
+    const now = 'the server speaks TLS: it is perhaps the `blockflow up` of another user';
+    return { now, next: 'Run this command as that user (sudo), or set TEMPORAL_ADDRESS' };
+  }
   const next = 'Set TEMPORAL_TLS=true, or TEMPORAL_TLS_... with certificates, or choose a profile';
   return { now: 'the server speaks TLS, and the configuration has none', next };
 }

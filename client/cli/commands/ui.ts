@@ -20,16 +20,18 @@ async function printLink(screen: Screen): Promise<number> {
   const { readUpFile } = await import('../../../worker/environment/up-file.ts');
   const { makeUiLink } = await import('../../../worker/up/ui-pass.ts');
   const uiUrl = readUpFile(stateDir())?.temporal?.uiUrl;
-  if (uiUrl === undefined) throw noWebUi();
+  if (uiUrl === undefined) throw noWebUi(stateDir());
   screen.print(await makeUiLink(stateDir(), uiUrl));
   return 0;
 }
 
-function noWebUi(): BlockflowError {
+function noWebUi(folder: string): BlockflowError {
   return new BlockflowError('Refused', {
     code: 'no-web-ui',
     attempted: 'making a link to the Web UI',
-    now: 'no `blockflow up` with a Temporal server of its own runs for this state folder',
-    next: 'Start `blockflow up`; the Web UI of another server is where its administrator has it',
+    now: `no \`blockflow up\` with a Temporal server of its own runs for ${folder}`,
+    next:
+      'Start `blockflow up`, or run this command as its user; the Web UI of another server is ' +
+      'where its administrator has it',
   });
 }

@@ -3,6 +3,7 @@ import { defaultHost, stateDir } from '../../../worker/environment/config.ts';
 import { temporalConfig } from '../../../worker/environment/temporal-config.ts';
 import { isAlive, pollersOf, type Poller } from '../../library/pollers.ts';
 import { missingSearchAttributes, registerCommand } from '../../library/search-attributes.ts';
+import { BlockflowError } from '../../library/failure.ts';
 import { call, openSession, type Session } from '../../library/session.ts';
 import { checker, wordsOf, type Check } from '../../../worker/doctor/check.ts';
 
@@ -18,10 +19,9 @@ export async function checkTemporal(host: string | undefined, pools: string[]): 
   try {
     session = await openSession(host === undefined ? {} : { host });
   } catch (error) {
-    const fix = 'start `blockflow up`, or set TEMPORAL_ADDRESS to your server';
-    const { address } = temporalConfig(stateDir()).connectionOptions;
-    const found = `no Temporal server answers at ${address}: ${wordsOf((error as Error).cause)}`;
-    return [temporal.fails(found, fix)];
+    if (!(error instanceof BlockflowError)) throw error;
+    const { attempted, now, next } = error.details;
+    return [temporal.fails(`${attempted}: ${now} (${wordsOf(error.cause)})`, next)];
   }
   try {
     const served = await checkNamespace(session);
