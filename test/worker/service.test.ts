@@ -1,7 +1,7 @@
 /** The systemd units, what is told to systemd, and roles that are started again. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, test } from '@jest/globals';
@@ -9,7 +9,9 @@ import { execa } from 'execa';
 import { roleNames } from '../../worker/roles/start.ts';
 import { installService, uninstallService } from '../../worker/service/install.ts';
 import { tellReady } from '../../worker/service/notify.ts';
+import { assertStateMoved } from '../../worker/service/old-state.ts';
 import { unitName } from '../../worker/service/unit.ts';
+import { writeUpFile } from '../../worker/up/keep-up-file.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
 let folder: string;
@@ -49,6 +51,31 @@ describe.each(served)('The unit of %s', (name) => {
     await expect(uninstallService(name, folder)).rejects.toThrow('there is no');
   });
 });
+
+describe('State of an `up` by hand', () => {
+  it('is to be moved before the service starts', async () => {
+    const [old, service] = [join(folder, 'old'), join(folder, 'service')];
+    await mkdir(old);
+    expect(() => assertStateMoved(old, service)).not.toThrow();
+    await writeFile(join(old, 'temporal.db'), '');
+    const refusal = { next: expect.stringContaining(`mv ${old} ${service}`) as unknown };
+    expect(refusalOf(() => assertStateMoved(old, service))).toMatchObject(refusal);
+    await writeUpFile(old, { host: 'h1', libvirtUri: 'test:///default', temporal: null });
+    const running = { ...refusal, message: expect.stringContaining('runs') as unknown };
+    expect(refusalOf(() => assertStateMoved(old, service))).toMatchObject(running);
+    await rename(old, service);
+    expect(() => assertStateMoved(old, service)).not.toThrow();
+  });
+});
+
+function refusalOf(act: () => void): unknown {
+  try {
+    act();
+  } catch (error) {
+    return error;
+  }
+  return undefined;
+}
 
 /** Node has no datagram sockets of Unix. */
 const LISTENER = `

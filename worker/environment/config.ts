@@ -11,16 +11,18 @@ const root = process.getuid?.() === 0;
 const env = (name: string) => process.env[name] || undefined;
 
 /** Of the service, when there is one on this machine; root's commands then mean it. */
-const SERVICE_STATE = '/var/lib/blockflow';
+export const SERVICE_STATE = '/var/lib/blockflow';
+
+/** Of an `up` that this user runs by hand. */
+export const ownStateDir = () =>
+  join(env('XDG_STATE_HOME') ?? join(homedir(), '.local', 'state'), 'blockflow');
 
 /**
  * State that must survive a reboot: audit log, embedded server's database. XDG base directory
  * specification.
  */
 export const stateDir = () =>
-  env('BLOCKFLOW_STATE_DIR') ??
-  (root && existsSync(SERVICE_STATE) ? SERVICE_STATE : undefined) ??
-  join(env('XDG_STATE_HOME') ?? join(homedir(), '.local', 'state'), 'blockflow');
+  env('BLOCKFLOW_STATE_DIR') ?? (root && existsSync(SERVICE_STATE) ? SERVICE_STATE : ownStateDir());
 
 /** Small files of running commands; they may die with the host. */
 export const runtimeDir = () =>

@@ -23,19 +23,22 @@ export async function serviceAsked(
 ): Promise<number | null> {
   if (!install && !uninstall) return null;
   const service = await import('../../../worker/service/install.ts');
+  const { NoService, SystemctlFailed } = await import('../../../worker/service/no-service.ts');
   try {
     if (uninstall) {
       const path = await service.uninstallService(served);
       screen.print(`${path} is removed; state and audit log stay in /var/lib/blockflow`);
     } else {
-      const { path, isRunning } = await service.installService(served, commandOf());
-      screen.print(`${path} is in place${isRunning ? ' and runs' : '; systemd does not run here'}`);
-      screen.print(`  its log    journalctl -u blockflow-${served}`);
+      const { path, isStarting } = await service.installService(served, commandOf());
+      const log = `journalctl -u blockflow-${served}`;
+      const starts = isStarting ? `it starts; see ${log}` : 'systemd does not run here';
+      screen.print(`${path} is in place; ${starts}`);
       screen.print('  its state  /var/lib/blockflow; variables: /etc/blockflow/environment');
     }
     return 0;
   } catch (error) {
-    if (error instanceof service.NoService) throw noService(served, error);
+    if (error instanceof NoService) throw noService(served, error, error.next);
+    if (error instanceof SystemctlFailed) throw systemctlFailed(served, error);
     throw error;
   }
 }
@@ -47,12 +50,26 @@ function commandOf(): string[] {
   return [process.execPath, `${launcher}client/blockflow.mjs`, ...words];
 }
 
-function noService(served: Served, error: Error): BlockflowError {
+function noService(served: Served, error: Error, next: string | null): BlockflowError {
   const details = {
     code: 'no-service' as const,
     attempted: `changing the service blockflow-${served}`,
     now: `${error.message}; nothing was changed`,
-    next: 'Run it as root where the service is; `systemctl list-units blockflow-*` shows them',
+    next:
+      next ?? 'Run it as root where the service is; `systemctl list-units blockflow-*` shows them',
   };
   return new BlockflowError('Refused', details, error);
+}
+
+function systemctlFailed(served: Served, error: Error): BlockflowError {
+  const command = served === 'up' ? 'up' : `worker ${served}`;
+  const details = {
+    code: 'no-service' as const,
+    attempted: `changing the service blockflow-${served}`,
+    now: `its unit is there, but systemctl fails: ${error.message}`,
+    next:
+      `Look with \`systemctl status blockflow-${served}\`, and repeat the command; ` +
+      `\`blockflow ${command} --uninstall\` removes the unit`,
+  };
+  return new BlockflowError('Retry', details, error);
 }
