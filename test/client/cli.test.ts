@@ -86,6 +86,22 @@ test('with --json a usage error is one document', async () => {
   });
 });
 
+test.each(['web1', 'web1 vda', '-n 20'])('events --verify %s is a usage error', async (part) => {
+  const { exitCode, told } = await type('events', '--verify', ...part.split(' '));
+  expect(exitCode).toBe(2);
+  expect(told.join('\n')).toContain('as a whole');
+});
+
+test('events --verify proves nothing where there is no audit log', async () => {
+  const { BLOCKFLOW_STATE_DIR } = process.env;
+  process.env['BLOCKFLOW_STATE_DIR'] = '/nowhere';
+  const { exitCode, printed } = await type('events', '--verify');
+  if (BLOCKFLOW_STATE_DIR === undefined) delete process.env['BLOCKFLOW_STATE_DIR'];
+  else process.env['BLOCKFLOW_STATE_DIR'] = BLOCKFLOW_STATE_DIR;
+  expect(exitCode).toBe(4);
+  expect(JSON.stringify(printed)).toContain('there is no audit log');
+});
+
 test('doctor names the package of each tool that a move or a merge calls', async () => {
   const { PATH } = process.env;
   process.env['PATH'] = '/nowhere';

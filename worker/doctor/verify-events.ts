@@ -1,6 +1,17 @@
 /** The audit log of this machine's orchestrator, by its files: the orchestrator is not asked. */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { verifyChain, type ChainProof } from '../../activities/orchestrator/verify-chain.ts';
 
-export const verifyEvents = (stateDir: string): Promise<ChainProof> =>
-  verifyChain(join(stateDir, 'events'));
+/** A log that is not there is a fault: it may be that of another machine or user, or removed. */
+export async function verifyEvents(stateDir: string): Promise<ChainProof> {
+  const folder = join(stateDir, 'events');
+  const proof = await verifyChain(folder);
+  if (!existsSync(folder)) {
+    proof.faults.push(
+      'there is no audit log in this folder; verify it on the machine of the orchestrator, as its ' +
+        'user (BLOCKFLOW_STATE_DIR)',
+    );
+  }
+  return proof;
+}

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { AuditEvent } from '../../../workflows/operation/audit.ts';
 import type { Screen } from '../screen.ts';
-import { exitCodes } from '../../library/failure.ts';
+import { exitCodes, usage } from '../../library/failure.ts';
 import { JSON_OPTION, printJson, withBlockflow, type Context } from './command.ts';
 
 interface Options {
@@ -24,14 +24,21 @@ export function defineEvents(program: Command, context: Context): void {
     .option('-n <count>', 'at most so many', '20')
     .option('--verify', 'check the chain of hashes instead')
     .option(...JSON_OPTION)
-    .action((vm: string | undefined, disk: string | undefined, options: Options) =>
-      context.run(() =>
-        options.verify
-          ? verifyEvents(context.screen, options)
-          : showEvents(context.screen, vm, disk, options),
-      ),
+    .action((vm: string | undefined, disk: string | undefined, options: Options, me: Command) =>
+      context.run(async () => {
+        if (!options.verify) return showEvents(context.screen, vm, disk, options);
+        if (vm !== undefined || me.getOptionValueSource('n') === 'cli') throw notInParts();
+        return verifyEvents(context.screen, options);
+      }),
     );
 }
+
+const notInParts = () =>
+  usage(
+    'verifying the audit log',
+    'a chain of hashes is proven as a whole, not for a VM, a disk or a count',
+    'Leave VM, DISK and -n out',
+  );
 
 async function showEvents(
   screen: Screen,
