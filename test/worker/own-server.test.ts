@@ -53,7 +53,7 @@ describe('The front of the Web UI', () => {
   });
 });
 
-it('makes certificates anew that do not parse, or are not valid yet', async () => {
+it('replaces certificates that do not parse, or are not valid yet', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'blockflow-tls-'));
   const { server } = tlsFiles(folder);
   const made = async () => {

@@ -9,8 +9,8 @@ export async function verifyEvents(stateDir: string): Promise<ChainProof> {
   const proof = await verifyChain(folder);
   if (!existsSync(folder)) {
     proof.faults.push(
-      'there is no audit log in this folder; verify it on the machine of the orchestrator, as its ' +
-        'user (BLOCKFLOW_STATE_DIR)',
+      'there is no audit log in this folder; verify it on the machine of the orchestrator, ' +
+        'as its user (BLOCKFLOW_STATE_DIR)',
     );
   }
   return proof;

@@ -40,7 +40,7 @@ async function lastsLong(files: TlsFiles): Promise<boolean> {
     const now = Date.now();
     return Date.parse(validFrom) <= now && Date.parse(validTo) - now > RENEWED_BEFORE_MS;
   } catch {
-    // What is no certificate is made anew.
+    // What is no certificate is replaced.
     return false;
   }
 }

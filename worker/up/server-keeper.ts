@@ -85,7 +85,7 @@ async function persist<T>(start: () => Promise<T>, log: Logger, over: () => bool
 
 const portOf = (address: string | undefined) => Number(address?.split(':').at(-1)) || undefined;
 
-/** How long the server of an `up` before us may take to let go of its ports. */
+/** How long the server of an `up` before us may take to free its ports. */
 const PATIENCE_MS = 5000;
 
 interface Ports {

@@ -58,7 +58,8 @@ function doorOf(key: string) {
     cookie: () => issuePass(key, 'session'),
     /**
      * By a cookie of this front: between two fronts the port may have been a stranger's, who was
-     * sent the cookie of the one before. A change is wanted by a page of our own, not by a form elsewhere.
+     * sent the cookie of the one before. A change is wanted by a page of our own, not by a form
+     * elsewhere.
      */
     knows(request: IncomingMessage): boolean {
       const { method = 'GET', headers } = request;
