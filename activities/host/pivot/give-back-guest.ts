@@ -43,12 +43,13 @@ export async function lookAndGiveBackAll(
   return inTurn(`suspension of ${vmUuid}`, async () => {
     for (const change of changes) await awaitPivotScript(pivotFile(deps, change));
     const all = await withOthers(deps, changes);
-    const left: LeftLimbo[] = [];
-    for (const change of all) left.push(await leave(deps, change, all));
+    const seen: { look: DiskLook; left: LeftLimbo }[] = [];
+    for (const change of all) seen.push(await leave(deps, change, all));
     const look = () => Promise.all(all.map((change) => lookAtDisk(deps, change)));
-    let looks = await look();
+    const isSettled = seen.every(({ left }) => left === 'none');
+    let looks = isSettled ? seen.map((one) => one.look) : await look();
     if (await giveBackGuest(deps, all, looks)) looks = await look();
-    const isReloaded = left.includes('reloaded');
+    const isReloaded = seen.some(({ left }) => left === 'reloaded');
     return looks.slice(0, changes.length).map((one) => ({ ...one, isReloaded }));
   });
 }
@@ -57,12 +58,12 @@ async function leave(
   deps: HostDeps,
   change: DiskSwitch,
   all: readonly DiskSwitch[],
-): Promise<LeftLimbo> {
+): Promise<{ look: DiskLook; left: LeftLimbo }> {
   const report = await readPivotReport(pivotFile(deps, change));
   if (change.job === 'copy' || report?.copy) await untilInTouch(deps, change);
   const look = await lookAtDisk(deps, change);
   const others = all.filter(({ disk }) => disk !== change.disk);
-  return leaveLimbo(deps, { change, others }, look, report);
+  return { look, left: await leaveLimbo(deps, { change, others }, look, report) };
 }
 
 /**
