@@ -53,12 +53,7 @@ export type RefusalCode =
   | 'disks-changed'
   | 'nothing-to-undo';
 export type HoldCode =
-  | 'divergent-chain'
-  | 'unproven'
-  | 'identity-changed'
-  | 'lost-vm'
-  | 'limbo'
-  | 'inactive-disks';
+  'divergent-chain' | 'unproven' | 'identity-changed' | 'lost-vm' | 'limbo' | 'inactive-disks';
 export type RetryCode =
   | 'vm-stopped'
   | 'vm-started'
