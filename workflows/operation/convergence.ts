@@ -31,10 +31,10 @@ export interface Convergence {
   maxPauseMs: number;
 }
 
-/** Of what is left only as much is tried as takes half of the pause; the pivot needs some, too. */
-const LEAST_PART = 2;
 /** A limit of so many times what the guest writes is none that holds the job. */
 const ENOUGH = 1.5;
+/** Of what is left only as much is tried as takes half of the pause; the pivot needs some, too. */
+const LEAST_PART = 2;
 /** How often a suspension in vain halves that. */
 const HALVINGS = 3;
 
