@@ -5,7 +5,7 @@ import { createServer, type Server } from 'node:net';
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { NO_IPV6 } from './free-port.ts';
-import type { TemporalServer } from './temporal-server.ts';
+import { serverOf, type TemporalServer } from './temporal-server.ts';
 
 const script = fileURLToPath(
   new URL(`front/process${extname(fileURLToPath(import.meta.url))}`, import.meta.url),
@@ -54,16 +54,7 @@ export async function startGuardedServer(options: GuardedOptions): Promise<Tempo
       if (child.connected) child.send(name, listener, () => listener.close());
     }
     await started;
-    return {
-      address: `127.0.0.1:${port}`,
-      uiUrl: `http://127.0.0.1:${uiPort}`,
-      pid: child.pid ?? 0,
-      ended,
-      async stop() {
-        child.kill('SIGTERM');
-        await ended;
-      },
-    };
+    return serverOf(child, { port, uiPort, ended });
   } finally {
     for (const { listener } of opened) listener.close();
   }

@@ -55,17 +55,29 @@ export async function startTemporalServer(options: ServerOptions): Promise<Tempo
   const ended = end.then(() => undefined);
   const address = `127.0.0.1:${port}`;
   await Promise.race([untilAnswers(address), end.then((how) => notStarted(how, lastWords))]);
-  return {
-    address,
-    uiUrl: `http://127.0.0.1:${uiPort}`,
-    pid: child.pid ?? 0,
-    ended,
-    async stop() {
-      child.kill('SIGTERM');
-      await ended;
-    },
-  };
+  return serverOf(child, { port, uiPort, ended });
 }
+
+interface Running {
+  port: number;
+  uiPort: number;
+  ended: Promise<void>;
+}
+
+/** The server of a process that ends with it. */
+export const serverOf = (
+  child: { pid?: number | undefined; kill(signal: 'SIGTERM'): boolean },
+  { port, uiPort, ended }: Running,
+): TemporalServer => ({
+  address: `127.0.0.1:${port}`,
+  uiUrl: `http://127.0.0.1:${uiPort}`,
+  pid: child.pid ?? 0,
+  ended,
+  async stop() {
+    child.kill('SIGTERM');
+    await ended;
+  },
+});
 
 function serverArguments(
   database: string,

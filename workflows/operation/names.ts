@@ -57,14 +57,13 @@ export const diskTarget = z
   .string()
   .check(z.regex(DISK_TARGET, 'is not a disk target such as vda'));
 export const uuid = z.string().check(z.regex(UUID, 'is not a UUID'));
-/** Absolute path of a volume, without `.` and `..`. */
-export const volumePath = z
-  .string()
-  .check(z.maxLength(4096), z.regex(VOLUME_PATH, 'is not an absolute path'));
+/** Without `.` and `..`. */
+const absolutePath = () =>
+  z.string().check(z.maxLength(4096), z.regex(VOLUME_PATH, 'is not an absolute path'));
+/** Absolute path of a volume. The door of agents knows a path's meaning by its schema. */
+export const volumePath = absolutePath();
 /** A pool's folder. */
-export const poolFolder = z
-  .string()
-  .check(z.maxLength(4096), z.regex(VOLUME_PATH, 'is not an absolute path'));
+export const poolFolder = absolutePath();
 /** A volume as the user names it: a path, a name in its pool, or an index such as vda[2]. */
 export const volumeName = z
   .string()

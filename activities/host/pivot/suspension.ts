@@ -26,19 +26,20 @@ export async function lastSuspension(
 ): Promise<Suspension | null> {
   const [{ vmUuid }] = changes as [DiskSwitch];
   const read = (disk: string) => readPivotReport(pivotFile(deps, { vmUuid, disk }));
-  const own = await Promise.all(changes.map(({ disk }) => read(disk)));
-  const named = own.flatMap((report) => report?.disks ?? []);
-  const disks = [...new Set([...changes.map(({ disk }) => disk), ...named])];
+  const disks = new Set(changes.map(({ disk }) => disk));
   const reports = new Map<string, PivotReport>();
+  // Those that a report names come after it.
   for (const disk of disks) {
     const report = await read(disk);
-    if (report) reports.set(disk, report);
+    if (!report) continue;
+    reports.set(disk, report);
+    for (const named of report.disks) disks.add(named);
   }
   const all = [...reports.values()];
   if (all.length === 0) return null;
   const isOurs = all.every(({ guest, resumed }) => guest === 'running' && !resumed);
   const action = all.some((report) => report.action === 'abort') ? 'abort' : 'pivot';
-  return { isOurs, action, disks, reports };
+  return { isOurs, action, disks: [...disks], reports };
 }
 
 export async function removeReports(

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { createServer } from 'node:tls';
 import { once } from 'node:events';
 import { execa } from 'execa';
+import { joinSockets } from '../../../worker/up/front/grpc-front.ts';
 
 export interface Identity {
   certificate: string;
@@ -61,15 +62,8 @@ export async function startTlsFront(
   const sockets = new Set<{ destroy(): void }>();
   const server = createServer(options, (inner) => {
     const outer = connect(Number(port), host);
-    const end = () => {
-      inner.destroy();
-      outer.destroy();
-    };
-    for (const socket of [inner, outer]) {
-      sockets.add(socket);
-      socket.on('error', end).on('close', end);
-    }
-    inner.pipe(outer).pipe(inner);
+    for (const socket of [inner, outer]) sockets.add(socket);
+    joinSockets(inner, outer);
   });
   // Who is not let in hears it from TLS.
   server.on('tlsClientError', () => undefined);

@@ -6,13 +6,14 @@ import { createServer, type Server, type TlsOptions } from 'node:tls';
 export function createGrpcFront(tls: TlsOptions, port: number): Server {
   const options = { ...tls, requestCert: true, rejectUnauthorized: true, ALPNProtocols: ['h2'] };
   const front = createServer({ ...options, minVersion: 'TLSv1.3' }, (outer) => {
-    join(outer, connect(port, '127.0.0.1'));
+    joinSockets(outer, connect(port, '127.0.0.1'));
   });
   // Who is not let in hears it from TLS.
   return front.on('tlsClientError', () => undefined);
 }
 
-function join(outer: Socket, inner: Socket): void {
+/** What one says the other hears, and both end together. */
+export function joinSockets(outer: Socket, inner: Socket): void {
   const end = () => {
     outer.destroy();
     inner.destroy();
