@@ -25,7 +25,7 @@ export type { ChainObservation, Volume } from '../workflows/chain/schemas.ts';
 export type { KindName, OperationResult, OperationStatus, Phase } from '../workflows/kinds.ts';
 export type { LiveMergeResult, MergeStatus } from '../workflows/merge/kind.ts';
 export type { MergePlan, PlanOutcome } from '../workflows/merge/plan.ts';
-export type { AuditEvent } from '../workflows/operation/audit.ts';
+export type { AuditEvent } from '../workflows/operation/audit/audit.ts';
 export type { Progress } from '../workflows/operation/contract.ts';
 export type { PoolLease } from '../workflows/pools/activities.ts';
 export type { RemovalStatus, RemoveImageResult } from '../workflows/removal/kind.ts';

@@ -4,7 +4,7 @@
  * repeated, and needs no lock. `chain.ts` binds the events together.
  */
 import { join } from 'node:path';
-import { auditEvent, type AuditEvent } from '../../workflows/operation/audit.ts';
+import { auditEvent, type AuditEvent } from '../../workflows/operation/audit/audit.ts';
 import { listFolder, readText } from '../adapters/files/files.ts';
 import { parseJsonReply } from '../adapters/reply.ts';
 import type { Effect } from '../door/effect.ts';

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { AuditEvent } from '../../workflows/operation/audit.ts';
+import type { AuditEvent } from '../../workflows/operation/audit/audit.ts';
 import { observeFile, readText, takeName } from '../adapters/files/files.ts';
 import { eventFile, monthOf, monthsIn, type AuditDeps } from './audit-log.ts';
 import { ensureChained, inTurn } from './chain.ts';

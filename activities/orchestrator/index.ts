@@ -1,6 +1,6 @@
 /** Local activities of the orchestrator: the audit log, and nothing else outside. */
 import { Context } from '@temporalio/activity';
-import { orchestratorActivities } from '../../workflows/operation/audit.ts';
+import { orchestratorActivities } from '../../workflows/operation/audit/audit.ts';
 import { bug } from '../../workflows/operation/failures.ts';
 import { implement } from '../door/implement.ts';
 import type { AuditDeps } from './audit-log.ts';

@@ -1,5 +1,5 @@
-import type { AuditFilter } from '../../workflows/operation/audit-filter.ts';
-import type { AuditEvent } from '../../workflows/operation/audit.ts';
+import type { AuditFilter } from '../../workflows/operation/audit/audit-filter.ts';
+import type { AuditEvent } from '../../workflows/operation/audit/audit.ts';
 import { eventsOf, monthsIn, type AuditDeps } from './audit-log.ts';
 
 /** The newest events that match, oldest first. Months that are not needed are not read. */

@@ -3,7 +3,7 @@ import { kinds, type KindName, type Kinds, type OperationResult } from '../../wo
 import type { PlanOutcome } from '../../workflows/merge/plan.ts';
 import type { KindResult } from '../../workflows/operation/kind.ts';
 import { DISK_LOCK } from '../../workflows/operation/contract.ts';
-import type { AuditEvent } from '../../workflows/operation/audit.ts';
+import type { AuditEvent } from '../../workflows/operation/audit/audit.ts';
 import type { PoolLease } from '../../workflows/pools/activities.ts';
 import type { RemoveImageResult } from '../../workflows/removal/kind.ts';
 import type { RemovalPlan } from '../../workflows/removal/plan.ts';

@@ -4,7 +4,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostQueue, ORCHESTRATOR_QUEUE } from '../../workflows/operation/contract.ts';
 import { poolLease, type PoolLease } from '../../workflows/pools/activities.ts';
-import { auditEvent, type AuditEvent } from '../../workflows/operation/audit.ts';
+import { auditEvent, type AuditEvent } from '../../workflows/operation/audit/audit.ts';
 import { chainObservation, type ChainObservation } from '../../workflows/chain/schemas.ts';
 import { diskRef } from '../../workflows/chain/references.ts';
 import { snapshotQuestion } from '../../workflows/snapshot/list/request.ts';

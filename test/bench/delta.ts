@@ -2,10 +2,10 @@
 import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createGuestDisk, type GuestDisk } from '../support/guest/guest-disk.ts';
+import { createGuestDisk, type GuestDisk } from '../support/guest/disks/guest-disk.ts';
 import { defineGuest, type Guest } from '../support/guest/guest.ts';
 import { POOL } from '../support/scenes/merge-scene.ts';
-import { createOverlay, growOverlay } from '../support/guest/snapshots.ts';
+import { createOverlay, growOverlay } from '../support/guest/disks/snapshots.ts';
 import type { System } from '../support/host/system.ts';
 
 const GIB = 2 ** 30;

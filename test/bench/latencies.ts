@@ -1,7 +1,7 @@
 /** READY to pivot, and the guest's stall, over many small merges under a writing guest. */
 import { join } from 'node:path';
 import { POOL, startScene } from '../support/scenes/merge-scene.ts';
-import { takeExternalSnapshot } from '../support/guest/snapshots.ts';
+import { takeExternalSnapshot } from '../support/guest/disks/snapshots.ts';
 import { median, ms, percentile, type Row } from './figures.ts';
 
 export async function latencies(quick: boolean): Promise<Row[]> {

@@ -2,11 +2,11 @@
 import { join } from 'node:path';
 import { execa } from 'execa';
 import type { Blockflow, MoveRequest, Operation, TransferResult } from '../../client/index.ts';
-import { awaitRemoval, connectTo } from '../support/host/blockflow-client.ts';
-import { createGuestDisk } from '../support/guest/guest-disk.ts';
+import { awaitRemoval, connectTo } from '../support/host/roles/blockflow-client.ts';
+import { createGuestDisk } from '../support/guest/disks/guest-disk.ts';
 import { defineGuest } from '../support/guest/guest.ts';
 import { startSharedSystem } from '../support/scenes/merge-scene.ts';
-import { growOverlay } from '../support/guest/snapshots.ts';
+import { growOverlay } from '../support/guest/disks/snapshots.ts';
 import type { System } from '../support/host/system.ts';
 
 export const GIB = 2 ** 30;

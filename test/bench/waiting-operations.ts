@@ -2,7 +2,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { statusQuery } from '../../workflows/kinds.ts';
-import { defineManyDisks } from '../support/guest/many-disks.ts';
+import { defineManyDisks } from '../support/guest/disks/many-disks.ts';
 import { startSharedSystem } from '../support/scenes/merge-scene.ts';
 import { HOST, startMerge } from '../support/host/system.ts';
 import { waitUntil } from '../support/wait-until.ts';

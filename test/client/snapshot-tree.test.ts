@@ -2,7 +2,7 @@
 import { expect, test } from '@jest/globals';
 import { snapshotLines } from '../../client/cli/render/snapshot-tree.ts';
 import { timeWords } from '../../client/library/times.ts';
-import type { AuditEvent } from '../../workflows/operation/audit.ts';
+import type { AuditEvent } from '../../workflows/operation/audit/audit.ts';
 import { withInterruption } from '../../workflows/snapshot/list/questions.ts';
 import type { ListedSnapshot, SnapshotTree } from '../../workflows/snapshot/list/schemas.ts';
 

@@ -4,7 +4,7 @@
  * test-only variants: that the oracle catches them proves that it can. Ours never loses a write.
  */
 import { describe, expect, it } from '@jest/globals';
-import { startDaemonScene, type DaemonScene } from '../support/guest/storage-daemon.ts';
+import { startDaemonScene, type DaemonScene } from '../support/guest/disks/storage-daemon.ts';
 import { useEach } from '../support/use.ts';
 
 let scene: DaemonScene;

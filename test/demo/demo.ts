@@ -5,7 +5,7 @@
  */
 import { parseArgs } from 'node:util';
 import type { Blockflow } from '../../client/index.ts';
-import { connectTo } from '../support/host/blockflow-client.ts';
+import { connectTo } from '../support/host/roles/blockflow-client.ts';
 import { reapStaleHosts, removeOwnHosts } from '../support/host/host-folder.ts';
 import { HOST } from '../support/host/system.ts';
 import { watchAcks } from './ack-watch.ts';

@@ -1,7 +1,7 @@
 /** The demo's last act: the image moves to a second pool, and the VM boots from there. */
 import type { Blockflow } from '../../client/index.ts';
 import { openDisplay } from '../../client/cli/show-progress.ts';
-import { awaitRemoval } from '../support/host/blockflow-client.ts';
+import { awaitRemoval } from '../support/host/roles/blockflow-client.ts';
 import { activeLayer } from '../support/scenes/merge-scene.ts';
 import { expectNoLoss, verifyGuestData } from '../support/guest/oracle.ts';
 import { demand, isAbsent } from './proof.ts';

@@ -4,7 +4,7 @@ import type { ChainObservation } from '../../client/index.ts';
 import { chainWords } from '../../client/cli/render/merge-result.ts';
 import { sizeWords } from '../../workflows/operation/words.ts';
 import { activeLayer } from '../support/scenes/merge-scene.ts';
-import { qemuIo } from '../support/guest/guest-disk.ts';
+import { qemuIo } from '../support/guest/disks/guest-disk.ts';
 import { expectNoLoss, verifyGuestData } from '../support/guest/oracle.ts';
 import type { StretchReport } from './ack-watch-thread.ts';
 import type { Followed } from './follow.ts';

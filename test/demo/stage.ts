@@ -1,9 +1,13 @@
 /** What the demo plays on. Everything is real: libvirtd, QEMU, Temporal, images on disk. */
 import { join } from 'node:path';
-import { createGuestDisk } from '../support/guest/guest-disk.ts';
+import { createGuestDisk } from '../support/guest/disks/guest-disk.ts';
 import { regionEndBytes } from '../support/guest/guest-sector.ts';
 import { defineGuest, type Guest } from '../support/guest/guest.ts';
-import { createOverlay, growOverlay, takeExternalSnapshot } from '../support/guest/snapshots.ts';
+import {
+  createOverlay,
+  growOverlay,
+  takeExternalSnapshot,
+} from '../support/guest/disks/snapshots.ts';
 import { startSystem, type System } from '../support/host/system.ts';
 import type { Story } from './story.ts';
 

@@ -11,10 +11,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
 import { createLibvirt } from '../../activities/adapters/virsh/domains.ts';
-import { createGuestDisk } from '../support/guest/guest-disk.ts';
+import { createGuestDisk } from '../support/guest/disks/guest-disk.ts';
 import { defineGuest } from '../support/guest/guest.ts';
 import { startPrivateHost } from '../support/host/private-host.ts';
-import { takeExternalSnapshot } from '../support/guest/snapshots.ts';
+import { takeExternalSnapshot } from '../support/guest/disks/snapshots.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
 const folder = fileURLToPath(new URL('replies/', import.meta.url));

@@ -2,9 +2,9 @@
 import { expect, it } from '@jest/globals';
 import { startBench } from '../support/workflow-bench.ts';
 import { play } from './engine.ts';
-import type { Action } from './image-actions.ts';
-import { imageModel } from './image-model.ts';
-import type { Role } from './image-operation.ts';
+import type { Action } from './images/image-actions.ts';
+import { imageModel } from './images/image-model.ts';
+import type { Role } from './images/image-operation.ts';
 import { use } from '../support/use.ts';
 
 const bench = use('the bench', startBench);

@@ -5,7 +5,7 @@
  * image-model-found.test.ts.
  */
 import { testModel } from './engine.ts';
-import { imageModel } from './image-model.ts';
+import { imageModel } from './images/image-model.ts';
 
 const file = 'test/model/image-model.test.ts';
 testModel(file, 'no order of crashes and messages loses an image, or leaves a trace', imageModel);

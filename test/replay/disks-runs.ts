@@ -6,7 +6,7 @@ import {
   untilDisks,
   type DisksHandle,
   type DisksScene,
-} from '../support/scenes/disks-scene.ts';
+} from '../support/scenes/transfer/disks-scene.ts';
 import type { MoveDisksRequest } from '../../workflows/transfer/disks/request.ts';
 import type { Run, Stage } from './image-stage.ts';
 import type { DisksRecordingName } from './recorded.ts';

@@ -9,7 +9,7 @@ import {
   startRemoval,
   undoHandle,
   VAULT,
-} from '../support/scenes/image-operations.ts';
+} from '../support/scenes/transfer/image-operations.ts';
 import { POOL } from '../support/scenes/merge-scene.ts';
 import { deletionRun } from './deletion-runs.ts';
 import { disksRun } from './disks-runs.ts';

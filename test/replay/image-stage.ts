@@ -8,7 +8,7 @@ import {
   startCopy,
   startMove,
   VAULT,
-} from '../support/scenes/image-operations.ts';
+} from '../support/scenes/transfer/image-operations.ts';
 import { POOL } from '../support/scenes/merge-scene.ts';
 import type { System } from '../support/host/system.ts';
 import { waitUntil } from '../support/wait-until.ts';

@@ -1,7 +1,7 @@
 /** How the histories of moves of running VMs come about. */
 import type { MoveImageRequest } from '../../workflows/transfer/request.ts';
-import { startDeltaScene } from '../support/scenes/delta-scene.ts';
-import { diskOf, startMove } from '../support/scenes/image-operations.ts';
+import { startDeltaScene } from '../support/scenes/transfer/delta-scene.ts';
+import { diskOf, startMove } from '../support/scenes/transfer/image-operations.ts';
 import { startScene } from '../support/scenes/merge-scene.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import { inPhase, MIB, unlimit, type Run, type Stage } from './image-stage.ts';

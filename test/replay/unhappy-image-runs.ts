@@ -7,7 +7,12 @@ import { execa } from 'execa';
 import { observeFile } from '../../activities/adapters/files/files.ts';
 import { armFault, type Fault } from '../support/faults/faults.ts';
 import { fill, unfill } from '../support/scenes/full-pool.ts';
-import { defineOff, diskOf, startMove, undoHandle } from '../support/scenes/image-operations.ts';
+import {
+  defineOff,
+  diskOf,
+  startMove,
+  undoHandle,
+} from '../support/scenes/transfer/image-operations.ts';
 import { redefine } from '../support/guest/shut-off-vm.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import {

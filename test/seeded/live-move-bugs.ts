@@ -1,8 +1,8 @@
 /** Deliberate bugs in moves of running VMs. */
 import type { SeededBug } from './bugs.ts';
 
-const windows = 'test/real/transfer/live-windows.test.ts';
-const flows = 'test/real/transfer/live-flows.test.ts';
+const windows = 'test/real/transfer/live/live-windows.test.ts';
+const flows = 'test/real/transfer/live/live-flows.test.ts';
 
 export const liveMoveBugs: readonly SeededBug[] = [
   {
@@ -34,7 +34,7 @@ export const liveMoveBugs: readonly SeededBug[] = [
     file: 'activities/host/transfer/planning/running.ts',
     from: 'if (isEnding(xmlDisk)) return null;',
     to: 'if (isEnding(xmlDisk) || job) return null;',
-    caughtBy: 'test/real/transfer/live-refusals.test.ts',
+    caughtBy: 'test/real/transfer/live/live-refusals.test.ts',
     only: 'foreign-job',
   },
   {

@@ -20,7 +20,7 @@ import { hostQueue, spmQueue } from '../../workflows/operation/contract.ts';
 import { kinds, statusQuery, type OperationStatus } from '../../workflows/kinds.ts';
 import { operationId } from '../../workflows/chain/references.ts';
 import { liveMergeInput, type LiveMergeRequest } from '../../workflows/merge/request.ts';
-import type { AuditEvent } from '../../workflows/operation/audit.ts';
+import type { AuditEvent } from '../../workflows/operation/audit/audit.ts';
 import type { LiveMergeResult } from '../../workflows/merge/kind.ts';
 import type { CopyImageRequest, MoveImageRequest } from '../../workflows/transfer/request.ts';
 import type { RemoveImageRequest } from '../../workflows/removal/request.ts';

@@ -4,8 +4,8 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, it } from '@jest/globals';
 import { openWebUi } from './browser.ts';
-import { says } from '../support/host/command-line.ts';
-import { startRunningUp } from '../support/host/running-up.ts';
+import { says } from '../support/host/roles/command-line.ts';
+import { startRunningUp } from '../support/host/roles/running-up.ts';
 import { use } from '../support/use.ts';
 
 const up = use('blockflow up', startRunningUp);

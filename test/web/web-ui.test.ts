@@ -4,14 +4,14 @@
  */
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import type { Operation, TransferResult } from '../../client/index.ts';
-import { connectTo } from '../support/host/blockflow-client.ts';
+import { connectTo } from '../support/host/roles/blockflow-client.ts';
 import {
   defineOff,
   diskOf,
   inVault,
   startMoveSystem,
   VAULT,
-} from '../support/scenes/move-scene.ts';
+} from '../support/scenes/transfer/move-scene.ts';
 import { startScene, type Scene } from '../support/scenes/merge-scene.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import { openWebUi } from './browser.ts';

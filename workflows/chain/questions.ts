@@ -3,7 +3,7 @@
  * Temporal.
  */
 import { hostAgent, unheard } from '../operation/agents.ts';
-import { readQuestion } from '../operation/request.ts';
+import { readQuestion } from '../operation/request/request.ts';
 import type { chainOnHost } from './activities.ts';
 import { diskRef, type DiskRef } from './references.ts';
 import type { ChainObservation } from './schemas.ts';

@@ -1,6 +1,6 @@
 /** Steps 2 to 5 of a merge: record, commit, READY, switch; the VM runs or is down. */
-import { createConvergence, type Convergence } from '../operation/convergence.ts';
-import type { Decision } from '../operation/decision.ts';
+import { createConvergence, type Convergence } from '../operation/steering/convergence.ts';
+import type { Decision } from '../operation/steering/decision.ts';
 import { forwardOnly } from '../operation/point-of-no-return.ts';
 import { fileName } from '../operation/words.ts';
 import type { JobInput } from './activities.ts';

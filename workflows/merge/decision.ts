@@ -1,7 +1,7 @@
 /** Messages to a running merge: its limit, and the decision between pivot and keep. */
 import type { BlockJob } from '../chain/schemas.ts';
-import { acceptBandwidth } from '../operation/bandwidth.ts';
-import { acceptDecision, untilDecided, type Decision } from '../operation/decision.ts';
+import { acceptBandwidth } from '../operation/steering/bandwidth.ts';
+import { acceptDecision, untilDecided, type Decision } from '../operation/steering/decision.ts';
 import { limitWords } from '../operation/words.ts';
 import type { JobInput } from './activities.ts';
 import type { MergeOperation } from './live-merge.ts';

@@ -1,5 +1,5 @@
 /** Steps 6 to 9 of a merge, and every other way one ends. */
-import { overlong } from '../operation/convergence.ts';
+import { overlong } from '../operation/steering/convergence.ts';
 import { retry } from '../operation/failures.ts';
 import { forwardOnly } from '../operation/point-of-no-return.ts';
 import { fileName, sizeWords, volumeCount } from '../operation/words.ts';

@@ -1,7 +1,7 @@
 /** A short workflow that only looks: the plan behind `merge --dry-run`. */
 import { assertUnusedElsewhere } from '../chain/other-hosts.ts';
 import { hostAgent, unheard } from '../operation/agents.ts';
-import { readQuestion } from '../operation/request.ts';
+import { readQuestion } from '../operation/request/request.ts';
 import type { mergeOnHost } from './activities.ts';
 import { sharedVolumes } from './planning.ts';
 import type { PlanOutcome } from './plan.ts';

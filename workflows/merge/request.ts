@@ -1,7 +1,7 @@
 /** What a merge is asked for: defined once, for clients, the workflow and its agents. */
 import * as z from 'zod/mini';
 import { diskRef } from '../chain/references.ts';
-import { convergenceInput } from '../operation/convergence-input.ts';
+import { convergenceInput } from '../operation/steering/convergence-input.ts';
 import { plainName, plainText, sizeBytes, volumeName } from '../operation/names.ts';
 
 const flag = z._default(z.boolean(), false);

@@ -15,7 +15,7 @@ import {
 } from '@temporalio/workflow';
 import { RetryState, TimeoutType } from '@temporalio/common';
 import type { Activities, Agent, Table } from './activities.ts';
-import type { AuditEvent, orchestratorActivities } from './audit.ts';
+import type { AuditEvent, orchestratorActivities } from './audit/audit.ts';
 import { hostQueue, spmQueue } from './contract.ts';
 import { failureDetails } from './failures.ts';
 

@@ -3,7 +3,7 @@
  * operation's business to know of it. `workflows/kinds.ts` lists them.
  */
 import type * as z from 'zod/mini';
-import type { AuditEvent } from './audit.ts';
+import type { AuditEvent } from './audit/audit.ts';
 import type { CommonStatus, StatusOf } from './contract.ts';
 import type { Part } from './failures.ts';
 

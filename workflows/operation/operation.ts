@@ -13,7 +13,7 @@ import {
 } from '@temporalio/workflow';
 import type { Agent, Table } from './activities.ts';
 import { hostAgent, recordEvent, spmAgent, type AwayListener } from './agents.ts';
-import type { AuditEvent } from './audit.ts';
+import type { AuditEvent } from './audit/audit.ts';
 import { searchAttributes, STATUS, type CommonStatus } from './contract.ts';
 import type { Part } from './failures.ts';
 import type { AnyKind, KindRequest, KindStatus } from './kind.ts';

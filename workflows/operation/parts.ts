@@ -12,8 +12,8 @@ import {
 } from '@temporalio/workflow';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import { auditLog } from './agents.ts';
-import type { AuditEvent } from './audit.ts';
-import { assertRate } from './bandwidth.ts';
+import type { AuditEvent } from './audit/audit.ts';
+import { assertRate } from './steering/bandwidth.ts';
 import { bandwidthSignal, bandwidthUpdate } from './contract.ts';
 import { refused, retry } from './failures.ts';
 import type { AnyKind, KindRequest, KindResult } from './kind.ts';

@@ -9,7 +9,7 @@ import { failureDetails, ownFailure, partFailure } from './failures.ts';
 import type { AnyKind, CommonResult, KindResult } from './kind.ts';
 import { openOperation, type AnyOperation, type Operation } from './operation.ts';
 import { forwardOnly } from './point-of-no-return.ts';
-import { readRequest } from './request.ts';
+import { readRequest } from './request/request.ts';
 
 /**
  * Reads the request, opens the operation, runs its body, and records how it ended.

@@ -2,7 +2,7 @@
 import * as z from 'zod/mini';
 import { hostAgent, unheard } from '../operation/agents.ts';
 import { hostName } from '../operation/names.ts';
-import { readQuestion } from '../operation/request.ts';
+import { readQuestion } from '../operation/request/request.ts';
 import type { PoolLease, poolsOnHost } from './activities.ts';
 
 export const hostQuestion = z.strictObject({ host: hostName });

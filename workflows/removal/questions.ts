@@ -2,7 +2,7 @@
 import type { chainOnHost } from '../chain/activities.ts';
 import { assertUnusedElsewhere } from '../chain/other-hosts.ts';
 import { hostAgent, unheard } from '../operation/agents.ts';
-import { readQuestion } from '../operation/request.ts';
+import { readQuestion } from '../operation/request/request.ts';
 import type { removalOnHost } from './activities.ts';
 import type { RemovalPlan } from './plan.ts';
 import { removeImageInput, type RemoveImageInput } from './request.ts';

@@ -24,7 +24,7 @@
 import { continueAsNew, isCancellation, sleep, workflowInfo } from '@temporalio/workflow';
 import type { chainOnHost } from '../chain/activities.ts';
 import { assertUnusedElsewhere } from '../chain/other-hosts.ts';
-import { acceptBandwidth } from '../operation/bandwidth.ts';
+import { acceptBandwidth } from '../operation/steering/bandwidth.ts';
 import { failureDetails } from '../operation/failures.ts';
 import { agentsOf, type Agents, type Operation } from '../operation/operation.ts';
 import { forwardOnly } from '../operation/point-of-no-return.ts';

@@ -20,7 +20,7 @@ import { refused } from '../operation/failures.ts';
 import { diskTarget, plainText, vmName } from '../operation/names.ts';
 import type { AnyOperation } from '../operation/operation.ts';
 import { forwardOnly } from '../operation/point-of-no-return.ts';
-import { readQuestion } from '../operation/request.ts';
+import { readQuestion } from '../operation/request/request.ts';
 import { oneLine } from '../operation/words.ts';
 
 export const heldDisk = z.strictObject({ vm: vmName, disk: diskTarget, by: plainText });

@@ -1,7 +1,7 @@
 /** What the audit log knows of the disks of a snapshot: libvirt says of a merged one only `no`. */
 import { mergeKind } from '../merge/kind.ts';
 import { mergeWords } from '../merge/words.ts';
-import type { AuditEvent } from '../operation/audit.ts';
+import type { AuditEvent } from '../operation/audit/audit.ts';
 
 interface Snapshot {
   vm: string;

@@ -1,5 +1,5 @@
 /** `--wait-for-decision` of a move: the wait at READY, and the mirror that is kept as a copy. */
-import { untilDecided } from '../operation/decision.ts';
+import { untilDecided } from '../operation/steering/decision.ts';
 import { sizeWords } from '../operation/words.ts';
 import type { ImageJob } from './activities.ts';
 import type { TransferResult } from './kind.ts';

@@ -38,8 +38,8 @@
  * (6), I14 (3, 4), I15 (1, 3, 5'), I17.
  */
 import { uuid4 } from '@temporalio/workflow';
-import { createConvergence, overlong } from '../operation/convergence.ts';
-import { acceptDecision } from '../operation/decision.ts';
+import { createConvergence, overlong } from '../operation/steering/convergence.ts';
+import { acceptDecision } from '../operation/steering/decision.ts';
 import { retry, vmGone } from '../operation/failures.ts';
 import { forwardOnly } from '../operation/point-of-no-return.ts';
 import { run } from '../operation/run.ts';

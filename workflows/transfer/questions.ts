@@ -2,7 +2,7 @@
 import { imageId } from '../chain/references.ts';
 import { assertUnusedElsewhere } from '../chain/other-hosts.ts';
 import { hostAgent, unheard } from '../operation/agents.ts';
-import { readQuestion } from '../operation/request.ts';
+import { readQuestion } from '../operation/request/request.ts';
 import type { transferOnHost } from './activities.ts';
 import type { ImagePlanOutcome } from './plan.ts';
 import { planRequest, type PlanRequest } from './request.ts';

@@ -1,7 +1,7 @@
 /** What a move and a copy are asked for: defined once, for clients, workflows and agents. */
 import * as z from 'zod/mini';
 import { imageRef } from '../chain/references.ts';
-import { convergenceInput } from '../operation/convergence-input.ts';
+import { convergenceInput } from '../operation/steering/convergence-input.ts';
 import { hostName, newFileName, plainText, poolName, sizeBytes } from '../operation/names.ts';
 
 /** How copies are verified before the source may go. */

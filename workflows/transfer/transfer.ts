@@ -1,8 +1,8 @@
 /** What a running move or copy knows of itself besides what every operation does. */
-import { acceptBandwidth } from '../operation/bandwidth.ts';
+import { acceptBandwidth } from '../operation/steering/bandwidth.ts';
 import { agentsOf, type Agents, type Operation } from '../operation/operation.ts';
-import type { Convergence } from '../operation/convergence.ts';
-import type { Decision } from '../operation/decision.ts';
+import type { Convergence } from '../operation/steering/convergence.ts';
+import type { Decision } from '../operation/steering/decision.ts';
 import type { poolsOnHost, poolsOnStorage } from '../pools/activities.ts';
 import type { ImageJob, transferOnHost, transferOnStorage } from './activities.ts';
 import type { copyKind, moveKind } from './kind.ts';

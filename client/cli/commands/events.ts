@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { AuditEvent } from '../../../workflows/operation/audit.ts';
+import type { AuditEvent } from '../../../workflows/operation/audit/audit.ts';
 import type { Screen } from '../screen.ts';
 import { exitCodes, usage } from '../../library/failure.ts';
 import { JSON_OPTION, printJson, withBlockflow, type Context } from './command.ts';

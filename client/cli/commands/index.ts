@@ -1,20 +1,20 @@
 /** Every command, in the order of the help. */
 import { defineCancel } from './cancel.ts';
 import { defineChain } from './chain.ts';
-import { defineCompletion } from './completion.ts';
-import { defineDoctor } from './doctor.ts';
+import { defineCompletion } from './site/completion.ts';
+import { defineDoctor } from './site/doctor.ts';
 import { defineEvents } from './events.ts';
 import { defineCopy, defineMove, defineRm } from './images.ts';
 import { defineList } from './list.ts';
 import { defineMerge } from './merge.ts';
-import { definePool } from './pool.ts';
-import { defineSnapshot } from './snapshot.ts';
-import { defineSpm } from './spm.ts';
+import { definePool } from './site/pool.ts';
+import { defineSnapshot } from './snapshot/snapshot.ts';
+import { defineSpm } from './site/spm.ts';
 import { defineStatus } from './status.ts';
 import { defineBandwidth, defineDecide } from './steer.ts';
-import { defineUi } from './ui.ts';
-import { defineUp } from './up.ts';
-import { defineWorker } from './worker.ts';
+import { defineUi } from './site/ui.ts';
+import { defineUp } from './site/up.ts';
+import { defineWorker } from './site/worker.ts';
 import type { DefineCommand } from './command.ts';
 
 export const commands: readonly DefineCommand[] = [

@@ -1,4 +1,4 @@
-import type { AuditEvent } from '../../../workflows/operation/audit.ts';
+import type { AuditEvent } from '../../../workflows/operation/audit/audit.ts';
 import type { Screen, Style } from '../screen.ts';
 import { chainWords } from './merge-result.ts';
 import { timeWords } from '../../library/times.ts';

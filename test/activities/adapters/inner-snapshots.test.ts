@@ -10,7 +10,7 @@ import { deleteInner } from '../../../activities/adapters/copying-daemon/inner-s
 import { whileOpen } from '../../../activities/adapters/copying-daemon/open-images.ts';
 import { checkImage, repairLeaks } from '../../../activities/adapters/qemu-img/image-check.ts';
 import { isUnlocked } from '../../../activities/adapters/qemu-img/qemu-img.ts';
-import { insideOf, leakCluster } from '../../support/guest/inner-snapshots.ts';
+import { insideOf, leakCluster } from '../../support/guest/disks/inner-snapshots.ts';
 
 let folder: string;
 let path: string;

@@ -10,7 +10,7 @@ import { hashOf } from '../../../activities/orchestrator/chain.ts';
 import { verifyChain } from '../../../activities/orchestrator/verify-chain.ts';
 import { createOrchestratorActivities } from '../../../activities/orchestrator/index.ts';
 import { mountOwn } from '../../support/host/own-mount.ts';
-import type { AuditEvent } from '../../../workflows/operation/audit.ts';
+import type { AuditEvent } from '../../../workflows/operation/audit/audit.ts';
 
 const MONTH = '2026-01';
 let folder: string;

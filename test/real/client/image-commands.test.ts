@@ -8,7 +8,7 @@ import {
   says,
   type Answer,
   type Typed,
-} from '../../support/host/command-line.ts';
+} from '../../support/host/roles/command-line.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';
 import {
   defineOff,
@@ -20,7 +20,7 @@ import {
   recordOf,
   startMoveSystem,
   VAULT,
-} from '../../support/scenes/move-scene.ts';
+} from '../../support/scenes/transfer/move-scene.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';

@@ -8,8 +8,8 @@ import * as client from '../../../client/library/search-attributes.ts';
 import { openSession } from '../../../client/library/session.ts';
 import { registerSearchAttributes } from '../../../worker/environment/search-attributes.ts';
 import { searchAttributes } from '../../../workflows/operation/contract.ts';
-import { startBareTemporal, type BareTemporal } from '../../support/host/bare-temporal.ts';
-import { commandLine, startWorker } from '../../support/host/command-line.ts';
+import { startBareTemporal, type BareTemporal } from '../../support/host/roles/bare-temporal.ts';
+import { commandLine, startWorker } from '../../support/host/roles/command-line.ts';
 import { HOST } from '../../support/host/system.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 

@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, it } from '@jest/globals';
 import { OWN_FOLDER } from '../../../activities/pool-folder/own-folder.ts';
 import { freePort } from '../../../worker/up/free-port.ts';
 import type { Phase } from '../../../workflows/kinds.ts';
-import { connectTo } from '../../support/host/blockflow-client.ts';
+import { connectTo } from '../../support/host/roles/blockflow-client.ts';
 import {
   commandLine,
   environmentOf,
@@ -13,7 +13,7 @@ import {
   scripts,
   startWorker,
   type Typed,
-} from '../../support/host/command-line.ts';
+} from '../../support/host/roles/command-line.ts';
 import { expectLeftClean, SMALL } from '../../support/scenes/merge-checks.ts';
 import { POOL, startScene, startSharedSystem } from '../../support/scenes/merge-scene.ts';
 import { HOST } from '../../support/host/system.ts';

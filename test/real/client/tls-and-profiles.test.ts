@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { startTemporalServer, type TemporalServer } from '../../../worker/up/temporal-server.ts';
-import { commandLine, says, startWorker } from '../../support/host/command-line.ts';
+import { commandLine, says, startWorker } from '../../support/host/roles/command-line.ts';
 import {
   createAuthority,
   startTlsFront,

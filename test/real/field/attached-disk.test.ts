@@ -8,7 +8,7 @@ import { expect, it } from '@jest/globals';
 import { defineChain, diskXml } from '../../support/guest/shut-off-vm.ts';
 import { merged } from '../../support/scenes/merge-checks.ts';
 import { POOL, startSharedSystem } from '../../support/scenes/merge-scene.ts';
-import { contents } from '../../support/scenes/move-scene.ts';
+import { contents } from '../../support/scenes/transfer/move-scene.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 

@@ -15,7 +15,7 @@ import {
   startMove,
   startMoveSystem,
   VAULT,
-} from '../../support/scenes/move-scene.ts';
+} from '../../support/scenes/transfer/move-scene.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 import { use } from '../../support/use.ts';
 

@@ -13,7 +13,7 @@ import {
   startMove,
   startMoveSystem,
   VAULT,
-} from '../../support/scenes/move-scene.ts';
+} from '../../support/scenes/transfer/move-scene.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 

@@ -9,7 +9,12 @@ import { execa } from 'execa';
 import { armFault } from '../../support/faults/faults.ts';
 import { createImage, defineShutOff, diskXml, redefine } from '../../support/guest/shut-off-vm.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';
-import { digests, removalOf, startMove, startMoveSystem } from '../../support/scenes/move-scene.ts';
+import {
+  digests,
+  removalOf,
+  startMove,
+  startMoveSystem,
+} from '../../support/scenes/transfer/move-scene.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 import { failureOf } from '../../support/scenes/failure-of.ts';
 

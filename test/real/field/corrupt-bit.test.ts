@@ -8,7 +8,12 @@ import { expect, it } from '@jest/globals';
 import { defineChain } from '../../support/guest/shut-off-vm.ts';
 import { merged } from '../../support/scenes/merge-checks.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';
-import { digests, removalOf, startMove, startMoveSystem } from '../../support/scenes/move-scene.ts';
+import {
+  digests,
+  removalOf,
+  startMove,
+  startMoveSystem,
+} from '../../support/scenes/transfer/move-scene.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 import { failureOf } from '../../support/scenes/failure-of.ts';
 

@@ -15,7 +15,12 @@ import {
 import { merged } from '../../support/scenes/merge-checks.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';
-import { removalOf, startMove, startMoveSystem, VAULT } from '../../support/scenes/move-scene.ts';
+import {
+  removalOf,
+  startMove,
+  startMoveSystem,
+  VAULT,
+} from '../../support/scenes/transfer/move-scene.ts';
 import { takeSnapshot } from '../../support/scenes/snapshot-scene.ts';
 import { failureOf } from '../../support/scenes/failure-of.ts';
 import { waitUntil } from '../../support/wait-until.ts';

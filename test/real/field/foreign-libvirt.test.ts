@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { expect, it } from '@jest/globals';
 import { execa } from 'execa';
 import { createImage, defineChain } from '../../support/guest/shut-off-vm.ts';
-import { commandLine, environmentOf } from '../../support/host/command-line.ts';
+import { commandLine, environmentOf } from '../../support/host/roles/command-line.ts';
 import { merged } from '../../support/scenes/merge-checks.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';
@@ -17,7 +17,7 @@ import {
   startMoveSystem,
   startRemoval,
   VAULT,
-} from '../../support/scenes/move-scene.ts';
+} from '../../support/scenes/transfer/move-scene.ts';
 import { failureOf } from '../../support/scenes/failure-of.ts';
 
 const system = useSystem(() => startMoveSystem({ name: 'foreign' }));

@@ -14,7 +14,7 @@ import {
 } from '../../support/guest/shut-off-vm.ts';
 import { mountOwn } from '../../support/host/own-mount.ts';
 import { merged } from '../../support/scenes/merge-checks.ts';
-import { startMove, startMoveSystem, VAULT } from '../../support/scenes/move-scene.ts';
+import { startMove, startMoveSystem, VAULT } from '../../support/scenes/transfer/move-scene.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';

@@ -12,7 +12,7 @@ import {
   defineShutOff,
   diskXml,
 } from '../../support/guest/shut-off-vm.ts';
-import { commandLine, environmentOf } from '../../support/host/command-line.ts';
+import { commandLine, environmentOf } from '../../support/host/roles/command-line.ts';
 import { merged } from '../../support/scenes/merge-checks.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';
 import {
@@ -21,7 +21,7 @@ import {
   startMove,
   startMoveSystem,
   VAULT,
-} from '../../support/scenes/move-scene.ts';
+} from '../../support/scenes/transfer/move-scene.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 
 const system = useSystem(() => startMoveSystem({ name: 'neighbours' }));

@@ -14,7 +14,7 @@ import {
 } from '../../support/guest/shut-off-vm.ts';
 import { merged } from '../../support/scenes/merge-checks.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';
-import { startMove, startMoveSystem } from '../../support/scenes/move-scene.ts';
+import { startMove, startMoveSystem } from '../../support/scenes/transfer/move-scene.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 
 const system = useSystem(() => startMoveSystem({ name: 'told' }));

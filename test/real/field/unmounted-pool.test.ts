@@ -16,7 +16,7 @@ import {
   startMove,
   startMoveSystem,
   untilMove,
-} from '../../support/scenes/move-scene.ts';
+} from '../../support/scenes/transfer/move-scene.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 import { HOST } from '../../support/host/system.ts';
 import { use } from '../../support/use.ts';

@@ -14,7 +14,7 @@ import {
   startMoveSystem,
   startRemoval,
   VAULT,
-} from '../../support/scenes/move-scene.ts';
+} from '../../support/scenes/transfer/move-scene.ts';
 import { merged } from '../../support/scenes/merge-checks.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';

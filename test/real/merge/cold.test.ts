@@ -3,7 +3,7 @@ import { basename, join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { coldCommitPercent } from '../../../activities/adapters/qemu-img/cold-commit.ts';
 import { sample } from '../../support/sample.ts';
-import { spoilMarks } from '../../support/guest/layer-marks.ts';
+import { spoilMarks } from '../../support/guest/disks/layer-marks.ts';
 import {
   bothXml,
   effectsSince,
@@ -13,7 +13,7 @@ import {
 } from '../../support/scenes/merge-checks.ts';
 import { startScene, type Scene, type SceneOptions } from '../../support/scenes/merge-scene.ts';
 import { argumentsOf } from '../../support/host/processes.ts';
-import { growOverlay } from '../../support/guest/snapshots.ts';
+import { growOverlay } from '../../support/guest/disks/snapshots.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 import { useEach } from '../../support/use.ts';

@@ -2,11 +2,16 @@
 import { describe, expect, it } from '@jest/globals';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { armFault } from '../../support/faults/faults.ts';
-import { startDeltaScene } from '../../support/scenes/delta-scene.ts';
-import { expectMoved } from '../../support/scenes/live-move-scene.ts';
+import { startDeltaScene } from '../../support/scenes/transfer/delta-scene.ts';
+import { expectMoved } from '../../support/scenes/transfer/live-move-scene.ts';
 import { expectMerged, untilCopying, untilStatus } from '../../support/scenes/merge-proofs.ts';
 import type { Scene } from '../../support/scenes/merge-scene.ts';
-import { diskOf, startMove, startMoveSystem, untilMove } from '../../support/scenes/move-scene.ts';
+import {
+  diskOf,
+  startMove,
+  startMoveSystem,
+  untilMove,
+} from '../../support/scenes/transfer/move-scene.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 import { useEach } from '../../support/use.ts';
 import { waitUntil } from '../../support/wait-until.ts';

@@ -1,6 +1,6 @@
 /** A base slower than the guest's writes: the copy never ends by itself, and says so. */
 import { expect, it } from '@jest/globals';
-import { startDeltaScene } from '../../support/scenes/delta-scene.ts';
+import { startDeltaScene } from '../../support/scenes/transfer/delta-scene.ts';
 import { expectMerged, heartbeatNote, untilStatus } from '../../support/scenes/merge-proofs.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';

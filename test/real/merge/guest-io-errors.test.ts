@@ -5,8 +5,8 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, expect, it } from '@jest/globals';
-import { startDeltaScene } from '../../support/scenes/delta-scene.ts';
-import { extentsOf } from '../../support/guest/extents.ts';
+import { startDeltaScene } from '../../support/scenes/transfer/delta-scene.ts';
+import { extentsOf } from '../../support/guest/disks/extents.ts';
 import { mountFaulty } from '../../support/faults/faulty-mount.ts';
 import { SECTOR_BYTES } from '../../support/guest/guest-sector.ts';
 import { expectMerged } from '../../support/scenes/merge-proofs.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { expectMarks } from '../../support/guest/layer-marks.ts';
+import { expectMarks } from '../../support/guest/disks/layer-marks.ts';
 import { expectLeftClean, merged, SMALL } from '../../support/scenes/merge-checks.ts';
 import { startScene, type Scene, type SceneOptions } from '../../support/scenes/merge-scene.ts';
 import { untilPhase } from '../../support/scenes/merge-proofs.ts';

@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { expectLeftClean, merged, SMALL } from '../../support/scenes/merge-checks.ts';
 import { startScene, type Scene, type SceneOptions } from '../../support/scenes/merge-scene.ts';
-import { addLayer, backingName } from '../../support/guest/relative-chain.ts';
+import { addLayer, backingName } from '../../support/guest/disks/relative-chain.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 import { useEach } from '../../support/use.ts';
 

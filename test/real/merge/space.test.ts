@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
 import { observePoolId } from '../../../activities/pool-folder/id.ts';
-import { startDeltaScene } from '../../support/scenes/delta-scene.ts';
+import { startDeltaScene } from '../../support/scenes/transfer/delta-scene.ts';
 import {
   expectMerged,
   heartbeatNote,
@@ -13,7 +13,7 @@ import {
 } from '../../support/scenes/merge-proofs.ts';
 import { asScene, startScene, type Scene } from '../../support/scenes/merge-scene.ts';
 import { mountOwn } from '../../support/host/own-mount.ts';
-import { takeExternalSnapshot } from '../../support/guest/snapshots.ts';
+import { takeExternalSnapshot } from '../../support/guest/disks/snapshots.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 import { use, useEach } from '../../support/use.ts';

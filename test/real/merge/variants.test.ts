@@ -5,7 +5,7 @@ import { bothXml, expectLeftClean, merged, SMALL } from '../../support/scenes/me
 import { startScene, type Scene, type SceneOptions } from '../../support/scenes/merge-scene.ts';
 import { untilPhase } from '../../support/scenes/merge-proofs.ts';
 import { createImage } from '../../support/guest/shut-off-vm.ts';
-import { takeExternalSnapshot } from '../../support/guest/snapshots.ts';
+import { takeExternalSnapshot } from '../../support/guest/disks/snapshots.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 import { useEach } from '../../support/use.ts';

@@ -16,7 +16,7 @@ import {
   removalOf,
   startMove,
   startMoveSystem,
-} from '../../support/scenes/move-scene.ts';
+} from '../../support/scenes/transfer/move-scene.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
 import {
   createImage,
@@ -24,7 +24,7 @@ import {
   defineShutOff,
   diskXml,
 } from '../../support/guest/shut-off-vm.ts';
-import { slowMove, unlimit } from '../../support/scenes/slow-move.ts';
+import { slowMove, unlimit } from '../../support/scenes/transfer/slow-move.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 

@@ -6,7 +6,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { effectsOf, type Operation } from '../../../activities/door/effect.ts';
 import { armFault, isArmed } from '../../support/faults/faults.ts';
-import { operations, useStage } from '../../support/faults/stages.ts';
+import { operations, useStage } from '../../support/faults/stages/stages.ts';
 import { sample } from '../../support/sample.ts';
 
 function testEffects(operation: Operation): void {

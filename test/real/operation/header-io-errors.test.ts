@@ -19,9 +19,9 @@ import {
   startMove,
   startMoveSystem,
   undoOf,
-} from '../../support/scenes/move-scene.ts';
+} from '../../support/scenes/transfer/move-scene.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
-import { backingName } from '../../support/guest/relative-chain.ts';
+import { backingName } from '../../support/guest/disks/relative-chain.ts';
 import { createImage, defineChain } from '../../support/guest/shut-off-vm.ts';
 import { untilAttempt } from '../../support/faults/strike.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';

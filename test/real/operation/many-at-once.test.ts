@@ -8,7 +8,7 @@ import type {
   Volume,
   OperationResult,
 } from '../../../client/index.ts';
-import { connectTo } from '../../support/host/blockflow-client.ts';
+import { connectTo } from '../../support/host/roles/blockflow-client.ts';
 import {
   bothXml,
   effectsSince,
@@ -16,7 +16,12 @@ import {
   SMALL,
 } from '../../support/scenes/merge-checks.ts';
 import { POOL, startScene } from '../../support/scenes/merge-scene.ts';
-import { diskOf, startMoveSystem, startOffScene, VAULT } from '../../support/scenes/move-scene.ts';
+import {
+  diskOf,
+  startMoveSystem,
+  startOffScene,
+  VAULT,
+} from '../../support/scenes/transfer/move-scene.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 
 const system = useSystem(() => startMoveSystem({ name: 'many' }));

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
 import { runsAllCases } from '../../support/sample.ts';
-import { defineManyDisks } from '../../support/guest/many-disks.ts';
+import { defineManyDisks } from '../../support/guest/disks/many-disks.ts';
 import { SMALL } from '../../support/scenes/merge-checks.ts';
 import {
   POOL,

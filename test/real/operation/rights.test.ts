@@ -9,10 +9,10 @@ import { execa } from 'execa';
 import { leaseFile } from '../../../activities/pool-folder/flock-lease.ts';
 import { OWN_FOLDER } from '../../../activities/pool-folder/own-folder.ts';
 import { roleNames } from '../../../worker/roles/start.ts';
-import { expectNotMoved, startSlowMirror } from '../../support/scenes/live-move-scene.ts';
+import { expectNotMoved, startSlowMirror } from '../../support/scenes/transfer/live-move-scene.ts';
 import { SMALL } from '../../support/scenes/merge-checks.ts';
 import { POOL, startScene } from '../../support/scenes/merge-scene.ts';
-import { startMoveSystem, VAULT } from '../../support/scenes/move-scene.ts';
+import { startMoveSystem, VAULT } from '../../support/scenes/transfer/move-scene.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 import { useEach } from '../../support/use.ts';
 

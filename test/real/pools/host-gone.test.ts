@@ -15,7 +15,7 @@ import {
   startMoveSystem,
   untilMove,
   VAULT,
-} from '../../support/scenes/move-scene.ts';
+} from '../../support/scenes/transfer/move-scene.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
 import { SECOND, startSecondHost } from '../../support/host/second-host.ts';
 import { waitUntil } from '../../support/wait-until.ts';

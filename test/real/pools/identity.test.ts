@@ -11,7 +11,7 @@ import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { createImage, defineShutOff, diskXml } from '../../support/guest/shut-off-vm.ts';
 import { SECOND, startSecondHost } from '../../support/host/second-host.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';
-import { startMoveSystem, VAULT } from '../../support/scenes/move-scene.ts';
+import { startMoveSystem, VAULT } from '../../support/scenes/transfer/move-scene.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
 import { use } from '../../support/use.ts';
 import { waitUntil } from '../../support/wait-until.ts';

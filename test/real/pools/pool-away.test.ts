@@ -10,7 +10,7 @@ import { afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { statusQuery } from '../../../workflows/kinds.ts';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { runsAllCases, sample } from '../../support/sample.ts';
-import { startDeltaScene } from '../../support/scenes/delta-scene.ts';
+import { startDeltaScene } from '../../support/scenes/transfer/delta-scene.ts';
 import { expectMerged, untilCopying, untilPhase } from '../../support/scenes/merge-proofs.ts';
 import { POOL, startSharedSystem, type Scene } from '../../support/scenes/merge-scene.ts';
 import {
@@ -21,7 +21,7 @@ import {
   removalOf,
   startMove,
   untilMove,
-} from '../../support/scenes/move-scene.ts';
+} from '../../support/scenes/transfer/move-scene.ts';
 import { mountOwn } from '../../support/host/own-mount.ts';
 import { createImage } from '../../support/guest/shut-off-vm.ts';
 import { waitUntil } from '../../support/wait-until.ts';

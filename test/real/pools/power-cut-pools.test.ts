@@ -4,18 +4,23 @@
  */
 import { basename, join } from 'node:path';
 import { beforeAll, describe, expect, it } from '@jest/globals';
-import { startDeltaScene } from '../../support/scenes/delta-scene.ts';
-import { createGuestDisk } from '../../support/guest/guest-disk.ts';
+import { startDeltaScene } from '../../support/scenes/transfer/delta-scene.ts';
+import { createGuestDisk } from '../../support/guest/disks/guest-disk.ts';
 import { expectGuestData } from '../../support/guest/guest-data.ts';
 import { defineGuest } from '../../support/guest/guest.ts';
 import { SMALL } from '../../support/scenes/merge-checks.ts';
 import { POOL, startSharedSystem, type Scene } from '../../support/scenes/merge-scene.ts';
-import { contents, digests, removalOf, startMove } from '../../support/scenes/move-scene.ts';
+import {
+  contents,
+  digests,
+  removalOf,
+  startMove,
+} from '../../support/scenes/transfer/move-scene.ts';
 import { mountOwn } from '../../support/host/own-mount.ts';
 import { cutPower, type Look, type PowerCut } from '../../support/faults/power-cut.ts';
-import { backingName } from '../../support/guest/relative-chain.ts';
+import { backingName } from '../../support/guest/disks/relative-chain.ts';
 import { defineChain } from '../../support/guest/shut-off-vm.ts';
-import { takeExternalSnapshot } from '../../support/guest/snapshots.ts';
+import { takeExternalSnapshot } from '../../support/guest/disks/snapshots.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 import { use } from '../../support/use.ts';
 

@@ -6,7 +6,7 @@ import { execa } from 'execa';
 import { leaseFile, observeFlockLease } from '../../../activities/pool-folder/flock-lease.ts';
 import { sample } from '../../support/sample.ts';
 import type { Fault } from '../../support/faults/faults.ts';
-import { startRemoval } from '../../support/scenes/image-operations.ts';
+import { startRemoval } from '../../support/scenes/transfer/image-operations.ts';
 import { SMALL } from '../../support/scenes/merge-checks.ts';
 import { expectMerged, untilStatus } from '../../support/scenes/merge-proofs.ts';
 import {
@@ -15,7 +15,7 @@ import {
   startSharedSystem,
   type Scene,
 } from '../../support/scenes/merge-scene.ts';
-import type { Instance } from '../../support/host/running-roles.ts';
+import type { Instance } from '../../support/host/roles/running-roles.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 import { useEach } from '../../support/use.ts';

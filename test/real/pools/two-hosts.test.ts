@@ -6,7 +6,7 @@ import { observeFlockLease } from '../../../activities/pool-folder/flock-lease.t
 import { observePoolId } from '../../../activities/pool-folder/id.ts';
 import { type OperationStatus, statusQuery } from '../../../workflows/kinds.ts';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
-import { connectTo } from '../../support/host/blockflow-client.ts';
+import { connectTo } from '../../support/host/roles/blockflow-client.ts';
 import { expectRefused, SMALL } from '../../support/scenes/merge-checks.ts';
 import { expectMerged, untilStatus } from '../../support/scenes/merge-proofs.ts';
 import { POOL, startScene } from '../../support/scenes/merge-scene.ts';
@@ -25,7 +25,7 @@ import {
   startOffScene,
   startRemoval,
   VAULT,
-} from '../../support/scenes/move-scene.ts';
+} from '../../support/scenes/transfer/move-scene.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
 import { SECOND, startSecondHost } from '../../support/host/second-host.ts';
 import { createImage, defineShutOff, diskXml } from '../../support/guest/shut-off-vm.ts';

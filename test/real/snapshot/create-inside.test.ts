@@ -2,11 +2,16 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
 import type { EffectName } from '../../../activities/door/effect.ts';
-import { commandLine, environmentOf, says, type Typed } from '../../support/host/command-line.ts';
+import {
+  commandLine,
+  environmentOf,
+  says,
+  type Typed,
+} from '../../support/host/roles/command-line.ts';
 import { armFault, isArmed } from '../../support/faults/faults.ts';
-import { leakCluster, takeInner } from '../../support/guest/inner-snapshots.ts';
+import { leakCluster, takeInner } from '../../support/guest/disks/inner-snapshots.ts';
 import { defineChain, redefine } from '../../support/guest/shut-off-vm.ts';
-import { listed } from '../../support/guest/three-disks.ts';
+import { listed } from '../../support/guest/disks/three-disks.ts';
 import { failureOf } from '../../support/scenes/failure-of.ts';
 import { attachRaw, startInside, type InsideScene } from '../../support/scenes/inside-scene.ts';
 import { startSharedSystem } from '../../support/scenes/merge-scene.ts';

@@ -1,7 +1,12 @@
 /** What a person types to delete a snapshot, and reads. */
 import { beforeAll, describe, expect, it } from '@jest/globals';
-import { commandLine, environmentOf, says, type Typed } from '../../support/host/command-line.ts';
-import { layerOf, listed, startThreeDisks } from '../../support/guest/three-disks.ts';
+import {
+  commandLine,
+  environmentOf,
+  says,
+  type Typed,
+} from '../../support/host/roles/command-line.ts';
+import { layerOf, listed, startThreeDisks } from '../../support/guest/disks/three-disks.ts';
 import { SLOW } from '../../support/scenes/merge-proofs.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 import { useEach } from '../../support/use.ts';

@@ -3,8 +3,8 @@ import { describe, expect, it } from '@jest/globals';
 import type { EffectName } from '../../../activities/door/effect.ts';
 import { whileHeld } from '../../../activities/adapters/qemu-img/qemu-img.ts';
 import { armFault, isArmed } from '../../support/faults/faults.ts';
-import { leakCluster, takeInner } from '../../support/guest/inner-snapshots.ts';
-import { DISKS, listed } from '../../support/guest/three-disks.ts';
+import { leakCluster, takeInner } from '../../support/guest/disks/inner-snapshots.ts';
+import { DISKS, listed } from '../../support/guest/disks/three-disks.ts';
 import { startSharedSystem } from '../../support/scenes/merge-scene.ts';
 import {
   expectUntainted,

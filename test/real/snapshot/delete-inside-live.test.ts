@@ -2,9 +2,9 @@
 import { describe, expect, it } from '@jest/globals';
 import type { DeletionRequest } from '../../../client/index.ts';
 import { isNewer } from '../../support/host/libvirt-version.ts';
-import { connectTo } from '../../support/host/blockflow-client.ts';
-import { takeInner } from '../../support/guest/inner-snapshots.ts';
-import { listed, takeSnapshot } from '../../support/guest/three-disks.ts';
+import { connectTo } from '../../support/host/roles/blockflow-client.ts';
+import { takeInner } from '../../support/guest/disks/inner-snapshots.ts';
+import { listed, takeSnapshot } from '../../support/guest/disks/three-disks.ts';
 import {
   attachRaw,
   expectUntainted,

@@ -2,12 +2,17 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from '@jest/globals';
-import { connectTo } from '../../support/host/blockflow-client.ts';
+import { connectTo } from '../../support/host/roles/blockflow-client.ts';
 import type { DeletionRequest } from '../../../client/index.ts';
-import { commandLine, environmentOf, says, type Typed } from '../../support/host/command-line.ts';
-import { leakCluster, takeInner } from '../../support/guest/inner-snapshots.ts';
+import {
+  commandLine,
+  environmentOf,
+  says,
+  type Typed,
+} from '../../support/host/roles/command-line.ts';
+import { leakCluster, takeInner } from '../../support/guest/disks/inner-snapshots.ts';
 import { createImage } from '../../support/guest/shut-off-vm.ts';
-import { DISKS, listed, takeSnapshot } from '../../support/guest/three-disks.ts';
+import { DISKS, listed, takeSnapshot } from '../../support/guest/disks/three-disks.ts';
 import { startInside, type InsideScene } from '../../support/scenes/inside-scene.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 import { use, useEach } from '../../support/use.ts';

@@ -3,14 +3,14 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import type { BlockflowError, DeleteSnapshotResult, Operation } from '../../../client/index.ts';
-import { connectTo } from '../../support/host/blockflow-client.ts';
+import { connectTo } from '../../support/host/roles/blockflow-client.ts';
 import { createImage } from '../../support/guest/shut-off-vm.ts';
 import {
   DISKS,
   listed,
   startThreeDisks,
   type ThreeDisks,
-} from '../../support/guest/three-disks.ts';
+} from '../../support/guest/disks/three-disks.ts';
 import { expectLeftClean } from '../../support/scenes/merge-checks.ts';
 import { SLOW } from '../../support/scenes/merge-proofs.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';

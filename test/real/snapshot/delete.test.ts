@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
 import type { DeletionRequest } from '../../../client/index.ts';
-import { connectTo } from '../../support/host/blockflow-client.ts';
+import { connectTo } from '../../support/host/roles/blockflow-client.ts';
 import { createImage } from '../../support/guest/shut-off-vm.ts';
 import {
   DISKS,
@@ -13,7 +13,7 @@ import {
   startThreeDisks,
   takeSnapshot,
   type ThreeDisks,
-} from '../../support/guest/three-disks.ts';
+} from '../../support/guest/disks/three-disks.ts';
 import { expectLeftClean } from '../../support/scenes/merge-checks.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 import { use, useEach } from '../../support/use.ts';

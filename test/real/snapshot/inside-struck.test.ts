@@ -2,7 +2,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
 import { makeStruckDaemon, type StruckDaemon } from '../../support/faults/struck-daemon.ts';
-import { listed } from '../../support/guest/three-disks.ts';
+import { listed } from '../../support/guest/disks/three-disks.ts';
 import { failureOf } from '../../support/scenes/failure-of.ts';
 import { startInside, type InsideScene } from '../../support/scenes/inside-scene.ts';
 import { startSharedSystem } from '../../support/scenes/merge-scene.ts';

@@ -2,13 +2,18 @@
 import { rm } from 'node:fs/promises';
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
-import { connectTo } from '../../support/host/blockflow-client.ts';
-import { commandLine, environmentOf, says, type Typed } from '../../support/host/command-line.ts';
-import { layerOf, startThreeDisks, takeSnapshot } from '../../support/guest/three-disks.ts';
+import { connectTo } from '../../support/host/roles/blockflow-client.ts';
+import {
+  commandLine,
+  environmentOf,
+  says,
+  type Typed,
+} from '../../support/host/roles/command-line.ts';
+import { layerOf, startThreeDisks, takeSnapshot } from '../../support/guest/disks/three-disks.ts';
 import { defineChain } from '../../support/guest/shut-off-vm.ts';
 import { merged } from '../../support/scenes/merge-checks.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
-import { takeExternalSnapshot } from '../../support/guest/snapshots.ts';
+import { takeExternalSnapshot } from '../../support/guest/disks/snapshots.ts';
 import { use, useEach } from '../../support/use.ts';
 
 const system = useSystem();

@@ -1,8 +1,13 @@
 /** A VM goes back to a snapshot, and comes back from there. */
 import { beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { expectNoLoss, verifyGuestData } from '../../support/guest/oracle.ts';
-import { connectTo } from '../../support/host/blockflow-client.ts';
-import { commandLine, environmentOf, says, type Typed } from '../../support/host/command-line.ts';
+import { connectTo } from '../../support/host/roles/blockflow-client.ts';
+import {
+  commandLine,
+  environmentOf,
+  says,
+  type Typed,
+} from '../../support/host/roles/command-line.ts';
 import { merged } from '../../support/scenes/merge-checks.ts';
 import { startSharedSystem } from '../../support/scenes/merge-scene.ts';
 import {

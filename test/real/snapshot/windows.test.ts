@@ -2,7 +2,7 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { armFault } from '../../support/faults/faults.ts';
 import { strikeLibvirtd, type Moment } from '../../support/faults/struck-libvirtd.ts';
-import { UNSEEN } from '../../support/faults/snapshot-stage.ts';
+import { UNSEEN } from '../../support/faults/stages/snapshot-stage.ts';
 import { expectGuestData, expectOneCut } from '../../support/guest/guest-data.ts';
 import { startSharedSystem } from '../../support/scenes/merge-scene.ts';
 import {

@@ -14,7 +14,7 @@ import { createLibvirt, type Libvirt } from '../../../activities/adapters/virsh/
 import { createHostActivities } from '../../../activities/host/index.ts';
 import { createStorageActivities } from '../../../activities/storage/index.ts';
 import { sample } from '../../support/sample.ts';
-import { createGuestDisk } from '../../support/guest/guest-disk.ts';
+import { createGuestDisk } from '../../support/guest/disks/guest-disk.ts';
 import { defineGuest, type Guest } from '../../support/guest/guest.ts';
 import { merging } from '../../support/contract/hypervisor-contract.ts';
 import { faults } from '../../support/contract/hypervisor-contract-faults.ts';
@@ -27,7 +27,7 @@ import { expectNoLoss, verifyGuestData } from '../../support/guest/oracle.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
 import { startPrivateHost, type PrivateHost } from '../../support/host/private-host.ts';
 import type { AgentActivities } from '../../support/simulator/simulated-host.ts';
-import { takeExternalSnapshot } from '../../support/guest/snapshots.ts';
+import { takeExternalSnapshot } from '../../support/guest/disks/snapshots.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 
 const FEW_SLOTS = { slots: 16 };

@@ -1,11 +1,11 @@
 /** The guest that writes to several disks in order, and the judge of cuts over all of them. */
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { createFurtherDisk, createGuestDisk } from '../../support/guest/guest-disk.ts';
+import { createFurtherDisk, createGuestDisk } from '../../support/guest/disks/guest-disk.ts';
 import { expectGuestData, expectOneCut } from '../../support/guest/guest-data.ts';
 import { defineGuest, type Guest } from '../../support/guest/guest.ts';
 import { isOneCut } from '../../support/guest/oracle.ts';
-import { takeExternalSnapshot } from '../../support/guest/snapshots.ts';
+import { takeExternalSnapshot } from '../../support/guest/disks/snapshots.ts';
 import { type PrivateHost, startPrivateHost } from '../../support/host/private-host.ts';
 
 let host: PrivateHost;

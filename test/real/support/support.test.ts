@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { execa } from 'execa';
 
-import { createGuestDisk } from '../../support/guest/guest-disk.ts';
+import { createGuestDisk } from '../../support/guest/disks/guest-disk.ts';
 import {
   generationDueIn,
   guestParameters,
@@ -22,7 +22,11 @@ import {
   startPrivateHost,
 } from '../../support/host/private-host.ts';
 import { isAlive } from '../../support/host/processes.ts';
-import { createOverlay, growOverlay, takeExternalSnapshot } from '../../support/guest/snapshots.ts';
+import {
+  createOverlay,
+  growOverlay,
+  takeExternalSnapshot,
+} from '../../support/guest/disks/snapshots.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 
 let host: PrivateHost;

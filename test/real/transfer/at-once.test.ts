@@ -3,7 +3,7 @@ import { rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { BlockflowError } from '../../../client/index.ts';
-import { awaitRemoval, connectTo } from '../../support/host/blockflow-client.ts';
+import { awaitRemoval, connectTo } from '../../support/host/roles/blockflow-client.ts';
 import { SMALL } from '../../support/scenes/merge-checks.ts';
 import { expectMerged, SLOW, untilCopying } from '../../support/scenes/merge-proofs.ts';
 import { POOL, startScene } from '../../support/scenes/merge-scene.ts';
@@ -20,7 +20,7 @@ import {
   startMoveSystem,
   startOffScene,
   VAULT,
-} from '../../support/scenes/move-scene.ts';
+} from '../../support/scenes/transfer/move-scene.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';

@@ -1,7 +1,7 @@
 /** Negative flow of MoveImage: a cancel in each step. Before the switch only the source is left. */
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
-import { cancelAt, cancelledAt } from '../../support/scenes/cancelled-move.ts';
+import { cancelAt, cancelledAt } from '../../support/scenes/transfer/cancelled-move.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';
 import {
   copiers,
@@ -20,10 +20,10 @@ import {
   startRemoval,
   undoOf,
   VAULT,
-} from '../../support/scenes/move-scene.ts';
+} from '../../support/scenes/transfer/move-scene.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
-import { eventsOf, slowMove } from '../../support/scenes/slow-move.ts';
-import { takeExternalSnapshot } from '../../support/guest/snapshots.ts';
+import { eventsOf, slowMove } from '../../support/scenes/transfer/slow-move.ts';
+import { takeExternalSnapshot } from '../../support/guest/disks/snapshots.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 

@@ -20,7 +20,7 @@ import {
   partBytes,
   undoOf,
   untilMove,
-} from '../../support/scenes/move-scene.ts';
+} from '../../support/scenes/transfer/move-scene.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';

@@ -7,7 +7,7 @@ import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { moveImageInput } from '../../../workflows/transfer/request.ts';
 import type { ImageRef } from '../../../workflows/chain/references.ts';
 import type { TransferResult } from '../../../workflows/transfer/kind.ts';
-import { createGuestDisk } from '../../support/guest/guest-disk.ts';
+import { createGuestDisk } from '../../support/guest/disks/guest-disk.ts';
 import { defineGuest } from '../../support/guest/guest.ts';
 import { SMALL } from '../../support/scenes/merge-checks.ts';
 import { POOL, startScene } from '../../support/scenes/merge-scene.ts';
@@ -26,9 +26,9 @@ import {
   startMove,
   startMoveSystem,
   VAULT,
-} from '../../support/scenes/move-scene.ts';
+} from '../../support/scenes/transfer/move-scene.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
-import { takeExternalSnapshot } from '../../support/guest/snapshots.ts';
+import { takeExternalSnapshot } from '../../support/guest/disks/snapshots.ts';
 import { HOST } from '../../support/host/system.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 import { useEach } from '../../support/use.ts';

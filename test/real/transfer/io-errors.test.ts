@@ -7,7 +7,7 @@ import { describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { sample } from '../../support/sample.ts';
-import { extentsOf, type Extent } from '../../support/guest/extents.ts';
+import { extentsOf, type Extent } from '../../support/guest/disks/extents.ts';
 import { armFault } from '../../support/faults/faults.ts';
 import { forgetCached, mountFaulty, type DiskError } from '../../support/faults/faulty-mount.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';
@@ -23,7 +23,7 @@ import {
   startMoveSystem,
   undoOf,
   VAULT,
-} from '../../support/scenes/move-scene.ts';
+} from '../../support/scenes/transfer/move-scene.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 import { use } from '../../support/use.ts';

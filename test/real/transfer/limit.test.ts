@@ -14,8 +14,8 @@ import {
   removalOf,
   startMove,
   startMoveSystem,
-} from '../../support/scenes/move-scene.ts';
-import { slowMove, unlimit } from '../../support/scenes/slow-move.ts';
+} from '../../support/scenes/transfer/move-scene.ts';
+import { slowMove, unlimit } from '../../support/scenes/transfer/slow-move.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 

@@ -17,9 +17,9 @@ import {
   startMove,
   startMoveSystem,
   startOffScene,
-} from '../../support/scenes/move-scene.ts';
+} from '../../support/scenes/transfer/move-scene.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
-import { addLayer, backingName } from '../../support/guest/relative-chain.ts';
+import { addLayer, backingName } from '../../support/guest/disks/relative-chain.ts';
 import { createImage, defineShutOff, diskXml } from '../../support/guest/shut-off-vm.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 import { useEach } from '../../support/use.ts';

@@ -25,7 +25,7 @@ import {
   startCopy,
   startMoveSystem,
   VAULT,
-} from '../../support/scenes/move-scene.ts';
+} from '../../support/scenes/transfer/move-scene.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 

@@ -6,7 +6,7 @@ import { open, readFile, statfs, writeFile } from 'node:fs/promises';
 import { beforeAll, expect, it } from '@jest/globals';
 import { execa } from 'execa';
 import { armFault } from '../../support/faults/faults.ts';
-import { createGuestDisk } from '../../support/guest/guest-disk.ts';
+import { createGuestDisk } from '../../support/guest/disks/guest-disk.ts';
 import { defineGuest } from '../../support/guest/guest.ts';
 import { startSharedSystem } from '../../support/scenes/merge-scene.ts';
 import {
@@ -16,10 +16,10 @@ import {
   removalOf,
   startMove,
   startRemoval,
-} from '../../support/scenes/move-scene.ts';
+} from '../../support/scenes/transfer/move-scene.ts';
 import { mountOwn } from '../../support/host/own-mount.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
-import { growOverlay } from '../../support/guest/snapshots.ts';
+import { growOverlay } from '../../support/guest/disks/snapshots.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 import { use } from '../../support/use.ts';
 

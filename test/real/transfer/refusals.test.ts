@@ -20,7 +20,7 @@ import {
   startMove,
   startMoveSystem,
   VAULT,
-} from '../../support/scenes/move-scene.ts';
+} from '../../support/scenes/transfer/move-scene.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
 import { createImage, defineShutOff, diskXml } from '../../support/guest/shut-off-vm.ts';
 import { waitUntil } from '../../support/wait-until.ts';

@@ -20,9 +20,9 @@ import {
   startMove,
   startMoveSystem,
   VAULT,
-} from '../../support/scenes/move-scene.ts';
+} from '../../support/scenes/transfer/move-scene.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
-import { slowMove } from '../../support/scenes/slow-move.ts';
+import { slowMove } from '../../support/scenes/transfer/slow-move.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 

@@ -15,10 +15,10 @@ import {
   removalOf,
   startMove,
   untilMove,
-} from '../../support/scenes/move-scene.ts';
+} from '../../support/scenes/transfer/move-scene.ts';
 import { mountOwn } from '../../support/host/own-mount.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
-import { unlimit } from '../../support/scenes/slow-move.ts';
+import { unlimit } from '../../support/scenes/transfer/slow-move.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 import { use } from '../../support/use.ts';

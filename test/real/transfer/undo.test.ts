@@ -6,7 +6,7 @@ import type { WorkflowHandle } from '@temporalio/client';
 import { execa } from 'execa';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { statusQuery } from '../../../workflows/kinds.ts';
-import { cancelledAt } from '../../support/scenes/cancelled-move.ts';
+import { cancelledAt } from '../../support/scenes/transfer/cancelled-move.ts';
 import { armFault, isArmed } from '../../support/faults/faults.ts';
 import {
   contents,
@@ -20,11 +20,11 @@ import {
   undoHandle,
   undoOf,
   VAULT,
-} from '../../support/scenes/move-scene.ts';
+} from '../../support/scenes/transfer/move-scene.ts';
 import { mountOwn } from '../../support/host/own-mount.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
 import { defineShutOff, diskXml } from '../../support/guest/shut-off-vm.ts';
-import { eventsOf, slowMove } from '../../support/scenes/slow-move.ts';
+import { eventsOf, slowMove } from '../../support/scenes/transfer/slow-move.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 import { use } from '../../support/use.ts';

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
 import { runsAllCases } from '../sample.ts';
 import type { Operation } from '../../../activities/door/effect.ts';
-import type { Measured } from './stage.ts';
+import type { Measured } from './stages/stage.ts';
 import type { Victim } from './strike-list.ts';
 
 const file = fileURLToPath(new URL('../../crash/ledger.jsonl', import.meta.url));

@@ -1,7 +1,7 @@
 /** Every case of the crash matrices: effect x point x victim x strike. */
 import { effectsOf, type EffectName, type Operation } from '../../../activities/door/effect.ts';
 import { agentOf } from './faults.ts';
-import { liveScenarios } from './live-move-scenarios.ts';
+import { liveScenarios } from './stages/live-move-scenarios.ts';
 
 /** Before the effect; when it has begun and its agent stands still; when it is done but untold. */
 const points = ['before', 'during', 'after'] as const;

@@ -1,7 +1,7 @@
 /** A test guest's data, judged whole: its acknowledged writes, and the marks of its layers. */
-import type { GuestDisk } from './guest-disk.ts';
+import type { GuestDisk } from './disks/guest-disk.ts';
 import type { Guest } from './guest.ts';
-import { expectMarks } from './layer-marks.ts';
+import { expectMarks } from './disks/layer-marks.ts';
 import { expectNoLoss, isOneCut, verifyGuestData, verifyPointInTime } from './oracle.ts';
 
 interface Image {

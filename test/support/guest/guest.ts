@@ -2,7 +2,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import type { GuestDisk, ImageFormat } from './guest-disk.ts';
+import type { GuestDisk, ImageFormat } from './disks/guest-disk.ts';
 import type { PrivateHost } from '../host/private-host.ts';
 import { SerialLog } from './serial-log.ts';
 import { waitUntil } from '../wait-until.ts';

@@ -6,7 +6,7 @@ import { chown, mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { findTemporalBinary } from '../../../worker/up/temporal-binary.ts';
-import type { Through } from './command-line.ts';
+import type { Through } from './roles/command-line.ts';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url)).replace(/\/$/, '');
 const UID = 65533;

@@ -7,7 +7,7 @@ import type { WorkerConfig } from '../../../worker/environment/config.ts';
 import type { RoleName } from '../../../worker/roles/start.ts';
 import { BUNDLES } from './host-folder.ts';
 import { startPrivateHost, type PrivateHost } from './private-host.ts';
-import { runRoles, type RunningRoles } from './running-roles.ts';
+import { runRoles, type RunningRoles } from './roles/running-roles.ts';
 import type { System } from './system.ts';
 
 export const SECOND = 'h2';

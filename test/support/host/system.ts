@@ -16,7 +16,7 @@ import type { Fault } from '../faults/faults.ts';
 import { BUNDLES, makeStateFolder } from './host-folder.ts';
 import { startPrivateHost, type PrivateHost } from './private-host.ts';
 import { promptTimers } from '../prompt-timers.ts';
-import { runRoles, type RunningRoles } from './running-roles.ts';
+import { runRoles, type RunningRoles } from './roles/running-roles.ts';
 
 export const HOST = 'h1';
 

@@ -1,8 +1,8 @@
 /** A guest with three disks, and snapshots inside of their images. */
 import { execa } from 'execa';
 import { checkImage } from '../../../activities/adapters/qemu-img/image-check.ts';
-import { insideOf } from '../guest/inner-snapshots.ts';
-import { DISKS, startThreeDisks, type ThreeDisks } from '../guest/three-disks.ts';
+import { insideOf } from '../guest/disks/inner-snapshots.ts';
+import { DISKS, startThreeDisks, type ThreeDisks } from '../guest/disks/three-disks.ts';
 import type { System } from '../host/system.ts';
 
 export interface InsideScene extends ThreeDisks {

@@ -5,7 +5,7 @@ import { expect } from '@jest/globals';
 import type { WorkflowHandle } from '@temporalio/client';
 import { statusQuery, type OperationStatus, type Phase } from '../../../workflows/kinds.ts';
 import { observeEvents } from '../../../activities/orchestrator/observe-events.ts';
-import type { AuditEvent } from '../../../workflows/operation/audit.ts';
+import type { AuditEvent } from '../../../workflows/operation/audit/audit.ts';
 import type { LiveMergeResult } from '../../../workflows/merge/kind.ts';
 import type { Scene } from './merge-scene.ts';
 import { waitUntil } from '../wait-until.ts';

@@ -2,14 +2,14 @@
  * A running guest with layers, in a pool of a whole system: what most tests of a merge begin with.
  */
 import { dirname, join } from 'node:path';
-import { createGuestDisk } from '../guest/guest-disk.ts';
+import { createGuestDisk } from '../guest/disks/guest-disk.ts';
 import type { GuestParameters } from '../guest/guest-sector.ts';
 import { expectGuestData } from '../guest/guest-data.ts';
 import { defineGuest, type Guest } from '../guest/guest.ts';
-import { markLayer } from '../guest/layer-marks.ts';
+import { markLayer } from '../guest/disks/layer-marks.ts';
 import { OWN_FOLDER } from '../../../activities/pool-folder/own-folder.ts';
 import { poolFiles } from './pool-files.ts';
-import { takeExternalSnapshot } from '../guest/snapshots.ts';
+import { takeExternalSnapshot } from '../guest/disks/snapshots.ts';
 import { startSystem, type System, type SystemOptions } from '../host/system.ts';
 
 export interface Scene {

@@ -12,7 +12,7 @@ import {
   deleteSnapshotInput,
   type DeleteSnapshotRequest,
 } from '../../../workflows/snapshot/delete/request.ts';
-import { createFurtherDisk, createGuestDisk, type GuestDisk } from '../guest/guest-disk.ts';
+import { createFurtherDisk, createGuestDisk, type GuestDisk } from '../guest/disks/guest-disk.ts';
 import { defineGuest, diskElement, type Guest } from '../guest/guest.ts';
 import { HOST, type System } from '../host/system.ts';
 import { POOL } from './merge-scene.ts';

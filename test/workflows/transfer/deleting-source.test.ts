@@ -6,7 +6,7 @@ import { openOperation } from '../../../client/library/operation.ts';
 import { moveImageInput } from '../../../workflows/transfer/request.ts';
 import { kinds, statusQuery } from '../../../workflows/kinds.ts';
 import type { TransferResult } from '../../../workflows/transfer/kind.ts';
-import { undoHandle } from '../../support/scenes/image-operations.ts';
+import { undoHandle } from '../../support/scenes/transfer/image-operations.ts';
 import { serveImage, SimulatedImage } from '../../support/simulator/one-simulated-image.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 import { CACHES, createGate, startBench, type Gate } from '../../support/workflow-bench.ts';

@@ -4,7 +4,7 @@ import type { WorkflowHandle } from '@temporalio/client';
 import { copyImageInput, moveImageInput } from '../../../workflows/transfer/request.ts';
 import type { RemoveImageResult } from '../../../workflows/removal/kind.ts';
 import { statusQuery } from '../../../workflows/kinds.ts';
-import { undoHandle } from '../../support/scenes/image-operations.ts';
+import { undoHandle } from '../../support/scenes/transfer/image-operations.ts';
 import { serveImage, SimulatedImage } from '../../support/simulator/one-simulated-image.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 import {

@@ -1,6 +1,6 @@
 /** A short workflow that only looks: the plan behind `snapshot create --dry-run`. */
 import { hostAgent, unheard } from '../../operation/agents.ts';
-import { readQuestion } from '../../operation/request.ts';
+import { readQuestion } from '../../operation/request/request.ts';
 import type { insideOnHost } from '../inside/activities.ts';
 import type { snapshotOnHost } from './activities.ts';
 import type { CreationPlan } from './plan.ts';

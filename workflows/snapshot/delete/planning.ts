@@ -7,7 +7,7 @@ import { sharedVolumes } from '../../merge/planning.ts';
 import { liveMergeInput, type LiveMergeInput } from '../../merge/request.ts';
 import type { Agent } from '../../operation/activities.ts';
 import { auditLog, type AwayListener } from '../../operation/agents.ts';
-import type { AuditEvent } from '../../operation/audit.ts';
+import type { AuditEvent } from '../../operation/audit/audit.ts';
 import { WHOLE_VM } from '../../operation/contract.ts';
 import { failureDetails, refused } from '../../operation/failures.ts';
 import { INSIDE_BEGUN } from '../inside/words.ts';

@@ -1,7 +1,7 @@
 /** A short workflow that only looks: the plan behind `snapshot delete --dry-run`. */
 import { hostAgent, unheard } from '../../operation/agents.ts';
 import type { mergeOnHost } from '../../merge/activities.ts';
-import { readQuestion } from '../../operation/request.ts';
+import { readQuestion } from '../../operation/request/request.ts';
 import type { snapshotDeletionOnHost } from './activities.ts';
 import type { DeletionPlan } from './plan.ts';
 import { planDeletion } from './planning.ts';

@@ -1,7 +1,7 @@
 /** A short workflow that only looks at the snapshots of a VM. */
 import { auditLog, hostAgent, unheard } from '../../operation/agents.ts';
-import type { AuditEvent } from '../../operation/audit.ts';
-import { readQuestion } from '../../operation/request.ts';
+import type { AuditEvent } from '../../operation/audit/audit.ts';
+import { readQuestion } from '../../operation/request/request.ts';
 import { mergedDisks } from '../merged-disks.ts';
 import type { snapshotListOnHost } from './activities.ts';
 import { snapshotQuestion, type SnapshotQuestion } from './request.ts';

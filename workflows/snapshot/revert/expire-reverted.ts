@@ -18,7 +18,7 @@ import { spmAgent, unheard } from '../../operation/agents.ts';
 import { failureDetails } from '../../operation/failures.ts';
 import { uuid, vmName } from '../../operation/names.ts';
 import type { AnyOperation } from '../../operation/operation.ts';
-import { readQuestion } from '../../operation/request.ts';
+import { readQuestion } from '../../operation/request/request.ts';
 import { oneLine } from '../../operation/words.ts';
 import type { revertOnStorage } from './activities.ts';
 import { leftIn, poolsOf } from './change.ts';

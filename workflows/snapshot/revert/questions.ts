@@ -1,6 +1,6 @@
 /** A short workflow that only looks: the plan behind `snapshot revert --dry-run`. */
 import { hostAgent, unheard } from '../../operation/agents.ts';
-import { readQuestion } from '../../operation/request.ts';
+import { readQuestion } from '../../operation/request/request.ts';
 import type { revertOnHost } from './activities.ts';
 import type { RevertPlanOutcome } from './plan.ts';
 import { revertSnapshotInput, type RevertSnapshotInput } from './request.ts';

@@ -1,6 +1,6 @@
 /** A short workflow that only looks: the plan behind `move VM --dry-run`. */
 import { hostAgent, unheard } from '../../operation/agents.ts';
-import { readQuestion } from '../../operation/request.ts';
+import { readQuestion } from '../../operation/request/request.ts';
 import type { transferOnHost } from '../activities.ts';
 import type { disksOnHost } from './activities.ts';
 import type { DisksPlan } from './plan.ts';

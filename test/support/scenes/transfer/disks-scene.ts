@@ -1,0 +1,76 @@
+/** A running guest that writes to several disks in order, which move together. */
+import { basename, join } from 'node:path';
+import type { MoveDisksResult } from '../../../../workflows/transfer/disks/kind.ts';
+import {
+  moveDisksInput,
+  type MoveDisksRequest,
+} from '../../../../workflows/transfer/disks/request.ts';
+import { statusQuery, type OperationStatus } from '../../../../workflows/kinds.ts';
+import { ORCHESTRATOR_QUEUE } from '../../../../workflows/operation/contract.ts';
+import type { Guest } from '../../guest/guest.ts';
+import { HOST, type System } from '../../host/system.ts';
+import { waitUntil } from '../../wait-until.ts';
+import { VAULT, type Handle } from './image-operations.ts';
+import { defineSeveralDisks } from '../snapshot-scene.ts';
+
+/** Of a loaded test machine, on which one disk takes longer than the default allows for all. */
+const PATIENT_MS = 20_000;
+
+export interface DisksScene {
+  system: System;
+  guest: Guest;
+  /** By target, where they are before, and in the vault. */
+  disks: Record<string, string>;
+  moved: Record<string, string>;
+}
+
+export async function startDisks(
+  system: System,
+  vm: string,
+  { count = 2, running = true, acks = 20 } = {},
+): Promise<DisksScene> {
+  const { guest, disks } = await defineSeveralDisks(system, vm, count);
+  await guest.start();
+  await guest.waitForAcks(acks);
+  if (!running) await guest.kill();
+  const vault = join(system.host.pools, VAULT);
+  const moved = Object.fromEntries(
+    Object.entries(disks).map(([disk, path]) => [disk, join(vault, basename(path))]),
+  );
+  return { system, guest, disks, moved };
+}
+
+export type DisksHandle = Handle<MoveDisksResult>;
+
+/** Starts it as the client library does. */
+export function startDisksMove(
+  { system, guest }: DisksScene,
+  more: Partial<MoveDisksRequest> = {},
+  client: System['client'] = system.client,
+): Promise<DisksHandle> {
+  const asked = { vm: guest.name, host: HOST, to: VAULT, maxPauseMs: PATIENT_MS, ...more };
+  const input = moveDisksInput.parse(asked);
+  return client.workflow.start<(input: unknown) => Promise<MoveDisksResult>>('MoveDisks', {
+    workflowId: input.vm,
+    taskQueue: ORCHESTRATOR_QUEUE,
+    args: [input],
+  });
+}
+
+/** Waits until the status of an operation satisfies `look`. */
+export async function untilDisks(
+  handle: DisksHandle,
+  what: string,
+  look: (status: Extract<OperationStatus, { operation: 'MoveDisks' }>) => boolean,
+): Promise<void> {
+  let last: unknown;
+  await waitUntil(
+    () => `${what}; the status is ${JSON.stringify(last)}`,
+    async () => {
+      const status = await handle.query(statusQuery);
+      last = status;
+      return status.operation === 'MoveDisks' && look(status);
+    },
+    { timeoutMs: 120_000, intervalMs: 50 },
+  );
+}

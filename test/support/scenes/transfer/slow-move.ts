@@ -1,0 +1,50 @@
+/** A move that is under way and does not end by itself within a test. */
+import { basename, join } from 'node:path';
+import type { WorkflowHandle } from '@temporalio/client';
+import { observeEvents } from '../../../../activities/orchestrator/observe-events.ts';
+import { SLOW } from '../merge-proofs.ts';
+import type { AuditEvent } from '../../../../workflows/operation/audit/audit.ts';
+import {
+  copiers,
+  defineOff,
+  digests,
+  diskOf,
+  partBytes,
+  startMove,
+  untilMove,
+} from './move-scene.ts';
+import type { System } from '../../host/system.ts';
+import { waitUntil } from '../../wait-until.ts';
+
+const MIB = 2 ** 20;
+const BYTES = 24 * MIB;
+
+/**
+ * Copies 24 MiB, of which QEMU's first buffer, 16 MiB, knows no limit; returns when some of it is
+ * there. It waits for minutes to write the rest, unless the limit is another.
+ */
+export async function slowMove(system: System, vm: string, bandwidthBytesPerSecond = SLOW) {
+  const file = await defineOff(system, vm, { bytes: BYTES });
+  const before = await digests([file]);
+  const move = await startMove(system, { image: diskOf(vm), bandwidthBytesPerSecond });
+  await untilMove(move, 'to copy', ({ phase }) => phase === 'copying');
+  const isCopying = async () => (await partBytes(system, basename(file))) > 0;
+  await waitUntil(`the copy of ${vm}`, isCopying);
+  const [daemon = 0] = await copiers(system);
+  return { file, before, move, daemon, bytes: BYTES };
+}
+
+/** Removes the limit, once there is a copy that has one. */
+export async function unlimit(move: WorkflowHandle): Promise<void> {
+  await waitUntil('the limit to go', () =>
+    move.executeUpdate('bandwidth', { args: [0] }).then(() => true),
+  );
+}
+
+/** The audit events of a workflow, oldest first. */
+export async function eventsOf({ stateDir }: System, workflowId: string): Promise<AuditEvent[]> {
+  const readOnly = () => Promise.reject(new Error('reads only'));
+  const deps = { folder: join(stateDir, 'events'), effect: readOnly };
+  const events = await observeEvents(deps, { limit: 1000 });
+  return events.filter((event) => event.workflowId === workflowId);
+}

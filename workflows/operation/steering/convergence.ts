@@ -1,0 +1,78 @@
+/**
+ * `--converge`: what an operation does about a guest that outruns its job. It raises its own limit
+ * first. Once what is left fits into the pause, the guest is suspended until the job is READY and
+ * has switched.
+ */
+import { limitWords } from '../words.ts';
+import type { AnyOperation } from '../operation.ts';
+
+interface Wanted {
+  converge: boolean;
+  maxPauseMs: number;
+  bandwidthBytesPerSecond: number;
+}
+
+export interface Convergence {
+  /** What the next wait for READY is asked. */
+  asked(): { tellConvergence: boolean; fitsMs?: number };
+  /**
+   * The guest outruns the job. @param limit gives the job the limit of the operation
+   * @returns the note
+   */
+  outrun(
+    seen: { note: string; writtenBytesPerSecond?: number | undefined },
+    limit: () => Promise<unknown>,
+  ): Promise<string>;
+  /** The job was not READY in time: the guest runs on, and what is left has to be less. */
+  missed(reason: string): void;
+  /** Why the last suspension was in vain; null without one. */
+  note(): string | null;
+  /** Longest suspension of the guest. */
+  maxPauseMs: number;
+}
+
+/** A limit of so many times what the guest writes is none that holds the job. */
+const ENOUGH = 1.5;
+/** Of what is left only as much is tried as takes half of the pause; the pivot needs some, too. */
+const LEAST_PART = 2;
+/** How often a suspension in vain halves that. */
+const HALVINGS = 3;
+
+export function createConvergence(op: AnyOperation, wanted: Wanted): Convergence {
+  const { converge, maxPauseMs } = wanted;
+  let own = wanted.bandwidthBytesPerSecond;
+  let isTold = false;
+  // The limit holds the job no more when the guest outruns it with more than it writes.
+  let isLimited = true;
+  let missed: string[] = [];
+  // One that a user has set meanwhile stays.
+  const mayRaise = () =>
+    converge && isLimited && own > 0 && op.status.bandwidthBytesPerSecond === own;
+  const fitsMs = () =>
+    Math.floor(maxPauseMs / (LEAST_PART * 2 ** Math.min(missed.length, HALVINGS)));
+  return {
+    maxPauseMs,
+    asked: () => ({
+      tellConvergence: !isTold || mayRaise(),
+      // Not under a limit that can be raised: QEMU keeps to it in steps of seconds.
+      ...(converge && !mayRaise() ? { fitsMs: fitsMs() } : {}),
+    }),
+    async outrun({ note, writtenBytesPerSecond = 0 }, limit) {
+      isTold = true;
+      isLimited = own < ENOUGH * writtenBytesPerSecond;
+      if (!mayRaise()) return note;
+      own = 2 * Math.max(own, writtenBytesPerSecond);
+      op.tell({ bandwidthBytesPerSecond: own });
+      await limit();
+      return `${note}; the limit was raised to ${limitWords(own)} (--converge)`;
+    },
+    missed: (reason) => void (missed = [...missed, reason]),
+    note: () => missed.at(-1) ?? null,
+  };
+}
+
+/** Says that a suspension took longer than was asked for. */
+export const overlong = ({ converge, maxPauseMs }: Wanted, stallMs: number | null): string[] =>
+  converge && stallMs !== null && stallMs > maxPauseMs
+    ? [`the guest was suspended for ${stallMs} ms, longer than --max-pause (${maxPauseMs} ms)`]
+    : [];

@@ -1,0 +1,63 @@
+/**
+ * The decision at READY between pivot and keep: that of a person, or of the operation that has
+ * started this one.
+ */
+import { CancellationScope, condition, isCancellation, setHandler } from '@temporalio/workflow';
+import { decideSignal, decideUpdate, type Choice } from '../contract.ts';
+import type { AnyOperation } from '../operation.ts';
+
+export interface Decision {
+  chosen: Choice | null;
+}
+
+/**
+ * Registers the messages. A refused update leaves no trace in the history. The signal has no
+ * answer, so that it counts whenever it comes.
+ * @param answers what happens now
+ */
+export function acceptDecision(op: AnyOperation, answers: Record<Choice, string>): Decision {
+  const decision: Decision = { chosen: null };
+  const decide = (choice: Choice) => {
+    decision.chosen = choice;
+    return answers[choice];
+  };
+  setHandler(decideUpdate, decide, {
+    description: 'pivot or keep: ends the wait of --wait-for-decision',
+    validator: (choice) => {
+      assertChoice(choice);
+      if (op.status.phase === 'waiting for a decision') return;
+      throw new Error(`${op.id} is not waiting for a decision: it is ${op.status.phase}`);
+    },
+  });
+  const hear = (choice: Choice) => void (isChoice(choice) && decide(choice));
+  setHandler(decideSignal, hear, { description: 'As the update decide, also before READY' });
+  return decision;
+}
+
+const isChoice = (choice: unknown) => choice === 'pivot' || choice === 'keep';
+
+/** @throws for what is neither; the update is refused */
+export function assertChoice(choice: unknown): void {
+  if (!isChoice(choice)) throw new Error('say pivot or keep');
+}
+
+/**
+ * While a person thinks, the VM is still watched.
+ * @param watch ends when there is nothing to decide any more; it is cancelled by a decision
+ * @returns what was chosen, or what the watch has seen
+ */
+export async function untilDecided<Seen>(
+  decision: Decision,
+  watch: () => Promise<Seen>,
+): Promise<{ chosen: Choice } | { chosen: null; seen: Seen }> {
+  const watching = new CancellationScope();
+  const watched = watching.run(watch);
+  await Promise.race([condition(() => decision.chosen !== null), watched]);
+  watching.cancel();
+  const seen = await watched.catch((error: unknown) => {
+    if (!isCancellation(error)) throw error;
+    return null;
+  });
+  if (decision.chosen !== null) return { chosen: decision.chosen };
+  return { chosen: null, seen: seen as Seen };
+}
