@@ -14,8 +14,8 @@ const extension = extname(fileURLToPath(import.meta.url));
 const folder = fileURLToPath(new URL('../workflows/', import.meta.url));
 export const workflowsPath = join(folder, `index${extension}`);
 /** Loaded once a V8 context, not once a workflow. */
-const preloadModules = [join(folder, 'operation', `preload${extension}`)];
-const payloadConverterPath = join(folder, 'operation', `unreadable-value${extension}`);
+const preloadModules = [join(folder, 'operation', 'request', `preload${extension}`)];
+const payloadConverterPath = join(folder, 'operation', 'request', `unreadable-value${extension}`);
 
 const { version: temporalVersion } = createRequire(import.meta.url)(
   '@temporalio/workflow/package.json',
@@ -23,7 +23,8 @@ const { version: temporalVersion } = createRequire(import.meta.url)(
 
 /**
  * Bundling takes seconds, a start with a cached bundle does not. The name holds a hash of every
- * source file and of the versions of Node and of Temporal's library, a part of which is in it.
+ * source file, of how they are bundled (this file), and of the versions of Node and of Temporal's
+ * library, a part of which is in it.
  */
 export async function workflowSource(
   cacheDir: string,
@@ -48,7 +49,7 @@ const quiet = {
 };
 
 async function sourceHash(): Promise<string> {
-  const hash = createHash('sha256');
+  const hash = createHash('sha256').update(await readFile(fileURLToPath(import.meta.url)));
   for (const name of (await readdir(folder, { recursive: true })).sort()) {
     if (name.endsWith(extension)) hash.update(name).update(await readFile(join(folder, name)));
   }
