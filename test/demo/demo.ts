@@ -1,6 +1,7 @@
 /**
  * `npm run demo`: merges a snapshot under a writing guest on real libvirt, QEMU and Temporal,
- * kills the host agent half way, proves that nothing was lost, and moves the disk to another pool.
+ * kills the host agent half way, and proves that nothing was lost. Then the disk moves to another
+ * pool while the VM is down, and back while it runs and libvirtd is killed.
  * Exit code 0 only when every promise holds.
  */
 import { parseArgs } from 'node:util';
@@ -10,6 +11,7 @@ import { reapStaleHosts, removeOwnHosts } from '../support/host/host-folder.ts';
 import { HOST } from '../support/host/system.ts';
 import { watchAcks } from './ack-watch.ts';
 import { followAndKill } from './follow.ts';
+import { moveLive } from './live-move.ts';
 import { moveAndBoot } from './move.ts';
 import { pageOf, prove, type Evidence } from './proof.ts';
 import { DISK, setStage, SNAPSHOT, takeSnapshot, VM, type Stage } from './stage.ts';
@@ -33,6 +35,7 @@ async function demo(story: Story, keep: boolean, over: Promise<never>): Promise<
   const { runId, evidence } = await merge(story, stage, blockflow, atSnapshot);
   await prove(story, stage, evidence);
   await moveAndBoot(story, stage, blockflow);
+  await moveLive(story, stage, blockflow);
   story.fact('Web UI', pageOf(stage, runId));
   if (keep) await stayUp(story, stage, blockflow, over);
   else story.fact('', '(gone with this demo; `npm run demo -- --keep` leaves it all running)');

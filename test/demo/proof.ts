@@ -5,6 +5,7 @@ import { chainWords } from '../../client/cli/render/merge-result.ts';
 import { sizeWords } from '../../workflows/operation/words.ts';
 import { activeLayer } from '../support/scenes/merge-scene.ts';
 import { qemuIo } from '../support/guest/disks/guest-disk.ts';
+import type { Guest } from '../support/guest/guest.ts';
 import { expectNoLoss, verifyGuestData } from '../support/guest/oracle.ts';
 import type { StretchReport } from './ack-watch-thread.ts';
 import type { Followed } from './follow.ts';
@@ -55,16 +56,25 @@ export async function prove(story: Story, stage: Stage, evidence: Evidence): Pro
 async function proveGuestData(story: Story, { guest, deltaOffsetBytes }: Stage) {
   await guest.kill();
   story.step(`QEMU is killed with SIGKILL, and the disk that ${VM} would boot now is read:`);
-  const acknowledged = guest.acknowledged();
-  const { path, format } = await activeLayer(guest);
-  const { parameters } = guest.disk;
-  const report = await verifyGuestData({ imagePath: path, format, acknowledged, parameters });
-  expectNoLoss(report, guest.serial);
+  const { path, format, report } = await proveNoLoss(guest);
   const readDelta = `read -q -P ${DELTA_PATTERN} ${deltaOffsetBytes} ${DELTA_BYTES}`;
   await qemuIo(path, format, [readDelta]).catch((cause: unknown) => {
     throw new Error(`the snapshot's ${sizeWords(DELTA_BYTES)} are not whole in ${path}`, { cause });
   });
   return report;
+}
+
+/**
+ * Reads the disk that a VM which is down would boot.
+ * @throws Error when a write that the guest had acknowledged is not there
+ */
+export async function proveNoLoss(guest: Guest) {
+  const acknowledged = guest.acknowledged();
+  const { path, format } = await activeLayer(guest);
+  const { parameters } = guest.disk;
+  const report = await verifyGuestData({ imagePath: path, format, acknowledged, parameters });
+  expectNoLoss(report, guest.serial);
+  return { path, format, report };
 }
 
 function tell(

@@ -14,7 +14,8 @@ import type { Story } from './story.ts';
 export const VM = 'web1';
 export const DISK = 'vda';
 export const SNAPSHOT = 'before-upgrade';
-/** The pool to which the disk moves at the end. */
+export const POOL = 'images';
+/** The pool to which the disk moves, and from which it moves back. */
 export const POOL_AFTER = 'archive';
 export const DELTA_BYTES = 320 * 2 ** 20;
 export const DELTA_PATTERN = 0x5a;
@@ -41,7 +42,7 @@ export async function setStage(story: Story): Promise<Stage> {
   story.more(`virsh -c '${host.uri}'`);
   story.more(`Temporal ${temporal.address}, Web UI ${temporal.uiUrl}`);
   // The SPM agent serves the pools that it finds, so it starts when there is one.
-  const pool = await host.definePool('images');
+  const pool = await host.definePool(POOL);
   await host.definePool(POOL_AFTER);
   const [stage] = await Promise.all([startGuest(system, pool), startRoles(system)]);
   story.step(

@@ -60,6 +60,10 @@ describe('npm run demo', () => {
     expect(all).toMatch(/guest paused by pivot +\d+ ms/);
     expect(all).toMatch(/boots from +\S+\/archive\/web1\.qcow2\n/);
     expect(all).toMatch(/writes lost +0 of \d+, the source is deleted/);
+    expect(all).toMatch(/the same QEMU writes to +\S+\/images\/web1\.qcow2\n/);
+    expect(all).toMatch(/libvirtd +pid \d+ killed at [\d.]+ %, the move went on/);
+    expect(all).toMatch(/longest gap in writes +\d+ ms during the live move, \d+ ms before/);
+    expect(all).toMatch(/writes lost +0 of \d+, of which [1-9]\d* during the live move/);
     expect(all).toMatch(/Web UI +http:\S+web1%2Fvda/);
     // Not a terminal: plain lines, no colours, no bar.
     expect(all).toMatch(/web1\/vda copying [\d.]+ %/);
