@@ -9,6 +9,10 @@ import { againstVirsh } from './against-virsh.ts';
 import { historyLength } from './history-length.ts';
 import { fourLayers } from './four-layers.ts';
 import { latencies } from './latencies.ts';
+import { latencyInLiveMove } from './live/latency.ts';
+import { liveMovesOf } from './live/moves.ts';
+import { resumedLiveMove } from './live/resumed.ts';
+import { liveStalls } from './live/stalls.ts';
 import { movesOf } from './moves.ts';
 import { reflinkedMoves } from './reflinked-moves.ts';
 import { resumedMove } from './resumed-move.ts';
@@ -31,6 +35,12 @@ const parts: Record<string, (quick: boolean) => Promise<Row[]>> = {
   'moves-raw-sparse': movesOf('raw', 'sparse'),
   'moves-reflinked': reflinkedMoves,
   'moves-resumed': resumedMove,
+  'live-full': liveMovesOf('full'),
+  'live-sparse': liveMovesOf('sparse'),
+  'live-chain': liveMovesOf('chain'),
+  'live-latency': latencyInLiveMove,
+  'live-stalls': liveStalls,
+  'live-resumed': resumedLiveMove,
 };
 
 const args = process.argv.slice(2);

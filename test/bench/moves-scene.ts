@@ -62,8 +62,9 @@ async function warmUp(scene: MovesScene): Promise<void> {
 }
 
 const fileName = ({ vm, format }: Image) => `${vm}.${format}`;
-export const poolOf = ({ at, pools }: MovesScene, { vm }: Image) => at.get(vm) ?? pools[0];
-export const otherPool = (scene: MovesScene, image: Image) =>
+export const poolOf = ({ at, pools }: MovesScene, { vm }: Pick<Image, 'vm'>) =>
+  at.get(vm) ?? pools[0];
+export const otherPool = (scene: MovesScene, image: Pick<Image, 'vm'>) =>
   poolOf(scene, image) === scene.pools[0] ? scene.pools[1] : scene.pools[0];
 /** Where the image's file is now. */
 export const pathOf = (scene: MovesScene, image: Image) =>
@@ -77,32 +78,42 @@ export async function createImage(scene: MovesScene, image: Image): Promise<void
   await defineGuest(scene.system.host, { name: vm, disk });
 }
 
-/**
- * Milliseconds until the image is usable in the other pool, without the source's deletion.
- * @param meanwhile what happens to the move
- */
-export async function move(
+type Options = Pick<MoveRequest, 'verify' | 'bandwidthBytesPerSecond'>;
+/** What happens to a move. */
+type Meanwhile = (operation: Operation<TransferResult>) => Promise<void>;
+
+/** Milliseconds until the image is usable in the other pool, without the source's deletion. */
+export const move = async (
   scene: MovesScene,
   image: Image,
-  options: Pick<MoveRequest, 'verify' | 'bandwidthBytesPerSecond'>,
-  meanwhile: (operation: Operation<TransferResult>) => Promise<void> = () => Promise.resolve(),
-): Promise<number> {
+  options: Options,
+  meanwhile?: Meanwhile,
+): Promise<number> => (await timedMove(scene, image, options, meanwhile)).usableMs;
+
+/** Until it is usable there, and until its source is deleted, too. */
+export async function timedMove(
+  scene: MovesScene,
+  { vm }: Pick<Image, 'vm'>,
+  options: Options,
+  meanwhile: Meanwhile = () => Promise.resolve(),
+): Promise<{ usableMs: number; doneMs: number }> {
   const { blockflow, at } = scene;
-  const to = otherPool(scene, image);
+  const to = otherPool(scene, { vm });
   const begin = performance.now();
-  const disk = { kind: 'disk', vm: image.vm, disk: 'vda' } as const;
+  const disk = { kind: 'disk', vm, disk: 'vda' } as const;
   const operation = await blockflow.move({ image: disk, to: to.name, ...options });
   await meanwhile(operation);
   const result = await operation.result();
-  const took = performance.now() - begin;
-  at.set(image.vm, to);
+  const usableMs = performance.now() - begin;
+  at.set(vm, to);
   await awaitRemoval(blockflow, result);
-  return took;
+  return { usableMs, doneMs: performance.now() - begin };
 }
 
 /** Every contender begins with the source on the disk alone. */
-export async function forget(scene: MovesScene, image: Image): Promise<void> {
-  const path = pathOf(scene, image);
+export const forget = (scene: MovesScene, image: Image) => forgetFile(pathOf(scene, image));
+
+export async function forgetFile(path: string): Promise<void> {
   await execa('sync', [path]);
   await execa('dd', [`if=${path}`, 'iflag=nocache', 'count=0', 'status=none']);
 }
