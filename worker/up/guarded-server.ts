@@ -17,7 +17,17 @@ const IN_IT = ['sh', '-c', 'ip link set lo up && exec "$@"', 'sh'];
 /** The machine gives us no network of our own; nothing was started. */
 export class NoOwnNetwork extends Error {
   override readonly name = 'NoOwnNetwork';
+  /** The command that is not installed; null when the system refuses. */
+  readonly missing: 'unshare' | 'ip' | null;
+
+  constructor(message: string, missing: 'unshare' | 'ip' | null) {
+    super(message);
+    this.missing = missing;
+  }
 }
+
+/** Of a shell that does not find the command. */
+const NOT_FOUND = 127;
 
 export interface GuardedOptions {
   stateDir: string;
@@ -83,10 +93,13 @@ function untilStarted(child: ChildProcess): Promise<void> {
       if (news === 'ready') resolve();
       isInside = true;
     });
-    child.once('error', ({ message }) => reject(new NoOwnNetwork(message)));
-    child.once('close', () => {
-      const words = lastWords.trim() || 'nothing';
-      reject(isInside ? new Error(words) : new NoOwnNetwork(words));
+    child.once('error', ({ message, code }: NodeJS.ErrnoException) => {
+      reject(new NoOwnNetwork(message, code === 'ENOENT' ? 'unshare' : null));
+    });
+    child.once('close', (code) => {
+      const words = lastWords.trim() || 'unshare said nothing';
+      const missing = code === NOT_FOUND ? 'ip' : null;
+      reject(isInside ? new Error(words) : new NoOwnNetwork(words, missing));
     });
   });
 }

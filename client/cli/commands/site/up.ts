@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import type { WorkerConfig } from '../../../../worker/environment/config.ts';
+import type { NoOwnNetwork } from '../../../../worker/up/guarded-server.ts';
 import { BlockflowError, usage } from '../../../library/failure.ts';
 import type { Screen } from '../../screen.ts';
 import type { Context } from '../command.ts';
@@ -68,23 +69,24 @@ async function up(screen: Screen, options: Options): Promise<number> {
   }
 }
 
-function noOwnNetwork(error: Error): BlockflowError {
+function noOwnNetwork(error: NoOwnNetwork): BlockflowError {
+  const { missing, message } = error;
+  const why = missing ? `${missing} is not installed` : `the system refuses it: ${message}`;
   const details = {
     code: 'no-own-network' as const,
     attempted: 'starting the Temporal server in a network that only you reach',
-    now: `the system refuses it: ${error.message}; nothing was started`,
-    next: nextFor(error.message),
+    now: `${why}; nothing was started`,
+    next: nextFor(missing),
   };
   return new BlockflowError('Refused', details, error);
 }
 
+/** What provides a command. */
+const PACKAGE = { ip: 'iproute2', unshare: 'util-linux' } as const;
+
 /** By what is in the way: a command that is not there, a container, an ordinary user's rights. */
-function nextFor(words: string): string {
-  const [, missing] = /\b(unshare ENOENT|ip: (command )?not found)/.exec(words) ?? [];
-  if (missing) {
-    const name = missing.startsWith('ip') ? 'ip (package iproute2)' : 'unshare (util-linux)';
-    return `Install ${name}, and start it again`;
-  }
+function nextFor(missing: NoOwnNetwork['missing']): string {
+  if (missing) return `Install ${missing} (package ${PACKAGE[missing]}), and start it again`;
   const otherwise = 'or use a server of your own by TEMPORAL_ADDRESS';
   return process.getuid?.() === 0
     ? `Allow CAP_SYS_ADMIN in the container, ${otherwise}`
