@@ -3,12 +3,9 @@
  * and hard links cannot hide one.
  */
 import { dirname } from 'node:path';
-import { hold } from '../../../workflows/operation/failures.ts';
 import { observeFile, type FilePath } from '../../adapters/files/files.ts';
-import { filesBelow } from '../../adapters/files/walk.ts';
 import type { Pool } from '../../adapters/virsh/pools.ts';
-import { namesIn } from '../../adapters/qemu-img/qcow2-header.ts';
-import { OWN_FOLDER } from '../../pool-folder/own-folder.ts';
+import { cannotTell, headersBelow, namesBelow } from './headers-below.ts';
 
 /** `device:inode` of each. */
 export type Identities = ReadonlySet<string>;
@@ -37,7 +34,7 @@ export async function firstIn(files: Identities, source: string): Promise<string
   for (let path: Buffer | null = Buffer.from(source); path && !seen.has(path.toString('hex'));) {
     if (await isOneOf(files, path)) return path.toString();
     seen.add(path.toString('hex'));
-    const { backing, dataFile } = await below(path);
+    const { backing, dataFile } = await namesBelow(path);
     if (dataFile !== null && (await isOneOf(files, dataFile))) return dataFile.toString();
     path = backing;
   }
@@ -67,15 +64,14 @@ export interface Children {
 export async function childrenOf(files: Identities, { pools, volumes }: Search): Promise<Children> {
   const found: Children = { children: [], notSearched: [] };
   const family = identitiesOf(volumes);
-  const leaveOut = (folder: string, why: string) =>
-    void found.notSearched.push(`${folder} (${why})`);
+  const isFile = remembered((path) => isOneOf(files, path));
   const own = volumes.map(({ path }) => dirname(path));
   for (const folder of new Set([...pools.flatMap((pool) => pool.folder ?? []), ...own])) {
-    for await (const child of filesBelow(folder, { without: OWN_FOLDER, leaveOut })) {
-      const { backing, dataFile } = await below(child);
+    const { named, notSearched } = await headersBelow(folder);
+    found.notSearched.push(...notSearched);
+    for (const { file: child, backing, dataFile } of named) {
       for (const path of [backing, dataFile]) {
-        if (path === null || !(await isOneOf(files, path))) continue;
-        if (await isOneOf(family, child)) continue;
+        if (path === null || !(await isFile(path)) || (await isOneOf(family, child))) continue;
         found.children.push({ child: child.toString(), path: path.toString() });
       }
     }
@@ -83,12 +79,13 @@ export async function childrenOf(files: Identities, { pools, volumes }: Search):
   return found;
 }
 
-const below = (path: FilePath) => namesIn(path).catch(cannotTell(path));
-
-const cannotTell = (path: FilePath) => (error: Error) => {
-  throw hold('unproven', {
-    attempted: `looking what ${path.toString()} stands on`,
-    now: `it cannot be read (${error.message}), so it may be one of the volumes or stand on one`,
-    next: 'Fix it, or take it out of the pool, then repeat the request',
-  });
-};
+/** Many files stand on the same one, which is looked at once. */
+function remembered(look: (path: Buffer) => Promise<boolean>) {
+  const known = new Map<string, Promise<boolean>>();
+  return (path: Buffer): Promise<boolean> => {
+    const key = path.toString('latin1');
+    const answer = known.get(key) ?? look(path);
+    known.set(key, answer);
+    return answer;
+  };
+}

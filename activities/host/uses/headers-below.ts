@@ -1,0 +1,77 @@
+/**
+ * What the files of a folder stand on, by their headers. Plans and proofs of one VM's disks ask at
+ * the same time, and a folder may hold thousands of files: those who ask together look once.
+ */
+import { hold } from '../../../workflows/operation/failures.ts';
+import type { FilePath } from '../../adapters/files/files.ts';
+import { filesBelow } from '../../adapters/files/walk.ts';
+import { namesIn, type FileNames } from '../../adapters/qemu-img/qcow2-header.ts';
+import { OWN_FOLDER } from '../../pool-folder/own-folder.ts';
+
+/** Headers that are read at the same time. */
+const AT_ONCE = 8;
+
+export interface Headers {
+  /** Those files that name another one. */
+  named: readonly (FileNames & { file: Buffer })[];
+  /** Folders that could not be searched, each with the reason. */
+  notSearched: readonly string[];
+}
+
+interface Search {
+  now: Promise<Headers>;
+  /** For those who have asked since it began. */
+  next: Promise<Headers> | null;
+}
+const searches = new Map<string, Search>();
+
+/**
+ * Of the folder and those below it, as they are now: one search that began before the question is
+ * waited for, and not taken for an answer.
+ * @throws Hold `unproven` for a file that cannot be read
+ */
+export function headersBelow(folder: string): Promise<Headers> {
+  const search = searches.get(folder);
+  if (!search) return begin(folder);
+  const again = () => begin(folder);
+  search.next ??= search.now.then(again, again);
+  return search.next;
+}
+
+function begin(folder: string): Promise<Headers> {
+  const search: Search = { now: look(folder), next: null };
+  searches.set(folder, search);
+  const end = () => {
+    if (searches.get(folder) === search) searches.delete(folder);
+  };
+  search.now.then(end, end);
+  return search.now;
+}
+
+async function look(folder: string): Promise<Headers> {
+  const named: (FileNames & { file: Buffer })[] = [];
+  const notSearched: string[] = [];
+  const leaveOut = (where: string, why: string) => void notSearched.push(`${where} (${why})`);
+  const files = filesBelow(folder, { without: OWN_FOLDER, leaveOut });
+  const readSome = async () => {
+    for await (const file of files) {
+      const { backing, dataFile } = await namesBelow(file);
+      if (backing !== null || dataFile !== null) named.push({ file, backing, dataFile });
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, readSome));
+  named.sort((one, other) => one.file.compare(other.file));
+  return { named, notSearched };
+}
+
+/** @throws Hold `unproven` where that cannot be told */
+export const namesBelow = (path: FilePath): Promise<FileNames> =>
+  namesIn(path).catch(cannotTell(path));
+
+export const cannotTell = (path: FilePath) => (error: Error) => {
+  throw hold('unproven', {
+    attempted: `looking what ${path.toString()} stands on`,
+    now: `it cannot be read (${error.message}), so it may be one of the volumes or stand on one`,
+    next: 'Fix it, or take it out of the pool, then repeat the request',
+  });
+};

@@ -1,0 +1,46 @@
+import { expect, it } from '@jest/globals';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { headersBelow } from '../../../activities/host/uses/headers-below.ts';
+import { use } from '../../support/use.ts';
+
+const NAME = 'base.qcow2';
+
+/** Enough of a qcow2 file to name another one. */
+function header(): Buffer {
+  const bytes = Buffer.alloc(512);
+  bytes.writeUInt32BE(0x514649fb, 0);
+  bytes.writeUInt32BE(2, 4);
+  bytes.writeBigUInt64BE(256n, 8);
+  bytes.writeUInt32BE(NAME.length, 16);
+  bytes.write(NAME, 256);
+  return bytes;
+}
+
+const folder = use('the folder', async () => {
+  const path = await mkdtemp(join(tmpdir(), 'blockflow-headers-'));
+  await writeFile(join(path, NAME), 'data');
+  for (const name of ['a', 'b']) await writeFile(join(path, name), header());
+  return { path, close: () => rm(path, { recursive: true }) };
+});
+
+const names = async (search: ReturnType<typeof headersBelow>) =>
+  (await search).named.map(({ file }) => basename(file.toString()));
+
+it('finds what stands on another file, in order', async () => {
+  const { named, notSearched } = await headersBelow(folder.path);
+  expect(named.map(({ file, backing }) => [file.toString(), backing?.toString()])).toEqual(
+    ['a', 'b'].map((name) => [join(folder.path, name), join(folder.path, NAME)]),
+  );
+  expect(notSearched).toEqual([]);
+});
+
+it('looks once for all who ask meanwhile, and after their question', async () => {
+  const ask = () => headersBelow(folder.path);
+  const [first, second, third] = [ask(), ask(), ask()];
+  expect(await second).toBe(await third);
+  expect(await second).not.toBe(await first);
+  await writeFile(join(folder.path, 'c'), header());
+  expect(await names(ask())).toEqual(['a', 'b', 'c']);
+});
