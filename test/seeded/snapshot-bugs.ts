@@ -13,8 +13,8 @@ export const snapshotBugs: readonly SeededBug[] = [
   {
     name: 'a snapshot that only QEMU knows of counts as not taken',
     file: 'activities/host/snapshot/look.ts',
-    from: "if (all('written', 'overlay')) return 'unseen';",
-    to: "if (all('written', 'overlay')) return 'not-taken';",
+    from: "all('written', 'overlay')) return 'unseen';",
+    to: "all('written', 'overlay')) return 'not-taken';",
     caughtBy: 'test/real/snapshot/windows.test.ts',
     only: 'when libvirtd comes back; it died after the transaction',
   },

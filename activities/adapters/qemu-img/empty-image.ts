@@ -1,5 +1,7 @@
 /** Empty images: what libvirt would make for a snapshot or a copy, made and looked at by us. */
+import { z } from 'zod';
 import { CommandError, run } from '../process/command.ts';
+import { parseJsonReply } from '../reply.ts';
 import { readHeader } from './qemu-img.ts';
 
 export interface EmptyImage {
@@ -42,4 +44,17 @@ export async function emptyFault(path: string, image: EmptyImage): Promise<strin
   const found = [backingName, backingFormat, virtualSizeBytes].join(', ');
   const wanted = [name, format, image.virtualSizeBytes].join(', ');
   return found === wanted ? null : `its header has ${found}, not ${wanted}`;
+}
+
+const mapped = z.array(z.object({ present: z.boolean() })).min(1);
+
+/**
+ * Whether a qcow2 file holds nothing of its own: no guest has written to it. What it stands on is
+ * not opened, as it may be gone.
+ */
+export async function isStillEmpty(path: string): Promise<boolean> {
+  const alone = { driver: 'qcow2', backing: null, file: { driver: 'file', filename: path } };
+  const args = ['map', '-U', '--output=json', `json:${JSON.stringify(alone)}`];
+  const all = parseJsonReply(mapped, `qemu-img map of ${path}`, await run('qemu-img', args));
+  return !all.some(({ present }) => present);
 }

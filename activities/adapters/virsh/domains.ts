@@ -59,9 +59,10 @@ function domainCommands(virsh: VirshConnection) {
     },
     currentXml,
     inactiveXml,
+    activeLayers: (uuid: string) => activeLayers(virsh, uuid),
     /** The same with passwords: what may be given back to libvirt. */
     wholeXml: (uuid: string, which: 'live' | 'inactive') =>
-      virsh.run('dumpxml', uuid, '--security-info', ...(which === 'live' ? [] : ['--inactive'])),
+      virsh.ask(`dumpxml ${uuid} --security-info${which === 'live' ? '' : ' --inactive'}`),
     /** Replaces the whole persistent XML, of a running VM too: one rename, all of it or nothing. */
     define: (xml: string) => virsh.feed(xml, (path) => ['define', path]),
     thaw: (uuid: string) => virsh.run('domfsthaw', uuid),
@@ -169,6 +170,19 @@ export function parseVms(text: string): { uuid: string; name: string }[] {
   const odd = vms.find(({ uuid, name }) => !UUID.test(uuid) || name === '');
   if (odd) throw unexpected('virsh list', 'a line has no UUID and name', text);
   return vms;
+}
+
+/** Of the running domain, by target, as libvirt spells them; none without one. */
+async function activeLayers(virsh: VirshConnection, uuid: string): Promise<Map<string, string>> {
+  const text = (await virsh.ask(`domblklist ${uuid}`).catch(nullIfNoDomain)) ?? '';
+  return new Map(linesOf(text).map(layerIn));
+}
+
+/** A line of `domblklist`: a target, and all that follows it. */
+function layerIn(line: string): [disk: string, layer: string] {
+  const text = line.trim();
+  const end = text.indexOf(' ');
+  return [text.slice(0, end), text.slice(end).trim()];
 }
 
 /** Lines of `pool-list --uuid`. */

@@ -5,7 +5,8 @@
 # usage: safe-snapshot.bash URI, then on standard input one line each: UUID, SNAPSHOT (file with the
 # <domainsnapshot>), RECORD (file with the persistent XML after it; empty for a transient VM),
 # QUIESCE (no, try, require), FOLDER (of the persistent XML, or empty), RESULT (file for the
-# report), LOCK; then for each disk one line with its target and one with its overlay
+# report), LOCK; then for each disk a line with its target, one with what libvirt shows as its
+# active layer before, and one with its overlay
 #
 # The states, as the report has them:
 #   guest    running  it ran before: this script suspends and resumes it
@@ -54,9 +55,9 @@ words() { printf '%s' "${reply//$'\n'/ }"; }
 read_request() {
   IFS= read -r uuid && IFS= read -r snapshot && IFS= read -r record && IFS= read -r quiesce &&
     IFS= read -r folder && IFS= read -r result && IFS= read -r lock || return 1
-  disks=() overlays=()
-  while IFS= read -r disk && IFS= read -r overlay; do
-    disks+=("$disk") overlays+=("$overlay")
+  disks=() bases=() overlays=()
+  while IFS= read -r disk && IFS= read -r base && IFS= read -r overlay; do
+    disks+=("$disk") bases+=("$base") overlays+=("$overlay")
   done
 }
 
@@ -101,6 +102,14 @@ thaw() {
   ((try == 20)) || frozen=thawed
 }
 
+# Whether the answer of domblklist has these files, one for each disk.
+lists() {
+  local at files=("$@")
+  for at in "${!disks[@]}"; do
+    [[ $'\n'$reply$'\n' =~ $'\n'\ *"${disks[at]}"\ +"${files[at]}"\ *$'\n' ]] || return 1
+  done
+}
+
 suspend_and_switch() {
   # Where libvirtd died in it virsh connects again, and would take a guest that runs.
   if [[ $guest == running ]]; then
@@ -110,6 +119,12 @@ suspend_and_switch() {
       return
     fi
   fi
+  # The header of an overlay has its base: over another layer it would hide what that holds.
+  ask "domblklist $uuid" || return
+  if ! lists "${bases[@]}"; then
+    switch='failed another program has changed the layers'
+    return
+  fi
   ask "snapshot-create $uuid --xmlfile '$snapshot' --disk-only --atomic --reuse-external \
 --no-metadata" || return
   if is_refused; then switch="failed $(words)"; else switch='done'; fi
@@ -117,11 +132,8 @@ suspend_and_switch() {
 
 # Whether libvirt names the overlays, in the live XML or in the persistent one.
 names_overlays() {
-  local at
   say domblklist "$uuid" "$@"
-  for at in "${!disks[@]}"; do
-    [[ $'\n'$reply$'\n' =~ $'\n'\ *"${disks[at]}"\ +"${overlays[at]}"\ *$'\n' ]] || return 1
-  done
+  lists "${overlays[@]}"
 }
 
 # A guest that may write has a durable record (I1): libvirtd may have died before it wrote it.

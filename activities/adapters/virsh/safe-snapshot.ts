@@ -15,7 +15,14 @@ export interface SnapshotCommand {
   quiesce: 'no' | 'try' | 'require';
   /** Of the persistent XML, whose new name is flushed before the guest runs on; null: it is not. */
   folder: string | null;
-  overlays: readonly { disk: string; path: string }[];
+  disks: readonly SwitchedDisk[];
+}
+
+interface SwitchedDisk {
+  disk: string;
+  /** The active layer before it, as libvirt spells it: with another one nothing is switched. */
+  shown: string;
+  overlay: string;
 }
 
 export interface SnapshotReport {
@@ -48,11 +55,11 @@ export async function runSafeSnapshot(
   await rm(result ?? '', { force: true });
   await write(snapshot, command.snapshotXml);
   if (command.recordXml !== null) await write(record, command.recordXml);
-  const { uuid, recordXml, quiesce, folder, overlays } = command;
+  const { uuid, recordXml, quiesce, folder, disks } = command;
   const lines = [
     ...[uuid, snapshot, recordXml === null ? '' : record, quiesce, folder ?? '', result],
     lockOf(state),
-    ...overlays.flatMap(({ disk, path }) => [disk, path]),
+    ...disks.flatMap(({ disk, shown, overlay }) => [disk, shown, overlay]),
   ];
   const started = startDetached('bash', [script, uri]);
   started.tell(`${lines.join('\n')}\n`);

@@ -2,6 +2,7 @@
  * What an attempt to take a snapshot has come to, once nothing of it is left half done: the record
  * is what the guest writes to, and the guest runs if it ran before (I1, I12).
  */
+import { dirname } from 'node:path';
 import { hold, retry } from '../../../workflows/operation/failures.ts';
 import type { TakenOutcome, Taking } from '../../../workflows/snapshot/create/activities.ts';
 import {
@@ -12,13 +13,16 @@ import {
   type SnapshotReport,
 } from '../../adapters/virsh/safe-snapshot.ts';
 import { reloadGuest, suspensionState } from '../../adapters/virsh/safe-pivot.ts';
+import { observeFile } from '../../adapters/files/files.ts';
 import { CommandError } from '../../adapters/process/command.ts';
+import { isStillEmpty } from '../../adapters/qemu-img/empty-image.ts';
 import { syncRecords } from '../../adapters/virsh/libvirt-folders.ts';
 import { untilSettled } from '../../door/polling.ts';
+import { stagedFile } from '../../pool-folder/reservation.ts';
 import type { HostDeps } from '../deps.ts';
 import { observeState } from '../chain/lost-vm.ts';
 import { defineRecord } from './define-record.ts';
-import { lookAtSnapshot, verdictOf, viewsInWords, type SnapshotLook } from './look.ts';
+import { lookAtSnapshot, overtakenIn, verdictOf, viewsInWords, type SnapshotLook } from './look.ts';
 
 export const scriptState = (deps: HostDeps, { plan }: Taking) =>
   suspensionState(deps.runtimeDir, plan.vmUuid);
@@ -26,8 +30,18 @@ export const scriptState = (deps: HostDeps, { plan }: Taking) =>
 /** Looks for views that agree. */
 const PATIENCE = 10;
 
-/** One way back after the other, until the views agree. */
+/**
+ * What an earlier attempt has come to, perhaps long ago.
+ * @throws Hold `divergent-chain` also for overlays that were written and are in no chain
+ */
 export async function ensureSnapshotSettled(deps: HostDeps, taking: Taking): Promise<TakenOutcome> {
+  const settled = await settleSnapshot(deps, taking);
+  if (settled.outcome !== 'taken') await assertNeverWritten(taking);
+  return settled;
+}
+
+/** One way back after the other, until the views agree. */
+export async function settleSnapshot(deps: HostDeps, taking: Taking): Promise<TakenOutcome> {
   const state = scriptState(deps, taking);
   await awaitSnapshotScript(state);
   for (;;) {
@@ -39,7 +53,7 @@ export async function ensureSnapshotSettled(deps: HostDeps, taking: Taking): Pro
     // libvirtd died before it wrote it.
     else if (verdict === 'unrecorded') await defineRecord(deps, taking.plan);
     else if (verdict === 'divergent') throw divergent(taking, look);
-    else return end(deps, taking, look, verdict, report);
+    else return end(deps, taking, { look, verdict, report });
   }
 }
 
@@ -84,13 +98,17 @@ async function goBack(
   });
 }
 
+interface Settled {
+  look: SnapshotLook;
+  verdict: 'taken' | 'not-taken';
+  report: SnapshotReport | null;
+}
+
 /** The guest runs again, thawed; then what it has come to. */
 async function end(
   deps: HostDeps,
   taking: Taking,
-  { vm }: SnapshotLook,
-  verdict: 'taken' | 'not-taken',
-  report: SnapshotReport | null,
+  { look: { vm, disks }, verdict, report }: Settled,
 ): Promise<TakenOutcome> {
   const { vmUuid: uuid, vm: name, quiesce } = taking.plan;
   // A guest that runs on has a durable record.
@@ -104,6 +122,8 @@ async function end(
   await forgetSnapshot(scriptState(deps, taking));
   const refusal = report?.refusal ?? '';
   if (verdict === 'not-taken') {
+    const overtaken = overtakenIn(disks);
+    if (overtaken.length > 0) return changedBy(taking, overtaken);
     const switched = report?.switched ?? 'nothing was begun';
     if (switched.startsWith('not-frozen')) return { outcome: 'not-frozen', reason: refusal };
     return { outcome: 'not-taken', reason: switched };
@@ -116,6 +136,29 @@ async function end(
   ];
   const quiesced = quiesce !== 'no' && refusal === '' && report !== null && report.frozen !== 'no';
   return { outcome: 'taken', stallMs: report?.stallMs ?? null, quiesced, warnings };
+}
+
+/** Overlays that nothing names are given up: they are deleted next. */
+async function changedBy(taking: Taking, disks: readonly string[]): Promise<TakenOutcome> {
+  await assertNeverWritten(taking);
+  const reason = `another program has changed the layers of ${disks.join(', ')} meanwhile`;
+  return { outcome: 'changed', reason };
+}
+
+/** What a guest has written is not deleted, although it is in no chain any more. */
+async function assertNeverWritten({ plan, jobId }: Taking): Promise<void> {
+  const { vm, snapshot } = plan;
+  for (const { to, name } of plan.disks) {
+    const staged = stagedFile(to.folder, jobId, name, 'ready');
+    if (!(await observeFile(staged)) || (await isStillEmpty(staged))) continue;
+    throw hold('divergent-chain', {
+      attempted: `undoing snapshot ${snapshot} of ${vm}, which an earlier run began`,
+      now: `${staged} holds what a guest wrote, but no view of the VM names it; all files are kept`,
+      next:
+        `Name it in \`virsh edit ${vm}\`, or, when its data is not needed, remove the folder ` +
+        `${dirname(staged)}; then repeat the request`,
+    });
+  }
 }
 
 /** @returns what is wrong, in words; null when its file systems can be written again */

@@ -10,15 +10,18 @@ import type { HostDeps } from '../deps.ts';
 import { defineRecord, recordWithOverlays } from './define-record.ts';
 import { holding } from './holding.ts';
 import { factsOf, layeredDisks } from './layered.ts';
-import { ensureSnapshotSettled, scriptState } from './ensure-snapshot-settled.ts';
+import { lookAtSnapshot } from './look.ts';
+import { scriptState, settleSnapshot } from './ensure-snapshot-settled.ts';
 
 /**
  * Only the views of the disks say whether it is taken: no exit code does. An earlier attempt that
  * still runs is waited for.
  */
 export async function ensureSnapshotTaken(deps: HostDeps, taking: Taking): Promise<TakenOutcome> {
-  const before = await ensureSnapshotSettled(deps, taking);
-  if (before.outcome === 'taken') return before;
+  // Before the look: what another program does after it is seen by the script.
+  const shown = await deps.libvirt.activeLayers(taking.plan.vmUuid);
+  const before = await settleSnapshot(deps, taking);
+  if (before.outcome === 'taken' || before.outcome === 'changed') return before;
   const { plan } = taking;
   const vm = { name: plan.vm, uuid: plan.vmUuid };
   const { state, managedSave } = await lookAtVm(deps, vm, attempt(plan));
@@ -26,12 +29,16 @@ export async function ensureSnapshotTaken(deps: HostDeps, taking: Taking): Promi
   if ((state !== 'off') !== plan.running) {
     return { outcome: 'changed', reason: `VM ${plan.vm} is ${state} now` };
   }
-  return plan.running ? takeOfRunning(deps, taking) : takeOfStopped(deps, taking);
+  return plan.running ? takeOfRunning(deps, taking, shown) : takeOfStopped(deps, taking);
 }
 
 const attempt = ({ snapshot, vm }: SnapshotPlan) => `taking snapshot ${snapshot} of ${vm}`;
 
-async function takeOfRunning(deps: HostDeps, taking: Taking): Promise<TakenOutcome> {
+async function takeOfRunning(
+  deps: HostDeps,
+  taking: Taking,
+  shown: ReadonlyMap<string, string>,
+): Promise<TakenOutcome> {
   const { plan } = taking;
   const vm = { name: plan.vm, uuid: plan.vmUuid };
   const recordXml = plan.persistent ? await recordWithOverlays(deps, plan) : null;
@@ -43,23 +50,27 @@ async function takeOfRunning(deps: HostDeps, taking: Taking): Promise<TakenOutco
       recordXml,
       quiesce: plan.quiesce,
       folder,
-      overlays: layeredDisks(plan).map(({ disk, overlay: path }) => ({ disk, path })),
+      disks: layeredDisks(plan).map(({ disk, overlay }) => ({
+        ...{ disk, overlay },
+        shown: shown.get(disk) ?? '',
+      })),
     }),
   );
-  return ensureSnapshotSettled(deps, taking);
+  return settleSnapshot(deps, taking);
 }
 
 /** QEMU's locks on the bases keep the VM from starting between the look and the change. */
 async function takeOfStopped(deps: HostDeps, taking: Taking): Promise<TakenOutcome> {
   const { plan } = taking;
-  const vm = { name: plan.vm, uuid: plan.vmUuid };
   const paths = plan.disks.map(({ base }) => base.path);
   const held = await holding(paths, async () => {
-    const { state, managedSave } = await lookAtVm(deps, vm, attempt(plan));
-    if (state !== 'off' || managedSave) return false;
+    const { vm, disks } = await lookAtSnapshot(deps, taking);
+    if (vm.state !== 'off' || vm.managedSave) return false;
+    if (!disks.every(({ recorded }) => recorded === 'base')) return false;
     await defineRecord(deps, plan);
     return true;
   });
-  if (!held) return { outcome: 'changed', reason: `VM ${plan.vm} was started meanwhile` };
-  return ensureSnapshotSettled(deps, taking);
+  if (!held)
+    return { outcome: 'changed', reason: `VM ${plan.vm} was started or changed meanwhile` };
+  return settleSnapshot(deps, taking);
 }

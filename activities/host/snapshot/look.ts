@@ -4,15 +4,18 @@ import type { Taking } from '../../../workflows/snapshot/create/activities.ts';
 import type { NamedVolume } from '../../../workflows/chain/references.ts';
 import { CommandError } from '../../adapters/process/command.ts';
 import { observeFile } from '../../adapters/files/files.ts';
-import { findQemu, openFiles } from '../../adapters/files/open-files.ts';
+import { findQemu, openFiles, type OpenFile } from '../../adapters/files/open-files.ts';
 import type { XmlDisk, XmlDomain } from '../../adapters/libvirt-xml/domain-xml.ts';
 import { readHeaderChain } from '../chain/header-chain.ts';
 import { lookAtVm, type VmLook } from '../chain/observe-vm.ts';
 import { identityIn } from '../../pool-folder/id.ts';
 import type { HostDeps } from '../deps.ts';
 
-/** Which of a disk's two layers something names, or writes; `other`: neither. */
-export type Layer = 'base' | 'overlay' | 'other';
+/**
+ * Which of a disk's two layers something names, or writes. `another`: the one file that all views
+ * of the disk name, which does not stand on the overlay; `other`: none of these.
+ */
+export type Layer = 'base' | 'overlay' | 'another' | 'other';
 
 export interface DiskViews {
   disk: string;
@@ -39,15 +42,18 @@ export async function lookAtSnapshot(deps: HostDeps, taking: Taking): Promise<Sn
   const disks = plan.disks.map(async ({ disk, base }): Promise<DiskViews> => {
     const ours = overlays.find((overlay) => overlay.disk === disk)?.volume;
     const ids = { base: await identityHere(base), overlay: ours ? await identityHere(ours) : null };
-    const writes = (identity: string | null) =>
-      open?.some((file) => file.writable && file.identity === identity) ?? false;
-    // Of a base that is below an overlay QEMU has given up the right to write.
-    const written = writes(ids.base) ? 'base' : writes(ids.overlay) ? 'overlay' : 'other';
+    const named = async (domain: XmlDomain | null) => domain && (await activeIn(domain, disk, ids));
+    const [live, recorded] = [await named(vm.live), await named(vm.persistentDomain)];
+    const written = open && writtenOf(open, ids, live);
+    const views = [live, recorded, written].filter((view) => view !== null);
+    const isOneFile = new Set(views.map(({ identity }) => identity)).size === 1;
+    const layerOf = (view: Active | null) =>
+      view && (view.layer === 'another' && !isOneFile ? 'other' : view.layer);
     return {
       disk,
-      live: vm.live && (await layerIn(vm.live, disk, ids)),
-      recorded: vm.persistentDomain && (await layerIn(vm.persistentDomain, disk, ids)),
-      written: open && written,
+      live: layerOf(live),
+      recorded: layerOf(recorded),
+      written: layerOf(written),
     };
   });
   return { vm, disks: await Promise.all(disks) };
@@ -70,30 +76,50 @@ interface Identities {
   overlay: string | null;
 }
 
-/** Later snapshots may stand on the overlay: then it is in the chain all the same. */
-async function layerIn(domain: XmlDomain, target: string, ids: Identities): Promise<Layer> {
-  const disk = domain.disks.find((one) => one.target === target);
-  const active = disk?.chain.at(-1)?.path;
-  if (!disk || active === undefined) return 'other';
-  const identity = (await observeFile(active))?.identity ?? null;
-  if (identity === null) return 'other';
-  if (identity === ids.base) return 'base';
-  if (identity === ids.overlay) return 'overlay';
-  return (await standsOn(domain, disk, ids.overlay)) ? 'overlay' : 'other';
+/** What a view names; `another` so far by this view alone. */
+interface Active {
+  /** Null when there is none, or no such file. */
+  identity: string | null;
+  layer: Layer;
 }
 
-async function standsOn(domain: XmlDomain, disk: XmlDisk, overlay: string | null) {
-  if (overlay === null) return false;
+/** Later snapshots may stand on the overlay: then it is in the chain all the same. */
+async function activeIn(domain: XmlDomain, target: string, ids: Identities): Promise<Active> {
+  const disk = domain.disks.find((one) => one.target === target);
+  const active = disk?.chain.at(-1)?.path;
+  const identity = active === undefined ? null : ((await observeFile(active))?.identity ?? null);
+  if (!disk || identity === null) return { identity, layer: 'other' };
+  if (identity === ids.base) return { identity, layer: 'base' };
+  if (identity === ids.overlay) return { identity, layer: 'overlay' };
+  return { identity, layer: await layerBy(domain, disk, ids) };
+}
+
+/** By the headers below. */
+async function layerBy(domain: XmlDomain, disk: XmlDisk, { overlay }: Identities): Promise<Layer> {
   const ref = { vm: domain.name, disk: disk.target, host: '' };
-  const chain = await readHeaderChain(ref, disk).catch(() => new Map<string, unknown>());
+  const chain = await readHeaderChain(ref, disk).catch(() => null);
+  if (chain === null) return 'other';
   const files = await Promise.all([...chain.keys()].map((path) => observeFile(path)));
-  return files.some((file) => file?.identity === overlay);
+  const standsOnIt = files.some((file) => file !== null && file.identity === overlay);
+  return standsOnIt ? 'overlay' : 'another';
+}
+
+/** Of a base that is below an overlay QEMU has given up the right to write. */
+function writtenOf(open: readonly OpenFile[], ids: Identities, live: Active | null): Active {
+  const known: Active[] = [
+    { identity: ids.base, layer: 'base' },
+    { identity: ids.overlay, layer: 'overlay' },
+    ...(live ? [live] : []),
+  ];
+  const isWritten = ({ identity }: Active) =>
+    open.some((file) => file.writable && file.identity === identity);
+  return known.find(isWritten) ?? { identity: null, layer: 'other' };
 }
 
 /**
  * `taken`: all views name the overlays. `unrecorded`: but for the record. `unseen`: QEMU has
- * switched, and libvirt does not know it (H3). `not-taken`: all views name the bases. `divergent`:
- * they differ between disks, or name something else.
+ * switched, and libvirt does not know it (H3). `not-taken`: all views name the bases, or what
+ * another program has put in their place. `divergent`: they differ, or cannot be told.
  */
 export type Verdict = 'taken' | 'unrecorded' | 'unseen' | 'not-taken' | 'divergent';
 
@@ -104,17 +130,27 @@ export function verdictOf(disks: readonly DiskViews[]): Verdict {
   const isDown = all('live', null);
   if (isDown) {
     if (all('recorded', 'overlay')) return 'taken';
-    return all('recorded', 'base') ? 'not-taken' : 'divergent';
+    return disks.every(({ recorded }) => isWithout(recorded)) ? 'not-taken' : 'divergent';
   }
   const isTransient = all('recorded', null);
   if (all('live', 'overlay')) {
     if (isTransient || all('recorded', 'overlay')) return 'taken';
-    return disks.every(({ recorded }) => recorded !== 'other') ? 'unrecorded' : 'divergent';
+    const isOurs = ({ recorded }: DiskViews) => recorded === 'base' || recorded === 'overlay';
+    return disks.every(isOurs) ? 'unrecorded' : 'divergent';
   }
-  if (!all('live', 'base') || !(isTransient || all('recorded', 'base'))) return 'divergent';
-  if (all('written', 'overlay')) return 'unseen';
-  return all('written', 'base') || all('written', null) ? 'not-taken' : 'divergent';
+  const isStill = (layer: Layer | null, { live }: DiskViews) => layer === null || layer === live;
+  const isRecorded = disks.every((disk) => isWithout(disk.live) && isStill(disk.recorded, disk));
+  if (!isRecorded) return 'divergent';
+  if (all('live', 'base') && all('written', 'overlay')) return 'unseen';
+  return disks.every((disk) => isStill(disk.written, disk)) ? 'not-taken' : 'divergent';
 }
+
+/** Whether the disk is as if the snapshot had never been begun. */
+const isWithout = (layer: Layer | null) => layer === 'base' || layer === 'another';
+
+/** The disks where another program has put other layers in the place of those of the plan. */
+export const overtakenIn = (disks: readonly DiskViews[]): string[] =>
+  disks.flatMap(({ disk, live, recorded }) => ((live ?? recorded) === 'another' ? [disk] : []));
 
 /** In words, for messages. */
 export const viewsInWords = (disks: readonly DiskViews[]) =>

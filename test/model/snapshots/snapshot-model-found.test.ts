@@ -55,6 +55,30 @@ const found: { title: string; actions: Action[]; setting?: Partial<Setting>; end
     ends: ['create terminated', 'create created'],
   },
   {
+    // It ended as `divergent-chain`, and so did every later one.
+    title: 'a snapshot goes on from the layers of a person who was first',
+    actions: [
+      ask({ what: 'create', name: 's2' }),
+      steps('vm', 3),
+      { do: 'snapshot by virsh', name: 's3' },
+      steps('vm', 20),
+    ],
+    ends: ['create created'],
+  },
+  {
+    title: 'what a terminated run has reserved is deleted after the snapshot of a person',
+    actions: [
+      ask({ what: 'create', name: 's2' }),
+      steps('vm', 3),
+      { do: 'terminate', role: 'vm' },
+      { do: 'snapshot by virsh', name: 's3' },
+      { do: 'shut down' },
+      ask({ what: 'create', name: 's2' }),
+      steps('vm', 20),
+    ],
+    ends: ['create terminated', 'create created'],
+  },
+  {
     title: 'a revert that has switched when its run is terminated is completed, not made again',
     setting: { isOff: true },
     actions: [ask(REVERT), steps('vm', 4), { do: 'terminate', role: 'vm' }, ask(REVERT)],

@@ -23,7 +23,7 @@ const takenOutcome = z.discriminatedUnion('outcome', [
   }),
   /** All views show the bases, and nothing has written to an overlay. */
   z.strictObject({ outcome: z.enum(['not-taken', 'not-frozen']), reason }),
-  /** It was started, or has stopped, since it was planned. */
+  /** It was started, has stopped, or has other layers, since it was planned. */
   z.strictObject({ outcome: z.literal('changed'), reason }),
 ]);
 export type TakenOutcome = z.infer<typeof takenOutcome>;

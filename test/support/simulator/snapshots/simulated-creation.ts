@@ -1,5 +1,6 @@
 /** How a snapshot of a VM in memory is planned, taken and listed, and where processes die in it. */
 import {
+  overtakenIn,
   verdictOf,
   type DiskViews,
   type Layer,
@@ -63,7 +64,7 @@ export const snapshotHost: Implementations<Pick<HostActivities, keyof typeof sna
 
 function take(machine: SimulatedMachine, taking: Taking): Taken {
   const before = settle(machine, taking);
-  if (before.outcome === 'taken') return before;
+  if (before.outcome === 'taken' || before.outcome === 'changed') return before;
   const isRunning = machine.state !== 'off';
   if (isRunning !== taking.plan.running) {
     return { outcome: 'changed', reason: `the VM is ${machine.state} now` };
@@ -79,26 +80,22 @@ const eachDisk = (machine: SimulatedMachine, { plan, overlays }: Taking) =>
   }));
 
 function viewsOf(machine: SimulatedMachine, taking: Taking): DiskViews[] {
+  const isOff = machine.state === 'off';
   return eachDisk(machine, taking).map(({ vm, base, overlay }) => {
-    const layerIn = (chain: readonly Volume[]): Layer => {
-      const identity = vm.files.identity(chain.at(-1)?.path ?? '');
-      if (identity === base.identity) return 'base';
-      const has = chain.some((volume) => volume.identity === overlay?.identity);
-      return has ? 'overlay' : 'other';
+    const identityOf = (chain: readonly Volume[]) => vm.files.identity(chain.at(-1)?.path ?? '');
+    const written = vm.unseen ?? vm.live;
+    const views = isOff ? [vm.persistent] : [vm.live, vm.persistent, written];
+    const isOneFile = new Set(views.map(identityOf)).size === 1;
+    const layerOf = (chain: readonly Volume[]): Layer => {
+      if (identityOf(chain) === base.identity) return 'base';
+      if (chain.some(({ identity }) => identity === overlay?.identity)) return 'overlay';
+      return isOneFile ? 'another' : 'other';
     };
-    const isOff = machine.state === 'off';
-    const written = (vm.unseen ?? vm.live).at(-1)?.identity;
     return {
       disk: vm.disk,
-      live: isOff ? null : layerIn(vm.live),
-      recorded: layerIn(vm.persistent),
-      written: isOff
-        ? null
-        : written === base.identity
-          ? 'base'
-          : written === overlay?.identity
-            ? 'overlay'
-            : 'other',
+      live: isOff ? null : layerOf(vm.live),
+      recorded: layerOf(vm.persistent),
+      written: isOff ? null : layerOf(written),
     };
   });
 }
@@ -113,6 +110,8 @@ function settle(machine: SimulatedMachine, taking: Taking): Taken {
     else if (verdict === 'unrecorded') define(machine, taking);
     else {
       giveBack(machine);
+      const disks = overtakenIn(views).join(', ');
+      if (disks !== '') return { outcome: 'changed', reason: `${disks} has other layers` };
       if (verdict === 'not-taken') return { outcome: 'not-taken', reason: 'nothing was begun' };
       return { outcome: 'taken', stallMs: null, quiesced: false, warnings: [] };
     }
