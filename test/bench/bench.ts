@@ -17,14 +17,15 @@ import { movesOf } from './moves.ts';
 import { reflinkedMoves } from './reflinked-moves.ts';
 import { resumedMove } from './resumed-move.ts';
 import { type Row, table } from './figures.ts';
-import { snapshots } from './snapshots.ts';
+import { deletingSnapshots, takingSnapshots } from './snapshots.ts';
 import { writeMarked } from '../support/marked-text.ts';
 import { waitingOperations } from './waiting-operations.ts';
 
 const parts: Record<string, (quick: boolean) => Promise<Row[]>> = {
   'against-virsh': againstVirsh,
   latencies,
-  snapshots,
+  'snapshots-taking': takingSnapshots,
+  'snapshots-deleting': deletingSnapshots,
   'history-length': historyLength,
   'four-layers': fourLayers,
   'waiting-operations': waitingOperations,

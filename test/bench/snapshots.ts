@@ -2,7 +2,7 @@
  * Snapshots of whole VMs against virsh: taking one of 1, 2, 4 and 8 disks, and deleting one of
  * three disks. In turn on one VM each.
  */
-import { rm } from 'node:fs/promises';
+import { copyFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { POOL, startSharedSystem } from '../support/scenes/merge-scene.ts';
 import {
@@ -11,27 +11,53 @@ import {
   deleteSnapshot,
   type SeveralDisks,
 } from '../support/scenes/snapshot-scene.ts';
+import { createImage } from '../support/guest/shut-off-vm.ts';
 import type { System } from '../support/host/system.ts';
 import { median, ms, percentile, type Row } from './figures.ts';
 
-export async function snapshots(quick: boolean): Promise<Row[]> {
-  const system = await startSharedSystem({ onDisk: true });
-  try {
-    const rows: Row[] = [];
-    const stalls: { disks: number; ours: number[] }[] = [];
-    for (const disks of [1, 2, 4, 8]) {
-      const pairs = await taking(system, disks, quick ? 2 : 9);
-      rows.push(toRow(`snapshot of ${disks} disk(s)`, pairs, null));
-      stalls.push({ disks, ours: pairs.flatMap(({ stallMs }) => stallMs ?? []) });
+/** The rows of one part, each on a host of its own: what it leaves disturbs no other one. */
+const onSystem = (rows: (system: System, quick: boolean) => Promise<Row[]>) =>
+  async function measure(quick: boolean): Promise<Row[]> {
+    const system = await startSharedSystem({ onDisk: true });
+    try {
+      return await rows(system, quick);
+    } finally {
+      await system.close();
     }
-    rows.push(...stalls.map(stallRow));
-    rows.push(
-      toRow('deletion of a snapshot of 3 disks', await deleting(system, quick ? 2 : 5), 0.6),
-    );
-    return rows;
-  } finally {
-    await system.close();
+  };
+
+export const takingSnapshots = onSystem(async (system, quick) => {
+  const rows: Row[] = [];
+  const stalls: { disks: number; ours: number[] }[] = [];
+  for (const disks of [1, 2, 4, 8]) {
+    const pairs = await taking(system, disks, quick ? 2 : 9);
+    rows.push(toRow(`snapshot of ${disks} disk(s)`, pairs, null));
+    stalls.push({ disks, ours: pairs.flatMap(({ stallMs }) => stallMs ?? []) });
   }
+  return [...rows, ...stalls.map(stallRow)];
+});
+
+/** Of a small pool, and then with other chains in it. */
+export const deletingSnapshots = onSystem(async (system, quick) => {
+  const repeats = quick ? 2 : 9;
+  const small = await deleting(system, 'small', repeats);
+  await addChains(system, OTHERS);
+  const large = await deleting(system, 'large', repeats);
+  return [
+    toRow('deletion of a snapshot of 3 disks', small, 0.6),
+    toRow(`the same among ${OTHERS} other overlays`, large, 0.6),
+  ];
+});
+
+const OTHERS = 300;
+
+/** Overlays of other VMs. */
+async function addChains({ host }: System, count: number): Promise<void> {
+  const pool = join(host.pools, POOL);
+  const base = await createImage(join(pool, 'other.qcow2'));
+  const overlay = await createImage(join(pool, 'other.0'), { below: base });
+  const copies = Array.from({ length: count - 1 }, (_, at) => join(pool, `other.${at + 1}`));
+  for (const copy of copies) await copyFile(overlay, copy);
 }
 
 interface Pair {
@@ -70,9 +96,10 @@ async function taking(system: System, disks: number, repeats: number): Promise<P
 }
 
 /** Each snapshot holds what the guest has written meanwhile, on vda alone. */
-async function deleting(system: System, repeats: number): Promise<Pair[]> {
-  const vm = 'delete3';
+async function deleting(system: System, vm: string, repeats: number): Promise<Pair[]> {
   const { guest } = await start(system, vm, 3);
+  await takeSnapshot(system, { vm, name: 'warm' });
+  await deleteSnapshot(system, { vm, name: 'warm' });
   const pairs: Pair[] = [];
   const targets = ['vda', 'vdb', 'vdc'];
   for (let i = 0; i < repeats; i++) {

@@ -53,7 +53,7 @@ export const snapshotBugs: readonly SeededBug[] = [
   {
     name: 'a refused disk does not refuse the deletion of a snapshot',
     file: 'workflows/snapshot/delete/planning.ts',
-    from: 'if (merged.length === 0 || !failure) throw error;',
+    from: 'if (!isBegun || !failure) throw error;',
     to: 'if (!failure) throw error;',
     caughtBy: 'test/real/snapshot/delete.test.ts',
     only: 'is refused as a whole when one disk is',

@@ -41,7 +41,7 @@ export function recordCommands(virsh: VirshConnection) {
         .filter(Boolean);
     },
     snapshotXml: (uuid: string, name: string) =>
-      virsh.run('snapshot-dumpxml', uuid, '--snapshotname', name, '--security-info'),
+      virsh.command('snapshot-dumpxml', uuid, '--snapshotname', name, '--security-info'),
     redefineSnapshot: (uuid: string, xml: string) =>
       virsh.feed(xml, (path) => ['snapshot-create', uuid, '--xmlfile', path, '--redefine']),
     /** The one that the VM runs on; null without. */
@@ -61,6 +61,6 @@ export function recordCommands(virsh: VirshConnection) {
     deleteSnapshot: (uuid: string, name: string) =>
       virsh.run('snapshot-delete', uuid, '--snapshotname', name),
     deleteSnapshotRecord: (uuid: string, name: string) =>
-      virsh.run('snapshot-delete', uuid, '--snapshotname', name, '--metadata'),
+      virsh.command('snapshot-delete', uuid, '--snapshotname', name, '--metadata'),
   };
 }

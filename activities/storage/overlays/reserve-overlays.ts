@@ -37,7 +37,7 @@ export async function reserveOverlays(
   await assertBases(deps, disks);
   await deps.effect('storage.reserve-overlays', folder, async () => {
     await writeReservation(folder, { owner, text });
-    for (const disk of disks) await stage(disk, jobId);
+    await stageAll(disks, jobId);
     await syncPath(folder);
   });
   const overlays: Overlay[] = [];
@@ -73,6 +73,12 @@ const shapeOf = (disk: PlannedDisk): EmptyImage => ({
   clusterBytes: disk.clusterBytes,
   extendedL2: disk.extendedL2,
 });
+
+/** At once, as each costs some processes. One that fails leaves none of the others running. */
+async function stageAll(disks: readonly PlannedDisk[], jobId: string): Promise<void> {
+  const ends = await Promise.allSettled(disks.map((disk) => stage(disk, jobId)));
+  for (const end of ends) if (end.status === 'rejected') throw end.reason;
+}
 
 /** Complete and durable once it is called `.ready`. */
 async function stage(disk: PlannedDisk, jobId: string): Promise<void> {

@@ -44,10 +44,10 @@ export const mergeInput = (
  */
 export async function planDeletion(planner: Planner): Promise<DeletionPlan> {
   const { input, host, words } = planner;
-  const events = await auditLog.observeEvents({ vm: input.vm, limit: 1000 });
-  const listed = await host
-    .observeSnapshotDeletion(input, `plan ${words}`)
-    .catch((error: unknown) => unlisted(error));
+  const [events, listed] = await Promise.all([
+    auditLog.observeEvents({ vm: input.vm, limit: 1000 }),
+    host.observeSnapshotDeletion(input, `plan ${words}`).catch((error: unknown) => unlisted(error)),
+  ]);
   const half = await planHalfMerged(planner, events, listed);
   const found = withHalfMerged(planner, listed, half);
   if (found instanceof Error) return { kind: 'done', reason: evidence(planner, events, found) };
@@ -56,23 +56,29 @@ export async function planDeletion(planner: Planner): Promise<DeletionPlan> {
   }
   const merged = mergedBefore(found, events);
   const disks = [...half];
-  const refusals: Extract<DeletionPlan, { kind: 'plan' }>['refused'] = [];
+  const refusals: Refused[] = [];
   for (const { name: snapshot, disks: left } of found.snapshots) {
     const isPlanned = (disk: string) =>
       half.some((one) => one.disk === disk && one.snapshot === snapshot);
-    for (const disk of left.filter((one) => !isPlanned(one))) {
-      try {
-        const outcome = await planDisk(planner, { snapshot, disk });
-        disks.push({ snapshot, disk, outcome });
-      } catch (error) {
-        const failure = failureDetails(error);
-        if (merged.length === 0 || !failure) throw error;
-        const { now, next } = failure.details;
-        refusals.push({ snapshot, disk, why: now, next });
-      }
+    const parts = left.filter((disk) => !isPlanned(disk)).map((disk) => ({ snapshot, disk }));
+    const planned = await Promise.allSettled(parts.map((part) => planDisk(planner, part)));
+    for (const [at, part] of parts.entries()) {
+      const end = planned[at];
+      if (end?.status === 'fulfilled') disks.push({ ...part, outcome: end.value });
+      if (end?.status === 'rejected') refusals.push(partly(part, end.reason, merged.length > 0));
     }
   }
   return { kind: 'plan', deletion: found, disks, refused: refusals, merged };
+}
+
+type Refused = Extract<DeletionPlan, { kind: 'plan' }>['refused'][number];
+
+/** @throws the failure itself, while no disk is merged and for what is no refusal */
+function partly(part: Pick<Refused, 'snapshot' | 'disk'>, error: unknown, isBegun: boolean) {
+  const failure = failureDetails(error);
+  if (!isBegun || !failure) throw error;
+  const { now, next } = failure.details;
+  return { ...part, why: now, next };
 }
 
 /** Merges of this request that libvirt's list does not know of, and that have something left. */

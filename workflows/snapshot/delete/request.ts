@@ -27,7 +27,7 @@ const request = z.strictObject({
   /** Of each merge; 0 is no limit. */
   bandwidthBytesPerSecond: z._default(sizeBytes, 0),
   /** Merges of disks at the same time. */
-  atOnce: z._default(z.int().check(z.minimum(1), z.maximum(16)), 2),
+  atOnce: z._default(z.int().check(z.minimum(1), z.maximum(16)), 4),
   requestedBy: z._default(plainText, 'unknown'),
 });
 

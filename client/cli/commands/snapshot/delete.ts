@@ -41,7 +41,7 @@ export function defineSnapshotDelete(snapshot: Command, context: Context): void 
     .addOption(new Option('--format <format>', 'format of the disk').choices(['qcow2', 'raw']))
     .option('--id <id>', 'its id there, as `blockflow snapshot list` shows it')
     .option('--bandwidth <rate>', 'limit of each merge: MiB/s, or with a unit (512K, 200M, 1G)')
-    .option('--at-once <count>', 'disks that are merged at the same time, at most 16 (default: 2)')
+    .option('--at-once <count>', 'disks that are merged at the same time, at most 16 (default: 4)')
     .option('--dry-run', 'print what would happen, touch nothing')
     .option('--detach', 'start and return at once')
     .option(...HOST_OPTION)
