@@ -1,5 +1,10 @@
 /** What the three roles of blockflow have in common: a Temporal worker with a door for effects. */
-import type { NativeConnection, Worker, WorkerOptions } from '@temporalio/worker';
+import type {
+  ActivityInterceptorsFactory,
+  NativeConnection,
+  Worker,
+  WorkerOptions,
+} from '@temporalio/worker';
 import { log as activityLog } from '@temporalio/activity';
 import type { Logger } from 'pino';
 import { createEffect, type EffectHook } from '../../activities/door/effect.ts';
@@ -12,6 +17,8 @@ export interface RoleContext {
   log: Logger;
   /** Observers of the effects door besides the log; tests inject their faults here. */
   hooks?: readonly EffectHook[];
+  /** Notes the attempts of an agent (`own-attempts.ts`). */
+  attempts?: ActivityInterceptorsFactory;
 }
 
 /** A running role. `stop` lets running activities end or hand over, then resolves. */
@@ -43,6 +50,7 @@ export function common(context: RoleContext, role: string): Omit<WorkerOptions, 
     connection: context.connection,
     namespace: context.namespace,
     identity: identityOf(context, role),
+    interceptors: { activity: context.attempts ? [context.attempts] : [] },
     // Progress and cancellation travel with heartbeats that are really sent.
     maxHeartbeatThrottleInterval: '1 second',
     defaultHeartbeatThrottleInterval: '1 second',

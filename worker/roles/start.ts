@@ -10,16 +10,17 @@ import { hostQueue, ORCHESTRATOR_QUEUE } from '../../workflows/operation/contrac
 import { workflowSource } from '../bundle.ts';
 import { machineId } from '../machine-id.ts';
 import { registerInPools } from './host-registration.ts';
+import { keepAttempts } from './own-attempts.ts';
 import { common, door, run, type Role, type RoleContext } from './role.ts';
 import { startSpmAgent } from './spm-agent.ts';
 
 export const roleNames = ['orchestrator', 'host', 'spm'] as const;
 export type RoleName = (typeof roleNames)[number];
 
-export function startRole(name: RoleName, context: RoleContext): Promise<Role> {
-  return { orchestrator: startOrchestrator, host: startHostAgent, spm: startSpmAgent }[name](
-    context,
-  );
+export async function startRole(name: RoleName, context: RoleContext): Promise<Role> {
+  if (name === 'orchestrator') return startOrchestrator(context);
+  const agent = { ...context, attempts: await keepAttempts(context, name) };
+  return { host: startHostAgent, spm: startSpmAgent }[name](agent);
 }
 
 async function startOrchestrator(context: RoleContext): Promise<Role> {

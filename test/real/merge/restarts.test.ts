@@ -2,6 +2,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { sample } from '../../support/sample.ts';
 import type { Fault } from '../../support/faults/faults.ts';
+import { untilAttempt } from '../../support/faults/strike.ts';
 import { makeHeardVirsh } from '../../support/faults/heard-virsh.ts';
 import {
   expectMerged,
@@ -65,6 +66,20 @@ describe('A merge goes on to its end', () => {
     await victims[name].kill();
     await scene.guest.waitForAcks(50);
     await victims[name].start();
+    await merge.executeUpdate('bandwidth', { args: [0] });
+    await expectMerged(scene, merge);
+  });
+
+  it('at once when a killed agent is started again: the new one gives its attempts back', async () => {
+    await sceneOf();
+    const merge = await system.merge({ ...disk(), bandwidthBytesPerSecond: SLOW });
+    await untilCopying(scene);
+    await system.killRole('host');
+    await system.startRole('host');
+    await untilAttempt(2, merge);
+    const { raw } = await merge.describe();
+    const failures = raw.pendingActivities?.map(({ lastFailure }) => lastFailure?.message);
+    expect(failures).toEqual(['its agent has ended; another one is started']);
     await merge.executeUpdate('bandwidth', { args: [0] });
     await expectMerged(scene, merge);
   });

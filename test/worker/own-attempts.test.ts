@@ -1,0 +1,56 @@
+/** Which attempts an agent gives back when it starts. */
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from '@jest/globals';
+import { keepAttempts } from '../../worker/roles/own-attempts.ts';
+import type { RoleContext } from '../../worker/roles/role.ts';
+
+let runtimeDir: string;
+const attempts = () => join(runtimeDir, 'attempts');
+const givenBack: string[] = [];
+beforeEach(async () => {
+  runtimeDir = await mkdtemp(join(tmpdir(), 'blockflow-attempts-'));
+  givenBack.length = 0;
+});
+afterEach(() => rm(runtimeDir, { recursive: true }));
+
+/** Only what is called of it. */
+const workflowService = {
+  respondActivityTaskFailed: ({ taskToken }: { taskToken: Uint8Array }) => {
+    givenBack.push(Buffer.from(taskToken).toString());
+    return Promise.reject(new Error('the server knows it no longer'));
+  },
+};
+const context = () =>
+  ({
+    config: { runtimeDir },
+    namespace: 'default',
+    connection: { workflowService },
+    log: { info: () => undefined },
+  }) as unknown as RoleContext;
+
+async function leave(agent: string): Promise<void> {
+  await mkdir(join(attempts(), agent), { recursive: true });
+  for (const token of ['one', 'two']) await writeFile(join(attempts(), agent, token), token);
+}
+
+const startOf = async (pid: number) =>
+  (await readFile(`/proc/${pid}/stat`, 'latin1')).split(') ').at(-1)?.split(' ')[19];
+
+it('gives back what an agent of its name has left that has ended, also with its number', async () => {
+  // Never: the number of a process that runs, started at another time.
+  await leave(`host-${process.ppid}-1`);
+  await keepAttempts(context(), 'host');
+  expect(givenBack.sort()).toEqual(['one', 'two']);
+  expect(await readdir(attempts())).toHaveLength(1);
+});
+
+it('leaves what an agent has that lives, and one of another name', async () => {
+  const alive = `host-${process.ppid}-${await startOf(process.ppid)}`;
+  await leave(alive);
+  await leave('spm-1-1');
+  await keepAttempts(context(), 'host');
+  expect(givenBack).toEqual([]);
+  expect(await readdir(attempts())).toEqual(expect.arrayContaining([alive, 'spm-1-1']));
+});
