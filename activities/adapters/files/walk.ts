@@ -1,5 +1,8 @@
-/** Every file of a folder and of the folders below it. */
-import { readdir } from 'node:fs/promises';
+/**
+ * Every file of a folder and of the folders below it. It waits for the file system, so it belongs
+ * into a thread of its own.
+ */
+import { readdirSync } from 'node:fs';
 import { nullIfMissing } from './files.ts';
 
 /** Names below the folder itself that one walk looks at: a home folder may hold millions. */
@@ -18,14 +21,14 @@ interface Walk {
  * @returns absolute paths as bytes: a name need not be UTF-8
  * @throws of the file system, for the folder itself
  */
-export async function* filesBelow(folder: string, walk: Walk): AsyncGenerator<Buffer> {
+export function* filesBelow(folder: string, walk: Walk): Generator<Buffer> {
   const without = Buffer.from(walk.without);
-  const top = await filesAndFolders(Buffer.from(folder), without, nullIfMissing);
+  const top = filesAndFolders(Buffer.from(folder), without, nullIfMissing);
   yield* top.files;
   const { folders } = top;
   for (let count = 0, path = folders.pop(); path; path = folders.pop()) {
     const text = path.toString();
-    const found = await filesAndFolders(path, without, (error) => {
+    const found = filesAndFolders(path, without, (error) => {
       if (error.code !== 'ENOENT') walk.leaveOut(text, error.message);
       return null;
     });
@@ -36,19 +39,25 @@ export async function* filesBelow(folder: string, walk: Walk): AsyncGenerator<Bu
   }
 }
 
-async function filesAndFolders(
+function filesAndFolders(
   path: Buffer,
   without: Buffer,
   onError: (error: NodeJS.ErrnoException) => null,
 ) {
-  const options = { withFileTypes: true, encoding: 'buffer' } as const;
-  const entries = (await readdir(path, options).catch(onError)) ?? [];
   const [files, folders]: [Buffer[], Buffer[]] = [[], []];
-  for (const entry of entries) {
+  for (const entry of entriesOf(path, onError)) {
     if (!entry.isDirectory()) files.push(inside(path, entry.name));
     else if (!entry.name.equals(without)) folders.push(inside(path, entry.name));
   }
   return { files, folders };
+}
+
+function entriesOf(path: Buffer, onError: (error: NodeJS.ErrnoException) => null) {
+  try {
+    return readdirSync(path, { withFileTypes: true, encoding: 'buffer' });
+  } catch (error) {
+    return onError(error as NodeJS.ErrnoException) ?? [];
+  }
 }
 
 const slash = Buffer.from('/');

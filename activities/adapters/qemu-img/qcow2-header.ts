@@ -3,7 +3,8 @@
  * first bytes, so that a whole pool can be searched for what stands on a volume. Format:
  * docs/interop/qcow2.txt of QEMU.
  */
-import { open, stat, type FileHandle } from 'node:fs/promises';
+import { closeSync, openSync, readSync, statSync } from 'node:fs';
+import { open, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { folderOf, nullIfMissing, type FilePath } from '../files/files.ts';
 
@@ -38,35 +39,77 @@ export async function namesIn(path: FilePath): Promise<FileNames> {
   const file = facts?.isFile() ? await open(path, 'r').catch(nullIfMissing) : null;
   if (!file) return NONE;
   try {
-    const header = await read(file, 0, HEADER_BYTES);
-    if (header.bytesRead < 20 || header.buffer.readUInt32BE(0) !== MAGIC) return NONE;
-    const local = (name: Buffer | null) => name && localFile(folderOf(path), name);
-    return {
-      backing: local(await backingIn(file, header.buffer)),
-      dataFile: local(await dataIn(file, header.buffer)),
-    };
+    const search = namesAsRead(folderOf(path));
+    for (let step = search.next(); ;) {
+      if (step.done) return step.value;
+      const { at, length } = step.value;
+      const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, at);
+      step = search.next({ buffer, bytesRead });
+    }
   } finally {
     await file.close();
   }
 }
 
-const read = (file: FileHandle, at: number, length: number) =>
-  file.read(Buffer.alloc(length), 0, length, at);
+/** The same for a thread of its own, which may wait for the file system: a tenth of the time. */
+export function namesInSync(path: FilePath): FileNames {
+  const file = openFileSync(path);
+  if (file === null) return NONE;
+  try {
+    const search = namesAsRead(folderOf(path));
+    for (let step = search.next(); ;) {
+      if (step.done) return step.value;
+      const { at, length } = step.value;
+      const buffer = Buffer.alloc(length);
+      step = search.next({ buffer, bytesRead: readSync(file, buffer, 0, length, at) });
+    }
+  } finally {
+    closeSync(file);
+  }
+}
 
-async function backingIn(file: FileHandle, header: Buffer): Promise<Buffer | null> {
+function openFileSync(path: FilePath): number | null {
+  try {
+    return statSync(path).isFile() ? openSync(path, 'r') : null;
+  } catch (error) {
+    return nullIfMissing(error);
+  }
+}
+
+/** A read that the search asks for, and what it is given. */
+interface Place {
+  at: number;
+  length: number;
+}
+interface Bytes {
+  /** Zeros after what was read. */
+  buffer: Buffer;
+  bytesRead: number;
+}
+type Reading<T> = Generator<Place, T, Bytes>;
+
+function* namesAsRead(folder: Buffer): Reading<FileNames> {
+  const { buffer: header, bytesRead } = yield { at: 0, length: HEADER_BYTES };
+  if (bytesRead < 20 || header.readUInt32BE(0) !== MAGIC) return NONE;
+  const local = (name: Buffer | null) => name && localFile(folder, name);
+  return { backing: local(yield* backingIn(header)), dataFile: local(yield* dataIn(header)) };
+}
+
+function* backingIn(header: Buffer): Reading<Buffer | null> {
   const offset = header.readBigUInt64BE(8);
   const length = header.readUInt32BE(16);
   if (offset === 0n || offset > LARGEST_CLUSTER || length > LONGEST_NAME) return null;
-  return nameAt(file, Number(offset), length);
+  return yield* nameAt(Number(offset), length);
 }
 
 /** The name of an external data file, which stands in an extension of the header. */
-async function dataIn(file: FileHandle, header: Buffer): Promise<Buffer | null> {
+function* dataIn(header: Buffer): Reading<Buffer | null> {
   if (header.readUInt32BE(4) < 3 || !(header.readBigUInt64BE(72) & EXTERNAL_DATA)) return null;
-  const { buffer } = await read(file, 0, Number(LARGEST_CLUSTER));
+  const { buffer } = yield { at: 0, length: Number(LARGEST_CLUSTER) };
   for (let at = header.readUInt32BE(100); at + 8 <= buffer.length;) {
     const [type, length] = [buffer.readUInt32BE(at), buffer.readUInt32BE(at + 4)];
-    if (type === DATA_FILE_NAME) return length > LONGEST_NAME ? null : nameAt(file, at + 8, length);
+    if (type === DATA_FILE_NAME)
+      return length > LONGEST_NAME ? null : yield* nameAt(at + 8, length);
     if (type === 0) return null;
     at += 8 + Math.ceil(length / 8) * 8;
   }
@@ -74,8 +117,8 @@ async function dataIn(file: FileHandle, header: Buffer): Promise<Buffer | null> 
 }
 
 /** As QEMU reads it: zeros after the end of the file, and the first zero ends the name. */
-async function nameAt(file: FileHandle, at: number, length: number): Promise<Buffer | null> {
-  const { buffer } = await read(file, at, length);
+function* nameAt(at: number, length: number): Reading<Buffer | null> {
+  const { buffer } = yield { at, length };
   const end = buffer.indexOf(0);
   const name = end < 0 ? buffer : buffer.subarray(0, end);
   return name.length === 0 ? null : name;

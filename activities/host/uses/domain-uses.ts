@@ -40,8 +40,7 @@ export async function* domainUses(
       ...(uuid === owner?.uuid ? { own: owner.disk } : {}),
     });
     for (const source of paths) {
-      if (!found.has(source)) found.set(source, await firstIn(files, source));
-      const path = found.get(source) ?? null;
+      const path = await firstIn(files, source, found);
       if (path === null) continue;
       if (unread !== null) throw unreadable(name, path, unread);
       yield { uuid, name, path };

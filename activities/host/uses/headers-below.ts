@@ -2,14 +2,12 @@
  * What the files of a folder stand on, by their headers. Plans and proofs of one VM's disks ask at
  * the same time, and a folder may hold thousands of files: those who ask together look once.
  */
+import { cureOf } from '../../../workflows/operation/cure.ts';
 import { hold } from '../../../workflows/operation/failures.ts';
 import type { FilePath } from '../../adapters/files/files.ts';
-import { filesBelow } from '../../adapters/files/walk.ts';
+import { readFolderHeaders } from '../../adapters/qemu-img/folder-headers.ts';
 import { namesIn, type FileNames } from '../../adapters/qemu-img/qcow2-header.ts';
 import { OWN_FOLDER } from '../../pool-folder/own-folder.ts';
-
-/** Headers that are read at the same time. */
-const AT_ONCE = 8;
 
 export interface Headers {
   /** Those files that name another one. */
@@ -49,29 +47,22 @@ function begin(folder: string): Promise<Headers> {
 }
 
 async function look(folder: string): Promise<Headers> {
-  const named: (FileNames & { file: Buffer })[] = [];
-  const notSearched: string[] = [];
-  const leaveOut = (where: string, why: string) => void notSearched.push(`${where} (${why})`);
-  const files = filesBelow(folder, { without: OWN_FOLDER, leaveOut });
-  const readSome = async () => {
-    for await (const file of files) {
-      const { backing, dataFile } = await namesBelow(file);
-      if (backing !== null || dataFile !== null) named.push({ file, backing, dataFile });
-    }
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, readSome));
-  named.sort((one, other) => one.file.compare(other.file));
-  return { named, notSearched };
+  const found = await readFolderHeaders({ folder, without: OWN_FOLDER });
+  if (found.unread) cannotTell(found.unread.file)(found.unread.error);
+  const named = found.named.sort((one, other) => one.file.compare(other.file));
+  return { named, notSearched: found.leftOut.map(({ folder: where, why }) => `${where} (${why})`) };
 }
 
 /** @throws Hold `unproven` where that cannot be told */
 export const namesBelow = (path: FilePath): Promise<FileNames> =>
   namesIn(path).catch(cannotTell(path));
 
-export const cannotTell = (path: FilePath) => (error: Error) => {
-  throw hold('unproven', {
-    attempted: `looking what ${path.toString()} stands on`,
-    now: `it cannot be read (${error.message}), so it may be one of the volumes or stand on one`,
-    next: 'Fix it, or take it out of the pool, then repeat the request',
-  });
-};
+export const cannotTell =
+  (path: FilePath) =>
+  (error: Error): never => {
+    throw hold('unproven', {
+      attempted: `looking what ${path.toString()} stands on`,
+      now: `it cannot be read (${error.message}), so it may be one of the volumes or stand on one`,
+      next: cureOf(error.message, 'Fix it, or take it out of the pool'),
+    });
+  };

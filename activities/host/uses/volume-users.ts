@@ -27,18 +27,29 @@ export async function isOneOf(files: Identities, path: FilePath): Promise<boolea
 /**
  * The first of the files at or below `source`, null when there is none: a VM that is down names its
  * active layer only.
+ * @param known what was found at and below files before: a VM that runs names all layers of a chain
  * @throws Hold `unproven`
  */
-export async function firstIn(files: Identities, source: string): Promise<string | null> {
-  const seen = new Set<string>();
-  for (let path: Buffer | null = Buffer.from(source); path && !seen.has(path.toString('hex'));) {
+export async function firstIn(
+  files: Identities,
+  source: string,
+  known: Map<string, string | null>,
+): Promise<string | null> {
+  const seen: string[] = [];
+  const search = async (path: Buffer | null): Promise<string | null> => {
+    const key = path?.toString('latin1');
+    if (path === null || key === undefined || seen.includes(key)) return null;
+    const before = known.get(key);
+    if (before !== undefined) return before;
+    seen.push(key);
     if (await isOneOf(files, path)) return path.toString();
-    seen.add(path.toString('hex'));
     const { backing, dataFile } = await namesBelow(path);
     if (dataFile !== null && (await isOneOf(files, dataFile))) return dataFile.toString();
-    path = backing;
-  }
-  return null;
+    return search(backing);
+  };
+  const found = await search(Buffer.from(source));
+  for (const key of seen) known.set(key, found);
+  return found;
 }
 
 interface Search {

@@ -1,0 +1,35 @@
+/** What to do about what a tool has said. Pure. */
+
+/** Of the system, of QEMU, of libvirt; one sentence each. */
+const CURES: readonly (readonly [RegExp, string])[] = [
+  [/read-only file system/i, 'Mount its file system for writing'],
+  [
+    /permission denied|operation not permitted/i,
+    'Give the agent and the user of QEMU the rights to it',
+  ],
+  [/no space left/i, 'Make space there'],
+  [/disk quota exceeded/i, 'Raise the quota, or delete what it counts'],
+  [/input\/output error/i, "See the kernel's log of the host: the storage answered with an error"],
+  [/stale file handle/i, 'Mount the share again'],
+  [/file too large/i, 'Choose a pool whose file system takes files of that size'],
+  [/image is corrupt/i, 'Repair a copy of that image (`qemu-img check -r all`)'],
+  [/failed to get .*lock/i, 'End what has the file open (`fuser -v FILE`)'],
+  [/no such file or directory/i, 'Bring the file back, or mount its file system'],
+  [/encrypt|no secret|passphrase/i, 'Do it while the VM runs: QEMU has the keys then'],
+  [/nest(ed|ing) too deep/i, 'Merge layers while the VM is down'],
+];
+
+/**
+ * @param said by the tool, in English
+ * @param otherwise without a dot; for words that are not known
+ * @returns what to do before the request is repeated, and that it be repeated
+ */
+export function cureOf(said: string, otherwise: string): string {
+  const known = CURES.find(([words]) => words.test(said))?.[1];
+  return `${known ?? otherwise}, then repeat the request`;
+}
+
+/** Of a job of QEMU that ended without a word. */
+export const storageOf = (host: string) =>
+  `Most often the storage answered with an error: see the kernel's log of ${host} and the file ` +
+  'systems of both sides';
