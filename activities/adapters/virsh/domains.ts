@@ -39,15 +39,18 @@ export function createLibvirt(uri: string) {
 }
 export type Libvirt = ReturnType<typeof createLibvirt>;
 
+const LIST = 'list --all --uuid --name';
 const GONE = { state: 'off', stateReason: 'gone', persistent: false, managedSave: false } as const;
 
 function domainCommands(virsh: VirshConnection) {
-  const listVms = async () => parseVms(await virsh.ask('list --all --uuid --name'));
+  const listVms = async () => parseVms(await virsh.ask(LIST));
   /** Live XML of a running domain, persistent when it is down; null without such a domain. */
   const currentXml = (uuid: string) => virsh.ask(`dumpxml ${uuid}`).catch(nullIfNoDomain);
   const inactiveXml = (uuid: string) => virsh.ask(`dumpxml ${uuid} --inactive`);
   return {
     listVms,
+    /** Those that have snapshots. */
+    listSnapshotted: async () => parseVms(await virsh.ask(`${LIST} --with-snapshot`)),
     /** UUID of the VM with exactly this name, or null. (virsh itself would take "1" for an id.) */
     findVm: async (name: string) => (await listVms()).find((vm) => vm.name === name)?.uuid ?? null,
     /** A domain that does not exist (any more) is off and not persistent. */
@@ -69,24 +72,10 @@ function domainCommands(virsh: VirshConnection) {
     /**
      * XML documents of every domain: live, persistent, and of a saved guest; without those of a
      * domain that has gone meanwhile. One question each: an error among many answers could be taken
-     * for a short list.
+     * for a short list. Of one that is down the first is the persistent one.
      * @throws UnreadableSave
      */
-    async allDomainXml(): Promise<{ uuid: string; name: string; xml: string }[]> {
-      const listSaved = virsh.ask('list --all --uuid --name --with-managed-save').then(parseVms);
-      const [vms, saved] = await Promise.all([listVms(), listSaved]);
-      const all = vms.map(async (vm) => {
-        const kept = inactiveXml(vm.uuid).catch(nullIfNoDomain);
-        const texts = await Promise.all([currentXml(vm.uuid), kept]);
-        return texts.flatMap((xml) => (xml === null ? [] : [{ ...vm, xml }]));
-      });
-      const asleep = saved.map(async (vm) => {
-        const question = virsh.ask(`managedsave-dumpxml ${vm.uuid}`);
-        const xml = await question.catch(nullIfNotSaved(vm.name));
-        return xml === null ? [] : [{ ...vm, xml }];
-      });
-      return (await Promise.all([...all, ...asleep])).flat();
-    },
+    allDomainXml: () => allDomainXml(virsh),
     /**
      * `--current`: when the VM already runs, libvirt refuses another source, and nothing changes.
      * `--config` changes the record alone.
@@ -101,6 +90,32 @@ function domainCommands(virsh: VirshConnection) {
     capabilities: () => virsh.ask('capabilities'),
   };
 }
+
+interface DomainXml {
+  uuid: string;
+  name: string;
+  xml: string;
+}
+
+async function allDomainXml(virsh: VirshConnection): Promise<DomainXml[]> {
+  const list = async (...which: string[]) => parseVms(await virsh.ask([LIST, ...which].join(' ')));
+  const dump = (line: string) => virsh.ask(`dumpxml ${line}`).catch(nullIfNoDomain);
+  const [vms, saved] = await Promise.all([list(), list('--with-managed-save')]);
+  const all = vms.map(async (vm) => {
+    const current = await dump(vm.uuid);
+    const kept = current !== null && isLive(current) ? await dump(`${vm.uuid} --inactive`) : null;
+    return [current, kept].flatMap((xml) => (xml === null ? [] : [{ ...vm, xml }]));
+  });
+  const asleep = saved.map(async (vm) => {
+    const question = virsh.ask(`managedsave-dumpxml ${vm.uuid}`);
+    const xml = await question.catch(nullIfNotSaved(vm.name));
+    return xml === null ? [] : [{ ...vm, xml }];
+  });
+  return (await Promise.all([...all, ...asleep])).flat();
+}
+
+/** Only the document of a domain that runs has its number. */
+const isLive = (xml: string) => /^<domain\s[^>]*\bid=/.test(xml);
 
 /**
  * Whether libvirtd finds an empty file of this path: it opens it on its own side, to read the

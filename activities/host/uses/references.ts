@@ -87,7 +87,7 @@ async function snapshotReferences(
   files: Identities,
   { owner, pools: active }: Question,
 ): Promise<VolumeUse[]> {
-  const vms = (await deps.libvirt.listVms()).filter(({ uuid }) => uuid !== owner?.uuid);
+  const vms = (await deps.libvirt.listSnapshotted()).filter(({ uuid }) => uuid !== owner?.uuid);
   const referencesOf = async ({ uuid, name }: (typeof vms)[number]) => {
     const references: VolumeUse[] = [];
     for (const snapshot of await deps.libvirt.snapshotNames(uuid)) {
