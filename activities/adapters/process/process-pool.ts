@@ -81,7 +81,7 @@ export function createProcessPool<Question, Answer>(
 
   const giveBack = (taken: Open<Question, Answer>) => {
     // One that was lost right after its answer is not there any more.
-    if (all.has(taken) && idle.size < KEPT) idle.add(taken);
+    if (all.has(taken) && (waiting.length > 0 || idle.size < KEPT)) idle.add(taken);
     else taken.kill();
     waiting.shift()?.();
   };

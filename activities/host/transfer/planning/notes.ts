@@ -40,6 +40,7 @@ const LEAST_BYTES = 2 ** 20;
 
 /** A copy has the data, and holes where nothing was written. */
 async function lostReservation({ path, allocatedBytes }: SourceVolume): Promise<string[]> {
+  if (allocatedBytes < LEAST_BYTES) return [];
   const extents = await dataExtents(path, 'raw');
   const reserved = allocatedBytes - extents.reduce((sum, { length }) => sum + length, 0);
   if (reserved < LEAST_BYTES) return [];
