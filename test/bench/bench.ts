@@ -8,6 +8,7 @@ import { cachedWorkflows } from './cached-workflows.ts';
 import { againstVirsh } from './against-virsh.ts';
 import { historyLength } from './history-length.ts';
 import { fourLayers } from './four-layers.ts';
+import { largeSites } from './large-sites.ts';
 import { latencies } from './latencies.ts';
 import { latencyInLiveMove } from './live/latency.ts';
 import { liveMovesOf } from './live/moves.ts';
@@ -42,6 +43,7 @@ const parts: Record<string, (quick: boolean) => Promise<Row[]>> = {
   'live-latency': latencyInLiveMove,
   'live-stalls': liveStalls,
   'live-resumed': resumedLiveMove,
+  'large-sites': largeSites,
 };
 
 const args = process.argv.slice(2);

@@ -26,6 +26,17 @@ export const named = ({ path, pool, identity }: PlannedVolume): NamedVolume => (
 export const codeOf = ({ kind }: VolumeUse) =>
   kind === 'child' ? ('shared-base' as const) : ('volume-in-use' as const);
 
+/** What ends a use of a volume: one cause, one sentence. Without a dot. */
+export const endOfUse = ({ kind }: Pick<VolumeUse, 'kind'>): string =>
+  ({
+    child: 'Delete the image that stands on it, or rebase it (`qemu-img rebase`)',
+    domain: 'Detach it there (`virsh dumpxml` of that VM shows where it is named)',
+    snapshot: 'Delete that snapshot (`virsh snapshot-delete --metadata` forgets it)',
+  })[kind];
+
+/** The same of a file that a process has open. */
+export const END_PROCESS = 'End the process that has it open (`fuser -v FILE` names it)';
+
 /**
  * Waits for a host that is unavailable, and tells what ends that wait: what it would say is not
  * known.
@@ -50,7 +61,7 @@ export async function assertUnusedElsewhere(
     throw refused(codeOf(use), {
       attempted,
       now: `${use.path} is used by ${use.by} on host ${host}; nothing was done`,
-      next: 'Remove that use first, then repeat the request',
+      next: `${endOfUse(use)}, then repeat the request`,
     });
   }
 }

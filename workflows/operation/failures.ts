@@ -44,6 +44,7 @@ export type RefusalCode =
   | 'corrupt-image'
   | 'same-pool'
   | 'several-volumes'
+  | 'too-many-layers'
   | 'dirty-bitmaps'
   | 'checkpoints'
   | 'name-taken'

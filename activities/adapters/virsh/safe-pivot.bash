@@ -61,9 +61,13 @@ ask() {
   # virsh says so and connects again: the answer to this command is not known.
   [[ $line == *'echo @end@' && $reply != *'error: '@(Disconnected|Reconnected|failed to connect)* ]]
 } 2>/dev/null
-# After an answer: whether it is an error, and the words for the report.
+# After an answer: whether it is an error, and the words of libvirt for the report. What stands
+# before them is the echo of the command.
 is_refused() { [[ $reply == *error:* ]]; }
-refusal() { printf 'failed %s' "${reply//$'\n'/ }"; }
+refusal() {
+  local text=${reply#*error: }
+  printf 'failed %s' "${text//$'\n'/ }"
+}
 
 # libvirt flushes the XML, but not its new name: after a power cut the VM would boot from the
 # old layer, without what it has written since. The folder is held open, as its name may go with libvirtd.

@@ -50,7 +50,11 @@ say() {
   ask "$line" && reply=${reply#*$'\n'} && return
   reply=$(virsh -q -c "$uri" "$@" 2>&1)
 }
-words() { printf '%s' "${reply//$'\n'/ }"; }
+# Of libvirt alone: what stands before is the echo, cut to the width of a terminal.
+words() {
+  local text=${reply#*error: }
+  printf '%s' "${text//$'\n'/ }"
+}
 
 read_request() {
   IFS= read -r uuid && IFS= read -r snapshot && IFS= read -r record && IFS= read -r quiesce &&

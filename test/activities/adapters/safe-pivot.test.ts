@@ -48,8 +48,8 @@ describe('The safe pivot', () => {
   it('resumes the guest when QEMU refuses the pivot, and tells the words', async () => {
     await set({ pivot: 'error: block copy still active' });
     const report = await pivot();
-    expect(report?.pivot).toContain('failed');
-    expect(report?.pivot).toContain('still active');
+    // Those of libvirt alone: its echo may be cut to the width of a terminal.
+    expect(report?.pivot.trim()).toBe('failed block copy still active');
     expect(report?.resumed).toBe(true);
     expect(await read('state')).toMatch(/^running/);
   });

@@ -76,3 +76,17 @@ function assertInPool(attempted: string, chain: Chain, { path }: Volume, leaveOu
     next: poolNeeded(path),
   });
 }
+
+/** "Backing chains more than 200 layers deep are not supported" (libvirt 9.0). */
+const MOST_LAYERS = 200;
+
+/** With one more the VM would not start. @throws Refused `too-many-layers` */
+export function assertRoomForLayer(attempted: string, { vm, disk, volumes }: Chain): void {
+  if (volumes.length < MOST_LAYERS) return;
+  const id = operationId({ vm: vm.name, disk });
+  throw refused('too-many-layers', {
+    attempted,
+    now: `${id} has ${volumes.length} layers, and libvirt uses no more; nothing was done`,
+    next: `Merge some first (\`blockflow merge ${id}\`), then repeat the request`,
+  });
+}

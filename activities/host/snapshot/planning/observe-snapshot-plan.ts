@@ -19,7 +19,7 @@ import { refusedManagedSave } from '../../chain/managed-save.ts';
 import { observeVm } from '../../chain/observe-vm.ts';
 import type { HostDeps } from '../../deps.ts';
 import { assertUsable } from '../../pools/usable-folders.ts';
-import { assertDiskReady } from './guards.ts';
+import { assertDiskReady, assertRoomForLayer } from './guards.ts';
 import { chooseDisks } from './choose-disks.ts';
 import { assertNoUnfinishedRevert } from '../../snapshots/revert-notes.ts';
 import { toOverlay } from './overlays.ts';
@@ -47,7 +47,10 @@ export async function observeSnapshotPlan(
   const { chosen, left } = chooseDisks(attempted, input, domain);
   const chains = await Promise.all(chosen.map((disk) => chainOf(deps, input, disk, attempted)));
   const warnings: string[] = [];
-  for (const chain of chains) warnings.push(...(await assertDiskReady(deps, attempted, chain)));
+  for (const chain of chains) {
+    warnings.push(...(await assertDiskReady(deps, attempted, chain)));
+    assertRoomForLayer(attempted, chain);
+  }
   await assertUsable(
     deps,
     attempted,

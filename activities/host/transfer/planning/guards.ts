@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import type { ImagePlan } from '../../../../workflows/transfer/plan.ts';
 import { type ImageRef, imageId } from '../../../../workflows/chain/references.ts';
-import { codeOf } from '../../../../workflows/chain/other-hosts.ts';
+import { codeOf, endOfUse } from '../../../../workflows/chain/other-hosts.ts';
 import { nameTaken, refused, hold } from '../../../../workflows/operation/failures.ts';
 import { sizeWords } from '../../../../workflows/operation/words.ts';
 import type { PlanRequest } from '../../../../workflows/transfer/request.ts';
@@ -87,10 +87,11 @@ export async function assertUnreferenced(
   throw refused(codeOf(reference), {
     attempted: attempt(request),
     now: `${reference.path} is also used by ${reference.by}; nothing was done`,
-    next:
-      reference.kind === 'child'
-        ? 'Use `blockflow copy`, which leaves a shared image where it is'
-        : `Name the image as that VM's disk, or detach it there first`,
+    next: {
+      child: 'Use `blockflow copy`, which leaves a shared image where it is',
+      domain: `Name the image as that VM's disk, or detach it there first`,
+      snapshot: `${endOfUse(reference)}, then repeat the request`,
+    }[reference.kind],
   });
 }
 
@@ -183,5 +184,24 @@ export function tooSmall(request: PlanRequest, plan: ImagePlan, totalBytes: numb
     attempted: attempt(request),
     now: `it needs ${needed}, the pool's whole file system has ${total}`,
     next: 'Enlarge that pool, or choose another one',
+  });
+}
+
+/**
+ * Each step of a copy has the whole plan in its history, of which Temporal ends a workflow with
+ * more than 50 MiB.
+ */
+const MOST_HISTORY_BYTES = 45 * 2 ** 20;
+
+/** @throws Refused `too-many-layers` */
+export function assertFitsHistory(request: PlanRequest, { ref }: Image, plan: ImagePlan): void {
+  const steps = plan.volumes.length * (plan.verify === 'none' ? 1 : 2);
+  if (JSON.stringify(plan).length * steps <= MOST_HISTORY_BYTES) return;
+  throw refused('too-many-layers', {
+    attempted: attempt(request),
+    now:
+      `its ${plan.volumes.length} layers, with names of that length, are more than one ` +
+      'operation can take; nothing was done',
+    next: `Merge some first (\`${mergeCommand(ref)}\`), then repeat the request`,
   });
 }

@@ -38,6 +38,7 @@ import {
 } from './running.ts';
 import { planConversion, spaceFor } from './conversion.ts';
 import {
+  assertFitsHistory,
   assertNamesFree,
   assertQuiet,
   assertUnreferenced,
@@ -105,6 +106,7 @@ export async function observeImagePlan(
     ...(writesOf(request) && !runningChain(image) ? [NO_MIRROR] : []),
   ];
   const plan = await toPlan(deps, { request, image, to, convert, warnings }, earlier);
+  assertFitsHistory(request, image, plan);
   assertUnderstood(request, image, plan);
   await assertRedefinable(deps, attempted, plan.vm?.uuid ?? '', plan.snapshots);
   assertSound(attempted, layersWritten(image, plan));
