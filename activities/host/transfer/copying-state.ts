@@ -1,6 +1,7 @@
 /** Where this host keeps the copying daemon of a job, and what its copies are told and called. */
 import { Context } from '@temporalio/activity';
 import type { VolumeJob } from '../../../workflows/transfer/activities.ts';
+import type { ImageVolume } from '../../../workflows/transfer/plan.ts';
 import { copierState } from '../../adapters/copying-daemon/daemon.ts';
 import { readCopyLimit } from '../../adapters/copying-daemon/limit.ts';
 import type { HostDeps } from '../deps.ts';
@@ -17,6 +18,14 @@ export const wantedRate = async (state: string, scheduled: number) =>
 
 export const runId = () => Context.current().info.workflowExecution?.runId ?? '';
 
-/** Bytes of an image's volumes that come before this one. */
-export const bytesBefore = ({ plan, at }: VolumeJob) =>
-  plan.volumes.slice(0, at).reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+/** What there is to copy in a volume: not its holes, but for a conversion what a guest sees. */
+export const dataBytes = ({ convert, sizeBytes, allocatedBytes }: ImageVolume) =>
+  convert?.virtualSizeBytes ?? Math.min(sizeBytes, allocatedBytes);
+
+const sumOf = (volumes: readonly ImageVolume[]) =>
+  volumes.reduce((sum, volume) => sum + dataBytes(volume), 0);
+
+/** The same of all volumes of an image. */
+export const imageBytes = ({ plan }: VolumeJob) => sumOf(plan.volumes);
+/** And of those that come before this one. */
+export const bytesBefore = ({ plan, at }: VolumeJob) => sumOf(plan.volumes.slice(0, at));

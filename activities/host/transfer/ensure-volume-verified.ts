@@ -9,7 +9,7 @@ import { sameBytes, sameContent, type CompareOptions } from '../../adapters/qemu
 import { stagedFile } from '../../pool-folder/reservation.ts';
 import { showProgress, type Show } from '../../door/attempt.ts';
 import { assertReserved } from '../../pool-folder/presence.ts';
-import { bytesBefore } from './copying-state.ts';
+import { bytesBefore, dataBytes, imageBytes } from './copying-state.ts';
 import type { HostDeps } from '../deps.ts';
 
 /**
@@ -54,11 +54,9 @@ export async function ensureVolumeVerified(
 
 /** A cancel ends the comparison; shown is how much of all volumes is compared. */
 function compareOptions(job: VolumeJob, show: Show): CompareOptions {
-  const { totalBytes, volumes } = job.plan;
-  const { convert, sizeBytes } = volumes[job.at] as ImageVolume;
   const before = bytesBefore(job);
-  const size = convert?.virtualSizeBytes ?? sizeBytes;
-  const tell = showProgress(show, { phase: 'verifying', totalBytes });
+  const size = dataBytes(job.plan.volumes[job.at] as ImageVolume);
+  const tell = showProgress(show, { phase: 'verifying', totalBytes: imageBytes(job) });
   tell(before);
   return {
     signal: Context.current().cancellationSignal,

@@ -11,12 +11,12 @@ import {
 } from '../../adapters/copying-daemon/mirror.ts';
 import { QmpError } from '../../adapters/copying-daemon/qmp.ts';
 import { resetFile } from '../../adapters/files/complete-copy.ts';
-import { observeSpace } from '../../adapters/files/files.ts';
+import { observeFile, observeSpace } from '../../adapters/files/files.ts';
 import { poll, type Look } from '../../door/polling.ts';
 import { createProgress } from '../../door/progress.ts';
 import { assertReserved } from '../../pool-folder/presence.ts';
 import type { HostDeps } from '../deps.ts';
-import { bytesBefore, wantedRate } from './copying-state.ts';
+import { bytesBefore, dataBytes, imageBytes, wantedRate } from './copying-state.ts';
 import { createTarget } from './create-target.ts';
 import type { Copying } from './ensure-volume-copied.ts';
 import { createPauses } from './job-pauses.ts';
@@ -88,13 +88,25 @@ export async function followMirror(deps: HostDeps, copying: Copying): Promise<st
     if (job.status === 'concluded') return { end: job.error };
     await assertReserved(input, `copying ${volume.path}`);
     // A mirror through a format counts only what is allocated in the source.
-    const totalBytes = volume.convert ? job.totalBytes : input.plan.totalBytes;
-    const copiedBytes = Math.min(totalBytes, before + job.copiedBytes);
-    const now = progress.add({ atMs: Date.now(), copiedBytes, totalBytes });
+    const totalBytes = volume.convert ? job.totalBytes : imageBytes(input);
+    const copiedBytes = before + (await copiedBy(copying, job));
+    const now = progress.add({
+      atMs: Date.now(),
+      copiedBytes: Math.min(totalBytes, copiedBytes),
+      totalBytes,
+    });
     const shown = { ...now, volume: volume.path, note: await advance(deps, copying, job) };
     return { shown, pauseMs: pauseAfter(job) };
   };
   return poll(look, show);
+}
+
+/** A mirror of a container counts its holes, through which it goes in no time. */
+async function copiedBy({ volume, part }: Copying, job: CopyJob): Promise<number> {
+  if (volume.convert) return job.copiedBytes;
+  const whole = dataBytes(volume);
+  if (job.status === 'ready') return whole;
+  return Math.min(whole, (await observeFile(part))?.allocatedBytes ?? 0);
 }
 
 /**

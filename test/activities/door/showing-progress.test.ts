@@ -50,16 +50,17 @@ it('beats with what is shown, and before that it is at work', async () => {
   expect(beats).toEqual([{ phase: 'working' }, { phase, percent: 1 }, { phase, percent: 2 }]);
 });
 
-it('tells how much of all volumes is compared', async () => {
+it('tells how much of the data of all volumes is compared', async () => {
   const [base, top] = [join(pool, 'base.raw'), join(pool, 'top.raw')];
   for (const path of [base, top, join(staged, 'top.raw.copied')]) {
     await writeFile(path, Buffer.alloc(48 * MIB, 1));
   }
-  const volume = { format: 'raw', convert: null, sizeBytes: 48 * MIB } as const;
-  const volumes = [{ ...volume, path: base, name: 'base.raw' }].concat([
-    { ...volume, path: top, name: 'top.raw' },
-  ]);
-  const plan = { to: { pool: 'other', folder: pool }, volumes, totalBytes: 96 * MIB };
+  const volume = { format: 'raw', convert: null, allocatedBytes: 48 * MIB } as const;
+  const volumes = [
+    { ...volume, path: base, name: 'base.raw', sizeBytes: 2 ** 40 },
+    { ...volume, path: top, name: 'top.raw', sizeBytes: 48 * MIB },
+  ];
+  const plan = { to: { pool: 'other', folder: pool }, volumes };
   const job = { plan: plan as unknown as ImagePlan, jobId: JOB, at: 1 };
   expect(await run(() => ensureVolumeVerified({ effect } as HostDeps, job, show))).toEqual({
     same: true,
