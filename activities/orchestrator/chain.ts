@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { listFolder, readText, takeName } from '../adapters/files/files.ts';
+import { listFolder, nullIfMissing, readText, takeName } from '../adapters/files/files.ts';
 import { parseJsonReply } from '../adapters/reply.ts';
 
 const hash = z.string().regex(/^[0-9a-f]{64}$/);
@@ -79,8 +79,41 @@ export async function ensureChained(
     const previous = last === 0 ? null : hashOf(await readText(entryPath(folder, last)));
     const entry: ChainEntry = { number: last + 1, month, id, event: hashOf(text), previous };
     const path = entryPath(folder, entry.number);
-    if (await takeName(path, `${JSON.stringify(entry)}\n`, 0o600)) return;
+    if (await takeName(path, `${JSON.stringify(entry)}\n`, 0o600)) break;
   }
+  await ensureBegun(folder);
+}
+
+/** Beside the log, so that a log that was removed is not taken for one that has no events yet. */
+const begunPath = (folder: string) => `${folder}.begun`;
+const begun = z.strictObject({ number: z.int().positive(), hash });
+const noted = new Set<string>();
+
+/** Notes the first entry of the log, once. */
+async function ensureBegun(folder: string): Promise<void> {
+  if (noted.has(folder)) return;
+  const [number] = await entryNumbers(folder);
+  if (number === undefined) return;
+  const { text } = await readEntry(folder, number);
+  const note: z.infer<typeof begun> = { number, hash: hashOf(text) };
+  await takeName(begunPath(folder), `${JSON.stringify(note)}\n`, 0o600);
+  noted.add(folder);
+}
+
+/**
+ * @param numbers of the entries that are there
+ * @returns what became of the log that began here, in words; null when it is this one
+ */
+export async function lostBegin(folder: string, numbers: readonly number[]) {
+  const path = begunPath(folder);
+  const text = await readText(path).catch(nullIfMissing);
+  if (text === null) return null;
+  if (numbers.length === 0) return 'the audit log that began here was removed';
+  const { number, hash: first } = parseJsonReply(begun, path, text);
+  // Old entries may have been put away.
+  if (!numbers.includes(number)) return null;
+  const now = hashOf((await readEntry(folder, number)).text);
+  return now === first ? null : `entry ${number}: another log began here, and was removed`;
 }
 
 async function lastNumber(folder: string): Promise<number> {

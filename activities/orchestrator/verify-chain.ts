@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { listFolder, nullIfMissing, readText } from '../adapters/files/files.ts';
 import { eventIn, isEventFile, monthsIn } from './audit-log.ts';
-import { entryNumbers, hashOf, readEntry, type ChainEntry } from './chain.ts';
+import { entryNumbers, hashOf, lostBegin, readEntry, type ChainEntry } from './chain.ts';
 
 /** What the chain of an audit log proves. */
 export interface ChainProof {
@@ -23,6 +23,8 @@ export async function verifyChain(folder: string): Promise<ChainProof> {
   const [first, last] = [numbers[0], numbers.at(-1)];
   const range = first === undefined || last === undefined ? null : { first, last };
   const proof: ChainProof = { proven: 0, archived: 0, range, head: null, faults: [] };
+  const lost = await lostBegin(folder, numbers).catch((error: Error) => error.message);
+  if (lost !== null) proof.faults.push(lost);
   const months = new Set(await monthsIn(folder));
   const chained = new Set<string>();
   for (let number = first ?? 1; number <= (last ?? 0); number += 1) {

@@ -1,6 +1,9 @@
 /** The command line: help, usage errors, exit codes, completion. Nothing here needs a server. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { BlockflowError, exitCodeOf, usage } from '../../client/library/failure.ts';
 import { completionScript } from '../../client/cli/completion-script.ts';
@@ -92,14 +95,20 @@ test.each(['web1', 'web1 vda', '-n 20'])('events --verify %s is a usage error', 
   expect(told.join('\n')).toContain('as a whole');
 });
 
-test('events --verify proves nothing where there is no audit log', async () => {
+test.each([
+  ['where there is no audit log', '/nowhere', 4, 'there is no audit log'],
+  ['where no event was recorded yet', null, 0, 'no events yet'],
+])('events --verify %s', async (_, named, code, words) => {
   const { BLOCKFLOW_STATE_DIR } = process.env;
-  process.env['BLOCKFLOW_STATE_DIR'] = '/nowhere';
+  const folder = named ?? (await mkdtemp(join(tmpdir(), 'blockflow-events-')));
+  if (named === null) await mkdir(join(folder, 'events'));
+  process.env['BLOCKFLOW_STATE_DIR'] = folder;
   const { exitCode, printed } = await type('events', '--verify');
   if (BLOCKFLOW_STATE_DIR === undefined) delete process.env['BLOCKFLOW_STATE_DIR'];
   else process.env['BLOCKFLOW_STATE_DIR'] = BLOCKFLOW_STATE_DIR;
-  expect(exitCode).toBe(4);
-  expect(JSON.stringify(printed)).toContain('there is no audit log');
+  if (named === null) await rm(folder, { recursive: true });
+  expect(exitCode).toBe(code);
+  expect(JSON.stringify(printed)).toContain(words);
 });
 
 test('doctor names the package of each tool that a move or a merge calls', async () => {

@@ -3,7 +3,10 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { verifyChain, type ChainProof } from '../../activities/orchestrator/verify-chain.ts';
 
-/** A log that is not there is a fault: it may be that of another machine or user, or removed. */
+/**
+ * A folder without a log is a fault: it may be that of another machine or user, or the log was
+ * removed. An orchestrator that starts makes the log, and an empty one has no fault.
+ */
 export async function verifyEvents(stateDir: string): Promise<ChainProof> {
   const folder = join(stateDir, 'events');
   const proof = await verifyChain(folder);

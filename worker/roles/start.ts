@@ -1,4 +1,5 @@
 /** The three roles of blockflow as Temporal workers. */
+import { mkdir } from 'node:fs/promises';
 import { Worker } from '@temporalio/worker';
 import { join } from 'node:path';
 import { createJobWatch } from '../../activities/adapters/virsh/job-watch.ts';
@@ -25,6 +26,10 @@ export async function startRole(name: RoleName, context: RoleContext): Promise<R
 
 async function startOrchestrator(context: RoleContext): Promise<Role> {
   const folder = join(context.config.stateDir, 'events');
+  // What has no events yet is told from what is not here. A disk that is full stops no start.
+  await mkdir(folder, { recursive: true }).catch((error: Error) =>
+    context.log.warn(`the audit log cannot be made: ${error.message}`),
+  );
   const worker = await Worker.create({
     ...common(context, 'orchestrator'),
     taskQueue: ORCHESTRATOR_QUEUE,

@@ -75,6 +75,10 @@ async function verifyEvents(screen: Screen, options: Options): Promise<number> {
     printJson(screen, { ...proof, exitCode });
     return exitCode;
   }
+  if (range === null && faults.length === 0) {
+    screen.print(`${folder}/events: no events yet`);
+    return exitCode;
+  }
   const entries = range ? `entries ${range.first} to ${range.last}` : 'no entries';
   screen.print(`${folder}/events: ${entries}, ${proof.proven} event(s) proven`);
   if (proof.archived > 0) screen.print(`  ${proof.archived} event(s) of months that are put away`);

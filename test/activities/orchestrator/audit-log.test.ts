@@ -13,11 +13,13 @@ import { mountOwn } from '../../support/host/own-mount.ts';
 import type { AuditEvent } from '../../../workflows/operation/audit/audit.ts';
 
 const MONTH = '2026-01';
-let folder: string;
+let [root, folder] = ['', ''];
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'blockflow-audit-'));
+  root = await mkdtemp(join(tmpdir(), 'blockflow-audit-'));
+  folder = join(root, 'events');
+  await mkdir(folder);
 });
-afterEach(() => rm(folder, { recursive: true }));
+afterEach(() => rm(root, { recursive: true }));
 
 const deps = (...hooks: EffectHook[]) => ({ effect: createEffect(hooks), folder });
 const event = (id: string, changes: Partial<AuditEvent> = {}): AuditEvent => ({
@@ -188,6 +190,15 @@ describe('The chain of the audit log', () => {
       expect.stringMatching(/^entry 2: .*no such file/),
       expect.stringContaining('run2-started.json: not in the chain'),
     ]);
+  });
+
+  it('shows that all of it was removed, also once another one has begun', async () => {
+    expect(await verifyChain(folder)).toMatchObject({ range: null, faults: [] });
+    await record(2);
+    await rm(folder, { recursive: true });
+    expect(await faults()).toEqual(['the audit log that began here was removed']);
+    await ensureEventRecorded(deps(), event('run3-started'));
+    expect(await faults()).toEqual(['entry 1: another log began here, and was removed']);
   });
 
   it('gets the entry of an event that a crash has cut off, once', async () => {

@@ -9,8 +9,9 @@ export function defineUi(program: Command, context: Context): void {
     .summary('print a link to the Web UI of `blockflow up`')
     .description(
       'Prints a link that lets one browser into the Web UI of `blockflow up`. It works once, ' +
-        'within five minutes; the browser stays inside for twelve hours. From another machine, ' +
-        'forward the port first: `ssh -L 8233:127.0.0.1:8233 HOST`.',
+        'within five minutes; the browser stays inside for twelve hours, but not after a restart ' +
+        'of the server. From another machine, forward the port first: ' +
+        '`ssh -L 8233:127.0.0.1:8233 HOST`.',
     )
     .action(() => context.run(() => printLink(context.screen)));
 }
