@@ -36,7 +36,7 @@ beforeAll(async () => {
     startScene({ system, vm: 'web2', guest }),
   ]);
   const slow = { disk: 'vda', bandwidthBytesPerSecond: SLOW_BYTES_PER_SECOND };
-  held = await blockflow.merge({ vm: 'web1', ...slow });
+  held = await blockflow.merge({ vm: 'web1', ...slow, waitForDecision: true });
   doomed = await blockflow.merge({ vm: 'web2', ...slow });
   for await (const { status } of held.progress()) if (status?.phase === 'copying') break;
 }, 180_000);
@@ -112,9 +112,17 @@ describe('the Web UI during a merge', () => {
   });
 });
 
+describe('the Web UI at READY', () => {
+  it('says which commands choose, as they are typed', async () => {
+    await held.setBandwidth(0);
+    const words = 'say blockflow decide web1/vda pivot|keep';
+    await ui.expect(pageOf(held, 'user-metadata'), 'waiting for a decision', words);
+  });
+});
+
 describe('the Web UI after a merge', () => {
   it('shows what was reached, and that it is over', async () => {
-    await held.setBandwidth(0);
+    await held.decide('pivot');
     const { summary } = await held.result();
     await ui.expect(pageOf(held, 'user-metadata'), summary, 'finished since', 'it is over');
     await ui.expect(

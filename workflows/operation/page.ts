@@ -12,8 +12,17 @@ import type { AnyKind, CommonRequest, Row } from './kind.ts';
  */
 const cell = (text: string) =>
   inLine(text.replaceAll('\n', ' '))
-    .replace(CODE_OR_MARKUP, (found) => (found.startsWith('`') ? found : `\\${found}`))
+    .replace(CODE_OR_MARKUP, (found, ticks?: string) => (ticks ? code(found, ticks) : `\\${found}`))
     .replaceAll('|', '\\|');
+/** The Web UI shows the backslash before a bar that is code, so the code ends there. */
+const code = (found: string, ticks: string) =>
+  found.includes('|')
+    ? found
+        .slice(ticks.length, -ticks.length)
+        .split('|')
+        .map((part) => (part === '' ? '' : `${ticks}${part}${ticks}`))
+        .join('|')
+    : found;
 const CODE_OR_MARKUP = /(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)|[[\]<>!&]/g;
 const time = (iso: string) => `${iso.slice(0, 10)} ${iso.slice(11, 19)} UTC`;
 

@@ -15,6 +15,7 @@ it.each([
   ['markup', '<img src=x>', '\\<img src=x\\>'],
   ['an entity', '&lt;', '\\&lt;'],
   ['a cell', 'a|b', 'a\\|b'],
+  ['a choice in code', '`decide pivot|keep`', '`decide pivot`\\|`keep`'],
   ['the end of code', '`[x](y)', '`\\[x\\](y)'],
 ])('%s in a name is shown as it is written', (_, name, shown) => {
   expect(pageOf(name)).toContain(`| ${shown}`);
