@@ -29,5 +29,8 @@ export async function otherMachine(libvirt: Seeing, folder: string): Promise<str
   return `libvirt at ${libvirt.uri} does not see the files of this machine in ${where}`;
 }
 
-export const RUN_IT_THERE =
-  'That libvirt is on another machine, or has mounts of its own: run the agents where it runs';
+/** @param other what `otherMachine` said */
+export const runItThere = (other: string) =>
+  /Permission denied/.test(other)
+    ? 'That libvirt is of a user who may not enter that folder: run the agents as that user'
+    : 'That libvirt is on another machine, or has mounts of its own: run the agents where it runs';

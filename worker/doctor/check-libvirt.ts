@@ -2,7 +2,7 @@ import { access, constants } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { XmlDisk, XmlDomain } from '../../activities/adapters/libvirt-xml/domain-xml.ts';
 import { missingPool } from '../../activities/pool-folder/known-pools.ts';
-import { otherMachine, RUN_IT_THERE } from '../../activities/pool-folder/own-machine.ts';
+import { otherMachine, runItThere } from '../../activities/pool-folder/own-machine.ts';
 import { canonical } from '../../activities/adapters/files/files.ts';
 import { findQemu } from '../../activities/adapters/files/open-files.ts';
 import {
@@ -78,7 +78,9 @@ async function checkFolders(
     if (missing) return [storage.fails(`pool ${name}: ${missing.now}`, missing.next)];
     try {
       const other = await otherMachine(libvirt, folder);
-      return other === null ? [] : [libvirtCheck.fails(`pool ${name}: ${other}`, RUN_IT_THERE)];
+      return other === null
+        ? []
+        : [libvirtCheck.fails(`pool ${name}: ${other}`, runItThere(other))];
     } catch (error) {
       const fix = 'give the user of the agents rights on the folder, or mount it for writing';
       return [storage.fails(`pool ${name} cannot be written: ${wordsOf(error)}`, fix)];

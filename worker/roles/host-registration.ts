@@ -5,7 +5,7 @@ import {
   missingPool,
   type MissingPool,
 } from '../../activities/pool-folder/known-pools.ts';
-import { otherMachine, RUN_IT_THERE } from '../../activities/pool-folder/own-machine.ts';
+import { otherMachine, runItThere } from '../../activities/pool-folder/own-machine.ts';
 import { removeStaleProbes } from '../../activities/pool-folder/probes.ts';
 import { isFilePool, observePools, type Pool } from '../../activities/adapters/virsh/pools.ts';
 import type { Libvirt } from '../../activities/adapters/virsh/domains.ts';
@@ -30,7 +30,7 @@ export async function assertOwnPool(
   assertThere(await missingPool(stateDir, folder));
   await removeStaleProbes(folder);
   const other = await otherMachine(libvirt, folder);
-  if (other !== null) throw new OtherMachine(`${other}. ${RUN_IT_THERE}`);
+  if (other !== null) throw new OtherMachine(`${other}. ${runItThere(other)}`);
   assertThere(await ensureKnownPool(stateDir, folder));
 }
 

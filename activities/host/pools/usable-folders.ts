@@ -1,6 +1,7 @@
 /** What must be true of a pool's folder before anything in it may be changed. */
+import { cureOf } from '../../../workflows/operation/cure.ts';
 import { refused } from '../../../workflows/operation/failures.ts';
-import { otherMachine, RUN_IT_THERE } from '../../pool-folder/own-machine.ts';
+import { otherMachine, runItThere } from '../../pool-folder/own-machine.ts';
 import { isFull } from '../../pool-folder/probes.ts';
 import type { HostDeps } from '../deps.ts';
 
@@ -19,7 +20,7 @@ export async function assertUsable(
     throw refused('other-machine', {
       attempted,
       now: `${other}; nothing was touched`,
-      next: RUN_IT_THERE,
+      next: runItThere(other),
     });
   }
 }
@@ -31,6 +32,6 @@ const unwritable = (attempted: string, folder: string) => (error: NodeJS.ErrnoEx
   throw refused('read-only-pool', {
     attempted,
     now: `the agent cannot write in ${folder} (${error.message}); nothing was touched`,
-    next: 'Mount it for writing, or give the user of the agents rights on it',
+    next: cureOf(error.message, 'Let the agent write there'),
   });
 };
