@@ -4,6 +4,7 @@
  */
 import { assertUnusedElsewhere } from '../chain/other-hosts.ts';
 import { auditLog } from '../operation/agents.ts';
+import type { AuditEvent } from '../operation/audit/audit.ts';
 import { failureDetails, refused } from '../operation/failures.ts';
 import { untilSpace } from '../pools/waiting.ts';
 import type { MergeOperation } from './live-merge.ts';
@@ -65,9 +66,24 @@ async function planOrEvidence(op: MergeOperation): Promise<PlanOutcome> {
     if (!gone || named === undefined || named.includes('[')) throw error;
     const events = await auditLog.observeEvents({ vm: input.vm, disk: input.disk, limit: 1000 });
     const merged = events.findLast((e) => e.kind === 'merged' && e.request === op.words);
-    if (!merged) throw error;
+    if (!merged) throw mergedBefore(op, events) ?? error;
     return { kind: 'done', chain: [], reason: `this request merged it at ${merged.time}` };
   }
+}
+
+/** Another request may have merged what this one names; it may have wanted something else of it. */
+function mergedBefore(op: MergeOperation, events: readonly AuditEvent[]) {
+  const { vm, disk, top } = op.input;
+  if (top === undefined) return null;
+  const isIn = (chain: readonly string[]) =>
+    chain.some((path) => path === top || path.endsWith(`/${top}`));
+  const by = events.findLast((e) => e.kind === 'merged' && isIn(e.before) && !isIn(e.after));
+  if (!by) return null;
+  return refused('volume-not-in-chain', {
+    attempted: `finding volume ${top} in the chain of ${op.id}`,
+    now: `\`blockflow ${by.request}\` merged it at ${by.time}`,
+    next: `Nothing is left of it to merge; see \`blockflow chain ${vm} ${disk}\``,
+  });
 }
 
 /** The job of an earlier run keeps its id, so that its record stays true. */
