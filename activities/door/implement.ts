@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import type { Activities, InputOf, ResultOf, Table } from '../../workflows/operation/activities.ts';
+import { cureOf } from '../../workflows/operation/cure.ts';
 import { bug, givenUp } from '../../workflows/operation/failures.ts';
 import { beating, type Show } from './attempt.ts';
 import { filesOf, type NamedFiles } from './files-of.ts';
@@ -73,7 +74,7 @@ const endLasting = (name: string) => (error: unknown) => {
     {
       attempted: `step ${name}`,
       now: `the file system refuses (${message}), which does not pass by itself`,
-      next: 'Fix that (rights, mount options, the largest file), then repeat the request',
+      next: cureOf(message, 'Fix that'),
     },
     error,
   );

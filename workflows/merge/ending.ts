@@ -1,4 +1,5 @@
 /** Steps 6 to 9 of a merge, and every other way one ends. */
+import { cureOf, storageOf } from '../operation/cure.ts';
 import { overlong } from '../operation/steering/convergence.ts';
 import { retry } from '../operation/failures.ts';
 import { forwardOnly } from '../operation/point-of-no-return.ts';
@@ -154,14 +155,13 @@ export async function giveUp(
 
 /** QEMU's error itself never reaches libvirt's clients, except when it is the pivot that fails. */
 export function jobLost(op: MergeOperation, plan: MergePlan, reasons: Iterable<string>) {
+  const said = [...reasons].join('; ');
   return retry('job-lost', {
     attempted: `merging ${plan.top.path} into ${plan.base.path} of ${op.id}`,
     now:
-      `the job ended several times without a result (${[...reasons].join('; ')}); ` +
+      `the job ended several times without a result (${said}); ` +
       'the chain is unchanged, no write is lost',
-    next:
-      'Most often the storage answered with an error: see the log of the kernel of ' +
-      `${op.input.host} and the file systems of both volumes, then repeat the request`,
+    next: cureOf(said, storageOf(op.input.host)),
   });
 }
 
@@ -169,6 +169,6 @@ export function commitRefused(op: MergeOperation, plan: MergePlan, reason: strin
   return retry('command-failed', {
     attempted: `starting the commit of ${plan.top.path} into ${plan.base.path} of ${op.id}`,
     now: `libvirt refuses it: ${reason}; the chain is unchanged`,
-    next: 'Fix the error that libvirt reports (often rights on the base), then repeat the request',
+    next: cureOf(reason, 'Fix the error that libvirt reports'),
   });
 }

@@ -4,6 +4,7 @@
  */
 import { condition } from '@temporalio/workflow';
 import { assertUnusedElsewhere } from '../chain/other-hosts.ts';
+import { cureOf } from '../operation/cure.ts';
 import { nameTaken, refused, retry } from '../operation/failures.ts';
 import { forwardOnly } from '../operation/point-of-no-return.ts';
 import { fileName, sizeWords } from '../operation/words.ts';
@@ -227,6 +228,6 @@ function copyFailed(op: Transfer, reason: string) {
   return retry('command-failed', {
     attempted: `copying ${op.id}`,
     now: reason,
-    next: 'Look at the disks of both pools, then repeat the request',
+    next: cureOf(reason, 'Look at the disks of both pools'),
   });
 }

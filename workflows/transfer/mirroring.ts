@@ -2,6 +2,7 @@
  * Steps 5' and 6 of a move whose VM runs: its active layer is mirrored, and QEMU switches to the
  * copy while the guest is suspended.
  */
+import { cureOf, storageOf } from '../operation/cure.ts';
 import { retry } from '../operation/failures.ts';
 import { forwardOnly } from '../operation/point-of-no-return.ts';
 import { fileName } from '../operation/words.ts';
@@ -209,11 +210,10 @@ function vmStopped(op: Transfer, reason: string) {
 }
 
 function mirrorLost(op: Transfer, reasons: readonly string[]) {
+  const said = [...new Set(reasons)].join('; ');
   return retry('job-lost', {
     attempted: `mirroring the active layer of ${op.id}`,
-    now: `the mirror ended several times (${[...new Set(reasons)].join('; ')})`,
-    next:
-      `Most often a storage answered with an error: see the kernel's log of ${op.input.host} and ` +
-      'the file systems of both pools, then repeat the request',
+    now: `the mirror ended several times (${said})`,
+    next: cureOf(said, storageOf(op.input.host)),
   });
 }

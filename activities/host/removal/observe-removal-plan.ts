@@ -3,7 +3,7 @@
  * otherwise.
  */
 import { dirname, join } from 'node:path';
-import { codeOf } from '../../../workflows/chain/other-hosts.ts';
+import { codeOf, END_PROCESS, endOfUse } from '../../../workflows/chain/other-hosts.ts';
 import { refused } from '../../../workflows/operation/failures.ts';
 import type { RemovalPlan } from '../../../workflows/removal/plan.ts';
 import type { RemoveImageInput } from '../../../workflows/removal/request.ts';
@@ -42,7 +42,7 @@ export async function observeRemovalPlan(
     throw refused(obstacle.code, {
       attempted: attempt(input),
       now: `${obstacle.now}; nothing was deleted`,
-      next: 'Remove that use first, then repeat the request',
+      next: `${obstacle.next}, then repeat the request`,
     });
   }
   const folders = input.copies ? [] : here.map(({ path }) => dirname(path));
@@ -96,20 +96,24 @@ async function observeUse(deps: HostDeps, volumes: readonly NamedVolume[]) {
   const pools = await observePools(deps.libvirt);
   const { uses, warnings } = await observeReferences(deps, { volumes, pools, owner: null });
   const [use] = uses;
-  const named = use && { code: codeOf(use), now: `${use.path} is used by ${use.by}` };
+  const named = use && {
+    code: codeOf(use),
+    now: `${use.path} is used by ${use.by}`,
+    next: endOfUse(use),
+  };
   return { obstacle: named ?? (await observeOpeners(volumes)), warnings };
 }
 
 async function observeOpeners(volumes: readonly NamedVolume[]) {
+  const open = (now: string) => ({ code: 'volume-in-use' as const, now, next: END_PROCESS });
   for (const { path } of volumes) {
     // QEMU's locks show also those of other hosts.
-    if (await isUnlocked(path)) continue;
-    return { code: 'volume-in-use' as const, now: `some process has ${path} open` };
+    if (!(await isUnlocked(path))) return open(`some process has ${path} open`);
   }
   const opener = await findOpener(identitiesOf(volumes));
   if (!opener) return null;
   const opened = volumes.find(({ identity }) => identity === opener.identity);
-  return { code: 'volume-in-use' as const, now: `${opener.by} has ${opened?.path} open` };
+  return open(`${opener.by} has ${opened?.path} open`);
 }
 
 /** A copy can have its name while no VM uses it: the record is still to be switched to it. */
@@ -121,7 +125,8 @@ async function unfinished(volumes: readonly NamedVolume[]) {
     const at = facts.findIndex((file) => file?.identity === identity);
     if (at < 0) continue;
     const now = `${path} is a copy that is being made (${reserved[at]})`;
-    return { code: 'other-operation' as const, now };
+    const next = 'Wait for the operation that makes it, or repeat that one';
+    return { code: 'other-operation' as const, now, next };
   }
   return null;
 }

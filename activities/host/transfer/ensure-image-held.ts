@@ -4,6 +4,7 @@
  */
 import { dirname } from 'node:path';
 import type { HoldOutcome, ImageJob } from '../../../workflows/transfer/activities.ts';
+import { cureOf } from '../../../workflows/operation/cure.ts';
 import { givenUp } from '../../../workflows/operation/failures.ts';
 import type { ImagePlan } from '../../../workflows/transfer/plan.ts';
 import { observeFile } from '../../adapters/files/files.ts';
@@ -49,7 +50,7 @@ const notHeld = (files: readonly string[], { why, reason }: Unheld) =>
     next:
       why === 'missing'
         ? 'Install it on this host (`blockflow doctor` there names the package), then repeat'
-        : 'Fix the reported error (`blockflow doctor` there looks closer), then repeat the request',
+        : cureOf(reason, 'Fix the reported error (`blockflow doctor` there looks closer)'),
   });
 
 /** @returns what is not as it was planned, null when all is. */

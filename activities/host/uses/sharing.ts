@@ -2,7 +2,7 @@
  * No volume that a merge changes or deletes may have a child outside its chain, nor another user
  * (I2).
  */
-import { codeOf } from '../../../workflows/chain/other-hosts.ts';
+import { codeOf, endOfUse } from '../../../workflows/chain/other-hosts.ts';
 import type { Volume, VolumeUse } from '../../../workflows/chain/schemas.ts';
 import type { HostDeps } from '../deps.ts';
 import type { Chain } from '../chain/observe-chain.ts';
@@ -45,8 +45,5 @@ const wordsOf = ({ kind, path, by }: VolumeUse) =>
       }
     : {
         now: `${path} is also used by ${by}`,
-        next:
-          kind === 'domain'
-            ? 'See `virsh dumpxml` of that VM; detach it there first'
-            : 'Delete that snapshot first (`virsh snapshot-delete --metadata` forgets it)',
+        next: `${endOfUse({ kind })}, then repeat the request`,
       };

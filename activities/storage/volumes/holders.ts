@@ -3,6 +3,7 @@
  * nothing of this agent's own libvirt would read the volumes.
  */
 import { hold } from '../../../workflows/operation/failures.ts';
+import { END_PROCESS, endOfUse } from '../../../workflows/chain/other-hosts.ts';
 import { isUnlocked } from '../../adapters/qemu-img/qemu-img.ts';
 import type { Libvirt } from '../../adapters/virsh/domains.ts';
 import { observePools } from '../../adapters/virsh/pools.ts';
@@ -14,18 +15,26 @@ interface File {
   identity: string;
 }
 
+export interface Holder {
+  /** What is needed by whom. */
+  why: string;
+  /** What ends that, without a dot. */
+  next: string;
+}
+
 /**
  * @param files they may stand on each other
- * @returns which one is needed by whom, in words; null when none is
+ * @returns which one is needed by whom, and what ends that; null when none is
  * @throws Hold `unproven` where that cannot be told
  */
-export async function holderOf(libvirt: Libvirt, files: readonly File[]): Promise<string | null> {
+export async function holderOf(libvirt: Libvirt, files: readonly File[]): Promise<Holder | null> {
   if (files.length === 0) return null;
   const pools = await observePools(libvirt);
   const { uses } = await observeHolders({ libvirt }, { volumes: files, pools, owner: null });
   const [use] = uses;
   if (!use) return null;
-  return use.kind === 'child' ? `${use.by} stands on ${use.path}` : `${use.by} uses ${use.path}`;
+  const verb = use.kind === 'child' ? 'stands on' : 'uses';
+  return { why: `${use.by} ${verb} ${use.path}`, next: endOfUse(use) };
 }
 
 /**
@@ -41,13 +50,18 @@ export async function assertUnheld(
   if (holder !== null) throw held(attempted, holder);
   // The last look, as this one is quick.
   for (const { path } of files) {
-    if (!(await isUnlocked(path))) throw held(attempted, `some process has ${path} open`);
+    if (!(await isUnlocked(path))) throw held(attempted, openBySome(path));
   }
 }
 
-const held = (attempted: string, why: string) =>
+const openBySome = (path: string): Holder => ({
+  why: `some process has ${path} open`,
+  next: END_PROCESS,
+});
+
+const held = (attempted: string, { why, next }: Holder) =>
   hold('unproven', {
     attempted,
     now: `${why}; nothing was deleted`,
-    next: 'If it is not needed there, end that use (`fuser`, `virsh domblklist`), then repeat',
+    next: `${next}, then repeat the request`,
   });

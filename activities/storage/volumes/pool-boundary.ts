@@ -56,7 +56,9 @@ function activePool(pools: readonly Pool[], name: string, attempted: string): Fi
   throw retry('pool-away', {
     attempted,
     now: pool ? `pool ${name} is of type ${pool.type} now` : `pool ${name} is not active`,
-    next: `Start it with \`virsh pool-start ${name}\`; blockflow goes on by itself`,
+    next: pool
+      ? 'Define it as the pool of its folder again; blockflow goes on by itself'
+      : `Start it with \`virsh pool-start ${name}\`; blockflow goes on by itself`,
   });
 }
 

@@ -5,6 +5,7 @@
  */
 import { dirname } from 'node:path';
 import { failureDetails, hold, retry } from '../../../workflows/operation/failures.ts';
+import { END_PROCESS } from '../../../workflows/chain/other-hosts.ts';
 import type { NamedVolume } from '../../../workflows/chain/references.ts';
 import { linkCount, observeFile, renameDurably } from '../../adapters/files/files.ts';
 import { isUnlocked } from '../../adapters/qemu-img/qemu-img.ts';
@@ -95,7 +96,7 @@ async function whereFileIs(all: readonly Quarantined[], nameOf: (one: Quarantine
 async function assertUnused(path: string, doing: Doing, isBegun: boolean): Promise<void> {
   if (!(await isUnlocked(path))) {
     const why = 'some process has opened it since it was proven unused';
-    throw inUse(path, { doing, isBegun, why, next: 'Find the process with `fuser`' });
+    throw inUse(path, { doing, isBegun, why, next: END_PROCESS });
   }
   if (doing === 'wiping') await assertOnlyName(path, isBegun);
 }
@@ -105,7 +106,7 @@ export async function assertOnlyName(path: string, isBegun: boolean): Promise<vo
   const names = await linkCount(path);
   if (names === 1) return;
   const why = `it has ${names} names (hard links)`;
-  throw inUse(path, { doing: 'wiping', isBegun, why, next: 'Find them with `find -samefile`' });
+  throw inUse(path, { doing: 'wiping', isBegun, why, next: 'Remove them (`find -samefile`)' });
 }
 
 async function assertNotNeeded(
@@ -114,15 +115,14 @@ async function assertNotNeeded(
   use: Pick<Use, 'doing' | 'isBegun'>,
 ): Promise<void> {
   const volumes = named.map(({ volume }) => volume);
-  const why = await holderOf(libvirt, volumes).catch((error: unknown) => {
-    const unproven = failureDetails(error)?.details.now;
+  const holder = await holderOf(libvirt, volumes).catch((error: unknown) => {
+    const unproven = failureDetails(error)?.details;
     // What is begun is not given up.
     if (!use.isBegun || unproven === undefined) throw error;
-    return unproven;
+    return { why: unproven.now, next: 'Look at what it names' };
   });
-  if (why === null) return;
-  const paths = volumes.map(({ path }) => path).join(', ');
-  throw inUse(paths, { ...use, why, next: 'See `virsh domblklist`, or `qemu-img info`' });
+  if (holder === null) return;
+  throw inUse(volumes.map(({ path }) => path).join(', '), { ...use, ...holder });
 }
 
 interface Use {
@@ -141,6 +141,6 @@ function inUse(path: string, { doing, isBegun, why, next }: Use) {
   return retry('volume-in-use', {
     attempted,
     now: `${why}; it is kept, but other volumes of its image are out of sight already`,
-    next: `${next}, and end that use; blockflow goes on by itself`,
+    next: `${next}; once it is unused, blockflow goes on by itself`,
   });
 }

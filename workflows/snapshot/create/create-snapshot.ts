@@ -25,6 +25,7 @@
  * by its inode), I8, I9, I10, I12 (4), I17 (4, 5).
  */
 import { uuid4 } from '@temporalio/workflow';
+import { cureOf } from '../../operation/cure.ts';
 import { retry } from '../../operation/failures.ts';
 import { agentsOf, type Agents, type Operation } from '../../operation/operation.ts';
 import { forwardOnly, undoable } from '../../operation/point-of-no-return.ts';
@@ -139,6 +140,6 @@ function notTaken(op: Creation, { outcome, reason }: Exclude<TakenOutcome, Taken
     next:
       outcome === 'not-frozen'
         ? 'Fix the guest agent, or do without it (`--quiesce try`), and repeat the request'
-        : 'Fix the reported error, then repeat the request',
+        : cureOf(reason, 'Fix the reported error'),
   });
 }

@@ -8,6 +8,7 @@
 import { workflowInfo } from '@temporalio/workflow';
 import { auditLog } from '../../operation/agents.ts';
 import { WHOLE_VM } from '../../operation/contract.ts';
+import { cureOf } from '../../operation/cure.ts';
 import { failureDetails, retry } from '../../operation/failures.ts';
 import { forwardOnly } from '../../operation/point-of-no-return.ts';
 import { holdDisks } from '../disk-locks.ts';
@@ -87,7 +88,7 @@ async function take(op: Creation, plan: InsidePlan): Promise<Record<string, stri
     throw retry('command-failed', {
       attempted,
       now: `${taken.reason}; no image has it inside`,
-      next: 'Fix the reported error, then repeat the request',
+      next: cureOf(taken.reason, 'Fix the reported error'),
     });
   }
   throw retry('vm-started', {
