@@ -38,7 +38,7 @@ async function leave(agent: string): Promise<void> {
 const startOf = async (pid: number) =>
   (await readFile(`/proc/${pid}/stat`, 'latin1')).split(') ').at(-1)?.split(' ')[19];
 
-it('gives back what an agent of its name has left that has ended, also with its number', async () => {
+it('gives back what an agent of its name has left, also with a number in use again', async () => {
   // Never: the number of a process that runs, started at another time.
   await leave(`host-${process.ppid}-1`);
   await keepAttempts(context(), 'host');

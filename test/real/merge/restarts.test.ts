@@ -70,7 +70,7 @@ describe('A merge goes on to its end', () => {
     await expectMerged(scene, merge);
   });
 
-  it('at once when a killed agent is started again: the new one gives its attempts back', async () => {
+  it('at once when a killed agent is started again, which gives its attempts back', async () => {
     await sceneOf();
     const merge = await system.merge({ ...disk(), bandwidthBytesPerSecond: SLOW });
     await untilCopying(scene);
