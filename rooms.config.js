@@ -47,7 +47,7 @@ const rooms = {
   'activities/host/chain/': host,
   'activities/host/uses/': host,
   'activities/host/pools/': host,
-  'activities/host/snapshots/': [...host, 'workflows/snapshot/revert/plan'],
+  'activities/host/snapshots/': [...host, 'workflows/snapshot/(create|revert)/plan'],
   'activities/host/pivot/': host,
   'activities/host/merge/': [...host, 'workflows/merge/'],
   'activities/host/transfer/': [...host, 'workflows/transfer/'],

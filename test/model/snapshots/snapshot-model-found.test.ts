@@ -79,6 +79,20 @@ const found: { title: string; actions: Action[]; setting?: Partial<Setting>; end
     ends: ['create terminated', 'create created'],
   },
   {
+    // The layer of one disk was gone then, and every later snapshot ended as `divergent-chain`.
+    title: 'a disk whose snapshot is taken but unfinished is not merged before that is complete',
+    actions: [
+      ask({ what: 'create', name: 's2' }),
+      steps('vm', 4),
+      { do: 'terminate', role: 'vm' },
+      ask({ what: 'merge', disk: 'vda', snapshot: null }),
+      steps('vda', 12),
+      ask({ what: 'create', name: 's3' }),
+      steps('vm', 20),
+    ],
+    ends: ['create terminated', 'merge other-operation', 'create created'],
+  },
+  {
     title: 'a revert that has switched when its run is terminated is completed, not made again',
     setting: { isOff: true },
     actions: [ask(REVERT), steps('vm', 4), { do: 'terminate', role: 'vm' }, ask(REVERT)],

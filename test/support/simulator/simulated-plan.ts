@@ -21,6 +21,7 @@ export function planOf(vm: SimulatedVm, input: LiveMergeInput): PlanOutcome {
     throw hold('divergent-chain', { attempted: 'planning', now: differ, next: 'Compare' });
   }
   if (record && !job && !vm.paths().includes(record.top)) return leftOver(vm, input);
+  assertNoUnfinished(vm);
   const selection = selectVolumes(input, chain, snapshotLayer(vm, input));
   if (!selection) return { kind: 'done', chain, reason: 'the disk is a single volume' };
   const { top, base, committed, overlay } = selection;
@@ -93,6 +94,17 @@ const changesOf = (vm: SimulatedVm, merge: Pick<MergePlan, 'committed' | 'base'>
   ...vm.snapshots,
   ...vm.machine.tree.changesOf(mergedBy(vm.disk, merge)),
 ];
+
+/** A snapshot of the disk, as its note says. */
+function assertNoUnfinished({ machine: { notes }, disk }: SimulatedVm): void {
+  const isOfDisk = notes.all.some(
+    ({ content }) =>
+      content.of === 'snapshot' && content.text.snapshot.disks.some((one) => one.disk === disk),
+  );
+  if (!isOfDisk) return;
+  const now = 'a snapshot of it is unfinished';
+  throw refused('other-operation', { attempted: 'planning', now, next: 'Repeat it' });
+}
 
 /** I13: what another chain stands on is not changed. */
 function assertUnshared(vm: SimulatedVm, touched: readonly Volume[]): void {

@@ -42,6 +42,7 @@ import { refuseMissingLayer } from '../../chain/missing-layer.ts';
 import { isCommitInto } from '../observe-disk.ts';
 import { otherHosts } from '../../uses/observe-uses.ts';
 import { changeOf } from '../../snapshots/after-merge.ts';
+import { assertNoUnfinishedSnapshot } from '../../snapshots/creation-notes.ts';
 import { assertRedefinable } from '../../snapshots/redefinable.ts';
 import { observeSnapshots, spellingsOf } from '../../snapshots/snapshots.ts';
 
@@ -74,6 +75,7 @@ export async function observeMergePlan(
   }
   assertPossible(input, selection, chain.vm.state);
   if (job && !(await isOurs(chain, selection, job))) return busy(input, job);
+  await assertNoUnfinishedSnapshot(attempted, { ...chain, ...chain.vm }, input.disk);
   assertNotSaved(input, chain);
   assertUnderstood(input, chain, selection);
   if (!isInLimbo) assertAgreement(input, chain);

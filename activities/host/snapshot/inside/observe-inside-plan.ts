@@ -20,7 +20,7 @@ import {
   assertNoCheckpoints,
   timeName,
 } from '../planning/observe-snapshot-plan.ts';
-import { assertNoUnfinishedSnapshot } from '../planning/unfinished.ts';
+import { assertNoUnfinishedSnapshot } from '../../snapshots/creation-notes.ts';
 import { assertNoUnfinishedRevert } from '../../snapshots/revert-notes.ts';
 import { disksInside, innerOf } from './look-inside.ts';
 

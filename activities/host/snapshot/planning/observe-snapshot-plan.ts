@@ -21,9 +21,9 @@ import type { HostDeps } from '../../deps.ts';
 import { assertUsable } from '../../pools/usable-folders.ts';
 import { assertDiskReady, assertRoomForLayer } from './guards.ts';
 import { chooseDisks } from './choose-disks.ts';
+import { unfinishedSnapshot } from '../../snapshots/creation-notes.ts';
 import { assertNoUnfinishedRevert } from '../../snapshots/revert-notes.ts';
 import { toOverlay } from './overlays.ts';
-import { unfinishedSnapshot } from './unfinished.ts';
 
 /**
  * Observes and decides; has no effect.

@@ -13,7 +13,7 @@ import { observeFile } from '../../../adapters/files/files.ts';
 import { identityIn } from '../../../pool-folder/id.ts';
 import { quarantinePathOf } from '../../../pool-folder/quarantine.ts';
 import type { VmLook } from '../../chain/observe-vm.ts';
-import { overlaysOf } from '../planning/unfinished.ts';
+import { overlaysOf } from '../../snapshots/creation-notes.ts';
 import { baseChanged, changedBelow } from './below.ts';
 import { divergent } from './ensure-disks-switched.ts';
 import { assertNoUnfinishedRevert } from '../../snapshots/revert-notes.ts';

@@ -21,7 +21,7 @@ import { assertRedefinable } from '../../snapshots/redefinable.ts';
 import { assertDiskReady } from '../planning/guards.ts';
 import { assertNamesFree } from '../planning/observe-snapshot-plan.ts';
 import { poolFolderOf, toOverlay } from '../planning/overlays.ts';
-import { assertNoUnfinishedSnapshot } from '../planning/unfinished.ts';
+import { assertNoUnfinishedSnapshot } from '../../snapshots/creation-notes.ts';
 import { fingerprintsOf } from './below.ts';
 import { lastRevert, unfinishedRevert } from './earlier.ts';
 import { revertNotes } from '../../snapshots/revert-notes.ts';

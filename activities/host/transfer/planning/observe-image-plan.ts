@@ -54,6 +54,7 @@ import { snapshotsNaming } from '../../snapshots/snapshots.ts';
 import type { FilePool } from '../../../adapters/virsh/pools.ts';
 import { findPool, observeImage, type Image } from '../../chain/observe-image.ts';
 import { refuseMissingLayer } from '../../chain/missing-layer.ts';
+import { assertNoUnfinishedSnapshot } from '../../snapshots/creation-notes.ts';
 import { otherHosts } from '../../uses/observe-uses.ts';
 import { identitiesOf } from '../../uses/volume-users.ts';
 
@@ -91,6 +92,10 @@ export async function observeImagePlan(
     if (image.volumes.every((volume) => volume.pool === pool)) return alreadyThere(image, pool);
   }
   assertQuiet(request, image);
+  if (image.chain && moves) {
+    const { chain } = image;
+    await assertNoUnfinishedSnapshot(attempted, { ...chain, ...chain.vm }, chain.disk);
+  }
   const sources = moves ? image.volumes.map(({ path }) => dirname(path)) : [];
   await assertUsable(deps, attempted, [to.folder, ...sources]);
   const starts = moves ? (image.chain?.vm.uuid ?? null) : null;

@@ -1,19 +1,21 @@
 /** A snapshot of a VM that an earlier run began, as its note in the pool says. */
 import { join } from 'node:path';
-import { refused } from '../../../../workflows/operation/failures.ts';
+import { refused } from '../../../workflows/operation/failures.ts';
 import {
   overlayReservation,
   type Overlay,
   type PlannedDisk,
   type Unfinished,
-} from '../../../../workflows/snapshot/create/plan.ts';
-import { observeFile } from '../../../adapters/files/files.ts';
-import { nameVolume } from '../../../pool-folder/id.ts';
-import { readManifests, stagedFile } from '../../../pool-folder/reservation.ts';
-import { layerFolders, type VmLook } from '../../chain/observe-vm.ts';
+} from '../../../workflows/snapshot/create/plan.ts';
+import { observeFile } from '../../adapters/files/files.ts';
+import { nameVolume } from '../../pool-folder/id.ts';
+import { readManifests, stagedFile } from '../../pool-folder/reservation.ts';
+import { layerFolders, type VmLook } from '../chain/observe-vm.ts';
+
+type Layered = Pick<VmLook, 'uuid' | 'live' | 'persistentDomain'>;
 
 /** The first of them; looked for in the folders of the layers that the VM's two XMLs name. */
-export async function unfinishedSnapshot(vm: VmLook): Promise<Unfinished | null> {
+export async function unfinishedSnapshot(vm: Layered): Promise<Unfinished | null> {
   for (const folder of await layerFolders(vm)) {
     for (const { content } of await readManifests(folder)) {
       const parsed = overlayReservation.safeParse(content);
@@ -25,10 +27,19 @@ export async function unfinishedSnapshot(vm: VmLook): Promise<Unfinished | null>
   return null;
 }
 
-/** @throws Refused `other-operation` */
-export async function assertNoUnfinishedSnapshot(attempted: string, vm: VmLook): Promise<void> {
+/**
+ * @param disk the one that matters; without it any
+ * @throws Refused `other-operation`
+ */
+export async function assertNoUnfinishedSnapshot(
+  attempted: string,
+  vm: Layered & Pick<VmLook, 'name'>,
+  disk?: string,
+): Promise<void> {
   const earlier = await unfinishedSnapshot(vm);
   if (!earlier) return;
+  const isPart = disk === undefined || earlier.plan.disks.some((one) => one.disk === disk);
+  if (!isPart) return;
   const { snapshot } = earlier.plan;
   throw refused('other-operation', {
     attempted,
