@@ -12,6 +12,7 @@ import { merging } from '../support/contract/hypervisor-contract.ts';
 import { faults } from '../support/contract/hypervisor-contract-faults.ts';
 import { moving } from '../support/contract/hypervisor-contract-images.ts';
 import { movingFaults } from '../support/contract/hypervisor-contract-image-faults.ts';
+import { inside } from '../support/contract/hypervisor-contract-inside.ts';
 import { snapshotting } from '../support/contract/hypervisor-contract-snapshots.ts';
 import { attempts, type Strike } from '../support/simulator/simulated-switch.ts';
 import type { Ask, Hypervisor } from '../support/contract/hypervisor.ts';
@@ -65,6 +66,8 @@ const STRIKES: Partial<Record<string, Strike>> = {
   'image.complete-copy': 'agent late',
   'storage.abandon-reservation': 'agent late',
   'libvirt.take-snapshot': 'agent last',
+  'image.take-snapshots': 'agent last',
+  'image.delete-snapshot': 'agent late',
 };
 
 function imagesOf(vm: SimulatedVm) {
@@ -81,5 +84,5 @@ function imagesOf(vm: SimulatedVm) {
   };
 }
 
-const cases = [...merging, ...faults, ...moving, ...movingFaults, ...snapshotting];
+const cases = [...merging, ...faults, ...moving, ...movingFaults, ...snapshotting, ...inside];
 it.each(cases)('$title', ({ layers = 1, check }) => check(open(layers)));

@@ -3,9 +3,18 @@ import {
   mayTakeByLibvirt,
   takeByLibvirt,
 } from '../../support/simulator/snapshots/snapshot-by-libvirt.ts';
+import { byQemuImg, mayChange } from '../../support/simulator/snapshots/simulated-inside.ts';
 import type { Deeds, Named } from '../engine.ts';
 import { operationDeeds, type OperationDetails } from '../shared-deeds.ts';
-import type { Disk, Name, SnapshotOperation, Which, Wish } from './snapshot-operation.ts';
+import type {
+  Disk,
+  InnerName,
+  Name,
+  SnapshotOperation,
+  Which,
+  Wish,
+} from './snapshot-operation.ts';
+import type { SimulatedVm } from '../../support/simulator/simulated-vm.ts';
 import type { TriedSnapshots } from './tried-snapshots.ts';
 
 /** What needs no more words. */
@@ -19,6 +28,7 @@ interface OfSnapshots {
   'kill QEMU': { unflushedSurvives: boolean };
   'snapshot by virsh': { name: Name };
   'forget by virsh': { name: Name };
+  'qemu-img snapshot': { disk: Disk; name: InnerName; deletes: boolean };
 }
 export type Details = OperationDetails<Which> & Record<Bare, object> & OfSnapshots;
 export type Action = Named<Details>;
@@ -56,7 +66,16 @@ const deeds: Deeds<TriedSnapshots, Details> = {
       world.foreign.add(name);
     },
   },
+  'qemu-img snapshot': {
+    if: ({ machine }, { disk }) => mayChange(machine.disk(disk), activeOf(machine.disk(disk))),
+    act({ machine, foreign }, { disk, name, deletes }) {
+      byQemuImg(machine.disk(disk), activeOf(machine.disk(disk)), { name, deletes });
+      foreign.add(name);
+    },
+  },
 };
+
+const activeOf = (vm: SimulatedVm) => vm.persistentPaths().at(-1) ?? '';
 
 export const snapshotActions = { deeds, actorOf: (world: TriedSnapshots) => world };
 

@@ -1,6 +1,7 @@
 /** What must hold of the snapshots of a VM at any time, and when an operation reports its end. */
 import { tombOf } from '../../support/simulator/simulated-deletion.ts';
 import { namedByTree } from '../../support/simulator/simulated-images.ts';
+import { hasInside } from '../../support/simulator/snapshots/simulated-inside.ts';
 import type { SimulatedVm } from '../../support/simulator/simulated-vm.ts';
 import type { End } from '../tried-operation.ts';
 import type { SnapshotOperation } from './snapshot-operation.ts';
@@ -98,12 +99,21 @@ export function leftBehind({ machine }: TriedSnapshots): string[] {
 
 const ANY: readonly End[] = ['cancelled', 'other-operation', 'divergent-chain', 'already-done'];
 const GOING_BACK: readonly End[] = ['vm-running', 'base-changed', 'vm-started'];
+const OF_CHAIN: readonly End[] = ['volume-not-in-chain', 'shared-base'];
+/** An image has snapshots inside, which would be lost; or a tree has both kinds. */
+const INNER = 'internal-snapshots';
+const OF_INSIDE: readonly End[] = [
+  ...(['vm-running', 'vm-started', 'volume-in-use', 'broken-chain', 'foreign-job'] as const),
+  ...(['identity-changed', 'unproven'] as const),
+];
 const EXPECTED: Record<string, readonly End[]> = {
   create: ['created', 'snapshot-exists', 'name-taken', 'command-failed'],
-  delete: ['deleted', 'partly-deleted', 'unknown-snapshot', 'volume-not-in-chain', 'shared-base'],
-  revert: [...GOING_BACK, 'reverted', 'unknown-snapshot', 'volume-in-use', 'broken-chain'],
+  delete: ['deleted', 'partly-deleted', 'unknown-snapshot', ...OF_CHAIN, INNER],
+  revert: [...GOING_BACK, 'reverted', 'unknown-snapshot', 'volume-in-use', 'broken-chain', INNER],
   undo: [...GOING_BACK, 'undone', 'nothing-to-undo'],
-  merge: ['merged', 'unknown-snapshot', 'volume-not-in-chain', 'shared-base'],
+  merge: ['merged', 'unknown-snapshot', 'volume-not-in-chain', 'shared-base', INNER],
+  'create inside': ['created', 'snapshot-exists', ...OF_INSIDE],
+  'delete inside': ['deleted', 'partly-deleted', 'unknown-snapshot', INNER, ...OF_INSIDE],
 };
 const MERGES: readonly End[] = ['merged', 'job-lost', 'vm-stopped', 'unproven'];
 
@@ -118,6 +128,8 @@ async function claims(world: TriedSnapshots, operation: SnapshotOperation): Prom
   const { wish, end } = operation;
   const { tree } = world.machine;
   if (wish?.what === 'create' && end === 'created') return createdClaims(world, wish.name);
+  if (wish?.what === 'create inside' && end === 'created') return insideClaims(world, wish);
+  if (wish?.what === 'delete inside' && end === 'deleted') return goneClaims(world, wish);
   if (wish?.what === 'revert' && end === 'reverted') return revertedClaims(world, wish.name);
   if (wish?.what !== 'delete') return [];
   const status = await operation.status;
@@ -135,6 +147,28 @@ async function claims(world: TriedSnapshots, operation: SnapshotOperation): Prom
     if (!['merged', 'failed'].includes(state) && !point) return [`${label}, and not listed`];
     return [];
   });
+}
+
+/** All images have it inside, and libvirt lists it. */
+function insideClaims({ machine, disks, foreign }: TriedSnapshots, { name }: { name: string }) {
+  if (foreign.has(name)) return [];
+  const without = disks.filter(
+    (vm) => vm.inner.named(vm.persistentPaths().at(-1) ?? '', name).length !== 1,
+  );
+  const found = without.map(({ slug }) => `${slug} does not have ${name} inside once`);
+  return machine.tree.find(name) ? found : [...found, 'libvirt does not list it'];
+}
+
+/** No image has it, or only that of the disk that was named. */
+function goneClaims(
+  { machine, disks, foreign }: TriedSnapshots,
+  { name, disk }: { name: string; disk: string | null },
+) {
+  if (foreign.has(name)) return [];
+  const asked = disks.filter((vm) => disk === null || vm.disk === disk);
+  const found = asked.filter((vm) => hasInside(vm, name)).map(({ slug }) => `${slug} still has it`);
+  const isListed = disk === null && machine.tree.find(name) !== undefined;
+  return isListed ? [...found, 'libvirt lists it'] : found;
 }
 
 /** All disks have it, and libvirt lists it. */

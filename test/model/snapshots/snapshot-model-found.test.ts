@@ -99,6 +99,27 @@ const found: { title: string; actions: Action[]; setting?: Partial<Setting>; end
     ends: ['revert terminated', 'revert reverted'],
   },
   {
+    title: 'QEMU and then the agent die in the transaction of one inside of the images',
+    setting: { isOff: true },
+    actions: [
+      ask({ what: 'create inside', name: 'i1' }),
+      steps('vm', 1),
+      { do: 'step', role: 'vm', fate: 'qemu', which: 0 },
+      { do: 'terminate', role: 'vm' },
+      ask({ what: 'create inside', name: 'i1' }),
+      steps('vm', 1),
+      { do: 'step', role: 'vm', fate: 'agent late', which: 0 },
+      steps('vm', 9),
+      ask({ what: 'delete inside', name: 'i1', disk: 'vdb' }),
+      steps('vm', 1),
+      { do: 'step', role: 'vm', fate: 'agent late', which: 0 },
+      steps('vm', 9),
+      ask({ what: 'delete inside', name: 'i1', disk: null }),
+      steps('vm', 9),
+    ],
+    ends: ['create inside terminated', 'create inside created', 'delete inside deleted'],
+  },
+  {
     title: 'an undo that is cancelled before its switch leaves the revert as it was',
     setting: { isOff: true },
     actions: [

@@ -5,7 +5,14 @@ import type { Model } from '../engine.ts';
 import type { Fate } from '../stepped-agent.ts';
 import { snapshotActions, type Action, type Bare, type Details } from './snapshot-actions.ts';
 import { heal } from './snapshot-healing.ts';
-import { LONG_SECONDS, NAMES, type Disk, type Which, type Wish } from './snapshot-operation.ts';
+import {
+  INNER_NAMES,
+  LONG_SECONDS,
+  NAMES,
+  type Disk,
+  type Which,
+  type Wish,
+} from './snapshot-operation.ts';
 import { TriedSnapshots } from './tried-snapshots.ts';
 
 export interface Setting {
@@ -35,6 +42,7 @@ const role = fc.constantFrom<Which['role']>(
 );
 const disk = fc.constantFrom<Disk>('vda', 'vdb');
 const name = fc.constantFrom(...NAMES);
+const innerName = fc.constantFrom(...INNER_NAMES);
 const named = <T extends string>(word: T) => fc.constant(word);
 const bare = (...names: Bare[]) => fc.record({ do: fc.constantFrom(...names) });
 const count = fc.integer({ min: 1, max: 8 });
@@ -60,6 +68,15 @@ const wish: fc.Arbitrary<Wish> = fc.oneof(
     arbitrary: fc.record({ what: named('revert'), name, keepSeconds, start: fc.boolean() }),
   },
   { weight: 2, arbitrary: fc.record({ what: named('undo'), keepSeconds }) },
+  { weight: 2, arbitrary: fc.record({ what: named('create inside'), name: innerName }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      what: named('delete inside'),
+      name: innerName,
+      disk: fc.constantFrom<Disk | null>(null, null, 'vda', 'vdb'),
+    }),
+  },
   {
     weight: 1,
     arbitrary: fc.record({ what: named('merge'), disk, snapshot: fc.option(name) }),
@@ -82,6 +99,15 @@ const action: fc.Arbitrary<Action> = fc.oneof(
     arbitrary: fc.record({
       do: fc.constantFrom('snapshot by virsh', 'forget by virsh'),
       name,
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: named('qemu-img snapshot'),
+      disk,
+      name: innerName,
+      deletes: fc.boolean(),
     }),
   },
 );

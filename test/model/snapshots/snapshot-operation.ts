@@ -5,6 +5,9 @@ import { TriedOperation, type Handle } from '../tried-operation.ts';
 
 export const NAMES = ['s1', 's2', 's3'] as const;
 export type Name = (typeof NAMES)[number] | 'last';
+/** Of those inside of images. */
+export const INNER_NAMES = ['i1', 'i2'] as const;
+export type InnerName = (typeof INNER_NAMES)[number];
 /** No run lasts as long: what a revert leaves stays. */
 export const LONG_SECONDS = 600_000;
 export type Disk = 'vda' | 'vdb';
@@ -18,6 +21,9 @@ export type Wish =
       scope: 'snapshot' | 'children' | 'children-only';
       atOnce: 1 | 2;
     }
+  | { what: 'create inside'; name: InnerName }
+  /** Of all disks, or only of this one, by its handle there. */
+  | { what: 'delete inside'; name: InnerName; disk: Disk | null }
   | { what: 'revert'; name: Name; keepSeconds: number; start: boolean }
   | { what: 'undo'; keepSeconds: number }
   | { what: 'merge'; disk: Disk; snapshot: Name | null };

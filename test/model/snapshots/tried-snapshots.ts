@@ -109,6 +109,10 @@ export class TriedSnapshots {
           const { name, scope, atOnce } = wish;
           return { operation: 'DeleteSnapshot', ...ref, name, scope, atOnce };
         }
+        case 'create inside':
+          return { operation: 'CreateSnapshot', ...ref, name: wish.name, internal: true };
+        case 'delete inside':
+          return { operation: 'DeleteSnapshot', ...ref, ...this.#handleOf(wish) };
         case 'revert': {
           const { name, keepSeconds, start } = wish;
           return { operation: 'RevertSnapshot', ...ref, name, keepSeconds, start };
@@ -118,6 +122,14 @@ export class TriedSnapshots {
       }
     };
     return this.#bench.operate(this.#cache, request());
+  }
+
+  #handleOf({ name, disk }: Extract<Wish, { what: 'delete inside' }>) {
+    if (disk === null) return { name };
+    const vm = this.machine.disk(disk);
+    const [inner] = vm.paths().flatMap((path) => vm.inner.named(path, name));
+    const handle = { format: 'qcow2', id: inner?.id ?? '1', name } as const;
+    return { name, only: { disk, handle } };
   }
 
   /** Every disk that it merges has a merge that is known, and stands still itself. */

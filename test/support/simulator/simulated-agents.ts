@@ -43,6 +43,7 @@ interface AnyInput {
   volume?: string;
   plan?: { vm: string | object | null; disk: string; volumes?: { path: string }[] };
   snapshot?: { vm?: string };
+  request?: { vm?: string };
   note?: { state: { plan?: { vm: string }; change?: { vm: string } } };
   path?: string;
   volumes?: { path: string }[];
@@ -53,9 +54,10 @@ const join = (vm: string, disk: string) => (disk === 'vda' ? vm : `${vm}-${disk}
 /** Volumes are named after their disk, so that a path tells whose it is. */
 const slugOfPath = (path = '') => /([^/.]+)\.[^/.]+$/.exec(path)?.[1] ?? null;
 
-function slugOf({ vm, disk, image, volume, plan, path, volumes, snapshot, note }: AnyInput) {
+function slugOf(input: AnyInput) {
+  const { vm, disk, image, volume, plan, path, volumes, snapshot, note, request } = input;
   const noted = note?.state.plan ?? note?.state.change;
-  const name = vm ?? plan?.vm ?? snapshot?.vm ?? noted?.vm;
+  const name = vm ?? plan?.vm ?? request?.vm ?? snapshot?.vm ?? noted?.vm;
   if (typeof name === 'string') return join(name, disk ?? plan?.disk ?? 'vda');
   if (image?.kind === 'disk') return join(image.vm, image.disk);
   const file = path ?? image?.volume ?? volume ?? (volumes ?? plan?.volumes)?.[0]?.path;

@@ -56,6 +56,11 @@ export class SimulatedContent {
     layer.modifiedMs = this.#now();
   }
 
+  /** Its file is changed, and not what a guest reads. */
+  touch(path: string): void {
+    this.#wrote(this.layer(path));
+  }
+
   /** The guest writes to the layer on top of its chain, and only to that. */
   write(chain: readonly string[], block: number): number {
     this.#generation++;

@@ -44,6 +44,7 @@ function quarantine(
   const use = referencesTo(vm, new Set(all.map((volume) => volume.identity)), false);
   if (!vm.proven.has(identity)) vm.violations.push(`${path} is deleted and was not proven unused`);
   if (use) vm.violations.push(`${path} is deleted, and a ${use.kind} refers to it`);
+  if (vm.inner.of(path).length > 0) vm.violations.push(`${path} is deleted with what is inside`);
   vm.files.rename(path, tomb);
   vm.images.deleted.push(identity);
   passStrike();

@@ -8,7 +8,6 @@ import type { ColdOutcome, JobInput } from '../../../workflows/merge/activities.
 import type { HostActivities } from '../../../activities/host/index.ts';
 import type { StorageActivities } from '../../../activities/storage/index.ts';
 import { hold, refused } from '../../../workflows/operation/failures.ts';
-import type { insideOnHost } from '../../../workflows/snapshot/inside/activities.ts';
 import type { snapshotListOnHost } from '../../../workflows/snapshot/list/activities.ts';
 import type { MergePlan } from '../../../workflows/merge/plan.ts';
 import { bury, quarantineAll } from './simulated-deletion.ts';
@@ -28,14 +27,15 @@ import {
 } from './simulated-switch.ts';
 import type { SimulatedVm } from './simulated-vm.ts';
 import { snapshotHost } from './snapshots/simulated-creation.ts';
+import { insideHost } from './snapshots/simulated-inside.ts';
 import { overlayStorage } from './snapshots/simulated-overlays.ts';
 import { revertHost } from './snapshots/simulated-revert.ts';
 import { snapshotDeletionHost } from './snapshots/simulated-snapshot-deletion.ts';
 import { until, type Implementations } from './simulated-waits.ts';
 
 /**
- * What is met on real hosts only: conversions, moves of running VMs, several hosts, and what is
- * inside of images.
+ * What is met on real hosts only: conversions, moves of running VMs, several hosts, and lists of
+ * snapshots.
  */
 export type RealOnly =
   | 'ensureVolumeCreated'
@@ -52,9 +52,7 @@ export type RealOnly =
   | 'ensureTopAbsent'
   | 'observeLeases'
   | 'observeUses'
-  | 'ensureInnerSnapshotAbsent'
-  | keyof typeof snapshotListOnHost
-  | keyof typeof insideOnHost;
+  | keyof typeof snapshotListOnHost;
 /** What the workflows' tests ask. */
 export type AgentActivities = Omit<HostActivities & StorageActivities, RealOnly>;
 
@@ -64,6 +62,7 @@ export const simulated: Implementations<AgentActivities> = {
   ...snapshotHost,
   ...snapshotDeletionHost,
   ...revertHost,
+  ...insideHost,
   ...overlayStorage,
   observePresence: () => Promise.resolve(),
   observeChain: (vm, ref) => observation(vm, ref),

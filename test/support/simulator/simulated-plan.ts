@@ -26,6 +26,7 @@ export function planOf(vm: SimulatedVm, input: LiveMergeInput): PlanOutcome {
   if (!selection) return { kind: 'done', chain, reason: 'the disk is a single volume' };
   const { top, base, committed, overlay } = selection;
   assertPossible(input, selection, vm.state);
+  assertNoneInside(vm, input, committed);
   assertUnshared(vm, [base, ...committed]);
   const asked = record?.top === top.path && record.base === base.path;
   if (job && !(asked && vm.isOurs(selection))) {
@@ -104,6 +105,15 @@ function assertNoUnfinished({ machine: { notes }, disk }: SimulatedVm): void {
   if (!isOfDisk) return;
   const now = 'a snapshot of it is unfinished';
   throw refused('other-operation', { attempted: 'planning', now, next: 'Repeat it' });
+}
+
+/** H8: they would go with the file. */
+function assertNoneInside(vm: SimulatedVm, input: LiveMergeInput, committed: readonly Volume[]) {
+  if (input.keepOverlay || input.keepVolumes) return;
+  const holder = committed.find(({ path }) => vm.inner.of(path).length > 0);
+  if (!holder) return;
+  const now = `${holder.path} holds internal snapshots`;
+  throw refused('internal-snapshots', { attempted: 'planning', now, next: 'Delete them' });
 }
 
 /** I13: what another chain stands on is not changed. */

@@ -77,7 +77,7 @@ export function pivot(
 
 /** Stands for the modification time of top's file. */
 export const topModified = (vm: SimulatedVm, plan: MergePlan) =>
-  String(Math.max(0, ...vm.content.layer(plan.top.path).durable.values()));
+  String(vm.content.layer(plan.top.path).writes);
 
 /** What qemu-img has done when it is done. */
 export function commitCold(vm: SimulatedVm, plan: MergePlan): void {

@@ -14,6 +14,7 @@ import { SimulatedContent } from './simulated-content.ts';
 import { SimulatedFiles } from './simulated-files.ts';
 import { SimulatedImages } from './simulated-images.ts';
 import { SimulatedMachine } from './simulated-machine.ts';
+import { SimulatedInner } from './snapshots/simulated-inner.ts';
 
 const POOL = 'images';
 export const POOLS = [POOL, 'vault'] as const;
@@ -45,6 +46,7 @@ export class SimulatedVm {
   unseen: Volume[] | null = null;
   /** On the file systems of the pools. */
   readonly files = new SimulatedFiles();
+  readonly inner = new SimulatedInner(this.files);
   readonly content = new SimulatedContent(this.files, () => this.machine.now());
   /** Copies under way, and the pools that they are in. */
   readonly images = new SimulatedImages();
@@ -134,7 +136,7 @@ export class SimulatedVm {
       identity: this.files.identity(path) ?? 'none',
       virtualSizeBytes: 64 * MIB,
       allocatedBytes: MIB,
-      internalSnapshots: [],
+      internalSnapshots: this.inner.of(path).map(({ name }) => name),
       pool: path.split('/')[1] ?? '',
     }));
   }

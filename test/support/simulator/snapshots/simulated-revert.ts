@@ -34,6 +34,7 @@ import {
   toOverlay,
   unfinishedSnapshot,
 } from './simulated-snapshot-plan.ts';
+import { isInside } from './simulated-inside.ts';
 import { overlaysOf } from './simulated-notes.ts';
 import type { ListedPoint } from './simulated-tree.ts';
 
@@ -179,6 +180,7 @@ function planOf(machine: SimulatedMachine, { host, name }: RevertSnapshotInput):
   const point = machine.tree.find(name ?? '');
   if (!point) throw refuse('unknown-snapshot', `libvirt lists no ${name}`);
   const parts = machine.disks.filter(({ disk }) => point.disks.get(disk)?.kind === 'external');
+  if (isInside(point.disks)) throw refuse('internal-snapshots', `${name} is inside of images`);
   if (parts.length === 0) throw refuse('unsupported-format', `${name} has no layers`);
   const ending = `r${++reverts}`;
   const disks = parts.map((vm) => {

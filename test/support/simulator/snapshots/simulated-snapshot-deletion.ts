@@ -5,31 +5,37 @@ import type { GoingSnapshot } from '../../../../workflows/snapshot/delete/plan.t
 import { passStrike } from '../simulated-switch.ts';
 import type { SimulatedMachine } from '../simulated-machine.ts';
 import type { Implementations } from '../simulated-waits.ts';
+import { goingInside, hasInside, isInside } from './simulated-inside.ts';
 import { refuse } from './simulated-snapshot-plan.ts';
 import type { ListedPoint } from './simulated-tree.ts';
 
 type Simulated = Exclude<keyof typeof snapshotDeletionOnHost, 'ensureInnerSnapshotAbsent'>;
 
 export const snapshotDeletionHost: Implementations<Pick<HostActivities, Simulated>> = {
-  observeSnapshotDeletion({ machine }, { name, scope, host }) {
+  observeSnapshotDeletion({ machine }, input) {
+    const { name, scope, host, only } = input;
     const all = machine.tree.under(name);
+    const found = { vm: machine.name, vmUuid: machine.uuid, host };
+    if (only || (all.length === 0 && scope === 'snapshot')) {
+      return { ...found, snapshots: [goingInside(machine, input)] };
+    }
     if (all.length === 0) throw refuse('unknown-snapshot', `libvirt lists no ${name}`);
     const chosen = {
       snapshot: () => all.slice(0, 1),
       children: () => all,
       'children-only': () => all.slice(1),
     }[scope]();
-    return {
-      vm: machine.name,
-      vmUuid: machine.uuid,
-      host,
-      snapshots: chosen.reverse().map((point) => goingOf(machine, point)),
-    };
+    const inside = chosen.filter(({ disks }) => isInside(disks)).length;
+    if (inside > 0 && inside < chosen.length) throw refuse('internal-snapshots', 'a mixed tree');
+    const going = (point: ListedPoint) =>
+      inside > 0 ? goingInside(machine, { ...input, name: point.name }) : goingOf(machine, point);
+    return { ...found, snapshots: chosen.reverse().map(going) };
   },
-  ensureSnapshotForgotten({ machine: { tree } }, { name }) {
+  ensureSnapshotForgotten({ machine }, { name }) {
+    const { tree } = machine;
     const point = tree.find(name);
     if (!point) return;
-    tree.assertEmpty(point);
+    tree.assertEmpty(point, (disk) => hasInside(machine.disk(disk), name));
     tree.forget(name);
     passStrike();
   },

@@ -2,7 +2,7 @@
 import { hold } from '../../../../workflows/operation/failures.ts';
 
 export interface ListedDisk {
-  kind: 'external' | 'no';
+  kind: 'external' | 'internal' | 'no';
   /** The overlay that came with an external one. */
   source: string | null;
 }
@@ -83,9 +83,14 @@ export class SimulatedTree {
     if (gone.has(domain.get(disk) ?? '')) domain.set(disk, base);
   }
 
-  /** A snapshot that is to be forgotten has no layers left. @throws Hold `unproven` */
-  assertEmpty({ name, disks }: ListedPoint): void {
-    const left = [...disks].flatMap(([disk, { kind }]) => (kind === 'no' ? [] : [disk]));
+  /**
+   * A snapshot that is to be forgotten has no layers left, and is in no image.
+   * @throws Hold `unproven`
+   */
+  assertEmpty({ name, disks }: ListedPoint, isInside: (disk: string) => boolean): void {
+    const left = [...disks].flatMap(([disk, { kind }]) =>
+      kind === 'external' || (kind === 'internal' && isInside(disk)) ? [disk] : [],
+    );
     if (left.length === 0) return;
     const now = `${left.join(', ')} of libvirt's record still have it`;
     throw hold('unproven', { attempted: `removing snapshot ${name}`, now, next: 'Look' });
