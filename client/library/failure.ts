@@ -52,7 +52,14 @@ export class BlockflowError extends Error {
 export const usage = (attempted: string, now: string, next: string) =>
   new BlockflowError('Usage', { code: 'usage', attempted, now, next });
 
-export const exitCodes = { done: 0, usage: 2, refused: 3, failed: 4, cancelled: 5 } as const;
+export const exitCodes = {
+  done: 0,
+  stuck: 1,
+  usage: 2,
+  refused: 3,
+  failed: 4,
+  cancelled: 5,
+} as const;
 
 /** The exit code of a command that ended with this error. A Hold is 4: a person must look. */
 export function exitCodeOf(error: unknown): number {

@@ -1,5 +1,5 @@
 /** The list of operations, as Temporal's visibility store has it: a second behind. */
-import { searchAttributes } from '../../workflows/operation/contract.ts';
+import { searchAttributes, STUCK } from '../../workflows/operation/contract.ts';
 import { kindNames } from '../../workflows/kinds.ts';
 import { stateOf, type OperationState } from './operation-view.ts';
 import { call, type Session } from './session.ts';
@@ -27,6 +27,8 @@ export interface ListFilter {
   vm?: string;
   disk?: string;
   state?: 'running' | 'ended';
+  /** Only those that run and need a person: what they do has not succeeded for 15 minutes. */
+  stuck?: boolean;
   /** Only operations that started at this time or later. */
   since?: Date;
   /** At most so many, the newest first; 100 by default. */
@@ -72,7 +74,7 @@ const quoted = (text: string) => `"${text.replaceAll(/["\\]/g, '\\$&')}"`;
  * By workflow id where there is one, so that operations without search attributes are found too;
  * with an image's come those of what was left of it, whose ids are longer.
  */
-function queryOf({ id, vm, disk, state, since }: ListFilter): string {
+function queryOf({ id, vm, disk, state, stuck, since }: ListFilter): string {
   const name = vm === undefined || disk === undefined ? vm : `${vm}/${disk}`;
   const is = (whole: string) => `WorkflowId = ${quoted(whole)}`;
   const below = (part: string) => `WorkflowId STARTS_WITH ${quoted(`${part}/`)}`;
@@ -82,6 +84,9 @@ function queryOf({ id, vm, disk, state, since }: ListFilter): string {
     ...(name === undefined ? [] : [`(${is(name)} OR ${below(name)})`]),
     ...(state === 'running' ? ['ExecutionStatus = "Running"'] : []),
     ...(state === 'ended' ? ['ExecutionStatus != "Running"'] : []),
+    ...(stuck
+      ? [`ExecutionStatus = "Running" AND ${searchAttributes.phase.name} = "${STUCK}"`]
+      : []),
     ...(since ? [`StartTime >= "${since.toISOString()}"`] : []),
   ].join(' AND ');
 }

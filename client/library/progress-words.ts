@@ -31,7 +31,7 @@ export function phaseOf(view: OperationView): string {
 export function notesOf(view: OperationView): string[] {
   if (view.state !== 'running') return [];
   const { status, progress, troubles } = view;
-  return [status?.away, status?.note ?? progress?.note, ...troubles].filter(
+  return [status?.away, status?.stuck, status?.note ?? progress?.note, ...troubles].filter(
     (note) => !!note,
   ) as string[];
 }

@@ -91,7 +91,7 @@ export interface Bench {
   events(vm: SimulatedVm): Promise<AuditEvent[]>;
   startHostAgent(host: string): Promise<void>;
   /** An agent of a test's own. */
-  serve(queue: string, activities: object): Promise<void>;
+  serve(queue: string, activities: object, more?: Partial<WorkerOptions>): Promise<void>;
   allEvents(): Promise<AuditEvent[]>;
   /** From now on nothing can be written there; returns what ends that. */
   breakAuditLog(): Promise<() => Promise<void>>;
@@ -147,7 +147,7 @@ export async function startBench(): Promise<Bench> {
       }),
     events: (vm) => observeEvents({ effect: createEffect([]), folder }, eventsOf(vm)),
     startHostAgent,
-    serve: (taskQueue, own) => serve({ taskQueue, activities: own }),
+    serve: (taskQueue, own, more) => serve({ taskQueue, activities: own, ...more }),
     allEvents: () => observeEvents({ effect: createEffect([]), folder }, { limit: 1000 }),
     breakAuditLog: () => breakFolder(folder),
     async close() {
@@ -197,6 +197,7 @@ function createWorkers(connection: NativeConnection) {
 
 /** Pauses of the workflows that are more than a test has. */
 const SHORTER = [
+  ["STUCK_AFTER = '15 minutes'", "STUCK_AFTER = '1 second'"],
   ["AGAIN_AFTER = '1 minute'", "AGAIN_AFTER = '20 milliseconds'"],
   ['FIRST_PAUSE_MS = 1000', 'FIRST_PAUSE_MS = 20'],
   ['let waitMs = 1000', 'let waitMs = 20'],

@@ -55,6 +55,8 @@ export const workerConfig = z.object({
     .optional(),
   /** An SPM agent that stands still for this long is ended, so that another one takes its pools. */
   leaseSeconds: z.number().positive().default(20),
+  /** What has been tried again for this long is told as stuck. */
+  stuckSeconds: z.number().positive().default(900),
   /** Pools that an SPM agent serves; all active ones by default. */
   pools: z.array(z.string()).optional(),
 });

@@ -9,6 +9,7 @@ import { log as activityLog } from '@temporalio/activity';
 import type { Logger } from 'pino';
 import { createEffect, type EffectHook } from '../../activities/door/effect.ts';
 import type { WorkerConfig } from '../environment/config.ts';
+import { watchRetries } from './retries.ts';
 
 export interface RoleContext {
   config: WorkerConfig;
@@ -56,6 +57,7 @@ export function common(context: RoleContext, role: string): Omit<WorkerOptions, 
     defaultHeartbeatThrottleInterval: '1 second',
     shutdownGraceTime: '500 milliseconds',
     shutdownForceTime: '10 seconds',
+    interceptors: { activity: [watchRetries(context.config.stuckSeconds * 1000)] },
   };
 }
 

@@ -2,7 +2,7 @@
  * An agent sees only the VMs of its own libvirt, so the other hosts of a pool are asked before one
  * of its volumes is deleted under it.
  */
-import { hostAgent, type AwayListener } from '../operation/agents.ts';
+import { hostAgent, type AgentListener } from '../operation/agents.ts';
 import { refused } from '../operation/failures.ts';
 import type { chainOnHost } from './activities.ts';
 import type { NamedVolume } from './references.ts';
@@ -43,18 +43,18 @@ export const END_PROCESS = 'End the process that has it open (`fuser -v FILE` na
  * @throws Refused
  */
 export async function assertUnusedElsewhere(
-  away: AwayListener,
+  listener: AgentListener,
   { attempted, hosts, volumes }: Question,
 ): Promise<void> {
   const input = { volumes: volumes.map(named) };
   for (const host of hosts) {
-    const agent = hostAgent<typeof chainOnHost>(host, (who) =>
-      away(
-        who &&
-          `${who}, and its VMs may use these volumes; ` +
-            `if ${host} is gone for good, remove .blockflow/hosts/${host} from the pool`,
-      ),
-    );
+    const more =
+      'and its VMs may use these volumes; ' +
+      `if ${host} is gone for good, remove .blockflow/hosts/${host} from the pool`;
+    const agent = hostAgent<typeof chainOnHost>(host, {
+      away: (who) => listener.away(who && `${who}, ${more}`),
+      stuck: (step, why) => listener.stuck(step, why && `${why}, ${more}`),
+    });
     const summary = `ask host ${host} who uses ${volumes.length} volume(s)`;
     const [use] = await agent.observeUses(input, summary);
     if (!use) continue;

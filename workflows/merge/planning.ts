@@ -21,7 +21,7 @@ export async function planMerge(op: MergeOperation): Promise<Planned> {
     const outcome = await planOrEvidence(op);
     switch (outcome.kind) {
       case 'plan':
-        await assertUnusedElsewhere(op.away, sharedVolumes(outcome.plan));
+        await assertUnusedElsewhere(op, sharedVolumes(outcome.plan));
         return { kind: 'plan', plan: adopt(op, outcome.plan), waited };
       case 'done':
         return { ...outcome, chain: outcome.chain.map((volume) => volume.path) };

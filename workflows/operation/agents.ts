@@ -24,6 +24,8 @@ import { failureDetails } from './failures.ts';
  * for it without a limit.
  */
 const AWAY_AFTER = '10 seconds';
+/** An agent that stays away for this long is a matter for a person. */
+const STUCK_AFTER = '15 minutes';
 
 const options: ActivityOptions = {
   // Agents beat every second, so a dead one is noticed long before its work could be over.
@@ -42,10 +44,15 @@ const options: ActivityOptions = {
 const WAIT: ActivityOptions = { heartbeatTimeout: '10 seconds' };
 const isWait = (name: string) => name.startsWith('await');
 
-/** Told when an agent is found unavailable, and (with null) when it answered again. */
-export type AwayListener = (who: string | null) => void;
+/** What an operation hears of its agents. */
+export interface AgentListener {
+  /** Told when an agent is found unavailable, and (with null) when it answered again. */
+  away(who: string | null): void;
+  /** Told what has been tried for long without success, and (with null) that it is over. */
+  stuck(step: string, why: string | null): void;
+}
 
-function connect<T extends Table>(queue: string, away: AwayListener): Agent<T> {
+function connect<T extends Table>(queue: string, listener: AgentListener): Agent<T> {
   const at = (more: ActivityOptions) =>
     proxyActivities<Record<string, (input: unknown) => Promise<unknown>>>({
       ...options,
@@ -55,22 +62,42 @@ function connect<T extends Table>(queue: string, away: AwayListener): Agent<T> {
   const limit = { scheduleToStartTimeout: AWAY_AFTER };
   const work = at(limit);
   const wait = at({ ...limit, ...WAIT });
-  const patient = at({});
-  const call = async (name: string, input: unknown, summary: string): Promise<unknown> => {
-    for (;;) {
+  const patient = [at({ scheduleToStartTimeout: STUCK_AFTER }), at({})];
+  // The call itself may last for hours, and its start is no event: this one tells when the agent is
+  // back.
+  const untilPresent = async () => {
+    const summary = `wait for the agent of ${queue}`;
+    const who = `the agent of ${queue} does not answer`;
+    listener.away(who);
+    for (const presence of patient) {
       try {
-        const prompt = isWait(name) ? wait : work;
-        return await prompt[name]?.executeWithOptions({ summary }, [input]);
+        await presence['observePresence']?.executeWithOptions({ summary }, [{}]);
+        break;
       } catch (error) {
-        if (isCancelUnheard(error)) throw new CancelledFailure(`cancelled: ${summary}`, [], error);
         if (!isAway(error)) throw error;
+        listener.stuck(summary, who);
       }
-      away(`the agent of ${queue} does not answer`);
-      // The call itself may last for hours, and its start is no event: this one tells when the
-      // agent is back.
-      const waiting = { summary: `wait for the agent of ${queue}` };
-      await patient['observePresence']?.executeWithOptions(waiting, [{}]);
-      away(null);
+    }
+    listener.stuck(summary, null);
+    listener.away(null);
+  };
+  const call = async (name: string, input: unknown, summary: string): Promise<unknown> => {
+    const prompt = isWait(name) ? wait : work;
+    try {
+      for (;;) {
+        try {
+          return await prompt[name]?.executeWithOptions({ summary }, [input]);
+        } catch (error) {
+          if (isCancelUnheard(error))
+            throw new CancelledFailure(`cancelled: ${summary}`, [], error);
+          const found = failureDetails(error)?.details;
+          if (found?.code === 'stuck') listener.stuck(summary, found.now);
+          else if (isAway(error)) await untilPresent();
+          else throw error;
+        }
+      }
+    } finally {
+      listener.stuck(summary, null);
     }
   };
   // One function a name, made when it is asked for: the table itself stays outside the bundle.
@@ -95,15 +122,15 @@ function isAway(error: unknown): boolean {
 }
 
 /** The agent of a hypervisor. */
-export const hostAgent = <T extends Table>(host: string, away: AwayListener): Agent<T> =>
-  connect(hostQueue(host), away);
+export const hostAgent = <T extends Table>(host: string, listener: AgentListener): Agent<T> =>
+  connect(hostQueue(host), listener);
 
 /** The agent that may change a pool. */
-export const spmAgent = <T extends Table>(pool: string, away: AwayListener): Agent<T> =>
-  connect(spmQueue(pool), away);
+export const spmAgent = <T extends Table>(pool: string, listener: AgentListener): Agent<T> =>
+  connect(spmQueue(pool), listener);
 
 /** For questions, whose progress no client follows: they wait for an unavailable agent. */
-export const unheard: AwayListener = () => undefined;
+export const unheard: AgentListener = { away: () => undefined, stuck: () => undefined };
 
 /** The audit log is the orchestrator's own; a local activity costs one event of history. */
 export const auditLog = proxyLocalActivities<Activities<typeof orchestratorActivities>>({
@@ -125,7 +152,7 @@ const LOG_WAIT_MS = { first: 2000, most: 300_000 };
  */
 export async function recordEvent(
   event: AuditEvent,
-  away: AwayListener,
+  away: AgentListener['away'],
   isUnwanted: () => boolean,
 ): Promise<void> {
   for (let waitMs = LOG_WAIT_MS.first; ; waitMs = Math.min(2 * waitMs, LOG_WAIT_MS.most)) {

@@ -20,6 +20,9 @@ export const searchAttributes = {
   outcome: defineSearchAttributeKey('BlockflowOutcome', 'KEYWORD'),
 };
 
+/** What the list shows as the phase of an operation that needs a person. */
+export const STUCK = 'stuck';
+
 /** Phases that every operation has; each kind adds its own. */
 export type CommonPhase = 'planning' | 'cancelling' | 'finished';
 
@@ -38,6 +41,8 @@ export interface CommonStatus {
   cancel: { possible: boolean; meaning: string };
   /** Null while agents answer; otherwise who is unavailable and since when. */
   away: string | null;
+  /** What has been tried for 15 minutes without success; null while nothing has. */
+  stuck: string | null;
   note: string | null;
   jobId: string | null;
   /** Paths, base-most first; empty before the plan. */

@@ -66,6 +66,7 @@ export type RetryCode =
   | 'partly-deleted'
   | 'partly-moved'
   | 'command-failed'
+  | 'stuck'
   | 'unexpected-reply';
 export type FailureCode = RefusalCode | HoldCode | RetryCode | 'no-space' | 'lease-lost' | 'bug';
 
@@ -139,6 +140,39 @@ export const bug = (now: string) =>
     now,
     next: 'Please report this with the workflow history; nothing was touched after it',
   });
+
+/** An error that only our own code can have made, in an activity. */
+export const bugIn = (step: string, error: Error) =>
+  failure(
+    'Bug',
+    {
+      code: 'bug',
+      attempted: `step ${step}`,
+      now: `blockflow made an error (${error.name}: ${error.message}), and does not repeat it`,
+      next: 'Please report this with the workflow history',
+    },
+    { cause: error },
+  );
+
+interface Tries {
+  step: string;
+  attempts: number;
+  sinceMs: number;
+}
+/** Ends a row of attempts: the workflow tells people, and begins another. */
+export const stuck = ({ step, attempts, sinceMs }: Tries, cause: unknown) =>
+  failure(
+    'Retry',
+    {
+      code: 'stuck',
+      attempted: `step ${step}`,
+      now:
+        `it has failed since ${new Date(sinceMs).toISOString()}, ${attempts} times, ` +
+        `the last time with: ${cause instanceof Error ? cause.message : String(cause)}`,
+      next: 'Fix what that says: blockflow tries it again, and goes on by itself',
+    },
+    { cause, nonRetryable: true },
+  );
 
 /** The first of our failures in a chain of causes, or null. */
 export function ownFailure(error: unknown): ApplicationFailure | null {

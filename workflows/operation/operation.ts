@@ -12,16 +12,17 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type { Agent, Table } from './activities.ts';
-import { hostAgent, recordEvent, spmAgent, type AwayListener } from './agents.ts';
+import { hostAgent, recordEvent, spmAgent, type AgentListener } from './agents.ts';
 import type { AuditEvent } from './audit/audit.ts';
-import { searchAttributes, STATUS, type CommonStatus } from './contract.ts';
+import { searchAttributes, STATUS, STUCK, type CommonStatus } from './contract.ts';
 import type { Part } from './failures.ts';
 import type { AnyKind, KindRequest, KindStatus } from './kind.ts';
 import { statusPage } from './page.ts';
 import { createPointOfNoReturn, type PointOfNoReturn } from './point-of-no-return.ts';
+import { createStuck, type NamedEvent, type RecordAs } from './stuck.ts';
 
 /** What an operation is to code that serves all kinds. */
-export interface AnyOperation {
+export interface AnyOperation extends AgentListener {
   /** Its workflow's id, as messages name it. */
   id: string;
   jobId: string;
@@ -34,8 +35,6 @@ export interface AnyOperation {
   part: Part | null;
   /** What is true after a failure, or a cancel, has been undone. */
   truth: string;
-  /** Tells which agent does not answer, and with null that it does again. */
-  away: AwayListener;
   /** Tells facts that changed without the phase. */
   tell(changes: Partial<Omit<CommonStatus, 'operation' | 'phase'>>): void;
   /** Shows the end on the page and in lists. */
@@ -62,12 +61,11 @@ export interface Agents<OnHost extends Table, OnStorage extends Table> {
   spm(pool: string): Agent<OnStorage>;
 }
 
-export const agentsOf = <OnHost extends Table, OnStorage extends Table>({
-  status,
-  away,
-}: AnyOperation): Agents<OnHost, OnStorage> => ({
-  host: hostAgent(status.host, away),
-  spm: (pool) => spmAgent(pool, away),
+export const agentsOf = <OnHost extends Table, OnStorage extends Table>(
+  op: AnyOperation,
+): Agents<OnHost, OnStorage> => ({
+  host: hostAgent(op.status.host, op),
+  spm: (pool) => spmAgent(pool, op),
 });
 
 const isUndoable = ({ cancel }: CommonStatus) => cancel.possible;
@@ -84,6 +82,7 @@ function statusOf<K extends AnyKind>(kind: K, input: KindRequest<K>): KindStatus
     since: new Date().toISOString(),
     cancel: { possible: true, meaning: kind.cancel(input).before },
     away: null,
+    stuck: null,
     note: null,
     jobId: null,
     chainBefore: [],
@@ -103,14 +102,20 @@ export function openOperation<K extends AnyKind>(kind: K, input: KindRequest<K>)
   };
   const words = kind.words(input);
   const { requestedBy } = input as { requestedBy: string };
-  const record: AnyOperation['record'] = (event, reason, after = []) =>
+  const recordAs: RecordAs = (event) =>
     recordEvent(
-      eventOf({ status, words, requestedBy }, event, reason, after),
+      eventOf({ status, words, requestedBy }, event),
       op.away,
       () => scope.consideredCancelled && isUndoable(status),
     );
+  const record: AnyOperation['record'] = (event, reason, after = []) =>
+    recordAs({ name: event, kind: event, reason, after });
   const scope = CancellationScope.current();
   const lists = createList(kind);
+  const showStuck = (why: string | null) => {
+    lists.stick(why !== null);
+    tell({ stuck: why && `${why} (told ${new Date().toISOString()})` });
+  };
   const op: Operation<K> = {
     id,
     input,
@@ -127,6 +132,7 @@ export function openOperation<K extends AnyKind>(kind: K, input: KindRequest<K>)
     part: parts['planning'] ?? null,
     truth: kind.untouched(input),
     away: (who) => tell({ away: who && `${who} (since ${new Date().toISOString()})` }),
+    stuck: createStuck(showStuck, recordAs),
     tell,
     enter(phase: string, changes = {}) {
       const { phase: before, since: begun }: CommonStatus = status;
@@ -153,13 +159,22 @@ const OVER = { possible: false, meaning: 'it is over' };
 /** Search attributes cost an event each time, so only the phases one searches for are written. */
 function createList(kind: AnyKind) {
   let listed = 'planning';
+  let isStuck = false;
+  const show = () =>
+    upsertSearchAttributes([{ key: searchAttributes.phase, value: isStuck ? STUCK : listed }]);
   return {
+    /** What is stuck is found by that, and not by its phase. */
+    stick(now: boolean): void {
+      if (now === isStuck) return;
+      isStuck = now;
+      show();
+    },
     enter(phase: string): void {
       // What is planned again copies again.
       if (phase === 'planning') listed = phase;
       if (phase === listed || !(kind.listed as readonly string[]).includes(phase)) return;
       listed = phase;
-      upsertSearchAttributes([{ key: searchAttributes.phase, value: phase }]);
+      show();
     },
     end(outcome: string): void {
       upsertSearchAttributes([
@@ -172,14 +187,12 @@ function createList(kind: AnyKind) {
 
 function eventOf(
   { status, words, requestedBy }: Pick<AnyOperation, 'status' | 'words' | 'requestedBy'>,
-  kind: AuditEvent['kind'],
-  reason: string,
-  after: string[],
+  { name, kind, reason, after }: NamedEvent,
 ): AuditEvent {
   const { operation, vm, disk, host, chainBefore } = status;
   const { runId, workflowId } = workflowInfo();
   return {
-    id: `${runId}-${kind}`,
+    id: `${runId}-${name}`,
     time: new Date().toISOString(),
     operation,
     workflowId,

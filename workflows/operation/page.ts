@@ -35,13 +35,14 @@ function table([first, second]: readonly [string, string], rows: readonly Row[])
 
 /** What it does and how far it is: the part of the page that changes. */
 export function statusPage(kind: AnyKind, status: CommonStatus, id: string): string {
-  const { operation, phase, host, since, away, note, cancel } = status;
+  const { operation, phase, host, since, away, stuck, note, cancel } = status;
   const isMeasured = (kind.measured as readonly string[]).includes(phase);
   return table(
     [nameOf(status), `${operation} on host ${host}`],
     [
       ['Phase', `**${phase}** since ${time(since)}`],
       ['Unavailable', away],
+      ['Stuck', stuck],
       [phase === 'finished' ? 'Result' : 'Note', note],
       ['Progress', isMeasured ? progressWords(id) : null],
       ['Cancel now', cancel.possible ? `possible: ${cancel.meaning}` : cancel.meaning],

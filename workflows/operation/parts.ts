@@ -62,8 +62,8 @@ export const lastEvent = async ({ kind, input }: Part<AnyKind>): Promise<AuditEv
   (await auditLog.observeEvents({ ...kind.subject(input), limit: 1 }))[0];
 
 /** What the last event of an operation that runs may be. */
-const RUNNING = new Set(['started', 'cancel-refused']);
-export const isRunning = ({ kind }: AuditEvent) => RUNNING.has(kind);
+const RUNNING = new Set(['started', 'cancel-refused', 'stuck']);
+export const isRunning = ({ kind }: Pick<AuditEvent, 'kind'>) => RUNNING.has(kind);
 
 /** @throws Refused `other-operation` when what has the disk is not the same request */
 export async function assertSame(

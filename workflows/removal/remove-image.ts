@@ -99,7 +99,7 @@ async function removeOnce(op: RemovalOperation): Promise<RemoveImageResult> {
     imageBytes: plan.totalBytes,
   });
   const { sharedWith: hosts, volumes } = plan;
-  await assertUnusedElsewhere(op.away, { attempted: `removing image ${op.id}`, hosts, volumes });
+  await assertUnusedElsewhere(op, { attempted: `removing image ${op.id}`, hosts, volumes });
   op.part = partOf(input);
   if (copies) return removeCopies(op, copies);
   op.point.pass();

@@ -2,6 +2,7 @@
 import { mergeKind } from '../merge/kind.ts';
 import { mergeWords } from '../merge/words.ts';
 import type { AuditEvent } from '../operation/audit/audit.ts';
+import { isRunning } from '../operation/parts.ts';
 
 interface Snapshot {
   vm: string;
@@ -52,14 +53,15 @@ export function openMerges(events: readonly AuditEvent[], vm: string, since: str
     if (event.operation !== mergeKind.type || event.time < since) continue;
     last.set(`${event.disk} ${event.request}`, event);
   }
-  return [...last.values()].flatMap(({ kind, disk, request }) => {
+  return [...last.values()].flatMap((event) => {
+    const { disk, request } = event;
     const snapshot = snapshotIn(request, vm, disk);
-    return snapshot === null || !OPEN.has(kind) ? [] : [{ snapshot, disk }];
+    return snapshot === null || !isOpen(event) ? [] : [{ snapshot, disk }];
   });
 }
 
 /** What the last event of a merge may be that has something left to do. */
-const OPEN = new Set(['started', 'cancel-refused', 'failed']);
+const isOpen = (event: AuditEvent) => isRunning(event) || event.kind === 'failed';
 
 /** The snapshot of `mergeOfDisk`; null for other requests. */
 function snapshotIn(request: string, vm: string, disk: string): string | null {

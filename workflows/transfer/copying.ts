@@ -66,7 +66,7 @@ async function untilPlanned(op: Transfer, request: PlanRequest): Promise<Planned
 function askOthers(op: Transfer, plan: ImagePlan): Promise<void> {
   const hosts = plan.switched ? [] : plan.sharedWith;
   const { volumes } = plan;
-  return assertUnusedElsewhere(op.away, { attempted: `planning ${op.words}`, hosts, volumes });
+  return assertUnusedElsewhere(op, { attempted: `planning ${op.words}`, hosts, volumes });
 }
 
 async function adopt(op: Transfer, plan: ImagePlan): Promise<void> {

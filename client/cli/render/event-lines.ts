@@ -9,6 +9,7 @@ const STYLES: Partial<Record<AuditEvent['kind'], Style>> = {
   'already-done': 'green',
   cancelled: 'yellow',
   'cancel-refused': 'yellow',
+  stuck: 'red',
   failed: 'red',
   refused: 'red',
 };

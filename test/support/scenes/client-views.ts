@@ -12,6 +12,7 @@ const status: MergeStatus = {
   since: '2026-01-01T00:00:00.000Z',
   cancel: { possible: true, meaning: 'the chain stays' },
   away: null,
+  stuck: null,
   note: null,
   mode: null,
   jobId: null,

@@ -196,11 +196,15 @@ describe('A host agent that is unavailable', () => {
       const away = async () => (await bench.status(handle)).away ?? undefined;
       const options = { timeoutMs: 30_000, intervalMs: 500 };
       expect(await waitUntil('the agent to be unavailable', away, options)).toContain('host-h2');
+      const stuck = async () => (await bench.status(handle)).stuck ?? undefined;
+      expect(await waitUntil('that to be told', stuck, options)).toContain(
+        'host-h2 does not answer',
+      );
     }
     await bench.startHostAgent('h2');
     for (const { handle } of merges) {
       expect(await handle.result()).toMatchObject({ outcome: 'merged' });
-      expect(await bench.status(handle)).toMatchObject({ away: null });
+      expect(await bench.status(handle)).toMatchObject({ away: null, stuck: null });
     }
   });
 });

@@ -7,10 +7,12 @@
  */
 import { workflowInfo } from '@temporalio/workflow';
 import { auditLog } from '../../operation/agents.ts';
+import type { AuditEvent } from '../../operation/audit/audit.ts';
 import { WHOLE_VM } from '../../operation/contract.ts';
 import { cureOf } from '../../operation/cure.ts';
 import { failureDetails, retry } from '../../operation/failures.ts';
 import { forwardOnly } from '../../operation/point-of-no-return.ts';
+import { isRunning } from '../../operation/parts.ts';
 import { holdDisks } from '../disk-locks.ts';
 import type { InsidePlan } from '../inside/plan.ts';
 import { INSIDE_BEGUN } from '../inside/words.ts';
@@ -56,8 +58,7 @@ async function unfinishedSince({ input, words }: Creation): Promise<string | nul
   const begun = same.findLast(({ kind }) => kind === INSIDE_BEGUN);
   if (!begun) return null;
   const run = begun.id.slice(0, -INSIDE_BEGUN.length);
-  const isOpen = ({ kind }: { kind: string }) =>
-    ['started', INSIDE_BEGUN, 'cancel-refused'].includes(kind);
+  const isOpen = (event: AuditEvent) => isRunning(event) || event.kind === INSIDE_BEGUN;
   const isEnded = same.some((event) => event.id.startsWith(run) && !isOpen(event));
   return isEnded ? null : begun.time;
 }

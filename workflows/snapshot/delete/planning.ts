@@ -6,7 +6,7 @@ import type { PlanOutcome } from '../../merge/plan.ts';
 import { sharedVolumes } from '../../merge/planning.ts';
 import { liveMergeInput, type LiveMergeInput } from '../../merge/request.ts';
 import type { Agent } from '../../operation/activities.ts';
-import { auditLog, type AwayListener } from '../../operation/agents.ts';
+import { auditLog, type AgentListener } from '../../operation/agents.ts';
 import type { AuditEvent } from '../../operation/audit/audit.ts';
 import { WHOLE_VM } from '../../operation/contract.ts';
 import { failureDetails, refused } from '../../operation/failures.ts';
@@ -20,11 +20,10 @@ import type { DeleteSnapshotInput } from './request.ts';
 type OnHost = typeof snapshotDeletionOnHost & typeof mergeOnHost;
 
 /** Who plans: the operation itself, or a question about it. */
-interface Planner {
+interface Planner extends AgentListener {
   input: DeleteSnapshotInput;
   words: string;
   host: Agent<OnHost>;
-  away: AwayListener;
 }
 
 /** The merge of one disk. It goes on when the VM stops: a deletion works either way. */
@@ -129,9 +128,10 @@ function withHalfMerged(
 }
 
 async function planDisk(
-  { input, host, away }: Planner,
+  planner: Planner,
   part: { snapshot: string; disk: string },
 ): Promise<PlanOutcome> {
+  const { input, host } = planner;
   const { vm } = input;
   const { snapshot, disk } = part;
   const summary = `plan the merge of ${vm}/${disk} for snapshot ${snapshot}`;
@@ -143,7 +143,7 @@ async function planDisk(
       next: `Wait for it (\`virsh blockjob ${vm} ${disk} --info\`), then repeat the request`,
     });
   }
-  if (outcome.kind === 'plan') await assertUnusedElsewhere(away, sharedVolumes(outcome.plan));
+  if (outcome.kind === 'plan') await assertUnusedElsewhere(planner, sharedVolumes(outcome.plan));
   return outcome;
 }
 

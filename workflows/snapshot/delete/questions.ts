@@ -14,5 +14,5 @@ type OnHost = typeof snapshotDeletionOnHost & typeof mergeOnHost;
 export async function PlanSnapshotDeletion(request: DeleteSnapshotInput): Promise<DeletionPlan> {
   const input = readQuestion(deleteSnapshotInput, request);
   const host = hostAgent<OnHost>(input.host, unheard);
-  return planDeletion({ input, words: deleteWords(input), host, away: unheard });
+  return planDeletion({ input, words: deleteWords(input), host, ...unheard });
 }

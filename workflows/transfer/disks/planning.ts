@@ -1,7 +1,7 @@
 /** Step 1: a plan of each disk, and of all together, before the first one begins. */
 import { assertUnusedElsewhere } from '../../chain/other-hosts.ts';
 import type { Agent } from '../../operation/activities.ts';
-import type { AwayListener } from '../../operation/agents.ts';
+import type { AgentListener } from '../../operation/agents.ts';
 import { refused } from '../../operation/failures.ts';
 import type { transferOnHost } from '../activities.ts';
 import { copyKind, moveKind } from '../kind.ts';
@@ -11,11 +11,10 @@ import type { DisksFound, DisksPlan, HowSwitched } from './plan.ts';
 import type { MoveDisksInput } from './request.ts';
 
 /** Who plans: the operation itself, or a question about it. */
-interface Planner {
+interface Planner extends AgentListener {
   input: MoveDisksInput;
   words: string;
   host: Agent<typeof transferOnHost & typeof disksOnHost>;
-  away: AwayListener;
 }
 
 /** What all disks wait for. */
@@ -68,10 +67,11 @@ export async function planDisks(planner: Planner): Promise<DisksPlan | Lack> {
 }
 
 async function planDisk(
-  { input, host, words, away }: Planner,
+  planner: Planner,
   { state }: DisksFound,
   disk: string,
 ): Promise<ImagePlanOutcome> {
+  const { input, host, words } = planner;
   const isDown = state === 'off';
   const part = partOf(input)({ disk, isDown, waits: !isDown, bandwidthBytesPerSecond: 0 });
   const request =
@@ -84,7 +84,7 @@ async function planDisk(
   );
   if (outcome.kind !== 'plan' || outcome.plan.switched) return outcome;
   const { sharedWith: hosts, volumes } = outcome.plan;
-  await assertUnusedElsewhere(away, { attempted: `planning ${words}`, hosts, volumes });
+  await assertUnusedElsewhere(planner, { attempted: `planning ${words}`, hosts, volumes });
   return outcome;
 }
 

@@ -12,5 +12,5 @@ import { disksWords } from './words.ts';
 export async function PlanDisks(request: MoveDisksInput): Promise<DisksPlan | Lack> {
   const input = readQuestion(moveDisksInput, request);
   const host = hostAgent<typeof transferOnHost & typeof disksOnHost>(input.host, unheard);
-  return planDisks({ input, words: disksWords(input), host, away: unheard });
+  return planDisks({ input, words: disksWords(input), host, ...unheard });
 }
