@@ -29,6 +29,12 @@ const restrict = (paths, patterns) => ({
   '@typescript-eslint/no-restricted-imports': ['error', { paths, patterns }],
 });
 
+/** A call that hangs would take a thread from all pools. */
+const inLanesOnly = {
+  name: 'node:fs/promises',
+  message: 'Calls of file systems are made in lanes: activities/adapters/files/calls.ts.',
+};
+
 export default defineConfig(
   { ignores: ['dist/', 'coverage/', 'node_modules/'] },
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
@@ -59,6 +65,11 @@ export default defineConfig(
   {
     files: parsedOutside.map((name) => `workflows/${name}`),
     rules: restrict(outsideTheSandbox, [nodeModules, activities]),
+  },
+  {
+    files: ['activities/**'],
+    ignores: ['activities/adapters/files/calls.ts'],
+    rules: restrict([inLanesOnly], []),
   },
   {
     // A mock's method handed to expect() is a value, not a lost `this`.

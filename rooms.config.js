@@ -31,7 +31,7 @@ const rooms = {
     ]),
   ),
   'workflows/(index|kinds)': ['workflows/'],
-  'activities/door/': ['workflows/operation/', 'activities/adapters/reply'],
+  'activities/door/': ['workflows/operation/', 'activities/adapters/(reply|process/asking)'],
   'activities/adapters/process/': tool,
   'activities/adapters/files/': tool,
   'activities/adapters/libvirt-xml/': tool,

@@ -9,6 +9,9 @@ import { existsSync } from 'node:fs';
 import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
+// A file system that hangs keeps threads (activities/adapters/files/lanes.ts); read at their start.
+process.env.UV_THREADPOOL_SIZE ??= '128';
+
 const pathOf = (name) => fileURLToPath(new URL(name, import.meta.url));
 const [major, minor] = process.versions.node.split('.').map(Number);
 const ownNode = pathOf('../node_modules/node/bin/node');

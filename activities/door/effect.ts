@@ -3,6 +3,7 @@
  * registry of names is the list of crash tests, and docs/protocol/ describes each name, so a new
  * effect is tested without touching a test.
  */
+import { asEffect } from './attempt.ts';
 
 /**
  * Every effect, and the commands (workflows/kinds.ts) of the operations in which it happens; a move
@@ -81,5 +82,8 @@ export type EffectHook = Effect;
 /** Opens a door whose effects pass through the hooks, the first one outermost. */
 export function createEffect(hooks: readonly EffectHook[]): Effect {
   return (name, target, fn) =>
-    hooks.reduceRight<typeof fn>((inner, hook) => () => hook(name, target, inner), fn)();
+    hooks.reduceRight<typeof fn>(
+      (inner, hook) => () => hook(name, target, inner),
+      () => asEffect(fn),
+    )();
 }

@@ -6,7 +6,7 @@ import { z } from 'zod';
 import type { Activities, InputOf, ResultOf, Table } from '../../workflows/operation/activities.ts';
 import { cureOf } from '../../workflows/operation/cure.ts';
 import { bug, givenUp } from '../../workflows/operation/failures.ts';
-import { beating, type Show } from './attempt.ts';
+import { attempt, type Show } from './attempt.ts';
 import { filesOf, type NamedFiles } from './files-of.ts';
 
 /** The activities of a table, as functions of what was parsed. */
@@ -41,8 +41,7 @@ export function implement<T extends Table>(
       if (isGuarded) await guard(intentOf(name, schema, input));
       return run(input, show);
     };
-    const work =
-      beats === 'while working' ? beating(allowed) : (input: unknown) => allowed(input, noShow);
+    const work = attempt(allowed, beats);
     const parsed = (raw: unknown) => {
       const { success, data, error } = z.safeParse(schema, raw ?? {});
       if (!success) throw bug(`the input of ${name} has another shape: ${shortly(error)}`);
@@ -64,6 +63,7 @@ function intentOf(activity: string, schema: z.core.$ZodType, input: unknown): In
 /** What another try meets again: rights, limits and features of a file system. */
 const LASTING = new Set([
   ...['EFBIG', 'EROFS', 'EACCES', 'EPERM', 'ENAMETOOLONG', 'EINVAL', 'ENOTSUP', 'EOPNOTSUPP'],
+  ...['EISDIR', 'ENOTDIR', 'ELOOP', 'EXDEV', 'EMLINK', 'ENOSYS'],
 ]);
 
 /** A person has to change something first, so the attempt is the last one. */
@@ -79,9 +79,6 @@ const endLasting = (name: string) => (error: unknown) => {
     error,
   );
 };
-
-/** Those that beat by themselves show by their heartbeats. */
-const noShow: Show = () => undefined;
 
 /** Of a hostile input every key can be wrong. */
 const shortly = (error: z.core.$ZodError) => z.prettifyError(error).slice(0, 1000);

@@ -3,6 +3,7 @@
  * they last: one activity that beats until its condition holds.
  */
 import { Context } from '@temporalio/activity';
+import { beatWith } from './attempt.ts';
 
 /**
  * What one look found: the end of the wait, or what to beat with until the next look, which comes
@@ -23,7 +24,7 @@ export async function poll<T>(
     const seen = await look();
     if ('end' in seen) return seen.end;
     if (show) show(seen.shown);
-    else context.heartbeat(seen.shown);
+    else beatWith(seen.shown);
     await Promise.race([context.sleep(seen.pauseMs), ...(seen.early ? [seen.early] : [])]);
   }
 }

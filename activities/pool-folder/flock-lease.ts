@@ -2,11 +2,11 @@
  * Leases of file pools: a lock on `POOL/.blockflow/lease`, and in it who holds it. On NFS the
  * server keeps the lock (NFSv4).
  */
-import { fstatSync, readFileSync, statSync } from 'node:fs';
-import type { FileHandle } from 'node:fs/promises';
+import { readFile, stat, type FileHandle } from '../adapters/files/calls.ts';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Lease, LeaseRecord } from './lease.ts';
+import { ownFailure } from '../../workflows/operation/failures.ts';
 import { isLocked, lockFile } from '../adapters/process/file-lock.ts';
 import { nullIfMissing } from '../adapters/files/files.ts';
 import { ensureOwnFolder, OWN_FOLDER } from './own-folder.ts';
@@ -39,7 +39,7 @@ export async function acquireFlockLease(wanted: Wanted, until: AbortSignal): Pro
   const file = await lockFile(path, { until });
   if (!file) return null;
   try {
-    const version = readRecord(path)?.version ?? 0;
+    const version = (await readRecord(path))?.version ?? 0;
     const { pool, holder } = wanted;
     const own = { version: version + 1, holder, since: new Date().toISOString() };
     await file.write(JSON.stringify(own).padEnd(RECORD_BYTES - 1) + '\n', 0);
@@ -53,13 +53,12 @@ export async function acquireFlockLease(wanted: Wanted, until: AbortSignal): Pro
 
 function held(pool: string, path: string, file: FileHandle, own: LeaseRecord): Lease {
   const lost = new AbortController();
-  const { fd } = file;
   return {
     pool,
     record: own,
     lost: lost.signal,
-    lossNow() {
-      const loss = lost.signal.aborted ? String(lost.signal.reason) : lossOf(path, fd, own);
+    async lossNow() {
+      const loss = lost.signal.aborted ? String(lost.signal.reason) : await lossOf(path, file, own);
       if (loss !== null && !lost.signal.aborted) lost.abort(loss);
       return loss;
     },
@@ -67,21 +66,22 @@ function held(pool: string, path: string, file: FileHandle, own: LeaseRecord): L
   };
 }
 
-function lossOf(path: string, fd: number, own: LeaseRecord): string | null {
+async function lossOf(path: string, file: FileHandle, own: LeaseRecord): Promise<string | null> {
   try {
-    const [named, ours] = [statSync(path), fstatSync(fd)];
+    const [named, ours] = await Promise.all([stat(path), file.stat()]);
     if (named.dev !== ours.dev || named.ino !== ours.ino) return `${path} was replaced`;
-    const now = readRecord(path);
+    const now = await readRecord(path);
     if (now?.version === own.version && now.holder === own.holder) return null;
     return now ? `${now.holder} has version ${now.version}` : `${path} was emptied`;
   } catch (error) {
+    if (ownFailure(error)) throw error;
     return (error as Error).message;
   }
 }
 
 /** The last holder's record; null when there was none. */
-function readRecord(path: string): LeaseRecord | null {
-  const text = readFileSync(path, 'utf8');
+async function readRecord(path: string): Promise<LeaseRecord | null> {
+  const text = await readFile(path, 'utf8');
   if (text === '') return null;
   try {
     return record.parse(JSON.parse(text));
@@ -95,6 +95,6 @@ export async function observeFlockLease(
   poolFolder: string,
 ): Promise<(LeaseRecord & { isHeld: boolean }) | null> {
   const path = leaseFile(poolFolder);
-  const last = await Promise.resolve(path).then(readRecord).catch(nullIfMissing);
+  const last = await readRecord(path).catch(nullIfMissing);
   return last && { ...last, isHeld: await isLocked(path) };
 }

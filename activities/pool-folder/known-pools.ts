@@ -4,7 +4,7 @@
  * when the file system is back, and an operation would end with its data on the wrong one.
  */
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
+import { mkdir } from '../adapters/files/calls.ts';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { UUID } from '../../workflows/operation/names.ts';

@@ -21,10 +21,11 @@ export interface Lease {
   /** Aborted when the lease is found to be lost. */
   readonly lost: AbortSignal;
   /**
-   * Why the lease is not ours any more, null while it is. Without an `await`: the effect that
-   * follows begins in the same turn.
+   * Why the lease is not ours any more, null while it is. Looks in a thread: a pool that hangs must
+   * not stop the agent, which serves others.
+   * @throws Retry `storage-silent`
    */
-  lossNow(): string | null;
+  lossNow(): Promise<string | null>;
   release(): Promise<void>;
 }
 
@@ -36,7 +37,7 @@ export interface Tenure {
    * For an effect that lasts, while it lasts.
    * @throws LeaseLost; the next holder of the lease will do it again
    */
-  assertHeld(attempted: string): void;
+  assertHeld(attempted: string): Promise<void>;
   /** From now on no effect begins; resolves when those that have begun are over. */
   end(): Promise<void>;
 }
@@ -48,8 +49,10 @@ export interface Tenure {
 export function tenureOf(lease: Lease): Tenure {
   const underWay = new Set<Promise<unknown>>();
   let isOver = false;
-  const lossOf = (attempted: string, what: string) => {
-    const loss = isOver ? 'its worker here has ended' : lease.lossNow();
+  const lossOf = async (attempted: string, what: string) => {
+    const found = isOver ? null : await lease.lossNow();
+    // The effect begins in the same turn.
+    const loss = isOver ? 'its worker here has ended' : found;
     if (loss === null) return null;
     return leaseLost({
       attempted,
@@ -58,9 +61,9 @@ export function tenureOf(lease: Lease): Tenure {
     });
   };
   return {
-    hook: (name, target, run) => {
-      const loss = lossOf(`${name} of ${target}`, 'it was not begun');
-      if (loss) return Promise.reject(loss);
+    hook: async (name, target, run) => {
+      const loss = await lossOf(`${name} of ${target}`, 'it was not begun');
+      if (loss) throw loss;
       const running = run();
       const done = running.then(
         () => void underWay.delete(done),
@@ -69,8 +72,8 @@ export function tenureOf(lease: Lease): Tenure {
       underWay.add(done);
       return running;
     },
-    assertHeld(attempted) {
-      const loss = lossOf(attempted, 'it was stopped half done');
+    async assertHeld(attempted) {
+      const loss = await lossOf(attempted, 'it was stopped half done');
       if (loss) throw loss;
     },
     async end() {

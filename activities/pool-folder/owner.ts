@@ -3,7 +3,7 @@
  * owner any more. Only renames change that name, so of two who want it, one to go on with the
  * copies and one to delete them, the first has it and the other is told.
  */
-import { rename } from 'node:fs/promises';
+import { rename } from '../adapters/files/calls.ts';
 import { join } from 'node:path';
 import { listFolder, syncPath } from '../adapters/files/files.ts';
 

@@ -1,6 +1,6 @@
 /** Files for a moment, by which something is tried in a pool: `POOL/.blockflow/probes/`. */
 import { randomUUID } from 'node:crypto';
-import { stat, unlink, writeFile } from 'node:fs/promises';
+import { stat, unlink, writeFile } from '../adapters/files/calls.ts';
 import { join } from 'node:path';
 import { listFolder, nullIfMissing } from '../adapters/files/files.ts';
 import { ensureOwnedFolder } from '../adapters/files/owned-folder.ts';

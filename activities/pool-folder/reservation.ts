@@ -8,7 +8,7 @@
  *   <name>.copied     one that is complete and flushed, and is still to be verified
  *   <name>.ready      one that gets, or has, the final name; both names are then one file
  */
-import { readFile, rm } from 'node:fs/promises';
+import { readFile, rm } from '../adapters/files/calls.ts';
 import { basename, dirname, extname, join } from 'node:path';
 import { listFolder, syncPath, writeWhole } from '../adapters/files/files.ts';
 import { ensureOwnedFolder } from '../adapters/files/owned-folder.ts';

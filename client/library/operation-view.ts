@@ -160,6 +160,11 @@ const progressBeat = z.object({
   note: z.string().nullable(),
 });
 
+/** What an activity asks, when it has got no answer for long. */
+const askingBeat = z.object({ asking: z.object({ what: z.string(), sinceMs: z.number() }) });
+/** A wait for a job of QEMU that libvirt says nothing about. */
+const silenceBeat = z.object({ phase: z.literal('waiting for libvirt'), note: z.string() });
+
 type RawActivity = NonNullable<WorkflowExecutionDescription['raw']['pendingActivities']>[number];
 
 async function pendingActivities(session: Session, description: WorkflowExecutionDescription) {
@@ -169,9 +174,17 @@ async function pendingActivities(session: Session, description: WorkflowExecutio
       const payloads = activity.heartbeatDetails?.payloads ?? null;
       const [beat] = await decodeArrayFromPayloads(converter, payloads).catch(() => []);
       const parsed = progressBeat.safeParse(beat);
-      return { progress: parsed.success ? parsed.data : null, trouble: troubleOf(activity) };
+      const trouble = troubleOf(activity) ?? hangWords(beat);
+      return { progress: parsed.success ? parsed.data : null, trouble };
     }),
   );
+}
+
+function hangWords(beat: unknown): string | null {
+  const asking = askingBeat.safeParse(beat).data?.asking;
+  if (!asking) return silenceBeat.safeParse(beat).data?.note ?? null;
+  const { what, sinceMs } = asking;
+  return `there is no answer to: ${what} (asked ${timeWords(new Date(sinceMs).toISOString())})`;
 }
 
 /** PENDING_ACTIVITY_STATE_SCHEDULED: no agent has taken it. */

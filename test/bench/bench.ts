@@ -9,6 +9,7 @@ import { againstVirsh } from './against-virsh.ts';
 import { historyLength } from './history-length.ts';
 import { fourLayers } from './four-layers.ts';
 import { largeSites } from './large-sites.ts';
+import { hungNeighbour } from './hung-neighbour.ts';
 import { latencies } from './latencies.ts';
 import { latencyInLiveMove } from './live/latency.ts';
 import { liveMovesOf } from './live/moves.ts';
@@ -25,6 +26,7 @@ import { waitingOperations } from './waiting-operations.ts';
 const parts: Record<string, (quick: boolean) => Promise<Row[]>> = {
   'against-virsh': againstVirsh,
   latencies,
+  'hung-neighbour': hungNeighbour,
   'snapshots-taking': takingSnapshots,
   'snapshots-deleting': deletingSnapshots,
   'history-length': historyLength,

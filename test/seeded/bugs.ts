@@ -53,8 +53,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'the lease is not checked before an effect',
     file: 'activities/pool-folder/lease.ts',
-    from: 'if (loss) return Promise.reject(loss);',
-    to: '',
+    from: 'if (loss) throw loss;\n      const running',
+    to: 'const running',
     caughtBy: 'test/activities/pool-folder/flock-lease.test.ts',
   },
   {

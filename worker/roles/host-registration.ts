@@ -7,11 +7,25 @@ import {
 } from '../../activities/pool-folder/known-pools.ts';
 import { otherMachine, runItThere } from '../../activities/pool-folder/own-machine.ts';
 import { removeStaleProbes } from '../../activities/pool-folder/probes.ts';
-import { isFilePool, observePools, type Pool } from '../../activities/adapters/virsh/pools.ts';
+import {
+  isFilePool,
+  observePools,
+  type FilePool,
+  type Pool,
+} from '../../activities/adapters/virsh/pools.ts';
 import type { Libvirt } from '../../activities/adapters/virsh/domains.ts';
 import type { RoleContext } from './role.ts';
 
 const POOLS_EVERY_MS = 5000;
+/** An agent starts, and stops, without a pool that does not answer for so long. */
+const PATIENCE_MS = 10_000;
+
+/** @returns when all are done, or the time is over. @throws what one of them throws until then */
+export async function forAWhile(looks: readonly Promise<unknown>[]): Promise<void> {
+  const { promise: isOver, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, PATIENCE_MS);
+  await Promise.race([Promise.all(looks), isOver]).finally(() => clearTimeout(timer));
+}
 
 /** Its files are not ours: nothing may be changed by its word. */
 export class OtherMachine extends Error {
@@ -45,14 +59,14 @@ function assertThere(missing: MissingPool | null): void {
  */
 export async function assertOwnPools(libvirt: Libvirt, stateDir: string): Promise<Set<string>> {
   const own = new Set<string>();
-  for (const { folder } of (await poolsOf(libvirt)).filter(isFilePool)) {
-    await assertOwnPool(libvirt, stateDir, folder).then(
-      () => own.add(folder),
+  const look = ({ folder }: FilePool) =>
+    assertOwnPool(libvirt, stateDir, folder).then(
+      () => void own.add(folder),
       (error: unknown) => {
         if (error instanceof OtherMachine) throw error;
       },
     );
-  }
+  await forAWhile((await poolsOf(libvirt)).filter(isFilePool).map(look));
   return own;
 }
 
@@ -78,23 +92,28 @@ export async function registerInPools(
     await registerHost(folder, { host, machine });
   };
   let isStarting = true;
-  const look = async () => {
-    for (const { name, folder } of (await poolsOf(libvirt)).filter(isFilePool)) {
-      await register(folder).then(
-        () => told.delete(name),
-        (error: Error) => {
-          // Later its plans are refused.
-          if (isStarting && error instanceof NameTaken) throw error;
-          const { message: reason } = error;
-          if (told.has(name)) return;
-          told.add(name);
-          log.warn({ pool: name, reason }, 'other hosts cannot see that this one uses the pool');
-        },
-      );
+  const registering = new Set<string>();
+  // Each by itself, and one that hangs once.
+  const look = async ({ name, folder }: FilePool) => {
+    if (registering.has(folder)) return;
+    registering.add(folder);
+    try {
+      await register(folder);
+      told.delete(name);
+    } catch (error) {
+      // Later its plans are refused.
+      if (isStarting && error instanceof NameTaken) throw error;
+      const reason = (error as Error).message;
+      if (!told.has(name))
+        log.warn({ pool: name, reason }, 'other hosts cannot see that this one uses the pool');
+      told.add(name);
+    } finally {
+      registering.delete(folder);
     }
   };
-  await look();
+  const lookAtAll = async () => (await poolsOf(libvirt)).filter(isFilePool).map(look);
+  await forAWhile(await lookAtAll());
   isStarting = false;
-  const timer = setInterval(() => void look(), POOLS_EVERY_MS);
+  const timer = setInterval(() => void lookAtAll(), POOLS_EVERY_MS);
   return { stop: () => clearInterval(timer) };
 }

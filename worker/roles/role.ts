@@ -51,13 +51,17 @@ export function common(context: RoleContext, role: string): Omit<WorkerOptions, 
     connection: context.connection,
     namespace: context.namespace,
     identity: identityOf(context, role),
-    interceptors: { activity: context.attempts ? [context.attempts] : [] },
     // Progress and cancellation travel with heartbeats that are really sent.
     maxHeartbeatThrottleInterval: '1 second',
     defaultHeartbeatThrottleInterval: '1 second',
     shutdownGraceTime: '500 milliseconds',
     shutdownForceTime: '10 seconds',
-    interceptors: { activity: [watchRetries(context.config.stuckSeconds * 1000)] },
+    interceptors: {
+      activity: [
+        ...(context.attempts ? [context.attempts] : []),
+        watchRetries(context.config.stuckSeconds * 1000),
+      ],
+    },
   };
 }
 

@@ -8,7 +8,7 @@ import { createLibvirt, type Libvirt } from '../../activities/adapters/virsh/dom
 import { createStorageActivities } from '../../activities/storage/index.ts';
 import { tenureOf, type Lease, type Tenure } from '../../activities/pool-folder/lease.ts';
 import { spmQueue } from '../../workflows/operation/contract.ts';
-import { assertOwnPool, assertOwnPools } from './host-registration.ts';
+import { assertOwnPool, assertOwnPools, forAWhile } from './host-registration.ts';
 import { common, door, identityOf, run, type Role, type RoleContext } from './role.ts';
 
 const POOLS_EVERY_MS = 5000;
@@ -44,7 +44,7 @@ export async function startSpmAgent(context: RoleContext): Promise<Role> {
     done,
     async stop() {
       clearInterval(timer);
-      await Promise.all([...served.values()].map((role) => role.stop()));
+      await forAWhile([...served.values()].map((role) => role.stop()));
       watchdog.stop();
       libvirt.close();
       end();

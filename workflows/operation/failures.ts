@@ -67,6 +67,7 @@ export type RetryCode =
   | 'partly-moved'
   | 'command-failed'
   | 'stuck'
+  | 'storage-silent'
   | 'unexpected-reply';
 export type FailureCode = RefusalCode | HoldCode | RetryCode | 'no-space' | 'lease-lost' | 'bug';
 

@@ -2,7 +2,7 @@
  * The limit that an operation was given last while it copied, beside the other files of its daemon.
  * What its copy was scheduled with may be older by the time it is started, or started again.
  */
-import { readFile } from 'node:fs/promises';
+import { readFile } from '../files/calls.ts';
 import { z } from 'zod';
 import { writeWhole } from '../files/files.ts';
 import { count } from '../reply.ts';

@@ -1,5 +1,5 @@
 /** What a file has beside its data: owner, mode, ACL, extended attributes, flags. */
-import type { FileHandle } from 'node:fs/promises';
+import type { FileHandle } from './calls.ts';
 import { run } from '../process/command.ts';
 
 /** Also the ACL, or an error where the target's file system has none and the source has one. */

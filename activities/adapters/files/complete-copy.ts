@@ -1,5 +1,5 @@
 /** The first and the last of a copy that a copying daemon makes: its empty file, and its tail. */
-import type { FileHandle } from 'node:fs/promises';
+import type { FileHandle } from './calls.ts';
 import { copyExtended, copyRights } from './attributes.ts';
 import { withOpen, writeAll } from './files.ts';
 import { withOwnedFile } from './owned-folder.ts';

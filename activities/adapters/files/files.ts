@@ -15,7 +15,8 @@ import {
   unlink,
   writeFile,
   type FileHandle,
-} from 'node:fs/promises';
+} from './calls.ts';
+import { ownFailure } from '../../../workflows/operation/failures.ts';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
@@ -65,8 +66,15 @@ export const isLink = async (path: string) =>
 export const isRegularOrMissing = async (path: string) =>
   (await lstat(path).catch(nullIfMissing))?.isFile() ?? true;
 
-/** Path with every link resolved; the path itself when it does not exist. */
-export const canonical = (path: string) => realpath(path).catch(() => path);
+/**
+ * Path with every link resolved; the path itself when it does not exist.
+ * @throws Retry `storage-silent`: what was not seen is not known to be no link
+ */
+export const canonical = (path: string) =>
+  realpath(path).catch((error: unknown) => {
+    if (ownFailure(error)) throw error;
+    return path;
+  });
 
 /**
  * Free and total bytes of the file system that holds `path`, as an unprivileged writer sees them.

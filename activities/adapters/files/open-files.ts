@@ -3,7 +3,7 @@
  * domain for life), of any other program the only one, as it takes none of QEMU's locks.
  */
 import { readFileSync } from 'node:fs';
-import { readFile, readdir, readlink, stat } from 'node:fs/promises';
+import { readFile, readdir, readlink, stat } from './calls.ts';
 import { join } from 'node:path';
 import { observeFile } from './files.ts';
 

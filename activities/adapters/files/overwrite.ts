@@ -1,6 +1,6 @@
 /** Zeros over what a file holds. */
 import { constants } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { open } from './calls.ts';
 import { writeAll } from './files.ts';
 
 const WIPE_PIECE = Buffer.alloc(1024 * 1024);
@@ -8,12 +8,12 @@ const WIPE_PIECE = Buffer.alloc(1024 * 1024);
 /**
  * Writes zeros over the extents and flushes them: a hole never held data, and zero ranges would
  * overwrite nothing.
- * @param onWritten told each time how many bytes are already overwritten
+ * @param onWritten told each time how many bytes are already overwritten; waited for
  */
 export async function overwrite(
   path: string,
   extents: readonly { start: number; length: number }[],
-  onWritten: (bytes: number) => void,
+  onWritten: (bytes: number) => Promise<void>,
 ): Promise<void> {
   const file = await open(path, constants.O_RDWR | constants.O_NOFOLLOW);
   try {
@@ -22,7 +22,7 @@ export async function overwrite(
       for (let done = 0; done < length; done += WIPE_PIECE.length) {
         const piece = WIPE_PIECE.subarray(0, Math.min(WIPE_PIECE.length, length - done));
         await writeAll(file, piece, start + done);
-        onWritten(before + done + piece.length);
+        await onWritten(before + done + piece.length);
       }
       before += length;
     }

@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
-import { mkdir, open, unlink, type FileHandle } from 'node:fs/promises';
+import { mkdir, open, unlink, type FileHandle } from './calls.ts';
 import { basename, dirname } from 'node:path';
 import { hold } from '../../../workflows/operation/failures.ts';
 

@@ -1,7 +1,7 @@
 /** Copies that share their data with the source. */
 import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
-import { copyFile, rename } from 'node:fs/promises';
+import { copyFile, rename } from './calls.ts';
 
 /** Characters that the name of a clone has more than the target's; a name has room for them. */
 export const CLONE_ENDING = 5;

@@ -1,7 +1,7 @@
 /**
  * What a file shares with others by reflinks. Writing there reaches new blocks, never the old ones.
  */
-import { statfs } from 'node:fs/promises';
+import { statfs } from './calls.ts';
 import { CommandError, run } from '../process/command.ts';
 import { unexpected } from '../reply.ts';
 

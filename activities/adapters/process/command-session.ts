@@ -4,6 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
+import { asking, silent } from './asking.ts';
 import { createProcessPool, type Output } from './process-pool.ts';
 
 const script = fileURLToPath(new URL('command-session.bash', import.meta.url));
@@ -16,23 +17,38 @@ export type Finished = Output & { exitCode: number };
 /** Some two hundred processes that begin at once keep the agent from its heartbeats. */
 const AT_ONCE = 16;
 
-const shells = createProcessPool<readonly string[], Finished>(
+interface Command {
+  words: readonly string[];
+  /** Of a question, which can be asked again; null: it has any time. */
+  withinMs: number | null;
+}
+
+const shells = createProcessPool<Command, Finished>(
   {
     command: ['bash', script, TOKEN],
-    write: (words) => [words.length, ...words, ''].join('\0'),
+    write: ({ words }) => [words.length, ...words, ''].join('\0'),
     read: finishedIn,
-    failed: ([command]) => new Error(`bash ended while it ran ${command}`),
+    answerWithinMs: ({ withinMs }) => withinMs,
+    failed: ({ words, withinMs }, why) =>
+      why === 'silent'
+        ? silent(words.join(' '), withinMs ?? 0)
+        : new Error(`bash ended while it ran ${words[0]}`),
   },
   AT_ONCE,
 );
 
 /**
  * Runs a command in the C locale, without input.
- * @throws Error when the shell ended before the command did: what it has done is then unknown
+ * @param withinMs after which it is killed; null: never
+ * @throws Error when the shell ended before the command did: what it has done is then unknown;
+ * Retry `storage-silent`
  */
-export async function runInSession(words: readonly string[]): Promise<Finished> {
+export async function runInSession(
+  words: readonly string[],
+  withinMs: number | null,
+): Promise<Finished> {
   if (words.some((word) => word.includes('\0'))) throw new TypeError('a word with a zero byte');
-  return shells.ask(words);
+  return asking(words.join(' '), () => shells.ask({ words, withinMs }));
 }
 
 /** Null while the command runs. */

@@ -1,5 +1,6 @@
 /** Runs one command of the outside world: an argument array in, text out, never a shell. */
 import { execa, ExecaError } from 'execa';
+import { asking } from './asking.ts';
 import { runInSession } from './command-session.ts';
 import { childEnvironment } from './environment.ts';
 
@@ -45,6 +46,8 @@ type FailedCommand = Pick<ExecaError, 'stderr' | 'stdout' | 'shortMessage'> & {
 };
 
 export interface RunOptions {
+  /** Of a question, which may be asked again: how long it has for its answer. */
+  withinMs?: number;
   signal?: AbortSignal | undefined;
   /** More variables. */
   env?: Record<string, string>;
@@ -57,17 +60,18 @@ const KILLED = 128;
 
 /**
  * Runs `file` with `args` in the C locale and returns its standard output.
- * @throws CommandError on a non-zero exit; the abort reason when `signal` was aborted.
+ * @throws CommandError on a non-zero exit; the abort reason when `signal` was aborted; Retry
+ * `storage-silent` without an answer in time.
  */
 export async function run(
   file: string,
   args: readonly string[],
-  options: RunOptions = {},
+  { withinMs, ...options }: RunOptions = {},
 ): Promise<string> {
   if (Object.values(options).some((value) => value !== undefined)) {
-    return runAsChild(file, args, options);
+    return asking([file, ...args].join(' '), () => runAsChild(file, args, options));
   }
-  const { exitCode, stdout, stderr } = await runInSession([file, ...args]);
+  const { exitCode, stdout, stderr } = await runInSession([file, ...args], withinMs ?? null);
   if (exitCode === 0) return stdout;
   const code = exitCode > KILLED ? {} : { exitCode };
   const shortMessage = `it exited ${exitCode}`;
@@ -78,7 +82,7 @@ export async function run(
 async function runAsChild(
   file: string,
   args: readonly string[],
-  options: RunOptions,
+  options: Omit<RunOptions, 'withinMs'>,
 ): Promise<string> {
   try {
     const child = execa(file, [...args], {

@@ -3,7 +3,7 @@
  * which the process inherits, says that it runs, however the agent or it ends; `.pid` is believed
  * as long as the process of that number has its command line; reports are files beside them.
  */
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm } from '../files/calls.ts';
 import { basename, dirname, join } from 'node:path';
 import { execa } from 'execa';
 import { isLocked } from './file-lock.ts';

@@ -2,9 +2,10 @@
  * Processes that stay open and answer one question after the other, each for one asker at a time.
  * Where an answer ends in what a process prints is its framing, which the adapter of a tool gives.
  */
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { childEnvironment } from './environment.ts';
+import { createTurns, type Turns } from './turns.ts';
 
 /** Processes that stay open while no question needs them. */
 const KEPT = 4;
@@ -30,8 +31,13 @@ export interface Framing<Question, Answer> {
   read(output: Output, question: Question): Answer | null;
   /** What the asker gets of a process that ended first, or gave no answer in time. */
   failed(question: Question, why: 'ended' | 'silent'): Error;
-  /** Without it a question has any time. */
-  answerWithinMs?: number;
+  /** Null: any time. What waits for its turn longer than that is silent, too. */
+  answerWithinMs(question: Question): number | null;
+  /**
+   * Questions of one subject wait while one of them is slow, so that what hangs is not asked with
+   * every process there is; null: none waits for it.
+   */
+  subject?(question: Question): string | null;
   /** True when what it prints between two questions says that it can answer no more. */
   isLost?(output: Output): boolean;
 }
@@ -50,49 +56,59 @@ interface Open<Question, Answer> {
   kill(): void;
 }
 
-/** Opens processes as questions need them, at most so many; what is asked beyond that waits. */
+/**
+ * Opens processes as questions need them, at most so many; what is asked beyond that waits. Those
+ * that are slow to answer do not count.
+ */
 export function createProcessPool<Question, Answer>(
   framing: Framing<Question, Answer>,
   atOnce = Infinity,
 ): ProcessPool<Question, Answer> {
   const all = new Set<Open<Question, Answer>>();
   const idle = new Set<Open<Question, Answer>>();
-  const waiting: (() => void)[] = [];
+  const asking = (): number => all.size - turns.slow();
+  const turns: Turns<Open<Question, Answer>> = createTurns(() => atOnce - asking() + idle.size);
   const forget = (process: Open<Question, Answer>) => {
     all.delete(process);
     idle.delete(process);
+    turns.forget(process);
   };
 
-  const take = async () => {
-    for (;;) {
-      for (const found of idle) {
-        idle.delete(found);
-        if (found.path === process.env['PATH']) return found;
-        found.kill();
-      }
-      if (all.size < atOnce) {
-        const opened = open(framing, forget);
-        all.add(opened);
-        return opened;
-      }
-      await new Promise<void>((resolve) => waiting.push(resolve));
+  const takeIdle = () => {
+    for (const found of idle) {
+      idle.delete(found);
+      if (found.path === process.env['PATH']) return found;
+      found.kill();
     }
+    if (asking() >= atOnce) return null;
+    const opened = open(framing, forget);
+    all.add(opened);
+    return opened;
+  };
+  const take = async (question: Question, subject: string | null) => {
+    const { promise: silence, reject } = Promise.withResolvers<never>();
+    const fail = () => reject(framing.failed(question, 'silent'));
+    const answerWithinMs = framing.answerWithinMs(question);
+    const timer = answerWithinMs === null ? undefined : setTimeout(fail, answerWithinMs);
+    return turns.take(subject, takeIdle, silence).finally(() => clearTimeout(timer));
   };
 
   const giveBack = (taken: Open<Question, Answer>) => {
     // One that was lost right after its answer is not there any more.
-    if (all.has(taken) && (waiting.length > 0 || idle.size < KEPT)) idle.add(taken);
+    if (all.has(taken) && (turns.waiting() > 0 || idle.size < KEPT)) idle.add(taken);
     else taken.kill();
-    waiting.shift()?.();
   };
 
   return {
     async ask(question) {
-      const taken = await take();
+      const subject = framing.subject?.(question) ?? null;
+      const taken = await take(question, subject);
+      const end = turns.begin(taken, subject);
       try {
         return await taken.ask(question);
       } finally {
         giveBack(taken);
+        end();
       }
     },
     close() {
@@ -107,7 +123,11 @@ function open<Question, Answer>(
   forget: (process: Open<Question, Answer>) => void,
 ): Open<Question, Answer> {
   const [file, ...args] = framing.command;
-  const child = spawn(file, args, { env: childEnvironment({ LC_ALL: 'C', ...framing.env }) });
+  // In a group of its own, with what it runs: all of that is killed with it.
+  const child = spawn(file, args, {
+    env: childEnvironment({ LC_ALL: 'C', ...framing.env }),
+    detached: true,
+  });
   let output = NOTHING;
   let asked: Asked<Answer> | null = null;
   const ended = () => {
@@ -144,10 +164,20 @@ function open<Question, Answer>(
     // At once: the next question must not get the process that has just failed.
     kill() {
       forget(opened);
-      child.kill();
+      killGroup(child);
     },
   };
   return opened;
+}
+
+/** Of a process that is there: another one may have its number later. */
+function killGroup({ pid, exitCode, signalCode }: ChildProcess): void {
+  if (pid === undefined || exitCode !== null || signalCode !== null) return;
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
 }
 
 interface Asked<Answer> {
@@ -172,8 +202,8 @@ function createAsked<Question, Answer>(
     reject(error);
   };
   const fail = (why: 'ended' | 'silent') => refuse(framing.failed(question, why));
-  const { answerWithinMs } = framing;
-  const timer = answerWithinMs ? setTimeout(fail, answerWithinMs, 'silent') : undefined;
+  const answerWithinMs = framing.answerWithinMs(question);
+  const timer = answerWithinMs === null ? undefined : setTimeout(fail, answerWithinMs, 'silent');
   return {
     answer: promise,
     hear(output) {

@@ -1,7 +1,7 @@
 /**
  * An offline commit that outlives the agent: started once, followed and found again by its files.
  */
-import { open, rm } from 'node:fs/promises';
+import { open, rm } from '../files/calls.ts';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { FileFacts } from '../files/files.ts';

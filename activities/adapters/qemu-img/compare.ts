@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { CommandError, run } from '../process/command.ts';
 import { observeFile } from '../files/files.ts';
-import { percentOf, readHeader } from './qemu-img.ts';
+import { percentOf, readHeader, TABLES } from './qemu-img.ts';
 import { count, parseJsonReply, unexpected } from '../reply.ts';
 
 export interface CompareOptions {
@@ -109,7 +109,7 @@ export async function dataExtents(
   path: string,
   format = 'raw',
 ): Promise<{ start: number; length: number }[]> {
-  const text = await run('qemu-img', ['map', '-f', format, '--output=json', path]);
+  const text = await run('qemu-img', ['map', '-f', format, '--output=json', path], TABLES);
   return parseExtents(text, path);
 }
 

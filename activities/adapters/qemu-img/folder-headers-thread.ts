@@ -1,5 +1,5 @@
 /** The thread of `folder-headers.ts`: it may wait for the file system. */
-import { parentPort } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
 import { filesBelow } from '../files/walk.ts';
 import { namesInSync } from './qcow2-header.ts';
 
@@ -40,6 +40,8 @@ const told = (error: unknown): Told => {
   return { message, code };
 };
 
+const count = workerData as Int32Array;
+
 const textOf = (path: Buffer | null) => path?.toString('latin1') ?? null;
 
 function look({ folder, without }: Search): Found {
@@ -47,6 +49,7 @@ function look({ folder, without }: Search): Found {
   const leaveOut = (where: string, why: string) => void found.leftOut.push({ folder: where, why });
   for (const path of filesBelow(folder, { without, leaveOut })) {
     const file = path.toString('latin1');
+    Atomics.add(count, 0, 1);
     try {
       const { backing, dataFile } = namesInSync(path);
       if (backing === null && dataFile === null) continue;

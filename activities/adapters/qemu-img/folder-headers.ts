@@ -6,11 +6,15 @@
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
+import { silent } from '../process/asking.ts';
 import type { Answer, Search, Told } from './folder-headers-thread.ts';
 import type { FileNames } from './qcow2-header.ts';
 
-/** Each waits for its file system, which may hang. */
-const AT_ONCE = 4;
+/** Threads that stay while no search needs them. */
+const KEPT = 4;
+/** A search that has read no further file for so long meets a file system that hangs. */
+const SILENT_AFTER_MS = 60_000;
+const LOOK_EVERY_MS = 1000;
 
 export interface FolderHeaders {
   /** Those files that name another one. */
@@ -21,53 +25,75 @@ export interface FolderHeaders {
   unread: { file: Buffer; error: Error } | null;
 }
 
-/** @throws of the file system, for the folder itself */
+/**
+ * Those who ask for one folder ask one after the other (`headers-below.ts`), so a file system that
+ * hangs costs one thread.
+ * @throws Retry `storage-silent`; of the file system, for the folder itself
+ */
 export async function readFolderHeaders(search: Search): Promise<FolderHeaders> {
-  const thread = await take();
-  try {
-    return await ask(thread, search);
-  } finally {
-    giveBack(thread);
-  }
+  const { folder } = search;
+  const earlier = hung.get(folder);
+  if (earlier) await watched(folder, earlier);
+  const reader = idle.pop() ?? open();
+  return watched(folder, { reader, answered: answerOf(reader, search) });
 }
+
+interface Reader {
+  thread: Worker;
+  /** Files that it has read, in memory that it shares. */
+  count: Int32Array;
+}
+/** What a reader has been asked. */
+interface Asked<T> {
+  reader: Reader;
+  answered: Promise<T>;
+}
+const idle: Reader[] = [];
+/** Searches that were given up, by folder. */
+const hung = new Map<string, Asked<unknown>>();
 
 const ownPath = fileURLToPath(import.meta.url);
 const script = new URL(`folder-headers-thread${extname(ownPath)}`, import.meta.url);
-const all = new Set<Worker>();
-const idle: Worker[] = [];
-const waiting: (() => void)[] = [];
 
-async function take(): Promise<Worker> {
-  for (;;) {
-    const found = idle.pop();
-    if (found) return found;
-    if (all.size < AT_ONCE) return open();
-    await new Promise<void>((resolve) => waiting.push(resolve));
-  }
-}
-
-function open(): Worker {
+function open(): Reader {
+  const count = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
   // What the environment holds is no business of it.
-  const thread = new Worker(script, { env: {} });
-  all.add(thread);
-  return thread.once('exit', () => all.delete(thread));
+  return { thread: new Worker(script, { env: {}, workerData: count }), count };
 }
 
-function giveBack(thread: Worker): void {
-  // A thread without a question must not keep this process alive.
-  thread.unref();
-  if (all.has(thread)) idle.push(thread);
-  waiting.shift()?.();
+/** @throws Retry `storage-silent` once it has made no progress for a while */
+async function watched<T>(folder: string, asked: Asked<T>): Promise<T> {
+  const { promise: silence, reject } = Promise.withResolvers<never>();
+  let [seen, sinceMs] = [-1, 0];
+  const forget = () => void hung.delete(folder);
+  const look = () => {
+    const count = Atomics.load(asked.reader.count, 0);
+    if (count !== seen) [seen, sinceMs] = [count, Date.now()];
+    else if (Date.now() - sinceMs >= SILENT_AFTER_MS) {
+      const answered = asked.answered.then(forget, forget);
+      hung.set(folder, { reader: asked.reader, answered });
+      // It must not keep this process alive.
+      asked.reader.thread.unref();
+      reject(silent(`reading the headers of the files in ${folder}`, SILENT_AFTER_MS));
+    }
+  };
+  const timer = setInterval(look, LOOK_EVERY_MS);
+  return Promise.race([asked.answered, silence]).finally(() => clearInterval(timer));
 }
 
-async function ask(thread: Worker, search: Search): Promise<FolderHeaders> {
+/** A reader that has answered, also late, is free for another search. */
+async function answerOf({ thread, count }: Reader, search: Search): Promise<FolderHeaders> {
   const { promise, resolve, reject } = Promise.withResolvers<Answer>();
   const ended = () => reject(new Error('the thread that reads headers has ended'));
-  thread.ref();
   thread.once('message', resolve).once('error', reject).once('exit', ended);
+  thread.ref();
   thread.postMessage(search);
   try {
     const answer = await promise;
+    // Nor must one without a question.
+    thread.unref();
+    if (idle.length < KEPT) idle.push({ thread, count });
+    else void thread.terminate();
     if ('failed' in answer) throw asError(answer.failed);
     const { named, leftOut, unread } = answer;
     return {

@@ -4,7 +4,7 @@
  * looks at the server then.
  */
 import { constants } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { open } from '../files/calls.ts';
 
 const { O_RDONLY, O_NONBLOCK } = constants;
 

@@ -4,8 +4,8 @@
  * docs/interop/qcow2.txt of QEMU.
  */
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
-import { open, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import { open, stat } from '../files/calls.ts';
 import { folderOf, nullIfMissing, type FilePath } from '../files/files.ts';
 
 const MAGIC = 0x514649fb;

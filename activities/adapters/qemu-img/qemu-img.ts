@@ -11,6 +11,10 @@ import { createKnownHeaders } from './known-headers.ts';
 import { hasProtocol } from './qcow2-header.ts';
 import { count, parseJsonReply, unexpected } from '../reply.ts';
 
+/** How long a storage has for some blocks, and for all tables of an image. */
+const HEADER = { withinMs: 60_000 };
+export const TABLES = { withinMs: 600_000 };
+
 const bitmap = z
   .object({ name: z.string(), granularity: count, flags: z.array(z.string()) })
   .transform(({ name, granularity, flags }) => ({
@@ -79,7 +83,7 @@ export interface ImageHeader {
  */
 export const readHeader = (path: string, format: 'qcow2' | 'raw'): Promise<ImageHeader> =>
   known[format].get(path, async () => {
-    const text = await run('qemu-img', ['info', '-U', '-f', format, '--output=json', path]);
+    const text = await run('qemu-img', ['info', '-U', '-f', format, '--output=json', path], HEADER);
     return parseHeader(text, path, format);
   });
 
@@ -145,7 +149,7 @@ export async function measure(
 ): Promise<number> {
   const options = preallocation === undefined ? [] : ['-o', `preallocation=${preallocation}`];
   const args = ['measure', '-U', '--output=json', '-f', format, '-O', target, ...options, path];
-  const text = await run('qemu-img', args);
+  const text = await run('qemu-img', args, TABLES);
   const needs = z.object({ required: count });
   return parseJsonReply(needs, `qemu-img measure of ${path}`, text).required;
 }
@@ -156,7 +160,7 @@ export async function measure(
  */
 export async function isUnlocked(path: string): Promise<boolean> {
   try {
-    await run('qemu-io', ['-f', 'raw', '-c', 'quit', path]);
+    await run('qemu-io', ['-f', 'raw', '-c', 'quit', path], HEADER);
     return true;
   } catch (error) {
     if (error instanceof CommandError && /Failed to get .* lock/.test(error.stderr)) return false;

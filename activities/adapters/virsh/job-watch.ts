@@ -1,7 +1,7 @@
 /**
  * Watches block jobs for all operations of an agent: one `virsh event` process for what happens,
- * one batched question a tick for progress and as a safety net, since events are never replayed
- * (docs/lab/libvirt.md).
+ * one batched question a VM and tick for progress and as a safety net, since events are never
+ * replayed (docs/lab/libvirt.md).
  */
 import { EventEmitter } from 'node:events';
 import { createInterface } from 'node:readline';
@@ -41,15 +41,25 @@ const tickMs = (disks: number) => Math.min(4000, 1000 + 30 * disks);
 export function createJobWatch(libvirt: Libvirt): JobWatch {
   const events = new EventEmitter().setMaxListeners(0);
   const watched = new Set<Watched>();
+  /** VMs that have been asked about and not been answered, since when. */
+  const asked = new Map<string, number>();
+  const emit = (event: JobEvent) => void events.emit('event', event);
   let closed = false;
   let ticking = false;
 
-  const stopEvents = followEvents(libvirt.uri, (event) => events.emit('event', event));
+  const stopEvents = followEvents(libvirt.uri, emit);
 
+  // One question a VM: a QEMU that hangs keeps its own operation waiting, and no other one.
+  const ask = (uuid: string, disks: Watched[]) => {
+    const sinceMs = asked.get(uuid);
+    if (sinceMs !== undefined) return disks.forEach((disk) => emit(silenceOf(disk, sinceMs)));
+    asked.set(uuid, Date.now());
+    void sample(libvirt, disks, emit).finally(() => asked.delete(uuid));
+  };
   const tick = async () => {
     ticking = true;
     while (watched.size > 0 && !closed) {
-      await sample(libvirt, [...watched], (event) => events.emit('event', event));
+      for (const [uuid, disks] of Map.groupBy(watched, (disk) => disk.uuid)) ask(uuid, disks);
       await new Promise((done) => setTimeout(done, tickMs(watched.size)).unref());
     }
     ticking = false;
@@ -77,6 +87,13 @@ export function createJobWatch(libvirt: Libvirt): JobWatch {
       stopEvents();
     },
   };
+}
+
+/** Also tells the server that the wait itself goes on. */
+function silenceOf({ uuid, disk, vm }: Watched, sinceMs: number): JobEvent {
+  const seconds = Math.round((Date.now() - sinceMs) / 1000);
+  const reason = `libvirt has not answered for ${seconds} s about the job of ${vm}`;
+  return { kind: 'silence', uuid, disk, reason };
 }
 
 async function sample(libvirt: Libvirt, disks: Watched[], emit: (event: JobEvent) => void) {

@@ -2,7 +2,7 @@
  * libvirt's own folders. It fsyncs a changed XML file and renames it, but not the folder (libvirt
  * 9.0): flush the folder before you delete something because of that change.
  */
-import { readFile, readdir } from 'node:fs/promises';
+import { readFile, readdir } from '../files/calls.ts';
 import { join } from 'node:path';
 import { run } from '../process/command.ts';
 import { syncPath } from '../files/files.ts';

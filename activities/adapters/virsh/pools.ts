@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 import { z } from 'zod';
 import { typed } from '../../../workflows/operation/names.ts';
 import { canonical } from '../files/files.ts';
+import { giveLane } from '../files/lanes.ts';
 import { parseReply, unexpected } from '../reply.ts';
 import type { Libvirt } from './domains.ts';
 import { parseDomain } from '../libvirt-xml/domain-xml.ts';
@@ -64,10 +65,28 @@ export async function parsePool(xml: string): Promise<Pool> {
     name: textOf(onlyOf(element, 'name')),
     path: place ? textOf(place) : undefined,
   });
-  if (path !== undefined) return { name, type, folder: await canonical(path) };
+  if (path !== undefined) return { name, type, folder: await folderAt(path) };
   // Without it the volumes in it would be looked for nowhere.
   if (filePoolTypes.includes(type)) throw unexpected('libvirt for a pool', `${name} has no path`);
   return { name, type, folder: null };
+}
+
+/** Of a pool whose storage is silent, what its folder was when it last answered. */
+const seen = new Map<string, string>();
+const ANSWER_WITHIN_MS = 2000;
+
+/** A pool that hangs keeps no other one from being seen. */
+async function folderAt(path: string): Promise<string> {
+  const last = seen.get(path) ?? path;
+  giveLane(last);
+  const looking = canonical(path).catch(() => last);
+  const timer = Promise.withResolvers<string>();
+  const timeout = setTimeout(timer.resolve, ANSWER_WITHIN_MS, last);
+  const folder = await Promise.race([looking, timer.promise]);
+  clearTimeout(timeout);
+  giveLane(folder);
+  seen.set(path, folder);
+  return folder;
 }
 
 export type FilePool = Pool & { folder: string };

@@ -1,6 +1,6 @@
 /** Runs the safe pivot as a process that outlives the agent, and reads what it wrote. */
 import { existsSync } from 'node:fs';
-import { appendFile, mkdir, rm } from 'node:fs/promises';
+import { appendFile, mkdir, rm } from '../files/calls.ts';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { run } from '../process/command.ts';

@@ -1,5 +1,5 @@
 /** Runs the safe snapshot as a process that outlives the agent, and reads what it wrote. */
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from '../files/calls.ts';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { awaitEnd, lockOf, readReport, startDetached } from '../process/detached.ts';

@@ -4,6 +4,7 @@
  * everything else goes as an argument array.
  */
 import { randomUUID } from 'node:crypto';
+import { asking } from '../process/asking.ts';
 import { CommandError } from '../process/command.ts';
 import { createProcessPool, type Output } from '../process/process-pool.ts';
 
@@ -12,7 +13,7 @@ import { createProcessPool, type Output } from '../process/process-pool.ts';
  */
 const SAFE = /^[A-Za-z0-9 ;:._[\]@-]+$/;
 const SAFE_WORD = /^[A-Za-z0-9:._[\]@-]+$/;
-const ANSWER_WITHIN_MS = 60_000;
+const SECONDS = 60;
 
 /**
  * Asks questions of one libvirt; up to `size` at a time, each in a session that is kept for the
@@ -30,9 +31,12 @@ export function createVirshSessions(uri: string, size = 4) {
       failed: (line, why) =>
         CommandError.of(
           `virsh ${line}`,
-          why === 'ended' ? 'client socket is closed' : 'virsh did not answer in time',
+          why === 'ended'
+            ? 'client socket is closed'
+            : `virsh did not answer in time (${SECONDS} s)`,
         ),
-      answerWithinMs: ANSWER_WITHIN_MS,
+      answerWithinMs: () => SECONDS * 1000,
+      subject: subjectOf,
       // virsh reports a lost libvirtd; another session is opened.
       isLost: ({ stdout }) => stdout.includes('error: '),
     },
@@ -40,7 +44,7 @@ export function createVirshSessions(uri: string, size = 4) {
   );
 
   const give = async (line: string): Promise<string> => {
-    const answer = await sessions.ask(line);
+    const answer = await asking(`virsh ${line}`, () => sessions.ask(line));
     if (answer.startsWith('error:')) throw CommandError.of(`virsh ${line}`, answer);
     return answer;
   };
@@ -59,6 +63,16 @@ export function createVirshSessions(uri: string, size = 4) {
     close: () => sessions.close(),
   };
 }
+
+/**
+ * What is asked of which domain: a QEMU that hangs answers none of the questions that libvirt
+ * passes on to it, and all others.
+ */
+function subjectOf(line: string): string | null {
+  const [, command, uuid] = ABOUT.exec(line) ?? [];
+  return command === undefined ? null : `${command} ${uuid}`;
+}
+const ABOUT = /(?:^|; )(\S+) ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})[^;]*$/;
 
 /**
  * Between single quotes virsh reads everything but their end as it is. Control characters are keys

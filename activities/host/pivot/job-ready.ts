@@ -1,6 +1,7 @@
 /** The wait for a block job: by libvirt's events, with looks of ours beside them. */
 import { Context } from '@temporalio/activity';
 import type { JobEvent, JobSample } from '../../adapters/virsh/job-watch.ts';
+import { beatWith } from '../../door/attempt.ts';
 import { createMailbox, type Mailbox } from '../../door/mailbox.ts';
 import { createProgress } from '../../door/progress.ts';
 import type { HostDeps } from '../deps.ts';
@@ -91,7 +92,7 @@ function decide(event: JobEvent, awaited: Awaited, waiting: Waiting): Told | nul
   const { looks } = waiting;
   switch (event.kind) {
     case 'silence':
-      Context.current().heartbeat({ phase: 'waiting for libvirtd', note: event.reason });
+      beatWith({ phase: 'waiting for libvirt', note: event.reason });
       return null;
     case 'lifecycle':
       if (/^(Stopped|Shutdown|Crashed)/.test(event.detail)) looks.ask(null);
@@ -116,7 +117,7 @@ function decideByProgress(
   const now = progress.add({ atMs: Date.now(), ...job });
   const divergence = progress.divergence();
   const note = divergence && divergenceWords(divergence, job.bandwidthBytesPerSecond);
-  Context.current().heartbeat({ ...now, note });
+  beatWith({ ...now, note });
   // libvirt reports copied == total only for a job in READY (qemu_driver.c), so this finds a
   // missed event.
   if (until === 'ready' && job.copiedBytes === job.totalBytes) looks.ask(null);

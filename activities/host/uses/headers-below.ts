@@ -3,8 +3,9 @@
  * the same time, and a folder may hold thousands of files: those who ask together look once.
  */
 import { cureOf } from '../../../workflows/operation/cure.ts';
-import { hold } from '../../../workflows/operation/failures.ts';
+import { hold, ownFailure } from '../../../workflows/operation/failures.ts';
 import type { FilePath } from '../../adapters/files/files.ts';
+import { asking } from '../../adapters/process/asking.ts';
 import { readFolderHeaders } from '../../adapters/qemu-img/folder-headers.ts';
 import { namesIn, type FileNames } from '../../adapters/qemu-img/qcow2-header.ts';
 import { OWN_FOLDER } from '../../pool-folder/own-folder.ts';
@@ -26,9 +27,12 @@ const searches = new Map<string, Search>();
 /**
  * Of the folder and those below it, as they are now: one search that began before the question is
  * waited for, and not taken for an answer.
- * @throws Hold `unproven` for a file that cannot be read
+ * @throws Hold `unproven` for a file that cannot be read; Retry `storage-silent`
  */
-export function headersBelow(folder: string): Promise<Headers> {
+export const headersBelow = (folder: string): Promise<Headers> =>
+  asking(`the headers of all files in ${folder}`, () => lookWithOthers(folder));
+
+function lookWithOthers(folder: string): Promise<Headers> {
   const search = searches.get(folder);
   if (!search) return begin(folder);
   const again = () => begin(folder);
@@ -60,6 +64,8 @@ export const namesBelow = (path: FilePath): Promise<FileNames> =>
 export const cannotTell =
   (path: FilePath) =>
   (error: Error): never => {
+    // A storage that is silent may answer later.
+    if (ownFailure(error)) throw error;
     throw hold('unproven', {
       attempted: `looking what ${path.toString()} stands on`,
       now: `it cannot be read (${error.message}), so it may be one of the volumes or stand on one`,

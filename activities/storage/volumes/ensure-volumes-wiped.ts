@@ -68,12 +68,12 @@ async function wipe(
   show: Show,
 ): Promise<void> {
   const tell = showProgress(show, { phase: 'wiping', totalBytes: sizeOf(extents) });
-  const mayGoOn = inSteps(() => {
+  const mayGoOn = inSteps(async () => {
     Context.current().cancellationSignal.throwIfAborted();
-    deps.tenure?.assertHeld(`wiping ${path}`);
+    await deps.tenure?.assertHeld(`wiping ${path}`);
   });
-  const onWritten = (bytes: number) => {
-    mayGoOn(bytes);
+  const onWritten = async (bytes: number) => {
+    await mayGoOn(bytes);
     tell(bytes);
   };
   try {
@@ -93,11 +93,11 @@ async function wipe(
 /** A look costs some 50 µs, on NFS an answer of its server. */
 const LOOK_EVERY_BYTES = 16 * 2 ** 20;
 
-function inSteps(look: () => void): (bytes: number) => void {
+function inSteps(look: () => Promise<void>): (bytes: number) => Promise<void> {
   let next = LOOK_EVERY_BYTES;
-  return (bytes) => {
+  return async (bytes) => {
     if (bytes < next) return;
     next = bytes + LOOK_EVERY_BYTES;
-    look();
+    await look();
   };
 }

@@ -1,4 +1,8 @@
 /** Processes that stay open, as bash that reads and answers lines. */
+import { randomUUID } from 'node:crypto';
+import { readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, expect, it } from '@jest/globals';
 import {
   createProcessPool,
@@ -25,6 +29,7 @@ function open(atOnce?: number, changes: Partial<Framing<string, string>> = {}) {
         if (stderr !== '') throw new Error(`it said ${stderr.trim()}`);
         return stdout.endsWith('\n') ? stdout.trim() : null;
       },
+      answerWithinMs: () => null,
       failed: (line, why) => new Error(`${why} at ${line}`),
       ...changes,
     },
@@ -60,7 +65,7 @@ it('What is more than needed without a question ends', async () => {
 });
 
 it('A process that ended, said what it must not, or is silent is used no more', async () => {
-  const ask = open(1, { answerWithinMs: 1000 });
+  const ask = open(1, { answerWithinMs: () => 1000 });
   const first = await ask(':');
   await expect(ask('exit')).rejects.toThrow('ended at exit');
   const second = await ask(':');
@@ -94,4 +99,30 @@ it('Its end ends all of them', async () => {
   pool.close();
   expect(await failure).toBe('Error: ended at sleep 5');
   await untilEnded(pid);
+});
+
+it('One that does not answer holds up questions of the same subject, and no others', async () => {
+  const ask = open(1, { subject: (line) => line.split(' # ')[1] ?? null });
+  const answered: string[] = [];
+  const note = (name: string) => (pid: string) => (answered.push(name), pid);
+  const hung = ask('read -r go # sick').then(note('hung'));
+  const same = ask(': # sick').then(note('same'));
+  await ask(': # well').then(note('other'));
+  await ask(':').then(note('none'));
+  expect(answered).toEqual(['other', 'none']);
+  pool.close();
+  await expect(hung).rejects.toThrow('ended at read');
+  await same;
+});
+
+it('What is silent is killed with what it runs, and who waits for it is told', async () => {
+  const ask = open(1, { answerWithinMs: () => 1500, subject: () => 'sick' });
+  const sleeper = join(tmpdir(), `blockflow-${randomUUID()}`);
+  const hung = ask(`sleep 1000 & echo $! >${sleeper}; wait`);
+  const waiting = ask(': # too long');
+  await expect(hung).rejects.toThrow('silent at sleep');
+  await expect(waiting).rejects.toThrow('silent at : # too long');
+  await untilEnded((await readFile(sleeper, 'utf8')).trim());
+  await rm(sleeper);
+  await ask(':');
 });

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, expect, it } from '@jest/globals';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { observeFile } from '../../../activities/adapters/files/files.ts';
 import type { Libvirt } from '../../../activities/adapters/virsh/domains.ts';
-import { beating, type Show } from '../../../activities/door/attempt.ts';
+import { attempt, type Show } from '../../../activities/door/attempt.ts';
 import { createEffect } from '../../../activities/door/effect.ts';
 import type { HostDeps } from '../../../activities/host/deps.ts';
 import { ensureVolumeVerified } from '../../../activities/host/transfer/ensure-volume-verified.ts';
@@ -38,12 +38,12 @@ it('beats with what is shown, and before that it is at work', async () => {
   const environment = new MockActivityEnvironment();
   const beats: unknown[] = [];
   environment.on('heartbeat', (details) => beats.push(details));
-  const activity = beating(async (input: string, tell) => {
+  const activity = attempt(async (input: string, tell) => {
     await once(environment, 'heartbeat');
     tell({ phase: input, percent: 1 });
     tell({ phase: input, percent: 2 });
     await once(environment, 'heartbeat');
-  });
+  }, 'while working');
   await environment.run(activity, 'verifying');
   const phase = 'verifying';
   // The first at once, the next when its second is over.

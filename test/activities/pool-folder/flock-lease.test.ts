@@ -47,7 +47,7 @@ describe('the lease of a file pool', () => {
     expect(second).toBeNull();
     await first.release();
     expect((await waiting).record).toMatchObject({ version: 2, holder: 'spm@b:2' });
-    expect(first.lossNow()).not.toBeNull();
+    expect(await first.lossNow()).not.toBeNull();
   });
 
   it('is kept until the last effect of its holder is over, and no other begins', async () => {

@@ -30,6 +30,8 @@ export interface FaultyMount {
   find(name: string): Promise<string>;
   /** As after a reboot: what the disk does not have of the pool's files is gone. */
   forget(): Promise<void>;
+  /** From now on the disk does not answer, until what is returned is called. */
+  hang(): () => void;
   /** From now on requests fail. Returns what makes the disk answer as before. */
   fail(error: DiskError): Promise<() => Promise<void>>;
   close(): Promise<void>;
@@ -74,6 +76,10 @@ export async function mountFaulty(mebibytes: number): Promise<FaultyMount> {
     find: async (name) => (await execa('find', [path, '-name', name])).stdout.trim(),
     async forget() {
       for (const name of await poolFiles(path)) await forgetCached(join(path, name));
+    },
+    hang() {
+      daemon.kill('SIGSTOP');
+      return () => void daemon.kill('SIGCONT');
     },
     async fail(error) {
       const name = `faulty${++count}`;

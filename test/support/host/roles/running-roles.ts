@@ -110,7 +110,7 @@ async function startRoleProcess(
   const before = (await readFile(logFile, 'utf8').catch(() => '')).length;
   const output = { file: logFile, append: true } as const;
   const child = execa(process.execPath, [...nodeOptions, roleScript, ...args], {
-    env: { NODE_OPTIONS: '', ...env() },
+    env: { NODE_OPTIONS: '', UV_THREADPOOL_SIZE: '128', ...env() },
     stdin: 'ignore',
     stdout: output,
     stderr: output,
