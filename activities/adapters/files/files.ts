@@ -16,16 +16,12 @@ import {
   writeFile,
   type FileHandle,
 } from './calls.ts';
+import { nullIfMissing, type FilePath } from './paths.ts';
 import { ownFailure } from '../../../workflows/operation/failures.ts';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
-/** Text where libvirt gave the name; bytes, perhaps no UTF-8, where a folder or a header did. */
-export type FilePath = string | Buffer;
-
-/** The folder of an absolute path, as bytes. */
-export const folderOf = (path: FilePath): Buffer =>
-  Buffer.from(dirname(Buffer.from(path).toString('latin1')), 'latin1');
+export { folderOf, nullIfMissing, type FilePath } from './paths.ts';
 
 export interface FileFacts {
   identity: string;
@@ -33,14 +29,6 @@ export interface FileFacts {
   allocatedBytes: number;
   modifiedNs: string;
 }
-
-/** A name that no file can have is as good as missing: a guest may have put it into a header. */
-const ABSENT = new Set(['ENOENT', 'ENOTDIR', 'ENAMETOOLONG', 'ELOOP']);
-const missing = (error: unknown) => ABSENT.has((error as NodeJS.ErrnoException).code ?? '');
-export const nullIfMissing = (error: unknown) => {
-  if (missing(error)) return null;
-  throw error;
-};
 
 /** Facts of the file behind a path (links followed), null when there is none. */
 export async function observeFile(path: FilePath): Promise<FileFacts | null> {

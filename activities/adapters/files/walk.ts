@@ -3,7 +3,7 @@
  * into a thread of its own.
  */
 import { readdirSync } from 'node:fs';
-import { nullIfMissing } from './files.ts';
+import { nullIfMissing } from './paths.ts';
 
 /** Names below the folder itself that one walk looks at: a home folder may hold millions. */
 const MOST_BELOW = 100_000;

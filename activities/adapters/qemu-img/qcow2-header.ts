@@ -5,8 +5,7 @@
  */
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { open, stat } from '../files/calls.ts';
-import { folderOf, nullIfMissing, type FilePath } from '../files/files.ts';
+import { folderOf, nullIfMissing, type FilePath } from '../files/paths.ts';
 
 const MAGIC = 0x514649fb;
 /** QEMU refuses a name beyond the first cluster, and clusters of more than this. */
@@ -27,31 +26,13 @@ export interface FileNames {
   dataFile: Buffer | null;
 }
 
-const NONE: FileNames = { backing: null, dataFile: null };
+export const NONE: FileNames = { backing: null, dataFile: null };
 
 /**
- * The files that a qcow2 file names in its header; none for something else, or no file.
+ * The files that a qcow2 file names in its header, for a thread that may wait for the file system:
+ * that takes a tenth of the time.
  * @throws of the file system, for a file that is there and cannot be read
  */
-export async function namesIn(path: FilePath): Promise<FileNames> {
-  // Opening a pipe would wait for its writer.
-  const facts = await stat(path).catch(nullIfMissing);
-  const file = facts?.isFile() ? await open(path, 'r').catch(nullIfMissing) : null;
-  if (!file) return NONE;
-  try {
-    const search = namesAsRead(folderOf(path));
-    for (let step = search.next(); ;) {
-      if (step.done) return step.value;
-      const { at, length } = step.value;
-      const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, at);
-      step = search.next({ buffer, bytesRead });
-    }
-  } finally {
-    await file.close();
-  }
-}
-
-/** The same for a thread of its own, which may wait for the file system: a tenth of the time. */
 export function namesInSync(path: FilePath): FileNames {
   const file = openFileSync(path);
   if (file === null) return NONE;
@@ -88,7 +69,7 @@ interface Bytes {
 }
 type Reading<T> = Generator<Place, T, Bytes>;
 
-function* namesAsRead(folder: Buffer): Reading<FileNames> {
+export function* namesAsRead(folder: Buffer): Reading<FileNames> {
   const { buffer: header, bytesRead } = yield { at: 0, length: HEADER_BYTES };
   if (bytesRead < 20 || header.readUInt32BE(0) !== MAGIC) return NONE;
   const local = (name: Buffer | null) => name && localFile(folder, name);

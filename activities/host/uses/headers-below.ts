@@ -7,7 +7,8 @@ import { hold, ownFailure } from '../../../workflows/operation/failures.ts';
 import type { FilePath } from '../../adapters/files/files.ts';
 import { asking } from '../../adapters/process/asking.ts';
 import { readFolderHeaders } from '../../adapters/qemu-img/folder-headers.ts';
-import { namesIn, type FileNames } from '../../adapters/qemu-img/qcow2-header.ts';
+import { namesIn } from '../../adapters/qemu-img/names-in.ts';
+import type { FileNames } from '../../adapters/qemu-img/qcow2-header.ts';
 import { OWN_FOLDER } from '../../pool-folder/own-folder.ts';
 
 export interface Headers {

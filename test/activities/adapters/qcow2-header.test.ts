@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
-import { localFile, namesIn } from '../../../activities/adapters/qemu-img/qcow2-header.ts';
+import { namesIn } from '../../../activities/adapters/qemu-img/names-in.ts';
+import { localFile } from '../../../activities/adapters/qemu-img/qcow2-header.ts';
 
 let folder: string;
 beforeAll(async () => {
