@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
 import { keepAttempts } from '../../worker/roles/own-attempts.ts';
-import type { RoleContext } from '../../worker/roles/role.ts';
+import { common, type RoleContext } from '../../worker/roles/role.ts';
 
 let runtimeDir: string;
 const attempts = () => join(runtimeDir, 'attempts');
@@ -24,7 +24,7 @@ const workflowService = {
 };
 const context = () =>
   ({
-    config: { runtimeDir },
+    config: { runtimeDir, stuckSeconds: 1 },
     namespace: 'default',
     connection: { workflowService },
     log: { info: () => undefined },
@@ -53,4 +53,11 @@ it('leaves what an agent has that lives, and one of another name', async () => {
   await keepAttempts(context(), 'host');
   expect(givenBack).toEqual([]);
   expect(await readdir(attempts())).toEqual(expect.arrayContaining([alive, 'spm-1-1']));
+});
+
+it('has its attempts noted by the worker, beside what else looks at them', async () => {
+  const attempts = await keepAttempts(context(), 'host');
+  const { interceptors } = common({ ...context(), attempts }, 'host');
+  expect(interceptors?.activity).toContain(attempts);
+  expect(interceptors?.activity).toHaveLength(2);
 });
