@@ -40,11 +40,14 @@ export function watchRetries(afterMs: number): ActivityInterceptorsFactory {
         async execute(input, next) {
           // Also where the attempt before ended with its agent, or was never heard of again.
           if (attempt > 1) remember(task);
+          const beganMs = Date.now();
           try {
             const result = await next(input);
             triedSince.delete(task);
             return result;
           } catch (error) {
+            // One that was at work for so long has failed now, and not since it began.
+            if (Date.now() - beganMs >= afterMs) triedSince.delete(task);
             remember(task);
             const told = judge(context, task, error);
             if (isFinal(told)) triedSince.delete(task);
