@@ -14,15 +14,16 @@ const cell = (text: string) =>
   inLine(text.replaceAll('\n', ' '))
     .replace(CODE_OR_MARKUP, (found, ticks?: string) => (ticks ? code(found, ticks) : `\\${found}`))
     .replaceAll('|', '\\|');
-/** The Web UI shows the backslash before a bar that is code, so the code ends there. */
-const code = (found: string, ticks: string) =>
-  found.includes('|')
-    ? found
-        .slice(ticks.length, -ticks.length)
-        .split('|')
-        .map((part) => (part === '' ? '' : `${ticks}${part}${ticks}`))
-        .join('|')
-    : found;
+/**
+ * The Web UI shows the backslash before a bar that is code, so the code ends there. Not where it
+ * has backticks inside: a part that ends with one would not end where it seems to.
+ */
+const code = (found: string, ticks: string) => {
+  const inside = found.slice(ticks.length, -ticks.length);
+  if (!inside.includes('|') || inside.includes('`')) return found;
+  const parts = inside.split('|');
+  return parts.map((part) => (part === '' ? '' : `${ticks}${part}${ticks}`)).join('|');
+};
 const CODE_OR_MARKUP = /(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)|[[\]<>!&]/g;
 const time = (iso: string) => `${iso.slice(0, 10)} ${iso.slice(11, 19)} UTC`;
 

@@ -16,6 +16,7 @@ it.each([
   ['an entity', '&lt;', '\\&lt;'],
   ['a cell', 'a|b', 'a\\|b'],
   ['a choice in code', '`decide pivot|keep`', '`decide pivot`\\|`keep`'],
+  ['a choice in code with a backtick', '``a`|<b>``', '``a`\\|<b>``'],
   ['the end of code', '`[x](y)', '`\\[x\\](y)'],
 ])('%s in a name is shown as it is written', (_, name, shown) => {
   expect(pageOf(name)).toContain(`| ${shown}`);
