@@ -121,10 +121,10 @@ export function createPivots(uri: string): Pivots {
 
 /**
  * Returns when no script of this VM runs any more (one that an agent's earlier life started). Each
- * makes the lock before its report and removes it at its end, unless it is killed.
+ * has the lock before it asks libvirt, which may be long in answering, and only then its report.
  */
 export async function awaitPivotScript(resultFile: string): Promise<void> {
-  if ((await readReport(resultFile)) !== null) await awaitEnd(stateOf(resultFile));
+  await awaitEnd(stateOf(resultFile));
 }
 
 /** Of all scripts that suspend a VM, for whichever disk: it has their lock. */

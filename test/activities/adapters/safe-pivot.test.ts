@@ -1,10 +1,11 @@
 /** The pivot's script against a `virsh` that writes down what it is told. */
 import { once } from 'node:events';
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
 import { awaitPivotScript } from '../../../activities/adapters/virsh/safe-pivot.ts';
+import { awaitSnapshotScript } from '../../../activities/adapters/virsh/safe-snapshot.ts';
 import {
   commands,
   pivot,
@@ -112,14 +113,16 @@ describe('The safe pivot', () => {
     expect(await readdir(join(root, 'run'))).toEqual([`pivot-${UUID}-vda`]);
   });
 
-  it('is waited for as long as it has its lock', async () => {
-    const resultFile = join(root, `run/pivot-${UUID}-vda`);
-    await pivot({}, resultFile);
+  it.each([
+    ['a pivot', () => awaitPivotScript(join(root, `run/pivot-${UUID}-vda`))],
+    ['a snapshot', () => awaitSnapshotScript(join(root, `run/pivot-${UUID}`))],
+  ])('is waited for as long as it has its lock, before its report too: %s', async (_, wait) => {
+    await mkdir(join(root, 'run'));
     const holder = execa('flock', [join(root, `run/pivot-${UUID}.lock`), 'sh', '-c', 'echo; cat']);
     await once(holder.stdout, 'data');
     const seen: string[] = [];
-    const waited = awaitPivotScript(resultFile).then(() => seen.push('waited'));
-    await readFile(resultFile);
+    const waited = wait().then(() => seen.push('waited'));
+    await execa('true');
     seen.push('freed');
     holder.stdin.end();
     await waited;
