@@ -26,16 +26,25 @@ export const named = ({ path, pool, identity }: PlannedVolume): NamedVolume => (
 export const codeOf = ({ kind }: VolumeUse) =>
   kind === 'child' ? ('shared-base' as const) : ('volume-in-use' as const);
 
-/** What ends a use of a volume: one cause, one sentence. Without a dot. */
+/**
+ * What ends a use of a volume: one cause, one sentence. Without a dot. Only the owner of that use
+ * knows whether it is needed.
+ */
 export const endOfUse = ({ kind }: Pick<VolumeUse, 'kind'>): string =>
   ({
-    child: 'Delete the image that stands on it, or rebase it (`qemu-img rebase`)',
-    domain: 'Detach it there (`virsh dumpxml` of that VM shows where it is named)',
-    snapshot: 'Delete that snapshot (`virsh snapshot-delete --metadata` forgets it)',
+    child:
+      'If the image that stands on it is needed, give it all data first ' +
+      '(`qemu-img rebase -b ""`, while no VM has it open); else delete it',
+    domain:
+      'If that VM does not need it, detach it there (`virsh dumpxml` shows where it is named)',
+    snapshot:
+      'If that snapshot is not needed, delete it (`virsh snapshot-delete --metadata` forgets it)',
   })[kind];
 
 /** The same of a file that a process has open. */
-export const END_PROCESS = 'End the process that has it open (`fuser -v FILE` names it)';
+export const END_PROCESS =
+  'See what has it open (`fuser -v FILE` on each host of its pool: it may be a VM), and end that ' +
+  'use if it is not needed';
 
 /**
  * Waits for a host that is unavailable, and tells what ends that wait: what it would say is not

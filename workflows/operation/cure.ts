@@ -13,11 +13,17 @@ const CURES: readonly (readonly [RegExp, string])[] = [
   [/stale file handle/i, 'Mount the share again'],
   [/file too large/i, 'Choose a pool whose file system takes files of that size'],
   [/image is corrupt/i, 'Repair a copy of that image (`qemu-img check -r all`)'],
-  [/failed to get .*lock/i, 'End what has the file open (`fuser -v FILE`)'],
+  [
+    /failed to get .*lock/i,
+    'See what has it open (`fuser -v FILE`: it may be a VM), end that use if it is not needed',
+  ],
   [/no such file or directory/i, 'Bring the file back, or mount its file system'],
   [/encrypt|no secret|passphrase/i, 'Do it while the VM runs: QEMU has the keys then'],
   [/nest(ed|ing) too deep/i, 'Merge layers while the VM is down'],
 ];
+
+/** Paths, whose words say nothing of the cause. */
+const PATHS = /(?<=')\/[^']*|(?<![\w'])\/\S+/g;
 
 /**
  * @param said by the tool, in English
@@ -25,7 +31,8 @@ const CURES: readonly (readonly [RegExp, string])[] = [
  * @returns what to do before the request is repeated, and that it be repeated
  */
 export function cureOf(said: string, otherwise: string): string {
-  const known = CURES.find(([words]) => words.test(said))?.[1];
+  const cause = said.replace(PATHS, '');
+  const known = CURES.find(([words]) => words.test(cause))?.[1];
   return `${known ?? otherwise}, then repeat the request`;
 }
 

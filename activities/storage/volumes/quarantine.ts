@@ -106,7 +106,8 @@ export async function assertOnlyName(path: string, isBegun: boolean): Promise<vo
   const names = await linkCount(path);
   if (names === 1) return;
   const why = `it has ${names} names (hard links)`;
-  throw inUse(path, { doing: 'wiping', isBegun, why, next: 'Remove them (`find -samefile`)' });
+  const next = 'Copy what is needed under the others (`find -samefile`), then remove those';
+  throw inUse(path, { doing: 'wiping', isBegun, why, next });
 }
 
 async function assertNotNeeded(

@@ -16,6 +16,7 @@ it.each([
   ["Parameter 'encrypt.key-secret' is required for cipher", 'while the VM runs'],
   ['backing chain of /pool/a is nested too deep', 'Merge layers'],
   ['libvirt reported the job failed', 'Look further'],
+  ["Could not reopen '/srv/encrypted disks/a': Device or resource busy", 'Look further'],
 ])('%s', (said, advice) => {
   const next = cureOf(said, 'Look further');
   expect(next).toContain(advice);
