@@ -196,7 +196,7 @@ const MOST_HISTORY_BYTES = 45 * 2 ** 20;
 /** @throws Refused `too-many-layers` */
 export function assertFitsHistory(request: PlanRequest, { ref }: Image, plan: ImagePlan): void {
   const steps = plan.volumes.length * (plan.verify === 'none' ? 1 : 2);
-  if (JSON.stringify(plan).length * steps <= MOST_HISTORY_BYTES) return;
+  if (Buffer.byteLength(JSON.stringify(plan)) * steps <= MOST_HISTORY_BYTES) return;
   throw refused('too-many-layers', {
     attempted: attempt(request),
     now:
