@@ -1,5 +1,6 @@
 /** Empty images: what libvirt would make for a snapshot or a copy, made and looked at by us. */
 import { z } from 'zod';
+import { observeFile } from '../files/files.ts';
 import { CommandError, run } from '../process/command.ts';
 import { parseJsonReply } from '../reply.ts';
 import { readHeader } from './qemu-img.ts';
@@ -48,11 +49,18 @@ export async function emptyFault(path: string, image: EmptyImage): Promise<strin
 
 const mapped = z.array(z.object({ present: z.boolean() })).min(1);
 
+/** QEMU allocates the first block of a raw file (32 KiB), and a file system some for attributes. */
+const RAW_BYTES = 2 ** 20;
+
 /**
- * Whether a qcow2 file holds nothing of its own: no guest has written to it. What it stands on is
- * not opened, as it may be gone.
+ * Whether an image holds nothing of its own: neither a guest nor a mirror has written to it. What it
+ * stands on is not opened, as it may be gone.
  */
-export async function isStillEmpty(path: string): Promise<boolean> {
+export async function isStillEmpty(
+  path: string,
+  format: EmptyImage['format'] = 'qcow2',
+): Promise<boolean> {
+  if (format === 'raw') return ((await observeFile(path))?.allocatedBytes ?? 0) < RAW_BYTES;
   const alone = { driver: 'qcow2', backing: null, file: { driver: 'file', filename: path } };
   const args = ['map', '-U', '--output=json', `json:${JSON.stringify(alone)}`];
   const all = parseJsonReply(mapped, `qemu-img map of ${path}`, await run('qemu-img', args));

@@ -5,6 +5,7 @@ import { activityInfo } from '@temporalio/activity';
 import { operationId } from '../../../../workflows/chain/references.ts';
 import { CommandError } from '../../../adapters/process/command.ts';
 import { copyTargetXml } from '../../../adapters/libvirt-xml/disk-element.ts';
+import { isStillEmpty } from '../../../adapters/qemu-img/empty-image.ts';
 import { assertReserved } from '../../../pool-folder/presence.ts';
 import type { HostDeps } from '../../deps.ts';
 import type { DiskSwitch } from '../../pivot/disk-switch.ts';
@@ -12,7 +13,7 @@ import { lookAndGiveBack } from '../../pivot/give-back-guest.ts';
 import { assertActive } from '../../pivot/holds.ts';
 import { hasSwitched } from '../../pivot/look-at-disk.ts';
 import { isOurMirror } from '../../pivot/our-mirror.ts';
-import { isKept, otherSource, switchOf } from './look.ts';
+import { isKept, otherSource, switchOf, topFile, topOf } from './look.ts';
 
 type Input = InputOf<typeof transferOnHost, 'ensureMirrorStarted'>;
 type Outcome = ResultOf<typeof transferOnHost, 'ensureMirrorStarted'>;
@@ -37,10 +38,17 @@ export async function ensureMirrorStarted(deps: HostDeps, input: Input): Promise
   if (active !== null) return { outcome: 'busy', reason: `the VM runs on ${active} now` };
   const other = await deps.libvirt.blockJob(change.vmUuid, change.disk);
   if (other) return { outcome: 'busy', reason: `another job began on the disk: ${other.type}` };
-  // An attempt before this one may have started a mirror, which has ended.
-  const isNew = input.isNewTop && activityInfo().attempt === 1;
-  if (!isNew) return { outcome: 'lost', reason: 'no mirror runs (any more)' };
+  if (!(await isNew(input))) return { outcome: 'lost', reason: 'no mirror runs (any more)' };
   return start(deps, input, change, look.disk?.cache ?? null);
+}
+
+/**
+ * An attempt before this one may have started a mirror, which has ended. Where the agent was
+ * unavailable, or the step was stuck, attempts are counted from one again, so the file itself is asked, too.
+ */
+async function isNew({ isNewTop, ...job }: Input): Promise<boolean> {
+  if (!isNewTop || activityInfo().attempt > 1) return false;
+  return isStillEmpty(topFile(job, 'ready'), topOf(job).format);
 }
 
 async function start(
