@@ -12,7 +12,11 @@ export const folderOf = (path: FilePath): Buffer =>
   Buffer.from(dirname(Buffer.from(path).toString('latin1')), 'latin1');
 
 /** A name that no file can have is as good as missing: a guest may have put it into a header. */
-const ABSENT = new Set(['ENOENT', 'ENOTDIR', 'ENAMETOOLONG', 'ELOOP']);
+const ABSENT = new Set([
+  ...['ENOENT', 'ENOTDIR', 'ENAMETOOLONG', 'ELOOP'],
+  // Node's, for a name with a zero byte.
+  'ERR_INVALID_ARG_VALUE',
+]);
 const missing = (error: unknown) => ABSENT.has((error as NodeJS.ErrnoException).code ?? '');
 export const nullIfMissing = (error: unknown) => {
   if (missing(error)) return null;

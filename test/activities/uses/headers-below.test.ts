@@ -3,18 +3,19 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { headersBelow } from '../../../activities/host/uses/headers-below.ts';
+import { childrenOf } from '../../../activities/host/uses/volume-users.ts';
 import { use } from '../../support/use.ts';
 
 const NAME = 'base.qcow2';
 
 /** Enough of a qcow2 file to name another one. */
-function header(): Buffer {
+function header(name = NAME): Buffer {
   const bytes = Buffer.alloc(512);
   bytes.writeUInt32BE(0x514649fb, 0);
   bytes.writeUInt32BE(2, 4);
   bytes.writeBigUInt64BE(256n, 8);
-  bytes.writeUInt32BE(NAME.length, 16);
-  bytes.write(NAME, 256);
+  bytes.writeUInt32BE(name.length, 16);
+  bytes.write(name, 256);
   return bytes;
 }
 
@@ -43,4 +44,13 @@ it('looks once for all who ask meanwhile, and after their question', async () =>
   expect(await second).not.toBe(await first);
   await writeFile(join(folder.path, 'c'), header());
   expect(await names(ask())).toEqual(['a', 'b', 'c']);
+});
+
+it('takes a name that no file can have for none: a guest may write it into its raw disk', async () => {
+  const raw = join(folder.path, 'raw');
+  await writeFile(raw, header('json:{"file":{"filename":"/a\\u0000b"}}'));
+  const volumes = [{ path: join(folder.path, NAME), identity: '0:0' }];
+  const found = await childrenOf(new Set(['0:0']), { pools: [], volumes });
+  expect(found).toEqual({ children: [], notSearched: [] });
+  await rm(raw);
 });
