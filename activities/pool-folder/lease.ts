@@ -49,12 +49,11 @@ export interface Tenure {
 export function tenureOf(lease: Lease): Tenure {
   const underWay = new Set<Promise<unknown>>();
   let isOver = false;
-  const lossOf = async (attempted: string, what: string) => {
-    const found = isOver ? null : await lease.lossNow();
-    // The effect begins in the same turn.
+  const look = async () => (isOver ? null : lease.lossNow());
+  const assertNot = (found: string | null, attempted: string, what: string) => {
     const loss = isOver ? 'its worker here has ended' : found;
-    if (loss === null) return null;
-    return leaseLost({
+    if (loss === null) return;
+    throw leaseLost({
       attempted,
       now: `the lease of pool ${lease.pool} is lost (${loss}); ${what}`,
       next: `The agent that has the lease now does it; \`blockflow spm\` shows which`,
@@ -62,8 +61,9 @@ export function tenureOf(lease: Lease): Tenure {
   };
   return {
     hook: async (name, target, run) => {
-      const loss = await lossOf(`${name} of ${target}`, 'it was not begun');
-      if (loss) throw loss;
+      const found = await look();
+      // The effect begins in the same turn: nothing ends the tenure between.
+      assertNot(found, `${name} of ${target}`, 'it was not begun');
       const running = run();
       const done = running.then(
         () => void underWay.delete(done),
@@ -73,8 +73,7 @@ export function tenureOf(lease: Lease): Tenure {
       return running;
     },
     async assertHeld(attempted) {
-      const loss = await lossOf(attempted, 'it was stopped half done');
-      if (loss) throw loss;
+      assertNot(await look(), attempted, 'it was stopped half done');
     },
     async end() {
       isOver = true;

@@ -68,6 +68,27 @@ describe('the lease of a file pool', () => {
     expect([await wiping, await over]).toEqual(['wiped', true]);
   });
 
+  it.each([0, 1, 2, 3, 4])(
+    'is not over beside an effect when it ends right after the look, %i turns later',
+    async (turns) => {
+      const look = Promise.withResolvers<null>();
+      const lease = await mustAcquire('spm@a:1');
+      const tenure = tenureOf({ ...lease, lossNow: () => look.promise });
+      const seen: string[] = [];
+      const act = async () => {
+        seen.push('begins');
+        await stat(folder);
+        seen.push('is done');
+      };
+      const acting = createEffect([tenure.hook])('storage.unlink-volume', 'a', act);
+      look.resolve(null);
+      for (let turn = 0; turn < turns; turn += 1) await null;
+      const over = tenure.end().then(() => seen.push('over'));
+      await Promise.allSettled([acting, over]);
+      expect([['over'], ['begins', 'is done', 'over']]).toContainEqual(seen);
+    },
+  );
+
   it('is waited for no longer than wanted', async () => {
     await mustAcquire('spm@a:1');
     const stop = new AbortController();
