@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path';
 import { UUID } from '../../workflows/operation/names.ts';
 import type { NamedVolume } from '../../workflows/chain/references.ts';
 import { observeFile, readText, writeWhole } from '../adapters/files/files.ts';
+import { unlessSilent } from '../adapters/process/asking.ts';
 import { ensureOwnFolder, OWN_FOLDER } from './own-folder.ts';
 
 const idFile = (poolFolder: string) => join(poolFolder, OWN_FOLDER, 'id');
@@ -18,9 +19,12 @@ export async function ensurePoolId(poolFolder: string, id: string): Promise<void
   await writeWhole(idFile(poolFolder), `${id}\n`, { ifThere: 'keep' });
 }
 
-/** Null in a folder that is no pool, or whose file system is not mounted. */
+/**
+ * Null in a folder that is no pool, or whose file system is not mounted.
+ * @throws Retry `storage-silent`
+ */
 export async function observePoolId(folder: string): Promise<string | null> {
-  const id = (await readText(idFile(folder)).catch(() => '')).trim();
+  const id = (await readText(idFile(folder)).catch(unlessSilent(''))).trim();
   return UUID.test(id) ? id : null;
 }
 

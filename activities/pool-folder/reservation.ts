@@ -13,6 +13,7 @@ import { basename, dirname, extname, join } from 'node:path';
 import { listFolder, syncPath, writeWhole } from '../adapters/files/files.ts';
 import { ensureOwnedFolder } from '../adapters/files/owned-folder.ts';
 import { CLONE_ENDING } from '../adapters/files/reflink.ts';
+import { unlessSilent } from '../adapters/process/asking.ts';
 import { ensureOwnFolder, OWN_FOLDER, PASSABLE } from './own-folder.ts';
 import { manifestIn, manifestOf, ownerOf } from './owner.ts';
 
@@ -79,7 +80,7 @@ export interface Manifest {
 export async function readManifests(poolFolder: string): Promise<Manifest[]> {
   const found = (await reservationFolders(poolFolder)).map(async (folder) => {
     const name = await manifestIn(folder);
-    const text = name && (await readFile(join(folder, name), 'utf8').catch(() => null));
+    const text = name && (await readFile(join(folder, name), 'utf8').catch(unlessSilent(null)));
     if (!name || !text) return [];
     return [{ content: jsonOf(text), owner: ownerOf(name) }];
   });

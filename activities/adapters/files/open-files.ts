@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { readFile, readdir, readlink, stat } from './calls.ts';
 import { join } from 'node:path';
 import { observeFile } from './files.ts';
+import { unlessSilent } from '../process/asking.ts';
 
 export interface OpenFile {
   identity: string;
@@ -65,9 +66,12 @@ async function ofDescriptors<T>(pid: number, look: (fd: string) => Promise<T | n
   return (await Promise.all(descriptors.map(look))).flatMap((found) => found ?? []);
 }
 
-/** The identity of a regular file or device; null for anything else, or nothing any more. */
+/**
+ * The identity of a regular file or device; null for anything else, or nothing any more.
+ * @throws Retry `storage-silent`: what is open there may be what is looked for
+ */
 async function openedAs(pid: number, fd: string): Promise<string | null> {
-  const s = await stat(`/proc/${pid}/fd/${fd}`, { bigint: true }).catch(() => null);
+  const s = await stat(`/proc/${pid}/fd/${fd}`, { bigint: true }).catch(unlessSilent(null));
   return s?.isFile() || s?.isBlockDevice() ? `${s.dev}:${s.ino}` : null;
 }
 
@@ -111,7 +115,7 @@ async function findLoopDevice(files: ReadonlySet<string>): Promise<Opener | null
   for (const name of names.filter((each) => each.startsWith('loop'))) {
     const text = readFile(join('/sys/block', name, 'loop/backing_file'), 'utf8');
     const path = (await text.catch(() => '')).trimEnd();
-    const file = path === '' ? null : await observeFile(path).catch(() => null);
+    const file = path === '' ? null : await observeFile(path).catch(unlessSilent(null));
     if (file && files.has(file.identity)) {
       return { identity: file.identity, by: `loop device ${name}` };
     }

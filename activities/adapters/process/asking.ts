@@ -3,7 +3,7 @@
  * answered: so that a hang is seen, told, and given up.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { retry } from '../../../workflows/operation/failures.ts';
+import { failureDetails, retry } from '../../../workflows/operation/failures.ts';
 
 export interface Question {
   what: string;
@@ -40,3 +40,14 @@ export const silent = (what: string, withinMs: number) =>
     now: `it has not answered within ${withinMs / 1000} s`,
     next: 'blockflow asks again until it does; look at the storage, and at the kernel log',
   });
+
+/**
+ * For a `catch` where an error is an answer: silence is none.
+ * @throws Retry `storage-silent`
+ */
+export const unlessSilent =
+  <T>(otherwise: T) =>
+  (error: unknown): T => {
+    if (failureDetails(error)?.details.code === 'storage-silent') throw error;
+    return otherwise;
+  };

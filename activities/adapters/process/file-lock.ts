@@ -7,6 +7,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { constants } from 'node:fs';
 import { mkdir, open, stat, type FileHandle } from '../files/calls.ts';
+import { unlessSilent } from './asking.ts';
 import { dirname } from 'node:path';
 
 const TAKEN = 75;
@@ -45,7 +46,7 @@ export async function lockFile(
 
 /** True while some process has the lock; with `until` it waits to see that none has. */
 export async function isLocked(path: string, { until }: LockOptions = {}): Promise<boolean> {
-  const file = await open(path, 'r+').catch(() => null);
+  const file = await open(path, 'r+').catch(unlessSilent(null));
   if (!file) return false;
   try {
     return !(await lock(file, until));

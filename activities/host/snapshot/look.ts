@@ -2,6 +2,7 @@
 import { dirname } from 'node:path';
 import type { Taking } from '../../../workflows/snapshot/create/activities.ts';
 import type { NamedVolume } from '../../../workflows/chain/references.ts';
+import { unlessSilent } from '../../adapters/process/asking.ts';
 import { CommandError } from '../../adapters/process/command.ts';
 import { observeFile } from '../../adapters/files/files.ts';
 import { findQemu, openFiles, type OpenFile } from '../../adapters/files/open-files.ts';
@@ -97,7 +98,7 @@ async function activeIn(domain: XmlDomain, target: string, ids: Identities): Pro
 /** By the headers below. */
 async function layerBy(domain: XmlDomain, disk: XmlDisk, { overlay }: Identities): Promise<Layer> {
   const ref = { vm: domain.name, disk: disk.target, host: '' };
-  const chain = await readHeaderChain(ref, disk).catch(() => null);
+  const chain = await readHeaderChain(ref, disk).catch(unlessSilent(null));
   if (chain === null) return 'other';
   const files = await Promise.all([...chain.keys()].map((path) => observeFile(path)));
   const standsOnIt = files.some((file) => file !== null && file.identity === overlay);

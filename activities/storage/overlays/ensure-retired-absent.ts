@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { InputOf, ResultOf } from '../../../workflows/operation/activities.ts';
 import { revertNote } from '../../../workflows/snapshot/revert/plan.ts';
 import type { revertOnStorage } from '../../../workflows/snapshot/revert/activities.ts';
-import { observeFile, readText } from '../../adapters/files/files.ts';
+import { nullIfMissing, observeFile, readText } from '../../adapters/files/files.ts';
 import { observePools } from '../../adapters/virsh/pools.ts';
 import { abandonReservation, belongsToAnother, manifestIn } from '../../pool-folder/owner.ts';
 import { whileMounted } from '../../pool-folder/presence.ts';
@@ -77,8 +77,9 @@ async function deleteRetired(
 /** A run that has switched, or is about to, has not put the layers into quarantine yet. */
 async function isUnfinished(folder: string): Promise<boolean> {
   const name = await manifestIn(folder);
-  const text = name === null ? '' : await readText(join(folder, name)).catch(() => '');
-  if (text === '') return false;
+  // What cannot be read may be unfinished: its layers are not deleted for that.
+  const text = name && (await readText(join(folder, name)).catch(nullIfMissing));
+  if (!text) return false;
   const { phase } = revertNote.parse(JSON.parse(text)).state;
   return phase === 'begun' || phase === 'undoing';
 }

@@ -2,13 +2,14 @@
 import { open as openFile, rm, mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, expect, it, jest } from '@jest/globals';
 import { CancelledFailure } from '@temporalio/common';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { execa } from 'execa';
 import { readFile } from '../../../activities/adapters/files/calls.ts';
 import { attempt } from '../../../activities/door/attempt.ts';
 import { createEffect } from '../../../activities/door/effect.ts';
+import { observePoolId } from '../../../activities/pool-folder/id.ts';
 
 let folder: string;
 let fifo: string;
@@ -85,4 +86,16 @@ it('An effect that has begun is waited for, whatever is cancelled', async () => 
   while (beats.length < 5) await new Promise((next) => environment.once('heartbeat', next));
   await answer();
   expect(await running).toBe('');
+});
+
+it('A pool that is silent is not taken for one without an id', async () => {
+  const id = join(folder, 'sick/.blockflow/id');
+  await execa('mkdir', [join(folder, 'sick/.blockflow')]);
+  await execa('mkfifo', [id]);
+  jest.useFakeTimers();
+  const asked = observePoolId(join(folder, 'sick'));
+  jest.advanceTimersByTime(60_000);
+  jest.useRealTimers();
+  await expect(asked).rejects.toThrow('has not answered');
+  await (await openFile(id, 'w')).close();
 });
