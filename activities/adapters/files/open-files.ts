@@ -33,10 +33,13 @@ function uuidOf(pid: number): string | null {
   }
 }
 
-/** Regular files and devices that a process has open; empty when the process is gone. */
-export function openFiles(pid: number): Promise<OpenFile[]> {
+/**
+ * Regular files and devices that a process has open; empty when the process is gone.
+ * @param wanted those that matter; default all
+ */
+export function openFiles(pid: number, wanted?: ReadonlySet<string>): Promise<OpenFile[]> {
   return ofDescriptors(pid, async (fd) => {
-    const [identity, access] = await Promise.all([openedAs(pid, fd), accessOf(pid, fd)]);
+    const [identity, access] = await Promise.all([openedAs(pid, fd, wanted), accessOf(pid, fd)]);
     return identity === null ? null : { identity, writable: access !== READ_ONLY };
   });
 }
@@ -57,9 +60,12 @@ const [READ_ONLY, READ_WRITE] = [0, 2];
 
 /** The access mode of `open`. */
 async function accessOf(pid: number, fd: string): Promise<number> {
-  const info = await readFile(`/proc/${pid}/fdinfo/${fd}`, 'latin1').catch(() => '');
-  return parseInt(/^flags:\s+(\d+)/m.exec(info)?.[1] ?? '0', 8) & 3;
+  return parseInt(/^flags:\s+(\d+)/m.exec(await infoOf(pid, fd))?.[1] ?? '0', 8) & 3;
 }
+
+/** The kernel's own words: no file system is asked for them. */
+const infoOf = (pid: number, fd: string) =>
+  readFile(`/proc/${pid}/fdinfo/${fd}`, 'latin1').catch(() => '');
 
 async function ofDescriptors<T>(pid: number, look: (fd: string) => Promise<T | null>) {
   const descriptors = await readdir(`/proc/${pid}/fd`).catch(() => []);
@@ -70,9 +76,24 @@ async function ofDescriptors<T>(pid: number, look: (fd: string) => Promise<T | n
  * The identity of a regular file or device; null for anything else, or nothing any more.
  * @throws Retry `storage-silent`: what is open there may be what is looked for
  */
-async function openedAs(pid: number, fd: string): Promise<string | null> {
-  const s = await stat(`/proc/${pid}/fd/${fd}`, { bigint: true }).catch(unlessSilent(null));
+async function openedAs(
+  pid: number,
+  fd: string,
+  wanted?: ReadonlySet<string>,
+): Promise<string | null> {
+  const s = await stat(`/proc/${pid}/fd/${fd}`, { bigint: true })
+    .catch(unlessSilent(null))
+    .catch(async (silence: unknown) => {
+      if (!wanted || (await mayBe(wanted, pid, fd))) throw silence;
+      return null;
+    });
   return s?.isFile() || s?.isBlockDevice() ? `${s.dev}:${s.ino}` : null;
+}
+
+/** By the inode's number, which Linux tells since 5.14. */
+async function mayBe(wanted: ReadonlySet<string>, pid: number, fd: string): Promise<boolean> {
+  const [, inode] = /^ino:\s+(\d+)/m.exec(await infoOf(pid, fd)) ?? [];
+  return inode === undefined || [...wanted].some((identity) => identity.endsWith(`:${inode}`));
 }
 
 /** A file and who has it open, in words. */
@@ -91,15 +112,17 @@ export async function findOpener(
 ): Promise<Opener | null> {
   for (const pid of await allPids()) {
     const opened =
-      access === 'any' ? await ofDescriptors(pid, (fd) => openedAs(pid, fd)) : await written(pid);
+      access === 'any'
+        ? await ofDescriptors(pid, (fd) => openedAs(pid, fd, files))
+        : await written(pid, files);
     const identity = opened.find((file) => files.has(file));
     if (identity !== undefined) return { identity, by: `process ${pid} (${programOf(pid)})` };
   }
   return findLoopDevice(files);
 }
 
-const written = async (pid: number) =>
-  (await openFiles(pid)).filter(({ writable }) => writable).map(({ identity }) => identity);
+const written = async (pid: number, files: ReadonlySet<string>) =>
+  (await openFiles(pid, files)).filter(({ writable }) => writable).map(({ identity }) => identity);
 
 function programOf(pid: number): string {
   try {

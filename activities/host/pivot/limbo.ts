@@ -151,7 +151,7 @@ const hidesCopy = ({ disk }: DiskLook, { path }: Copy) =>
 
 async function isWritten({ vmUuid }: DiskSwitch, identity: string): Promise<boolean> {
   const pid = await findQemu(vmUuid);
-  const files = pid === null ? [] : await openFiles(pid);
+  const files = pid === null ? [] : await openFiles(pid, new Set([identity]));
   return files.some((file) => file.writable && file.identity === identity);
 }
 

@@ -63,6 +63,6 @@ export async function otherSource({ from }: DiskSwitch, disk: XmlDisk | null) {
 /** Whether QEMU mirrors into the file that has this name now; true where that cannot be seen. */
 export async function isOpenForMirror({ vmUuid, to }: DiskSwitch): Promise<boolean> {
   const pid = await findQemu(vmUuid);
-  const files = pid === null ? [] : await openFiles(pid);
+  const files = pid === null ? [] : await openFiles(pid, new Set([to.identity]));
   return files.length === 0 || files.some((file) => file.writable && file.identity === to.identity);
 }
