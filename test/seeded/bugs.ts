@@ -53,8 +53,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'the lease is not checked before an effect',
     file: 'activities/pool-folder/lease.ts',
-    from: 'if (loss) throw loss;\n      const running',
-    to: 'const running',
+    from: "assertNot(found, `${name} of ${target}`, 'it was not begun');",
+    to: 'void found;',
     caughtBy: 'test/activities/pool-folder/flock-lease.test.ts',
   },
   {
