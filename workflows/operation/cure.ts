@@ -9,7 +9,10 @@ const CURES: readonly (readonly [RegExp, string])[] = [
   ],
   [/no space left/i, 'Make space there'],
   [/disk quota exceeded/i, 'Raise the quota, or delete what it counts'],
-  [/input\/output error/i, "See the kernel's log of the host: the storage answered with an error"],
+  [
+    /(input\/output|i\/o) error/i,
+    "See the kernel's log of the host: the storage answered with an error",
+  ],
   [/stale file handle/i, 'Mount the share again'],
   [/file too large/i, 'Choose a pool whose file system takes files of that size'],
   [/image is corrupt/i, 'Repair a copy of that image (`qemu-img check -r all`)'],

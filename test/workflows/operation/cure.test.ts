@@ -8,6 +8,7 @@ it.each([
   ['qemu-img: error while writing: No space left on device', 'space'],
   ['error while writing at byte 0: Disk quota exceeded', 'quota'],
   ['QEMU ended the copy of /pool/a: Input/output error', "kernel's log"],
+  ['EIO: i/o error, read', "kernel's log"],
   ["error: cannot stat file '/pool/a': Stale file handle", 'share'],
   ['preallocating failed: File too large', 'files of that size'],
   ['qcow2: Image is corrupt; cannot be opened read/write', 'qemu-img check'],
