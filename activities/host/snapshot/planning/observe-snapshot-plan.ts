@@ -46,11 +46,9 @@ export async function observeSnapshotPlan(
   await assertNoCheckpoints(deps, attempted, vm.uuid);
   const { chosen, left } = chooseDisks(attempted, input, domain);
   const chains = await Promise.all(chosen.map((disk) => chainOf(deps, input, disk, attempted)));
-  const warnings: string[] = [];
-  for (const chain of chains) {
-    warnings.push(...(await assertDiskReady(deps, attempted, chain)));
-    assertRoomForLayer(attempted, chain);
-  }
+  const found = await Promise.all(chains.map((chain) => assertDiskReady(deps, attempted, chain)));
+  const warnings = found.flat();
+  for (const chain of chains) assertRoomForLayer(attempted, chain);
   await assertUsable(
     deps,
     attempted,
