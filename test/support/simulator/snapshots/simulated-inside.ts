@@ -27,7 +27,7 @@ export const insideHost: Implementations<Pick<HostActivities, Simulated>> = {
     if (unfinishedSnapshot(machine)) throw refuse('other-operation', 'a snapshot is unfinished');
     assertNoUnfinishedRevert(machine);
     const snapshot = request.name ?? 'unnamed';
-    const seconds = since === null ? nowSeconds() : Math.floor(Date.parse(since) / 1000);
+    const seconds = since === null ? nowSeconds() : secondsOf(since);
     const listed = machine.tree.find(snapshot);
     const isOurs = since !== null && listed && isInside(listed.disks);
     if (listed && !isOurs) throw refuse('snapshot-exists', `${snapshot} is listed`);
@@ -79,7 +79,8 @@ export const insideHost: Implementations<Pick<HostActivities, Simulated>> = {
 };
 
 /** On the clock of the audit log, which says since when a snapshot may be ours. */
-const nowSeconds = () => Math.floor(Date.now() / 1000);
+const nowSeconds = () => secondsOf(new Date().toISOString());
+const secondsOf = (time: string) => Math.floor(Date.parse(time) / 1000);
 
 export const isInside = (disks: ReadonlyMap<string, { kind: string }>) =>
   [...disks.values()].some(({ kind }) => kind === 'internal');
