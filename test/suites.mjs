@@ -10,7 +10,7 @@ export const suites = {
 
 /** Folders and files that `--suite=NAME` runs. */
 export const named = {
-  /** Both crash matrices, and whatever draws a sample of a long list in `npm test`. */
+  /** The crash matrices, and whatever draws a sample of a long list in `npm test`. */
   crash: [
     'test/crash',
     'test/input',

@@ -4,22 +4,24 @@
  * by its name: `npm test -- -t 'libvirt.pivot, during: kill host'`.
  */
 import { it } from '@jest/globals';
-import type { Operation } from '../../activities/door/effect.ts';
 import { keepInLedger, type CrashCase } from '../support/faults/crash-ledger.ts';
 import { disarmFault } from '../support/faults/faults.ts';
 import type { Stage, StruckRun } from '../support/faults/stages/stage.ts';
 import { useStage } from '../support/faults/stages/stages.ts';
-import { nameOf, strikes, type Strike } from '../support/faults/strike-list.ts';
+import { nameOf, strikes, type Matrix, type Strike } from '../support/faults/strike-list.ts';
 import { armPoint, strike } from '../support/faults/strike.ts';
 import { sample } from '../support/sample.ts';
 
 /** Guest writes that a case has to be surrounded by. */
 const WRITES = 100;
 
-/** @param prefix of the names of its cases */
-export function testMatrix(matrix: Operation, prefix = ''): void {
+/**
+ * @param prefix of the names of its cases
+ * @param every how many of them are drawn one in `npm test`
+ */
+export function testMatrix(matrix: Matrix, prefix = '', every = 97): void {
   const stage = useStage[matrix](`crash-${matrix}`, WRITES);
-  const sampled = sample(`strikes on ${matrix}s`, strikes[matrix], 97);
+  const sampled = sample(`strikes on ${matrix}s`, strikes[matrix], every);
   const cases = sampled.map((planned) => [`${prefix}${nameOf(planned)}`, planned] as const);
   it.each(cases)('%s', async (_, planned) => {
     const { victim } = planned;

@@ -3,13 +3,12 @@
  * docs/proof/crash-matrix.md. They come from test/crash/ledger.jsonl, to which `npm run test:crash`
  * adds; nothing is run here.
  */
-import type { Operation } from '../../activities/door/effect.ts';
 import { percentile } from '../bench/figures.ts';
 import { compactLedger, type Seen } from '../support/faults/crash-ledger.ts';
 import { writeMarked } from '../support/marked-text.ts';
-import { strikes, victims } from '../support/faults/strike-list.ts';
+import { strikes, victims, type Matrix } from '../support/faults/strike-list.ts';
 
-function countRow(seen: readonly Seen[], matrix: Operation, victim: string): string[] {
+function countRow(seen: readonly Seen[], matrix: Matrix, victim: string): string[] {
   const all = strikes[matrix].filter((strike) => strike.victim === victim).length;
   if (all === 0) return [];
   const run = seen.filter((found) => found.matrix === matrix && found.victim === victim);
@@ -31,7 +30,7 @@ function bound(runs: number): string {
 }
 
 function text(seen: readonly Seen[]): string {
-  const rows = (Object.keys(strikes) as Operation[]).flatMap((matrix) =>
+  const rows = (Object.keys(strikes) as Matrix[]).flatMap((matrix) =>
     victims.flatMap((victim) => countRow(seen, matrix, victim)),
   );
   const merges = seen.filter(({ matrix }) => matrix === 'merge');

@@ -6,14 +6,13 @@ import { appendFile, readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
 import { runsAllCases } from '../sample.ts';
-import type { Operation } from '../../../activities/door/effect.ts';
 import type { Measured } from './stages/stage.ts';
-import type { Victim } from './strike-list.ts';
+import type { Matrix, Victim } from './strike-list.ts';
 
 const file = fileURLToPath(new URL('../../crash/ledger.jsonl', import.meta.url));
 
 export interface CrashCase extends Measured {
-  matrix: Operation;
+  matrix: Matrix;
   name: string;
   victim: Victim;
   passed: boolean;

@@ -1,6 +1,7 @@
 /** Every case of the crash matrices: effect x point x victim x strike. */
 import { effectsOf, type EffectName, type Operation } from '../../../activities/door/effect.ts';
 import { agentOf } from './faults.ts';
+import { disksScenarios } from './stages/disks-scenarios.ts';
 import { liveScenarios } from './stages/live-move-scenarios.ts';
 
 /** Before the effect; when it has begun and its agent stands still; when it is done but untold. */
@@ -19,36 +20,45 @@ export interface Strike {
 export const nameOf = ({ effect, point, victim, strike }: Strike) =>
   `${effect}, ${point}: ${strike} ${victim}`;
 
+/** What the effects are of: one kind of operation, or MoveDisks, whose effects are those of a move. */
+export type Matrix = Operation | 'move disks';
+
+/** Effects that happen in it. */
+export const effectsIn = (matrix: Matrix): EffectName[] =>
+  matrix === 'move disks' ? (Object.keys(disksScenarios) as EffectName[]) : effectsOf(matrix);
+
 /** The VM is down during a revert and most moves, so there is no QEMU to strike. */
-const struck: Record<Operation, readonly Victim[]> = {
+const struck: Record<Matrix, readonly Victim[]> = {
   merge: victims,
   move: victims.filter((victim) => victim !== 'qemu'),
+  'move disks': victims,
   'snapshot create': victims,
   'snapshot delete': victims,
   'snapshot revert': victims.filter((victim) => victim !== 'qemu'),
 };
 
-const victimsOf = (operation: Operation, effect: string) =>
-  operation === 'move' && effect in liveScenarios ? victims : struck[operation];
+const victimsOf = (matrix: Matrix, effect: string) =>
+  matrix === 'move' && effect in liveScenarios ? victims : struck[matrix];
 
 /** Every strike on its effects; the process that holds an effect is also killed twice. */
-function strikesOn(operation: Operation): Strike[] {
+function strikesOn(matrix: Matrix): Strike[] {
   const strikes = (effect: string, victim: Victim) =>
     victim === agentOf(effect)
       ? (['kill', 'freeze', 'kill twice'] as const)
       : (['kill', 'freeze'] as const);
-  return effectsOf(operation).flatMap((effect) =>
+  return effectsIn(matrix).flatMap((effect) =>
     points.flatMap((point) =>
-      victimsOf(operation, effect).flatMap((victim) =>
+      victimsOf(matrix, effect).flatMap((victim) =>
         strikes(effect, victim).map((strike) => ({ effect, point, victim, strike })),
       ),
     ),
   );
 }
 
-export const strikes: Record<Operation, Strike[]> = {
+export const strikes: Record<Matrix, Strike[]> = {
   merge: strikesOn('merge'),
   move: strikesOn('move'),
+  'move disks': strikesOn('move disks'),
   'snapshot create': strikesOn('snapshot create'),
   'snapshot delete': strikesOn('snapshot delete'),
   'snapshot revert': strikesOn('snapshot revert'),

@@ -29,11 +29,16 @@ async function limited(scene: Scene) {
 }
 
 /** As a pivot's script leaves it that died, and its agent with it. */
-export async function leaveSuspended({ system, guest }: Scene): Promise<void> {
+export async function leaveSuspended(
+  { system, guest }: Pick<Scene, 'system' | 'guest'>,
+  disks: readonly string[] = ['vda'],
+): Promise<void> {
   const vmUuid = (await system.host.virsh('domuuid', guest.name)).trim();
   await mkdir(system.runtimeDir, { recursive: true });
-  const report = pivotResultFile(system.runtimeDir, { vmUuid, disk: 'vda' });
-  await writeFile(report, 'guest=running\npivot=unknown\nresumed=no\n');
+  for (const disk of disks) {
+    const report = pivotResultFile(system.runtimeDir, { vmUuid, disk });
+    await writeFile(report, 'guest=running\npivot=unknown\nresumed=no\n');
+  }
   await system.host.virsh('suspend', guest.name);
 }
 

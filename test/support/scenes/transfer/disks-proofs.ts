@@ -1,5 +1,6 @@
 /** What must be true of the disks of a VM after they have moved together, or have not. */
-import { basename, join } from 'node:path';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { expect } from '@jest/globals';
 import { OWN_FOLDER } from '../../../../activities/pool-folder/own-folder.ts';
 import { expectGuestData } from '../../guest/guest-data.ts';
@@ -11,18 +12,14 @@ import { copiers } from './move-scene.ts';
 import { poolFiles } from '../pool-files.ts';
 import { imagesOf, sourcesOf } from '../snapshot-scene.ts';
 
-/** What a VM has in one of the two pools, without what blockflow keeps. */
-async function filesIn({ system, guest }: DisksScene, pool: string): Promise<string[]> {
+/** What a VM has in one of the two pools, and what blockflow keeps there for it. */
+async function filesIn({ system, guest, leftovers }: DisksScene, pool: string): Promise<string[]> {
   const all = await poolFiles(join(system.host.pools, pool));
-  const own = all.filter(
-    (name) => name.startsWith(`${guest.name}.`) || name.startsWith(OWN_FOLDER),
-  );
-  return [...own, ...all.filter((name) => name.startsWith(`${guest.name}-`))].sort();
+  const isOurs = (name: string) =>
+    name.startsWith(`${guest.name}.`) || name.startsWith(`${guest.name}-`);
+  const isKept = (name: string) => name.startsWith(OWN_FOLDER) && !leftovers.includes(name);
+  return all.filter((name) => isOurs(name) || isKept(name)).sort();
 }
-const namesOf = (disks: Record<string, string>) =>
-  Object.values(disks)
-    .map((path) => basename(path))
-    .sort();
 
 /** The VM is on these files in both XMLs, has no job, and no daemon of ours is left. */
 async function expectOn(scene: DisksScene, disks: Record<string, string>): Promise<void> {
@@ -50,10 +47,10 @@ export async function expectAllMoved(scene: DisksScene, handle: DisksHandle) {
 
 /** The same for what went on after a failure: the deletion of the sources is waited for. */
 export async function expectInVaultTogether(scene: DisksScene): Promise<void> {
-  const { system, guest, moved } = scene;
+  const { system, guest, moved, names } = scene;
   await waitUntil('the sources to be deleted', async () => {
     const [left, there] = [await filesIn(scene, POOL), await filesIn(scene, VAULT)];
-    return left.length === 0 && there.join() === namesOf(moved).join();
+    return left.length === 0 && there.join() === names.join();
   });
   await expectOn(scene, moved);
   if ((await system.host.virsh('domstate', guest.name)).trim() === 'running') {
@@ -65,15 +62,21 @@ export async function expectInVaultTogether(scene: DisksScene): Promise<void> {
 
 /** Ends without effect: the sources are what they were, and no copy is left. */
 export async function expectNoneMoved(scene: DisksScene): Promise<void> {
-  const { system, guest, disks } = scene;
+  const { system, guest, disks, names } = scene;
   await waitUntil(
     'the copies to be deleted',
     async () => (await filesIn(scene, VAULT)).length === 0,
   );
-  expect(await filesIn(scene, POOL)).toEqual(namesOf(disks));
+  expect(await filesIn(scene, POOL)).toEqual(names);
   await expectOn(scene, disks);
   expect((await system.host.virsh('domstate', guest.name)).trim()).toBe('running');
   await guest.waitForAcks(5);
   await guest.kill();
   await expectGuestData(guest, ...imagesOf(disks));
+}
+
+/** For the next scene, which shares the pools: the VM and its volumes, which are in the vault. */
+export async function takeAwayTogether({ system, guest, names }: DisksScene): Promise<void> {
+  await system.host.virsh('undefine', guest.name, '--snapshots-metadata');
+  await Promise.all(names.map((name) => rm(join(system.host.pools, VAULT, name))));
 }

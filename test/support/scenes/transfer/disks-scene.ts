@@ -11,7 +11,10 @@ import type { Guest } from '../../guest/guest.ts';
 import { HOST, type System } from '../../host/system.ts';
 import { waitUntil } from '../../wait-until.ts';
 import { VAULT, type Handle } from './image-operations.ts';
-import { defineSeveralDisks } from '../snapshot-scene.ts';
+import { OWN_FOLDER } from '../../../../activities/pool-folder/own-folder.ts';
+import { POOL } from '../merge-scene.ts';
+import { poolFiles } from '../pool-files.ts';
+import { defineSeveralDisks, sourcesOf } from '../snapshot-scene.ts';
 
 /** Of a loaded test machine, on which one disk takes longer than the default allows for all. */
 const PATIENT_MS = 20_000;
@@ -22,22 +25,48 @@ export interface DisksScene {
   /** By target, where they are before, and in the vault. */
   disks: Record<string, string>;
   moved: Record<string, string>;
+  /** Of all its volumes in either pool, sorted. */
+  names: string[];
+  /** Files of blockflow that a failed test has left in the pools. */
+  leftovers: readonly string[];
+}
+
+interface Wanted {
+  count?: number;
+  running?: boolean;
+  acks?: number;
+  /** Of a snapshot of all disks that is taken while the guest runs: each has two volumes then. */
+  snapshot?: string;
 }
 
 export async function startDisks(
   system: System,
   vm: string,
-  { count = 2, running = true, acks = 20 } = {},
+  { count = 2, running = true, acks = 20, snapshot }: Wanted = {},
 ): Promise<DisksScene> {
-  const { guest, disks } = await defineSeveralDisks(system, vm, count);
+  const leftovers = await ownFiles(system);
+  const { guest, disks: bases } = await defineSeveralDisks(system, vm, count);
   await guest.start();
   await guest.waitForAcks(acks);
+  if (snapshot !== undefined) {
+    await system.host.virsh('snapshot-create-as', vm, snapshot, '--disk-only', '--atomic');
+    await guest.waitForAcks(acks);
+  }
   if (!running) await guest.kill();
+  const disks = snapshot === undefined ? bases : await sourcesOf(system, vm, '--inactive');
   const vault = join(system.host.pools, VAULT);
   const moved = Object.fromEntries(
     Object.entries(disks).map(([disk, path]) => [disk, join(vault, basename(path))]),
   );
-  return { system, guest, disks, moved };
+  const paths = new Set([...Object.values(bases), ...Object.values(disks)]);
+  const names = [...paths].map((path) => basename(path)).sort();
+  return { system, guest, disks, moved, names, leftovers };
+}
+
+/** What blockflow keeps in the two pools. */
+async function ownFiles({ host }: System): Promise<string[]> {
+  const pools = await Promise.all([POOL, VAULT].map((pool) => poolFiles(join(host.pools, pool))));
+  return pools.flat().filter((name) => name.startsWith(OWN_FOLDER));
 }
 
 export type DisksHandle = Handle<MoveDisksResult>;

@@ -1,0 +1,138 @@
+/** What makes the effects of a move of several disks happen, of a guest with two each. */
+import type { EffectName } from '../../../../activities/door/effect.ts';
+import type { System } from '../../host/system.ts';
+import { SLOW } from '../../scenes/merge-proofs.ts';
+import {
+  startDisks,
+  startDisksMove,
+  type DisksHandle,
+  type DisksScene,
+} from '../../scenes/transfer/disks-scene.ts';
+import { unlimit } from '../../scenes/transfer/slow-move.ts';
+import { waitUntil } from '../../wait-until.ts';
+import { armFault } from '../faults.ts';
+import { pivotInto } from '../struck-libvirtd.ts';
+import { runOf, untilWrites, withParts } from './disks-run.ts';
+import { leaveSuspended } from './merge-scenarios.ts';
+import type { StruckRun } from './stage.ts';
+
+/** What a case has. */
+interface Given {
+  system: System;
+  vm: string;
+  /** Guest writes that surround the case. */
+  writes: number;
+  /** The next passing of the effect is the one to be struck. */
+  arm: () => void;
+}
+type Scenario = (given: Given) => Promise<StruckRun>;
+
+/** Both disks have a layer below the active one, and the VM a snapshot. */
+const layered = ({ system, vm }: Given) => startDisks(system, vm, { snapshot: 's1' });
+
+const moving =
+  (sources: 'delete' | 'keep', end: 'moved' | 'copied'): Scenario =>
+  async (given) => {
+    const { writes } = given;
+    const scene = await layered(given);
+    const before = scene.guest.acknowledged();
+    await untilWrites(scene, writes);
+    given.arm();
+    return runOf({ writes, before, scene, end, move: await startDisksMove(scene, { sources }) });
+  };
+const moved = moving('delete', 'moved');
+const copied = moving('keep', 'copied');
+
+/** Mirrors that are met at their work: the guest writes faster than they may. */
+const slow =
+  (steer: (move: DisksHandle) => Promise<unknown>, end: 'moved' | 'cancelled'): Scenario =>
+  async (given) => {
+    const { writes } = given;
+    const scene = await startDisks(given.system, given.vm);
+    const before = scene.guest.acknowledged();
+    const move = await startDisksMove(scene, { bandwidthBytesPerSecond: SLOW });
+    await untilMirrors(scene);
+    given.arm();
+    return runOf({ writes, before, scene, move, steered: steer(move), end });
+  };
+
+async function untilMirrors({ system, guest, disks }: DisksScene): Promise<void> {
+  for (const disk of Object.keys(disks)) {
+    await waitUntil(`the mirror of ${disk}`, async () =>
+      (await system.host.virsh('blockjob', guest.name, disk, '--raw')).includes('type='),
+    );
+  }
+}
+
+function inTurn(scenarios: readonly Scenario[]): Scenario {
+  let count = 0;
+  return (given) => (scenarios[count++ % scenarios.length] ?? moved)(given);
+}
+
+/** All ended where both mirrors are READY: the operation, those on its disks, the agent. */
+async function endedAtReady({ system }: Given, scene: DisksScene): Promise<void> {
+  armFault(system.trace, { effect: 'libvirt.pivot', action: 'stop-before' });
+  const earlier = withParts(scene, await startDisksMove(scene));
+  await system.roleStopped('host');
+  await earlier.terminate();
+  await system.killRole('host');
+  await leaveSuspended({ system, guest: scene.guest }, Object.keys(scene.disks));
+}
+
+const suspended: Scenario = async (given) => {
+  const { writes } = given;
+  const scene = await layered(given);
+  const before = scene.guest.acknowledged();
+  await endedAtReady(given, scene);
+  await given.system.startRole('host');
+  given.arm();
+  return runOf({ writes, before, scene, move: await startDisksMove(scene) });
+};
+
+/** libvirtd did not survive the pivot of the first disk; the second is at READY. */
+const forgotten: Scenario = async (given) => {
+  const { writes } = given;
+  const scene = await layered(given);
+  const before = scene.guest.acknowledged();
+  await endedAtReady(given, scene);
+  await pivotInto(given.system.host, scene.guest.name, { file: 'status', time: 1 });
+  await given.system.startRole('host');
+  given.arm();
+  return runOf({ writes, before, scene, move: await startDisksMove(scene) });
+};
+
+/** Of a move, but not of several disks together: what each disk, or each removal, does alone. */
+type OfOneDisk =
+  | 'libvirt.switch-disk-source'
+  | 'image.reflink'
+  | 'image.create-target'
+  | 'image.set-copy-bandwidth'
+  | 'image.resume-copy'
+  | 'storage.quarantine-volume'
+  | 'storage.unlink-volume'
+  | 'storage.abandon-reservation'
+  | 'storage.unlink-copy'
+  | 'storage.wipe-volume';
+
+/** What makes an effect happen. A new effect of a move needs one, or is of one disk. */
+export const disksScenarios: Record<Exclude<EffectName<'move'>, OfOneDisk>, Scenario> = {
+  'storage.reserve-image': moved,
+  'image.hold': moved,
+  'image.start-copy': moved,
+  'image.end-copy': moved,
+  'image.complete-copy': moved,
+  'image.pass-verification': moved,
+  'image.create-top': moved,
+  'qemu-img.rebase': moved,
+  'storage.name-volume': moved,
+  'libvirt.start-mirror': moved,
+  'libvirt.set-job-bandwidth': slow((move) => unlimit(move), 'moved'),
+  'libvirt.pivot': moved,
+  'libvirt.resume-guest': suspended,
+  'libvirt.reload-guest': forgotten,
+  'libvirt.abort-job': inTurn([copied, slow((move) => move.cancel(), 'cancelled')]),
+  'libvirt.redefine-snapshot': moved,
+  'image.release': moved,
+  'storage.remove-reservation': moved,
+  'audit.append-event': moved,
+};
