@@ -9,6 +9,7 @@ import { statusQuery } from '../../../../workflows/kinds.ts';
 import { armFault } from '../../../support/faults/faults.ts';
 import { redefine } from '../../../support/guest/shut-off-vm.ts';
 import { mountOwn } from '../../../support/host/own-mount.ts';
+import { startSnapshot } from '../../../support/scenes/snapshot-scene.ts';
 import { startDeltaScene } from '../../../support/scenes/transfer/delta-scene.ts';
 import { fill, unfill } from '../../../support/scenes/full-pool.ts';
 import {
@@ -110,6 +111,16 @@ describe('A move whose VM is mirrored', () => {
   it('goes on when the guest is reset', async () => {
     const move = await startSlowMirror(scene);
     await virsh('reset', vm());
+    await goOn(move);
+    await expectMoved(scene, move);
+  });
+
+  it('is refused a snapshot meanwhile', async () => {
+    const move = await startSlowMirror(scene);
+    const snapshot = await startSnapshot(system, { vm: vm(), name: 's1' });
+    const failure = await failureOf(snapshot);
+    expect(failure).toMatchObject({ type: 'Refused', details: { code: 'other-operation' } });
+    expect(failure?.details.now).toContain(`${vm()}/vda`);
     await goOn(move);
     await expectMoved(scene, move);
   });

@@ -1,0 +1,105 @@
+/**
+ * What only a person, or another mirror, can go on with in the suspension in which several disks
+ * switch: libvirtd dies at points after which it knows less than QEMU.
+ */
+import { beforeEach, describe, expect, it } from '@jest/globals';
+import { isNewer } from '../../../support/host/libvirt-version.ts';
+import { isAlive, killAndWait } from '../../../support/host/processes.ts';
+import { makeHeldVirsh, type HeldVirsh } from '../../../support/faults/held-virsh.ts';
+import {
+  strikeLibvirtd,
+  strikeLibvirtdAtOpen,
+  type Moment,
+} from '../../../support/faults/struck-libvirtd.ts';
+import { failureOf } from '../../../support/scenes/failure-of.ts';
+import {
+  expectAllMoved,
+  expectInVaultTogether,
+} from '../../../support/scenes/transfer/disks-proofs.ts';
+import {
+  startDisks,
+  startDisksMove,
+  type DisksScene,
+} from '../../../support/scenes/transfer/disks-scene.ts';
+import { inVault, startMoveSystem } from '../../../support/scenes/transfer/move-scene.ts';
+import { useSystem } from '../../../support/scenes/use-system.ts';
+
+let held: HeldVirsh;
+const pathFolder = (root: string) => (held = makeHeldVirsh(root)).folder;
+const system = useSystem(() => startMoveSystem({ pathFolder, name: 'disks-holds' }));
+
+let scene: DisksScene;
+let count = 0;
+beforeEach(async () => {
+  scene = await startDisks(system, `held${++count}`, { snapshot: 's1' });
+});
+
+/** Starts it; libvirtd is dead in this pivot, and back, when it returns. */
+async function dieIn(command: string, strike: () => Promise<() => Promise<void>>) {
+  held.holdBefore(command);
+  const move = await startDisksMove(scene);
+  await held.untilHeld();
+  const struck = await strike();
+  held.release();
+  await struck();
+  await system.host.startLibvirtd();
+  return move;
+}
+const at = (moment: Moment) => () => strikeLibvirtd(system.host, scene.guest.name, moment);
+const effectsOf = async (disk: string) => {
+  const lines = await system.effects();
+  return lines.filter((line) => line.endsWith(` ${scene.guest.name}/${disk}`));
+};
+/** What went on by itself of the request that has failed. */
+async function endOfDisks(): Promise<void> {
+  for (const disk of Object.keys(scene.disks)) {
+    const move = system.client.workflow.getHandle(`${scene.guest.name}/${disk}`);
+    await move.result().catch(() => undefined);
+  }
+}
+
+describe('Duplicate nodes', () => {
+  it.each(['vda', 'vdb'])('of %s end its mirror alone, and all disks move', async (disk) => {
+    const { guest } = scene;
+    const lower = inVault(system, disk === 'vda' ? `${guest.name}.qcow2` : `${guest.name}-b.qcow2`);
+    const move = await dieIn(`${disk} --pivot`, () =>
+      strikeLibvirtdAtOpen(system.host, guest.name, lower),
+    );
+    await expectAllMoved(scene, move);
+    const mirrors = (lines: string[]) =>
+      lines.filter((line) => line.startsWith('libvirt.start-mirror')).length;
+    expect(mirrors(await effectsOf(disk))).toBe(2);
+    expect(mirrors(await effectsOf(disk === 'vda' ? 'vdb' : 'vda'))).toBe(1);
+  });
+});
+
+describe('A Hold in the switch of several disks', () => {
+  it('of a mirror in limbo tells what is true, and all disks move once it was given up', async () => {
+    const { guest } = scene;
+    const move = await dieIn('vda --pivot', at({ file: 'status', time: 2 }));
+    const failure = await failureOf(move.result());
+    expect(failure).toMatchObject({ type: 'Hold', code: 'limbo' });
+    expect(failure.next).toContain(`virsh destroy ${guest.name}`);
+    expect((await system.host.virsh('domstate', guest.name)).trim()).toBe('paused');
+    await endOfDisks();
+    await system.host.virsh('destroy', guest.name);
+    await guest.start();
+    await (await startDisksMove(scene)).result();
+    await expectInVaultTogether(scene);
+  });
+
+  it('of a VM that libvirtd has lost kills no QEMU, and all disks move once it was given up', async () => {
+    const { guest } = scene;
+    const pid = system.host.qemuPid(guest.name);
+    const move = await dieIn('vda --pivot', at({ file: 'status', time: 3 }));
+    // A newer libvirt keeps the VM, with a mirror in limbo.
+    const code = (await isNewer(system.host)) ? 'limbo' : 'lost-vm';
+    expect(await failureOf(move.result())).toMatchObject({ type: 'Hold', code });
+    await endOfDisks();
+    expect(isAlive(pid)).toBe(true);
+    await killAndWait(pid, 'SIGTERM');
+    await guest.start();
+    await (await startDisksMove(scene)).result();
+    await expectInVaultTogether(scene);
+  });
+});
