@@ -13,6 +13,7 @@ import { faults } from '../support/contract/hypervisor-contract-faults.ts';
 import { moving } from '../support/contract/hypervisor-contract-images.ts';
 import { movingFaults } from '../support/contract/hypervisor-contract-image-faults.ts';
 import { inside } from '../support/contract/hypervisor-contract-inside.ts';
+import { mirroring } from '../support/contract/hypervisor-contract-mirrors.ts';
 import { snapshotting } from '../support/contract/hypervisor-contract-snapshots.ts';
 import { attempts, type Strike } from '../support/simulator/simulated-switch.ts';
 import type { Ask, Hypervisor } from '../support/contract/hypervisor.ts';
@@ -51,7 +52,7 @@ function open(layers: number): Hypervisor {
     shutDown: () => soon(() => vm.stop('shut off (destroyed)')),
     startVm: () => soon(() => vm.machine.start()),
     startForeignJob: () => soon(() => vm.startForeignJob()),
-    endJob: () => soon(() => void (vm.job = null)),
+    endJob: () => soon(() => void Object.assign(vm, { job: null, mirror: null })),
     files: () => soon(() => [...vm.files].filter((path) => /^\/images\/[^/]+$/.test(path)).sort()),
     ...imagesOf(vm),
     async askInterrupted(effect, name, input) {
@@ -84,5 +85,13 @@ function imagesOf(vm: SimulatedVm) {
   };
 }
 
-const cases = [...merging, ...faults, ...moving, ...movingFaults, ...snapshotting, ...inside];
+const cases = [
+  ...merging,
+  ...faults,
+  ...moving,
+  ...movingFaults,
+  ...mirroring,
+  ...snapshotting,
+  ...inside,
+];
 it.each(cases)('$title', ({ layers = 1, check }) => check(open(layers)));

@@ -8,7 +8,7 @@ import type { TriedImage } from './tried-image.ts';
 /** What needs no more words. */
 export type Bare =
   | ('flush' | 'shut down' | 'kill QEMU' | 'start VM' | 'fill' | 'free')
-  | ('kill copier' | 'drop clone' | 'pool back');
+  | ('kill copier' | 'end mirror' | 'drop clone' | 'pool back');
 type AtPool = 'pool away' | 'take name' | 'give name back' | 'clone';
 
 interface Asking {
@@ -42,6 +42,10 @@ const deeds: Deeds<TriedImage, Details> = {
       const [job] = vm.images.copiers.keys();
       vm.images.copiers.delete(job ?? '');
     },
+  },
+  'end mirror': {
+    if: ({ vm }) => vm.mirror !== null,
+    act: ({ vm }) => void (vm.mirror = null),
   },
   'pool away': {
     if: (world, { pool }) => mayGoAway(world, pool),
@@ -84,7 +88,14 @@ function mayGoAway({ vm, operations }: TriedImage, pool: Pool): boolean {
   const waits = (role: Role) => role === 'disk' || role === 'undo';
   const others = operations.filter((op) => op.isRunning && !waits(op.role));
   const isUsed = chain.some((path) => path.startsWith(`/${pool}/`)) || others.length > 0;
-  return isTarget && !isUsed && away.size === 0 && ![...vm.files].some((f) => f.endsWith('.clone'));
+  // A file system is not unmounted under a mirror.
+  return (
+    isTarget &&
+    !isUsed &&
+    vm.mirror === null &&
+    away.size === 0 &&
+    ![...vm.files].some((f) => f.endsWith('.clone'))
+  );
 }
 
 /**

@@ -27,14 +27,15 @@ export function checkAlways({ vm }: TriedImage): void {
   if (found.length > 0) throw new Error(found.join('; '));
 }
 
-/** Whatever an operation of this id has of its own (in this pool): reservations, and holds. */
-export function leftoversOf({ images }: SimulatedVm, id: string, pool?: string): string[] {
+/** Whatever an operation of this id has of its own (in this pool): reservations, holds, mirrors. */
+export function leftoversOf({ images, mirror }: SimulatedVm, id: string, pool?: string): string[] {
   const found: string[] = [];
   for (const [jobId, { workflow, plan }] of images.jobs) {
     if (workflow !== id || (pool !== undefined && pool !== plan.to.pool)) continue;
     if (images.copiers.has(jobId)) found.push(`the hold of ${jobId}`);
     const isReserved = [...images.reservations.values()].some((run) => run.jobId === jobId);
     if (isReserved) found.push(`the reservation ${jobId}`);
+    if (mirror?.to.includes(`/${jobId}/`)) found.push(`the mirror of ${jobId}`);
   }
   return found;
 }
@@ -66,14 +67,15 @@ function whatStays({ vm }: TriedImage, { id, wish }: ImageOperation): string[] {
   return left.map((thing) => `${thing} is left`);
 }
 
-const MOVES: readonly End[] = ['vm-running', 'other-operation', 'shared-base', 'volume-in-use'];
+const MOVES: readonly End[] = ['other-operation', 'shared-base', 'volume-in-use'];
+const MIRRORS: readonly End[] = ['vm-stopped', 'job-lost', 'foreign-job'];
 const FAULTS: readonly End[] = ['command-failed', 'cancelled'];
 const EXPECTED: Record<string, readonly End[]> = {
   merge: [
     ...['merged', 'already-done', 'vm-stopped', 'job-lost', 'shared-base', 'unproven'],
     ...FAULTS,
   ] as End[],
-  move: ['moved', 'already-done', 'name-taken', ...MOVES, ...FAULTS],
+  move: ['moved', 'already-done', 'name-taken', ...MOVES, ...MIRRORS, ...FAULTS],
   copy: ['copied', 'name-taken', 'vm-running', 'other-operation', 'volume-in-use', ...FAULTS],
   'copy base': ['copied', 'name-taken', 'volume-in-use', 'unknown-volume', ...FAULTS],
   rm: [

@@ -1,4 +1,5 @@
 /** The end of a run of images: all faults end, and what is asked for is fulfilled. */
+import type { SimulatedVm } from '../../support/simulator/simulated-vm.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 import { happenIfPossible } from '../engine.ts';
 import { imageActions } from './image-actions.ts';
@@ -22,13 +23,13 @@ export async function heal(world: TriedImage): Promise<void> {
   await repeat(world);
   // What was asked for is possible: to the other pool, and down to one volume.
   removeGranted(world);
-  const to = vm.persistentPaths()[0]?.startsWith('/images/') ? 'vault' : 'images';
-  await fulfil(world, { what: 'move', to });
+  await fulfil(world, { what: 'move', to: otherThan(vm) });
   await fulfil(world, { what: 'merge' });
   checkNothingElse(world);
   vm.machine.start();
   world.check();
   if (vm.state !== 'running') throw new Error('the VM cannot start');
+  await moveLive(world);
 }
 
 async function ended(world: TriedImage): Promise<void> {
@@ -63,6 +64,18 @@ async function repeat(world: TriedImage): Promise<void> {
   }
 }
 
+/** Once more, while it runs: it runs on, on the copies alone. */
+async function moveLive(world: TriedImage): Promise<void> {
+  const { vm } = world;
+  vm.write(0);
+  await fulfil(world, { what: 'move', to: otherThan(vm) });
+  if (vm.state !== 'running') throw new Error('the VM does not run any more');
+  checkNothingElse(world);
+}
+
+const otherThan = (vm: SimulatedVm): Pool =>
+  vm.persistentPaths()[0]?.startsWith('/images/') ? 'vault' : 'images';
+
 /** What lies in the way of a move, and is its user's own. */
 function removeGranted({ vm, granted }: TriedImage): void {
   const chain = vm.persistentPaths();
@@ -87,5 +100,6 @@ function checkNothingElse({ vm }: TriedImage): void {
   const { copiers } = vm.images;
   const found = [...extra, ...[...copiers.keys()].map((job) => `a hold of ${job}`)];
   if (vm.record) found.push('a record');
+  if (vm.mirror) found.push('a mirror');
   if (found.length > 0) throw new Error(`left at the end: ${found.join(', ')}`);
 }

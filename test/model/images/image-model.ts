@@ -8,14 +8,14 @@ import type { Fate } from '../stepped-agent.ts';
 import { TriedImage, type Manner } from './tried-image.ts';
 import type { Pool, Role, Wish } from './image-operation.ts';
 
-/** A VM that is off, with one layer above its base; a move to the vault has been asked for. */
+/** A VM with one layer above its base; a move to the vault has been asked for. */
 async function open(bench: Bench, manner: Manner): Promise<TriedImage> {
   const vm = bench.addVm();
   Object.assign(vm, { copyMs: 100, readyLagMs: 30 });
   vm.snapshots = [{ name: 's1', action: 'delete' }];
   vm.machine.standStill();
   vm.fillLayers();
-  vm.stop('shut off (destroyed)');
+  if (!manner.runs) vm.stop('shut off (destroyed)');
   const world = new TriedImage(bench, CACHES[0], vm, manner);
   await world.ask({ what: 'move', to: 'vault' });
   return world;
@@ -29,7 +29,10 @@ const pool = fc.constantFrom<Pool>('images', 'vault');
 const named = <T extends string>(name: T) => fc.constant(name);
 const bare = (...names: Bare[]) => fc.record({ do: fc.constantFrom(...names) });
 const count = fc.integer({ min: 1, max: 8 });
-const fate = fc.constantFrom<Fate>('before', 'unreported', 'twice', 'agent', 'agent late');
+const fate = fc.constantFrom<Fate>(
+  ...(['before', 'unreported', 'twice'] as const),
+  ...(['agent', 'agent late', 'agent last', 'qemu'] as const),
+);
 
 const wish: fc.Arbitrary<Wish> = fc.oneof(
   { weight: 5, arbitrary: fc.record({ what: named('move'), to: pool }) },
@@ -49,7 +52,7 @@ const action: fc.Arbitrary<Action> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ do: named('write'), block: fc.nat(3) }) },
   { weight: 5, arbitrary: bare('start VM', 'shut down', 'kill QEMU', 'flush') },
   { weight: 2, arbitrary: bare('fill', 'free') },
-  { weight: 3, arbitrary: bare('kill copier', 'drop clone', 'pool back') },
+  { weight: 3, arbitrary: bare('kill copier', 'end mirror', 'drop clone', 'pool back') },
   {
     weight: 3,
     arbitrary: fc.record({
@@ -62,13 +65,14 @@ const action: fc.Arbitrary<Action> = fc.oneof(
 const given: fc.Arbitrary<Manner> = fc.record({
   verify: fc.constantFrom('full', 'none'),
   wipe: fc.boolean(),
+  runs: fc.boolean(),
 });
 
 export const imageModel: Model<TriedImage, TriedImage, Details, Manner> = {
   ...imageActions,
   action,
   given,
-  usual: { verify: 'full', wipe: false },
+  usual: { verify: 'full', wipe: false, runs: false },
   open,
   heal,
 };

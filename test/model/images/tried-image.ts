@@ -11,6 +11,8 @@ import { checkAlways, checkEnd, leftoversOf } from './image-checks.ts';
 export interface Manner {
   verify: 'full' | 'none';
   wipe: boolean;
+  /** The VM, at the beginning. */
+  runs: boolean;
 }
 
 export class TriedImage {

@@ -20,6 +20,7 @@ import { merging } from '../../support/contract/hypervisor-contract.ts';
 import { faults } from '../../support/contract/hypervisor-contract-faults.ts';
 import { movingFaults } from '../../support/contract/hypervisor-contract-image-faults.ts';
 import { inside } from '../../support/contract/hypervisor-contract-inside.ts';
+import { mirroring } from '../../support/contract/hypervisor-contract-mirrors.ts';
 import { snapshotting } from '../../support/contract/hypervisor-contract-snapshots.ts';
 import { moving } from '../../support/contract/hypervisor-contract-images.ts';
 import type { Ask, Hypervisor } from '../../support/contract/hypervisor.ts';
@@ -169,7 +170,15 @@ async function startForeignJob(vm: string): Promise<void> {
 }
 
 // The simulator passes all of them every day.
-const cases = [...merging, ...faults, ...moving, ...movingFaults, ...snapshotting, ...inside];
+const cases = [
+  ...merging,
+  ...faults,
+  ...moving,
+  ...movingFaults,
+  ...mirroring,
+  ...snapshotting,
+  ...inside,
+];
 it.each(sample('contract of hypervisors', cases, 2))('$title', async ({ layers = 1, check }) => {
   const hypervisor = await open(layers);
   await check(hypervisor);

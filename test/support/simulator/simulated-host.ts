@@ -14,6 +14,7 @@ import { bury, quarantineAll } from './simulated-deletion.ts';
 import { imageHost } from './simulated-image-host.ts';
 import { imageStorage } from './simulated-image-storage.ts';
 import { isLocked, isThere } from './simulated-images.ts';
+import { mirrorHost, mirrorStorage } from './live/simulated-mirror.ts';
 import { jobOf, mergedBy, observation, planOf } from './simulated-plan.ts';
 import {
   commitCold,
@@ -34,22 +35,14 @@ import { snapshotDeletionHost } from './snapshots/simulated-snapshot-deletion.ts
 import { until, type Implementations } from './simulated-waits.ts';
 
 /**
- * What is met on real hosts only: conversions, moves of running VMs, several hosts, and lists of
- * snapshots.
+ * What is met on real hosts only: conversions, mirrors of several disks and those that are kept,
+ * several hosts, and lists of snapshots.
  */
 export type RealOnly =
   | 'ensureVolumeCreated'
-  | 'ensureTopCreated'
-  | 'ensureMirrorStarted'
-  | 'awaitMirrorReady'
-  | 'ensureMirrorBandwidth'
-  | 'ensureMirrorPivoted'
   | 'ensureMirrorsSwitched'
   | 'observeDisks'
-  | 'ensureMirrorEnded'
   | 'ensureMirrorKept'
-  | 'observeMoveProof'
-  | 'ensureTopAbsent'
   | 'observeLeases'
   | 'observeUses'
   | keyof typeof snapshotListOnHost;
@@ -59,6 +52,8 @@ export type AgentActivities = Omit<HostActivities & StorageActivities, RealOnly>
 export const simulated: Implementations<AgentActivities> = {
   ...imageHost,
   ...imageStorage,
+  ...mirrorHost,
+  ...mirrorStorage,
   ...snapshotHost,
   ...snapshotDeletionHost,
   ...revertHost,
@@ -67,7 +62,7 @@ export const simulated: Implementations<AgentActivities> = {
   observePresence: () => Promise.resolve(),
   observeChain: (vm, ref) => observation(vm, ref),
   observeMergePlan: (vm, input) => planOf(vm, input),
-  awaitDiskIdle: (vm) => until(vm, () => (vm.job ? null : undefined)),
+  awaitDiskIdle: (vm) => until(vm, () => (vm.job || vm.mirror ? null : undefined)),
   awaitSpace: (vm, { neededBytes }) =>
     until(vm, () => (vm.freeBytes < neededBytes ? null : undefined)),
   ensureCommitStarted(vm, input) {
@@ -77,7 +72,8 @@ export const simulated: Implementations<AgentActivities> = {
     if (topHasLeft(vm, plan)) return { outcome: 'finished', reason: 'top has left the chain' };
     if (vm.state === 'off') return { outcome: 'vm-stopped', reason: vm.machine.stateReason };
     if (vm.commitRefusal) return { outcome: 'failed', reason: vm.commitRefusal };
-    if (vm.job && !vm.isOurs(plan)) return { outcome: 'busy', reason: 'a foreign job' };
+    if ((vm.job && !vm.isOurs(plan)) || vm.mirror)
+      return { outcome: 'busy', reason: 'a foreign job' };
     if (!vm.job) {
       const held = heldByCopy(vm, plan);
       if (held) return held;

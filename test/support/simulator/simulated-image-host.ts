@@ -23,11 +23,14 @@ import {
 } from './simulated-images.ts';
 import { again, passStrike } from './simulated-switch.ts';
 import type { RealOnly } from './simulated-host.ts';
+import type { OfMirror } from './live/simulated-mirror.ts';
 import type { SimulatedVm } from './simulated-vm.ts';
 import { until, type Implementations } from './simulated-waits.ts';
 
 type Simulated =
-  Exclude<keyof typeof transferOnHost, RealOnly> | keyof typeof removalOnHost | 'awaitPool';
+  | Exclude<keyof typeof transferOnHost, RealOnly | OfMirror>
+  | keyof typeof removalOnHost
+  | 'awaitPool';
 
 export const imageHost: Implementations<Pick<HostActivities, Simulated>> = {
   observeImagePlan: (vm, request) => imagePlanOf(vm, request),
@@ -60,10 +63,14 @@ export const imageHost: Implementations<Pick<HostActivities, Simulated>> = {
       return isMounted || isThere(vm, manifestOf(pool, jobId)) ? undefined : null;
     }),
   ensureImageReleased: (vm, { jobId }) => void vm.images.copiers.delete(jobId),
-  ensureEarlierReleased(vm, { image }) {
+  ensureEarlierReleased(vm, { image, keep }) {
     for (const { workflow, jobId, plan } of vm.images.reservations.values()) {
       const isSeen = workflow === imageId(image) && !vm.images.away.has(plan.to.pool);
-      if (isSeen) vm.images.copiers.delete(jobId);
+      if (!isSeen || jobId === keep) continue;
+      vm.images.copiers.delete(jobId);
+      const { pool } = plan.to;
+      const top = staged(pool, jobId, plan.volumes.at(-1)?.name ?? '', 'ready');
+      if (vm.mirror && vm.mirror.identity === vm.files.identity(top)) vm.mirror = null;
     }
   },
 };
@@ -80,18 +87,20 @@ export const away = (folder: string) =>
     next: 'Mount it',
   });
 
-function ensureHeld(vm: SimulatedVm, { plan, jobId }: ImageJob): HoldOutcome {
+/** Of a running VM all but the active layer, which QEMU writes. */
+export function ensureHeld(vm: SimulatedVm, { plan, jobId }: ImageJob): HoldOutcome {
   const { copiers } = vm.images;
+  const still = plan.live ? plan.volumes.slice(0, -1) : plan.volumes;
   vm.advance();
   if (!copiers.has(jobId)) {
-    const bad = plan.volumes.find(({ path }) => !isThere(vm, path) || isWritten(vm, path));
+    const bad = still.find(({ path }) => !isThere(vm, path) || isWritten(vm, path));
     if (bad) return { outcome: 'in-use', reason: `${bad.path}: Failed to get "write" lock` };
-    const held = plan.volumes.map(({ path }) => vm.files.identity(path) ?? '');
+    const held = still.map(({ path }) => vm.files.identity(path) ?? '');
     copiers.set(jobId, { held, copies: new Map() });
     vm.effects.push('hold');
     passStrike();
   }
-  for (const { path, identity, modifiedNs } of plan.volumes) {
+  for (const { path, identity, modifiedNs } of still) {
     const isSame = String(vm.content.layer(path).writes) === modifiedNs;
     if (identityOf(vm, path) === identity && isSame) continue;
     return { outcome: 'changed', reason: `${path} was written meanwhile` };
@@ -170,7 +179,7 @@ function switched(
   return { outcome: 'switched' };
 }
 
-function goneCopy(vm: SimulatedVm, { plan, jobId }: ImageJob): string | null {
+export function goneCopy(vm: SimulatedVm, { plan, jobId }: ImageJob): string | null {
   const isGone = ({ name }: { name: string }) => {
     const path = `${plan.to.folder}/${name}`;
     const ready = staged(plan.to.pool, jobId, name, 'ready');

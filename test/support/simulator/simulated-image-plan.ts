@@ -1,12 +1,19 @@
 /** What the simulated host agent plans for an image, and what it refuses. */
 import { fileName } from '../../../workflows/operation/words.ts';
 import { codeOf } from '../../../workflows/chain/other-hosts.ts';
-import { refused, type RefusalCode } from '../../../workflows/operation/failures.ts';
 import type { ImagePlan, ImagePlanOutcome } from '../../../workflows/transfer/plan.ts';
 import { type ImageRef, imageId, type NamedVolume } from '../../../workflows/chain/references.ts';
 import type { RemovalPlan } from '../../../workflows/removal/plan.ts';
 import type { RemoveImageInput } from '../../../workflows/removal/request.ts';
 import type { PlanRequest } from '../../../workflows/transfer/request.ts';
+import {
+  elsewhereOf,
+  mirroringRun,
+  refuse,
+  shapeOf,
+  sortByUse,
+  toAdopt,
+} from './live/simulated-adoption.ts';
 import { away } from './simulated-image-host.ts';
 import {
   identityOf,
@@ -23,9 +30,6 @@ import { again } from './simulated-switch.ts';
 import type { SimulatedVm } from './simulated-vm.ts';
 
 const MIB = 1048576;
-const refuse = (code: RefusalCode, now: string) =>
-  refused(code, { attempted: 'planning', now, next: 'Fix it' });
-
 function chainOf(vm: SimulatedVm, ref: ImageRef): string[] {
   if (ref.kind === 'disk') {
     const gone = vm.paths().find((path) => !isThere(vm, path));
@@ -59,10 +63,6 @@ function volumesOf(vm: SimulatedVm, chain: readonly string[], pool: string): Ima
   });
 }
 
-/** Equal for the same files, unwritten since, with the same names to be. */
-const fingerprint = (volumes: ImagePlan['volumes']) =>
-  JSON.stringify(volumes.map((v) => [v.identity, v.modifiedNs, v.name, v.rebase]));
-
 export function imagePlanOf(vm: SimulatedVm, request: PlanRequest): ImagePlanOutcome {
   vm.advance();
   const { image, to: pool, operation, host } = request;
@@ -79,14 +79,25 @@ export function imagePlanOf(vm: SimulatedVm, request: PlanRequest): ImagePlanOut
     return { kind: 'done', chain, reason: `every volume of it is in pool ${pool}` };
   }
   const disk = image.kind === 'disk' ? image.disk : null;
-  if (disk !== null) assertQuiet(vm);
+  if (disk !== null) assertQuiet(vm, moves);
   const volumes = volumesOf(vm, chain, pool);
+  const mirrored = disk === null ? null : mirroringRun(vm, request);
+  const top = moves && disk !== null && vm.state !== 'off' ? shapeOf(volumes) : null;
   const files = new Set(volumes.map(({ identity }) => identity));
   const use = moves && referencesTo(vm, files, disk !== null);
   if (use) throw refuse(codeOf({ ...use, by: 'a VM' }), `${use.path} is used by a VM`);
   const { used, unused } = sortByUse(vm, earlier);
-  const run = toAdopt(unused, volumes, request.verify);
-  const adopted = run ? { jobId: run.jobId, owner: run.owner ?? '' } : null;
+  const run = toAdopt(
+    unused,
+    { volumes, live: top && { ...top, isMirrored: false } },
+    request.verify,
+  );
+  const adopted = run
+    ? {
+        ...{ jobId: run.jobId, owner: run.owner ?? '' },
+        ...(run.hasMirroredTop && { hasMirroredTop: true }),
+      }
+    : null;
   const owner = moves && disk !== null ? { name: vm.name, uuid: vm.machine.uuid, disk } : null;
   const naming = vm.snapshots.length > 0 && files.has(identityOf(vm, vm.snapshotSource) ?? '');
   const snapshots = owner && naming ? vm.snapshots.map(({ name }) => name) : [];
@@ -104,7 +115,7 @@ export function imagePlanOf(vm: SimulatedVm, request: PlanRequest): ImagePlanOut
     leftovers: idsOf(unused, adopted),
     usedLeftovers: idsOf(used),
     switched: false,
-    live: null,
+    live: top && { ...top, isMirrored: run !== undefined && run.jobId === mirrored },
     elsewhere: elsewhereOf(vm, request),
     verify: run?.plan.verify ?? request.verify,
     sharedWith: [],
@@ -114,15 +125,16 @@ export function imagePlanOf(vm: SimulatedVm, request: PlanRequest): ImagePlanOut
   return { kind: 'no-space', path: `/${pool}`, neededBytes: needed, freeBytes: vm.freeBytes };
 }
 
-function assertQuiet(vm: SimulatedVm): void {
-  if (vm.state !== 'off') throw refuse('vm-running', `VM ${vm.name} is ${vm.state}`);
+function assertQuiet(vm: SimulatedVm, moves: boolean): void {
+  if (vm.job) throw refuse('foreign-job', 'another job runs on the disk');
+  if (vm.state !== 'off' && !moves) throw refuse('vm-running', `VM ${vm.name} is ${vm.state}`);
   if (vm.record) throw refuse('other-operation', `job ${vm.record.jobId} is unfinished here`);
 }
 
+const targetIn = (pool: string) => ({ pool, folder: `/${pool}`, identity: '7:0' });
 const isSwitched = (chain: readonly string[], { volumes, to }: ImagePlan) =>
   chain.join() === volumes.map(({ name }) => `${to.folder}/${name}`).join();
 
-const targetIn = (pool: string) => ({ pool, folder: `/${pool}`, identity: '7:0' });
 const idsOf = (runs: readonly Reserved[], but: ImagePlan['adopted'] = null) =>
   runs.flatMap(({ jobId }) => (jobId === but?.jobId ? [] : jobId));
 
@@ -136,47 +148,6 @@ function switchedBefore(
   const own = { jobId, owner: owner ?? '' };
   const rest = { leftovers: idsOf(unused, own), usedLeftovers: idsOf(used, own) };
   return { kind: 'plan', plan: { ...plan, adopted: own, ...rest, elsewhere, switched: true } };
-}
-
-/** Copies that anything already refers to are neither adopted nor deleted as leftovers. */
-function sortByUse(vm: SimulatedVm, runs: readonly Reserved[]) {
-  const isUsed = ({ jobId, plan }: Reserved) => {
-    const copies = plan.volumes.map(({ name }) => staged(plan.to.pool, jobId, name, 'ready'));
-    const files = new Set(copies.flatMap((path) => identityOf(vm, path) ?? []));
-    return referencesTo(vm, files, false) !== null;
-  };
-  return { used: runs.filter(isUsed), unused: runs.filter((run) => !isUsed(run)) };
-}
-
-function elsewhereOf(vm: SimulatedVm, { image, to }: PlanRequest): ImagePlan['elsewhere'] {
-  const runs = [...vm.images.reservations.values()].filter(
-    ({
-      workflow,
-      plan: {
-        to: { pool },
-      },
-    }) => workflow === imageId(image) && pool !== to && !vm.images.away.has(pool),
-  );
-  const { used } = sortByUse(vm, runs);
-  return runs.map((run) => ({
-    jobId: run.jobId,
-    owner: run.owner ?? run.jobId,
-    to: run.plan.to,
-    format: 'qcow2',
-    volume: run.plan.volumes.at(-1)?.name ?? '',
-    isUsed: used.includes(run),
-  }));
-}
-
-function toAdopt(
-  runs: readonly Reserved[],
-  volumes: ImagePlan['volumes'],
-  verify: ImagePlan['verify'],
-): Reserved | undefined {
-  const wanted = fingerprint(volumes);
-  const isStrict = ({ plan }: Reserved) => plan.verify === 'full' || verify === 'none';
-  const isSame = ({ plan }: Reserved) => fingerprint(plan.volumes) === wanted;
-  return runs.find((run) => run.owner !== null && isSame(run) && isStrict(run));
 }
 
 function assertNamesFree(vm: SimulatedVm, plan: ImagePlan): void {

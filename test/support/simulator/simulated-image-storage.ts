@@ -25,7 +25,7 @@ const NOTHING: ReservationEnd = { outcome: 'removed', deleted: [], regainedBytes
 export const imageStorage: Implementations<
   Omit<
     StorageActivities,
-    | ('ensureVolumesAbsent' | 'observePresence' | RealOnly)
+    | ('ensureVolumesAbsent' | 'ensureTopAbsent' | 'observePresence' | RealOnly)
     | keyof typeof snapshotOnStorage
     | keyof typeof revertOnStorage
   >
@@ -88,6 +88,8 @@ export const imageStorage: Implementations<
       const path = `/${pool}/${file.slice(folder.length, -'.ready'.length)}`;
       if (identityOf(vm, path) !== identityOf(vm, file)) continue;
       if (use) vm.violations.push(`${path} is deleted, and a ${use.kind} refers to it`);
+      const isMirror = vm.mirror?.identity === identityOf(vm, file);
+      if (isMirror) vm.violations.push(`${path} is deleted under its mirror`);
       vm.files.unlink(path);
       deleted.push(path);
       passStrike();

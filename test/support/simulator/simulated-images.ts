@@ -73,6 +73,7 @@ export function isLocked(vm: SimulatedVm, path: string): boolean {
   const identity = vm.files.identity(path) ?? '';
   const running = vm.state === 'off' ? [] : vm.live;
   if (running.some((volume) => volume.identity === identity)) return true;
+  if (vm.mirror?.identity === identity) return true;
   return vm.coldSinceMs !== null || vm.images.isHeld(identity);
 }
 
@@ -80,6 +81,7 @@ export function isLocked(vm: SimulatedVm, path: string): boolean {
 export function isWritten(vm: SimulatedVm, path: string): boolean {
   const identity = vm.files.identity(path);
   const inLive = vm.live.find((volume) => volume.identity === identity);
+  if (vm.mirror && vm.mirror.identity === identity) return true;
   if (vm.coldSinceMs !== null) return inLive !== undefined || isInRecord(vm, identity);
   if (vm.state === 'off' || !inLive) return false;
   return inLive === vm.live.at(-1) || vm.job?.base === path;

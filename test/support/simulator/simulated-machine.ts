@@ -68,8 +68,7 @@ export class SimulatedMachine {
     if (this.#state === 'off') return;
     for (const disk of this.disks) {
       disk.advance();
-      disk.job = null;
-      disk.unseen = null;
+      Object.assign(disk, { job: null, unseen: null, mirror: null, unrecorded: false });
       const open = [...disk.paths(), ...disk.persistentPaths()];
       disk.content.crash(disk.persistentPaths(), open, unflushedSurvives);
     }

@@ -11,6 +11,22 @@ import type { Volume } from '../../../workflows/chain/schemas.ts';
 import { childOf } from './simulated-images.ts';
 import type { SimulatedVm } from './simulated-vm.ts';
 
+export interface SimulatedJob {
+  /** Paths; those of a foreign job mean nothing. */
+  top: string;
+  base: string;
+  mode: 'active' | 'inner' | 'foreign';
+  copiedBytes: number;
+  totalBytes: number;
+  limit: number;
+  atMs: number;
+  /** When everything was copied; READY comes later than that. */
+  fullAtMs: number | null;
+  ready: boolean;
+  /** Blocks that base does not have yet, in the order in which they will be copied. */
+  pending: number[];
+}
+
 const MIB = 1048576;
 
 export function planOf(vm: SimulatedVm, input: LiveMergeInput): PlanOutcome {

@@ -41,9 +41,10 @@ export function passStrike(strike: Exclude<Strike, 'qemu' | 'libvirtd'> = 'agent
   if (strikes(strike)) throw agentDied();
 }
 
-/** I12: a guest that a dead agent's pivot suspended runs again. */
+/** I12: a guest that a dead agent's pivot suspended runs again, once its record is as QEMU is. */
 export function giveBackGuest(vm: SimulatedVm): void {
   if (vm.state !== 'paused' || !vm.suspendedGuest) return;
+  vm.recordLive();
   vm.state = 'running';
   vm.suspendedGuest = false;
 }

@@ -12,29 +12,15 @@ import type {
 import type { MergePlan } from '../../../workflows/merge/plan.ts';
 import { SimulatedContent } from './simulated-content.ts';
 import { SimulatedFiles } from './simulated-files.ts';
+import type { SimulatedJob } from './simulated-plan.ts';
 import { SimulatedImages } from './simulated-images.ts';
+import { advanceMirror, type SimulatedMirror } from './live/simulated-mirror.ts';
 import { SimulatedMachine } from './simulated-machine.ts';
 import { SimulatedInner } from './snapshots/simulated-inner.ts';
 
 const POOL = 'images';
 export const POOLS = [POOL, 'vault'] as const;
 const MIB = 1048576;
-
-export interface SimulatedJob {
-  /** Paths; those of a foreign job mean nothing. */
-  top: string;
-  base: string;
-  mode: 'active' | 'inner' | 'foreign';
-  copiedBytes: number;
-  totalBytes: number;
-  limit: number;
-  atMs: number;
-  /** When everything was copied; READY comes later than that. */
-  fullAtMs: number | null;
-  ready: boolean;
-  /** Blocks that base does not have yet, in the order in which they will be copied. */
-  pending: number[];
-}
 
 export class SimulatedVm {
   readonly machine: SimulatedMachine;
@@ -51,6 +37,9 @@ export class SimulatedVm {
   /** Copies under way, and the pools that they are in. */
   readonly images = new SimulatedImages();
   job: SimulatedJob | null = null;
+  mirror: SimulatedMirror | null = null;
+  /** QEMU has switched to the copy of its mirror, and the record does not know. */
+  unrecorded = false;
   record: JobRecord | null = null;
   /** The pivot of this disk suspended a running guest, and did not live to resume it. */
   suspendedGuest = false;
@@ -182,6 +171,7 @@ export class SimulatedVm {
     this.advance();
     this.content.write(this.paths(), block);
     if (this.job?.mode === 'active') this.job.pending.push(block);
+    this.mirror?.pending.push(block);
   }
 
   flush(): void {
@@ -194,6 +184,7 @@ export class SimulatedVm {
 
   /** Lets the job do what it did since the last look. */
   advance(): void {
+    advanceMirror(this);
     const { job } = this;
     if (!job || job.mode === 'foreign') return;
     const now = this.machine.now();
@@ -235,6 +226,12 @@ export class SimulatedVm {
       this.content.settle(path);
     });
     this.flush();
+  }
+
+  /** The record follows a pivot of QEMU. */
+  recordLive(): void {
+    if (this.unrecorded) this.persistent = [...this.live];
+    this.unrecorded = false;
   }
 
   /** libvirt's half: what the VM boots from. */
