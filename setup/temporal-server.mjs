@@ -92,14 +92,15 @@ async function download(scratch) {
 }
 
 /** The scratch folder's own settings; what the user has about proxies stays. */
-const goEnv = () => ({
+export const goEnv = () => ({
   ...process.env,
   GOFLAGS: '-mod=mod -buildvcs=false',
   GOWORK: 'off',
   CGO_ENABLED: '0',
 });
 
-async function needGo(minor) {
+/** @throws CannotDo when Go is older than 1.`minor` and may not fetch a newer one */
+export async function needGo(minor) {
   const settings = await run('go', ['env', 'GOVERSION', 'GOTOOLCHAIN'], { cwd: '/' }).catch(() => {
     throw new CannotDo('Go is not installed');
   });

@@ -11,7 +11,7 @@ import { availableParallelism } from 'node:os';
 import { delimiter, dirname, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { watchMachine } from './machine.mjs';
-import { named, suites } from './suites.mjs';
+import { apart, named, suites } from './suites.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const bin = join(root, 'node_modules', '.bin');
@@ -21,8 +21,12 @@ const reports = `/tmp/blockflow-test/${process.pid}-${startTime}-report`;
 mkdirSync(reports, { recursive: true });
 
 const args = process.argv.slice(2).filter((arg) => arg !== '--');
-const filters = args.filter((arg) => arg !== '--fast').flatMap(testsOf);
 const isFast = args.includes('--fast');
+/** Name of a suite that runs alone. */
+const alone = Object.keys(apart).find((name) => args.includes(`--suite=${name}`));
+const folders = { ...suites, ...apart };
+const options = ['--fast', `--suite=${alone}`];
+const filters = args.filter((arg) => !options.includes(arg)).flatMap(testsOf);
 // Who names a case wants that one, whatever the sample is.
 if (filters.some((arg) => /^(-t|--testNamePattern)/.test(arg))) {
   process.env.BLOCKFLOW_ALL_CASES = '1';
@@ -52,7 +56,8 @@ function testsOf(arg) {
   const [, name] = /^--suite=(.*)$/.exec(arg) ?? [];
   if (name === undefined) return [arg];
   if (!Object.hasOwn(named, name)) {
-    throw new Error(`--suite=${name} is none of ${Object.keys(named).join(', ')}`);
+    const names = Object.keys({ ...named, ...apart }).join(', ');
+    throw new Error(`--suite=${name} is none of ${names}`);
   }
   return named[name];
 }
@@ -79,7 +84,7 @@ function runNode(command, limitMs) {
 
 async function runChecks() {
   const name = 'checks';
-  if (filters.length > 0) return { name, note: 'left out, as tests are filtered' };
+  if (filters.length > 0 || alone) return { name, note: 'left out, as tests are filtered' };
   const start = Date.now();
   const isGood = await runNode(checks, 10 * minutes);
   const seconds = (Date.now() - start) / 1000;
@@ -94,7 +99,7 @@ function hasTests(folder) {
 
 /** All in one run of jest, so that no core is idle while the last file of a suite ends. */
 async function runTests(wanted, limitMs) {
-  const folders = wanted.flatMap((suite) => suites[suite]).filter(hasTests);
+  const matched = wanted.flatMap((suite) => folders[suite]).filter(hasTests);
   const report = join(reports, 'jest.json');
   const isGood = await runNode(
     [
@@ -102,7 +107,7 @@ async function runTests(wanted, limitMs) {
       quiet,
       'node_modules/jest/bin/jest.js',
       // Not as positional patterns: those would be joined with the user's by "or".
-      ...folders.map((folder) => `--testMatch=<rootDir>/test/${folder}/**/*.test.ts`),
+      ...matched.map((folder) => `--testMatch=<rootDir>/test/${folder}/**/*.test.ts`),
       `--maxWorkers=${workers}`,
       '--passWithNoTests',
       '--json',
@@ -142,7 +147,7 @@ function countReport(file, suite) {
   const row = { name: suite, passed: 0, failed: 0, seconds: 0, isTests: true };
   for (const { name, status, assertionResults, startTime, endTime } of readReport(file)) {
     const [, folder] = relative(root, name).split(sep);
-    if (!suites[suite].includes(folder)) continue;
+    if (!folders[suite].includes(folder)) continue;
     const count = (wanted) => assertionResults.filter((test) => test.status === wanted).length;
     row.passed += count('passed');
     row.failed += count('failed');
@@ -166,7 +171,7 @@ async function main() {
   const start = Date.now();
   const [wanted, limitMs] = isFast
     ? [['fast'], 10 * minutes + runsOfModelMs]
-    : [Object.keys(suites), 70 * minutes + runsOfModelMs];
+    : [alone ? [alone] : Object.keys(suites), 70 * minutes + runsOfModelMs];
   const worstOfMachine = watchMachine();
   if (!isFast) await runNode(bundling, 10 * minutes);
   const steps = [runChecks(), runTests(wanted, limitMs)];

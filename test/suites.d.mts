@@ -1,2 +1,3 @@
 export const suites: Record<string, string[]>;
+export const apart: Record<string, string[]>;
 export const named: { crash: string[] };

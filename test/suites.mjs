@@ -8,6 +8,11 @@ export const suites = {
   web: ['web'],
 };
 
+/** Folders that only `--suite=NAME` runs: they need more than set-up brings. */
+export const apart = {
+  cluster: ['cluster'],
+};
+
 /** Folders and files that `--suite=NAME` runs. */
 export const named = {
   /** The crash matrices, and whatever draws a sample of a long list in `npm test`. */

@@ -26,7 +26,7 @@ const PROGRAMS_OF_A_HOST = /^(perl|libvirtd|virtlogd|dnsmasq|qemu-system-.*)$/;
 /**
  * Blockflow's own processes on it; they see no private mounts, but name the host's state folder.
  */
-const PROGRAMS_OF_BLOCKFLOW = /^(node|temporal.*)$/;
+const PROGRAMS_OF_BLOCKFLOW = /^(node|temporal.*|postgres)$/;
 
 /** What of a host is in memory. */
 const memoryOf = (root: string) => join('/dev/shm/blockflow-test', basename(root));

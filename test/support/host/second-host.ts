@@ -30,7 +30,10 @@ export async function startSecondHost(
   const trace = join(root, 'effects');
   const own = { host: SECOND, libvirtUri, stateDir: join(root, 'state'), cacheDir: BUNDLES };
   const config = { ...own, runtimeDir: join(root, 'runtime'), ...options.config };
-  const env = () => ({ TEMPORAL_ADDRESS: system.temporal.address });
+  const env = () => ({
+    TEMPORAL_ADDRESS: system.temporal.address,
+    TEMPORAL_NAMESPACE: system.namespace,
+  });
   const roles = runRoles({ root, config, trace, env });
   for (const name of pools) await host.definePool(name, join(system.host.pools, name));
   await Promise.all((options.roles ?? ['host', 'spm']).map((name) => roles.startRole(name)));

@@ -26,6 +26,7 @@ export interface System extends RunningRoles {
   host: PrivateHost;
   client: Client;
   temporal: TemporalServer;
+  namespace: string;
   stateDir: string;
   runtimeDir: string;
   /** One line for each effect that any role let through its door, in order. */
@@ -37,6 +38,13 @@ export interface System extends RunningRoles {
   /** Starts a LiveMerge on this host as the client library does. */
   merge(request: Omit<LiveMergeRequest, 'host'>): Promise<MergeOperation>;
   effects(): Promise<string[]>;
+  close(): Promise<void>;
+}
+
+/** A Temporal that is not the system's own, which it does not kill. */
+export interface GivenTemporal {
+  address: string;
+  namespace: string;
   close(): Promise<void>;
 }
 
@@ -55,19 +63,27 @@ export interface SystemOptions {
   onDisk?: boolean;
   /** More of the workers' configuration. */
   config?: Partial<WorkerConfig>;
+  /** Starts another Temporal than an embedded server; it is closed with the system. */
+  startTemporal?: (stateDir: string) => Promise<GivenTemporal>;
 }
 
 /** Starts everything and returns when every role has said that it is ready. */
 export async function startSystem(options: SystemOptions = {}): Promise<System> {
   const { host, stateDir, runtimeDir, trace, path } = await prepareHost(options);
   const server = { stateDir, settings: promptTimers };
-  let temporal = await startTemporalServer(server);
+  const given = await options.startTemporal?.(stateDir);
+  let temporal = given ? asServer(given) : await startTemporalServer(server);
+  const namespace = given?.namespace ?? 'default';
   const connection = await Connection.connect({ address: temporal.address });
-  const client = new Client({ connection });
+  const client = new Client({ connection, namespace });
   let temporalRuns = true;
   const dirs = { stateDir, runtimeDir, cacheDir: BUNDLES };
   const config = { host: HOST, libvirtUri: host.uri, ...dirs, ...options.config };
-  const env = () => ({ TEMPORAL_ADDRESS: temporal.address, ...path });
+  const env = () => ({
+    TEMPORAL_ADDRESS: temporal.address,
+    TEMPORAL_NAMESPACE: namespace,
+    ...path,
+  });
   const roles = runRoles({ root: host.root, config, trace, env });
 
   const system: System = {
@@ -76,6 +92,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
     get temporal() {
       return temporal;
     },
+    namespace,
     stateDir,
     runtimeDir,
     trace,
@@ -108,6 +125,15 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   await Promise.all(wanted.map((name) => system.startRole(name, options.faults?.[name])));
   return system;
 }
+
+/** Its processes are the test's matter: no pid, no end. */
+const asServer = ({ address, close }: GivenTemporal): TemporalServer => ({
+  address,
+  uiUrl: '',
+  pid: NaN,
+  ended: new Promise(() => undefined),
+  stop: close,
+});
 
 async function prepareHost(options: SystemOptions) {
   const { name, etc, qemuUser, pathFolder, onDisk = false } = options;

@@ -2,8 +2,8 @@
 import { connectBlockflow, type Blockflow, type TransferResult } from '../../../../client/index.ts';
 import { HOST, type System } from '../system.ts';
 
-export const connectTo = ({ temporal, stateDir }: System): Promise<Blockflow> =>
-  connectBlockflow({ address: temporal.address, host: HOST, stateDir });
+export const connectTo = ({ temporal, namespace, stateDir }: System): Promise<Blockflow> =>
+  connectBlockflow({ address: temporal.address, namespace, host: HOST, stateDir });
 
 /** Waits until the source of a move is deleted; the move itself does not wait for that. */
 export async function awaitRemoval(

@@ -18,12 +18,13 @@ export type Typed = (...args: string[]) => Promise<Answer>;
 type Environment = Record<string, string>;
 
 /** What a user of this system has in the environment. */
-export const environmentOf = ({ temporal, stateDir, runtimeDir, host }: System): Environment => ({
-  TEMPORAL_ADDRESS: temporal.address,
+export const environmentOf = (system: System): Environment => ({
+  TEMPORAL_ADDRESS: system.temporal.address,
+  TEMPORAL_NAMESPACE: system.namespace,
   BLOCKFLOW_HOST: HOST,
-  BLOCKFLOW_STATE_DIR: stateDir,
-  BLOCKFLOW_RUNTIME_DIR: runtimeDir,
-  BLOCKFLOW_CONNECT: host.uri,
+  BLOCKFLOW_STATE_DIR: system.stateDir,
+  BLOCKFLOW_RUNTIME_DIR: system.runtimeDir,
+  BLOCKFLOW_CONNECT: system.host.uri,
 });
 
 /** How a command becomes one of another user. */

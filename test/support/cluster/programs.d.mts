@@ -1,0 +1,3 @@
+export const clusterPrograms: { server: string; sqlTool: string };
+export function postgresFolder(): string | undefined;
+export function installClusterPrograms(): Promise<void>;
