@@ -1,15 +1,23 @@
 /** What a client does about search attributes that its namespace does not know. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   missingSearchAttributes as findMissing,
   registerCommand,
   registerSearchAttributes as register,
 } from '../../worker/environment/search-attributes.ts';
+import { searchAttributes } from '../../workflows/operation/contract.ts';
 import { BlockflowError } from './failure.ts';
-import { call, type Session } from './session.ts';
+import { call, grpcStatus, INVALID_ARGUMENT, type Session } from './session.ts';
 
 export { registerCommand };
 
 const TIMEOUT_MS = 10_000;
+/** Each server of a cluster looks for new ones every two seconds. */
+const KNOWN_MS = 8000;
+const LOOK_MS = 100;
+const query = Object.values(searchAttributes)
+  .map(({ name }) => `${name} = ''`)
+  .join(' AND ');
 
 /** Names that the namespace does not know. */
 export const missingSearchAttributes = (session: Session): Promise<string[]> =>
@@ -36,5 +44,23 @@ export async function registerSearchAttributes(session: Session): Promise<void> 
       },
       error,
     );
+  }
+}
+
+/**
+ * Waits until the server that this client reaches takes them, 8 s at most: what is registered by
+ * one server of a cluster is refused by all of them for a while.
+ */
+export async function untilSearchAttributesAreKnown({ client }: Session): Promise<void> {
+  const deadline = Date.now() + KNOWN_MS;
+  for (;;) {
+    try {
+      await client.workflow.count(query);
+      return;
+    } catch (error) {
+      if (grpcStatus(error) !== INVALID_ARGUMENT) throw error;
+      if (Date.now() > deadline) return;
+    }
+    await sleep(LOOK_MS);
   }
 }

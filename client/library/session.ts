@@ -81,6 +81,7 @@ export async function call<T>(
   }
 }
 
+export const INVALID_ARGUMENT = 3;
 const UNAVAILABLE = 14;
 const DEADLINE_EXCEEDED = 4;
 

@@ -16,8 +16,8 @@ import { openOperation, type Operation } from './operation.ts';
 import { completeRequest } from './requests.ts';
 import { viewOperation } from './operation-view.ts';
 import { progressWords } from './progress-words.ts';
-import { registerSearchAttributes } from './search-attributes.ts';
-import { call, grpcStatus, isNotFound, type Session } from './session.ts';
+import { registerSearchAttributes, untilSearchAttributesAreKnown } from './search-attributes.ts';
+import { call, grpcStatus, INVALID_ARGUMENT, isNotFound, type Session } from './session.ts';
 
 /** What is sent to start a workflow. */
 interface Start {
@@ -54,7 +54,6 @@ interface Started {
 }
 
 const START_MS = 10_000;
-const INVALID_ARGUMENT = 3;
 
 /**
  * @throws BlockflowError `other-operation` when another request runs under this id; Usage for a
@@ -91,6 +90,7 @@ async function startOrRegister(session: Session, start: Start) {
   } catch (error) {
     if (grpcStatus(error) !== INVALID_ARGUMENT) throw error;
     await registerSearchAttributes(session);
+    await untilSearchAttributesAreKnown(session);
     return await begin(session, start);
   }
 }

@@ -44,13 +44,21 @@ async function checkNamespace(session: Session): Promise<Check[]> {
     return [temporal.fails(`namespace ${namespace} at ${address}: ${wordsOf(error)}`, fix)];
   }
   const found = temporal.ok(`Temporal at ${address} (${source}), namespace ${namespace}`);
-  if (source === 'blockflow up') return [found];
+  if (source === 'blockflow up' || !(await isDevServer(session))) return [found];
   const hint = temporal.hint(
     'a dev server (`temporal server start-dev`) as it comes runs only ten activities a second',
     'start it with --dynamic-config-value history.transferProcessorMaxPollRPS=2000, ' +
       'and the same for history.timerProcessorMaxPollRPS',
   );
   return [found, hint];
+}
+
+/** By its database, where the server says which one it has. */
+async function isDevServer(session: Session): Promise<boolean> {
+  const { workflowService } = session.connection;
+  const ask = () => workflowService.getClusterInfo({});
+  const info = await call(session, 'asking the server what it is', 5000, ask).catch(() => null);
+  return info?.persistenceStore === 'sqlite';
 }
 
 async function checkAttributes(session: Session): Promise<Check> {

@@ -132,6 +132,7 @@ describe('Search attributes on a bare Temporal server', () => {
     const doctor = await blockflow('doctor', '--json');
     expect(doctor.exitCode).toBe(4);
     expect(doctor.printed).toContain(command);
+    expect(doctor.printed).toContain('a dev server');
     expect(await temporal.searchAttributes()).toEqual(foreign);
   });
 });
