@@ -44,6 +44,8 @@ export async function startPostgres(folder: string, log: string): Promise<Postgr
     port,
     unix_socket_directories: '',
     dynamic_shared_memory_type: 'mmap',
+    // Each of the four services of a server has connections of its own.
+    max_connections: 300,
   };
   const set = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
   const start = () => {
