@@ -14,7 +14,7 @@ process.env.UV_THREADPOOL_SIZE ??= '128';
 
 const pathOf = (name) => fileURLToPath(new URL(name, import.meta.url));
 const [major, minor] = process.versions.node.split('.').map(Number);
-const ownNode = pathOf('../node_modules/node/bin/node');
+const ownNode = pathOf('../node_modules/.bin/node');
 
 if (major > 22 || (major === 22 && minor >= 18)) {
   dieWithLauncher();

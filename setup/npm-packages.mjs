@@ -1,4 +1,7 @@
-/** Step 2: `npm ci`, whenever what is installed is not what the lock file says. */
+/**
+ * Step 2: `npm ci`, whenever what is installed is not what the lock file says. No package's own
+ * installation script runs; Node 22 is a package of the lock file (setup/node/package.json).
+ */
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,7 +9,7 @@ import { CannotDo, runShowing, say } from './say.mjs';
 
 const stampOf = (root) => join(root, 'node_modules', '.blockflow-lock-sha256');
 
-/** The package `node` brings it by an install script, which npm can be told not to run. */
+/** An optional package of this processor, which npm can be told to leave out. */
 const hasNode22 = (root) => existsSync(join(root, 'node_modules', '.bin', 'node'));
 
 function lockHash(root) {
@@ -57,13 +60,16 @@ export function stampNpmPackages(root) {
 export async function installNpmPackages(root) {
   say('installing the npm packages of package-lock.json, with Node 22 (about 1 min).');
   // npm itself runs on the machine's Node, hence the quiet about engines.
-  const args = ['ci', '--include=dev', '--loglevel=error', '--no-audit', '--no-fund'];
+  const args = ['ci', '--ignore-scripts', '--include=dev', '--include=optional'];
+  args.push('--loglevel=error', '--no-audit', '--no-fund');
   try {
     await runShowing('npm ci', 'npm', args, { cwd: root });
-    if (!hasNode22(root)) throw new CannotDo('npm ended well without Node 22: ignore-scripts set?');
+    if (!hasNode22(root)) throw new CannotDo(`npm ended well without Node 22 for ${process.arch}`);
   } catch (error) {
-    const advice = `the npm packages: run "npm ci" in ${root} where the npm registry is in reach.`;
-    throw new CannotDo(`${advice}\n    Here ${error.message}`, { cause: error });
+    const advice = `the npm packages: run "npm ci --ignore-scripts" in ${root}`;
+    throw new CannotDo(`${advice} where the npm registry is in reach.\n    Here ${error.message}`, {
+      cause: error,
+    });
   }
   stampNpmPackages(root);
 }

@@ -117,11 +117,14 @@ export async function installSystemPackages(missing) {
   }
 }
 
+/** What Debian's archive has not signed is not used, whatever the settings of the user say. */
+export const signedOnly = ['-o', 'APT::Get::AllowUnauthenticated=false'];
+
 async function aptInstall(prefix, missing) {
   const packages = packagesFor(missing);
   say(`installing ${packages.join(' ')} (about 2 min).`);
   // apt waits for another apt by itself; env, because sudo drops variables.
-  const apt = ['env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', '-qq', '-y'];
+  const apt = ['env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', '-qq', '-y', ...signedOnly];
   const [command, ...args] = [...prefix, ...apt, '-o', 'DPkg::Lock::Timeout=600'];
   try {
     await runShowing('reading the package lists', command, [...args, 'update']).catch(() => {});

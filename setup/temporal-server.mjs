@@ -1,10 +1,11 @@
-/** Step 3: the Temporal server binary, into the cache: the official download, else a Go build. */
+/**
+ * Step 3: the Temporal server binary, into the cache: the official download, else a Go build. Both
+ * are known by their hashes before anything of them runs (setup/temporal/ has those of the build).
+ */
 import { execFile } from 'node:child_process';
-import { createWriteStream } from 'node:fs';
-import { chmod, mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import {
   answersAsTemporal,
@@ -14,14 +15,18 @@ import {
   temporalVersion,
 } from '../worker/environment/temporal-search.mjs';
 import { whileLocked } from './lock.mjs';
+import { fetchPinned } from './pinned.mjs';
 import { CannotDo, runShowing, say } from './say.mjs';
 
 const run = promisify(execFile);
 const module = 'github.com/temporalio/cli';
 const main = `${module}/cmd/temporal`;
-/** Since 1.6 the CLI's go.mod replaces cliext by a folder, which `go install` refuses to follow. */
-const cliext = `${module}/cliext`;
-const cliextVersion = 'v0.0.0-20260731000218-c579925f193f';
+const downloads = 'https://temporal.download/cli/archive';
+/** Of the release's checksums.txt, for Node's names of the processors. */
+const archives = {
+  x64: ['amd64', 'd8421bda989e6514b4bdb4d63a9012a8a05a806892e881a5aad8510496349a94'],
+  arm64: ['arm64', '83600a8fac6e3da54093e5da6918d399f501532b9f1172235603f9606f4ac6e4'],
+};
 
 export const temporalAdvice = `the Temporal server: put "temporal" ${fallbackTemporalVersion} or \
 newer on the PATH
@@ -51,7 +56,7 @@ async function removeLeftovers(folder) {
 
 async function obtain(folder, scratch) {
   const reasons = [];
-  for (const attempt of [download, buildNewest, installOlder]) {
+  for (const attempt of [download, buildNewest, buildOlder]) {
     try {
       const { file, version } = await attempt(scratch);
       if (!(await answersAsTemporal(file))) throw new CannotDo(`${file} --version does not answer`);
@@ -67,34 +72,21 @@ async function obtain(folder, scratch) {
 }
 
 async function download(scratch) {
-  const arch = { x64: 'amd64', arm64: 'arm64' }[process.arch];
-  if (!arch) throw new CannotDo(`no download for ${process.arch}`);
-  const url = `https://temporal.download/cli/archive/v${temporalVersion}?platform=linux`;
-  const archive = join(scratch, 'temporal.tar.gz');
-  const giveUp = new AbortController();
-  // Offline is known at once or after these seconds; the body may take its time.
-  const timer = setTimeout(() => giveUp.abort(new CannotDo('no answer within 8 s')), 8000);
-  try {
-    say(`looking for the download of the Temporal server ${temporalVersion} (about 1 min).`);
-    const response = await fetch(`${url}&arch=${arch}`, { signal: giveUp.signal });
-    if (!response.ok || !response.body) throw new CannotDo(`HTTP ${response.status} from ${url}`);
-    clearTimeout(timer);
-    const limit = AbortSignal.timeout(600_000);
-    await pipeline(Readable.fromWeb(response.body), createWriteStream(archive), { signal: limit });
-  } catch (error) {
-    say('no download from here; a Go build instead.');
-    throw new CannotDo(`${error.cause?.message ?? error.message} (${url})`, { cause: error });
-  } finally {
-    clearTimeout(timer);
-  }
-  await run('tar', ['-xzf', archive, '-C', scratch, 'temporal']);
+  const archive = archives[process.arch];
+  if (!archive) throw new CannotDo(`no download for ${process.arch}`);
+  const [arch, sha256] = archive;
+  const url = `${downloads}/v${temporalVersion}?platform=linux&arch=${arch}`;
+  const file = join(scratch, 'temporal.tar.gz');
+  say(`looking for the download of the Temporal server ${temporalVersion} (about 1 min).`);
+  await fetchPinned(url, file, sha256);
+  await run('tar', ['-xzf', file, '-C', scratch, 'temporal']);
   return { file: join(scratch, 'temporal'), version: temporalVersion };
 }
 
-/** The scratch folder's own settings; what the user has about proxies stays. */
+/** Settings of the user about proxies stay; those that would change the modules do not. */
 export const goEnv = () => ({
   ...process.env,
-  GOFLAGS: '-mod=mod -buildvcs=false',
+  GOFLAGS: '-mod=readonly -buildvcs=false -trimpath',
   GOWORK: 'off',
   CGO_ENABLED: '0',
 });
@@ -110,30 +102,20 @@ export async function needGo(minor) {
   if (has < minor && !fetchesNewer) throw new CannotDo(`needs Go 1.${minor}, this is ${version}`);
 }
 
-async function buildNewest(scratch) {
-  await needGo(26);
-  say(`building the Temporal server ${temporalVersion} with Go, once (3 to 8 min on two cores).`);
-  const goMod = `module blockflow.invalid/temporal
-go 1.26.0
-require ${module} v${temporalVersion}
-replace ${cliext} => ${cliext} ${cliextVersion}
-`;
-  await writeFile(join(scratch, 'go.mod'), goMod);
-  await writeFile(join(scratch, 'tools.go'), `package tools\n\nimport _ "${main}"\n`);
-  const options = { cwd: scratch, env: goEnv() };
-  await runShowing('fetching the Go modules', 'go', ['mod', 'tidy'], options);
-  const file = join(scratch, 'temporal-built');
-  const stamp = `-s -w -X ${module}/internal/temporalcli.Version=${temporalVersion}`;
-  const args = ['build', '-ldflags', stamp, '-o', file, main];
-  await runShowing('compiling the Temporal server', 'go', args, options);
-  return { file, version: temporalVersion };
-}
+const buildNewest = (scratch) => build(scratch, temporalVersion, 26);
+const buildOlder = (scratch) => build(scratch, fallbackTemporalVersion, 25);
 
-async function installOlder(scratch) {
-  await needGo(25);
-  say(`building the Temporal server ${fallbackTemporalVersion} with Go, once (3 to 8 min).`);
-  const options = { cwd: scratch, env: { ...goEnv(), GOBIN: scratch } };
-  const args = ['install', `${main}@v${fallbackTemporalVersion}`];
+/** Each module has the hash that our go.sum names, or Go refuses it. */
+async function build(scratch, version, minor) {
+  await needGo(minor);
+  say(`building the Temporal server ${version} with Go, once (3 to 8 min on two cores).`);
+  const tree = join(scratch, version);
+  const modules = fileURLToPath(new URL(`temporal/${version}`, import.meta.url));
+  await cp(modules, tree, { recursive: true });
+  const file = join(scratch, `temporal-built-${version}`);
+  const stamp = `-s -w -X ${module}/internal/temporalcli.Version=${version}`;
+  const args = ['build', '-ldflags', stamp, '-o', file, main];
+  const options = { cwd: tree, env: goEnv() };
   await runShowing('compiling the Temporal server', 'go', args, options);
-  return { file: join(scratch, 'temporal'), version: fallbackTemporalVersion };
+  return { file, version };
 }

@@ -9,6 +9,15 @@ import { execa } from 'execa';
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 const folders = ['workflows', 'activities', 'worker', 'client'];
 const documents = ['README.md', 'DESIGN.md', 'CHANGELOG.md', 'LICENSE', 'package.json'];
+const ofTheBuild = ['setup', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json'];
+const bill = 'dist/sbom.cdx.json';
+
+interface Bill {
+  components: { name: string; version: string; hashes: { content: string }[] }[];
+}
+interface Lock {
+  packages: Record<string, { version: string; integrity?: string; dev?: boolean }>;
+}
 
 let scratch: string;
 /** Folder of a user who has installed the package. */
@@ -23,7 +32,7 @@ beforeAll(async () => {
   installed = join(user, 'node_modules', 'blockflow');
   // The build writes into its own tree: not into the one that others are using.
   const tree = join(scratch, 'tree');
-  for (const name of [...folders, ...documents, 'tsconfig.json', 'tsconfig.build.json']) {
+  for (const name of [...folders, ...documents, ...ofTheBuild]) {
     await cp(join(root, name), join(tree, name), { recursive: true });
   }
   await symlink(join(root, 'node_modules'), join(tree, 'node_modules'));
@@ -78,7 +87,23 @@ describe('The package', () => {
       const name = path.replace(/(?<!\.d)\.ts$/, '');
       return name === path ? [`dist/${path}`] : [`dist/${name}.js`, `dist/${name}.d.ts`];
     });
-    expect((await filesIn(installed)).sort()).toEqual([...built, ...documents].sort());
+    expect((await filesIn(installed)).sort()).toEqual([...built, ...documents, bill].sort());
+  });
+
+  it('says what it brings, each with the hash of the lock file', async () => {
+    const readJson = async (path: string): Promise<unknown> =>
+      JSON.parse(await readFile(path, 'utf8'));
+    const { components } = (await readJson(join(installed, bill))) as Bill;
+    const { packages } = (await readJson(join(root, 'package-lock.json'))) as Lock;
+    const wanted = Object.entries(packages).flatMap(([path, { version, integrity, dev }]) => {
+      if (dev || !integrity) return [];
+      const name = path.replace(/^.*node_modules\//, '');
+      return [`${name} ${version} ${Buffer.from(integrity.slice(7), 'base64').toString('hex')}`];
+    });
+    const said = components.map(
+      ({ name, version, hashes: [hash] }) => `${name} ${version} ${hash?.content}`,
+    );
+    expect(said.sort()).toEqual([...new Set(wanted)].sort());
   });
 
   it('has a command that runs', async () => {
