@@ -125,6 +125,14 @@ test('only adapters start processes and touch files', () => {
   expect(found).toEqual([]);
 });
 
+test('who starts a process says what it gets of the environment', () => {
+  // Keys and tokens are no business of a child, some of which live for hours.
+  const found = sources
+    .filter(isIn('activities', 'worker'))
+    .filter(({ text }) => /\b(spawn|execa)\(/.test(text) && !/\bchildEnvironment\(/.test(text));
+  expect(found.map(({ path }) => path)).toEqual([]);
+});
+
 test('one function decides whether a VM is down', () => {
   // libvirt's "shut off" alone is no proof: a lost VM's QEMU lives.
   const asks = /\.domainInfo\(/;

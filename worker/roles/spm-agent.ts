@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { Worker } from '@temporalio/worker';
+import { childEnvironment } from '../../activities/adapters/process/environment.ts';
 import { acquireFlockLease } from '../../activities/pool-folder/flock-lease.ts';
 import { filePoolTypes, observePools, type Pool } from '../../activities/adapters/virsh/pools.ts';
 import { createLibvirt, type Libvirt } from '../../activities/adapters/virsh/domains.ts';
@@ -128,7 +129,11 @@ const watchdogScript = fileURLToPath(
 function startWatchdog({ config }: RoleContext): { stop(): void } {
   const args = [watchdogScript, String(process.pid), String(config.leaseSeconds)];
   // In a group of its own: what stops or ends ours, such as a terminal, must not blind it.
-  const child = spawn('bash', args, { stdio: ['pipe', 'ignore', 'inherit'], detached: true });
+  const child = spawn('bash', args, {
+    env: childEnvironment(),
+    stdio: ['pipe', 'ignore', 'inherit'],
+    detached: true,
+  });
   // When it dies, the kernel still ends the leases with us.
   child.on('error', () => undefined);
   child.stdin.on('error', () => undefined);

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { execa, type ExecaError } from 'execa';
+import { childEnvironment } from '../../activities/adapters/process/environment.ts';
 import { writeWhole } from '../../activities/adapters/files/files.ts';
 import { ownStateDir, SERVICE_STATE } from '../environment/config.ts';
 import { cacheFolder } from '../environment/temporal-search.mjs';
@@ -21,7 +22,7 @@ export interface Installed {
 const systemdRuns = () => existsSync('/run/systemd/system');
 const systemctl = async (...words: string[]) => {
   try {
-    await execa('systemctl', words);
+    await execa('systemctl', words, { env: childEnvironment(), extendEnv: false });
   } catch (error) {
     const { stderr, shortMessage } = error as ExecaError<object>;
     throw new SystemctlFailed(String(stderr || shortMessage), { cause: error });

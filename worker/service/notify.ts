@@ -4,13 +4,15 @@
  * has no datagram sockets of Unix; without systemd nothing is told.
  */
 import { execa } from 'execa';
+import { childEnvironment } from '../../activities/adapters/process/environment.ts';
 
 /** @returns what ends the messages of life, and says that the end has begun */
 export async function tellReady(env = process.env): Promise<() => Promise<void>> {
   const { NOTIFY_SOCKET, WATCHDOG_USEC = '0' } = env;
   if (!NOTIFY_SOCKET) return () => Promise.resolve();
   // systemd that does not hear it acts by its own limits.
-  const options = { reject: false, timeout: 10_000, env: { NOTIFY_SOCKET } } as const;
+  const own = { env: childEnvironment({ NOTIFY_SOCKET }), extendEnv: false };
+  const options = { reject: false, timeout: 10_000, ...own } as const;
   const notify = async (...words: string[]) => {
     await execa('systemd-notify', words, options);
   };

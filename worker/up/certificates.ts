@@ -7,6 +7,7 @@ import { X509Certificate } from 'node:crypto';
 import { chmod, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
+import { childEnvironment } from '../../activities/adapters/process/environment.ts';
 import { SERVER_NAME, tlsFiles, type TlsFiles } from '../environment/up-files.ts';
 
 const DAYS = 3650;
@@ -56,7 +57,11 @@ async function makeAll(folder: string): Promise<void> {
     const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
     const lasting = ['-days', String(DAYS), '-subj', `/CN=blockflow ${name}`];
     const options = ['-x509', '-config', config, ...kind, ...lasting];
-    await execa('openssl', ['req', ...options, '-keyout', key, '-out', pem, ...more]);
+    const ends = ['-keyout', key, '-out', pem, ...more];
+    await execa('openssl', ['req', ...options, ...ends], {
+      env: childEnvironment(),
+      extendEnv: false,
+    });
     await chmod(key, 0o600);
     return ['-CA', pem, '-CAkey', key];
   };

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:net';
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { childEnvironment } from '../../activities/adapters/process/environment.ts';
 import { NO_IPV6 } from './free-port.ts';
 import { serverOf, type TemporalServer } from './temporal-server.ts';
 
@@ -54,6 +55,7 @@ export async function startGuardedServer(options: GuardedOptions): Promise<Tempo
     // In a process group of its own: a ^C in the terminal of `up` must not end it before the
     // workers.
     const child = spawn('unshare', run, {
+      env: childEnvironment(),
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
       detached: true,
     });

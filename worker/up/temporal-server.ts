@@ -6,6 +6,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { Connection } from '@temporalio/client';
+import { childEnvironment } from '../../activities/adapters/process/environment.ts';
 import { searchAttributes } from '../../workflows/operation/contract.ts';
 import { freePort } from './free-port.ts';
 import { findTemporalBinary } from './temporal-binary.ts';
@@ -40,6 +41,8 @@ export async function startTemporalServer(options: ServerOptions): Promise<Tempo
   const database = databaseIn(options.stateDir);
   const args = serverArguments(database, port, uiPort, options.settings ?? []);
   const child = execa(binary, args, {
+    env: childEnvironment(),
+    extendEnv: false,
     stdin: 'ignore',
     all: true,
     buffer: false,

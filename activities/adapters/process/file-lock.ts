@@ -9,6 +9,7 @@ import { constants } from 'node:fs';
 import { mkdir, open, stat, type FileHandle } from '../files/calls.ts';
 import { unlessSilent } from './asking.ts';
 import { dirname } from 'node:path';
+import { childEnvironment } from './environment.ts';
 
 const TAKEN = 75;
 const OWNER_ONLY = 0o600;
@@ -59,6 +60,7 @@ async function lock(file: FileHandle, until?: AbortSignal): Promise<boolean> {
   const wait = until ? [] : ['--nonblock', '--conflict-exit-code', String(TAKEN)];
   // Not execa: its types know no descriptor of ours as a child's fourth.
   const child = spawn('flock', ['--exclusive', ...wait, '3'], {
+    env: childEnvironment(),
     stdio: ['ignore', 'ignore', 'inherit', file.fd],
     ...(until ? { signal: until } : {}),
   });
