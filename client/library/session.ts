@@ -11,8 +11,13 @@ import {
 } from '@temporalio/client';
 import { stateDir as usualStateDir, defaultHost } from '../../worker/environment/config.ts';
 import { temporalConfig } from '../../worker/environment/temporal-config.ts';
+import {
+  BadPayloadKey,
+  KEY_FILE,
+  payloadEncryption,
+} from '../../worker/environment/payload-codec.ts';
 import { readUpFile } from '../../worker/environment/up-file.ts';
-import { BlockflowError } from './failure.ts';
+import { BlockflowError, usage } from './failure.ts';
 import { tlsTrouble } from './tls-trouble.ts';
 
 export interface ConnectOptions {
@@ -48,12 +53,13 @@ export async function openSession(options: ConnectOptions = {}): Promise<Session
   const { address } = config.connectionOptions;
   const namespace = options.namespace ?? config.namespace;
   const host = options.host ?? process.env['BLOCKFLOW_HOST'] ?? readUpFile(stateDir)?.host;
+  const encryption = encryptionOrUsage();
   try {
     const connection = await Connection.connect({
       ...config.connectionOptions,
       connectTimeout: CONNECT_MS,
     });
-    const client = new Client({ connection, namespace });
+    const client = new Client({ connection, namespace, ...encryption });
     return { client, connection, namespace, address, host: host ?? defaultHost() };
   } catch (error) {
     const attempted = `connecting to Temporal at ${address}`;
@@ -61,6 +67,16 @@ export async function openSession(options: ConnectOptions = {}): Promise<Session
     const trouble = await tlsTrouble(address, connectionOptions.tls, source === 'default');
     if (!trouble) throw temporalAway(attempted, error);
     throw new BlockflowError('Away', { code: 'temporal-away', attempted, ...trouble }, error);
+  }
+}
+
+function encryptionOrUsage() {
+  try {
+    return payloadEncryption();
+  } catch (error) {
+    if (!(error instanceof BadPayloadKey)) throw error;
+    const next = `Correct ${KEY_FILE}, with the key that the agents have`;
+    throw usage('reading the key of payloads', error.message, next);
   }
 }
 

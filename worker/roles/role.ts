@@ -9,6 +9,7 @@ import { log as activityLog } from '@temporalio/activity';
 import type { Logger } from 'pino';
 import { createEffect, type EffectHook } from '../../activities/door/effect.ts';
 import type { WorkerConfig } from '../environment/config.ts';
+import { payloadEncryption } from '../environment/payload-codec.ts';
 import { watchRetries } from './retries.ts';
 
 export interface RoleContext {
@@ -50,6 +51,7 @@ export function common(context: RoleContext, role: string): Omit<WorkerOptions, 
   return {
     connection: context.connection,
     namespace: context.namespace,
+    ...payloadEncryption(),
     identity: identityOf(context, role),
     // Progress and cancellation travel with heartbeats that are really sent.
     maxHeartbeatThrottleInterval: '1 second',
