@@ -78,7 +78,5 @@ export const otherStorage = (pool: string, folder: string, attempted: string) =>
   retry('pool-away', {
     attempted,
     now: `${folder} is not the file system of pool ${pool} that was planned with`,
-    next:
-      'Mount it again, and blockflow goes on by itself; storage that hosts do not share ' +
-      'needs another pool name on each',
+    next: 'Mount it again, and blockflow goes on by itself',
   });

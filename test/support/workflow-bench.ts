@@ -98,6 +98,9 @@ export interface Bench {
   close(): Promise<void>;
 }
 
+/** Simulated pools have no id. */
+const SPM_QUEUES = POOLS.map((pool) => spmQueue({ pool, identity: '' }));
+
 /** Call once in a test file. */
 export async function startBench(): Promise<Bench> {
   quiet();
@@ -120,7 +123,7 @@ export async function startBench(): Promise<Bench> {
   }
   const startHostAgent = (host: string) => serve({ taskQueue: hostQueue(host), activities });
   await startHostAgent('h1');
-  for (const pool of POOLS) await serve({ taskQueue: spmQueue(pool), activities });
+  for (const taskQueue of SPM_QUEUES) await serve({ taskQueue, activities });
 
   const bench: Bench = {
     client,

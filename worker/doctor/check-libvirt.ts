@@ -1,6 +1,7 @@
 import { access, constants } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { XmlDisk, XmlDomain } from '../../activities/adapters/libvirt-xml/domain-xml.ts';
+import { observePoolId } from '../../activities/pool-folder/id.ts';
 import { missingPool } from '../../activities/pool-folder/known-pools.ts';
 import { otherMachine, runItThere } from '../../activities/pool-folder/own-machine.ts';
 import { canonical } from '../../activities/adapters/files/files.ts';
@@ -14,6 +15,7 @@ import {
   type Pool,
 } from '../../activities/adapters/virsh/pools.ts';
 import { createLibvirt, type Libvirt } from '../../activities/adapters/virsh/domains.ts';
+import type { InPool } from '../../workflows/operation/contract.ts';
 import { failureDetails } from '../../workflows/operation/failures.ts';
 import { typed } from '../../workflows/operation/names.ts';
 import { checker, wordsOf, type Check } from './check.ts';
@@ -40,12 +42,15 @@ export async function checkLibvirt(uri: string, stateDir: string): Promise<Check
 
 const reasonOf = (error: unknown) => failureDetails(error)?.details.now ?? wordsOf(error);
 
-/** Names of the pools that an SPM agent of this libvirt serves; empty when it does not answer. */
-export async function poolsToServe(uri: string): Promise<string[]> {
+/** The pools that an SPM agent of this libvirt serves; empty when it does not answer. */
+export async function poolsToServe(uri: string): Promise<InPool[]> {
   const libvirt = createLibvirt(uri);
   try {
     const pools = await observePools(libvirt);
-    return pools.filter(({ type }) => filePoolTypes.includes(type)).map(({ name }) => name);
+    const served = pools.filter(isFilePool).map(async ({ name: pool, folder }) => {
+      return { pool, identity: (await observePoolId(folder)) ?? '' };
+    });
+    return await Promise.all(served);
   } catch {
     return [];
   } finally {

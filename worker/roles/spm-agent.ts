@@ -7,6 +7,7 @@ import { acquireFlockLease } from '../../activities/pool-folder/flock-lease.ts';
 import { filePoolTypes, observePools, type Pool } from '../../activities/adapters/virsh/pools.ts';
 import { createLibvirt, type Libvirt } from '../../activities/adapters/virsh/domains.ts';
 import { createStorageActivities } from '../../activities/storage/index.ts';
+import { observePoolId } from '../../activities/pool-folder/id.ts';
 import { tenureOf, type Lease, type Tenure } from '../../activities/pool-folder/lease.ts';
 import { spmQueue } from '../../workflows/operation/contract.ts';
 import { assertOwnPool, assertOwnPools, forAWhile } from './host-registration.ts';
@@ -79,7 +80,8 @@ function servePool(context: RoleContext, libvirt: Libvirt, pool: ServedPool): Ro
     const tenure = tenureOf(lease);
     // Without waiting for it: an effect may last for hours, and the lease as long.
     const leave = () => void tenure.end().then(() => lease.release().catch(() => undefined));
-    await serveLeased(context, libvirt, { lease, tenure }, stop.signal).finally(leave);
+    const identity = (await observePoolId(pool.folder)) ?? '';
+    await serveLeased(context, libvirt, { lease, tenure, identity }, stop.signal).finally(leave);
   };
   const done = serve().catch(({ message: reason }: Error) => {
     const words = 'the pool is not served any more; it is tried again within 5 s';
@@ -99,13 +101,13 @@ function servePool(context: RoleContext, libvirt: Libvirt, pool: ServedPool): Ro
 async function serveLeased(
   context: RoleContext,
   libvirt: Libvirt,
-  { lease, tenure }: { lease: Lease; tenure: Tenure },
+  { lease, tenure, identity }: { lease: Lease; tenure: Tenure; identity: string },
   stop: AbortSignal,
 ): Promise<void> {
   const effect = door(context, tenure.hook);
   const worker = await Worker.create({
     ...common(context, 'spm'),
-    taskQueue: spmQueue(lease.pool),
+    taskQueue: spmQueue({ pool: lease.pool, identity }),
     activities: createStorageActivities({ libvirt, effect, tenure }),
     maxConcurrentActivityTaskExecutions: 10,
   });

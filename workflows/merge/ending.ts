@@ -55,10 +55,10 @@ async function deleteVolumes(op: MergeOperation, plan: MergePlan) {
   op.enter('deleting');
   const deleted: string[] = [];
   let regainedBytes = 0;
-  for (const { pool, part: volumes } of fromTheTop(plan.deletes)) {
+  for (const { pool, identity, part: volumes } of fromTheTop(plan.deletes)) {
     const input = { jobId: op.jobId, volumes };
     const summary = `delete ${volumeCount(volumes.length)} of pool ${pool}`;
-    const done = await op.spm(pool).ensureVolumesAbsent(input, summary);
+    const done = await op.spm({ pool, identity }).ensureVolumesAbsent(input, summary);
     deleted.unshift(...done.deleted);
     regainedBytes += done.regainedBytes;
   }

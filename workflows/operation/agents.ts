@@ -16,7 +16,7 @@ import {
 import { RetryState, TimeoutType } from '@temporalio/common';
 import type { Activities, Agent, Table } from './activities.ts';
 import type { AuditEvent, orchestratorActivities } from './audit/audit.ts';
-import { hostQueue, spmQueue } from './contract.ts';
+import { hostQueue, spmQueue, type InPool } from './contract.ts';
 import { failureDetails } from './failures.ts';
 
 /**
@@ -52,7 +52,8 @@ export interface AgentListener {
   stuck(step: string, why: string | null): void;
 }
 
-function connect<T extends Table>(queue: string, listener: AgentListener): Agent<T> {
+/** @param name as people know the queue */
+function connect<T extends Table>(queue: string, name: string, listener: AgentListener): Agent<T> {
   const at = (more: ActivityOptions) =>
     proxyActivities<Record<string, (input: unknown) => Promise<unknown>>>({
       ...options,
@@ -66,8 +67,8 @@ function connect<T extends Table>(queue: string, listener: AgentListener): Agent
   // The call itself may last for hours, and its start is no event: this one tells when the agent is
   // back.
   const untilPresent = async () => {
-    const summary = `wait for the agent of ${queue}`;
-    const who = `the agent of ${queue} does not answer`;
+    const summary = `wait for the agent of ${name}`;
+    const who = `the agent of ${name} does not answer`;
     listener.away(who);
     for (const presence of patient) {
       try {
@@ -81,12 +82,12 @@ function connect<T extends Table>(queue: string, listener: AgentListener): Agent
     listener.stuck(summary, null);
     listener.away(null);
   };
-  const call = async (name: string, input: unknown, summary: string): Promise<unknown> => {
-    const prompt = isWait(name) ? wait : work;
+  const call = async (step: string, input: unknown, summary: string): Promise<unknown> => {
+    const prompt = isWait(step) ? wait : work;
     try {
       for (;;) {
         try {
-          return await prompt[name]?.executeWithOptions({ summary }, [input]);
+          return await prompt[step]?.executeWithOptions({ summary }, [input]);
         } catch (error) {
           if (isCancelUnheard(error))
             throw new CancelledFailure(`cancelled: ${summary}`, [], error);
@@ -102,7 +103,7 @@ function connect<T extends Table>(queue: string, listener: AgentListener): Agent
   };
   // One function a name, made when it is asked for: the table itself stays outside the bundle.
   return new Proxy({} as Agent<T>, {
-    get: (_, name) => (input: unknown, summary: string) => call(String(name), input, summary),
+    get: (_, step) => (input: unknown, summary: string) => call(String(step), input, summary),
   });
 }
 
@@ -123,11 +124,11 @@ function isAway(error: unknown): boolean {
 
 /** The agent of a hypervisor. */
 export const hostAgent = <T extends Table>(host: string, listener: AgentListener): Agent<T> =>
-  connect(hostQueue(host), listener);
+  connect(hostQueue(host), hostQueue(host), listener);
 
 /** The agent that may change a pool. */
-export const spmAgent = <T extends Table>(pool: string, listener: AgentListener): Agent<T> =>
-  connect(spmQueue(pool), listener);
+export const spmAgent = <T extends Table>(place: InPool, listener: AgentListener): Agent<T> =>
+  connect(spmQueue(place), `spm-${place.pool}`, listener);
 
 /** For questions, whose progress no client follows: they wait for an unavailable agent. */
 export const unheard: AgentListener = { away: () => undefined, stuck: () => undefined };

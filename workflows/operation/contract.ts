@@ -4,12 +4,21 @@
  */
 import { defineSignal, defineUpdate } from '@temporalio/workflow';
 import { defineSearchAttributeKey } from '@temporalio/common';
+import { UUID } from './names.ts';
 
 export const ORCHESTRATOR_QUEUE = 'blockflow';
 /** Queue of the agent on a hypervisor; only that host's agent serves it. */
 export const hostQueue = (host: string) => `host-${host}`;
-/** Queue of the SPM agent of a pool. */
-export const spmQueue = (pool: string) => `spm-${pool}`;
+/** A volume in a pool, or a pool's folder: with the pool's id, where the pool has one (yet). */
+export interface InPool {
+  pool: string;
+  identity: string;
+}
+/** Queue of the SPM agent of a pool. By its id, as hosts may have other pools of that name. */
+export function spmQueue({ pool, identity }: InPool): string {
+  const [id = ''] = identity.split(':');
+  return `spm-${UUID.test(id) ? id : pool}`;
+}
 
 export const searchAttributes = {
   vm: defineSearchAttributeKey('BlockflowVm', 'KEYWORD'),

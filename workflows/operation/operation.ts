@@ -14,7 +14,7 @@ import {
 import type { Agent, Table } from './activities.ts';
 import { hostAgent, recordEvent, spmAgent, type AgentListener } from './agents.ts';
 import type { AuditEvent } from './audit/audit.ts';
-import { searchAttributes, STATUS, STUCK, type CommonStatus } from './contract.ts';
+import { searchAttributes, STATUS, STUCK, type CommonStatus, type InPool } from './contract.ts';
 import type { Part } from './failures.ts';
 import type { AnyKind, KindRequest, KindStatus } from './kind.ts';
 import { statusPage } from './page.ts';
@@ -58,14 +58,15 @@ export interface Operation<K extends AnyKind = AnyKind> extends AnyOperation {
 /** The agents of an operation: that of its host, and those of pools. */
 export interface Agents<OnHost extends Table, OnStorage extends Table> {
   host: Agent<OnHost>;
-  spm(pool: string): Agent<OnStorage>;
+  /** Of the pool of a volume, or of a folder. */
+  spm(place: InPool): Agent<OnStorage>;
 }
 
 export const agentsOf = <OnHost extends Table, OnStorage extends Table>(
   op: AnyOperation,
 ): Agents<OnHost, OnStorage> => ({
   host: hostAgent(op.status.host, op),
-  spm: (pool) => spmAgent(pool, op),
+  spm: (place) => spmAgent(place, op),
 });
 
 const isUndoable = ({ cancel }: CommonStatus) => cancel.possible;

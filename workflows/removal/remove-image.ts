@@ -120,7 +120,7 @@ async function removeCopies(op: RemovalOperation, copies: Copies): Promise<Remov
   op.enter('deleting');
   op.truth = 'what is left of the copies goes when the move or copy is requested again';
   const { outcome, ...done } = await onceMounted(op, copies, () =>
-    op.spm(pool).ensureReservationAbsent(input, words),
+    op.spm(copies.to).ensureReservationAbsent(input, words),
   );
   const regained = `${sizeWords(done.regainedBytes)} regained`;
   const summary =
@@ -138,19 +138,20 @@ async function removeVolumes(
   const deleted: string[] = [];
   const warnings: string[] = [];
   let regainedBytes = 0;
-  for (const { pool, part } of fromTheTop(plan.volumes)) {
+  for (const { pool, identity, part } of fromTheTop(plan.volumes)) {
+    const spm = op.spm({ pool, identity });
     const gone = deleted.length === 0 ? '' : `${deleted.join(', ')} went, `;
     op.truth = `${gone}what has its name stays`;
     const input = { jobId: op.jobId, volumes: part };
     if (wipe) {
       op.enter('wiping');
       const words = `overwrite ${part.length} volume(s) of pool ${pool}`;
-      const wiped = await op.spm(pool).ensureVolumesWiped(input, words); // 2
+      const wiped = await spm.ensureVolumesWiped(input, words); // 2
       warnings.push(...wiped.warnings);
     }
     op.enter('deleting');
     const words = `delete ${part.length} volume(s) of pool ${pool}`;
-    const done = await op.spm(pool).ensureVolumesAbsent(input, words); // 3
+    const done = await spm.ensureVolumesAbsent(input, words); // 3
     deleted.unshift(...done.deleted);
     regainedBytes += done.regainedBytes;
   }

@@ -119,7 +119,7 @@ async function copyAll(op: Transfer, job: ImageJob): Promise<string | null> {
   op.enter('reserving');
   const reservation = { jobId, owner: op.owner, workflow: op.id, plan };
   const summary = `reserve ${plan.volumes.length} volume(s) in pool ${plan.to.pool}`;
-  const reserved = await op.spm(plan.to.pool).ensureImageReserved(reservation, summary); // 2
+  const reserved = await op.spm(plan.to).ensureImageReserved(reservation, summary); // 2
   if (reserved.outcome === 'gone') return 'what an earlier run left is being deleted';
   const held = await op.host.ensureImageHeld(job, 'hold the source against writes');
   if (held.outcome === 'changed') return held.reason;
@@ -146,7 +146,7 @@ export const createTop = (op: Transfer, job: ImageJob): Promise<void> =>
 export async function dropTop(op: Transfer, job: ImageJob): Promise<void> {
   await endMirror(op, job);
   await inTarget(op, job, () =>
-    op.spm(job.plan.to.pool).ensureTopAbsent(job, 'remove the unfinished copy of the active layer'),
+    op.spm(job.plan.to).ensureTopAbsent(job, 'remove the unfinished copy of the active layer'),
   );
 }
 
@@ -209,7 +209,7 @@ export async function nameCopies(op: Transfer, job: ImageJob): Promise<void> {
     );
   }
   const named = await inTarget(op, job, () =>
-    op.spm(plan.to.pool).ensureImageNamed(job, 'give the copies their names'),
+    op.spm(plan.to).ensureImageNamed(job, 'give the copies their names'),
   );
   if (named.outcome === 'named') return;
   const now = `${named.path} was made by another process meanwhile`;

@@ -105,7 +105,7 @@ export async function removeReservation(
   const { plan, jobId } = job;
   const input = { to: plan.to, jobId, targets, owners: null };
   const summary = `remove ${what} from pool ${plan.to.pool}`;
-  const remove = () => op.spm(plan.to.pool).ensureReservationAbsent(input, summary);
+  const remove = () => op.spm(plan.to).ensureReservationAbsent(input, summary);
   await withPool(op, { to: plan.to, jobId, until: 'mounted' }, remove);
 }
 

@@ -1,4 +1,9 @@
-import { hostQueue, ORCHESTRATOR_QUEUE, spmQueue } from '../../../workflows/operation/contract.ts';
+import {
+  hostQueue,
+  ORCHESTRATOR_QUEUE,
+  spmQueue,
+  type InPool,
+} from '../../../workflows/operation/contract.ts';
 import { defaultHost, stateDir } from '../../../worker/environment/config.ts';
 import { temporalConfig } from '../../../worker/environment/temporal-config.ts';
 import { isAlive, pollersOf, type Poller } from '../../library/pollers.ts';
@@ -12,9 +17,9 @@ const agents = checker('agents');
 
 /**
  * Temporal, its namespace, and the agents that should poll.
- * @param pools names that an SPM agent should serve.
+ * @param pools that an SPM agent should serve.
  */
-export async function checkTemporal(host: string | undefined, pools: string[]): Promise<Check[]> {
+export async function checkTemporal(host: string | undefined, pools: InPool[]): Promise<Check[]> {
   let session: Session;
   try {
     session = await openSession(host === undefined ? {} : { host });
@@ -73,7 +78,7 @@ async function checkAttributes(session: Session): Promise<Check> {
   }
 }
 
-async function checkAgents(session: Session, pools: string[]): Promise<Check[]> {
+async function checkAgents(session: Session, pools: InPool[]): Promise<Check[]> {
   const { host } = session;
   return Promise.all([
     checkAgent(session, ORCHESTRATOR_QUEUE, 'workflow', 'orchestrator', 'orchestrator'),
@@ -85,7 +90,7 @@ async function checkAgents(session: Session, pools: string[]): Promise<Check[]> 
       `host --host ${host}`,
     ),
     ...pools.map((pool) =>
-      checkAgent(session, spmQueue(pool), 'activity', `SPM agent of pool ${pool}`, 'spm'),
+      checkAgent(session, spmQueue(pool), 'activity', `SPM agent of pool ${pool.pool}`, 'spm'),
     ),
   ]);
 }

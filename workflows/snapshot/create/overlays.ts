@@ -15,7 +15,7 @@ export async function reserveOverlays(op: Creation, plan: SnapshotPlan): Promise
     const reservation = { jobId, owner: jobId, workflow: op.id, snapshot: plan, pool: to.pool };
     const summary = `create the overlays of pool ${to.pool}`;
     const created = await withPool(op, { to, jobId, until: 'mounted' }, () =>
-      op.spm(to.pool).ensureOverlaysCreated(reservation, summary),
+      op.spm(to).ensureOverlaysCreated(reservation, summary),
     );
     if (created.outcome === 'taken') throw nameTaken(op, created.path);
     overlays.push(...created.overlays);
@@ -44,7 +44,7 @@ export async function removeReservations(
     const what = targets === 'keep' ? 'the note of whose they are' : 'the overlays';
     const input = { to, jobId, targets, owners: null };
     await withPool(op, { to, jobId, until: 'mounted' }, () =>
-      op.spm(to.pool).ensureReservationAbsent(input, `remove ${what} from pool ${to.pool}`),
+      op.spm(to).ensureReservationAbsent(input, `remove ${what} from pool ${to.pool}`),
     );
   }
 }

@@ -87,7 +87,7 @@ async function forget(op: Deletion, { deletion }: Plan, snapshot: GoingSnapshot)
     const { volume } = memory;
     const input = { jobId: op.jobId, volumes: [volume] };
     const summary = `delete the memory of snapshot ${name}`;
-    done = await op.spm(volume.pool).ensureVolumesAbsent(input, summary);
+    done = await op.spm(volume).ensureVolumesAbsent(input, summary);
   }
   const summary = `remove snapshot ${name} from libvirt's list`;
   await op.host.ensureSnapshotForgotten({ vm, vmUuid, name }, summary);

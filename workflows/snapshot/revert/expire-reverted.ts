@@ -71,7 +71,7 @@ type Deletion = Pick<Expiry, 'jobId' | 'owner'> & Expiry['pools'][number];
 
 async function outcomeOf(deletion: Deletion) {
   const { pool } = deletion.to;
-  const spm = spmAgent<typeof revertOnStorage>(pool, unheard);
+  const spm = spmAgent<typeof revertOnStorage>(deletion.to, unheard);
   try {
     const summary = `delete what was discarded in pool ${pool}`;
     return (await spm.ensureRetiredAbsent(deletion, summary)).outcome;

@@ -34,7 +34,7 @@ async function reserve(op: Revert, plan: RevertPlan): Promise<Switching> {
   for (const to of poolsOfPlan(plan)) {
     const summary = `create the overlays of pool ${to.pool}`;
     const created = await withPool(op, { to, jobId, until: 'mounted' }, () =>
-      op.spm(to.pool).ensureRevertReserved({ note, to }, summary),
+      op.spm(to).ensureRevertReserved({ note, to }, summary),
     );
     if (created.outcome === 'taken') throw nameTaken(op, created.path);
     overlays.push(...created.overlays);
@@ -48,7 +48,7 @@ async function restore(op: Revert, jobId: string, change: DiskSwitch): Promise<S
   for (const to of poolsOf(change)) {
     const summary = `give what was discarded in pool ${to.pool} its names back`;
     const restored = await withPool(op, { to, jobId, until: 'mounted' }, () =>
-      op.spm(to.pool).ensureLayersRestored({ note, to }, summary),
+      op.spm(to).ensureLayersRestored({ note, to }, summary),
     );
     if (restored.outcome === 'taken') throw nameTaken(op, restored.path);
     if (restored.outcome === 'gone') throw gone(op, restored.path);
@@ -66,7 +66,7 @@ export async function retireLayers(op: Revert, { jobId, change, then }: Switchin
 async function retireIn(op: Revert, to: CopyTarget, note: RevertNote): Promise<void> {
   const summary = `put what the disks have left in pool ${to.pool} into quarantine`;
   await withPool(op, { to, jobId: note.jobId, until: 'mounted' }, () =>
-    op.spm(to.pool).ensureLayersRetired({ note, to }, summary),
+    op.spm(to).ensureLayersRetired({ note, to }, summary),
   );
 }
 
@@ -91,7 +91,7 @@ export async function deleteOverlays(op: Revert, jobId: string, plan: RevertPlan
   for (const to of poolsOfPlan(plan)) {
     const input = { to, jobId, targets: 'delete' as const, owners: null };
     await withPool(op, { to, jobId, until: 'mounted' }, () =>
-      op.spm(to.pool).ensureReservationAbsent(input, `delete the overlays in pool ${to.pool}`),
+      op.spm(to).ensureReservationAbsent(input, `delete the overlays in pool ${to.pool}`),
     );
   }
 }

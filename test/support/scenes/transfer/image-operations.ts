@@ -108,7 +108,7 @@ export const startCopy = (
 
 export const startRemoval = (
   { client }: Pick<System, 'client'>,
-  request: Omit<RemoveImageRequest, 'host'>,
+  request: Omit<RemoveImageRequest, 'host'> & { host?: string },
 ): Promise<Handle<RemoveImageResult>> => {
   const input = removeImageInput.parse({ host: HOST, ...request });
   return start(client, 'RemoveImage', `${input.pool}/${input.volume}`, input);
