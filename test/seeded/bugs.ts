@@ -4,6 +4,7 @@
  * test keeps the list true to the source.
  */
 import { fieldBugs } from './field-bugs.ts';
+import { hangBugs } from './hang-bugs.ts';
 import { trustBugs } from './trust-bugs.ts';
 import { liveMoveBugs } from './live-move-bugs.ts';
 import { snapshotBugs } from './snapshot-bugs.ts';
@@ -244,6 +245,7 @@ export const seededBugs: readonly SeededBug[] = [
   },
   ...fieldBugs,
   ...trustBugs,
+  ...hangBugs,
   ...liveMoveBugs,
   ...snapshotBugs,
   ...snapshotModelBugs,

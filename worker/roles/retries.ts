@@ -26,7 +26,7 @@ export function watchRetries(afterMs: number): ActivityInterceptorsFactory {
 
   const judge = ({ info }: Context, task: string, error: unknown): unknown => {
     if (isOurs(error)) return bugIn(info.activityType, error);
-    if (isFinal(error) || info.inWorkflow === false || info.isLocal) return error;
+    if (isFinal(error) || info.isLocal) return error;
     const sinceMs = triedSince.get(task) ?? Date.now();
     if (Date.now() - sinceMs < afterMs) return error;
     return stuck({ step: info.activityType, attempts: info.attempt, sinceMs }, error);

@@ -115,7 +115,7 @@ export function openOperation<K extends AnyKind>(kind: K, input: KindRequest<K>)
   const lists = createList(kind);
   const showStuck = (why: string | null) => {
     lists.stick(why !== null);
-    tell({ stuck: why && `${why} (told ${new Date().toISOString()})` });
+    tell({ stuck: why });
   };
   const op: Operation<K> = {
     id,
@@ -148,12 +148,15 @@ export function openOperation<K extends AnyKind>(kind: K, input: KindRequest<K>)
     },
     record,
   };
-  setHandler(defineQuery<CommonStatus>(STATUS), () => status, {
-    description: 'Phase, chain, and what happens if one cancels now',
-  });
+  answerStatus(status);
   tell({});
   return op;
 }
+
+const answerStatus = (status: CommonStatus) =>
+  setHandler(defineQuery<CommonStatus>(STATUS), () => status, {
+    description: 'Phase, chain, and what happens if one cancels now',
+  });
 
 const OVER = { possible: false, meaning: 'it is over' };
 

@@ -102,7 +102,8 @@ it('Its end ends all of them', async () => {
 });
 
 it('One that does not answer holds up questions of the same subject, and no others', async () => {
-  const ask = open(1, { subject: (line) => line.split(' # ')[1] ?? null });
+  const subject = (line: string) => line.split(' # ')[1] ?? null;
+  const ask = open(1, { subject, answerWithinMs: () => 10_000 });
   const answered: string[] = [];
   const note = (name: string) => (pid: string) => (answered.push(name), pid);
   const hung = ask('read -r go # sick').then(note('hung'));
