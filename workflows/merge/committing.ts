@@ -64,7 +64,10 @@ async function liveMerge(
     const pivoted = await pivot(op, job, ready); // 5
     if (pivoted.end !== 'refused') return pivoted;
     if (ready.settleMs === undefined) refusals.push(pivoted.reason);
-    else convergence.missed(pivoted.reason);
+    else {
+      convergence.missed(pivoted.reason);
+      op.enter('copying', { note: convergence.note() });
+    }
   }
   throw jobLost(op, plan, [`${PIVOTS} times ${refusals.at(-1)}`]);
 }

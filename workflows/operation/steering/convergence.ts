@@ -37,6 +37,12 @@ const ENOUGH = 1.5;
 const LEAST_PART = 2;
 /** How often a suspension in vain halves that. */
 const HALVINGS = 3;
+/** Suspensions in vain after which the guest is left alone: it would stand still for nothing. */
+const SUSPENSIONS = 10;
+
+const IN_VAIN =
+  `${SUSPENSIONS} suspensions were in vain, so the guest is not suspended any more for what is ` +
+  'left: give the job more bandwidth, or wait until the guest writes less';
 
 export function createConvergence(op: AnyOperation, wanted: Wanted): Convergence {
   const { converge, maxPauseMs } = wanted;
@@ -48,6 +54,7 @@ export function createConvergence(op: AnyOperation, wanted: Wanted): Convergence
   // One that a user has set meanwhile stays.
   const mayRaise = () =>
     converge && isLimited && own > 0 && op.status.bandwidthBytesPerSecond === own;
+  const mayPause = () => converge && missed.length < SUSPENSIONS;
   const fitsMs = () =>
     Math.floor(maxPauseMs / (LEAST_PART * 2 ** Math.min(missed.length, HALVINGS)));
   return {
@@ -55,7 +62,7 @@ export function createConvergence(op: AnyOperation, wanted: Wanted): Convergence
     asked: () => ({
       tellConvergence: !isTold || mayRaise(),
       // Not under a limit that can be raised: QEMU keeps to it in steps of seconds.
-      ...(converge && !mayRaise() ? { fitsMs: fitsMs() } : {}),
+      ...(mayPause() && !mayRaise() ? { fitsMs: fitsMs() } : {}),
     }),
     async outrun({ note, writtenBytesPerSecond = 0 }, limit) {
       isTold = true;
@@ -67,7 +74,8 @@ export function createConvergence(op: AnyOperation, wanted: Wanted): Convergence
       return `${note}; the limit was raised to ${limitWords(own)} (--converge)`;
     },
     missed: (reason) => void (missed = [...missed, reason]),
-    note: () => missed.at(-1) ?? null,
+    note: () =>
+      converge && !mayPause() ? `${missed.at(-1)}; ${IN_VAIN}` : (missed.at(-1) ?? null),
   };
 }
 
