@@ -79,7 +79,7 @@ test('a status and a result tell each disk', () => {
     { disk: 'vda', state: 'moved' as const, why: null },
     { disk: 'vdb', state: 'failed' as const, why: 'no space' },
   ];
-  expect(tallyWords(disks, 'delete')).toBe('1 of 2 disks moved (vda); vdb failed: no space');
+  expect(tallyWords(disks, false)).toBe('1 of 2 disks moved (vda); vdb failed: no space');
   const more = { operation: 'MoveDisks', disks, switch: 'together' };
   const { status } = viewOf({ ...more, bandwidthBytesPerSecond: 0 }, { kind: 'MoveDisks' });
   expect(status && statusRows(status)).toEqual([

@@ -5,7 +5,7 @@ import { pagesOf } from '../../workflows/removal/detached.ts';
 import { removalKind } from '../../workflows/removal/kind.ts';
 import { copyImageInput, moveImageInput } from '../../workflows/transfer/request.ts';
 import { removeImageInput } from '../../workflows/removal/request.ts';
-import { imagePlan, type ImagePlan } from '../../workflows/transfer/plan.ts';
+import { imagePlan, type ImagePlan, type ImageVolume } from '../../workflows/transfer/plan.ts';
 import { copyWords, moveWords } from '../../workflows/transfer/words.ts';
 
 const MIB = 2 ** 20;
@@ -93,6 +93,19 @@ test('the move of a running VM tells what is mirrored, and when the guest is sus
   const [, top] = planned().plan.volumes;
   const single = planned({ live, volumes: top ? [top] : [] });
   expect(transferPlanLines(single, move).join()).not.toContain('lower');
+});
+
+test('a flat copy is one row, with all that is read for it', () => {
+  const [base, top] = planned().plan.volumes as [ImageVolume, ImageVolume];
+  const convert = { format: 'qcow2', preallocation: 'off', virtualSizeBytes: 8 * MIB } as const;
+  const flat = { flatten: true, snapshots: [], volumes: [base, { ...top, convert }] };
+  const rows = transferPlanLines(planned(flat), move);
+  expect(rows).toContain(
+    '  copy      /images/base.qcow2 ← /images/top.qcow2 to /vault/top.qcow2, 8.0 MiB, 9.0 MiB on ' +
+      'the disk, rewritten as qcow2, preallocation off',
+  );
+  expect(rows).toContain('    1. reserve 1 volume(s) in pool vault');
+  expect(rows.filter((row) => row.startsWith('  delete'))).toHaveLength(2);
 });
 
 test('what is not asked for is no step, and what is asked for is one', () => {

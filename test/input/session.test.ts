@@ -185,18 +185,20 @@ describe('The arguments of a tool', () => {
     const backing = { name: './json:x', format: 'raw' };
     const calls: [() => Promise<unknown>, images: number][] = [
       [() => readHeader(path, 'qcow2'), 1],
-      [() => measure(path, 'qcow2', 'raw', 'off'), 1],
+      [() => measure([{ path, format: 'qcow2' }], 'raw'), 1],
       [() => dataExtents(path), 1],
       [() => rebaseUnsafe(path, 'qcow2', backing), 2],
-      [() => sameContent({ path, format: 'qcow2' }, { ...other, format: 'qcow2' }), 2],
+      [() => sameContent([{ path, format: 'qcow2' }], { ...other, format: 'qcow2' }), 2],
+      [() => sameContent([other, { path, format: 'qcow2' }], { ...other, format: 'qcow2' }), 3],
       [() => sameBytes(path, other.path), 2],
     ];
     for (const [call, images] of calls) {
       await call().catch(() => undefined);
       const args = await argv();
       const formats = args.filter((arg, at) => /^-[fF]$/.test(args[at - 1] ?? '') && arg !== '');
-      expect([args, formats.length]).toEqual([args, images]);
-      expect(args.at(-1)?.startsWith('/')).toBe(true);
+      const inJson = args.join(' ').match(/"driver":"(?:qcow2|raw)"/g) ?? [];
+      expect([args, formats.length + inJson.length]).toEqual([args, images]);
+      expect(args.at(-1)).toMatch(/^(?:\/|json:\{)/);
     }
   });
 

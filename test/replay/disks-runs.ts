@@ -68,6 +68,13 @@ export const disksRun: Record<DisksRecordingName, Run> = {
     return start(stage, scene);
   },
   'disks-copied': run({ sources: 'keep' }),
+  async 'disks-kept'(stage) {
+    const scene = await running(stage);
+    const move = await startDisksMove(scene, { waitForDecision: true }, stage.client);
+    await untilDisks(move, 'READY', ({ phase }) => phase === 'waiting for a decision');
+    await move.executeUpdate('decide', { args: ['keep'] });
+    return move;
+  },
   'disks-copied-down': run({ sources: 'keep' }, { running: false }),
   async 'disks-cancelled'(stage) {
     const { move } = await mirroring(stage);

@@ -51,6 +51,7 @@ const disksRecordings = {
   'disks-adopted': { operation: 'MoveDisks', outcome: 'moved' },
   'disks-already-done': { operation: 'MoveDisks', outcome: 'already-done' },
   'disks-copied': { operation: 'MoveDisks', outcome: 'copied' },
+  'disks-kept': { operation: 'MoveDisks', outcome: 'kept' },
   'disks-copied-down': { operation: 'MoveDisks', outcome: 'copied' },
   'disks-cancelled': { cancelled: true },
   'disks-refused': { type: 'Refused', code: 'unknown-disk' },

@@ -10,7 +10,7 @@ beforeEach(() => {
   nowMs = 0;
   jest.spyOn(Date, 'now').mockImplementation(() => nowMs);
 });
-afterEach(() => jest.restoreAllMocks());
+afterEach(() => void jest.restoreAllMocks());
 
 /** Attempts that fail: the number of each, when it begins and for how long it is at work. */
 function failing() {

@@ -45,6 +45,7 @@ export type RefusalCode =
   | 'same-pool'
   | 'several-volumes'
   | 'too-many-layers'
+  | 'has-snapshots'
   | 'dirty-bitmaps'
   | 'checkpoints'
   | 'name-taken'

@@ -65,14 +65,19 @@ export const lastEvent = async ({ kind, input }: Part<AnyKind>): Promise<AuditEv
 const RUNNING = new Set(['started', 'cancel-refused', 'stuck']);
 export const isRunning = ({ kind }: Pick<AuditEvent, 'kind'>) => RUNNING.has(kind);
 
-/** @throws Refused `other-operation` when what has the disk is not the same request */
+/**
+ * @param alike requests that serve as well
+ * @throws Refused `other-operation` when what has the disk is none of them
+ */
 export async function assertSame(
   op: AnyOperation,
   part: Part<AnyKind>,
+  alike: readonly Part<AnyKind>[] = [],
 ): Promise<AuditEvent | undefined> {
   const last = await lastEvent(part);
+  const isAsked = ({ kind, input }: Part<AnyKind>) => last?.request === kind.words(input);
   // What has ended meanwhile is met by the next start.
-  if (!last || !isRunning(last) || last.request === part.kind.words(part.input)) return last;
+  if (!last || !isRunning(last) || [part, ...alike].some(isAsked)) return last;
   const id = idOf(part);
   throw refused('other-operation', {
     attempted: op.words,

@@ -47,7 +47,11 @@ const switchOutcome = z.union([
   lost,
   stopped,
 ]);
-const keptAtOnce = kept.extend({ stallMs });
+/** Of a mirror that is ended, or that has switched already. */
+const endOutcome = z.union([switchOutcome, kept.extend({ stallMs })]);
+/** Of a mirror that need not be READY, the longest suspension of the guest. */
+const settleMs = z.int().positive().optional();
+const settledJob = job.extend({ settleMs });
 
 /** Of the host agent. */
 export const transferOnHost = defineActivities({
@@ -144,9 +148,8 @@ export const transferOnHost = defineActivities({
     beats: 'while working',
     files: 'only compared',
   },
-  /** `settleMs`: of a mirror that need not be READY, the longest suspension of the guest. */
   ensureMirrorPivoted: {
-    input: job.extend({ settleMs: z.int().positive().optional() }),
+    input: settledJob,
     result: switchOutcome,
     beats: 'while working',
   },
@@ -158,25 +161,18 @@ export const transferOnHost = defineActivities({
     input: z.strictObject({
       jobs: z.array(job).min(1),
       action: z.enum(['pivot', 'abort']),
+      settleMs,
     }),
     result: z.strictObject({
       stallMs: z.number().nullable(),
-      disks: z.array(
-        z.strictObject({ disk: diskTarget, done: z.union([switchOutcome, keptAtOnce]) }),
-      ),
+      disks: z.array(z.strictObject({ disk: diskTarget, done: endOutcome })),
     }),
     beats: 'while working',
   },
-  /** Ends the mirror at READY; what it was copied into stays as a copy of that moment. */
+  /** What the mirror was copied into stays as a copy of the moment of its end. */
   ensureMirrorKept: {
-    input: job,
-    result: z.union([
-      kept,
-      outcome('switched'),
-      z.strictObject({ outcome: z.enum(['not-ready', 'changed', 'pool-away']), reason }),
-      lost,
-      stopped,
-    ]),
+    input: settledJob,
+    result: endOutcome,
     beats: 'while working',
   },
   /** `switched`: the VM is on the copies. */

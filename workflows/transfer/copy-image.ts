@@ -15,6 +15,7 @@ import type { Operation } from '../operation/operation.ts';
 import { forwardOnly } from '../operation/point-of-no-return.ts';
 import { run } from '../operation/run.ts';
 import { sizeWords } from '../operation/words.ts';
+import { copyPaths } from './copied.ts';
 import { planTransfer, untilNamed } from './copying.ts';
 import { copyKind, type TransferResult } from './kind.ts';
 import type { ImagePlan } from './plan.ts';
@@ -52,8 +53,8 @@ async function finishCopy(op: Copy, plan: ImagePlan): Promise<TransferResult> {
   await op.host.ensureImageReleased({ jobId }, 'release the source and the copies');
   const warnings = await deleteElsewhere(op, plan);
   await removeReservation(op, { plan, jobId }, 'keep', 'the reservation');
-  const chainAfter = plan.volumes.map((volume) => `${plan.to.folder}/${volume.name}`);
-  const size = `${plan.volumes.length} volume(s), ${sizeWords(plan.totalBytes)}`;
+  const chainAfter = copyPaths(plan);
+  const size = `${chainAfter.length} volume(s), ${sizeWords(plan.totalBytes)}`;
   return {
     outcome: 'copied',
     summary: `copied ${op.id} to ${chainAfter.at(-1)}: ${size}`,

@@ -10,6 +10,7 @@ import { forwardOnly } from '../operation/point-of-no-return.ts';
 import { fileName, sizeWords } from '../operation/words.ts';
 import { untilBack, untilSpace, withPool } from '../pools/waiting.ts';
 import type { CopyFailure, ImageJob, VolumeJob } from './activities.ts';
+import { copiesOf, copyPaths, copiedByUs } from './copied.ts';
 import type { ImagePlan, ImagePlanOutcome, ImageVolume } from './plan.ts';
 import type { PlanRequest } from './request.ts';
 import type { Transfer } from './transfer.ts';
@@ -75,7 +76,7 @@ async function adopt(op: Transfer, plan: ImagePlan): Promise<void> {
   op.tell({
     jobId: op.jobId,
     chainBefore: plan.volumes.map((volume) => volume.path),
-    chainTarget: plan.volumes.map((volume) => `${plan.to.folder}/${volume.name}`),
+    chainTarget: copyPaths(plan),
     imageBytes: plan.totalBytes,
     ...(plan.adopted ? { note: 'adopted what an earlier run of blockflow left' } : {}),
   });
@@ -118,15 +119,15 @@ async function copyAll(op: Transfer, job: ImageJob): Promise<string | null> {
   const { plan, jobId } = job;
   op.enter('reserving');
   const reservation = { jobId, owner: op.owner, workflow: op.id, plan };
-  const summary = `reserve ${plan.volumes.length} volume(s) in pool ${plan.to.pool}`;
+  const summary = `reserve ${copiesOf(plan).length} volume(s) in pool ${plan.to.pool}`;
   const reserved = await op.spm(plan.to).ensureImageReserved(reservation, summary); // 2
   if (reserved.outcome === 'gone') return 'what an earlier run left is being deleted';
   const held = await op.host.ensureImageHeld(job, 'hold the source against writes');
   if (held.outcome === 'changed') return held.reason;
   if (held.outcome === 'in-use') throw inUse(op, held.reason);
   op.enter('copying');
-  const copied = plan.live ? plan.volumes.slice(0, -1) : plan.volumes;
-  for (const [at, volume] of copied.entries()) {
+  for (const volume of copiedByUs(plan)) {
+    const at = plan.volumes.indexOf(volume);
     const again = await copyVolume(op, { ...job, at }, volume); // 3
     if (again !== null) return again;
   }
@@ -186,8 +187,8 @@ function changedOrThrow(op: Transfer, { outcome, reason }: CopyFailure): string 
 /** @returns why it must be planned again: an earlier run may have failed with just this copy */
 async function verifyAll(op: Transfer, job: ImageJob): Promise<string | null> {
   op.enter('verifying');
-  const { volumes, live } = job.plan;
-  for (const [at, volume] of (live ? volumes.slice(0, -1) : volumes).entries()) {
+  for (const volume of copiedByUs(job.plan)) {
+    const at = job.plan.volumes.indexOf(volume);
     const summary = `compare ${volume.path} with its copy`;
     const { same, reason } = await inTarget(
       op,

@@ -2,40 +2,44 @@
 import { untilDecided } from '../operation/steering/decision.ts';
 import { sizeWords } from '../operation/words.ts';
 import type { ImageJob } from './activities.ts';
+import { copyPaths } from './copied.ts';
 import type { TransferResult } from './kind.ts';
 import type { ImagePlan } from './plan.ts';
-import { tellReady } from './together.ts';
+import { tellReady, type Ready } from './together.ts';
 import type { Move } from './transfer.ts';
 import { deleteElsewhere, removeReservation } from './unwanted-copies.ts';
 
-/** At READY: what to do now, or what has become of the mirror meanwhile. */
-export async function decide(op: Move, job: ImageJob) {
+/** What to do now, or what has become of the mirror meanwhile: null where it is awaited again. */
+export async function decide(op: Move, ready: Ready) {
   if (!op.input.waitForDecision) return { chosen: 'pivot' as const };
   if (op.decision.chosen !== null) return { chosen: op.decision.chosen };
+  const { job, settleMs } = ready;
   const { by } = op.asked;
   op.enter('waiting for a decision', {
     note:
-      'READY: both hold the same; ' +
+      (settleMs === undefined
+        ? 'READY: both hold the same; '
+        : `what is left fits into a suspension of ${settleMs} ms; `) +
       (by === null
         ? `say \`blockflow decide ${op.id} pivot|keep\``
         : `\`${by}\` switches it with the other disks`),
   });
-  op.asked.ready = job;
+  Object.assign(op.asked, { ready, missed: null });
   await tellReady(op, op.asked);
-  const decided = await untilDecided(op.decision, () =>
+  const watch = () =>
     op.host.awaitMirrorReady(
       { ...job, until: 'end', tellConvergence: false },
       'watch the READY mirror while a person decides',
-    ),
-  );
+    );
+  const decided = await untilDecided(op.decision, watch, () => op.asked.missed !== null);
   op.asked.ready = null;
   return decided;
 }
 
-/** Ends the mirror without a pivot, once it holds what the source holds. */
-export function keepCopy(op: Move, job: ImageJob) {
+/** Ends the mirror without a pivot, in a suspension in which it holds what the source holds. */
+export function keepCopy(op: Move, job: ImageJob & { settleMs?: number }) {
   op.enter('mirroring', { note: 'the mirror ends, and its copy is kept' });
-  return op.host.ensureMirrorKept(job, 'end the READY mirror, keep its copy');
+  return op.host.ensureMirrorKept(job, 'end the mirror, keep its copy');
 }
 
 /** The source stays, and the copies too. */
@@ -47,8 +51,8 @@ export async function finishKept(op: Move, plan: ImagePlan): Promise<TransferRes
   await op.host.ensureMirrorEnded(job, 'prove that the VM runs on with its source');
   const warnings = await deleteElsewhere(op, plan);
   await removeReservation(op, job, 'keep', 'the reservation');
-  const chainAfter = plan.volumes.map((volume) => `${plan.to.folder}/${volume.name}`);
-  const size = `${plan.volumes.length} volume(s), ${sizeWords(plan.totalBytes)}`;
+  const chainAfter = copyPaths(plan);
+  const size = `${chainAfter.length} volume(s), ${sizeWords(plan.totalBytes)}`;
   const top = plan.volumes.at(-1)?.name ?? '';
   return {
     outcome: 'kept',

@@ -109,10 +109,6 @@ export const moveKind: Kind<
   command: 'move',
   request: moveImageInput,
   words: moveWords,
-  distinction: ({ onVmStop, waitForDecision, synchronousWrites, converge, maxPauseMs }) => ({
-    ...{ onVmStop, waitForDecision, synchronousWrites },
-    ...(converge ? { maxPauseMs } : {}),
-  }),
   cancel: ({ waitForDecision }) => ({
     before: 'the source stays as it is, a workflow of its own deletes the copies',
     after: waitForDecision

@@ -123,21 +123,27 @@ async function atReady(
   { settleMs }: { settleMs?: number },
 ): Promise<Attempt> {
   const { plan } = job;
-  const decided = await undoOnFailure(op, plan, () => decide(op, job));
-  if (decided.chosen === 'keep') return undoOnFailure(op, plan, () => keep(op, job));
-  if (decided.chosen === null && decided.seen.outcome !== 'not-converging') {
-    const seen = attemptOf(op, decided.seen);
-    if (seen.end !== 'ready') return seen;
+  const settle = settleMs === undefined ? {} : { settleMs };
+  const decided = await undoOnFailure(op, plan, () => decide(op, { job, ...settle }));
+  const settled = { ...job, ...settle };
+  if (decided.chosen === 'keep') return undoOnFailure(op, plan, () => keep(op, settled));
+  if (decided.chosen === null) {
+    const { seen } = decided;
+    if (seen === null) return { end: 'not ready', reason: op.asked.missed ?? '' };
+    const attempt: Attempt = seen.outcome === 'not-converging' ? READY : attemptOf(op, seen);
+    if (attempt.end !== 'ready') return attempt;
   }
-  return pivot(op, settleMs === undefined ? job : { ...job, settleMs });
+  return pivot(op, settled);
 }
 
-async function keep(op: Move, job: ImageJob): Promise<Attempt> {
+const READY: Attempt = { end: 'ready' };
+
+async function keep(op: Move, job: ImageJob & { settleMs?: number }): Promise<Attempt> {
   const done = await keepCopy(op, job);
   switch (done.outcome) {
     case 'kept':
       return { end: 'kept' };
-    case 'switched':
+    case 'pivoted':
       return pivot(op, job);
     default:
       return attemptAgain(done, done.reason);

@@ -46,6 +46,7 @@ import { run } from '../operation/run.ts';
 import { sizeWords } from '../operation/words.ts';
 import { untilBack } from '../pools/waiting.ts';
 import type { ImageJob } from './activities.ts';
+import { copyPaths } from './copied.ts';
 import { planTransfer, untilNamed, type Planned } from './copying.ts';
 import { finishKept } from './keeping.ts';
 import { moveKind, type TransferResult } from './kind.ts';
@@ -168,7 +169,8 @@ async function finishMove(
   const removal = await deleteSourceOrWarn(op, plan); // 8
   const left = [...removal.warnings, ...(await deleteElsewhere(op, plan))];
   await removeReservation(op, { plan, jobId }, 'keep', 'the reservation');
-  const size = `${plan.volumes.length} volume(s), ${sizeWords(plan.totalBytes)}`;
+  const chainAfter = copyPaths(plan);
+  const size = `${chainAfter.length} volume(s), ${sizeWords(plan.totalBytes)}`;
   const stood = !stallMs ? '' : `, guest suspended for ${stallMs} ms`;
   const source = removal.id ? `${removal.id} deletes the source` : 'the source is still there';
   return {
@@ -176,7 +178,7 @@ async function finishMove(
     summary: `moved ${op.id} to pool ${plan.to.pool}: ${size}${stood}; ${source}`,
     jobId,
     chainBefore: plan.volumes.map((volume) => volume.path),
-    chainAfter: plan.volumes.map((volume) => `${plan.to.folder}/${volume.name}`),
+    chainAfter,
     copiedBytes: plan.totalBytes,
     // No process compares what QEMU has mirrored.
     verified: plan.verify === 'full' && !plan.live,

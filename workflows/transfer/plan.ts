@@ -71,6 +71,8 @@ export const imagePlan = z.strictObject({
   to: copyTarget,
   /** Base-most first. */
   volumes: z.array(imageVolume).min(1),
+  /** One volume takes the place of all: that of the active layer, which is rewritten. */
+  flatten: z.boolean().optional(),
   /** libvirt's snapshots whose metadata must follow, parents first. */
   snapshots: z.array(plainText),
   totalBytes: sizeBytes,

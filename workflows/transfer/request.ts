@@ -7,16 +7,22 @@ import { hostName, newFileName, plainText, poolName, sizeBytes } from '../operat
 /** How copies are verified before the source may go. */
 export const verification = z.enum(['full', 'none']);
 
+export const copyFormat = z.enum(['keep', 'qcow2', 'raw']);
+
 /** How much of its space a copy takes at once, in qemu-img's words. */
 export const preallocation = z.enum(['off', 'metadata', 'falloc', 'full']);
+
+const flag = z._default(z.boolean(), false);
 
 const transfer = z.strictObject({
   host: hostName,
   image: imageRef,
   to: poolName,
   /** `keep` copies containers byte for byte; another format is only for an image of one volume. */
-  format: z._default(z.enum(['keep', 'qcow2', 'raw']), 'keep'),
+  format: z._default(copyFormat, 'keep'),
   preallocation: z._default(preallocation, 'off'),
+  /** One volume instead of the chain. */
+  flatten: flag,
   /** The only answer to a taken name. */
   ifExists: z._default(z.enum(['refuse']), 'refuse'),
   /** 0 is no limit. */
@@ -24,7 +30,6 @@ const transfer = z.strictObject({
   verify: z._default(verification, 'full'),
   requestedBy: z._default(plainText, 'unknown'),
 });
-const flag = z._default(z.boolean(), false);
 
 export const moveImageInput = z.extend(transfer, {
   wipe: flag,

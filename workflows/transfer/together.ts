@@ -6,31 +6,43 @@ import { defineSignal, getExternalWorkflowHandle, setHandler } from '@temporalio
 import type { AnyOperation } from '../operation/operation.ts';
 import type { ImageJob } from './activities.ts';
 
-/** A disk whose mirror is READY, and what a switch of it needs to know. */
-export interface ReadyDisk {
-  disk: string;
+/** What a switch of a disk that waits needs to know. */
+export interface Ready {
   job: ImageJob;
+  /** Its mirror is not READY: the guest is suspended until it is, so long at most. */
+  settleMs?: number;
 }
 
-/** To the move of a disk: the id of who wants to know when its mirror is READY. */
-export const askReadySignal = defineSignal<[string]>('ask-ready');
+/** A disk whose mirror may end. */
+export interface ReadyDisk extends Ready {
+  disk: string;
+}
+
+/**
+ * To the move of a disk: the id of who wants to know when its mirror is READY; then why the last
+ * suspension was too short for it.
+ */
+export const askReadySignal = defineSignal<[string, string?]>('ask-ready');
 /** The answer, as often as it becomes READY. */
 export const readySignal = defineSignal<[ReadyDisk]>('ready');
 
 /** What a move knows of who has asked. */
 export interface Asked {
   by: string | null;
-  /** While it waits at READY. */
-  ready: ImageJob | null;
+  /** While it waits. */
+  ready: Ready | null;
+  /** Why it is to wait for READY again; null while what it has told may be true. */
+  missed: string | null;
 }
 
 /** Registers the question. Who asks again, as it is a new run, is answered again. */
 export function acceptAsking(op: AnyOperation): Asked {
-  const asked: Asked = { by: null, ready: null };
-  const hear = async (by: string) => {
+  const asked: Asked = { by: null, ready: null, missed: null };
+  const hear = async (by: string, missed?: string) => {
     if (typeof by !== 'string' || by === '') return;
     asked.by = by;
-    await tellReady(op, asked);
+    if (typeof missed === 'string' && asked.ready?.settleMs !== undefined) asked.missed = missed;
+    else await tellReady(op, asked);
   };
   setHandler(askReadySignal, hear, { description: 'Tell this workflow when the mirror is READY' });
   return asked;
@@ -40,5 +52,5 @@ export function acceptAsking(op: AnyOperation): Asked {
 export async function tellReady({ status }: AnyOperation, { by, ready }: Asked): Promise<void> {
   if (by === null || ready === null) return;
   const asking = getExternalWorkflowHandle(by);
-  await asking.signal(readySignal, { disk: status.disk, job: ready }).catch(() => undefined);
+  await asking.signal(readySignal, { disk: status.disk, ...ready }).catch(() => undefined);
 }

@@ -6,20 +6,36 @@ import { typed } from '../operation/names.ts';
 import { imageSource } from '../chain/words.ts';
 import type { CopyImageInput, MoveImageInput } from './request.ts';
 
-const container = ({ format, preallocation }: MoveImageInput | CopyImageInput) => [
+type Container = Pick<CopyImageInput, 'format' | 'preallocation' | 'flatten' | 'verify'>;
+
+/** How the copies are made. */
+export const copyOptions = ({ format, preallocation, flatten, verify }: Container) => [
+  ...(flatten ? ['--flatten'] : []),
   ...(format === 'keep' ? [] : [`--format ${format}`]),
   ...(preallocation === 'off' ? [] : [`--preallocation ${preallocation}`]),
+  ...(verify === 'full' ? [] : ['--verify none']),
 ];
-const verification = (input: { verify: 'full' | 'none' }) =>
-  input.verify === 'full' ? [] : ['--verify none'];
+
+type Live = Pick<
+  MoveImageInput,
+  'wipe' | 'waitForDecision' | 'synchronousWrites' | 'converge' | 'maxPauseMs'
+>;
+
+/** How a VM that runs leaves its source. */
+export const moveOptions = (input: Live) => [
+  ...(input.wipe ? ['--wipe'] : []),
+  ...(input.waitForDecision ? ['--wait-for-decision'] : []),
+  ...(input.synchronousWrites ? ['--synchronous-writes'] : []),
+  ...(input.converge ? [`--converge --max-pause ${input.maxPauseMs}`] : []),
+];
 
 export const moveWords = (input: MoveImageInput) =>
   [
     `move ${typed(imageId(input.image))} --to ${typed(input.to)}`,
     ...imageSource(input.image),
-    ...container(input),
-    ...verification(input),
-    ...(input.wipe ? ['--wipe'] : []),
+    ...copyOptions(input),
+    ...moveOptions(input),
+    ...(input.onVmStop === 'fail' ? [] : [`--on-vm-stop ${input.onVmStop}`]),
   ].join(' ');
 
 export const copyWords = (input: CopyImageInput) =>
@@ -27,6 +43,5 @@ export const copyWords = (input: CopyImageInput) =>
     `copy ${typed(imageId(input.image))} --to ${typed(input.to)}`,
     ...imageSource(input.image),
     ...(input.name === undefined ? [] : [`--name ${typed(input.name)}`]),
-    ...container(input),
-    ...verification(input),
+    ...copyOptions(input),
   ].join(' ');

@@ -1,7 +1,7 @@
 /**
  * The copy of what a guest reads in one volume into a new container: its empty target, and the
  * nodes through which the job's daemon reads the one and writes the other. Formats are given, and
- * nothing below the volume is opened, whatever a guest wrote into it.
+ * nothing is opened below the volume but what is named, whatever a guest wrote into it.
  */
 import { askCopier } from './daemon.ts';
 
@@ -20,8 +20,14 @@ export interface NewImage {
   virtualSizeBytes: number;
 }
 
+interface Read {
+  from: Format;
+  /** Layers that a guest reads through it, base-most first; none where it is read alone. */
+  below: readonly { path: string; format: Format }[];
+}
+
 /** What is read in one format, and written as a new image. */
-export type Rewriting = NewImage & { from: Format };
+export type Rewriting = NewImage & Read;
 
 /** Starts the creation of an empty image in `target`, as the daemon's job `id`. */
 export async function startCreation(
@@ -38,9 +44,13 @@ export async function startCreation(
   throw new Error(`the daemon that was to create ${target} ended while it was asked`);
 }
 
-export function readingNode(source: string, { from }: Rewriting, { aio, direct }: Way) {
-  const file = { driver: 'file', filename: source, 'read-only': true, aio, cache: { direct } };
-  return { driver: from, 'read-only': true, ...(from === 'qcow2' ? { backing: null } : {}), file };
+export function readingNode(filename: string, { from, below }: Read, way: Way): object {
+  const { aio, direct } = way;
+  const file = { driver: 'file', filename, 'read-only': true, aio, cache: { direct } };
+  const next = below.at(-1);
+  const lower = below.slice(0, -1);
+  const backing = next ? readingNode(next.path, { from: next.format, below: lower }, way) : null;
+  return { driver: from, 'read-only': true, ...(from === 'qcow2' ? { backing } : {}), file };
 }
 
 /**
@@ -62,4 +72,5 @@ export function writingNode(target: string, { format, preallocation }: Rewriting
 }
 
 /** What is unallocated in the source is skipped; the target is new, and reads as zeros there. */
-export const syncOf = ({ preallocation }: NewImage) => (preallocation === 'full' ? 'full' : 'top');
+export const syncOf = ({ preallocation, below }: Rewriting) =>
+  preallocation === 'full' || below.length > 0 ? 'full' : 'top';

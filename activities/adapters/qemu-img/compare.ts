@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { CommandError, run } from '../process/command.ts';
 import { observeFile } from '../files/files.ts';
+import { imageOf, type Layer } from './layers.ts';
 import { percentOf, readHeader, TABLES } from './qemu-img.ts';
 import { count, parseJsonReply, unexpected } from '../reply.ts';
 
@@ -63,16 +64,19 @@ function partsOf(one: string, other: string, sizeBytes: number): string[][] {
   });
 }
 
-interface Image {
-  path: string;
-  format: 'qcow2' | 'raw';
-}
-
-/** True when a guest reads the same in both images, from the first to the last byte. */
-export async function sameContent(one: Image, other: Image, options: CompareOptions = {}) {
-  const [a, b] = await Promise.all([one, other].map((i) => readHeader(i.path, i.format)));
+/**
+ * True when a guest reads the same through the last of these layers, base-most first, and in an
+ * image that stands alone, from the first to the last byte.
+ */
+export async function sameContent(
+  layers: readonly Layer[],
+  copy: Layer,
+  options: CompareOptions = {},
+): Promise<boolean> {
+  const ends = [...layers.slice(-1), copy];
+  const [a, b] = await Promise.all(ends.map((i) => readHeader(i.path, i.format)));
   if (a?.virtualSizeBytes !== b?.virtualSizeBytes) return false;
-  return compare(['-f', one.format, '-F', other.format, one.path, other.path], options);
+  return compare([imageOf(layers), imageOf([copy])], options);
 }
 
 /**
@@ -104,12 +108,13 @@ async function compare(
 
 const extents = z.array(z.object({ start: count, length: count, data: z.boolean() }));
 
-/** Where a file holds data, and no hole; or an image of another format, as a guest sees it. */
+/** Where a file holds data, and no hole; or a chain, as a guest sees it. */
 export async function dataExtents(
   path: string,
-  format = 'raw',
+  layers: readonly Layer[] = [{ path, format: 'raw' }],
 ): Promise<{ start: number; length: number }[]> {
-  const text = await run('qemu-img', ['map', '-f', format, '--output=json', path], TABLES);
+  const args = ['map', '-U', '--output=json', imageOf(layers)];
+  const text = await run('qemu-img', args, TABLES);
   return parseExtents(text, path);
 }
 

@@ -8,6 +8,7 @@ import { z } from 'zod';
 import { CommandError, run } from '../process/command.ts';
 import type { DirtyBitmap } from './bitmaps.ts';
 import { createKnownHeaders } from './known-headers.ts';
+import { imageOf, type Layer } from './layers.ts';
 import { hasProtocol } from './qcow2-header.ts';
 import { count, parseJsonReply, unexpected } from '../reply.ts';
 
@@ -139,19 +140,18 @@ function specialOptions(header: z.infer<typeof info>): string[] {
 }
 
 /**
- * Upper bound of the bytes that the chain through `path` needs in `format` (`qemu-img measure`).
+ * Upper bound of the bytes that a chain needs as one image (`qemu-img measure`).
  */
 export async function measure(
-  path: string,
-  format: string,
+  layers: readonly Layer[],
   target: string,
-  preallocation?: string,
+  preallocation = 'off',
 ): Promise<number> {
-  const options = preallocation === undefined ? [] : ['-o', `preallocation=${preallocation}`];
-  const args = ['measure', '-U', '--output=json', '-f', format, '-O', target, ...options, path];
+  const options = ['-O', target, '-o', `preallocation=${preallocation}`];
+  const args = ['measure', '-U', '--output=json', ...options, imageOf(layers)];
   const text = await run('qemu-img', args, TABLES);
   const needs = z.object({ required: count });
-  return parseJsonReply(needs, `qemu-img measure of ${path}`, text).required;
+  return parseJsonReply(needs, `qemu-img measure of ${layers.at(-1)?.path}`, text).required;
 }
 
 /**

@@ -140,11 +140,12 @@ suspend_and_pivot() {
 # What is left is copied while the guest is suspended, or the guest runs on. Copies of one moment need
 # that too: libvirt reports no failure of an abort, and ends a mirror that is not READY as well.
 settle() {
-  local disk
+  local disk late=$budget
   [[ -n $budget || $action == abort ]] || return 0
   : "${budget:=2000}"
   while ask "dumpxml $uuid"; do
-    if [[ $action == pivot ]]; then any_disk is_behind || return 0
+    if [[ -n $late ]] && any_disk is_behind; then :
+    elif [[ $action == pivot ]]; then return 0
     elif any_disk is_unready; then
       not_settled 'a mirror is not READY'
       return 1

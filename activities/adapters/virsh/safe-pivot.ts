@@ -173,10 +173,6 @@ export function refusalWords(report: PivotReport | null | undefined): string {
 export const noteReload = (resultFile: string, after: GuestAfter) =>
   appendFile(resultFile, `reload=${after}\n`);
 
-/** Of a mirror that was complete when it ended. */
-export const noteKept = (resultFile: string, jobId: string) =>
-  appendFile(resultFile, `kept=${jobId}\n`);
-
 /**
  * `$0` is the URI. Each runs also when the one before it failed: it may be done already. Not for
  * bash, which reads its user's `.bashrc` where its input is a socket.

@@ -1,17 +1,31 @@
 /** The copies of an image by their final names, and which of the two the record has. */
 import { dirname, join } from 'node:path';
 import type { ImageJob } from '../../../workflows/transfer/activities.ts';
+import { copiesOf } from '../../../workflows/transfer/copied.ts';
 import type { ImagePlan, ImageVolume } from '../../../workflows/transfer/plan.ts';
 import { canonical, observeFile } from '../../adapters/files/files.ts';
 import { readDomain } from '../../adapters/virsh/pools.ts';
 import { identityIn } from '../../pool-folder/id.ts';
 import { stagedFile } from '../../pool-folder/reservation.ts';
+import { snapshotsNaming } from '../snapshots/snapshots.ts';
 import { observeState } from '../chain/lost-vm.ts';
 import type { HostDeps } from '../deps.ts';
 
 export type Vm = NonNullable<ImagePlan['vm']>;
 
 export const formatOf = ({ convert, format }: ImageVolume) => convert?.format ?? format;
+/** What the record names instead of a layer: null for one that has no copy. */
+export function nameIn(plan: ImagePlan): (path: string) => string | null | undefined {
+  const copies = copiesOf(plan);
+  const names = new Map(
+    plan.volumes.map((volume) => [
+      volume.path,
+      copies.includes(volume) ? copyPath(plan, volume) : null,
+    ]),
+  );
+  return (path) => names.get(path);
+}
+
 export const copyPath = ({ to }: ImagePlan, { name }: { name: string }) => join(to.folder, name);
 
 /** The sources' paths by their identities on this host. */
@@ -25,12 +39,24 @@ export async function localIdentities({ volumes }: ImagePlan): Promise<Map<strin
 
 /** Another process may have deleted files: what the record will name is looked at once more. */
 export async function goneCopy({ plan, jobId }: ImageJob): Promise<string | null> {
-  for (const volume of plan.volumes) {
+  for (const volume of copiesOf(plan)) {
     const ready = await observeFile(stagedFile(plan.to.folder, jobId, volume.name, 'ready'));
     const named = await observeFile(copyPath(plan, volume));
     if (!named || named.identity !== ready?.identity) return copyPath(plan, volume);
   }
   return null;
+}
+
+/** Why a flat copy is not switched to: a snapshot would lose its layers; null when none would. */
+export async function takenSnapshots(
+  deps: HostDeps,
+  plan: ImagePlan,
+  vm: Vm,
+): Promise<string | null> {
+  if (!plan.flatten) return null;
+  const sources = new Set((await localIdentities(plan)).keys());
+  const names = await snapshotsNaming(deps, vm.uuid, sources);
+  return names.length === 0 ? null : `snapshot ${names.join(', ')} was taken meanwhile`;
 }
 
 /** What the persistent XML names as the active layer. */

@@ -1,5 +1,6 @@
 /** Where this host keeps the copying daemon of a job, and what its copies are told and called. */
 import { Context } from '@temporalio/activity';
+import { copiesOf } from '../../../workflows/transfer/copied.ts';
 import type { VolumeJob } from '../../../workflows/transfer/activities.ts';
 import type { ImageVolume } from '../../../workflows/transfer/plan.ts';
 import { copierState } from '../../adapters/copying-daemon/daemon.ts';
@@ -25,7 +26,12 @@ export const dataBytes = ({ convert, sizeBytes, allocatedBytes }: ImageVolume) =
 const sumOf = (volumes: readonly ImageVolume[]) =>
   volumes.reduce((sum, volume) => sum + dataBytes(volume), 0);
 
-/** The same of all volumes of an image. */
-export const imageBytes = ({ plan }: VolumeJob) => sumOf(plan.volumes);
+/** The same of all copies of an image. */
+export const imageBytes = ({ plan }: VolumeJob) => sumOf(copiesOf(plan));
 /** And of those that come before this one. */
-export const bytesBefore = ({ plan, at }: VolumeJob) => sumOf(plan.volumes.slice(0, at));
+export const bytesBefore = ({ plan, at }: VolumeJob) =>
+  sumOf(plan.flatten ? [] : plan.volumes.slice(0, at));
+
+/** What is read through this volume besides itself, base-most first, where its copy is flat. */
+export const layersBelow = ({ plan, at }: VolumeJob) =>
+  plan.flatten ? plan.volumes.slice(0, at).map(({ path, format }) => ({ path, format })) : [];

@@ -6,6 +6,7 @@ import { dirname } from 'node:path';
 import type { HoldOutcome, ImageJob } from '../../../workflows/transfer/activities.ts';
 import { cureOf } from '../../../workflows/operation/cure.ts';
 import { givenUp } from '../../../workflows/operation/failures.ts';
+import { copiedByUs } from '../../../workflows/transfer/copied.ts';
 import type { ImagePlan } from '../../../workflows/transfer/plan.ts';
 import { observeFile } from '../../adapters/files/files.ts';
 import { copierRuns, startCopier, type CopierStart } from '../../adapters/copying-daemon/daemon.ts';
@@ -40,7 +41,7 @@ export async function ensureImageHeld(
 }
 
 /** What no process may write: of a running VM's image the lower layers, which QEMU only reads. */
-const heldOf = ({ volumes, live }: ImagePlan) => (live ? volumes.slice(0, -1) : volumes);
+const heldOf = (plan: ImagePlan) => (plan.live ? copiedByUs(plan) : plan.volumes);
 
 /** The fault is this host's: to report the volumes as in use would be a wrong trail. */
 const notHeld = (files: readonly string[], { why, reason }: Unheld) =>

@@ -21,7 +21,15 @@ import type { HostDeps } from '../deps.ts';
 import { observeReach } from '../pools/open-to-qemu.ts';
 import { inTurn } from '../snapshots/in-turn.ts';
 import { switchRecord, type RecordSwitch } from '../pivot/switch-record.ts';
-import { copyPath, formatOf, goneCopy, whereRecordIs, type Vm } from './copies.ts';
+import {
+  copyPath,
+  formatOf,
+  goneCopy,
+  nameIn,
+  takenSnapshots,
+  whereRecordIs,
+  type Vm,
+} from './copies.ts';
 import { ensureImageHeld } from './ensure-image-held.ts';
 import { lostWords, observeState } from '../chain/lost-vm.ts';
 import { wasSaved } from '../chain/managed-save.ts';
@@ -73,6 +81,8 @@ async function obstacleToSwitch(deps: HostDeps, job: ImageJob, vm: Vm): Promise<
   // By a start between plan and hold that wrote nothing; the hold itself lets none run.
   if (managedSave) return notSwitched(wasSaved(vm.name));
   if (state !== 'off') return notSwitched(`VM ${vm.name} is ${state}`);
+  const taken = await takenSnapshots(deps, job.plan, vm);
+  if (taken !== null) return notSwitched(taken);
   const { closed } = await observeReach(deps, to.folder, vm.uuid);
   return closed === null ? null : notSwitched(closed);
 }
@@ -81,9 +91,8 @@ const notSwitched = (reason: string): Outcome => ({ outcome: 'not-switched', rea
 
 function changeOf(plan: ImagePlan, vm: Vm): RecordSwitch {
   const top = plan.volumes.at(-1) as ImageVolume;
-  const copies = new Map(plan.volumes.map((volume) => [volume.path, copyPath(plan, volume)]));
   const to = { path: copyPath(plan, top), format: formatOf(top) };
-  return { vm: vm.name, vmUuid: vm.uuid, disk: vm.disk, to, nameOf: (path) => copies.get(path) };
+  return { vm: vm.name, vmUuid: vm.uuid, disk: vm.disk, to, nameOf: nameIn(plan) };
 }
 
 /** The names a snapshot uses for moved files, as it spells them, with their new ones. */
@@ -109,6 +118,8 @@ interface Stale {
  */
 async function staleSnapshots(deps: HostDeps, plan: ImagePlan, vm: Vm): Promise<Stale[]> {
   const stale: Stale[] = [];
+  // A flat copy is none of a snapshot's layers: one that was taken since keeps the source.
+  if (plan.flatten) return stale;
   for (const name of await deps.libvirt.snapshotNames(vm.uuid)) {
     const xml = await deps.libvirt.snapshotXml(vm.uuid, name);
     const snapshot = await readSnapshot(deps.libvirt, xml);

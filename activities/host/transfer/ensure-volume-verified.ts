@@ -9,7 +9,7 @@ import { sameBytes, sameContent, type CompareOptions } from '../../adapters/qemu
 import { stagedFile } from '../../pool-folder/reservation.ts';
 import { showProgress, type Show } from '../../door/attempt.ts';
 import { assertReserved } from '../../pool-folder/presence.ts';
-import { bytesBefore, dataBytes, imageBytes } from './copying-state.ts';
+import { bytesBefore, dataBytes, imageBytes, layersBelow } from './copying-state.ts';
 import type { HostDeps } from '../deps.ts';
 
 /**
@@ -33,7 +33,7 @@ export async function ensureVolumeVerified(
   try {
     const options = compareOptions(job, show);
     const same = volume.convert
-      ? await sameContent(volume, copy, options)
+      ? await sameContent([...layersBelow(job), volume], copy, options)
       : await sameBytes(volume.path, copy.path, options);
     if (!same) reason = `the copy of ${volume.path} differs from it`;
   } catch (error) {

@@ -16,7 +16,7 @@ import { poll, type Look } from '../../door/polling.ts';
 import { createProgress } from '../../door/progress.ts';
 import { assertReserved } from '../../pool-folder/presence.ts';
 import type { HostDeps } from '../deps.ts';
-import { bytesBefore, dataBytes, imageBytes, wantedRate } from './copying-state.ts';
+import { bytesBefore, dataBytes, imageBytes, layersBelow, wantedRate } from './copying-state.ts';
 import { createTarget } from './create-target.ts';
 import type { Copying } from './ensure-volume-copied.ts';
 import { createPauses } from './job-pauses.ts';
@@ -36,7 +36,8 @@ export async function startMirror(deps: HostDeps, copying: Copying): Promise<Cop
   if (!needsMirror(volume)) return null;
   const { convert, sizeBytes, format } = volume;
   const bandwidthBytesPerSecond = await rateOf(copying);
-  const what = convert ? { ...convert, from: format } : { bytes: mirroredBytes(volume) };
+  const below = layersBelow(copying.input);
+  const what = convert ? { ...convert, from: format, below } : { bytes: mirroredBytes(volume) };
   const uncreated = convert && (await createTarget(deps, copying.input, copying.show));
   if (uncreated) return { outcome: 'failed', reason: uncreated };
   try {

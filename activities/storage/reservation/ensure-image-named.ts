@@ -2,6 +2,7 @@
 import type { ResultOf } from '../../../workflows/operation/activities.ts';
 import type { ImageJob, transferOnStorage } from '../../../workflows/transfer/activities.ts';
 import { join } from 'node:path';
+import { copiesOf } from '../../../workflows/transfer/copied.ts';
 import { bug } from '../../../workflows/operation/failures.ts';
 import { observeFile, syncPath, linkFile } from '../../adapters/files/files.ts';
 import { stagedFile } from '../../pool-folder/reservation.ts';
@@ -20,7 +21,7 @@ export async function ensureImageNamed(
   const { plan, jobId } = job;
   const folder = await targetFolder(deps.libvirt, { to: plan.to, jobId });
   await assertReserved(job, 'naming the copies');
-  for (const { name } of plan.volumes) {
+  for (const { name } of copiesOf(plan)) {
     const reserved = stagedFile(folder, jobId, name, 'ready');
     const path = join(folder, name);
     const [ready, named] = await Promise.all([observeFile(reserved), observeFile(path)]);

@@ -2,6 +2,7 @@
  * The copies of an image in their pool: reserved out of sight, then named; or removed, when they
  * are not wanted.
  */
+import { copiesOf } from '../../../workflows/transfer/copied.ts';
 import type { Reservation } from '../../../workflows/transfer/plan.ts';
 import type { ResultOf } from '../../../workflows/operation/activities.ts';
 import type { transferOnStorage } from '../../../workflows/transfer/activities.ts';
@@ -23,7 +24,7 @@ export async function ensureImageReserved(
     const isClaimed = plan.adopted === null || (await claimReservation(folder, owner));
     if (!isClaimed) return { outcome: 'gone' };
     await writeReservation(folder, { owner, text: JSON.stringify(input) });
-    for (const { name } of plan.volumes) {
+    for (const { name } of copiesOf(plan)) {
       const staged = (['copied', 'ready'] as const).map((stage) =>
         observeFile(stagedFile(poolFolder, jobId, name, stage)),
       );

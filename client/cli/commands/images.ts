@@ -1,4 +1,5 @@
 import { Option, type Command } from 'commander';
+import { usage } from '../../library/failure.ts';
 import type { Blockflow } from '../../library/connect-blockflow.ts';
 import type { SourceFormat } from '../arguments/image-argument.ts';
 import { followStarted } from './started.ts';
@@ -21,6 +22,7 @@ export interface Options {
   verify: 'full' | 'none';
   format: 'keep' | 'qcow2' | 'raw';
   preallocation: 'off' | 'metadata' | 'falloc' | 'full';
+  flatten?: true;
   ifExists: 'refuse';
   maxPause?: string;
   wipe?: true;
@@ -38,6 +40,11 @@ export interface Options {
 const IMAGE =
   'VM (all its disks) or VM/DISK; POOL/VOLUME (its active layer) for a standalone image';
 
+const SYNCHRONOUS_OPTION = [
+  '--synchronous-writes',
+  'of a running VM: a write of the guest ends once its copy is written, too',
+] as const;
+
 export function defineMove(program: Command, context: Context): void {
   transfer(program.command('move'))
     .summary("move a disk with its snapshots to another pool, and the VM's record with it")
@@ -51,7 +58,7 @@ export function defineMove(program: Command, context: Context): void {
     .option('--wipe', 'overwrite the source before it is deleted')
     .option(
       '--wait-for-decision',
-      'of a running VM: mirror until READY, then wait for `blockflow decide VM DISK pivot|keep`',
+      'of a running VM: mirror until READY, then wait for `blockflow decide VM [DISK] pivot|keep`',
     )
     .addOption(
       new Option('--on-vm-stop <action>', 'when the VM stops before the switch')
@@ -59,10 +66,7 @@ export function defineMove(program: Command, context: Context): void {
         .default('fail'),
     )
     .option(...CONVERGE_OPTION)
-    .option(
-      '--synchronous-writes',
-      'of a running VM: a write of the guest ends once its copy is written, too',
-    )
+    .option(...SYNCHRONOUS_OPTION)
     .action((first: string, disks: string[], options: Options) =>
       context.run(() => runEither(context.screen, { first, disks, verb: 'move' }, options)),
     );
@@ -77,6 +81,8 @@ export function defineCopy(program: Command, context: Context): void {
         'copied as they are at one moment, also while it runs.',
     )
     .option('--name <name>', 'NAME for the active layer; NAME.1, NAME.2, ... from the base up')
+    .option(...CONVERGE_OPTION)
+    .option(...SYNCHRONOUS_OPTION)
     .action((first: string, disks: string[], options: Options) =>
       context.run(() => runEither(context.screen, { first, disks, verb: 'copy' }, options)),
     );
@@ -112,8 +118,12 @@ const transfer = (command: Command) =>
           .choices(['full', 'none'])
           .default('full'),
       )
+      .option('--flatten', 'one volume in the target instead of the chain')
       .addOption(
-        new Option('--format <format>', 'of the copy; another one only for an image of one volume')
+        new Option(
+          '--format <format>',
+          'of the copy; another one needs an image of one volume, or --flatten',
+        )
           .choices(['keep', 'qcow2', 'raw'])
           .default('keep'),
       )
@@ -162,18 +172,20 @@ async function runTransfer(
   verb: 'move' | 'copy',
 ): Promise<number> {
   assertPauseUsed(first, options);
+  if (verb === 'copy') assertStill(first, options);
   const { parseImage } = await import('../arguments/image-argument.ts');
   const { parseRate } = await import('../arguments/rate.ts');
   const { parsePause } = await import('../arguments/duration.ts');
   const { imageId } = await import('../../../workflows/chain/references.ts');
   const { to, verify, bandwidth, name, host } = options;
-  const { format, preallocation, ifExists } = options;
+  const { format, preallocation, ifExists, flatten = false } = options;
   const request = {
     image: parseImage(first, second, options.sourceFormat),
     to,
     verify,
     format,
     preallocation,
+    flatten,
     ifExists,
     ...(bandwidth === undefined ? {} : { bandwidthBytesPerSecond: parseRate(bandwidth) }),
     ...(host === undefined ? {} : { host }),
@@ -202,6 +214,21 @@ async function runTransfer(
     const asked = { verb, id: imageId(move.image), verify, wipe, waitForDecision };
     return printPlan(screen, outcome, transferPlanLines(outcome, asked), options);
   });
+}
+
+/** @throws BlockflowError Usage for what is of a VM that runs: a copy of one disk is of none */
+function assertStill(id: string, { converge, synchronousWrites }: Options): void {
+  const given = [
+    ...(converge ? ['--converge'] : []),
+    ...(synchronousWrites ? ['--synchronous-writes'] : []),
+  ];
+  if (given.length === 0) return;
+  const now = `${given.join(' and ')} is for a running VM, and one disk is copied while it is down`;
+  throw usage(
+    `reading the copy of ${id}`,
+    now,
+    'Leave it out, or copy all disks: name the VM only',
+  );
 }
 
 async function remove(screen: Screen, name: string, options: Options): Promise<number> {

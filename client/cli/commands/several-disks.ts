@@ -21,14 +21,19 @@ export async function runDisks(
   const { parseRate } = await import('../arguments/rate.ts');
   const { parsePause } = await import('../arguments/duration.ts');
   const { parseVmOrDisk } = await import('../arguments/disk-argument.ts');
-  const { to, verify, bandwidth, maxPause, wipe, host } = options;
+  const { to, verify, format, preallocation, bandwidth, maxPause, host } = options;
+  const {
+    wipe = false,
+    flatten = false,
+    waitForDecision = false,
+    synchronousWrites = false,
+  } = options;
   const request = {
     vm: parseVmOrDisk(vm).vm,
-    to,
-    verify,
+    ...{ to, verify, format, preallocation, flatten, wipe, waitForDecision, synchronousWrites },
+    converge: options.converge ?? false,
     sources: verb === 'copy' ? ('keep' as const) : ('delete' as const),
     ...(disks.length === 0 ? {} : { disks }),
-    ...(wipe ? { wipe } : {}),
     ...(bandwidth === undefined ? {} : { bandwidthBytesPerSecond: parseRate(bandwidth) }),
     ...(maxPause === undefined ? {} : { maxPauseMs: parsePause(maxPause) }),
     ...(host === undefined ? {} : { host }),
@@ -43,16 +48,10 @@ export async function runDisks(
 
 /** @throws BlockflowError Usage for an option that is of one image */
 function assertForAll(vm: string, options: Options): void {
-  const { format, preallocation, name, sourceFormat, waitForDecision } = options;
-  const { synchronousWrites, converge, onVmStop } = options;
+  const { name, sourceFormat, onVmStop } = options;
   const given = [
-    ...(format === 'keep' ? [] : ['--format']),
-    ...(preallocation === 'off' ? [] : ['--preallocation']),
     ...(name === undefined ? [] : ['--name']),
     ...(sourceFormat === undefined ? [] : ['--source-format']),
-    ...(waitForDecision ? ['--wait-for-decision'] : []),
-    ...(synchronousWrites ? ['--synchronous-writes'] : []),
-    ...(converge ? ['--converge'] : []),
     ...(onVmStop === 'continue' ? ['--on-vm-stop'] : []),
   ];
   if (given.length === 0 && !vm.includes('/')) return;

@@ -2,7 +2,7 @@
 import type { DisksPlan } from '../../../workflows/transfer/disks/plan.ts';
 import type { Lack } from '../../../workflows/transfer/disks/planning.ts';
 import { sizeWords } from '../../../workflows/operation/words.ts';
-import { transferPlanLines } from './image-plan.ts';
+import { copyRows, transferPlanLines } from './image-plan.ts';
 
 interface Asked {
   vm: string;
@@ -23,9 +23,7 @@ export function disksPlanLines(planned: DisksPlan | Lack, asked: Asked): string[
   const verb = asked.sources === 'keep' ? 'Copy' : 'Move';
   return [
     `${verb} of ${disks.length} disk(s) of ${asked.vm} to pool ${asked.to}`,
-    ...disks.flatMap(({ disk, plan: { volumes, to } }) =>
-      volumes.map((v) => `  ${disk.padEnd(9)} ${v.path} to ${to.folder}/${v.name}`),
-    ),
+    ...disks.flatMap(({ disk, plan }) => copyRows(plan).map((row) => `  ${disk.padEnd(9)} ${row}`)),
     ...there.map((disk) => `  ${disk.padEnd(9)} is there already`),
     ...found.left.map(({ disk, why }) => `  ${disk.padEnd(9)} stays: ${why}`),
     `  space     ${sizeWords(needed)} needed, ${sizeWords(free)} free`,

@@ -1,6 +1,7 @@
 /** What `--dry-run` of a move, a copy and a removal tells: bytes, space, steps, deletions. Pure. */
 import { basename } from 'node:path';
 import type { ImagePlan, ImagePlanOutcome, ImageVolume } from '../../../workflows/transfer/plan.ts';
+import { copiesOf, copyPaths, copiedByUs } from '../../../workflows/transfer/copied.ts';
 import type { RemovalPlan } from '../../../workflows/removal/plan.ts';
 import { sizeWords } from '../../../workflows/operation/words.ts';
 import { warningRows } from './merge-plan.ts';
@@ -31,6 +32,15 @@ export function transferPlanLines(outcome: ImagePlanOutcome, asked: Asked): stri
   return [...rows, '', 'Nothing was touched (--dry-run).'];
 }
 
+/** What is read, and what it becomes. */
+export function copyRows(plan: ImagePlan): string[] {
+  const { volumes, to } = plan;
+  return copiesOf(plan).map((v) => {
+    const from = plan.flatten ? volumes.map(({ path }) => path).join(' ← ') : v.path;
+    return `${from} to ${to.folder}/${v.name}`;
+  });
+}
+
 function transferRows(plan: ImagePlan, asked: Asked): string[] {
   const { volumes, to, adopted, leftovers } = plan;
   const [total, needed, free] = [plan.totalBytes, plan.spaceNeededBytes, plan.spaceFreeBytes].map(
@@ -40,7 +50,7 @@ function transferRows(plan: ImagePlan, asked: Asked): string[] {
   const heading = asked.verb === 'move' ? 'Move' : 'Copy';
   return [
     `${heading} of ${asked.id} to pool ${to.pool}: ${volumes.length} volume(s), ${total}`,
-    ...volumes.map((v) => `  copy      ${v.path} to ${to.folder}/${v.name}, ${bytesOf(v)}`),
+    ...copyRows(plan).map((row, at) => `  copy      ${row}, ${bytesOf(plan, at)}`),
     `  space     ${needed} needed, ${free} free`,
     ...plan.snapshots.map((name) => `  snapshot  ${name}: libvirt's record names the copies`),
     ...deletes,
@@ -52,10 +62,10 @@ function transferRows(plan: ImagePlan, asked: Asked): string[] {
 }
 
 function transferSteps(plan: ImagePlan, asked: Asked, total: string): string[] {
-  const { volumes, to, vm } = plan;
+  const { to, vm } = plan;
   const disk = vm && `${vm.name}/${vm.disk}`;
   return [
-    `reserve ${volumes.length} volume(s) in pool ${to.pool}`,
+    `reserve ${copiesOf(plan).length} volume(s) in pool ${to.pool}`,
     ...(plan.live ? liveSteps(plan, asked) : coldSteps(asked, total)),
     ...(disk && plan.live
       ? [
@@ -76,13 +86,16 @@ const coldSteps = ({ verify }: Asked, total: string) => [
 ];
 
 /** The VM runs. */
-function liveSteps({ volumes }: ImagePlan, { verify, waitForDecision }: Asked): string[] {
-  const lower = volumes.length - 1;
+function liveSteps(plan: ImagePlan, { verify, waitForDecision }: Asked): string[] {
+  const { volumes, flatten } = plan;
+  const lower = copiedByUs(plan).length;
+  const mirrored = basename(volumes.at(-1)?.path ?? '');
   const compared = verify === 'full' ? ' and compare' : '';
   return [
     ...(lower > 0 ? [`hold, copy${compared} ${lower} lower volume(s), which QEMU only reads`] : []),
     'give the copies their names',
-    `mirror ${basename(volumes.at(-1)?.path ?? '')} while the VM runs, until both hold the same`,
+    `mirror ${mirrored}${flatten ? ' with all below it' : ''} while the VM runs, until both hold ` +
+      'the same',
     ...(waitForDecision ? ['wait for `blockflow decide`: the next steps are those of pivot'] : []),
   ];
 }
@@ -90,7 +103,7 @@ function liveSteps({ volumes }: ImagePlan, { verify, waitForDecision }: Asked): 
 /** What an earlier run left to do: its record names the copies, the source is still there. */
 const restRows = (plan: ImagePlan, asked: Asked): string[] => [
   `An earlier run has moved ${asked.id} to pool ${plan.to.pool}; its end is left to do, no cancel`,
-  ...plan.volumes.map((v) => `  is there  ${plan.to.folder}/${v.name}`),
+  ...copyPaths(plan).map((path) => `  is there  ${path}`),
   ...deletionRows(plan.volumes),
   ...stepRows([
     ...(plan.vm ? [`complete the record of ${plan.vm.name}/${plan.vm.disk}`] : []),
@@ -105,8 +118,10 @@ const deletionStep = ({ wipe }: Asked, more: string) =>
   `${wipe ? 'overwrite with zeros and delete' : 'delete'} the source, in a workflow of its own` +
   more;
 
-function bytesOf({ sizeBytes, allocatedBytes, convert }: ImageVolume): string {
-  const onDisk = `${sizeWords(allocatedBytes)} on the disk`;
+function bytesOf(plan: ImagePlan, at: number): string {
+  const { sizeBytes, allocatedBytes: own, convert } = copiesOf(plan)[at] as ImageVolume;
+  const read = plan.flatten ? plan.volumes.map((v) => v.allocatedBytes) : [own];
+  const onDisk = `${sizeWords(read.reduce((sum, bytes) => sum + bytes, 0))} on the disk`;
   if (!convert) return `${sizeWords(sizeBytes)}, ${onDisk}`;
   const { format, preallocation, virtualSizeBytes } = convert;
   const rewritten = `rewritten as ${format}, preallocation ${preallocation}`;

@@ -5,12 +5,18 @@ import type { PivotRequest } from '../../../activities/adapters/virsh/safe-pivot
 import { commands, read, root, runPivot, set, UUID } from '../../support/scenes/pivot-script.ts';
 
 /** Of two copies, with one suspension. */
-const both = async (action: PivotRequest['action'] = 'pivot') => {
+const both = async (
+  action: PivotRequest['action'] = 'pivot',
+  settleMs: PivotRequest['settleMs'] = null,
+) => {
   const of = (disk: string, to: string) => {
     const resultFile = join(root, `run/pivot-${UUID}-${disk}`);
     return { disk, job: 'copy' as const, to, record: null, kept: `job of ${disk}`, resultFile };
   };
-  return runPivot({ action }, [of('vda', '/images/base.qcow2'), of('vdb', '/new/b.qcow2')]);
+  return runPivot({ action, settleMs }, [
+    of('vda', '/images/base.qcow2'),
+    of('vdb', '/new/b.qcow2'),
+  ]);
 };
 
 const EQUAL = 'cur=7\n end=7';
@@ -63,6 +69,17 @@ describe('The safe pivot of several disks', () => {
       expect(report).toMatchObject({ pivot: expect.stringMatching(/^failed/), kept: null });
       expect(report).toMatchObject({ resumed: true });
     }
+    expect((await commands()).join()).not.toContain('--abort');
+  });
+
+  it.each([
+    ['is not READY in time', READY.replace("ready='yes'", ''), 'failed not READY after 75 ms'],
+    ['has ended', READY.replace(/<mirror [^>]*>/, ''), 'failed a mirror is not READY'],
+  ])('with a budget, ends no copy when one %s', async (_, xml, pivot) => {
+    await set({ xml, job: EQUAL });
+    const reports = await both('abort', 100);
+    const said = { pivot, kept: null, resumed: true };
+    expect(reports).toMatchObject([said, said]);
     expect((await commands()).join()).not.toContain('--abort');
   });
 

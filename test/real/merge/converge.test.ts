@@ -1,9 +1,8 @@
 /** `--converge`: a guest that outruns its merge or its mirror is suspended for what is left. */
 import { describe, expect, it } from '@jest/globals';
-import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { armFault } from '../../support/faults/faults.ts';
 import { startDeltaScene } from '../../support/scenes/transfer/delta-scene.ts';
-import { expectMoved } from '../../support/scenes/transfer/live-move-scene.ts';
+import { expectKept, expectMoved } from '../../support/scenes/transfer/live-move-scene.ts';
 import { expectMerged, untilCopying, untilStatus } from '../../support/scenes/merge-proofs.ts';
 import type { Scene } from '../../support/scenes/merge-scene.ts';
 import {
@@ -105,11 +104,18 @@ describe('A mirror that is to converge', () => {
     await expectMoved(scene, move);
   });
 
-  it('is refused together with a decision', async () => {
+  it('waits for a decision as soon as what is left fits, and is kept as a copy', async () => {
     const scene = await start();
-    const wanted = { waitForDecision: true, converge: true };
+    const wanted = { bandwidthBytesPerSecond: SLOW, waitForDecision: true, ...CONVERGE };
     const move = await startMove(system, { image: diskOf(scene.guest.name), ...wanted });
-    const error = await move.result().catch((e: unknown) => e);
-    expect(failureDetails(error)?.details.code).toBe('invalid-request');
+    await untilMove(move, 'the mirror', ({ phase }) => phase === 'mirroring');
+    await waitUntil('the job', async () => (await limitOf(scene)) >= 0);
+    await move.executeUpdate('bandwidth', { args: [LIMIT] });
+    const deciding = ({ phase }: { phase: string }) => phase === 'waiting for a decision';
+    const { note } = await untilMove(move, 'the decision', deciding);
+    expect(note).toContain('fits into a suspension of 60000 ms');
+    const acknowledged = await scene.guest.waitForAcks(5);
+    await move.executeUpdate('decide', { args: ['keep'] });
+    await expectKept(scene, move, acknowledged);
   });
 });

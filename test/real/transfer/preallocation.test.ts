@@ -105,7 +105,7 @@ describe('a conversion', () => {
       await startCreation(state, creation, target, what);
       await until(creation, 'concluded');
       const files = { source, target, sizeBytes, bandwidthBytesPerSecond: 0 };
-      await startCopyJob(state, { id, ...files, what: { ...what, from: 'raw' } });
+      await startCopyJob(state, { id, ...files, what: { ...what, from: 'raw', below: [] } });
       await until(id, 'ready');
       await endCopy(state, id);
       await until(id, 'concluded');

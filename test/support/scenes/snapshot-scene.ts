@@ -66,6 +66,8 @@ interface Writing {
   written?: number;
   /** Default 200, 0 = as fast as it goes. */
   writesPerSecond?: number;
+  /** Of each disk that it writes, default as small as can be. */
+  virtualSizeBytes?: number;
 }
 
 /**
@@ -76,7 +78,7 @@ export async function defineSeveralDisks(
   system: System,
   vm: string,
   count: number,
-  { written = count, writesPerSecond = 200 }: Writing = {},
+  { written = count, writesPerSecond = 200, ...size }: Writing = {},
 ): Promise<SeveralDisks> {
   const pool = join(system.host.pools, POOL);
   const disk = await createGuestDisk(join(pool, `${vm}.qcow2`), {
@@ -84,6 +86,7 @@ export async function defineSeveralDisks(
     slots: 16,
     writesPerSecond,
     disks: written,
+    ...size,
   });
   const disks: Record<string, string> = { vda: disk.path };
   const furtherDisks: GuestDisk[] = [];

@@ -14,8 +14,13 @@ export interface Decision {
  * Registers the messages. A refused update leaves no trace in the history. The signal has no
  * answer, so that it counts whenever it comes.
  * @param answers what happens now
+ * @param assertPossible throws why a choice is refused
  */
-export function acceptDecision(op: AnyOperation, answers: Record<Choice, string>): Decision {
+export function acceptDecision(
+  op: AnyOperation,
+  answers: Record<Choice, string>,
+  assertPossible: (choice: Choice) => void = () => undefined,
+): Decision {
   const decision: Decision = { chosen: null };
   const decide = (choice: Choice) => {
     decision.chosen = choice;
@@ -25,8 +30,9 @@ export function acceptDecision(op: AnyOperation, answers: Record<Choice, string>
     description: 'pivot or keep: ends the wait of --wait-for-decision',
     validator: (choice) => {
       assertChoice(choice);
-      if (op.status.phase === 'waiting for a decision') return;
-      throw new Error(`${op.id} is not waiting for a decision: it is ${op.status.phase}`);
+      const { phase } = op.status;
+      if (phase === 'waiting for a decision') assertPossible(choice);
+      else throw new Error(`${op.id} is not waiting for a decision: it is ${phase}`);
     },
   });
   const hear = (choice: Choice) => void (isChoice(choice) && decide(choice));
@@ -44,20 +50,22 @@ export function assertChoice(choice: unknown): void {
 /**
  * While a person thinks, the VM is still watched.
  * @param watch ends when there is nothing to decide any more; it is cancelled by a decision
- * @returns what was chosen, or what the watch has seen
+ * @param isOver also ends the wait
+ * @returns what was chosen, or what the watch has seen; null where the wait was over before
  */
 export async function untilDecided<Seen>(
   decision: Decision,
   watch: () => Promise<Seen>,
-): Promise<{ chosen: Choice } | { chosen: null; seen: Seen }> {
+  isOver: () => boolean = () => false,
+): Promise<{ chosen: Choice } | { chosen: null; seen: Seen | null }> {
   const watching = new CancellationScope();
   const watched = watching.run(watch);
-  await Promise.race([condition(() => decision.chosen !== null), watched]);
+  await Promise.race([condition(() => decision.chosen !== null || isOver()), watched]);
   watching.cancel();
   const seen = await watched.catch((error: unknown) => {
     if (!isCancellation(error)) throw error;
     return null;
   });
   if (decision.chosen !== null) return { chosen: decision.chosen };
-  return { chosen: null, seen: seen as Seen };
+  return { chosen: null, seen };
 }

@@ -9,6 +9,7 @@ import {
 } from '@temporalio/workflow';
 import { operationId } from '../../chain/references.ts';
 import { decideSignal, type Choice } from '../../operation/contract.ts';
+import { acceptDecision, type Decision } from '../../operation/steering/decision.ts';
 import { failureDetails, ownFailure } from '../../operation/failures.ts';
 import {
   acceptLimitOfParts,
@@ -21,9 +22,8 @@ import {
   type Part,
 } from '../../operation/parts.ts';
 import { forwardOnly } from '../../operation/point-of-no-return.ts';
-import type { ImageJob } from '../activities.ts';
 import type { copyKind, moveKind, TransferResult } from '../kind.ts';
-import { askReadySignal, readySignal } from '../together.ts';
+import { askReadySignal, readySignal, type Ready } from '../together.ts';
 import type { DiskState } from './kind.ts';
 import type { DisksMove } from './move-disks.ts';
 import type { DisksPlan } from './plan.ts';
@@ -35,12 +35,16 @@ type Ended = Pick<TransferResult, 'outcome' | 'chainAfter' | 'removal' | 'warnin
 
 /** What the moves of the disks have said. */
 export interface Group {
-  /** Disks that wait at READY. */
-  ready: Map<string, ImageJob>;
+  /** Disks that wait for their switch. */
+  ready: Map<string, Ready>;
   results: Map<string, Ended>;
   failures: Error[];
   /** After a switch that was not proven: each move looks at its own disk. */
   isReleased: boolean;
+  /** Of a person, with --wait-for-decision. */
+  decision: Decision;
+  /** The sources stay: what ends all mirrors leaves copies of one moment. */
+  keeps: boolean;
 }
 
 /** Registers what the moves tell, and the limit of all of them. */
@@ -50,13 +54,15 @@ export function acceptMessages(op: DisksMove): Group {
     results: new Map(),
     failures: [],
     isReleased: false,
+    decision: acceptDecision(op, ANSWERS, (choice) => assertOneMoment(op, choice)),
+    keeps: op.input.sources === 'keep',
   };
   const isOpen = (disk: string) =>
     op.status.disks.some((one) => one.disk === disk && !hasEnded(one));
-  setHandler(readySignal, ({ disk, job }) => {
+  setHandler(readySignal, ({ disk, ...ready }) => {
     const shown = op.status.disks.find((one) => one.disk === disk);
     if (!shown || !isOpen(disk)) return;
-    group.ready.set(disk, job);
+    group.ready.set(disk, ready);
     tell(op, shown, 'ready');
   });
   acceptLimitOfParts(op, {
@@ -68,6 +74,17 @@ export function acceptMessages(op: DisksMove): Group {
     },
   });
   return group;
+}
+
+const ANSWERS = {
+  pivot: 'the VM will be switched to the copies of all disks',
+  keep: 'the sources will be kept, and the copies of this moment too',
+};
+
+/** @throws for a copy of disks that must not stand still together; the update is refused */
+function assertOneMoment(op: DisksMove, choice: Choice): void {
+  if (choice === 'pivot' || op.status.switch === 'together') return;
+  throw new Error('the copies would not be of one moment (--max-pause): say pivot, or cancel');
 }
 
 /** Shows the state of a disk. */
@@ -91,9 +108,9 @@ export async function follow(
   tell(op, shown, 'copying');
   try {
     const result = await resultOf(op, plan, shown.disk);
-    assertWanted(op, shown.disk, result);
+    assertWanted(op, group, shown.disk, result);
     group.results.set(shown.disk, result);
-    tell(op, shown, op.input.sources === 'keep' ? 'copied' : 'moved');
+    tell(op, shown, isCopied(result) ? 'copied' : 'moved');
   } catch (error) {
     const isCancelled = isCancellation(error);
     if (isCancelled && CancellationScope.current().consideredCancelled) {
@@ -115,12 +132,13 @@ export async function follow(
 }
 
 /** A person may have decided otherwise for one disk, or another request may have moved it. */
-function assertWanted(op: DisksMove, disk: string, { outcome }: Ended): void {
-  const wanted = op.input.sources === 'keep' ? ['kept', 'copied'] : ['moved', 'already-done'];
-  if (wanted.includes(outcome)) return;
-  const words = `it was ${outcome} by itself`;
+function assertWanted(op: DisksMove, { keeps }: Group, disk: string, ended: Ended): void {
+  if (isCopied(ended) === keeps) return;
+  const words = `it was ${ended.outcome} by itself`;
   throw endedFromOutside(`moving ${op.id}/${disk}`, words, 'the other disks are not with it');
 }
+
+const isCopied = ({ outcome }: Ended) => outcome === 'kept' || outcome === 'copied';
 
 const ENDED_WELL = ['moved', 'kept', 'copied', 'already-done'] as const;
 
@@ -128,19 +146,14 @@ const ENDED_WELL = ['moved', 'kept', 'copied', 'already-done'] as const;
 async function resultOf(op: DisksMove, plan: Plan, disk: string): Promise<Ended> {
   let since: string | null = null;
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
-    const part: Part<typeof moveKind | typeof copyKind> = partOf(op.input)({
-      disk,
-      waits: plan.switch === 'together',
-      isDown: plan.found.state === 'off',
-      bandwidthBytesPerSecond: op.status.bandwidthBytesPerSecond,
-    });
+    const [part, ...alike] = partsOf(op, plan, disk);
     const started = await startPart(op, part);
     if (since === null || started) await ask(op, disk);
     if (started) return started.result();
     since ??= new Date().toISOString();
     try {
       await sleep(pauseMs);
-      const last = await assertSame(op, part);
+      const last = await assertSame(op, part, alike);
       const outcome = ENDED_WELL.find((kind) => kind === last?.kind);
       if (outcome && last && last.time >= since) return adopted(outcome, last.after);
     } catch (error) {
@@ -153,6 +166,21 @@ async function resultOf(op: DisksMove, plan: Plan, disk: string): Promise<Ended>
   }
 }
 
+/** First the one that is started; then those that serve as well where an earlier run has one. */
+function partsOf(op: DisksMove, plan: Plan, disk: string): [DiskPart, ...DiskPart[]] {
+  const asked = {
+    disk,
+    isDown: plan.found.state === 'off',
+    bandwidthBytesPerSecond: op.status.bandwidthBytesPerSecond,
+  };
+  const waits = plan.switch === 'together';
+  const part = partOf(op.input);
+  const own: DiskPart = part({ ...asked, waits });
+  // A move that switches by itself is no copy of the others' moment.
+  return op.input.sources === 'keep' ? [own] : [own, part({ ...asked, waits: !waits })];
+}
+type DiskPart = Part<typeof moveKind | typeof copyKind>;
+
 const adopted = (outcome: Ended['outcome'], chainAfter: string[]): Ended => ({
   ...{ outcome, chainAfter, removal: null, warnings: [] },
 });
@@ -160,10 +188,13 @@ const adopted = (outcome: Ended['outcome'], chainAfter: string[]): Ended => ({
 const handleOf = (op: DisksMove, disk: string) =>
   getExternalWorkflowHandle(operationId({ vm: op.status.vm, disk }));
 
-/** Wants to be told when the disk waits at READY. One that has ended tells it by its end. */
-export const ask = (op: DisksMove, disk: string): Promise<void> =>
+/**
+ * Wants to be told when the disk waits at READY. One that has ended tells it by its end.
+ * @param missed why the last suspension was too short
+ */
+export const ask = (op: DisksMove, disk: string, ...missed: [string?]): Promise<void> =>
   handleOf(op, disk)
-    .signal(askReadySignal, op.id)
+    .signal(askReadySignal, op.id, ...missed)
     .catch(() => undefined);
 
 /** A disk goes on by itself. */
@@ -179,3 +210,16 @@ export const untilAllReady = (op: DisksMove, group: Group): Promise<void> =>
       group.failures.length > 0 ||
       op.status.disks.every((disk) => hasEnded(disk) || group.ready.has(disk.disk)),
   );
+
+/** What a person wants, once all wait; null where there is nothing to decide any more. */
+export async function untilDecided(op: DisksMove, group: Group): Promise<Choice | null> {
+  const { decision } = group;
+  if (!op.input.waitForDecision) return 'pivot';
+  const isOver = () => group.failures.length > 0 || op.status.disks.every(hasEnded);
+  if (decision.chosen === null) {
+    const note = `all disks wait for it: say \`blockflow decide ${op.id} pivot|keep\``;
+    op.enter('waiting for a decision', { note });
+    await condition(() => decision.chosen !== null || isOver());
+  }
+  return isOver() ? null : decision.chosen;
+}

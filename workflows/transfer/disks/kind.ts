@@ -8,7 +8,12 @@ import { moveDisksInput, type MoveDisksInput } from './request.ts';
 import { disksWords } from './words.ts';
 
 export type DisksPhase =
-  'waiting for space' | 'waiting for the pool' | 'copying' | 'switching' | 'completing';
+  | 'waiting for space'
+  | 'waiting for the pool'
+  | 'copying'
+  | 'waiting for a decision'
+  | 'switching'
+  | 'completing';
 
 const diskState = z.strictObject({
   disk: diskTarget,
@@ -31,7 +36,7 @@ export interface MoveDisksStatus extends StatusOf<'MoveDisks', DisksPhase> {
 
 const moveDisksResult = () =>
   z.strictObject({
-    outcome: z.enum(['moved', 'copied', 'already-done']),
+    outcome: z.enum(['moved', 'copied', 'kept', 'already-done']),
     summary: z.string(),
     disks: z.array(diskState),
     /** The copies, base-most first, disk by disk. */
@@ -59,12 +64,14 @@ export const moveDisksKind: Kind<'MoveDisks', MoveDisksInput, MoveDisksResult, M
     ['Longest suspension', `${maxPauseMs} ms`],
   ],
   jobId: () => null,
-  cancel: ({ sources }) => ({
+  cancel: ({ sources, waitForDecision }) => ({
     before: 'the sources stay as they are, workflows of their own delete the copies',
     after:
       sources === 'keep'
         ? 'refused: the copies are there'
-        : 'refused: disks have switched to their copies, so the move is completed',
+        : waitForDecision
+          ? 'refused: what was decided is done, so the move is completed'
+          : 'refused: disks have switched to their copies, so the move is completed',
   }),
   untouched: () => 'nothing was done',
   facts: { disks: [], switch: null },
@@ -78,6 +85,6 @@ export const moveDisksKind: Kind<'MoveDisks', MoveDisksInput, MoveDisksResult, M
   ],
   listed: ['waiting for space', 'waiting for the pool', 'copying', 'switching', 'completing'],
   measured: ['copying'],
-  pastCopy: ['switching', 'completing'],
+  pastCopy: ['waiting for a decision', 'switching', 'completing'],
   parts: {},
 };

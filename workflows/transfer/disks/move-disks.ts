@@ -3,7 +3,7 @@
  * within one suspension of the guest. With `sources: keep` it copies them instead, as they are at
  * one moment.
  *
- *   planning ─ copying ─ switching ─ completing ─ finished
+ *   planning ─ copying ─ [waiting for a decision] ─ switching ─ completing ─ finished
  *      └─ waiting for space, or for the pool
  *
  * Steps, and what is durable when each is done:
@@ -12,6 +12,8 @@
  *  2. copy      a MoveImage `VM/DISK` of each disk, all at once: its id is the lock of the disk, it
  *               has a life of its own, and outlives this workflow. Of a VM that runs each copies
  *               its lower layers, mirrors its active layer, and waits at READY for the others.
+ *               With --converge one waits already when what is left fits into the suspension; with
+ *               --wait-for-decision all wait for a person, and *keep* makes a copy of the move.
  *  3. switch    POINT OF NO RETURN, as soon as one disk has switched. In one suspension: all
  *               pivots, all records proven; of copies: the ends of all mirrors, or of none. A disk
  *               that did not switch stays a mirror, and it is tried again.
@@ -27,6 +29,7 @@
  * (3), I14 (2), I17.
  */
 import { CancellationScope, sleep } from '@temporalio/workflow';
+import type { Choice } from '../../operation/contract.ts';
 import { agentsOf, type Agents, type Operation } from '../../operation/operation.ts';
 import { retry } from '../../operation/failures.ts';
 import { forwardOnly } from '../../operation/point-of-no-return.ts';
@@ -41,6 +44,7 @@ import {
   follow,
   release,
   untilAllReady,
+  untilDecided,
   type Group,
   type Plan,
 } from './following.ts';
@@ -73,7 +77,7 @@ async function moveDisks(op: DisksMove): Promise<MoveDisksResult> {
   op.truth = 'the sources stay as they are, and workflows of their own delete the copies';
   let stallMs: number | null = null;
   try {
-    stallMs = await untilSwitched(op, group); // 3
+    stallMs = await untilSwitched(op, planned, group); // 3
   } catch (error) {
     if (!group.isReleased) moves.cancel();
     await forwardOnly(() => moves.ended);
@@ -108,16 +112,23 @@ function startAll(op: DisksMove, plan: Plan, group: Group) {
 const [SUSPENSIONS, PAUSE_MS] = [20, 1000];
 
 /** @returns for how long the guest stood still; null without a common switch */
-async function untilSwitched(op: DisksMove, group: Group): Promise<number | null> {
+async function untilSwitched(op: DisksMove, plan: Plan, group: Group): Promise<number | null> {
   let stallMs: number | null = null;
   let isPast = false;
   const reasons: string[] = [];
   for (;;) {
     // A disk that has switched lets no cancel through: the others follow it.
     await (isPast ? forwardOnly(() => untilAllReady(op, group)) : untilAllReady(op, group));
+    const choice = await untilDecided(op, group);
     const [failure] = group.failures;
     if (failure) throw failure;
     if (op.status.disks.every(hasEnded)) return stallMs;
+    if (choice === null) continue;
+    group.keeps ||= choice === 'keep';
+    if (plan.switch !== 'together') {
+      await goOn(op, group, choice);
+      continue;
+    }
     const done = await switchAll(op, group, isPast);
     stallMs = done.stallMs ?? stallMs;
     if (done.reason === null) {
@@ -125,11 +136,18 @@ async function untilSwitched(op: DisksMove, group: Group): Promise<number | null
       op.enter('completing', { note: null });
       return stallMs;
     }
-    reasons.push(done.reason);
+    if (!done.isMissed) reasons.push(done.reason);
     if (reasons.length > SUSPENSIONS) throw notSwitched(op, [...new Set(reasons)]);
     isPast ||= done.isPast;
     await (isPast ? forwardOnly(() => sleep(PAUSE_MS)) : sleep(PAUSE_MS));
   }
+}
+
+/** Each by itself. */
+async function goOn(op: DisksMove, group: Group, choice: Choice): Promise<void> {
+  const disks = [...group.ready.keys()].sort();
+  group.ready.clear();
+  await Promise.all(disks.map((disk) => release(op, disk, choice)));
 }
 
 interface Switched {
@@ -138,12 +156,17 @@ interface Switched {
   reason: string | null;
   /** Whether any has. */
   isPast: boolean;
+  /** A mirror was not READY in time, and is waited for again. */
+  isMissed: boolean;
 }
 
 /** 3: a disk that a user has changed, or whose pool is unavailable, goes on by itself. */
 async function switchAll(op: DisksMove, group: Group, isPast: boolean): Promise<Switched> {
-  const isCopy = op.input.sources === 'keep';
-  const jobs = [...group.ready].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, job]) => job);
+  const isCopy = group.keeps;
+  const ready = [...group.ready].sort(([a], [b]) => (a < b ? -1 : 1));
+  const jobs = ready.map(([, { job }]) => job);
+  const settles = ready.flatMap(([, { settleMs }]) => settleMs ?? []);
+  const settleMs = settles.length > 0 ? { settleMs: Math.max(...settles) } : {};
   if (isPast) op.point.isBehind();
   else op.point.pass();
   op.enter('switching', { note: null });
@@ -154,17 +177,20 @@ async function switchAll(op: DisksMove, group: Group, isPast: boolean): Promise<
     : `pivot ${disks.join(', ')} in one suspension: suspend, pivot, verify, resume`;
   const action = isCopy ? 'abort' : 'pivot';
   const all = await forwardOnly(() =>
-    op.host.ensureMirrorsSwitched({ jobs, action }, summary).catch(async (error: unknown) => {
-      // Each move tells what is true of its disk, and keeps source and copy.
-      group.isReleased = !isCopy;
-      if (!isCopy) await Promise.all(disks.map((disk) => release(op, disk, 'pivot')));
-      throw error;
-    }),
+    op.host
+      .ensureMirrorsSwitched({ jobs, action, ...settleMs }, summary)
+      .catch(async (error: unknown) => {
+        // Each move tells what is true of its disk, and keeps source and copy.
+        group.isReleased = !isCopy;
+        if (!isCopy) await Promise.all(disks.map((disk) => release(op, disk, 'pivot')));
+        throw error;
+      }),
   );
   const left = all.disks.filter(
     ({ done }) => done.outcome !== 'pivoted' && done.outcome !== 'kept',
   );
-  if (left.length === 0) return { stallMs: all.stallMs, reason: null, isPast: true };
+  const { stallMs } = all;
+  if (left.length === 0) return { stallMs, reason: null, isPast: true, isMissed: false };
   const reason = left
     .map(({ disk, done }) => `${disk}: ${'reason' in done ? done.reason : done.outcome}`)
     .join('; ');
@@ -175,13 +201,14 @@ async function switchAll(op: DisksMove, group: Group, isPast: boolean): Promise<
   for (const { disk, done } of left) {
     const isOurs =
       ['not-ready', 'lost'].includes(done.outcome) || (isCopy && done.outcome === 'pool-away');
-    if (isOurs) await forwardOnly(() => ask(op, disk));
+    const why = settles.length > 0 && 'reason' in done ? [done.reason] : [];
+    if (isOurs) await forwardOnly(() => ask(op, disk, ...why));
     else if (!isCopy) await forwardOnly(() => release(op, disk, 'pivot'));
   }
   if (isCopy && left.some(({ done }) => done.outcome === 'changed')) {
     throw notSwitched(op, [reason]);
   }
-  return { stallMs: all.stallMs, reason, isPast: !isAll };
+  return { stallMs, reason, isPast: !isAll, isMissed: settles.length > 0 };
 }
 
 function notSwitched(op: DisksMove, reasons: readonly string[]) {

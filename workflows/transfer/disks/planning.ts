@@ -29,15 +29,16 @@ interface Asked {
 }
 
 /** The operation on one disk: its kind and its request. */
-export function partOf({ vm, host, to, sources, verify, wipe, requestedBy }: MoveDisksInput) {
+export function partOf({ vm, disks, sources, ...options }: MoveDisksInput) {
   return ({ disk, waits, isDown, bandwidthBytesPerSecond }: Asked) => {
     const image = { kind: 'disk', vm, disk } as const;
-    const common = { host, image, to, verify, requestedBy, bandwidthBytesPerSecond };
+    const common = { ...options, image, bandwidthBytesPerSecond };
     if (sources === 'keep' && isDown) {
-      return { kind: copyKind, input: copyKind.request.parse(common) };
+      const { wipe, waitForDecision, synchronousWrites, converge, maxPauseMs, ...copy } = common;
+      return { kind: copyKind, input: copyKind.request.parse(copy) };
     }
-    const input = moveKind.request.parse({ ...common, wipe, waitForDecision: waits });
-    return { kind: moveKind, input };
+    const waitForDecision = waits || options.waitForDecision;
+    return { kind: moveKind, input: moveKind.request.parse({ ...common, waitForDecision }) };
   };
 }
 

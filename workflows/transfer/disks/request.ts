@@ -8,10 +8,10 @@ import {
   sizeBytes,
   vmName,
 } from '../../operation/names.ts';
-import { verification } from '../request.ts';
+import { convergenceInput } from '../../operation/steering/convergence-input.ts';
+import { copyFormat, preallocation, verification } from '../request.ts';
 
-/** For which the guest may stand still when its disks are switched. */
-const pauseMs = z.int().check(z.minimum(1), z.maximum(60_000));
+const flag = z._default(z.boolean(), false);
 
 const request = z.strictObject({
   vm: vmName,
@@ -24,8 +24,16 @@ const request = z.strictObject({
   /** 0 is no limit; of each disk. */
   bandwidthBytesPerSecond: z._default(sizeBytes, 0),
   verify: z._default(verification, 'full'),
-  wipe: z._default(z.boolean(), false),
-  maxPauseMs: z._default(pauseMs, 200),
+  /** Of each copy, as for one disk. */
+  format: z._default(copyFormat, 'keep'),
+  preallocation: z._default(preallocation, 'off'),
+  flatten: flag,
+  wipe: flag,
+  /** Of a running VM: stops when all are READY. */
+  waitForDecision: flag,
+  synchronousWrites: flag,
+  /** The guest stands still for the switch for `maxPauseMs` at most, also without `converge`. */
+  ...convergenceInput,
   requestedBy: z._default(plainText, 'unknown'),
 });
 
@@ -37,6 +45,10 @@ export const moveDisksInput = request.check(
   z.refine(({ sources, wipe }) => sources === 'delete' || !wipe, {
     path: ['wipe'],
     error: 'is of sources that are deleted',
+  }),
+  z.refine(({ sources, waitForDecision }) => sources === 'delete' || !waitForDecision, {
+    path: ['waitForDecision'],
+    error: 'is of a move: a copy ends at READY',
   }),
 );
 export type MoveDisksInput = z.output<typeof moveDisksInput>;

@@ -2,6 +2,7 @@
 import { CancelledFailure, isCancellation } from '@temporalio/workflow';
 import { failureDetails, hold, retry, type HoldCode } from '../../operation/failures.ts';
 import { sizeWords } from '../../operation/words.ts';
+import { copyPaths } from '../copied.ts';
 import type { Group, Plan } from './following.ts';
 import type { DiskState, MoveDisksResult } from './kind.ts';
 import type { DisksMove } from './move-disks.ts';
@@ -9,12 +10,11 @@ import { isDone, tallyWords } from './words.ts';
 
 /** Every disk that is to move, and how they will switch. */
 export function showDisks(op: DisksMove, { disks, switch: how, found }: Plan): void {
-  const volumes = disks.flatMap(({ plan }) => plan.volumes.map((volume) => ({ plan, volume })));
   op.tell({
     disks: disks.map(({ disk }): DiskState => ({ disk, state: 'waiting', why: null })),
     switch: how,
-    chainBefore: volumes.map(({ volume }) => volume.path),
-    chainTarget: volumes.map(({ plan, volume }) => `${plan.to.folder}/${volume.name}`),
+    chainBefore: disks.flatMap(({ plan }) => plan.volumes.map(({ path }) => path)),
+    chainTarget: disks.flatMap(({ plan }) => copyPaths(plan)),
     ...(how === 'one after the other'
       ? {
           note:
@@ -29,10 +29,10 @@ export function showDisks(op: DisksMove, { disks, switch: how, found }: Plan): v
  * What the operation ends with when a disk is not where it was to be.
  * @param error what has ended it; null for the failures of its disks
  */
-export function assertDone(op: DisksMove, { failures }: Group, error: unknown): unknown {
+export function assertDone(op: DisksMove, { failures, keeps }: Group, error: unknown): unknown {
   const { disks } = op.status;
   const isBegun = disks.some(isDone);
-  const now = tallyWords(disks, op.input.sources);
+  const now = tallyWords(disks, keeps);
   if (isBegun) op.truth = `${now}; the same request goes on with what is left`;
   if (isCancellation(error)) return new CancelledFailure(op.truth);
   const [first = error] = failures;
@@ -49,10 +49,9 @@ export function assertDone(op: DisksMove, { failures }: Group, error: unknown): 
 export function report(
   op: DisksMove,
   { disks: planned, there, found }: Plan,
-  { results, stallMs }: Pick<Group, 'results'> & { stallMs: number | null },
+  { results, keeps, stallMs }: Pick<Group, 'results' | 'keeps'> & { stallMs: number | null },
 ): MoveDisksResult {
   const { sources, to, maxPauseMs } = op.input;
-  const isCopy = sources === 'keep';
   const { disks } = op.status;
   const ended = disks.flatMap(({ disk }) => results.get(disk) ?? []);
   const bytes = planned.reduce((sum, { plan }) => sum + plan.totalBytes, 0);
@@ -63,9 +62,9 @@ export function report(
       ? [`the guest stood still for ${stallMs} ms, which is longer than ${maxPauseMs} ms`]
       : [];
   return {
-    outcome: isCopy ? 'copied' : 'moved',
+    outcome: !keeps ? 'moved' : sources === 'keep' ? 'copied' : 'kept',
     summary:
-      `${isCopy ? 'copied' : 'moved'} ${disks.length} disk(s) of ${op.id} (${names}) to pool ` +
+      `${keeps ? 'copied' : 'moved'} ${disks.length} disk(s) of ${op.id} (${names}) to pool ` +
       `${to}: ${sizeWords(bytes)}${stood}`,
     disks,
     chainAfter: ended.flatMap(({ chainAfter }) => chainAfter),
@@ -77,11 +76,18 @@ export function report(
         ...found.left.map(({ disk, why }) => `${disk} stays where it is: ${why}`),
         ...there.map((disk) => `${disk} was there already`),
         ...late,
+        ...(found.state === 'off' && sources === 'keep' ? withoutEffect(op.input) : []),
         ...op.point.warnings(),
       ]),
     ],
   };
 }
+
+/** Options of mirrors, of which the copies of a VM that is down know nothing. */
+const withoutEffect = ({ synchronousWrites, converge }: DisksMove['input']): string[] =>
+  [synchronousWrites ? ['--synchronous-writes'] : [], converge ? ['--converge'] : []]
+    .flat()
+    .map((option) => `the VM is down, so ${option} has no effect`);
 
 export function alreadyThere(op: DisksMove, reason: string): MoveDisksResult {
   return {

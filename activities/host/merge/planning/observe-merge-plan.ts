@@ -244,7 +244,8 @@ async function spaceNeeded(
 ): Promise<number> {
   const upperBound = committed.reduce((sum, volume) => sum + volume.allocatedBytes, 0);
   if (upperBound <= freeBytes || chain.volumes[0] !== base) return upperBound;
-  const whole = await measure(top.path, top.format, base.format);
+  const upToTop = chain.volumes.findIndex(({ path }) => path === top.path) + 1;
+  const whole = await measure(chain.volumes.slice(0, upToTop), base.format);
   return Math.min(upperBound, Math.max(0, whole - base.allocatedBytes));
 }
 

@@ -50,14 +50,15 @@ async function lookOnce(
 
 /** QEMU's log alone says why a mirror failed: a target that cannot take the layer is why. */
 async function lackOfSpace(job: ImageJob) {
-  const { to, volumes } = job.plan;
-  const source = await observeFile(volumes.at(-1)?.path ?? '');
+  const { to, volumes, flatten } = job.plan;
+  const mirrored = flatten ? volumes : volumes.slice(-1);
+  const sources = await Promise.all(mirrored.map(({ path }) => observeFile(path)));
   const [copy, space] = await Promise.all([
     observeFile(topFile(job, 'ready')).catch(() => null),
     observeSpace(to.folder).catch(() => null),
   ]);
-  if (!space || !source) return null;
-  const { allocatedBytes } = source;
+  if (!space) return null;
+  const allocatedBytes = sources.reduce((sum, file) => sum + (file?.allocatedBytes ?? 0), 0);
   const neededBytes = allocatedBytes + Math.ceil(allocatedBytes / 64) + SPARE_BYTES;
   // What the failed mirror has written is deleted.
   const freeBytes = space.freeBytes + (copy?.allocatedBytes ?? 0);

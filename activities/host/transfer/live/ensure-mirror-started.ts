@@ -1,6 +1,7 @@
 /** Start-or-attach of the mirror of a running VM's active layer. */
 import type { InputOf, ResultOf } from '../../../../workflows/operation/activities.ts';
 import type { transferOnHost } from '../../../../workflows/transfer/activities.ts';
+import { copiesOf } from '../../../../workflows/transfer/copied.ts';
 import { activityInfo } from '@temporalio/activity';
 import { operationId } from '../../../../workflows/chain/references.ts';
 import { CommandError } from '../../../adapters/process/command.ts';
@@ -59,13 +60,15 @@ async function start(
 ): Promise<Outcome> {
   const { bandwidthBytesPerSecond: rate, plan } = input;
   const args = [
-    ...(plan.volumes.length > 1 ? ['--shallow'] : []),
+    ...(copiesOf(plan).length > 1 ? ['--shallow'] : []),
     ...(plan.live?.synchronousWrites ? ['--synchronous-writes'] : []),
     ...(rate > 0 ? ['--bytes', '--bandwidth', String(rate)] : []),
   ];
+  // Of qcow2's tables: a raw copy has none.
+  const target = copyTargetXml(change.to, change.to.format === 'qcow2' ? cache : null);
   try {
     await deps.effect('libvirt.start-mirror', operationId(change), () =>
-      deps.libvirt.startMirror(change.vmUuid, change.disk, copyTargetXml(change.to, cache), args),
+      deps.libvirt.startMirror(change.vmUuid, change.disk, target, args),
     );
     return { outcome: 'started' };
   } catch (error) {

@@ -20,7 +20,7 @@ import { hasSwitched, pivotFile, type DiskLook } from '../../pivot/look-at-disk.
 import { isOurMirror } from '../../pivot/our-mirror.ts';
 import { noteStall } from '../../pivot/stalls.ts';
 import { switchRecord } from '../../pivot/switch-record.ts';
-import { whereRecordIs } from '../copies.ts';
+import { takenSnapshots, whereRecordIs } from '../copies.ts';
 import { missingCopies } from './copies-in-place.ts';
 import { endMirror } from './ensure-mirror-ended.ts';
 import { isOpenForMirror, otherSource, switchOf } from './look.ts';
@@ -31,8 +31,8 @@ type Done = Outcome['disks'][number]['done'];
 
 /** Only copies of one moment are kept: while one disk is not READY, no mirror is ended. */
 export async function ensureMirrorsSwitched(deps: HostDeps, input: Input): Promise<Outcome> {
-  const { jobs, action } = input;
-  const ended = await endMirrors(deps, jobs, { action, settleMs: null });
+  const { jobs, action, settleMs = null } = input;
+  const ended = await endMirrors(deps, jobs, { action, settleMs });
   // Each report has that of its suspension.
   const stalls = ended.flatMap((one) => ('stallMs' in one && one.stallMs ? [one.stallMs] : []));
   return {
@@ -194,6 +194,8 @@ async function obstacleOf(
   if (missing) return missing;
   const { plan } = job;
   const { vm } = plan;
+  const taken = vm && (await takenSnapshots(deps, plan, vm));
+  if (taken) return { outcome: 'changed', reason: taken };
   // libvirt leaves one that names another file as it is, without a word.
   if (!vm || (await whereRecordIs(deps, plan, vm)) === 'source') return null;
   return { outcome: 'changed', reason: `the record of VM ${vm.name} was changed meanwhile` };

@@ -8,6 +8,7 @@ import type { ImageJob } from '../../../../workflows/transfer/activities.ts';
 import { bug, noSpace, retry } from '../../../../workflows/operation/failures.ts';
 import { assertReserved } from '../../../pool-folder/presence.ts';
 import type { HostDeps } from '../../deps.ts';
+import { formatOf } from '../copies.ts';
 import { topFile, topOf } from './look.ts';
 
 /**
@@ -27,10 +28,11 @@ export async function ensureTopCreated(deps: HostDeps, job: ImageJob): Promise<v
 }
 
 async function create(job: ImageJob, part: string): Promise<void> {
-  const { path, format } = topOf(job);
+  const top = topOf(job);
+  const { path } = top;
   const { live, to } = job.plan;
   if (!live) throw bug(`a top for ${path}, whose VM does not run`);
-  const shape = { ...live, format };
+  const shape = { ...live, format: formatOf(top) };
   const attempted = `creating the copy of ${path}`;
   try {
     await createEmpty(part, shape);

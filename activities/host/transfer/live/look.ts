@@ -1,5 +1,5 @@
 /** The mirror of an active layer: what it leads from and to, and whether it is ours. */
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { operationId } from '../../../../workflows/chain/references.ts';
 import type { ImageJob } from '../../../../workflows/transfer/activities.ts';
 import type { ImageVolume } from '../../../../workflows/transfer/plan.ts';
@@ -13,6 +13,7 @@ import { stagedFile } from '../../../pool-folder/reservation.ts';
 import type { HostDeps } from '../../deps.ts';
 import type { DiskSwitch } from '../../pivot/disk-switch.ts';
 import { pivotFile } from '../../pivot/look-at-disk.ts';
+import { copyPath, formatOf, nameIn } from '../copies.ts';
 
 /** The place of the active layer's copy in the target pool, by how far it is. */
 export const topFile = ({ plan, jobId }: ImageJob, stage: 'part' | 'ready') =>
@@ -30,7 +31,6 @@ export async function switchOf(job: ImageJob): Promise<DiskSwitch> {
     identityIn(dirname(top.path), top),
     observeFile(topFile(job, 'ready')),
   ]);
-  const copies = new Map(plan.volumes.map(({ path, name }) => [path, join(to.folder, name)]));
   return {
     attempted: `moving ${operationId({ vm: vm.name, disk: vm.disk })} to pool ${to.pool}`,
     vm: vm.name,
@@ -39,8 +39,8 @@ export async function switchOf(job: ImageJob): Promise<DiskSwitch> {
     persistent: true,
     job: 'copy',
     from: { path: top.path, identity: source ?? '' },
-    to: { path: join(to.folder, top.name), format: top.format, identity: copy?.identity ?? '' },
-    nameOf: (path) => copies.get(path),
+    to: { path: copyPath(plan, top), format: formatOf(top), identity: copy?.identity ?? '' },
+    nameOf: nameIn(plan),
   };
 }
 

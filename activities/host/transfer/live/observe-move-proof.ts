@@ -1,8 +1,8 @@
 /** The proof before the source is deleted: QEMU and libvirt have the copies, in all views. */
-import { join } from 'node:path';
 import type { ResultOf } from '../../../../workflows/operation/activities.ts';
 import { hold } from '../../../../workflows/operation/failures.ts';
 import type { ImageJob, transferOnHost } from '../../../../workflows/transfer/activities.ts';
+import { copyPaths } from '../../../../workflows/transfer/copied.ts';
 import { syncPath } from '../../../adapters/files/files.ts';
 import { removePivotReport } from '../../../adapters/virsh/safe-pivot.ts';
 import { untilSettled } from '../../../door/polling.ts';
@@ -40,7 +40,7 @@ async function lookForProof(deps: HostDeps, { plan }: ImageJob, change: DiskSwit
   if (chain.lost) throw holdLost(attempted, chain.vm, chain.lost, false);
   const doubts = [...chain.disagreements];
   const found = chain.volumes.map(({ path }) => path);
-  const wanted = plan.volumes.map(({ name }) => join(plan.to.folder, name));
+  const wanted = copyPaths(plan);
   if (found.join('\n') !== wanted.join('\n')) doubts.push(`the chain is ${found.join(' <- ')}`);
   const sources = await localIdentities(plan);
   const open = chain.openFiles?.find(({ identity }) => sources.has(identity));

@@ -1,14 +1,21 @@
 /** Decides whether a copy is a conversion, and refuses one that would lose something. */
 import { refused, type RefusalCode } from '../../../../workflows/operation/failures.ts';
+import { snapshotsNaming } from '../../snapshots/snapshots.ts';
+import type { HostDeps } from '../../deps.ts';
+import { identitiesOf } from '../../uses/volume-users.ts';
 import type { Conversion } from '../../../../workflows/transfer/plan.ts';
 import { imageId } from '../../../../workflows/chain/references.ts';
 import type { PlanRequest } from '../../../../workflows/transfer/request.ts';
 import { dataExtents } from '../../../adapters/qemu-img/compare.ts';
 import { measure } from '../../../adapters/qemu-img/qemu-img.ts';
-import { mergeCommand } from './guards.ts';
+import { attempt, mergeCommand } from './guards.ts';
 import type { Image } from '../../chain/observe-image.ts';
 
 type SourceVolume = Image['volumes'][number];
+
+/** Whether one volume is to take the place of several. */
+export const isFlattened = ({ flatten }: PlanRequest, { volumes }: Image): boolean =>
+  flatten && volumes.length > 1;
 
 /**
  * Null where containers are copied byte for byte. Preallocation needs a new container, even in
@@ -19,9 +26,10 @@ export function planConversion(request: PlanRequest, image: Image): Conversion |
   const { preallocation } = request;
   const volume = image.volumes.at(-1) as SourceVolume;
   const format = request.format === 'keep' ? volume.format : request.format;
+  const isFlat = isFlattened(request, image);
   const isSameFormat = image.volumes.every((v) => request.format === 'keep' || v.format === format);
-  if (isSameFormat && preallocation === 'off') return null;
-  const obstacle = conversionObstacle(image, volume, { format, preallocation });
+  if (isSameFormat && preallocation === 'off' && !isFlat) return null;
+  const obstacle = conversionObstacle(image, isFlat, { format, preallocation });
   if (obstacle) {
     const { code, now, next } = obstacle;
     const attempted = `rewriting ${imageId(request.image)} as ${format}`;
@@ -38,21 +46,32 @@ interface Obstacle {
 
 function conversionObstacle(
   { ref, volumes }: Image,
-  { path, header }: SourceVolume,
+  isFlat: boolean,
   { format, preallocation }: Omit<Conversion, 'virtualSizeBytes'>,
 ): Obstacle | null {
   if (format === 'raw' && preallocation === 'metadata') {
     const now = 'a raw image has no metadata that could be preallocated';
     return { code: 'invalid-request', now, next: 'Choose --preallocation off, falloc or full' };
   }
-  if (volumes.length > 1) {
+  if (volumes.length > 1 && !isFlat) {
     const merge = mergeCommand(ref);
     return {
       code: 'several-volumes',
       now: `it has ${volumes.length} volumes, and only a single volume can be rewritten`,
-      next: `Merge them first (\`${merge}\`), or leave --format and --preallocation out`,
+      next:
+        `Add --flatten, or merge them first (\`${merge}\`), or leave out --format and ` +
+        '--preallocation',
     };
   }
+  for (const volume of volumes) {
+    const obstacle = lostBy(volume);
+    if (obstacle) return obstacle;
+  }
+  return null;
+}
+
+/** What a guest does not read of a volume, so that a new container lacks it. */
+function lostBy({ path, header }: SourceVolume): Obstacle | null {
   const { internalSnapshots, bitmaps, encrypted } = header;
   if (internalSnapshots.length > 0) {
     const lost = internalSnapshots.map(({ name }) => name).join(', ');
@@ -70,14 +89,37 @@ function conversionObstacle(
   return { code: 'unsupported-format', now, next: 'Keep its format' };
 }
 
-/** Bytes that the copy takes in its pool. */
+/**
+ * libvirt's snapshots name layers that a flat copy does not have.
+ * @throws Refused `has-snapshots`
+ */
+export async function assertNoSnapshots(
+  deps: HostDeps,
+  request: PlanRequest,
+  image: Image,
+): Promise<void> {
+  const { chain, volumes } = image;
+  if (!chain || request.operation === 'CopyImage' || !isFlattened(request, image)) return;
+  const { uuid, name: vm } = chain.vm;
+  const names = await snapshotsNaming(deps, uuid, identitiesOf(volumes));
+  if (names.length === 0) return;
+  throw refused('has-snapshots', {
+    attempted: `${attempt(request)} as one volume`,
+    now:
+      `its layers belong to libvirt's snapshots ${names.join(', ')}, which a flat copy does not ` +
+      'have; nothing was done',
+    next: `Delete them first (\`blockflow snapshot delete ${vm} NAME\`), or leave --flatten out`,
+  });
+}
+
+/** Bytes that the copy takes in its pool. @param layers that are read, base-most first */
 export async function spaceFor(
-  { path, format }: SourceVolume,
+  layers: readonly SourceVolume[],
   convert: Conversion,
 ): Promise<number> {
   const { format: to, preallocation } = convert;
-  if (to === 'qcow2' || preallocation !== 'off') return measure(path, format, to, preallocation);
+  if (to === 'qcow2' || preallocation !== 'off') return measure(layers, to, preallocation);
   // `measure` counts the holes of a raw target, too.
-  const extents = await dataExtents(path, format);
+  const extents = await dataExtents(layers.at(-1)?.path ?? '', layers);
   return extents.reduce((sum, { length }) => sum + length, 0);
 }

@@ -6,6 +6,7 @@ import {
   type LiveTop,
   type Reservation,
 } from '../../../../workflows/transfer/plan.ts';
+import { copiesOf } from '../../../../workflows/transfer/copied.ts';
 import { imageId } from '../../../../workflows/chain/references.ts';
 import type { PlanRequest } from '../../../../workflows/transfer/request.ts';
 import { observeFile } from '../../../adapters/files/files.ts';
@@ -78,7 +79,9 @@ export async function sortByUse(
   const [used, unused]: [EarlierRun[], EarlierRun[]] = [[], []];
   for (const run of runs) {
     const { jobId, plan } = run;
-    const copies = plan.volumes.map(({ name }) => stagedFile(plan.to.folder, jobId, name, 'ready'));
+    const copies = copiesOf(plan).map(({ name }) =>
+      stagedFile(plan.to.folder, jobId, name, 'ready'),
+    );
     const found = copies.map(async (path) => {
       const file = await observeFile(path);
       return file ? [{ path, identity: file.identity }] : [];
@@ -99,10 +102,12 @@ export async function sortByUse(
  */
 export function runToAdopt(
   runs: readonly EarlierRun[],
-  volumes: readonly ImageVolume[],
-  { verify, live }: Pick<PlanRequest, 'verify'> & { live: Shape | null },
+  wanted: Wanted,
+  verify: PlanRequest['verify'],
 ): (EarlierRun & { owner: string; hasMirroredTop: boolean }) | null {
-  const wanted = sourceState(volumes, live);
+  const { volumes, live, flatten } = wanted;
+  const state = sourceState(wanted);
+  const goesOnCold = live === null && !flatten;
   const isStrict = ({ plan }: EarlierRun) => plan.verify === 'full' || verify === 'none';
   const find = (isSame: (run: EarlierRun) => boolean, hasMirroredTop: boolean) => {
     for (const run of runs) {
@@ -112,13 +117,16 @@ export function runToAdopt(
     return null;
   };
   return (
-    find(({ plan }) => sourceState(plan.volumes, plan.live) === wanted, false) ??
-    find(({ plan }) => live === null && isLive(plan) && lowerState(plan) === lower(volumes), true)
+    find(({ plan }) => sourceState(plan) === state, false) ??
+    find(({ plan }) => goesOnCold && isLive(plan) && lowerState(plan) === lower(volumes), true)
   );
 }
 
+/** What is to be made of which files. */
+type Wanted = Pick<ImagePlan, 'volumes' | 'flatten'> & { live: Shape | null };
+
 /** Of a VM that ran then; what was copied below its active layer. */
-const isLive = ({ live, volumes }: ImagePlan) => live !== null && volumes.length > 1;
+const isLive = (plan: ImagePlan) => plan.live !== null && copiesOf(plan).length > 1;
 const lowerState = ({ volumes }: ImagePlan) => lower(volumes);
 const lower = (volumes: readonly ImageVolume[]) =>
   JSON.stringify([
@@ -133,12 +141,13 @@ type Shape = Omit<LiveTop, 'isMirrored'>;
  * Equal for the same files, unwritten since, with the same names to be. The active layer of a
  * running VM is always written.
  */
-function sourceState(volumes: readonly ImageVolume[], live: Shape | null): string {
+function sourceState({ volumes, flatten = false, live }: Wanted): string {
   const still = live ? volumes.slice(0, -1) : volumes;
   const top = volumes.at(-1);
   return JSON.stringify([
     still.map(stateOf),
-    live && [top?.identity, top?.name, live.virtualSizeBytes, live.backing],
+    live && [top?.identity, top?.name, top?.convert, live.virtualSizeBytes, live.backing],
+    flatten,
   ]);
 }
 
@@ -150,9 +159,9 @@ const stateOf = (v: ImageVolume) => [
 /** What is gone on with, or is deleted before anything is reserved, takes no more space. */
 export async function copiedBefore(runs: readonly EarlierRun[]): Promise<number> {
   const stages = ['part', 'copied', 'ready'] as const;
-  const files = runs.flatMap(({ jobId, plan: { to, volumes } }) =>
-    volumes.flatMap(({ name }) =>
-      stages.map((stage) => observeFile(stagedFile(to.folder, jobId, name, stage))),
+  const files = runs.flatMap(({ jobId, plan }) =>
+    copiesOf(plan).flatMap(({ name }) =>
+      stages.map((stage) => observeFile(stagedFile(plan.to.folder, jobId, name, stage))),
     ),
   );
   return (await Promise.all(files)).reduce((all, file) => all + (file?.allocatedBytes ?? 0), 0);

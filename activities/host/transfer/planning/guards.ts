@@ -3,6 +3,7 @@
  * with the next step.
  */
 import { join } from 'node:path';
+import { copiesOf } from '../../../../workflows/transfer/copied.ts';
 import type { ImagePlan } from '../../../../workflows/transfer/plan.ts';
 import { type ImageRef, imageId } from '../../../../workflows/chain/references.ts';
 import { codeOf, endOfUse } from '../../../../workflows/chain/other-hosts.ts';
@@ -122,7 +123,7 @@ export async function assertNamesFree(
   { ref, volumes }: Image,
   plan: ImagePlan,
 ): Promise<void> {
-  const names = plan.volumes.map((volume) => volume.name);
+  const names = copiesOf(plan).map((volume) => volume.name);
   const files = await Promise.all(names.map((name) => observeFile(join(plan.to.folder, name))));
   const own = identitiesOf(volumes);
   const isOwn = (file: FileFacts | null) => file !== null && own.has(file.identity);

@@ -14,13 +14,12 @@ export async function observeNotes(
   moves: boolean,
 ): Promise<string[]> {
   const isLive = chain !== null && chain.vm.state !== 'off';
+  const top = volumes.at(-1) as SourceVolume;
   // QEMU writes it, and its mirror has holes where it has none.
   const copied = isLive ? volumes.slice(0, -1) : volumes;
-  const lost = convert
-    ? volumes.flatMap((volume) => lostOptions(volume, convert))
-    : (await Promise.all(copied.map(lostReservation))).flat();
-  const top = isLive ? volumes.at(-1) : undefined;
-  if (top) lost.push(...lostOptions(top, top, ['cluster_size=', 'extended_l2=']));
+  const lost = convert ? [] : (await Promise.all(copied.map(lostReservation))).flat();
+  if (isLive) lost.push(...lostOptions(top, convert ?? top, ['cluster_size=', 'extended_l2=']));
+  else if (convert) lost.push(...lostOptions(top, convert));
   return [...lost, ...(moves && chain ? await linksTo(chain, volumes) : [])];
 }
 
@@ -41,7 +40,7 @@ const LEAST_BYTES = 2 ** 20;
 /** A copy has the data, and holes where nothing was written. */
 async function lostReservation({ path, allocatedBytes }: SourceVolume): Promise<string[]> {
   if (allocatedBytes < LEAST_BYTES) return [];
-  const extents = await dataExtents(path, 'raw');
+  const extents = await dataExtents(path);
   const reserved = allocatedBytes - extents.reduce((sum, { length }) => sum + length, 0);
   if (reserved < LEAST_BYTES) return [];
   return [`${sizeWords(reserved)} that are reserved for ${path} are not reserved for its copy`];

@@ -9,6 +9,7 @@ import type {
   ImagePlanOutcome,
   ImageVolume,
 } from '../../../../workflows/transfer/plan.ts';
+import { copyPaths } from '../../../../workflows/transfer/copied.ts';
 import { imageId } from '../../../../workflows/chain/references.ts';
 import type { PlanRequest } from '../../../../workflows/transfer/request.ts';
 import { observeFile, observeSpace } from '../../../adapters/files/files.ts';
@@ -36,7 +37,7 @@ import {
   topShape,
   writesOf,
 } from './running.ts';
-import { planConversion, spaceFor } from './conversion.ts';
+import { assertNoSnapshots, isFlattened, planConversion, spaceFor } from './conversion.ts';
 import {
   assertFitsHistory,
   assertNamesFree,
@@ -87,8 +88,9 @@ export async function observeImagePlan(
     }
   }
   await assertMirrorable(deps, request, image);
+  await assertNoSnapshots(deps, request, image);
   const convert = planConversion(request, image);
-  if (moves && !changesFormat(image, convert)) {
+  if (moves && !changesFormat(image, convert) && !isFlattened(request, image)) {
     if (image.volumes.every((volume) => volume.pool === pool)) return alreadyThere(image, pool);
   }
   assertQuiet(request, image);
@@ -108,7 +110,7 @@ export async function observeImagePlan(
     ...reach,
     ...lost,
     ...(moves ? await assertUnreferenced(deps, request, image) : []),
-    ...(writesOf(request) && !runningChain(image) ? [NO_MIRROR] : []),
+    ...(runningChain(image) ? [] : withoutEffect(request)),
   ];
   const plan = await toPlan(deps, { request, image, to, convert, warnings }, earlier);
   assertFitsHistory(request, image, plan);
@@ -123,7 +125,14 @@ export async function observeImagePlan(
   return { kind: 'no-space', path: to.folder, neededBytes, freeBytes };
 }
 
-const NO_MIRROR = 'no running VM has it open, so --synchronous-writes has no effect';
+/** Options of a mirror. */
+function withoutEffect(request: PlanRequest): string[] {
+  const given = [
+    ...(writesOf(request) ? ['--synchronous-writes'] : []),
+    ...(request.operation === 'MoveImage' && request.converge ? ['--converge'] : []),
+  ];
+  return given.map((option) => `no running VM has it open, so ${option} has no effect`);
+}
 
 /** Copies whose backing name changes; and the active layer, with which a VM has to start. */
 function layersWritten({ volumes }: Image, { vm, volumes: planned }: ImagePlan) {
@@ -146,7 +155,7 @@ async function toTarget({ name: pool, folder }: FilePool): Promise<Target> {
 
 /** True when the image is where that run's plan wanted it: its record was switched. */
 function isSwitched(image: Image, plan: ImagePlan): boolean {
-  const wanted = plan.volumes.map((volume) => join(plan.to.folder, volume.name));
+  const wanted = copyPaths(plan);
   return image.volumes.map((volume) => volume.path).join('\n') === wanted.join('\n');
 }
 
@@ -200,27 +209,29 @@ async function toPlan(
   const moves = request.operation === 'MoveImage';
   const running = moves ? runningChain(image) : null;
   const { volumes, backing } = await toVolumes(transfer, running !== null);
-  const shape = running && topShape(image, backing, writesOf(request));
+  const flatten = isFlattened(request, image);
+  const shape = running && topShape(image, backing, { convert, writes: writesOf(request) });
   const runs = running ? await runsIn(deps, image.pools, imageId(request.image)) : [];
   const mirroredBy = running && (await mirroringRun(deps, request, running, runs));
   const { used, unused } = await sortByUse(deps, image, { runs: earlier, mirroredBy });
   // The one whose mirror runs rather than another one.
   const order = [...unused].sort((a) => (a.jobId === mirroredBy ? -1 : 0));
-  const run = runToAdopt(order, volumes, { verify: request.verify, live: shape });
+  const wanted = { volumes, flatten, live: shape };
+  const run = runToAdopt(order, wanted, request.verify);
   const adopted = run && adoption(run);
   const { chain } = image;
   const vm = chain && moves ? { name: chain.vm.name, uuid: chain.vm.uuid, disk: chain.disk } : null;
   const { freeBytes } = await observeSpace(to.folder);
   const sum = (part: (volume: ImageVolume) => number) =>
     volumes.reduce((all, v) => all + part(v), 0);
-  const top = image.volumes.at(-1);
-  const needed = convert && top ? await spaceFor(top, convert) : sum((v) => v.allocatedBytes);
+  const needed = convert ? await spaceFor(image.volumes, convert) : sum((v) => v.allocatedBytes);
   const there = await copiedBefore(unused);
   return {
     host: deps.host,
     vm,
     to,
     volumes,
+    ...(flatten ? { flatten } : {}),
     snapshots: vm ? await snapshotsNaming(deps, vm.uuid, identitiesOf(image.volumes)) : [],
     totalBytes: convert?.virtualSizeBytes ?? sum((volume) => volume.sizeBytes),
     spaceNeededBytes: Math.max(0, needed - there),
@@ -247,15 +258,17 @@ async function toVolumes(
   const given = request.operation === 'CopyImage' ? request.name : undefined;
   const newFormat = convert && changesFormat(image, convert) ? convert.format : null;
   const names = copyNames({ volumes: image.volumes, given, newFormat });
+  const flatten = isFlattened(request, image);
   let backing: ImageVolume['rebase'] = null;
   const toVolume = async (volume: Image['volumes'][number], i: number): Promise<ImageVolume> => {
     const { format, sizeBytes, allocatedBytes, modifiedNs } = volume;
     const name = names[i] as string;
     const before = { ...(await nameVolume(volume)), format, sizeBytes, allocatedBytes, modifiedNs };
-    const facts = { ...before, name, convert };
+    const isRewritten = !flatten || i === image.volumes.length - 1;
+    const facts = { ...before, name, convert: isRewritten ? convert : null };
     const below = image.volumes[i - 1];
     const { backingName } = volume.header;
-    if (!below || backingName === null) return { ...facts, rebase: null };
+    if (flatten || !below || backingName === null) return { ...facts, rebase: null };
     const wanted = headerName(backingName, to.folder, names[i - 1] as string);
     if (isLive && i === image.volumes.length - 1) {
       backing = { name: wanted, format: below.format };

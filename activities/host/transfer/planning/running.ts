@@ -1,5 +1,5 @@
 /** What must hold before the image of a running VM may be moved, and what its new top is to be. */
-import type { LiveTop } from '../../../../workflows/transfer/plan.ts';
+import type { Conversion, LiveTop } from '../../../../workflows/transfer/plan.ts';
 import { refused, type RefusalCode } from '../../../../workflows/operation/failures.ts';
 import type { PlanRequest } from '../../../../workflows/transfer/request.ts';
 import { layersSayMore } from '../../../adapters/libvirt-xml/disk-element.ts';
@@ -51,11 +51,6 @@ function assertDecision(request: PlanRequest, isRunning: boolean): void {
       now: `${now}; nothing was done`,
       next,
     });
-  if (request.converge) {
-    const now =
-      '--converge suspends the guest for the switch, which --wait-for-decision leaves open';
-    throw fail(now, 'Leave one of the options out');
-  }
   if (request.onVmStop === 'continue') {
     const now = '--on-vm-stop continue would take the decision that --wait-for-decision waits for';
     throw fail(now, 'Leave one of the options out');
@@ -65,14 +60,12 @@ function assertDecision(request: PlanRequest, isRunning: boolean): void {
   throw fail(now, 'Leave it out, or start the VM first');
 }
 
-function optionObstacle({ format, preallocation }: PlanRequest): Obstacle | null {
-  const given = [
-    ...(format === 'keep' ? [] : ['--format']),
-    ...(preallocation === 'off' ? [] : ['--preallocation']),
-  ];
-  if (given.length === 0) return null;
-  const now = `the VM runs, and ${given.join(' and ')} are for a VM that is down`;
-  return { code: 'vm-running', now, next: `Leave them out, or shut the VM down first` };
+function optionObstacle({ preallocation }: PlanRequest): Obstacle | null {
+  if (preallocation === 'off') return null;
+  const now =
+    'the VM runs, and --preallocation is for a VM that is down: what a mirror copies as zeros ' +
+    'takes no space';
+  return { code: 'vm-running', now, next: 'Leave it out, or shut the VM down first' };
 }
 
 function diskObstacle({ disk, xmlDisk, isRecorded }: Chain, saysMore: boolean): Obstacle | null {
@@ -173,9 +166,11 @@ export const goesOn = (
 export function topShape(
   { volumes }: Image,
   backing: LiveTop['backing'],
-  synchronousWrites: boolean,
+  { convert, writes: synchronousWrites }: { convert: Conversion | null; writes: boolean },
 ): Omit<LiveTop, 'isMirrored'> {
-  const { virtualSizeBytes, special } = volumes.at(-1)?.header ?? { special: [] };
+  const { virtualSizeBytes, special: all } = volumes.at(-1)?.header ?? { special: [] };
+  // Of qcow2's tables: a raw copy has none.
+  const special = convert?.format === 'raw' ? [] : all;
   const valueOf = (option: string) =>
     special.find((one) => one.startsWith(`${option}=`))?.slice(option.length + 1);
   const cluster = valueOf('cluster_size');

@@ -2,7 +2,6 @@
 import { readFile } from 'node:fs/promises';
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { statusQuery } from '../../../../workflows/kinds.ts';
-import { spmQueue } from '../../../../workflows/operation/contract.ts';
 import { startSecondHost } from '../../../support/host/second-host.ts';
 import { POOL, startScene } from '../../../support/scenes/merge-scene.ts';
 import { SMALL } from '../../../support/scenes/merge-checks.ts';
@@ -27,7 +26,7 @@ const second = use(
 const forTest = useEach();
 let count = 0;
 let vm: string;
-beforeEach(() => (vm = `shared${++count}`));
+beforeEach(() => void (vm = `shared${++count}`));
 const start = () => forTest(startScene({ system: first, vm, guest: SMALL }));
 
 /** First words of the effects that passed on a host. */
@@ -58,7 +57,7 @@ describe('A live move of pools whose SPM is on another host', () => {
 describe('A live move whose target pool has no SPM agent', () => {
   const untilAway = async (move: Awaited<ReturnType<typeof startLiveMove>>) => {
     const { away } = await untilMove(move, 'the note', (status) => status.away !== null);
-    expect(away).toContain(`the agent of ${spmQueue(VAULT)} does not answer`);
+    expect(away).toContain(`the agent of spm-${VAULT} does not answer`);
   };
 
   it('says so, waits for it while the guest writes, and goes on', async () => {

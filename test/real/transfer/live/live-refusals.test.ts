@@ -60,11 +60,10 @@ async function expectRefused(vm: string, code: string, options: Options = {}) {
 }
 
 describe('a move of a VM that runs is refused', () => {
-  it('vm-running: with options of a VM that is down, by their names', async () => {
+  it('vm-running: with an option of a VM that is down, by its name', async () => {
     await start('options');
-    const options = { format: 'raw', preallocation: 'falloc' } as const;
-    const details = await expectRefused('options', 'vm-running', options);
-    expect(details?.now).toContain('--format and --preallocation');
+    const details = await expectRefused('options', 'vm-running', { preallocation: 'falloc' });
+    expect(details?.now).toContain('--preallocation is for a VM that is down');
   });
 
   it('read-only-disk', async () => {

@@ -7,6 +7,7 @@ import {
 } from '../../../../workflows/transfer/disks/request.ts';
 import { statusQuery, type OperationStatus } from '../../../../workflows/kinds.ts';
 import { ORCHESTRATOR_QUEUE } from '../../../../workflows/operation/contract.ts';
+import { growOverlay } from '../../guest/disks/snapshots.ts';
 import type { Guest } from '../../guest/guest.ts';
 import { HOST, type System } from '../../host/system.ts';
 import { waitUntil } from '../../wait-until.ts';
@@ -18,6 +19,8 @@ import { defineSeveralDisks, sourcesOf } from '../snapshot-scene.ts';
 
 /** Of a loaded test machine, on which one disk takes longer than the default allows for all. */
 const PATIENT_MS = 20_000;
+
+const MIB = 2 ** 20;
 
 export interface DisksScene {
   system: System;
@@ -35,6 +38,8 @@ interface Wanted {
   count?: number;
   running?: boolean;
   acks?: number;
+  /** That each disk holds besides what the guest writes. */
+  bytes?: number;
   /** Of a snapshot of all disks that is taken while the guest runs: each has two volumes then. */
   snapshot?: string;
 }
@@ -42,10 +47,12 @@ interface Wanted {
 export async function startDisks(
   system: System,
   vm: string,
-  { count = 2, running = true, acks = 20, snapshot }: Wanted = {},
+  { count = 2, running = true, acks = 20, bytes = 0, snapshot }: Wanted = {},
 ): Promise<DisksScene> {
   const leftovers = await ownFiles(system);
-  const { guest, disks: bases } = await defineSeveralDisks(system, vm, count);
+  const size = bytes > 0 ? { virtualSizeBytes: 2 * bytes + 32 * MIB } : {};
+  const { guest, disks: bases } = await defineSeveralDisks(system, vm, count, size);
+  if (bytes > 0) for (const disk of guest.disks) await growOverlay(disk, { bytes });
   await guest.start();
   await guest.waitForAcks(acks);
   if (snapshot !== undefined) {

@@ -17,7 +17,10 @@ type State = 'running' | 'paused' | 'shut off';
 type Move = Handle<TransferResult>;
 
 type Options = Partial<
-  Pick<MoveImageRequest, 'verify' | 'onVmStop' | 'waitForDecision' | 'synchronousWrites' | 'to'>
+  Pick<
+    MoveImageRequest,
+    'verify' | 'onVmStop' | 'waitForDecision' | 'synchronousWrites' | 'flatten' | 'to'
+  >
 >;
 
 export const startLiveMove = ({ system, guest }: Scene, more: Options = {}) =>
