@@ -28,7 +28,7 @@ export function acceptDecision(
   };
   setHandler(decideUpdate, decide, {
     description: 'pivot or keep: ends the wait of --wait-for-decision',
-    validator: (choice) => {
+    validator: (choice: Choice) => {
       assertChoice(choice);
       const { phase } = op.status;
       if (phase === 'waiting for a decision') assertPossible(choice);
