@@ -21,7 +21,7 @@ import { ownFailure } from '../../../workflows/operation/failures.ts';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
-export { folderOf, nullIfMissing, type FilePath } from './paths.ts';
+export { nullIfMissing, type FilePath } from './paths.ts';
 
 export interface FileFacts {
   identity: string;
