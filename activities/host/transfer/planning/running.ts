@@ -3,6 +3,8 @@ import type { Conversion, LiveTop } from '../../../../workflows/transfer/plan.ts
 import { refused, type RefusalCode } from '../../../../workflows/operation/failures.ts';
 import type { PlanRequest } from '../../../../workflows/transfer/request.ts';
 import { layersSayMore } from '../../../adapters/libvirt-xml/disk-element.ts';
+import type { XmlDisk } from '../../../adapters/libvirt-xml/domain-xml.ts';
+import { readDomain } from '../../../adapters/virsh/pools.ts';
 import { observeFile } from '../../../adapters/files/files.ts';
 import { stagedFile } from '../../../pool-folder/reservation.ts';
 import type { HostDeps } from '../../deps.ts';
@@ -132,7 +134,8 @@ export async function mirroringRun(
 ): Promise<string | null> {
   const { vm, disk, xmlDisk } = chain;
   const job = await deps.libvirt.blockJob(vm.uuid, disk);
-  const { mirror } = xmlDisk;
+  // One that has begun since the chain was read is in the XML only now.
+  const mirror = xmlDisk.mirror ?? (job && (await mirrorNow(deps, chain)));
   if (!job && !mirror) return null;
   const file = mirror?.job === 'copy' ? await observeFile(mirror.path) : null;
   for (const { plan, jobId } of file ? runs : []) {
@@ -146,6 +149,12 @@ export async function mirroringRun(
     now: `another job runs on the disk: ${job?.type ?? mirror?.job}; it was not touched`,
     next: `See \`virsh blockjob ${vm.name} ${disk}\`; end it, or wait until it has ended`,
   });
+}
+
+async function mirrorNow({ libvirt }: HostDeps, { vm, disk }: Chain): Promise<XmlDisk['mirror']> {
+  const xml = await libvirt.currentXml(vm.uuid);
+  const domain = xml === null ? null : await readDomain(libvirt, xml);
+  return domain?.disks.find(({ target }) => target === disk)?.mirror ?? null;
 }
 
 /** Of a mirror: what QEMU is asked for once, at its start. */

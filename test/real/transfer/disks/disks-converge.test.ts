@@ -70,7 +70,7 @@ describe('Disks that the guest outruns', () => {
     const scene = await start('late');
     const { guest } = scene;
     armFault(system.trace, { effect: 'libvirt.pivot', action: 'stop-before' });
-    const move = await outrun(scene, { maxPauseMs: 8000 });
+    const move = await outrun(scene, { maxPauseMs: 20_000 });
     await system.roleStopped('host');
     // What is left of one disk takes more than the pause now.
     await virsh('blockjob', 'late', 'vdb', '--bytes', '--bandwidth', '16384');
