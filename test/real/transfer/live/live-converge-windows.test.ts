@@ -4,7 +4,6 @@
  */
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { failureOf } from '../../../support/scenes/failure-of.ts';
-import { killPivotScript } from '../../../support/faults/held-virsh.ts';
 import { startDeltaScene } from '../../../support/scenes/transfer/delta-scene.ts';
 import { expectMoved, expectNotMoved } from '../../../support/scenes/transfer/live-move-scene.ts';
 import { expectMerged, untilCopying } from '../../../support/scenes/merge-proofs.ts';
@@ -65,20 +64,6 @@ describe('In the wait of a suspended guest for its mirror', () => {
     const move = await suspended();
     await system.host.killLibvirtd();
     await system.host.startLibvirtd();
-    await runsOn();
-    await move.executeUpdate('bandwidth', { args: [0] });
-    await expectMoved(scene, move);
-  });
-
-  it('nor does one that dies with the agent and its script', async () => {
-    const move = await suspended();
-    const uuid = (await virsh('domuuid', vm())).trim();
-    await system.killRole('host');
-    await killPivotScript(uuid);
-    await system.host.killLibvirtd();
-    await system.host.startLibvirtd();
-    expect((await virsh('domstate', vm())).trim()).toBe('paused');
-    await system.startRole('host');
     await runsOn();
     await move.executeUpdate('bandwidth', { args: [0] });
     await expectMoved(scene, move);
