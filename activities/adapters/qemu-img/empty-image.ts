@@ -53,8 +53,8 @@ const mapped = z.array(z.object({ present: z.boolean() })).min(1);
 const RAW_BYTES = 2 ** 20;
 
 /**
- * Whether an image holds nothing of its own: neither a guest nor a mirror has written to it. What it
- * stands on is not opened, as it may be gone.
+ * Whether an image holds nothing of its own: neither a guest nor a mirror has written to it. What
+ * it stands on is not opened, as it may be gone.
  */
 export async function isStillEmpty(
   path: string,

@@ -46,7 +46,7 @@ it('looks once for all who ask meanwhile, and after their question', async () =>
   expect(await names(ask())).toEqual(['a', 'b', 'c']);
 });
 
-it('takes a name that no file can have for none: a guest may write it into its raw disk', async () => {
+it('takes a name that no file can have for none: a guest may write it to its disk', async () => {
   const raw = join(folder.path, 'raw');
   await writeFile(raw, header('json:{"file":{"filename":"/a\\u0000b"}}'));
   const volumes = [{ path: join(folder.path, NAME), identity: '0:0' }];

@@ -9,6 +9,7 @@ import { copyTargetXml } from '../../../adapters/libvirt-xml/disk-element.ts';
 import { isStillEmpty } from '../../../adapters/qemu-img/empty-image.ts';
 import { assertReserved } from '../../../pool-folder/presence.ts';
 import type { HostDeps } from '../../deps.ts';
+import { formatOf } from '../copies.ts';
 import type { DiskSwitch } from '../../pivot/disk-switch.ts';
 import { lookAndGiveBack } from '../../pivot/give-back-guest.ts';
 import { assertActive } from '../../pivot/holds.ts';
@@ -45,11 +46,12 @@ export async function ensureMirrorStarted(deps: HostDeps, input: Input): Promise
 
 /**
  * An attempt before this one may have started a mirror, which has ended. Where the agent was
- * unavailable, or the step was stuck, attempts are counted from one again, so the file itself is asked, too.
+ * unavailable, or the step was stuck, attempts are counted from one again, so the file is asked,
+ * too: it has the format of the copy.
  */
 async function isNew({ isNewTop, ...job }: Input): Promise<boolean> {
   if (!isNewTop || activityInfo().attempt > 1) return false;
-  return isStillEmpty(topFile(job, 'ready'), topOf(job).format);
+  return isStillEmpty(topFile(job, 'ready'), formatOf(topOf(job)));
 }
 
 async function start(
