@@ -4,6 +4,7 @@
  * one part, or those whose names begin so (`moves`, `moves-raw`), `--quick` fewer repeats.
  */
 import { cpus } from 'node:os';
+import { clusterMerges } from './cluster-merges.ts';
 import { cachedWorkflows } from './cached-workflows.ts';
 import { againstVirsh } from './against-virsh.ts';
 import { historyLength } from './history-length.ts';
@@ -48,11 +49,15 @@ const parts: Record<string, (quick: boolean) => Promise<Row[]>> = {
   'large-sites': largeSites,
 };
 
+/** Run by their names only: they need what `npm run test:cluster` installs. */
+const apart: typeof parts = { cluster: clusterMerges };
+
 const args = process.argv.slice(2);
 const quick = args.includes('--quick');
 const only = args.includes('--only') ? args[args.indexOf('--only') + 1] : undefined;
 const rows: Row[] = [];
-for (const [name, part] of Object.entries(parts)) {
+const wanted = only !== undefined && only in apart ? apart : parts;
+for (const [name, part] of Object.entries(wanted)) {
   if (only !== undefined && !`${name}-`.startsWith(`${only}-`)) continue;
   process.stderr.write(`bench: ${name} ...\n`);
   rows.push(...(await part(quick)));

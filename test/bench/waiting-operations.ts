@@ -1,11 +1,11 @@
 /** CPU of a host agent, with everything that it started, while 100 operations wait at READY. */
-import { readdir, readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { statusQuery } from '../../workflows/kinds.ts';
 import { defineManyDisks } from '../support/guest/disks/many-disks.ts';
 import { startSharedSystem } from '../support/scenes/merge-scene.ts';
 import { HOST, startMerge } from '../support/host/system.ts';
 import { waitUntil } from '../support/wait-until.ts';
+import { cpuSeconds } from './cpu-seconds.ts';
 import type { Row } from './figures.ts';
 
 export async function waitingOperations(quick: boolean): Promise<Row[]> {
@@ -41,24 +41,4 @@ export async function waitingOperations(quick: boolean): Promise<Row[]> {
   } finally {
     await system.close();
   }
-}
-
-/** User and system time of a process and of everything it started, in seconds. */
-async function cpuSeconds(root: number): Promise<number> {
-  const stats = new Map<number, { parent: number; ticks: number }>();
-  for (const name of await readdir('/proc')) {
-    if (!/^\d+$/.test(name)) continue;
-    const text = await readFile(`/proc/${name}/stat`, 'utf8').catch(() => null);
-    if (text === null) continue;
-    const fields = text
-      .slice(text.lastIndexOf(')') + 2)
-      .split(' ')
-      .map(Number);
-    const [utime = 0, stime = 0, cutime = 0, cstime = 0] = fields.slice(11, 15);
-    stats.set(Number(name), { parent: fields[1] ?? 0, ticks: utime + stime + cutime + cstime });
-  }
-  const below = (pid: number): number =>
-    (stats.get(pid)?.ticks ?? 0) +
-    [...stats].reduce((sum, [child, { parent }]) => sum + (parent === pid ? below(child) : 0), 0);
-  return below(root) / 100;
 }
