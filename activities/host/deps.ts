@@ -2,6 +2,7 @@ import type { JobWatch } from '../adapters/virsh/job-watch.ts';
 import type { Pivots } from '../adapters/virsh/safe-pivot.ts';
 import type { Libvirt } from '../adapters/virsh/domains.ts';
 import type { Effect } from '../door/effect.ts';
+import type { Turns } from '../door/turns.ts';
 
 /** What the host activities stand on; tests pass their own. */
 export interface HostDeps {
@@ -12,6 +13,8 @@ export interface HostDeps {
   watch: JobWatch;
   pivots: Pivots;
   effect: Effect;
+  /** Which copies and merges may begin. */
+  turns: Turns;
   /**
    * Folder for the small files of running commands (progress, results); survives the agent, not the
    * host.

@@ -1,5 +1,5 @@
 /** The state of an operation in one line. Pure. */
-import type { Progress } from '../../workflows/operation/contract.ts';
+import { WAITING, type Progress } from '../../workflows/operation/contract.ts';
 import { kinds } from '../../workflows/kinds.ts';
 import type { OperationView } from './operation-view.ts';
 import { sizeWords } from '../../workflows/operation/words.ts';
@@ -16,7 +16,7 @@ export function progressWords(view: OperationView): string {
 
 /** Null while the operation does nothing of which one could tell how far it is. */
 export function currentProgress({ status, progress, state }: OperationView): Progress | null {
-  if (state !== 'running') return null;
+  if (state !== 'running' || progress?.phase === WAITING) return null;
   if (status === null) return progress;
   const measured: readonly string[] = kinds[status.operation].measured;
   return measured.includes(status.phase) ? progress : null;

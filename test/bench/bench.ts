@@ -16,6 +16,7 @@ import { latencyInLiveMove } from './live/latency.ts';
 import { liveMovesOf } from './live/moves.ts';
 import { resumedLiveMove } from './live/resumed.ts';
 import { liveStalls } from './live/stalls.ts';
+import { manyMerges } from './many-merges.ts';
 import { movesOf } from './moves.ts';
 import { reflinkedMoves } from './reflinked-moves.ts';
 import { resumedMove } from './resumed-move.ts';
@@ -33,6 +34,7 @@ const parts: Record<string, (quick: boolean) => Promise<Row[]>> = {
   'history-length': historyLength,
   'four-layers': fourLayers,
   'waiting-operations': waitingOperations,
+  'many-merges': manyMerges,
   'cached-workflows': cachedWorkflows,
   'moves-qcow2-full': movesOf('qcow2', 'full'),
   'moves-qcow2-sparse': movesOf('qcow2', 'sparse'),

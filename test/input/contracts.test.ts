@@ -42,7 +42,12 @@ const deps = {
   effect,
   libvirt,
 };
-const hostDeps: HostDeps = { ...deps, watch: outside('watch'), pivots: outside('pivots') };
+const hostDeps: HostDeps = {
+  ...deps,
+  watch: outside('watch'),
+  pivots: outside('pivots'),
+  turns: outside('turns'),
+};
 
 type Activities = Record<string, (input: unknown) => Promise<unknown>>;
 const roles: Record<string, { activities: object; schemas: object }> = {

@@ -31,6 +31,7 @@ import { dirPoolXml } from '../support/scenes/stubbed-pool.ts';
 import { tables, type Schema } from '../support/tables.ts';
 import { createChance } from './hostile.ts';
 import { validValue } from './valid-values.ts';
+import { freeTurns } from '../support/simulator/free-turns.ts';
 
 const JOB = '3f0c1d2e-8a7b-4c5d-9e6f-001122334455';
 const STRANGER = 65534;
@@ -75,6 +76,7 @@ async function run(name: string, input: unknown) {
     machine: 'm1',
     libvirt,
     effect,
+    turns: freeTurns(),
     ...dirs,
     ...nowhere,
   });

@@ -6,6 +6,7 @@ import { createJobWatch } from '../../activities/adapters/virsh/job-watch.ts';
 import { createPivots } from '../../activities/adapters/virsh/safe-pivot.ts';
 import { createLibvirt } from '../../activities/adapters/virsh/domains.ts';
 import { createHostActivities } from '../../activities/host/index.ts';
+import { createHostTurns } from '../../activities/host/pools/host-turns.ts';
 import { createOrchestratorActivities } from '../../activities/orchestrator/index.ts';
 import { hostQueue, ORCHESTRATOR_QUEUE } from '../../workflows/operation/contract.ts';
 import { workflowSource } from '../bundle.ts';
@@ -53,7 +54,8 @@ async function startHostAgent(context: RoleContext): Promise<Role> {
   const pivots = createPivots(libvirtUri);
   const machine = await machineId(context.config);
   const own = { host, machine, runtimeDir, stateDir };
-  const deps = { ...own, libvirt, watch, pivots, effect: door(context) };
+  const turns = createHostTurns(own);
+  const deps = { ...own, libvirt, watch, pivots, turns, effect: door(context) };
   const registration = await registerInPools(context, libvirt, machine);
   const worker = await Worker.create({
     ...common(context, 'host'),

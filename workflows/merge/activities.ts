@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import { diskRef } from '../chain/references.ts';
 import { blockJob, guestState, snapshotChange } from '../chain/schemas.ts';
-import { defineActivities } from '../operation/activities.ts';
+import { defineActivities, inTurn } from '../operation/activities.ts';
 import { sizeBytes, uuid, volumePath } from '../operation/names.ts';
 import { mergePlan, planOutcome } from './plan.ts';
 import { liveMergeInput } from './request.ts';
@@ -66,7 +66,7 @@ export const mergeOnHost = defineActivities({
   observeMergePlan: { input: liveMergeInput, result: planOutcome, beats: 'while working' },
   /** The job is recorded and runs, or why it does not. */
   ensureCommitStarted: {
-    input: limited.extend({ keepRelative }),
+    input: inTurn(limited.extend({ keepRelative })),
     result: startOutcome,
     beats: 'while working',
   },
@@ -99,7 +99,7 @@ export const mergeOnHost = defineActivities({
     beats: 'while working',
     files: 'only compared',
   },
-  ensureColdCommitted: { input: limited, result: coldOutcome, beats: 'by itself' },
+  ensureColdCommitted: { input: inTurn(limited), result: coldOutcome, beats: 'by itself' },
   ensureColdSwitched: {
     input: job.extend({ keepRelative, topModifiedNs }),
     result: coldOutcome,

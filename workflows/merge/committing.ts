@@ -1,6 +1,7 @@
 /** Steps 2 to 5 of a merge: record, commit, READY, switch; the VM runs or is down. */
 import { createConvergence, type Convergence } from '../operation/steering/convergence.ts';
 import type { Decision } from '../operation/steering/decision.ts';
+import { startedAt } from '../operation/operation.ts';
 import { forwardOnly } from '../operation/point-of-no-return.ts';
 import { fileName } from '../operation/words.ts';
 import type { JobInput } from './activities.ts';
@@ -79,7 +80,7 @@ async function startCommit(op: MergeOperation, job: JobInput): Promise<Begun> {
   const { plan } = job;
   const { bandwidthBytesPerSecond } = op.status;
   const started = await op.host.ensureCommitStarted(
-    { ...job, bandwidthBytesPerSecond, keepRelative: op.input.keepRelative },
+    { ...job, ...startedAt(), bandwidthBytesPerSecond, keepRelative: op.input.keepRelative },
     commitWords(plan),
   );
   switch (started.outcome) {
@@ -157,7 +158,7 @@ async function pivot(
 async function coldMerge(op: MergeOperation, plan: MergePlan): Promise<Attempt> {
   const job: JobInput = { plan, jobId: op.jobId };
   op.enter('copying');
-  const limit = { bandwidthBytesPerSecond: op.status.bandwidthBytesPerSecond };
+  const limit = { ...startedAt(), bandwidthBytesPerSecond: op.status.bandwidthBytesPerSecond };
   const committed = await op.host.ensureColdCommitted({ ...job, ...limit }, commitWords(plan));
   if (committed.outcome !== 'committed') return { end: 'plan again', reason: committed.reason };
   if (op.input.keepOverlay) return { end: 'kept' };

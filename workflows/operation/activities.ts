@@ -32,6 +32,13 @@ export function notTouched<S extends z.core.$ZodType>(schema: S): S {
 }
 export const isNotTouched = (schema: z.core.$ZodType) => notActedOn.has(schema);
 
+/** The input of an activity that waits for its turn: who was started first is served first. */
+export const inTurn = <S extends z.ZodRawShape>(input: z.ZodObject<S, z.core.$strict>) =>
+  input.extend({
+    /** When its operation was started; missing in what an earlier orchestrator scheduled. */
+    startedAtMs: z.int().nonnegative().optional(),
+  });
+
 /** What an activity of a table takes. */
 export type InputOf<T extends Table, K extends keyof T> = z.output<T[K]['input']>;
 /** What it answers. */

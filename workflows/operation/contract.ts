@@ -86,6 +86,8 @@ export const decideUpdate = defineUpdate<string, [Choice]>('decide');
 /** The same of an operation that another one has started. */
 export const decideSignal = defineSignal<[Choice]>('decision');
 
+/** Phase of the heartbeat of work that waits for its turn. */
+export const WAITING = 'waiting';
 /** Heartbeat details of the long activities: what the Web UI shows under "Pending Activities". */
 export interface Progress {
   phase: string;

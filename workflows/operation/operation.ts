@@ -69,6 +69,9 @@ export const agentsOf = <OnHost extends Table, OnStorage extends Table>(
   spm: (place) => spmAgent(place, op),
 });
 
+/** For steps that wait for a turn: the operation that was started first has it first. */
+export const startedAt = () => ({ startedAtMs: workflowInfo().startTime.getTime() });
+
 const isUndoable = ({ cancel }: CommonStatus) => cancel.possible;
 
 function statusOf<K extends AnyKind>(kind: K, input: KindRequest<K>): KindStatus<K> {

@@ -1,7 +1,7 @@
 /** What agents do for a move and for a copy. */
 import { z } from 'zod';
 import { imageRef } from '../chain/references.ts';
-import { defineActivities } from '../operation/activities.ts';
+import { defineActivities, inTurn } from '../operation/activities.ts';
 import { diskTarget, sizeBytes, uuid, volumePath } from '../operation/names.ts';
 import { imagePlan, imagePlanOutcome, reservation } from './plan.ts';
 import { planRequest } from './request.ts';
@@ -57,7 +57,7 @@ const settledJob = job.extend({ settleMs });
 export const transferOnHost = defineActivities({
   observeImagePlan: { input: planRequest, result: imagePlanOutcome, beats: 'while working' },
   /** One daemon holds all volumes: no other process can write to them. */
-  ensureImageHeld: { input: job, result: holdOutcome, beats: 'while working' },
+  ensureImageHeld: { input: inTurn(job), result: holdOutcome, beats: 'while working' },
   /** Of a volume that is converted: the empty image that its copy is written into. */
   ensureVolumeCreated: {
     input: volumeJob.refine(isThere, NO_VOLUME).refine(isConverted, 'it is not converted'),

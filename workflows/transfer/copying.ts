@@ -6,6 +6,7 @@ import { condition } from '@temporalio/workflow';
 import { assertUnusedElsewhere } from '../chain/other-hosts.ts';
 import { cureOf } from '../operation/cure.ts';
 import { nameTaken, refused, retry } from '../operation/failures.ts';
+import { startedAt } from '../operation/operation.ts';
 import { forwardOnly } from '../operation/point-of-no-return.ts';
 import { fileName, sizeWords } from '../operation/words.ts';
 import { untilBack, untilSpace, withPool } from '../pools/waiting.ts';
@@ -122,7 +123,10 @@ async function copyAll(op: Transfer, job: ImageJob): Promise<string | null> {
   const summary = `reserve ${copiesOf(plan).length} volume(s) in pool ${plan.to.pool}`;
   const reserved = await op.spm(plan.to).ensureImageReserved(reservation, summary); // 2
   if (reserved.outcome === 'gone') return 'what an earlier run left is being deleted';
-  const held = await op.host.ensureImageHeld(job, 'hold the source against writes');
+  const held = await op.host.ensureImageHeld(
+    { ...job, ...startedAt() },
+    'hold the source against writes',
+  );
   if (held.outcome === 'changed') return held.reason;
   if (held.outcome === 'in-use') throw inUse(op, held.reason);
   op.enter('copying');

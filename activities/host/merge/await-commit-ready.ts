@@ -5,13 +5,27 @@
 import type { InputOf } from '../../../workflows/operation/activities.ts';
 import type { mergeOnHost, ReadyOutcome } from '../../../workflows/merge/activities.ts';
 import type { HostDeps } from '../deps.ts';
+import { mergeWork } from '../pools/host-turns.ts';
 import { untilReady } from '../pivot/job-ready.ts';
 import { hasSwitched, lookAtDisk } from '../pivot/look-at-disk.ts';
 import { isCommitOf, isReady, switchOf } from './observe-disk.ts';
 
 type Input = InputOf<typeof mergeOnHost, 'awaitCommitReady'>;
 
-export function awaitCommitReady(deps: HostDeps, input: Input): Promise<ReadyOutcome> {
+/** The merge has its turn until the job is READY. */
+export async function awaitCommitReady(deps: HostDeps, input: Input): Promise<ReadyOutcome> {
+  if (input.until !== 'ready') return awaitCommit(deps, input);
+  const work = mergeWork(deps, input.jobId);
+  let seen: ReadyOutcome | null = null;
+  try {
+    seen = await deps.turns.during(work, () => awaitCommit(deps, input));
+    return seen;
+  } finally {
+    if (seen?.outcome !== 'not-converging') deps.turns.giveBack(work.id);
+  }
+}
+
+function awaitCommit(deps: HostDeps, input: Input): Promise<ReadyOutcome> {
   const { plan, until, tellConvergence, fitsMs } = input;
   const awaited = { until, tellConvergence, fitsMs, phase: 'copying' };
   return untilReady(deps, plan, awaited, (vanished) => lookOnce(deps, input, vanished));

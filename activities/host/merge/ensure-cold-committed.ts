@@ -24,6 +24,7 @@ import type { HostDeps } from '../deps.ts';
 import { carryBitmaps } from './carried-bitmaps.ts';
 import { lookAndGiveBack } from '../pivot/give-back-guest.ts';
 import { hasSwitched } from '../pivot/look-at-disk.ts';
+import { mergeWork } from '../pools/host-turns.ts';
 import { recordJob } from './job-record.ts';
 import { vmGone } from '../../../workflows/operation/failures.ts';
 import { wasSaved } from '../chain/managed-save.ts';
@@ -39,8 +40,21 @@ const LOOK_EVERY_MS = 500;
  * ended meanwhile counts, as long as no volume of it has changed since.
  */
 export async function ensureColdCommitted(deps: HostDeps, input: Input): Promise<ColdOutcome> {
-  const { plan, jobId } = input;
-  const state = coldCommitState(deps.runtimeDir, jobId);
+  const state = coldCommitState(deps.runtimeDir, input.jobId);
+  const work = mergeWork(deps, input.jobId);
+  // What has ended takes no turn.
+  if (!(await coldCommitEnd(state))) {
+    await deps.turns.take(work, { startedAtMs: input.startedAtMs ?? 0 });
+  }
+  try {
+    return await deps.turns.during(work, () => commit(deps, input, state));
+  } finally {
+    deps.turns.giveBack(work.id);
+  }
+}
+
+async function commit(deps: HostDeps, input: Input, state: string): Promise<ColdOutcome> {
+  const { plan } = input;
   const change = switchOf(plan);
   const look = await lookAndGiveBack(deps, change);
   if (!look.persistent) {

@@ -6,24 +6,45 @@ import { operationId } from '../../../workflows/chain/references.ts';
 import { retry } from '../../../workflows/operation/failures.ts';
 import { CommandError } from '../../adapters/process/command.ts';
 import { type XmlDisk } from '../../adapters/libvirt-xml/domain-xml.ts';
+import type { Show } from '../../door/attempt.ts';
 import type { HostDeps } from '../deps.ts';
 import { lookAndGiveBack } from '../pivot/give-back-guest.ts';
 import { assertActive } from '../pivot/holds.ts';
 import { hasSwitched, lookAtDisk } from '../pivot/look-at-disk.ts';
+import { mergeWork } from '../pools/host-turns.ts';
 import { recordJob } from './job-record.ts';
 import { isCommitOf, isReady, switchOf } from './observe-disk.ts';
 
 type StartInput = InputOf<typeof mergeOnHost, 'ensureCommitStarted'>;
+type Started = ResultOf<typeof mergeOnHost, 'ensureCommitStarted'>;
+
+/** Waits for its turn, which it has until the job is READY. */
+export async function ensureCommitStarted(
+  deps: HostDeps,
+  input: StartInput,
+  show: Show,
+): Promise<Started> {
+  const { startedAtMs = 0, plan } = input;
+  const work = mergeWork(deps, input.jobId);
+  const isBegun = async () =>
+    (await deps.libvirt.blockJob(plan.vmUuid, plan.disk).catch(() => null)) !== null;
+  await deps.turns.take(work, { startedAtMs, show, isBegun });
+  let isOpen = false;
+  try {
+    const started = await startOrAttach(deps, input);
+    isOpen = started.outcome === 'started' && started.readyAtMs === null;
+    return started;
+  } finally {
+    if (!isOpen) deps.turns.giveBack(work.id);
+  }
+}
 
 /**
  * Records first whose job it is. A job of ours that already runs is attached to; a chain that
  * already lacks top needs none. A foreign job that began after the plan is for the next
  * plan to find.
  */
-export async function ensureCommitStarted(
-  deps: HostDeps,
-  input: StartInput,
-): Promise<ResultOf<typeof mergeOnHost, 'ensureCommitStarted'>> {
+async function startOrAttach(deps: HostDeps, input: StartInput): Promise<Started> {
   const { plan } = input;
   const change = switchOf(plan);
   const look = await lookAndGiveBack(deps, change);

@@ -18,7 +18,7 @@ import { ensureJobForgotten } from './ensure-job-forgotten.ts';
 export const mergeActivities = (deps: HostDeps) =>
   implement(mergeOnHost, guardOf(deps), {
     observeMergePlan: (input) => observeMergePlan(deps, input),
-    ensureCommitStarted: (input) => ensureCommitStarted(deps, input),
+    ensureCommitStarted: (input, show) => ensureCommitStarted(deps, input, show),
     ensureBandwidth: (input) => ensureBandwidth(deps, input),
     awaitCommitReady: (input) => awaitCommitReady(deps, input),
     ensureCommitAborted: (input) => ensureCommitAborted(deps, input),

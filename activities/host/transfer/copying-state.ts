@@ -1,13 +1,17 @@
 /** Where this host keeps the copying daemon of a job, and what its copies are told and called. */
 import { Context } from '@temporalio/activity';
 import { copiesOf } from '../../../workflows/transfer/copied.ts';
-import type { VolumeJob } from '../../../workflows/transfer/activities.ts';
+import type { ImageJob, VolumeJob } from '../../../workflows/transfer/activities.ts';
 import type { ImageVolume } from '../../../workflows/transfer/plan.ts';
 import { copierState } from '../../adapters/copying-daemon/daemon.ts';
 import { readCopyLimit } from '../../adapters/copying-daemon/limit.ts';
 import type { HostDeps } from '../deps.ts';
+import { copyWork } from '../pools/host-turns.ts';
 
 export const stateOf = (deps: HostDeps, jobId: string) => copierState(deps.runtimeDir, jobId);
+
+export const workOf = (deps: HostDeps, { jobId, plan }: ImageJob) =>
+  copyWork(deps, jobId, plan.to.pool);
 
 /** Names of a volume's jobs in the daemon; an ended one stays there until its copy is complete. */
 export const copyId = ({ at }: VolumeJob) => `copy-${at}`;

@@ -3,16 +3,35 @@
  * meanwhile, `virsh start` too.
  */
 import { dirname } from 'node:path';
-import type { HoldOutcome, ImageJob } from '../../../workflows/transfer/activities.ts';
+import type { InputOf } from '../../../workflows/operation/activities.ts';
+import type {
+  HoldOutcome,
+  ImageJob,
+  transferOnHost,
+} from '../../../workflows/transfer/activities.ts';
 import { cureOf } from '../../../workflows/operation/cure.ts';
 import { givenUp } from '../../../workflows/operation/failures.ts';
 import { copiedByUs } from '../../../workflows/transfer/copied.ts';
 import type { ImagePlan } from '../../../workflows/transfer/plan.ts';
 import { observeFile } from '../../adapters/files/files.ts';
 import { copierRuns, startCopier, type CopierStart } from '../../adapters/copying-daemon/daemon.ts';
+import type { Show } from '../../door/attempt.ts';
 import { identityIn } from '../../pool-folder/id.ts';
 import type { HostDeps } from '../deps.ts';
-import { stateOf } from './copying-state.ts';
+import { stateOf, workOf } from './copying-state.ts';
+
+/** Waits for the turn first: meanwhile the VM can start. */
+export async function ensureHeldInTurn(
+  deps: HostDeps,
+  { startedAtMs = 0, ...job }: InputOf<typeof transferOnHost, 'ensureImageHeld'>,
+  show: Show,
+): Promise<HoldOutcome> {
+  const work = workOf(deps, job);
+  await deps.turns.take(work, { startedAtMs, show });
+  const held = await ensureImageHeld(deps, job);
+  if (held.outcome !== 'held') deps.turns.giveBack(work.id);
+  return held;
+}
 
 type Unheld = Exclude<CopierStart, { running: true }>;
 

@@ -1,4 +1,5 @@
 /** The end of the hold on an image. */
+import { basename } from 'node:path';
 import { stopCopier } from '../../adapters/copying-daemon/daemon.ts';
 import type { HostDeps } from '../deps.ts';
 import { stateOf } from './copying-state.ts';
@@ -8,5 +9,7 @@ export async function ensureImageReleased(
   deps: HostDeps,
   { jobId }: { jobId: string },
 ): Promise<void> {
-  await deps.effect('image.release', jobId, () => stopCopier(stateOf(deps, jobId)));
+  const state = stateOf(deps, jobId);
+  await deps.effect('image.release', jobId, () => stopCopier(state));
+  deps.turns.giveBack(basename(state));
 }

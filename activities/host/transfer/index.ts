@@ -1,12 +1,14 @@
 /** What the host agent does for a move and for a copy. */
-import { transferOnHost } from '../../../workflows/transfer/activities.ts';
+import { transferOnHost, type ImageJob } from '../../../workflows/transfer/activities.ts';
+import type { Show } from '../../door/attempt.ts';
 import { implement } from '../../door/implement.ts';
 import type { HostDeps } from '../deps.ts';
 import { guardOf } from '../pools/boundary.ts';
 import { disksOnHost } from '../../../workflows/transfer/disks/activities.ts';
 import { observeDisks } from './planning/observe-disks.ts';
 import { observeImagePlan } from './planning/observe-image-plan.ts';
-import { ensureImageHeld } from './ensure-image-held.ts';
+import { ensureHeldInTurn } from './ensure-image-held.ts';
+import { workOf } from './copying-state.ts';
 import { ensureVolumeCreated } from './ensure-volume-created.ts';
 import { ensureVolumeCopied } from './ensure-volume-copied.ts';
 import { ensureVolumeVerified } from './ensure-volume-verified.ts';
@@ -25,20 +27,27 @@ import { ensureMirrorStarted } from './live/ensure-mirror-started.ts';
 import { ensureTopCreated } from './live/ensure-top-created.ts';
 import { observeMoveProof } from './live/observe-move-proof.ts';
 
+/** Follows the copy of a job, which has the turn meanwhile. */
+const copying =
+  <I extends ImageJob, O>(run: (deps: HostDeps, input: I, show: Show) => Promise<O>) =>
+  (deps: HostDeps) =>
+  (input: I, show: Show) =>
+    deps.turns.during(workOf(deps, input), () => run(deps, input, show));
+
 export const transferActivities = (deps: HostDeps) =>
   implement(transferOnHost, guardOf(deps), {
     observeImagePlan: (input) => observeImagePlan(deps, input),
-    ensureImageHeld: (input) => ensureImageHeld(deps, input),
-    ensureVolumeCreated: (input, show) => ensureVolumeCreated(deps, input, show),
-    ensureVolumeCopied: (input, show) => ensureVolumeCopied(deps, input, show),
-    ensureVolumeVerified: (input, show) => ensureVolumeVerified(deps, input, show),
+    ensureImageHeld: (input, show) => ensureHeldInTurn(deps, input, show),
+    ensureVolumeCreated: copying(ensureVolumeCreated)(deps),
+    ensureVolumeCopied: copying(ensureVolumeCopied)(deps),
+    ensureVolumeVerified: copying(ensureVolumeVerified)(deps),
     ensureBackingNames: (input) => ensureBackingNames(deps, input),
     ensureCopyBandwidth: (input) => ensureCopyBandwidth(deps, input),
     ensureRecordSwitched: (input) => ensureRecordSwitched(deps, input),
     ensureImageReleased: (input) => ensureImageReleased(deps, input),
     ensureEarlierReleased: (input) => ensureEarlierReleased(deps, input),
     ensureTopCreated: (input) => ensureTopCreated(deps, input),
-    ensureMirrorStarted: (input) => ensureMirrorStarted(deps, input),
+    ensureMirrorStarted: copying(ensureMirrorStarted)(deps),
     awaitMirrorReady: (input) => awaitMirrorReady(deps, input),
     ensureMirrorBandwidth: (input) => ensureMirrorBandwidth(deps, input),
     ensureMirrorPivoted: (input) => ensureMirrorPivoted(deps, input),

@@ -7,6 +7,7 @@ import { defineEvents } from './events.ts';
 import { defineCopy, defineMove, defineRm } from './images.ts';
 import { defineList } from './list.ts';
 import { defineMerge } from './merge.ts';
+import { defineLimit } from './site/limit.ts';
 import { definePool } from './site/pool.ts';
 import { defineSnapshot } from './snapshot/snapshot.ts';
 import { defineSpm } from './site/spm.ts';
@@ -29,6 +30,7 @@ export const commands: readonly DefineCommand[] = [
   defineCancel,
   defineBandwidth,
   defineDecide,
+  defineLimit,
   defineEvents,
   defineSpm,
   definePool,

@@ -16,6 +16,7 @@ import {
   VM,
 } from '../../support/simulator/watched-disk.ts';
 import { waitUntil } from '../../support/wait-until.ts';
+import { freeTurns } from '../../support/simulator/free-turns.ts';
 
 const plan = {
   ...VM,
@@ -49,7 +50,8 @@ function watched(until: 'ready' | 'end' = 'ready') {
       return Promise.resolve(seen.job);
     },
   } as unknown as Libvirt;
-  const deps = { host: 'h1', libvirt, watch, runtimeDir: '/nowhere' } as unknown as HostDeps;
+  const turns = freeTurns();
+  const deps = { host: 'h1', libvirt, watch, turns, runtimeDir: '/nowhere' } as unknown as HostDeps;
   const environment = new MockActivityEnvironment();
   const beats: { note?: string | null }[] = [];
   environment.on('heartbeat', (details: object | undefined) => beats.push(details ?? {}));

@@ -7,6 +7,7 @@ import type { HostDeps } from '../../../activities/host/deps.ts';
 import { ensureCommitStarted } from '../../../activities/host/merge/ensure-commit-started.ts';
 import type { MergePlan } from '../../../workflows/merge/plan.ts';
 import { createToldWatch, ENDS, layersXml, VM } from '../../support/simulator/watched-disk.ts';
+import { freeTurns } from '../../support/simulator/free-turns.ts';
 
 const job = { type: 'Active Block Commit', copiedBytes: 50, totalBytes: 100 };
 
@@ -34,11 +35,11 @@ async function start({ mode = 'active', running, onStart }: Case) {
     },
   } as unknown as Libvirt;
   const effect: HostDeps['effect'] = (_name, _target, run) => run();
-  const deps = { host: 'h1', libvirt, watch, effect, runtimeDir: '/nowhere' };
+  const deps = { host: 'h1', libvirt, watch, effect, turns: freeTurns(), runtimeDir: '/nowhere' };
   const plan = { ...VM, host: 'h1', persistent: true, mode, deletes: [], ...ENDS };
   const input = { plan: plan as unknown as MergePlan, jobId: VM.vmUuid };
   const request = { ...input, bandwidthBytesPerSecond: 0, keepRelative: false };
-  const activity = () => ensureCommitStarted(deps as unknown as HostDeps, request);
+  const activity = () => ensureCommitStarted(deps as unknown as HostDeps, request, () => undefined);
   const outcome = await new MockActivityEnvironment().run(activity);
   return { outcome, questions, isWatching };
 }

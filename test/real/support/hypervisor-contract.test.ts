@@ -31,6 +31,7 @@ import { startPrivateHost, type PrivateHost } from '../../support/host/private-h
 import type { AgentActivities } from '../../support/simulator/simulated-host.ts';
 import { takeExternalSnapshot } from '../../support/guest/disks/snapshots.ts';
 import { waitUntil } from '../../support/wait-until.ts';
+import { freeTurns } from '../../support/simulator/free-turns.ts';
 
 const FEW_SLOTS = { slots: 16 };
 let host: PrivateHost;
@@ -58,6 +59,7 @@ beforeAll(async () => {
       watch,
       pivots,
       effect,
+      turns: freeTurns(),
       runtimeDir,
       stateDir: runtimeDir,
     }),
