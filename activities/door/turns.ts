@@ -32,11 +32,11 @@ interface TakeOptions {
 
 export interface Bounds {
   /** How much of it at once, now; 0 for no limit. */
-  limits(): Promise<(taken: string) => number>;
+  limits: () => Promise<(taken: string) => number>;
   /** Work that an earlier life of the agent began, and that runs. */
-  found(): Promise<Work[]>;
+  found: () => Promise<Work[]>;
   /** Whether work goes on that no activity follows. */
-  runs(id: string): Promise<boolean>;
+  runs: (id: string) => Promise<boolean>;
 }
 
 interface Asked extends Work {
@@ -98,7 +98,7 @@ export function createTurns(bounds: Bounds): Turns {
       holders.leave(work.id);
     }
   };
-  return { take, during, giveBack: holders.giveBack };
+  return { take, during, giveBack: (id: string) => holders.giveBack(id) };
 }
 
 interface Holder {

@@ -54,11 +54,12 @@ async function giveBack(context: RoleContext, folder: string): Promise<void> {
   const { connection, namespace } = context;
   const client = new AsyncCompletionClient({ connection, namespace });
   const failure = ApplicationFailure.retryable('its agent has ended; another one is started');
-  const files = await readdir(folder);
+  // Another agent that starts may have been first.
+  const files = await readdir(folder).catch(() => []);
   for (const name of files) {
-    const token = await readFile(join(folder, name));
+    const token = await readFile(join(folder, name)).catch(() => null);
     // One that the server has given up by itself is not found there.
-    await client.fail(token, failure).catch(() => undefined);
+    if (token) await client.fail(token, failure).catch(() => undefined);
   }
   await rm(folder, { recursive: true, force: true });
   const left = { attempts: files.length, agent: basename(folder) };

@@ -8,9 +8,12 @@ import type { Context } from '@temporalio/activity';
 import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
 import { bugIn, stuck } from '../../workflows/operation/failures.ts';
 
-/** What only our own code can have thrown: another attempt would do the same. */
+/** What only our own code can have thrown. */
 const OURS = new Set(['TypeError', 'RangeError', 'ReferenceError', 'AssertionError']);
 const isOurs = (error: unknown): error is Error => error instanceof Error && OURS.has(error.name);
+
+/** Attempts that end so: the first ones may have met a moment that passes, in a pivot say. */
+const BUG_AFTER = 3;
 
 /** Tasks whose end was never seen here, as another worker has done them. */
 const MOST_KNOWN = 10_000;
@@ -25,7 +28,7 @@ export function watchRetries(afterMs: number): ActivityInterceptorsFactory {
   };
 
   const judge = ({ info }: Context, task: string, error: unknown): unknown => {
-    if (isOurs(error)) return bugIn(info.activityType, error);
+    if (isOurs(error) && info.attempt >= BUG_AFTER) return bugIn(info.activityType, error);
     if (isFinal(error) || info.isLocal) return error;
     const sinceMs = triedSince.get(task) ?? Date.now();
     if (Date.now() - sinceMs < afterMs) return error;

@@ -109,7 +109,7 @@ export function openOperation<K extends AnyKind>(kind: K, input: KindRequest<K>)
   const recordAs: RecordAs = (event) =>
     recordEvent(
       eventOf({ status, words, requestedBy }, event),
-      op.away,
+      (who) => op.away(who),
       () => scope.consideredCancelled && isUndoable(status),
     );
   const record: AnyOperation['record'] = (event, reason, after = []) =>

@@ -9,6 +9,9 @@ import type { FilePath } from './files.ts';
 
 /** 128 threads are enough for seven pools that hang (client/blockflow.mjs). */
 const AT_ONCE = 8;
+/** Of what one process has open: there may be dozens of them on a pool that hangs. */
+const AT_ONCE_IN_PROC = 2;
+const mostIn = (lane: string) => (lane.startsWith('/proc/') ? AT_ONCE_IN_PROC : AT_ONCE);
 
 interface Turn {
   begin(): void;
@@ -67,7 +70,7 @@ export function inLane<T>({ what, path, withinMs, late, call }: Call<T>): Promis
       reject(silent(words, withinMs ?? 0));
     };
     const timer = withinMs === null ? undefined : setTimeout(give, withinMs);
-    if (lane.running < AT_ONCE) turn.begin();
+    if (lane.running < mostIn(name)) turn.begin();
     else lane.waiting.add(turn);
     return promise.finally(() => clearTimeout(timer));
   });

@@ -82,7 +82,7 @@ describe('the lease of a file pool', () => {
       };
       const acting = createEffect([tenure.hook])('storage.unlink-volume', 'a', act);
       look.resolve(null);
-      for (let turn = 0; turn < turns; turn += 1) await null;
+      for (let turn = 0; turn < turns; turn += 1) await Promise.resolve();
       const over = tenure.end().then(() => seen.push('over'));
       await Promise.allSettled([acting, over]);
       expect([['over'], ['begins', 'is done', 'over']]).toContainEqual(seen);

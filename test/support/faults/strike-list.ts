@@ -20,7 +20,7 @@ export interface Strike {
 export const nameOf = ({ effect, point, victim, strike }: Strike) =>
   `${effect}, ${point}: ${strike} ${victim}`;
 
-/** What the effects are of: one kind of operation, or MoveDisks, whose effects are those of a move. */
+/** What the effects are of: one kind of operation, or MoveDisks, which has those of a move. */
 export type Matrix = Operation | 'move disks';
 
 /** Effects that happen in it. */

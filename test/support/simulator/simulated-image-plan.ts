@@ -92,12 +92,7 @@ export function imagePlanOf(vm: SimulatedVm, request: PlanRequest): ImagePlanOut
     { volumes, live: top && { ...top, isMirrored: false } },
     request.verify,
   );
-  const adopted = run
-    ? {
-        ...{ jobId: run.jobId, owner: run.owner ?? '' },
-        ...(run.hasMirroredTop && { hasMirroredTop: true }),
-      }
-    : null;
+  const adopted = run ? adoptedOf(run) : null;
   const owner = moves && disk !== null ? { name: vm.name, uuid: vm.machine.uuid, disk } : null;
   const naming = vm.snapshots.length > 0 && files.has(identityOf(vm, vm.snapshotSource) ?? '');
   const snapshots = owner && naming ? vm.snapshots.map(({ name }) => name) : [];
@@ -124,6 +119,12 @@ export function imagePlanOf(vm: SimulatedVm, request: PlanRequest): ImagePlanOut
   if (vm.freeBytes >= needed) return { kind: 'plan', plan };
   return { kind: 'no-space', path: `/${pool}`, neededBytes: needed, freeBytes: vm.freeBytes };
 }
+
+type Adoptable = NonNullable<ReturnType<typeof toAdopt>>;
+const adoptedOf = ({ jobId, owner, hasMirroredTop }: Adoptable) => ({
+  ...{ jobId, owner: owner ?? '' },
+  ...(hasMirroredTop && { hasMirroredTop: true }),
+});
 
 function assertQuiet(vm: SimulatedVm, moves: boolean): void {
   if (vm.job) throw refuse('foreign-job', 'another job runs on the disk');

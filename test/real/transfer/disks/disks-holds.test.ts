@@ -74,7 +74,7 @@ describe('Duplicate nodes', () => {
 });
 
 describe('A Hold in the switch of several disks', () => {
-  it('of a mirror in limbo tells what is true, and all disks move once it was given up', async () => {
+  it('of a mirror in limbo tells what is true, and all disks move after it', async () => {
     const { guest } = scene;
     const move = await dieIn('vda --pivot', at({ file: 'status', time: 2 }));
     const failure = await failureOf(move.result());
@@ -88,7 +88,7 @@ describe('A Hold in the switch of several disks', () => {
     await expectInVaultTogether(scene);
   });
 
-  it('of a VM that libvirtd has lost kills no QEMU, and all disks move once it was given up', async () => {
+  it('of a VM that libvirtd has lost kills no QEMU, and all disks move after it', async () => {
     const { guest } = scene;
     const pid = system.host.qemuPid(guest.name);
     const move = await dieIn('vda --pivot', at({ file: 'status', time: 3 }));
