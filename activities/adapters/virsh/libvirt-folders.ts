@@ -2,7 +2,7 @@
  * libvirt's own folders. It fsyncs a changed XML file and renames it, but not the folder (libvirt
  * 9.0): flush the folder before you delete something because of that change.
  */
-import { readFile, readdir } from '../files/calls.ts';
+import { readFile, readdir, stat } from '../files/calls.ts';
 import { join } from 'node:path';
 import { run } from '../process/command.ts';
 import { syncPath } from '../files/files.ts';
@@ -48,7 +48,17 @@ async function daemonFolders(): Promise<Folders[]> {
     pids.map((pid) => readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '')),
   );
   const daemons = pids.filter((_, i) => DAEMONS.has(names[i]?.trim() ?? ''));
-  return (await Promise.all(daemons.map(foldersOfDaemon))).flat();
+  const trusted = await Promise.all(daemons.map(isTrusted));
+  const own = daemons.filter((_, i) => trusted[i]);
+  return (await Promise.all(own.map(foldersOfDaemon))).flat();
+}
+
+/** Of the system or of this user: any user may give a process that name, and files of a VM. */
+async function isTrusted(pid: string): Promise<boolean> {
+  const uid = await stat(`/proc/${pid}`)
+    .then((process) => process.uid)
+    .catch(() => null);
+  return uid === 0 || uid === process.getuid?.();
 }
 
 /**

@@ -4,7 +4,7 @@
  */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, it } from '@jest/globals';
+import { expect, it, jest } from '@jest/globals';
 import { domainFolder, syncRecords } from '../../../activities/adapters/virsh/libvirt-folders.ts';
 import { createImage } from '../../support/guest/shut-off-vm.ts';
 import { startSessionLibvirt } from '../../support/host/session-libvirt.ts';
@@ -13,7 +13,7 @@ import { use } from '../../support/use.ts';
 
 const session = use('the session', startSessionLibvirt);
 
-it('its records are found and flushed', async () => {
+it('its records are found by agents of the same user only, and flushed', async () => {
   const folder = await session.ownFolder('found');
   const disk = await createImage(join(folder, 'disk'));
   const file = join(folder, 'vm.xml');
@@ -26,8 +26,14 @@ it('its records are found and flushed', async () => {
   );
   await session.virsh('define', file);
   const vm = { name: 'found', uuid: (await session.virsh('domuuid', 'found')).trim() };
+  // A stranger may call a process libvirtd. What is out of reach is flushed with everything.
+  expect(await domainFolder(vm)).toBeNull();
+  await expect(syncRecords(vm)).resolves.toBeUndefined();
+  const { uid } = session;
+  jest.spyOn(process, 'getuid').mockReturnValue(uid);
   expect(await domainFolder(vm)).toMatch(/^\/proc\/\d+\/root\/.*\/config\/libvirt\/qemu$/);
   await expect(syncRecords(vm)).resolves.toBeUndefined();
+  jest.restoreAllMocks();
 });
 
 it('its pools are not for the agents of another user, which say so', async () => {

@@ -11,6 +11,7 @@ const OTHER_USER = 65534;
 
 export interface SessionLibvirt {
   uri: string;
+  uid: number;
   virsh(...args: string[]): Promise<string>;
   /** A folder of that user. */
   ownFolder(name: string): Promise<string>;
@@ -41,6 +42,7 @@ export async function startSessionLibvirt(): Promise<SessionLibvirt> {
   await waitUntil('libvirtd of the session', () => virsh('uri').catch(() => false as const));
   return {
     uri,
+    uid: OTHER_USER,
     virsh,
     ownFolder,
     async close() {
