@@ -105,13 +105,19 @@ async function serveLeased(
   stop: AbortSignal,
 ): Promise<void> {
   const effect = door(context, tenure.hook);
-  const worker = await Worker.create({
-    ...common(context, 'spm'),
-    taskQueue: spmQueue({ pool: lease.pool, identity }),
-    activities: createStorageActivities({ libvirt, effect, tenure }),
-    maxConcurrentActivityTaskExecutions: 10,
-  });
-  const role = run(`spm of ${lease.pool}`, [worker]);
+  const activities = createStorageActivities({ libvirt, effect, tenure });
+  const { pool } = lease;
+  // By its name, too: a plan may be older than the pool's id. What is another host's pool of that
+  // name is refused by the step, and tried again until its own agent has it.
+  const queues = new Set([identity, ''].map((known) => spmQueue({ pool, identity: known })));
+  const workers = [...queues].map((taskQueue) =>
+    Worker.create({
+      ...common(context, 'spm'),
+      ...{ taskQueue, activities },
+      maxConcurrentActivityTaskExecutions: 10,
+    }),
+  );
+  const role = run(`spm of ${pool}`, await Promise.all(workers));
   const end = () => void role.stop().catch(() => undefined);
   stop.addEventListener('abort', end, { once: true });
   lease.lost.addEventListener('abort', end, { once: true });

@@ -202,7 +202,7 @@ describe('copy and rm', () => {
     await says(blockflow('rm', ...data), 0, /Done: removed images\/data.raw: 1 vol/, file);
     expect(await filesIn(POOL)).not.toContain('data.raw');
     const used = /web1.qcow2 is used by VM web1; nothing was deleted/;
-    await refuses(blockflow('rm', `${VAULT}/web1.qcow2`), 'volume-in-use', used, /Remove that use/);
+    await refuses(blockflow('rm', `${VAULT}/web1.qcow2`), 'volume-in-use', used, /detach it there/);
     const removed = await parsed(says(blockflow('rm', `${VAULT}/clone.raw`, '--json'), 0));
     expect(removed).toMatchObject({ outcome: 'removed', id: `${VAULT}/clone.raw`, exitCode: 0 });
     await says(blockflow('rm', VAULT), 2, 'it does not name a volume');

@@ -200,7 +200,7 @@ test('a host whose owner was killed is reaped with its guest, and no other', asy
   const support = (file: string) => new URL(`../../support/${file}.ts`, import.meta.url).href;
   const script = `
     const { startPrivateHost } = await import('${support('host/private-host')}');
-    const { createGuestDisk } = await import('${support('guest/guest-disk')}');
+    const { createGuestDisk } = await import('${support('guest/disks/guest-disk')}');
     const { defineGuest } = await import('${support('guest/guest')}');
     const host = await startPrivateHost({ root: process.argv[1], name: 'stale' });
     const disk = await createGuestDisk(process.argv[2], { format: 'qcow2' });
