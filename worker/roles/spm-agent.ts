@@ -80,8 +80,13 @@ function servePool(context: RoleContext, libvirt: Libvirt, pool: ServedPool): Ro
     const tenure = tenureOf(lease);
     // Without waiting for it: an effect may last for hours, and the lease as long.
     const leave = () => void tenure.end().then(() => lease.release().catch(() => undefined));
-    const identity = (await observePoolId(pool.folder)) ?? '';
-    await serveLeased(context, libvirt, { lease, tenure, identity }, stop.signal).finally(leave);
+    const serveBy = async () => {
+      const identity = await observePoolId(pool.folder);
+      // It was there before the lease was: nothing is ever sent to a queue without it.
+      if (identity === null) throw new Error(`${pool.folder} has no .blockflow/id any more`);
+      await serveLeased(context, libvirt, { lease, tenure, identity }, stop.signal);
+    };
+    await serveBy().finally(leave);
   };
   const done = serve().catch(({ message: reason }: Error) => {
     const words = 'the pool is not served any more; it is tried again within 5 s';
