@@ -140,9 +140,13 @@ function createHolders({ found, runs }: Bounds, tell: () => void) {
         }
         isLooked = true;
       }
-      for (const [id, { followers, seenAtMs }] of holders) {
-        const isSeen = followers > 0 || Date.now() - seenAtMs < UNSEEN_MS;
-        if (!isSeen && !(await runs(id))) giveBack(id);
+      for (const [id, holder] of holders) {
+        if (holder.followers > 0 || Date.now() - holder.seenAtMs < UNSEEN_MS) continue;
+        // Asked by one of those who wait, and not again for a while: it may be slow to answer.
+        holder.seenAtMs = Date.now();
+        const isOver = !(await runs(id));
+        // A step of it may have come meanwhile.
+        if (isOver && holders.get(id) === holder) giveBack(id);
       }
     },
   };

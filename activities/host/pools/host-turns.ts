@@ -2,6 +2,7 @@
 import { basename, join } from 'node:path';
 import { copierState, runningCopies } from '../../adapters/copying-daemon/daemon.ts';
 import { listFolder } from '../../adapters/files/files.ts';
+import { asking } from '../../adapters/process/asking.ts';
 import { lockOf } from '../../adapters/process/detached.ts';
 import { isLocked } from '../../adapters/process/file-lock.ts';
 import { coldCommitState } from '../../adapters/qemu-img/cold-commit.ts';
@@ -29,8 +30,14 @@ export function createHostTurns({ runtimeDir, stateDir }: Folders): Turns {
   const runs = async (id: string) => {
     const state = join(runtimeDir, id);
     if (!(await isLocked(lockOf(state)))) return false;
+    if (!isCopy(id)) return true;
     // A daemon may hold an image without copying it (any more).
-    return !isCopy(id) || (await runningCopies(state)).length > 0;
+    const copies = asking(`what the daemon of ${id} copies`, () => runningCopies(state));
+    // One that does not answer may copy, and takes no turn from others by that.
+    return copies.then(
+      ({ length }) => length > 0,
+      () => true,
+    );
   };
   return createTurns({
     runs,

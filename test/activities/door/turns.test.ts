@@ -98,6 +98,27 @@ it('What an earlier agent began counts until it ends', async () => {
   await next.taken;
 });
 
+it('What is slow to say whether it runs is asked by one of those who wait', async () => {
+  const answer = Promise.withResolvers<boolean>();
+  const runs = jest.fn(() => answer.promise);
+  const turns = createTurns({
+    limits: () => Promise.resolve(() => 0),
+    found: () => Promise.resolve([{ id: 'slow', takes: ['copies'] }]),
+    runs,
+  });
+  const take = (id: string) =>
+    new MockActivityEnvironment().run(() =>
+      turns.take({ id, takes: ['copies'] }, { startedAtMs: 1 }),
+    );
+  const asker = take('asker');
+  await waitUntil('it is asked', () => runs.mock.calls.length === 1);
+  await take('other');
+  turns.giveBack('other');
+  answer.resolve(true);
+  await asker;
+  expect(runs).toHaveBeenCalledTimes(1);
+});
+
 it('What runs already is followed without waiting', async () => {
   const { ask } = scene({ copies: 1 });
   await ask('first', 1).taken;
