@@ -14,8 +14,11 @@ export interface Work {
 }
 
 export interface Turns {
-  /** Waits for the turn, which it may have already. A cancel ends the wait. */
-  take(work: Work, options: TakeOptions): Promise<void>;
+  /**
+   * Waits for the turn, which it may have already. A cancel ends the wait.
+   * @returns whether it had to wait: what was seen before may not be so any more
+   */
+  take(work: Work, options: TakeOptions): Promise<boolean>;
   /** Has the turn while it runs, without waiting: what it follows runs already. */
   during<T>(work: Work, run: () => Promise<T>): Promise<T>;
   giveBack(id: string): void;
@@ -68,8 +71,9 @@ export function createTurns(bounds: Bounds): Turns {
     const asked: Asked = { ...work, startedAtMs };
     waiting.add(asked);
     let mayBeBegun = isBegun !== undefined;
+    let hasWaited = false;
     try {
-      await poll<void>(async () => {
+      return await poll<boolean>(async () => {
         const early = changed.promise;
         const limitOf = await bounds.limits();
         await holders.look();
@@ -78,11 +82,12 @@ export function createTurns(bounds: Bounds): Turns {
         mayBeBegun = false;
         const behind = place();
         if (behind !== null && !begun && !holders.has(work.id)) {
+          hasWaited = true;
           const note = `waiting for its turn, ${behind}`;
           return { shown: { ...NOTHING_YET, note }, pauseMs: LOOK_EVERY_MS, early };
         }
         holders.hold(work);
-        return { end: undefined };
+        return { end: hasWaited };
       }, show);
     } finally {
       waiting.delete(asked);

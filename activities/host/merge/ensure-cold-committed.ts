@@ -24,7 +24,7 @@ import type { HostDeps } from '../deps.ts';
 import { carryBitmaps } from './carried-bitmaps.ts';
 import { lookAndGiveBack } from '../pivot/give-back-guest.ts';
 import { hasSwitched } from '../pivot/look-at-disk.ts';
-import { mergeWork } from '../pools/host-turns.ts';
+import { mergeWork, OLD_PLAN } from '../pools/host-turns.ts';
 import { recordJob } from './job-record.ts';
 import { vmGone } from '../../../workflows/operation/failures.ts';
 import { wasSaved } from '../chain/managed-save.ts';
@@ -44,7 +44,9 @@ export async function ensureColdCommitted(deps: HostDeps, input: Input): Promise
   const work = mergeWork(deps, input.jobId);
   // What has ended takes no turn.
   if (!(await coldCommitEnd(state))) {
-    await deps.turns.take(work, { startedAtMs: input.startedAtMs ?? 0 });
+    const hasWaited = await deps.turns.take(work, { startedAtMs: input.startedAtMs ?? 0 });
+    // It keeps the turn for the next plan.
+    if (hasWaited) return { outcome: 'failed', reason: OLD_PLAN };
   }
   try {
     return await deps.turns.during(work, () => commit(deps, input, state));

@@ -11,14 +11,14 @@ import type { HostDeps } from '../deps.ts';
 import { lookAndGiveBack } from '../pivot/give-back-guest.ts';
 import { assertActive } from '../pivot/holds.ts';
 import { hasSwitched, lookAtDisk } from '../pivot/look-at-disk.ts';
-import { mergeWork } from '../pools/host-turns.ts';
+import { mergeWork, OLD_PLAN } from '../pools/host-turns.ts';
 import { recordJob } from './job-record.ts';
 import { isCommitOf, isReady, switchOf } from './observe-disk.ts';
 
 type StartInput = InputOf<typeof mergeOnHost, 'ensureCommitStarted'>;
 type Started = ResultOf<typeof mergeOnHost, 'ensureCommitStarted'>;
 
-/** Waits for its turn, which it has until the job is READY. */
+/** Waits for its turn, which it has until the job is READY. A plan that has waited is too old. */
 export async function ensureCommitStarted(
   deps: HostDeps,
   input: StartInput,
@@ -28,15 +28,24 @@ export async function ensureCommitStarted(
   const work = mergeWork(deps, input.jobId);
   const isBegun = async () =>
     (await deps.libvirt.blockJob(plan.vmUuid, plan.disk).catch(() => null)) !== null;
-  await deps.turns.take(work, { startedAtMs, show, isBegun });
-  let isOpen = false;
+  const hasWaited = await deps.turns.take(work, { startedAtMs, show, isBegun });
+  let keepsTurn = false;
   try {
-    const started = await startOrAttach(deps, input);
-    isOpen = started.outcome === 'started' && started.readyAtMs === null;
+    const started = await startOrAttach(deps, input, hasWaited || hadWaited());
+    const isOpen = started.outcome === 'started' && started.readyAtMs === null;
+    keepsTurn = isOpen || started.reason === OLD_PLAN;
     return started;
   } finally {
-    if (!isOpen) deps.turns.giveBack(work.id);
+    if (!keepsTurn) deps.turns.giveBack(work.id);
   }
+}
+
+const OLD_AFTER_MS = 60_000;
+
+/** Whether the attempts before this one took long: their agent may have died while they waited. */
+function hadWaited(): boolean {
+  const { scheduledTimestampMs, currentAttemptScheduledTimestampMs } = activityInfo();
+  return currentAttemptScheduledTimestampMs - scheduledTimestampMs > OLD_AFTER_MS;
 }
 
 /**
@@ -44,7 +53,7 @@ export async function ensureCommitStarted(
  * already lacks top needs none. A foreign job that began after the plan is for the next
  * plan to find.
  */
-async function startOrAttach(deps: HostDeps, input: StartInput): Promise<Started> {
+async function startOrAttach(deps: HostDeps, input: StartInput, isOld: boolean): Promise<Started> {
   const { plan } = input;
   const change = switchOf(plan);
   const look = await lookAndGiveBack(deps, change);
@@ -62,6 +71,7 @@ async function startOrAttach(deps: HostDeps, input: StartInput): Promise<Started
     const readyAtMs = (await isReady(await lookAtDisk(deps, change), plan)) ? Date.now() : null;
     return { outcome: 'started', reason: 'attached to the job that runs', readyAtMs };
   }
+  if (isOld) return { outcome: 'busy', reason: OLD_PLAN };
   return start(deps, input, commitArguments(input, look.disk as XmlDisk));
 }
 

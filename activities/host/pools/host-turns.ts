@@ -26,6 +26,12 @@ export const mergeWork = ({ runtimeDir }: Folders, jobId: string): Work => ({
   takes: [MERGES],
 });
 
+/**
+ * Why a merge that had to wait for its turn, which it has now, is planned again: meanwhile a person
+ * may have taken a snapshot, or made a clone of what it would write to.
+ */
+export const OLD_PLAN = 'it has waited for its turn, so it is planned again';
+
 export function createHostTurns({ runtimeDir, stateDir }: Folders): Turns {
   const runs = async (id: string) => {
     const state = join(runtimeDir, id);

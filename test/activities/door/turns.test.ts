@@ -28,8 +28,9 @@ function scene(limits: Record<string, number>, found: Work[] = []) {
     environment.on('heartbeat', (details: { note: string }) => (note = details.note));
     const options = { startedAtMs, isBegun: () => Promise.resolve(isBegun) };
     const taken = environment.run(async () => {
-      await turns.take({ id, takes }, options);
+      const hasWaited = await turns.take({ id, takes }, options);
       begun.push(id);
+      return hasWaited;
     });
     taken.catch(() => undefined);
     return { taken, environment, note: () => note };
@@ -42,7 +43,7 @@ const words = (place: string, limit = 1, of = 'copies') =>
 
 it('Work begins in the order in which its operations were started', async () => {
   const { turns, begun, ask } = scene({ copies: 1 });
-  await ask('first', 1).taken;
+  expect(await ask('first', 1).taken).toBe(false);
   const late = ask('late', 9);
   const early = ask('early', 5);
   await waitUntil('both wait', () => late.note() === words('2 of 2'));
@@ -51,8 +52,10 @@ it('Work begins in the order in which its operations were started', async () => 
   await early.taken;
   await waitUntil('one waits', () => late.note() === words('1 of 1'));
   turns.giveBack('early');
-  await late.taken;
-  expect(begun).toEqual(['first', 'early', 'late']);
+  expect(await late.taken).toBe(true);
+  // It has the turn now.
+  expect(await ask('late', 9).taken).toBe(false);
+  expect(begun).toEqual(['first', 'early', 'late', 'late']);
 });
 
 it('A cancelled wait takes no turn', async () => {

@@ -1,5 +1,5 @@
 /** What a start says of READY, with a libvirt of strings: each question that is asked counts. */
-import { expect, it } from '@jest/globals';
+import { expect, it, jest } from '@jest/globals';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import type { JobEvent } from '../../../activities/adapters/virsh/job-watch.ts';
 import type { Libvirt } from '../../../activities/adapters/virsh/domains.ts';
@@ -17,9 +17,11 @@ interface Case {
   running?: 'ready' | 'copying';
   /** What the command's effect sets off. */
   onStart?: (say: (event: JobEvent) => void) => void;
+  /** Whether it had to wait for its turn. */
+  hasWaited?: boolean;
 }
 
-async function start({ mode = 'active', running, onStart }: Case) {
+async function start({ mode = 'active', running, onStart, hasWaited = false }: Case) {
   const { watch, tell, isWatching } = createToldWatch();
   let questions = 0;
   const xml = layersXml(running === 'ready' ? 'ready' : 'none');
@@ -35,13 +37,15 @@ async function start({ mode = 'active', running, onStart }: Case) {
     },
   } as unknown as Libvirt;
   const effect: HostDeps['effect'] = (_name, _target, run) => run();
-  const deps = { host: 'h1', libvirt, watch, effect, turns: freeTurns(), runtimeDir: '/nowhere' };
+  const giveBack = jest.fn();
+  const turns = { ...freeTurns(), take: () => Promise.resolve(hasWaited), giveBack };
+  const deps = { host: 'h1', libvirt, watch, effect, turns, runtimeDir: '/nowhere' };
   const plan = { ...VM, host: 'h1', persistent: true, mode, deletes: [], ...ENDS };
   const input = { plan: plan as unknown as MergePlan, jobId: VM.vmUuid };
   const request = { ...input, bandwidthBytesPerSecond: 0, keepRelative: false };
   const activity = () => ensureCommitStarted(deps as unknown as HostDeps, request, () => undefined);
   const outcome = await new MockActivityEnvironment().run(activity);
-  return { outcome, questions, isWatching };
+  return { outcome, questions, isWatching, keepsTurn: giveBack.mock.calls.length === 0 };
 }
 
 const { vm, disk } = VM;
@@ -74,4 +78,13 @@ it('A job that runs is attached to, and looked at once', async () => {
   const reached = await start({ running: 'ready' });
   expect(reached.outcome).toMatchObject({ readyAtMs: expect.any(Number) as unknown });
   expect([copying.questions, reached.questions]).toEqual([2, 2]);
+});
+
+it('What had to wait is planned again, with its turn, unless its job runs', async () => {
+  const onStart = jest.fn();
+  const old = await start({ hasWaited: true, onStart });
+  expect(old.outcome).toMatchObject({ outcome: 'busy' });
+  expect([onStart.mock.calls.length, old.keepsTurn]).toEqual([0, true]);
+  const begun = await start({ hasWaited: true, running: 'copying' });
+  expect(begun.outcome).toMatchObject({ outcome: 'started' });
 });
