@@ -25,6 +25,12 @@ it('gives back what it has hidden', async () => {
   });
 });
 
+it('adds little to a plan, which a history has to hold', async () => {
+  const plan = defaultPayloadConverter.toPayload('x'.repeat(100_000));
+  const [hidden] = await ours.encode([plan]);
+  expect(hidden?.data?.length).toBeLessThan(101_000);
+});
+
 it('hides the same value in another way each time', async () => {
   const [one, other] = await ours.encode([payload, payload]);
   expect(one?.data).not.toEqual(other?.data);

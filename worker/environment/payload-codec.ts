@@ -80,31 +80,24 @@ export function createPayloadCodec(key: Buffer): PayloadCodec {
   };
 }
 
-interface Bytes {
-  metadata: Record<string, string>;
-  data: string;
-}
+const LENGTH_BYTES = 4;
+const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64');
 
-const base64 = (bytes: Uint8Array | null | undefined) =>
-  Buffer.from(bytes ?? []).toString('base64');
-
+/** The length of what is said of the data, that as JSON, and the data, which grows by nothing. */
 function toBytes({ metadata, data }: Payload): Buffer {
   const named = Object.entries(metadata ?? {}).map(([name, value]) => [name, base64(value)]);
-  const bytes: Bytes = {
-    metadata: Object.fromEntries(named) as Bytes['metadata'],
-    data: base64(data),
-  };
-  return Buffer.from(JSON.stringify(bytes));
+  const said = Buffer.from(JSON.stringify(Object.fromEntries(named)));
+  const length = Buffer.alloc(LENGTH_BYTES);
+  length.writeUInt32BE(said.length);
+  return Buffer.concat([length, said, data ?? Buffer.alloc(0)]);
 }
 
 function fromBytes(bytes: Buffer): Payload {
-  const { metadata, data } = JSON.parse(bytes.toString()) as Bytes;
-  const named = Object.entries(metadata).map(([name, value]) => [
-    name,
-    Buffer.from(value, 'base64'),
-  ]);
+  const end = LENGTH_BYTES + bytes.readUInt32BE();
+  const said = JSON.parse(bytes.toString('utf8', LENGTH_BYTES, end)) as Record<string, string>;
+  const named = Object.entries(said).map(([name, value]) => [name, Buffer.from(value, 'base64')]);
   return {
     metadata: Object.fromEntries(named) as Record<string, Uint8Array>,
-    data: Buffer.from(data, 'base64'),
+    data: bytes.subarray(end),
   };
 }
