@@ -21,6 +21,11 @@ export interface Turns {
   take(work: Work, options: TakeOptions): Promise<boolean>;
   /** Has the turn while it runs, without waiting: what it follows runs already. */
   during<T>(work: Work, run: () => Promise<T>): Promise<T>;
+  /**
+   * Says whether work that is followed rests, as for lack of space. Meanwhile others may begin,
+   * which may be what it waits for.
+   */
+  rest(id: string, isResting: boolean): void;
   giveBack(id: string): void;
 }
 
@@ -77,7 +82,7 @@ export function createTurns(bounds: Bounds): Turns {
         const early = changed.promise;
         const limitOf = await bounds.limits();
         await holders.look();
-        const place = () => placeOf(asked, waiting, holders.all(), limitOf);
+        const place = () => placeOf(asked, waiting, holders.working(), limitOf);
         const begun = mayBeBegun && place() !== null && (await isBegun?.());
         mayBeBegun = false;
         const behind = place();
@@ -103,7 +108,12 @@ export function createTurns(bounds: Bounds): Turns {
       holders.leave(work.id);
     }
   };
-  return { take, during, giveBack: (id: string) => holders.giveBack(id) };
+  return {
+    take,
+    during,
+    rest: (id, isResting) => holders.rest(id, isResting),
+    giveBack: (id) => holders.giveBack(id),
+  };
 }
 
 interface Holder {
@@ -111,6 +121,7 @@ interface Holder {
   /** Activities that follow it now. */
   followers: number;
   seenAtMs: number;
+  isResting: boolean;
 }
 
 /** Who has a turn. */
@@ -119,7 +130,7 @@ function createHolders({ found, runs }: Bounds, tell: () => void) {
   let isLooked = false;
   const hold = ({ id, takes }: Work) => {
     const { followers = 0 } = holders.get(id) ?? {};
-    const holder = { takes, followers, seenAtMs: Date.now() };
+    const holder = { takes, followers, seenAtMs: Date.now(), isResting: false };
     holders.set(id, holder);
     return holder;
   };
@@ -127,10 +138,16 @@ function createHolders({ found, runs }: Bounds, tell: () => void) {
     if (holders.delete(id)) tell();
   };
   return {
-    all: () => [...holders.values()],
+    working: () => [...holders.values()].filter(({ isResting }) => !isResting),
     has: (id: string) => holders.has(id),
     hold,
     giveBack,
+    rest(id: string, isResting: boolean) {
+      const holder = holders.get(id);
+      if (!holder || holder.isResting === isResting) return;
+      holder.isResting = isResting;
+      if (isResting) tell();
+    },
     leave(id: string) {
       const holder = holders.get(id);
       if (!holder) return;

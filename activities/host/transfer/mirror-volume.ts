@@ -16,7 +16,14 @@ import { poll, type Look } from '../../door/polling.ts';
 import { createProgress } from '../../door/progress.ts';
 import { assertReserved } from '../../pool-folder/presence.ts';
 import type { HostDeps } from '../deps.ts';
-import { bytesBefore, dataBytes, imageBytes, layersBelow, wantedRate } from './copying-state.ts';
+import {
+  bytesBefore,
+  dataBytes,
+  imageBytes,
+  layersBelow,
+  wantedRate,
+  workOf,
+} from './copying-state.ts';
 import { createTarget } from './create-target.ts';
 import type { Copying } from './ensure-volume-copied.ts';
 import { createPauses } from './job-pauses.ts';
@@ -116,6 +123,8 @@ async function copiedBy({ volume, part }: Copying, job: CopyJob): Promise<number
  */
 async function advance(deps: HostDeps, copying: Copying, job: CopyJob): Promise<string | null> {
   const { state, id, part, input } = copying;
+  // The move that makes space may be one that waits for its turn.
+  deps.turns.rest(workOf(deps, input).id, job.noSpace);
   if (job.status === 'ready') {
     await deps.effect('image.end-copy', part, () => endCopy(state, id));
   } else if (job.noSpace) {

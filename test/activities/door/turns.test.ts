@@ -101,6 +101,23 @@ it('What an earlier agent began counts until it ends', async () => {
   await next.taken;
 });
 
+it('What rests takes no turn from others, and counts again when it goes on', async () => {
+  const { turns, ask } = scene({ copies: 1 });
+  const end = Promise.withResolvers<void>();
+  const followed = turns.during({ id: 'full', takes: ['copies'] }, () => end.promise);
+  const next = ask('next', 1);
+  await waitUntil('it waits', () => next.note() === words('1 of 1'));
+  turns.rest('full', true);
+  await next.taken;
+  turns.giveBack('next');
+  turns.rest('full', false);
+  const last = ask('last', 2);
+  await waitUntil('it waits', () => last.note() === words('1 of 1'));
+  turns.giveBack('full');
+  end.resolve();
+  await Promise.all([followed, last.taken]);
+});
+
 it('What is slow to say whether it runs is asked by one of those who wait', async () => {
   const answer = Promise.withResolvers<boolean>();
   const runs = jest.fn(() => answer.promise);
