@@ -58,9 +58,13 @@ ask() {
     [[ $line == *'echo @end@' ]] && break
     reply+=$line$'\n'
   done
-  # virsh says so and connects again: the answer to this command is not known.
-  [[ $line == *'echo @end@' && $reply != *'error: '@(Disconnected|Reconnected|failed to connect)* ]]
+  [[ $line == *'echo @end@' && $reply != *$lost* ]]
 } 2>/dev/null
+# virsh says so and connects again, also to a libvirtd that its socket has just started: whether the
+# command was done is not known. That it is disconnected may stand before the next answer only.
+lost='error: ?(internal error: )@(Disconnected from|Reconnected to|[Ff]ailed to ?(re)connect'
+lost+='|End of file while reading|Cannot @(recv|write) data|client socket is closed'
+lost+='|connection closed due to keepalive)'
 # After an answer: whether it is an error, and the words of libvirt for the report. What stands
 # before them is the echo of the command.
 is_refused() { [[ $reply == *error:* ]]; }

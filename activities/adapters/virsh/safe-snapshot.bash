@@ -20,6 +20,7 @@
 #            yes      they may be
 #            thawed   they were
 #   refusal           why they could not be frozen, in the words of libvirt
+shopt -s extglob
 trap '' PIPE HUP
 uri=$1
 export LC_ALL=C
@@ -36,11 +37,16 @@ ask() {
   printf '%s\necho @end@\n' "$1" >&"${session[1]}" || return 1
   reply=
   while IFS= read -r -u "${session[0]}" line; do
-    [[ $line == *'echo @end@' ]] && return 0
+    [[ $line == *'echo @end@' ]] && break
     reply+=$line$'\n'
   done
-  return 1
+  [[ $line == *'echo @end@' && $reply != *$lost* ]]
 } 2>/dev/null
+# As in the safe pivot. A transaction whose answer was lost is not one that was refused: the guest
+# would run on, on overlays that libvirt does not know.
+lost='error: ?(internal error: )@(Disconnected from|Reconnected to|[Ff]ailed to ?(re)connect'
+lost+='|End of file while reading|Cannot @(recv|write) data|client socket is closed'
+lost+='|connection closed due to keepalive)'
 is_refused() { [[ $reply == *error:* ]]; }
 # In the session as long as it lives, which costs least; then by a process of its own.
 say() {

@@ -14,7 +14,8 @@ const STUB = `#!/bin/bash
 cd "$(dirname "$0")"
 answer() {
   echo "$1" >>log
-  case $1 in
+  local line=\${1//\\'/}
+  case \${line% } in
     suspend*) cat refusal; [[ -s refusal ]] || echo 'paused (user)' >state ;;
     resume*) echo 'running (unpaused)' >state ;;
     *' --raw') cat job ;;
@@ -22,6 +23,7 @@ answer() {
     *' vdb --abort') cat refused-vdb ;;
     blockjob*--pivot) cat pivot; grep -q error pivot || echo /images/base.qcow2 >source ;;
     dumpxml*) cat xml ;;
+    snapshot-create*) cat snapshot ;;
     domblklist*) echo " vda      $(cat source)"; echo " vdb      $(cat source-vdb)" ;;
     domstate*) cat state ;;
   esac
@@ -38,7 +40,7 @@ beforeEach(async () => {
   await writeFile(join(bin, 'sync'), `#!/bin/sh\necho "sync $(readlink "$1")" >>'${bin}/log'\n`);
   for (const tool of ['virsh', 'sync']) await chmod(join(bin, tool), 0o755);
   await set({ state: 'running (booted)', source: '/images/top.qcow2', pivot: '', refusal: '' });
-  await set({ 'source-vdb': '/old/b.qcow2', 'refused-vdb': '', xml: '', job: '' });
+  await set({ 'source-vdb': '/old/b.qcow2', 'refused-vdb': '', xml: '', job: '', snapshot: '' });
   process.env['PATH'] = `${bin}:${PATH}`;
 });
 afterEach(async () => {
