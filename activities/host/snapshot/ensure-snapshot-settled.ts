@@ -145,18 +145,19 @@ async function changedBy(taking: Taking, disks: readonly string[]): Promise<Take
   return { outcome: 'changed', reason };
 }
 
-/** What a guest has written is not deleted, although it is in no chain any more. */
+/** What a guest has written is not deleted, although it is in no chain any more; nor used again. */
 async function assertNeverWritten({ plan, jobId }: Taking): Promise<void> {
   const { vm, snapshot } = plan;
-  for (const { to, name } of plan.disks) {
+  for (const { to, name, base } of plan.disks) {
     const staged = stagedFile(to.folder, jobId, name, 'ready');
     if (!(await observeFile(staged)) || (await isStillEmpty(staged))) continue;
     throw hold('divergent-chain', {
-      attempted: `undoing snapshot ${snapshot} of ${vm}, which an earlier run began`,
+      attempted: `settling snapshot ${snapshot} of ${vm}, which was begun before`,
       now: `${staged} holds what a guest wrote, but no view of the VM names it; all files are kept`,
       next:
-        `Name it in \`virsh edit ${vm}\`, or, when its data is not needed, remove the folder ` +
-        `${dirname(staged)}; then repeat the request`,
+        `Where its data was committed, or is not needed, remove the folder ${dirname(staged)}. ` +
+        `Name it in \`virsh edit ${vm}\` only if nothing has written ${base.path} since: else ` +
+        'the guest would read old data. Then repeat the request',
     });
   }
 }

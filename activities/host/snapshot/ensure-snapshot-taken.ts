@@ -11,7 +11,7 @@ import { defineRecord, recordWithOverlays } from './define-record.ts';
 import { holding } from './holding.ts';
 import { factsOf, layeredDisks } from './layered.ts';
 import { lookAtSnapshot } from './look.ts';
-import { scriptState, settleSnapshot } from './ensure-snapshot-settled.ts';
+import { ensureSnapshotSettled, scriptState, settleSnapshot } from './ensure-snapshot-settled.ts';
 
 /**
  * Only the views of the disks say whether it is taken: no exit code does. An earlier attempt that
@@ -20,7 +20,9 @@ import { scriptState, settleSnapshot } from './ensure-snapshot-settled.ts';
 export async function ensureSnapshotTaken(deps: HostDeps, taking: Taking): Promise<TakenOutcome> {
   // Before the look: what another program does after it is seen by the script.
   const shown = await deps.libvirt.activeLayers(taking.plan.vmUuid);
-  const before = await settleSnapshot(deps, taking);
+  // Into no overlay that an attempt before this one had let a guest write: over a base that was
+  // written since, as by a commit of that overlay, its old data would be read again (I1).
+  const before = await ensureSnapshotSettled(deps, taking);
   if (before.outcome === 'taken' || before.outcome === 'changed') return before;
   const { plan } = taking;
   const vm = { name: plan.vm, uuid: plan.vmUuid };
