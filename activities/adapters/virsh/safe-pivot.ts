@@ -10,6 +10,7 @@ import {
   lockOf,
   onlyOnce,
   readReport,
+  RUNS_ALREADY,
   startDetached,
   type Detached,
 } from '../process/detached.ts';
@@ -184,6 +185,7 @@ const RELOAD = 'exec virsh -q -c "$0" "managedsave $1 --$2; start $1" >"$3" 2>&1
  * another one opens the chain that libvirt shows. For a guest whose writes all are in both chains.
  * An earlier attempt's that still runs is waited for.
  * @returns virsh's words
+ * @throws Error when it was not begun, as another process had the lock and has done nothing
  */
 export async function reloadGuest(
   uri: string,
@@ -194,9 +196,13 @@ export async function reloadGuest(
   const [file, args] = await onlyOnce(state, ['sh', '-c', RELOAD, uri, uuid, after, words]);
   const running = startDetached(file, args);
   running.tell('');
-  await running.exit;
+  const code = await running.exit;
   await awaitEnd(state);
   const said = await readReport(words);
+  // To see whether a script runs takes its lock for a moment.
+  if (code === RUNS_ALREADY && said === null) {
+    throw new Error(`guest ${uuid} was looked at meanwhile and not saved; it is looked at again`);
+  }
   await rm(words, { force: true });
   return (said ?? '').trim().replaceAll('\n', ' ');
 }

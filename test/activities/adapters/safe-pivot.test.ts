@@ -1,10 +1,10 @@
 /** The pivot's script against a `virsh` that writes down what it is told. */
 import { once } from 'node:events';
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
-import { awaitPivotScript } from '../../../activities/adapters/virsh/safe-pivot.ts';
+import { awaitPivotScript, reloadGuest } from '../../../activities/adapters/virsh/safe-pivot.ts';
 import { awaitSnapshotScript } from '../../../activities/adapters/virsh/safe-snapshot.ts';
 import {
   commands,
@@ -136,6 +136,23 @@ describe('The safe pivot', () => {
     holder.stdin.end();
     await waited;
     expect(seen).toEqual(['freed', 'waited']);
+  });
+
+  it('counts no guest as saved because another process had the lock', async () => {
+    await mkdir(join(root, 'run'));
+    const state = join(root, `run/pivot-${UUID}`);
+    const holder = execa('flock', [`${state}.lock`, 'sh', '-c', 'echo; cat']);
+    await once(holder.stdout, 'data');
+    const { ino } = await stat(`${state}.lock`);
+    const reloaded = reloadGuest('test:///x', state, { uuid: UUID, after: 'running' });
+    const outcome = expect(reloaded).rejects.toThrow('looked at again');
+    const waits = new RegExp(`-> FLOCK .*:${ino} `);
+    await waitUntil('a wait', async () => waits.test(await readFile('/proc/locks', 'utf8')));
+    holder.stdin.end();
+    await outcome;
+    await expect(commands()).rejects.toThrow('ENOENT');
+    await reloadGuest('test:///x', state, { uuid: UUID, after: 'running' });
+    expect((await commands()).join()).toContain(`managedsave ${UUID} --running`);
   });
 
   it('waits for READY while the guest is suspended, and pivots then', async () => {
