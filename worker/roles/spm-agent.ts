@@ -82,7 +82,7 @@ function servePool(context: RoleContext, libvirt: Libvirt, pool: ServedPool): Ro
     const leave = () => void tenure.end().then(() => lease.release().catch(() => undefined));
     const serveBy = async () => {
       const identity = await observePoolId(pool.folder);
-      // It was there before the lease was: nothing is ever sent to a queue without it.
+      // It was there before the lease was.
       if (identity === null) throw new Error(`${pool.folder} has no .blockflow/id any more`);
       await serveLeased(context, libvirt, { lease, tenure, identity }, stop.signal);
     };
