@@ -51,11 +51,12 @@ export async function registerSearchAttributes(session: Session): Promise<void> 
  * Waits until the server that this client reaches takes them, 8 s at most: what is registered by
  * one server of a cluster is refused by all of them for a while.
  */
-export async function untilSearchAttributesAreKnown({ client }: Session): Promise<void> {
+export async function untilSearchAttributesAreKnown(session: Session): Promise<void> {
+  const ask = () => session.client.workflow.count(query);
   const deadline = Date.now() + KNOWN_MS;
   for (;;) {
     try {
-      await client.workflow.count(query);
+      await call(session, 'asking whether search attributes are known', TIMEOUT_MS, ask);
       return;
     } catch (error) {
       if (grpcStatus(error) !== INVALID_ARGUMENT) throw error;

@@ -91,7 +91,8 @@ async function startOrRegister(session: Session, start: Start) {
     if (grpcStatus(error) !== INVALID_ARGUMENT) throw error;
     await registerSearchAttributes(session);
     await untilSearchAttributesAreKnown(session);
-    return await begin(session, start);
+    // The time of the first try may be over.
+    return await call(session, `starting ${start.words}`, START_MS, () => begin(session, start));
   }
 }
 
