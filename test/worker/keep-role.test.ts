@@ -1,5 +1,6 @@
 import { expect, it } from '@jest/globals';
-import type { Role } from '../../worker/roles/role.ts';
+import type { Worker } from '@temporalio/worker';
+import { run, type Role } from '../../worker/roles/role.ts';
 import { keepRole } from '../../worker/up/keep-role.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
@@ -42,4 +43,13 @@ it('A first start that fails is no matter of restarts', async () => {
   const { log } = roles();
   const start = () => Promise.reject(new Error('no libvirt'));
   await expect(keepRole(start, log, LIMIT)).rejects.toThrow('no libvirt');
+});
+
+it('A worker that fails ends the others of its role before the role is over', async () => {
+  const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+  const failing = { run: () => Promise.reject(new Error('no poll')), getState: () => 'FAILED' };
+  const other = { run: () => ended, getState: () => 'RUNNING', shutdown: () => end() };
+  const role = run('spm', [failing, other] as unknown as Worker[]);
+  await expect(role.done).rejects.toThrow('no poll');
+  await ended;
 });

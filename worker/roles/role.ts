@@ -67,16 +67,21 @@ export function common(context: RoleContext, role: string): Omit<WorkerOptions, 
   };
 }
 
-/** Runs workers as one role. */
+/** Runs workers as one role. One that fails ends the others, before the role is over. */
 export function run(name: string, workers: Worker[], cleanUp: () => void = () => undefined): Role {
-  const done = Promise.all(workers.map((worker) => worker.run()))
+  const shutDown = () => {
+    for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
+  };
+  const runs = workers.map((worker) => worker.run().finally(shutDown));
+  const done = Promise.allSettled(runs)
+    .then(() => Promise.all(runs))
     .then(() => undefined)
     .finally(cleanUp);
   return {
     name,
     done,
     async stop() {
-      for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
+      shutDown();
       await done;
     },
   };
