@@ -5,7 +5,6 @@
 import type { InputOf, ResultOf } from '../../../../workflows/operation/activities.ts';
 import { operationId } from '../../../../workflows/chain/references.ts';
 import type { ImageJob, transferOnHost } from '../../../../workflows/transfer/activities.ts';
-import { syncPath } from '../../../adapters/files/files.ts';
 import { domainFolder } from '../../../adapters/virsh/libvirt-folders.ts';
 import {
   readPivotReport,
@@ -23,7 +22,7 @@ import { switchRecord } from '../../pivot/switch-record.ts';
 import { takenSnapshots, whereRecordIs } from '../copies.ts';
 import { missingCopies } from './copies-in-place.ts';
 import { endMirror } from './ensure-mirror-ended.ts';
-import { isOpenForMirror, otherSource, switchOf } from './look.ts';
+import { assertFlushed, isOpenForMirror, otherSource, switchOf } from './look.ts';
 
 type Input = InputOf<typeof transferOnHost, 'ensureMirrorsSwitched'>;
 type Outcome = ResultOf<typeof transferOnHost, 'ensureMirrorsSwitched'>;
@@ -152,8 +151,7 @@ async function outcomeOf(
 ): Promise<Done | null> {
   const stallMs = report?.stallMs ?? null;
   if (action === 'abort' && report?.kept === job.jobId) {
-    // QEMU has flushed it, unless the cache of the disk forbids that.
-    await syncPath(change.to.path);
+    await assertFlushed(deps, change);
     return { outcome: 'kept', stallMs };
   }
   if (!hasSwitched(look, change)) {

@@ -3,11 +3,11 @@ import { dirname } from 'node:path';
 import { operationId } from '../../../../workflows/chain/references.ts';
 import type { ImageJob } from '../../../../workflows/transfer/activities.ts';
 import type { ImageVolume } from '../../../../workflows/transfer/plan.ts';
-import { bug } from '../../../../workflows/operation/failures.ts';
-import { observeFile } from '../../../adapters/files/files.ts';
+import { bug, hold } from '../../../../workflows/operation/failures.ts';
+import { observeFile, syncPath } from '../../../adapters/files/files.ts';
 import { findQemu, openFiles } from '../../../adapters/files/open-files.ts';
 import type { XmlDisk } from '../../../adapters/libvirt-xml/domain-xml.ts';
-import { readPivotReport } from '../../../adapters/virsh/safe-pivot.ts';
+import { readPivotReport, removePivotReport } from '../../../adapters/virsh/safe-pivot.ts';
 import { identityIn } from '../../../pool-folder/id.ts';
 import { stagedFile } from '../../../pool-folder/reservation.ts';
 import type { HostDeps } from '../../deps.ts';
@@ -44,13 +44,38 @@ export async function switchOf(job: ImageJob): Promise<DiskSwitch> {
   };
 }
 
-/** Whether the mirror of this job was ended at READY, and its copy is complete. */
+/**
+ * Whether the mirror of this job was ended at READY, and its copy is complete.
+ * @throws Hold as `assertFlushed` says
+ */
 export async function isKept(
   deps: HostDeps,
   change: DiskSwitch,
   { jobId }: ImageJob,
 ): Promise<boolean> {
-  return (await readPivotReport(pivotFile(deps, change)))?.kept === jobId;
+  if ((await readPivotReport(pivotFile(deps, change)))?.kept !== jobId) return false;
+  await assertFlushed(deps, change);
+  return true;
+}
+
+/**
+ * QEMU has flushed the copy that is kept, unless the cache of the disk forbids that. A kernel that
+ * could not write tells it once: without its report nothing takes the copy for complete later.
+ * @throws Hold `unproven`
+ */
+export async function assertFlushed(deps: HostDeps, change: DiskSwitch): Promise<void> {
+  const { attempted, to } = change;
+  try {
+    await syncPath(to.path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EIO') throw error;
+    await removePivotReport(pivotFile(deps, change));
+    throw hold('unproven', {
+      attempted,
+      now: `${to.path} could not be flushed (Input/output error); the VM runs on with its source`,
+      next: "Look at that disk and the host's kernel log, then repeat the request",
+    });
+  }
 }
 
 /** What the VM runs on, where a user has changed the disk since the plan; null for the source. */
