@@ -148,18 +148,22 @@ async function changedBy(taking: Taking, disks: readonly string[]): Promise<Take
 /** What a guest has written is not deleted, although it is in no chain any more; nor used again. */
 async function assertNeverWritten({ plan, jobId }: Taking): Promise<void> {
   const { vm, snapshot } = plan;
-  for (const { to, name, base } of plan.disks) {
+  const looks = plan.disks.map(async ({ to, name, base }) => {
     const staged = stagedFile(to.folder, jobId, name, 'ready');
-    if (!(await observeFile(staged)) || (await isStillEmpty(staged))) continue;
-    throw hold('divergent-chain', {
-      attempted: `settling snapshot ${snapshot} of ${vm}, which was begun before`,
-      now: `${staged} holds what a guest wrote, but no view of the VM names it; all files are kept`,
-      next:
-        `Where its data was committed, or is not needed, remove the folder ${dirname(staged)}. ` +
-        `Name it in \`virsh edit ${vm}\` only if nothing has written ${base.path} since: else ` +
-        'the guest would read old data. Then repeat the request',
-    });
-  }
+    const isUnused = !(await observeFile(staged)) || (await isStillEmpty(staged));
+    return isUnused ? [] : [{ staged, base }];
+  });
+  const [written] = (await Promise.all(looks)).flat();
+  if (!written) return;
+  const { staged, base } = written;
+  throw hold('divergent-chain', {
+    attempted: `settling snapshot ${snapshot} of ${vm}, which was begun before`,
+    now: `${staged} holds what a guest wrote, but no view of the VM names it; all files are kept`,
+    next:
+      `Where its data was committed, or is not needed, remove the folder ${dirname(staged)}. ` +
+      `Name it in \`virsh edit ${vm}\` only if nothing has written ${base.path} since: else ` +
+      'the guest would read old data. Then repeat the request',
+  });
 }
 
 /** @returns what is wrong, in words; null when its file systems can be written again */
