@@ -24,7 +24,7 @@ shopt -s extglob
 trap '' PIPE HUP
 uri=$1
 export LC_ALL=C
-switch=unknown resumed=no frozen=no refusal=
+switch=unknown asked=no resumed=no frozen=no refusal=
 
 report() {
   printf '%s\n' "guest=$guest" "switch=$switch" "resumed=$resumed" "frozen=$frozen" \
@@ -135,6 +135,7 @@ suspend_and_switch() {
     switch='failed another program has changed the layers'
     return
   fi
+  asked=yes
   ask "snapshot-create $uuid --xmlfile '$snapshot' --disk-only --atomic --reuse-external \
 --no-metadata" || return
   if is_refused; then switch="failed $(words)"; else switch='done'; fi
@@ -163,7 +164,8 @@ resume_guest() {
 }
 
 # libvirtd died in between: wait for it. While it shows the old layers only QEMU itself knows which
-# ones are written: the agent looks, and the guest stays suspended until then. For at most an hour.
+# ones are written, once it was asked: the agent looks, and the guest stays suspended until then. For
+# at most an hour.
 await_resumed() {
   local try
   for ((try = 0; try < 18000; try++)); do
@@ -174,8 +176,8 @@ await_resumed() {
     case $reply in
       running* | shut* | *'failed to get domain'*) resumed=yes ;;
       paused*)
-        names_overlays || return
-        ensure_recorded && resume_guest ;;
+        [[ $asked == no ]] || names_overlays || return
+        if [[ $asked == no ]] || ensure_recorded; then resume_guest; fi ;;
     esac
     [[ $resumed == yes ]] || sleep 0.2
   done

@@ -33,4 +33,11 @@ describe('The safe snapshot', () => {
     expect(await resumes()).toEqual([]);
     expect(await read('state')).toBe('paused (user)');
   });
+
+  it('resumes the guest itself while QEMU was not asked for it', async () => {
+    await set({ unsaid: 'error: End of file while reading data: Input/output error' });
+    expect(await take()).toMatchObject({ switched: 'unknown', resumed: true });
+    expect((await commands()).join()).not.toContain('snapshot-create');
+    expect(await read('state')).toMatch(/^running/);
+  });
 });

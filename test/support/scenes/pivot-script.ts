@@ -16,7 +16,7 @@ answer() {
   echo "$1" >>log
   local line=\${1//\\'/}
   case \${line% } in
-    suspend*) cat refusal; [[ -s refusal ]] || echo 'paused (user)' >state ;;
+    suspend*) cat refusal unsaid; [[ -s refusal ]] || echo 'paused (user)' >state ;;
     resume*) echo 'running (unpaused)' >state ;;
     *' --raw') cat job ;;
     *' vdb --pivot') cat refused-vdb; grep -q error refused-vdb || echo /new/b.qcow2 >source-vdb ;;
@@ -41,6 +41,8 @@ beforeEach(async () => {
   for (const tool of ['virsh', 'sync']) await chmod(join(bin, tool), 0o755);
   await set({ state: 'running (booted)', source: '/images/top.qcow2', pivot: '', refusal: '' });
   await set({ 'source-vdb': '/old/b.qcow2', 'refused-vdb': '', xml: '', job: '', snapshot: '' });
+  // Libvirt's words of a suspension that it has made all the same.
+  await set({ unsaid: '' });
   process.env['PATH'] = `${bin}:${PATH}`;
 });
 afterEach(async () => {
