@@ -98,6 +98,7 @@ describe('a running VM', () => {
     await (await startSlowMirror(scene, { flatten: true })).terminate();
     expect(await mirrors('again')).toBe(3);
     const move = await flattened(scene);
+    await untilMirroring(scene, move);
     await unlimit(move);
     await expectMoved(asFlat(scene), move);
     expect(await mirrors('again')).toBe(3);
