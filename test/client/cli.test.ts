@@ -35,6 +35,7 @@ test('the commands are those of the README', () => {
     'cancel',
     'bandwidth',
     'decide',
+    'limit',
     'events',
     'spm',
     'pool',
