@@ -38,8 +38,11 @@ function lostOptions(
 const LEAST_BYTES = 2 ** 20;
 
 /** A copy has the data, and holes where nothing was written. */
-async function lostReservation({ path, allocatedBytes }: SourceVolume): Promise<string[]> {
+async function lostReservation(volume: SourceVolume): Promise<string[]> {
+  const { path, allocatedBytes, header } = volume;
   if (allocatedBytes < LEAST_BYTES) return [];
+  // QEMU allocates a whole cluster for a small write; who reserves space does so for the disk.
+  if (header.format === 'qcow2' && allocatedBytes < header.virtualSizeBytes) return [];
   const extents = await dataExtents(path);
   const reserved = allocatedBytes - extents.reduce((sum, { length }) => sum + length, 0);
   if (reserved < LEAST_BYTES) return [];
