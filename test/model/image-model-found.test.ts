@@ -15,8 +15,8 @@ const cancel: Action = { do: 'cancel', role: 'disk' };
 const terminate: Action = { do: 'terminate', role: 'disk' };
 /** Plan, reserve, hold, twice two for a copy, twice verify, rebase, name: the switch is next. */
 const NAMED = 11;
-/** The healing ends with a move to the other pool, and a merge. */
-const HEALED = ['moved', 'removed', 'merged'];
+/** The healing ends with a move to the other pool, a merge, and a move while the VM runs. */
+const HEALED = ['moved', 'removed', 'merged', 'moved', 'removed'];
 
 interface Found {
   title: string;
@@ -165,7 +165,7 @@ const found: Found[] = [
     ],
     ends: [
       ...['cancelled', 'removed', 'merged', 'volume-in-use', 'removed'],
-      ...['moved', 'removed', 'already-done'],
+      ...['moved', 'removed', 'already-done', 'moved', 'removed'],
     ],
   },
   {

@@ -38,7 +38,8 @@ export async function expectAllMoved(scene: DisksScene, handle: DisksHandle) {
   expect(result).toMatchObject({
     outcome: 'moved',
     disks: Object.keys(disks).map(state),
-    chainAfter: Object.values(moved),
+    // With a snapshot, the layers below them too.
+    chainAfter: expect.arrayContaining(Object.values(moved)),
   });
   await expectInVaultTogether(scene);
   expect(await system.host.virsh('domstate', guest.name)).toMatch(/running|shut off/);
