@@ -2,7 +2,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { armFault } from '../../support/faults/faults.ts';
 import { startDeltaScene } from '../../support/scenes/transfer/delta-scene.ts';
-import { expectKept, expectMoved } from '../../support/scenes/transfer/live-move-scene.ts';
+import { expectMoved } from '../../support/scenes/transfer/live-move-scene.ts';
 import { expectMerged, untilCopying, untilStatus } from '../../support/scenes/merge-proofs.ts';
 import type { Scene } from '../../support/scenes/merge-scene.ts';
 import {
@@ -102,20 +102,5 @@ describe('A mirror that is to converge', () => {
     await system.killRole('host');
     await system.startRole('host');
     await expectMoved(scene, move);
-  });
-
-  it('waits for a decision as soon as what is left fits, and is kept as a copy', async () => {
-    const scene = await start();
-    const wanted = { bandwidthBytesPerSecond: SLOW, waitForDecision: true, ...CONVERGE };
-    const move = await startMove(system, { image: diskOf(scene.guest.name), ...wanted });
-    await untilMove(move, 'the mirror', ({ phase }) => phase === 'mirroring');
-    await waitUntil('the job', async () => (await limitOf(scene)) >= 0);
-    await move.executeUpdate('bandwidth', { args: [LIMIT] });
-    const deciding = ({ phase }: { phase: string }) => phase === 'waiting for a decision';
-    const { note } = await untilMove(move, 'the decision', deciding);
-    expect(note).toContain('fits into a suspension of 60000 ms');
-    const acknowledged = await scene.guest.waitForAcks(5);
-    await move.executeUpdate('decide', { args: ['keep'] });
-    await expectKept(scene, move, acknowledged);
   });
 });
