@@ -6,22 +6,14 @@ import { beforeEach, describe, expect, it } from '@jest/globals';
 import { isNewer } from '../../../support/host/libvirt-version.ts';
 import { isAlive, killAndWait } from '../../../support/host/processes.ts';
 import { makeHeldVirsh, type HeldVirsh } from '../../../support/faults/held-virsh.ts';
-import {
-  strikeLibvirtd,
-  strikeLibvirtdAtOpen,
-  type Moment,
-} from '../../../support/faults/struck-libvirtd.ts';
+import { strikeLibvirtd, type Moment } from '../../../support/faults/struck-libvirtd.ts';
 import { failureOf } from '../../../support/scenes/failure-of.ts';
-import {
-  expectAllMoved,
-  expectInVaultTogether,
-} from '../../../support/scenes/transfer/disks-proofs.ts';
+import { expectInVaultTogether } from '../../../support/scenes/transfer/disks-proofs.ts';
 import {
   startDisks,
   startDisksMove,
   type DisksScene,
 } from '../../../support/scenes/transfer/disks-scene.ts';
-import { inVault, startMoveSystem } from '../../../support/scenes/transfer/move-scene.ts';
 import { useSystem } from '../../../support/scenes/use-system.ts';
 
 let held: HeldVirsh;
@@ -46,10 +38,6 @@ async function dieIn(command: string, strike: () => Promise<() => Promise<void>>
   return move;
 }
 const at = (moment: Moment) => () => strikeLibvirtd(system.host, scene.guest.name, moment);
-const effectsOf = async (disk: string) => {
-  const lines = await system.effects();
-  return lines.filter((line) => line.endsWith(` ${scene.guest.name}/${disk}`));
-};
 /** What went on by itself of the request that has failed. */
 async function endOfDisks(): Promise<void> {
   for (const disk of Object.keys(scene.disks)) {
@@ -57,21 +45,6 @@ async function endOfDisks(): Promise<void> {
     await move.result().catch(() => undefined);
   }
 }
-
-describe('Duplicate nodes', () => {
-  it.each(['vda', 'vdb'])('of %s end its mirror alone, and all disks move', async (disk) => {
-    const { guest } = scene;
-    const lower = inVault(system, disk === 'vda' ? `${guest.name}.qcow2` : `${guest.name}-b.qcow2`);
-    const move = await dieIn(`${disk} --pivot`, () =>
-      strikeLibvirtdAtOpen(system.host, guest.name, lower),
-    );
-    await expectAllMoved(scene, move);
-    const mirrors = (lines: string[]) =>
-      lines.filter((line) => line.startsWith('libvirt.start-mirror')).length;
-    expect(mirrors(await effectsOf(disk))).toBe(2);
-    expect(mirrors(await effectsOf(disk === 'vda' ? 'vdb' : 'vda'))).toBe(1);
-  });
-});
 
 describe('A Hold in the switch of several disks', () => {
   it('of a mirror in limbo tells what is true, and all disks move after it', async () => {
