@@ -14,6 +14,7 @@ import {
   startDisksMove,
   type DisksScene,
 } from '../../../support/scenes/transfer/disks-scene.ts';
+import { startMoveSystem } from '../../../support/scenes/transfer/move-scene.ts';
 import { useSystem } from '../../../support/scenes/use-system.ts';
 
 let held: HeldVirsh;
