@@ -1,7 +1,7 @@
 /**
  * Attempts that fail, as a worker sees all of its activities: an error of our code ends the
- * operation at once, and what has been tried again for long is told to the workflow, which tells
- * people and has it tried again. No timer of a workflow is needed for that.
+ * operation when it comes again, and what has been tried again for long is told to the workflow,
+ * which tells people and has it tried again. No timer of a workflow is needed for that.
  */
 import type { ActivityInterceptorsFactory } from '@temporalio/worker';
 import type { Context } from '@temporalio/activity';

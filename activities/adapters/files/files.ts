@@ -17,7 +17,7 @@ import {
   type FileHandle,
 } from './calls.ts';
 import { nullIfMissing, type FilePath } from './paths.ts';
-import { ownFailure } from '../../../workflows/operation/failures.ts';
+import { unlessSilent } from '../process/asking.ts';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
@@ -58,11 +58,7 @@ export const isRegularOrMissing = async (path: string) =>
  * Path with every link resolved; the path itself when it does not exist.
  * @throws Retry `storage-silent`: what was not seen is not known to be no link
  */
-export const canonical = (path: string) =>
-  realpath(path).catch((error: unknown) => {
-    if (ownFailure(error)) throw error;
-    return path;
-  });
+export const canonical = (path: string) => realpath(path).catch(unlessSilent(path));
 
 /**
  * Free and total bytes of the file system that holds `path`, as an unprivileged writer sees them.

@@ -5,7 +5,7 @@
 import type { InputOf } from '../../../workflows/operation/activities.ts';
 import type { mergeOnHost, ReadyOutcome } from '../../../workflows/merge/activities.ts';
 import type { HostDeps } from '../deps.ts';
-import { mergeWork } from '../pools/host-turns.ts';
+import { inTurnUntilReady, mergeWork } from '../pools/host-turns.ts';
 import { untilReady } from '../pivot/job-ready.ts';
 import { hasSwitched, lookAtDisk } from '../pivot/look-at-disk.ts';
 import { isCommitOf, isReady, switchOf } from './observe-disk.ts';
@@ -15,14 +15,7 @@ type Input = InputOf<typeof mergeOnHost, 'awaitCommitReady'>;
 /** The merge has its turn until the job is READY. */
 export async function awaitCommitReady(deps: HostDeps, input: Input): Promise<ReadyOutcome> {
   if (input.until !== 'ready') return awaitCommit(deps, input);
-  const work = mergeWork(deps, input.jobId);
-  let seen: ReadyOutcome | null = null;
-  try {
-    seen = await deps.turns.during(work, () => awaitCommit(deps, input));
-    return seen;
-  } finally {
-    if (seen?.outcome !== 'not-converging') deps.turns.giveBack(work.id);
-  }
+  return inTurnUntilReady(deps.turns, mergeWork(deps, input.jobId), () => awaitCommit(deps, input));
 }
 
 function awaitCommit(deps: HostDeps, input: Input): Promise<ReadyOutcome> {

@@ -26,6 +26,21 @@ export const mergeWork = ({ runtimeDir }: Folders, jobId: string): Work => ({
   takes: [MERGES],
 });
 
+/** Follows a job that has its turn until it is READY, or gone. One that is outrun keeps it. */
+export async function inTurnUntilReady<T extends { outcome: string }>(
+  turns: Turns,
+  work: Work,
+  follow: () => Promise<T>,
+): Promise<T> {
+  let seen: T | null = null;
+  try {
+    seen = await turns.during(work, follow);
+    return seen;
+  } finally {
+    if (seen?.outcome !== 'not-converging') turns.giveBack(work.id);
+  }
+}
+
 /**
  * Why a merge that had to wait for its turn, which it has now, is planned again: meanwhile a person
  * may have taken a snapshot, or made a clone of what it would write to.

@@ -7,6 +7,7 @@ import type { HostDeps } from '../../deps.ts';
 import { untilReady } from '../../pivot/job-ready.ts';
 import type { DiskSwitch } from '../../pivot/disk-switch.ts';
 import { hasSwitched, lookAtDisk, pivotFile } from '../../pivot/look-at-disk.ts';
+import { inTurnUntilReady } from '../../pools/host-turns.ts';
 import { isOurMirror } from '../../pivot/our-mirror.ts';
 import { workOf } from '../copying-state.ts';
 import { isKept, switchOf, topFile } from './look.ts';
@@ -17,14 +18,7 @@ type Outcome = ResultOf<typeof transferOnHost, 'awaitMirrorReady'>;
 /** What is mirrored counts as a copy until it is READY. */
 export async function awaitMirrorReady(deps: HostDeps, input: Input): Promise<Outcome> {
   if (input.until !== 'ready') return awaitMirror(deps, input);
-  const work = workOf(deps, input);
-  let seen: Outcome | null = null;
-  try {
-    seen = await deps.turns.during(work, () => awaitMirror(deps, input));
-    return seen;
-  } finally {
-    if (seen?.outcome !== 'not-converging') deps.turns.giveBack(work.id);
-  }
+  return inTurnUntilReady(deps.turns, workOf(deps, input), () => awaitMirror(deps, input));
 }
 
 async function awaitMirror(deps: HostDeps, input: Input): Promise<Outcome> {
