@@ -75,12 +75,17 @@ describe('A merge goes on to its end', () => {
   it('at once when a killed agent is started again, which gives its attempts back', async () => {
     await sceneOf();
     const merge = await system.merge({ ...disk(), bandwidthBytesPerSecond: SLOW });
-    await untilCopying(scene);
+    // Between the start and the wait the agent has no attempt, though the job runs.
+    await waitUntil('the wait for READY', async () => {
+      const { raw } = await merge.describe();
+      return raw.pendingActivities?.some(({ activityType: of }) => of?.name === 'awaitCommitReady');
+    });
     const attempts = join(system.runtimeDir, 'attempts');
     const own = `host-${system.rolePid('host')}-`;
     const left = async () => (await readdir(attempts)).filter((name) => name.startsWith(own));
     const [folder = ''] = await left();
-    expect(await readdir(join(attempts, folder))).toHaveLength(1);
+    const noted = async () => (await readdir(join(attempts, folder))).length === 1;
+    await waitUntil('the note of this attempt', noted);
     await system.killRole('host');
     await system.startRole('host');
     // What the server says then may be its own time-out, on a busy machine.
