@@ -30,4 +30,12 @@ export const hangBugs: readonly SeededBug[] = [
     to: 'own.effects += 0;',
     caughtBy: 'test/activities/door/hanging.test.ts',
   },
+  {
+    name: 'files of other file systems are asked, of which one may hang',
+    file: 'activities/adapters/files/open-files.ts',
+    from: 'if (wanted && isElsewhere(wanted, pid, fd)) return null;',
+    to: '',
+    caughtBy: 'test/real/pools/hung-pool.test.ts',
+    only: 'Nothing that is deleted elsewhere',
+  },
 ];

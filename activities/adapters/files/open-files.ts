@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { readFile, readdir, readlink, stat } from './calls.ts';
 import { join } from 'node:path';
 import { observeFile } from './files.ts';
+import { deviceOfPath, mountIdOf, mountsOf, type Mounts } from './mounts.ts';
 import { unlessSilent } from '../process/asking.ts';
 
 export interface OpenFile {
@@ -38,6 +39,10 @@ function uuidOf(pid: number): string | null {
  * @param wanted those that matter; default all
  */
 export function openFiles(pid: number, wanted?: ReadonlySet<string>): Promise<OpenFile[]> {
+  return openAmong(pid, wanted && placed(wanted));
+}
+
+function openAmong(pid: number, wanted?: Wanted): Promise<OpenFile[]> {
   return ofDescriptors(pid, async (fd) => {
     const [identity, access] = await Promise.all([openedAs(pid, fd, wanted), accessOf(pid, fd)]);
     return identity === null ? null : { identity, writable: access !== READ_ONLY };
@@ -72,15 +77,49 @@ async function ofDescriptors<T>(pid: number, look: (fd: string) => Promise<T | n
   return (await Promise.all(descriptors.map(look))).flatMap((found) => found ?? []);
 }
 
+/** Files that are looked for, and where: no other file system is asked, as it may hang. */
+interface Wanted {
+  files: ReadonlySet<string>;
+  mounts: Mounts;
+  /** As a process sees them, which may be in a namespace of its own; read once. */
+  mountsOfProcess: (pid: number) => Mounts;
+  /**
+   * Null where the kernel's list has other numbers for one of them, as with subvolumes of btrfs:
+   * then all are asked.
+   */
+  devices: ReadonlySet<string> | null;
+}
+
+function placed(files: ReadonlySet<string>): Wanted {
+  const mounts = mountsOf('self');
+  const known = new Set(mounts.byId.values());
+  const devices = new Set([...files].map((file) => file.split(':')[0] ?? ''));
+  const read = new Map<number, Mounts>();
+  const mountsOfProcess = (pid: number) => {
+    const list = read.get(pid) ?? mountsOf(pid);
+    read.set(pid, list);
+    return list;
+  };
+  const isKnown = [...devices].every((one) => known.has(one));
+  return { files, mounts, mountsOfProcess, devices: isKnown ? devices : null };
+}
+
+/** What was opened by a mount that is not in the lists may be anywhere. */
+function isElsewhere(wanted: Wanted, pid: number, fd: string): boolean {
+  const { devices, mounts, mountsOfProcess } = wanted;
+  if (!devices) return false;
+  const id = mountIdOf(pid, fd) ?? '';
+  const device = mounts.byId.get(id) ?? mountsOfProcess(pid).byId.get(id);
+  return device !== undefined && !devices.has(device);
+}
+
 /**
- * The identity of a regular file or device; null for anything else, or nothing any more.
+ * The identity of a regular file or device; null for anything else, nothing any more, or what is
+ * on another file system than those that are wanted.
  * @throws Retry `storage-silent`: what is open there may be what is looked for
  */
-async function openedAs(
-  pid: number,
-  fd: string,
-  wanted?: ReadonlySet<string>,
-): Promise<string | null> {
+async function openedAs(pid: number, fd: string, wanted?: Wanted): Promise<string | null> {
+  if (wanted && isElsewhere(wanted, pid, fd)) return null;
   const s = await stat(`/proc/${pid}/fd/${fd}`, { bigint: true })
     .catch(unlessSilent(null))
     .catch(async (silence: unknown) => {
@@ -91,9 +130,9 @@ async function openedAs(
 }
 
 /** By the inode's number, which Linux tells since 5.14. */
-async function mayBe(wanted: ReadonlySet<string>, pid: number, fd: string): Promise<boolean> {
+async function mayBe({ files }: Wanted, pid: number, fd: string): Promise<boolean> {
   const [, inode] = /^ino:\s+(\d+)/m.exec(await infoOf(pid, fd)) ?? [];
-  return inode === undefined || [...wanted].some((identity) => identity.endsWith(`:${inode}`));
+  return inode === undefined || [...files].some((identity) => identity.endsWith(`:${inode}`));
 }
 
 /** A file and who has it open, in words. */
@@ -110,19 +149,20 @@ export async function findOpener(
   files: ReadonlySet<string>,
   access: 'any' | 'writing' = 'any',
 ): Promise<Opener | null> {
+  const wanted = placed(files);
   for (const pid of await allPids()) {
     const opened =
       access === 'any'
-        ? await ofDescriptors(pid, (fd) => openedAs(pid, fd, files))
-        : await written(pid, files);
+        ? await ofDescriptors(pid, (fd) => openedAs(pid, fd, wanted))
+        : await written(pid, wanted);
     const identity = opened.find((file) => files.has(file));
     if (identity !== undefined) return { identity, by: `process ${pid} (${programOf(pid)})` };
   }
-  return findLoopDevice(files);
+  return findLoopDevice(wanted);
 }
 
-const written = async (pid: number, files: ReadonlySet<string>) =>
-  (await openFiles(pid, files)).filter(({ writable }) => writable).map(({ identity }) => identity);
+const written = async (pid: number, wanted: Wanted) =>
+  (await openAmong(pid, wanted)).filter(({ writable }) => writable).map(({ identity }) => identity);
 
 function programOf(pid: number): string {
   try {
@@ -133,12 +173,14 @@ function programOf(pid: number): string {
 }
 
 /** The kernel holds what is below a loop device, by no descriptor. */
-async function findLoopDevice(files: ReadonlySet<string>): Promise<Opener | null> {
+async function findLoopDevice({ files, mounts, devices }: Wanted): Promise<Opener | null> {
   const names = await readdir('/sys/block').catch(() => []);
   for (const name of names.filter((each) => each.startsWith('loop'))) {
     const text = readFile(join('/sys/block', name, 'loop/backing_file'), 'utf8');
     const path = (await text.catch(() => '')).trimEnd();
-    const file = path === '' ? null : await observeFile(path).catch(unlessSilent(null));
+    const device = deviceOfPath(mounts, path);
+    if (path === '' || (devices && device !== undefined && !devices.has(device))) continue;
+    const file = await observeFile(path).catch(unlessSilent(null));
     if (file && files.has(file.identity)) {
       return { identity: file.identity, by: `loop device ${name}` };
     }
