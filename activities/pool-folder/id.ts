@@ -4,6 +4,7 @@
  * the first host agent that sees the pool.
  */
 import { dirname, join } from 'node:path';
+import { retry } from '../../workflows/operation/failures.ts';
 import { UUID } from '../../workflows/operation/names.ts';
 import type { NamedVolume } from '../../workflows/chain/references.ts';
 import { observeFile, readText, writeWhole } from '../adapters/files/files.ts';
@@ -29,17 +30,48 @@ export async function observePoolId(folder: string): Promise<string | null> {
 }
 
 /** `device:inode` as `pool id:inode`; as it is where the folder is no pool with an id. */
-export async function lastingIdentity(folder: string, identity: string): Promise<string> {
+async function lastingIdentity(folder: string, identity: string): Promise<string> {
   const [id, facts] = await Promise.all([observePoolId(folder), observeFile(folder)]);
   const isOfFolder = deviceOf(facts?.identity ?? '') === deviceOf(identity);
   return id !== null && isOfFolder ? `${id}:${inodeOf(identity)}` : identity;
 }
 
-/** A volume as every host and every later run knows it. */
-export const nameVolume = async (volume: Named): Promise<NamedVolume> => ({
+/**
+ * As `lastingIdentity`, for what the SPM agent of the pool is to change: by a device number it
+ * could take another file for it, or believe that it is gone.
+ * @param pool null where the folder is no pool
+ * @throws Retry `pool-away` until a host agent has given the pool its id
+ */
+export async function identityOfPool(
+  { pool, folder }: { pool: string | null; folder: string },
+  identity: string,
+): Promise<string> {
+  const lasting = await lastingIdentity(folder, identity);
+  if (!pool || UUID.test(deviceOf(lasting))) return lasting;
+  throw retry('pool-away', {
+    attempted: `naming the files of pool ${pool}`,
+    now: `pool ${pool} at ${folder} has no id (its .blockflow/id is missing), nothing was done`,
+    next:
+      'A host agent that has the pool writes one within 5 s, and blockflow goes on by itself; ' +
+      'if it stays, `blockflow doctor` tells why',
+  });
+}
+
+/** A volume as every host and every later run knows it, which is only looked at. */
+export const lookedAt = async (volume: Named): Promise<NamedVolume> => ({
   path: volume.path,
   pool: volume.pool ?? '',
   identity: await lastingIdentity(dirname(volume.path), volume.identity),
+});
+
+/** As above, to be changed. @throws as `identityOfPool` */
+export const nameVolume = async (volume: Named): Promise<NamedVolume> => ({
+  path: volume.path,
+  pool: volume.pool ?? '',
+  identity: await identityOfPool(
+    { pool: volume.pool, folder: dirname(volume.path) },
+    volume.identity,
+  ),
 });
 type Named = Omit<NamedVolume, 'pool'> & { pool: string | null };
 

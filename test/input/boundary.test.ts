@@ -11,6 +11,7 @@ import {
   readdir,
   readFile,
   realpath,
+  rename,
   rm,
   stat,
   symlink,
@@ -22,13 +23,18 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import { execa } from 'execa';
-import { observeFile } from '../../activities/adapters/files/files.ts';
 import type { Libvirt } from '../../activities/adapters/virsh/domains.ts';
 import { createEffect } from '../../activities/door/effect.ts';
 import { createStorageActivities } from '../../activities/storage/index.ts';
 import { failureDetails } from '../../workflows/operation/failures.ts';
 import type { ImagePlan } from '../../workflows/transfer/plan.ts';
-import { dirPoolXml, stubTool } from '../support/scenes/stubbed-pool.ts';
+import {
+  dirPoolXml,
+  givePoolId,
+  idInPool,
+  POOL_ID,
+  stubTool,
+} from '../support/scenes/stubbed-pool.ts';
 
 const JOB = '11111111-2222-4333-8444-555555555555';
 const PATH = process.env['PATH'];
@@ -44,6 +50,7 @@ beforeEach(async () => {
   effects = [];
   isActive = true;
   for (const folder of ['pool', 'pool/folder', 'outside', 'bin']) await mkdir(join(root, folder));
+  await givePoolId(pool);
   secret = join(root, 'outside/secret');
   await writeFile(secret, 'secret'.repeat(1000));
   await writeFile(join(pool, 'a.qcow2'), 'a'.repeat(8192));
@@ -85,8 +92,7 @@ async function outside(): Promise<string> {
   return [...names, await readFile(secret, 'utf8'), (await stat(secret)).ino].join('\n');
 }
 
-const identityOf = async (path: string) => (await observeFile(path))?.identity ?? '1:1';
-const volume = async (path: string) => ({ path, pool: 'images', identity: await identityOf(path) });
+const volume = async (path: string) => ({ path, pool: 'images', identity: await idInPool(path) });
 
 describe.each(['ensureVolumesAbsent', 'ensureVolumesWiped'] as const)('%s', (name) => {
   const paths: Record<string, () => string> = {
@@ -118,7 +124,9 @@ describe.each(['ensureVolumesAbsent', 'ensureVolumesWiped'] as const)('%s', (nam
   });
 
   it('touches nothing when its own folder was replaced by a link', async () => {
-    await symlink(join(root, 'outside'), join(pool, '.blockflow'));
+    const [own, moved] = [join(pool, '.blockflow'), join(root, 'outside/moved')];
+    await rename(own, moved);
+    await symlink(moved, own);
     const before = await outside();
     const volumes = [await volume(join(pool, 'a.qcow2'))];
     expect(await run(name, { jobId: JOB, volumes })).toMatchObject({ type: 'Hold' });
@@ -148,7 +156,7 @@ it('never wipes a file that has another name, perhaps outside of the pool', asyn
 const planFor = (folder: string, name: string): ImagePlan => ({
   host: 'h1',
   vm: null,
-  to: { pool: 'images', folder, identity: '1:2' },
+  to: { pool: 'images', folder, identity: `${POOL_ID}:2` },
   snapshots: [],
   adopted: null,
   usedLeftovers: [],
@@ -206,7 +214,6 @@ describe('The reservation of a copy', () => {
   });
 
   it('follows no link that stands in its place', async () => {
-    await mkdir(join(pool, '.blockflow'));
     await symlink(join(root, 'outside'), join(pool, '.blockflow', JOB));
     const before = await outside();
     const [reserve, , remove] = stepsOf(planFor(pool, 'x'));
@@ -227,7 +234,7 @@ describe('The reservation of a copy', () => {
     await mkdir(join(own(), JOB), { recursive: true });
     await writeFile(join(own(), JOB, 'x.ready'), 'x');
     await change();
-    const identity = await identityOf(pool);
+    const identity = await idInPool(pool);
     const plan = { ...planFor(pool, 'x'), to: { pool: 'images', folder: pool, identity } };
     const isMine = join(own(), JOB);
     const before = [await outside(), await readdir(isMine)];

@@ -112,17 +112,12 @@ async function serveLeased(
   const effect = door(context, tenure.hook);
   const activities = createStorageActivities({ libvirt, effect, tenure });
   const { pool } = lease;
-  // By its name, too: a plan may be older than the pool's id. What is another host's pool of that
-  // name is refused by the step, and tried again until its own agent has it.
-  const queues = new Set([identity, ''].map((known) => spmQueue({ pool, identity: known })));
-  const workers = [...queues].map((taskQueue) =>
-    Worker.create({
-      ...common(context, 'spm'),
-      ...{ taskQueue, activities },
-      maxConcurrentActivityTaskExecutions: 10,
-    }),
-  );
-  const role = run(`spm of ${pool}`, await Promise.all(workers));
+  const worker = await Worker.create({
+    ...common(context, 'spm'),
+    ...{ taskQueue: spmQueue({ pool, identity }), activities },
+    maxConcurrentActivityTaskExecutions: 10,
+  });
+  const role = run(`spm of ${pool}`, [worker]);
   const end = () => void role.stop().catch(() => undefined);
   stop.addEventListener('abort', end, { once: true });
   lease.lost.addEventListener('abort', end, { once: true });

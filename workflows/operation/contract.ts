@@ -9,12 +9,15 @@ import { UUID } from './names.ts';
 export const ORCHESTRATOR_QUEUE = 'blockflow';
 /** Queue of the agent on a hypervisor; only that host's agent serves it. */
 export const hostQueue = (host: string) => `host-${host}`;
-/** A volume in a pool, or a pool's folder: with the pool's id, where the pool has one (yet). */
+/** A volume in a pool, or a pool's folder; `identity` begins with the pool's id. */
 export interface InPool {
   pool: string;
   identity: string;
 }
-/** Queue of the SPM agent of a pool. By its id, as hosts may have other pools of that name. */
+/**
+ * Queue of the SPM agent of a pool. By its id, as hosts may have other pools of that name. Nobody
+ * serves the one of a pool that has no id.
+ */
 export function spmQueue({ pool, identity }: InPool): string {
   const [id = ''] = identity.split(':');
   return `spm-${UUID.test(id) ? id : pool}`;

@@ -12,7 +12,7 @@ import { listFolder, observeFile } from '../../adapters/files/files.ts';
 import { finalName, reservationFolder, reservedFiles } from '../../pool-folder/reservation.ts';
 import { findOpener } from '../../adapters/files/open-files.ts';
 import { observePools } from '../../adapters/virsh/pools.ts';
-import { nameVolume } from '../../pool-folder/id.ts';
+import { lookedAt, nameVolume } from '../../pool-folder/id.ts';
 import { isUnlocked } from '../../adapters/qemu-img/qemu-img.ts';
 import { belongsToAnother, isManifest } from '../../pool-folder/owner.ts';
 import { untilSettled } from '../../door/polling.ts';
@@ -48,7 +48,8 @@ export async function observeRemovalPlan(
   const folders = input.copies ? [] : here.map(({ path }) => dirname(path));
   await assertUsable(deps, attempt(input), folders);
   const facts = await Promise.all(here.map((volume) => observeFile(volume.path)));
-  const volumes = await Promise.all(here.map(nameVolume));
+  // Copies are deleted with their reservation, which is in no pool's folder itself.
+  const volumes = await Promise.all(here.map(input.copies ? lookedAt : nameVolume));
   const totalBytes = facts.reduce((sum, file) => sum + (file?.allocatedBytes ?? 0), 0);
   const sharedWith = await otherHosts(deps, volumes);
   return { volumes, totalBytes, sharedWith, warnings };

@@ -4,10 +4,11 @@
  */
 import { join } from 'node:path';
 import { bug, retry } from '../../../workflows/operation/failures.ts';
+import { UUID } from '../../../workflows/operation/names.ts';
 import type { ImagePlan } from '../../../workflows/transfer/plan.ts';
 import type { NamedVolume } from '../../../workflows/chain/references.ts';
 import { canonical } from '../../adapters/files/files.ts';
-import { identityIn } from '../../pool-folder/id.ts';
+import { deviceOf, identityIn } from '../../pool-folder/id.ts';
 import {
   isFilePool,
   observePools,
@@ -31,10 +32,16 @@ export async function volumeInPool(
   attempted: string,
 ): Promise<NamedVolume> {
   const { folder } = activePool(pools, named.pool, attempted);
+  assertByPoolId(named, named.path);
   const volume = await onThisHost(named, attempted, folder);
   await assertInPool(pools, volume);
   await assertOwn(join(folder, OWN_FOLDER));
   return volume;
+}
+
+/** By a device number, this host could take another file for it. @throws Bug */
+function assertByPoolId({ identity }: { identity: string }, path: string): void {
+  if (!UUID.test(deviceOf(identity))) throw bug(`${path} is not named by the id of its pool`);
 }
 
 /** @throws Bug unless the path itself, and not what a link leads to, lies directly in its pool. */
@@ -75,6 +82,7 @@ export async function targetFolder(
   const { folder } = activePool(await observePools(libvirt), to.pool, attempted);
   await assertOwn(join(folder, OWN_FOLDER));
   await assertOwn(reservationFolder(folder, jobId));
+  assertByPoolId(to, folder);
   if ((await identityIn(folder, to)) === null) throw otherStorage(to.pool, folder, attempted);
   if (folder !== to.folder) throw bug(`pool ${to.pool} is not at ${to.folder}`);
   return folder;

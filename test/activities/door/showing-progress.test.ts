@@ -5,7 +5,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
 import { MockActivityEnvironment } from '@temporalio/testing';
-import { observeFile } from '../../../activities/adapters/files/files.ts';
 import type { Libvirt } from '../../../activities/adapters/virsh/domains.ts';
 import { attempt, type Show } from '../../../activities/door/attempt.ts';
 import { createEffect } from '../../../activities/door/effect.ts';
@@ -14,7 +13,7 @@ import { ensureVolumeVerified } from '../../../activities/host/transfer/ensure-v
 import { ensureVolumesWiped } from '../../../activities/storage/volumes/ensure-volumes-wiped.ts';
 import type { Progress } from '../../../workflows/operation/contract.ts';
 import type { ImagePlan } from '../../../workflows/transfer/plan.ts';
-import { dirPoolXml } from '../../support/scenes/stubbed-pool.ts';
+import { dirPoolXml, givePoolId, idInPool } from '../../support/scenes/stubbed-pool.ts';
 
 const MIB = 2 ** 20;
 const JOB = '11111111-2222-4333-8444-555555555555';
@@ -81,7 +80,8 @@ it('tells how much of the data is overwritten; holes do not count', async () => 
   const allDomainXml = () => Promise.resolve([]);
   const libvirt = { poolXml, allDomainXml } as unknown as Libvirt;
   const deps = { effect, libvirt };
-  const identity = (await observeFile(path))?.identity ?? '';
+  await givePoolId(pool);
+  const identity = await idInPool(path);
   const input = { jobId: JOB, volumes: [{ path, pool: 'images', identity }] };
   await run(() => ensureVolumesWiped(deps, input, show));
   expect(shown.map(({ copiedBytes }) => copiedBytes / MIB)).toEqual([1, 2, 3]);

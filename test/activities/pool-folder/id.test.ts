@@ -6,7 +6,12 @@ import { beforeEach, describe, expect, it } from '@jest/globals';
 import { observeFile } from '../../../activities/adapters/files/files.ts';
 import { acquireFlockLease } from '../../../activities/pool-folder/flock-lease.ts';
 import { registerHost } from '../../../activities/pool-folder/hosts.ts';
-import { ensurePoolId, nameVolume, observePoolId } from '../../../activities/pool-folder/id.ts';
+import {
+  ensurePoolId,
+  lookedAt,
+  nameVolume,
+  observePoolId,
+} from '../../../activities/pool-folder/id.ts';
 import type { Libvirt } from '../../../activities/adapters/virsh/domains.ts';
 import { createEffect } from '../../../activities/door/effect.ts';
 import { ensureVolumesAbsent } from '../../../activities/storage/volumes/ensure-volumes-absent.ts';
@@ -122,9 +127,28 @@ describe('A pool whose folder is unavailable', () => {
 });
 
 describe('A pool without an id', () => {
-  it('names its volumes by device and inode', async () => {
+  const known = async (path: string) => (await observeFile(path))?.identity ?? '';
+
+  it('has nothing planned to be changed until an agent has written one', async () => {
+    const pending = await failureOf(plannedVolume('a.raw'));
+    expect(pending).toMatchObject({ type: 'Retry', details: { code: 'pool-away' } });
+    await giveId(mount.path);
     const planned = await plannedVolume('a.raw');
-    expect(planned.identity).toBe((await observeFile(planned.path))?.identity);
     expect(await remove(planned)).toMatchObject({ deleted: [planned.path] });
+  });
+
+  it('can be looked at', async () => {
+    const path = join(mount.path, 'a.raw');
+    await writeFile(path, '');
+    const identity = await known(path);
+    expect(await lookedAt({ path, pool: 'images', identity })).toMatchObject({ identity });
+  });
+
+  it('is not changed by a device number, which is another file on another host', async () => {
+    const path = join(mount.path, 'a.raw');
+    await writeFile(path, '');
+    const forged = { path, pool: 'images', identity: await known(path) };
+    expect(await failureOf(remove(forged))).toMatchObject({ type: 'Bug' });
+    expect(await poolFiles(mount.path)).toEqual(['a.raw']);
   });
 });

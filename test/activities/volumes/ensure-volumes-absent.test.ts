@@ -1,14 +1,14 @@
+import { randomUUID } from 'node:crypto';
 import { link, mkdir, mkdtemp, readdir, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { observeFile } from '../../../activities/adapters/files/files.ts';
 import type { Libvirt } from '../../../activities/adapters/virsh/domains.ts';
 import { createEffect, type EffectHook } from '../../../activities/door/effect.ts';
 import { ensureVolumesAbsent } from '../../../activities/storage/volumes/ensure-volumes-absent.ts';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
-import { dirPoolXml, stubTool } from '../../support/scenes/stubbed-pool.ts';
+import { dirPoolXml, givePoolId, idInPool, stubTool } from '../../support/scenes/stubbed-pool.ts';
 
 const JOB = '11111111-2222-4333-8444-555555555555';
 const PATH = process.env['PATH'];
@@ -21,6 +21,7 @@ beforeEach(async () => {
   pool = join(root, 'pool');
   refreshed = [];
   await mkdir(pool);
+  await givePoolId(pool);
   await mkdir(join(root, 'bin'));
   process.env['PATH'] = `${join(root, 'bin')}:${PATH}`;
   await qemuIo('exit 0');
@@ -48,8 +49,7 @@ const deps = (...hooks: EffectHook[]) => ({ libvirt, effect: createEffect(hooks)
 async function volume(name: string, folder = pool) {
   const path = join(folder, name);
   await writeFile(path, 'x'.repeat(8192));
-  const identity = (await observeFile(path))?.identity ?? '';
-  return { path, pool: 'images', identity };
+  return { path, pool: 'images', identity: await idInPool(path) };
 }
 const ensure = (volumes: object[], ...hooks: EffectHook[]) =>
   ensureVolumesAbsent(deps(...hooks), { jobId: JOB, volumes: volumes as never });
@@ -86,9 +86,11 @@ describe('ensureVolumesAbsent', () => {
     await mkdir(join(pool, 'folder'));
     const below = await volume('b.qcow2', join(pool, 'folder'));
     expect(await failureOf(ensure([below]))).toMatchObject({ type: 'Bug' });
+    await mkdir(join(root, 'other'));
+    await givePoolId(join(root, 'other'));
     const elsewhere = { ...(await volume('c.qcow2')), pool: 'other' };
     expect(await failureOf(ensure([elsewhere]))).toMatchObject({ type: 'Bug' });
-    expect((await readdir(root)).sort()).toEqual(['a.qcow2', 'bin', 'pool']);
+    expect((await readdir(root)).sort()).toEqual(['a.qcow2', 'bin', 'other', 'pool']);
     expect(await poolFiles(pool)).toEqual(['c.qcow2', 'folder']);
   });
 
@@ -114,7 +116,7 @@ describe('ensureVolumesAbsent', () => {
   });
 
   it('waits for a file system that is not mounted', async () => {
-    const planned = { ...(await volume('a.qcow2')), identity: '1:2' };
+    const planned = { ...(await volume('a.qcow2')), identity: `${randomUUID()}:2` };
     await rm(planned.path);
     const found = { type: 'Retry', details: { code: 'pool-away' } };
     expect(await failureOf(ensure([planned]))).toMatchObject(found);

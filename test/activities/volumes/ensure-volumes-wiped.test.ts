@@ -7,7 +7,6 @@ import { afterEach, beforeEach, expect, it } from '@jest/globals';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import { acquireFlockLease, leaseFile } from '../../../activities/pool-folder/flock-lease.ts';
-import { observeFile } from '../../../activities/adapters/files/files.ts';
 import { parseShared, subtract } from '../../../activities/adapters/files/shared-extents.ts';
 import type { Libvirt } from '../../../activities/adapters/virsh/domains.ts';
 import { createEffect, type EffectHook } from '../../../activities/door/effect.ts';
@@ -15,7 +14,7 @@ import { ensureVolumesWiped } from '../../../activities/storage/volumes/ensure-v
 import { tenureOf, type Lease } from '../../../activities/pool-folder/lease.ts';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
-import { dirPoolXml, stubTool } from '../../support/scenes/stubbed-pool.ts';
+import { dirPoolXml, givePoolId, idInPool, stubTool } from '../../support/scenes/stubbed-pool.ts';
 
 const MIB = 2 ** 20;
 const JOB = '11111111-2222-4333-8444-555555555555';
@@ -30,6 +29,7 @@ beforeEach(async () => {
   const logger = new DefaultLogger('ERROR');
   environment = new MockActivityEnvironment(undefined, { logger });
   for (const folder of ['pool', 'bin']) await mkdir(join(root, folder));
+  await givePoolId(pool);
   process.env['PATH'] = `${join(root, 'bin')}:${PATH}`;
   await qemuIo('exit 0');
 });
@@ -43,7 +43,7 @@ const qemuIo = (script: string) => stubTool(join(root, 'bin'), 'qemu-io', script
 async function volume(name: string, bytes = MIB) {
   const path = join(pool, name);
   await writeFile(path, Buffer.alloc(bytes, 1));
-  return { path, pool: 'images', identity: (await observeFile(path))?.identity ?? '' };
+  return { path, pool: 'images', identity: await idInPool(path) };
 }
 const tomb = (name: string) => `.blockflow/${JOB}-${name}`;
 const isZero = async (name: string) => (await readFile(join(pool, name))).every((b) => b === 0);

@@ -8,12 +8,11 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { execa } from 'execa';
-import { observeFile } from '../../../activities/adapters/files/files.ts';
 import type { Libvirt } from '../../../activities/adapters/virsh/domains.ts';
 import { createEffect } from '../../../activities/door/effect.ts';
 import { createStorageActivities } from '../../../activities/storage/index.ts';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
-import { dirPoolXml, stubTool } from '../../support/scenes/stubbed-pool.ts';
+import { dirPoolXml, givePoolId, idInPool, stubTool } from '../../support/scenes/stubbed-pool.ts';
 
 const JOB = '11111111-2222-4333-8444-555555555555';
 const PATH = process.env['PATH'];
@@ -28,6 +27,7 @@ beforeEach(async () => {
   pool = join(root, 'pool');
   [effects, domains] = [[], []];
   for (const folder of ['pool', 'bin']) await mkdir(join(root, folder));
+  await givePoolId(pool);
   await writeFile(join(pool, 'a.qcow2'), 'a'.repeat(8192));
   await stubTool(join(root, 'bin'), 'qemu-io', 'exit 0');
   process.env['PATH'] = `${join(root, 'bin')}:${PATH}`;
@@ -53,12 +53,11 @@ async function run(name: Name, input: unknown) {
   return environment.run(async () => void (await activity(input))).then(() => null, failed);
 }
 
-const identityOf = async (path: string) => (await observeFile(path))?.identity ?? '1:1';
-const volume = async (path: string) => ({ path, pool: 'images', identity: await identityOf(path) });
+const volume = async (path: string) => ({ path, pool: 'images', identity: await idInPool(path) });
 
 describe('The SPM agent proves itself, right before it deletes, that', () => {
   const copied = async () => {
-    const to = { pool: 'images', folder: pool, identity: await identityOf(pool) };
+    const to = { pool: 'images', folder: pool, identity: await idInPool(pool) };
     await mkdir(join(pool, '.blockflow', JOB), { recursive: true });
     await writeFile(join(pool, 'x'), 'x');
     await link(join(pool, 'x'), join(pool, '.blockflow', JOB, 'x.ready'));

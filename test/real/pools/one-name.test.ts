@@ -1,14 +1,12 @@
 /** Two hosts that each have a pool of the same name, on storage of their own. */
 import { join } from 'node:path';
 import { expect, it } from '@jest/globals';
-import { observePoolId } from '../../../activities/pool-folder/id.ts';
 import { createImage } from '../../support/guest/shut-off-vm.ts';
 import { SECOND, startSecondHost } from '../../support/host/second-host.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';
 import { startMoveSystem, startRemoval } from '../../support/scenes/transfer/move-scene.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
 import { use } from '../../support/use.ts';
-import { waitUntil } from '../../support/wait-until.ts';
 
 const first = use('the first host', () => startMoveSystem({ name: 'h1' }));
 const second = use('the second host', () => startSecondHost(first, []));
@@ -19,7 +17,6 @@ const IMAGES = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'].map((name) => `${name}.q
 it("A step goes to the SPM of the pool that it is about, never to the other host's", async () => {
   const folder = await second.host.definePool(POOL);
   for (const name of IMAGES) await createImage(join(folder, name));
-  await waitUntil('the id of the pool', async () => Boolean(await observePoolId(folder)));
   for (const volume of IMAGES) {
     const request = { pool: POOL, volume, format: 'qcow2', host: SECOND } as const;
     const removal = await startRemoval(first, request);

@@ -2,10 +2,12 @@
  * The agents' activities on libvirt and QEMU, without Temporal: the same cases that the simulator
  * passes in test/model/hypervisor-contract.test.ts.
  */
+import { randomUUID } from 'node:crypto';
 import { readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { MockActivityEnvironment } from '@temporalio/testing';
+import { ensurePoolId } from '../../../activities/pool-folder/id.ts';
 import { OWN_FOLDER } from '../../../activities/pool-folder/own-folder.ts';
 import { createEffect, type EffectHook } from '../../../activities/door/effect.ts';
 import { createJobWatch, type JobWatch } from '../../../activities/adapters/virsh/job-watch.ts';
@@ -45,6 +47,7 @@ beforeAll(async () => {
   host = await startPrivateHost({ name: 'contract' });
   pool = await host.definePool(POOL);
   vault = await host.definePool('vault');
+  await Promise.all([pool, vault].map((folder) => ensurePoolId(folder, randomUUID())));
   libvirt = createLibvirt(host.uri);
   watch = createJobWatch(libvirt);
   pivots = createPivots(host.uri);

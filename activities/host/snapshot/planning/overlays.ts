@@ -5,7 +5,7 @@ import type { Volume } from '../../../../workflows/chain/schemas.ts';
 import type { PlannedDisk } from '../../../../workflows/snapshot/create/plan.ts';
 import { observeFile } from '../../../adapters/files/files.ts';
 import { asFileName } from '../../../adapters/qemu-img/qemu-img.ts';
-import { lastingIdentity, nameVolume } from '../../../pool-folder/id.ts';
+import { identityOfPool, nameVolume } from '../../../pool-folder/id.ts';
 import type { Chain } from '../../chain/observe-chain.ts';
 
 /** A disk with the layers below the overlay, base-most first. */
@@ -44,6 +44,6 @@ export async function poolFolderOf({
 }: Pick<Volume, 'path' | 'pool'>): Promise<CopyTarget> {
   const folder = dirname(path);
   const facts = await observeFile(folder);
-  const identity = await lastingIdentity(folder, facts?.identity ?? '');
+  const identity = await identityOfPool({ pool, folder }, facts?.identity ?? '');
   return { pool: pool ?? '', folder, identity };
 }

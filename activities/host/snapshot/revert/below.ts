@@ -4,14 +4,14 @@ import { refused } from '../../../../workflows/operation/failures.ts';
 import type { DiskSwitch, Fingerprint } from '../../../../workflows/snapshot/revert/plan.ts';
 import type { Volume } from '../../../../workflows/chain/schemas.ts';
 import { observeFile } from '../../../adapters/files/files.ts';
-import { identityIn, nameVolume } from '../../../pool-folder/id.ts';
+import { identityIn, lookedAt } from '../../../pool-folder/id.ts';
 
 export async function fingerprintsOf(volumes: readonly Volume[]): Promise<Fingerprint[]> {
   const each = new Map(volumes.map((volume) => [volume.path, volume]));
   const found = [...each.values()].map(async (volume) => {
     const facts = await observeFile(volume.path);
     if (!facts) throw new Error(`${volume.path} disappeared while it was observed`);
-    const { path, identity } = await nameVolume(volume);
+    const { path, identity } = await lookedAt(volume);
     const { sizeBytes, modifiedNs } = facts;
     return { path, identity, sizeBytes, modifiedNs };
   });

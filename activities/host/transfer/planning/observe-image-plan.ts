@@ -13,7 +13,7 @@ import { copyPaths } from '../../../../workflows/transfer/copied.ts';
 import { imageId } from '../../../../workflows/chain/references.ts';
 import type { PlanRequest } from '../../../../workflows/transfer/request.ts';
 import { observeFile, observeSpace } from '../../../adapters/files/files.ts';
-import { lastingIdentity, nameVolume } from '../../../pool-folder/id.ts';
+import { identityOfPool, lookedAt, nameVolume } from '../../../pool-folder/id.ts';
 import { missingPool, type MissingPool } from '../../../pool-folder/known-pools.ts';
 import { asFileName } from '../../../adapters/qemu-img/qemu-img.ts';
 import { assertAttributesFollow } from './attributes.ts';
@@ -150,7 +150,7 @@ const unavailable = ({ name, folder }: FilePool, { id, now, next }: MissingPool)
 async function toTarget({ name: pool, folder }: FilePool): Promise<Target> {
   const identity = (await observeFile(folder))?.identity;
   if (identity === undefined) throw new Error(`${folder} of pool ${pool} does not exist`);
-  return { pool, folder, identity: await lastingIdentity(folder, identity) };
+  return { pool, folder, identity: await identityOfPool({ pool, folder }, identity) };
 }
 
 /** True when the image is where that run's plan wanted it: its record was switched. */
@@ -259,11 +259,12 @@ async function toVolumes(
   const newFormat = convert && changesFormat(image, convert) ? convert.format : null;
   const names = copyNames({ volumes: image.volumes, given, newFormat });
   const flatten = isFlattened(request, image);
+  const nameSource = request.operation === 'MoveImage' ? nameVolume : lookedAt;
   let backing: ImageVolume['rebase'] = null;
   const toVolume = async (volume: Image['volumes'][number], i: number): Promise<ImageVolume> => {
     const { format, sizeBytes, allocatedBytes, modifiedNs } = volume;
     const name = names[i] as string;
-    const before = { ...(await nameVolume(volume)), format, sizeBytes, allocatedBytes, modifiedNs };
+    const before = { ...(await nameSource(volume)), format, sizeBytes, allocatedBytes, modifiedNs };
     const isRewritten = !flatten || i === image.volumes.length - 1;
     const facts = { ...before, name, convert: isRewritten ? convert : null };
     const below = image.volumes[i - 1];
