@@ -2,6 +2,7 @@
 import { describe, expect, it } from '@jest/globals';
 import type { MoveDisksRequest } from '../../../../workflows/transfer/disks/request.ts';
 import { expectGuestData, expectOneCut } from '../../../support/guest/guest-data.ts';
+import { expectAllMoved } from '../../../support/scenes/transfer/disks-proofs.ts';
 import {
   startDisks,
   startDisksMove,
@@ -39,6 +40,17 @@ async function outrun(
 }
 
 describe('Disks that the guest outruns', () => {
+  it('switch within one suspension, which waits for both mirrors', async () => {
+    const scene = await start('both');
+    const move = await outrun(scene);
+    const result = await expectAllMoved(scene, move);
+    expect(result.stallMs).toBeGreaterThan(0);
+    const pivots = (await system.effects()).filter((line) =>
+      line.startsWith('libvirt.pivot both/'),
+    );
+    expect(pivots).toEqual(['libvirt.pivot both/vda']);
+  });
+
   it('are copied as they are at one moment', async () => {
     const scene = await start('copies');
     const { guest, disks, moved } = scene;
