@@ -58,7 +58,12 @@ const script = new URL(`folder-headers-thread${extname(ownPath)}`, import.meta.u
 function open(): Reader {
   const count = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
   // What the environment holds is no business of it.
-  return { thread: new Worker(script, { env: {}, workerData: count }), count };
+  const reader = { thread: new Worker(script, { env: {}, workerData: count }), count };
+  // One that ends while nobody asks it is no matter of the agent's.
+  reader.thread.on('error', () => {
+    if (idle.includes(reader)) idle.splice(idle.indexOf(reader), 1);
+  });
+  return reader;
 }
 
 /** @throws Retry `storage-silent` once it has made no progress for a while */
@@ -82,7 +87,8 @@ async function watched<T>(folder: string, asked: Asked<T>): Promise<T> {
 }
 
 /** A reader that has answered, also late, is free for another search. */
-async function answerOf({ thread, count }: Reader, search: Search): Promise<FolderHeaders> {
+async function answerOf(reader: Reader, search: Search): Promise<FolderHeaders> {
+  const { thread } = reader;
   const { promise, resolve, reject } = Promise.withResolvers<Answer>();
   const ended = () => reject(new Error('the thread that reads headers has ended'));
   thread.once('message', resolve).once('error', reject).once('exit', ended);
@@ -92,7 +98,7 @@ async function answerOf({ thread, count }: Reader, search: Search): Promise<Fold
     const answer = await promise;
     // Nor must one without a question.
     thread.unref();
-    if (idle.length < KEPT) idle.push({ thread, count });
+    if (idle.length < KEPT) idle.push(reader);
     else void thread.terminate();
     if ('failed' in answer) throw asError(answer.failed);
     const { named, leftOut, unread } = answer;

@@ -93,7 +93,7 @@ read_request() {
 # The holder of the lock removes it at its end, so look whether it is still the one named.
 take_lock() {
   until [[ $lock -ef /dev/fd/9 ]]; do
-    exec 9>"$lock"
+    exec 9>"$lock" || exit 1
     flock 9
   done 2>/dev/null
   trap 'rm -f "$lock"' EXIT

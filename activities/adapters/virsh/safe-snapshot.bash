@@ -75,7 +75,7 @@ read_request() {
 # whether it is still the one named.
 take_lock() {
   until [[ $lock -ef /dev/fd/9 ]]; do
-    exec 9>"$lock"
+    exec 9>"$lock" || exit 1
     flock 9
   done 2>/dev/null
   trap 'rm -f "$lock"' EXIT
