@@ -86,6 +86,12 @@ export default {
       to: { path: ours, pathNot: [room, ...seen].map((path) => `^${path}`) },
     })),
     {
+      name: 'what runs without jest',
+      severity: 'error',
+      from: { path: '^test/(bench|seeded)/' },
+      to: { path: '@jest/globals', reachable: true },
+    },
+    {
       name: 'every file has a room',
       severity: 'error',
       from: {

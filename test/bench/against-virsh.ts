@@ -5,7 +5,7 @@
 import { startSharedSystem } from '../support/scenes/merge-scene.ts';
 import { startMerge, HOST, type System } from '../support/host/system.ts';
 import { createDeltas, removeFiles, type Delta } from './delta.ts';
-import { median, ms, percentile, type Row } from './figures.ts';
+import { median, ms, percentile, type Point, type Row } from './figures.ts';
 
 const MIB = 2 ** 20;
 const sizes = [
@@ -29,7 +29,7 @@ export async function againstVirsh(quick: boolean): Promise<Row[]> {
       await withBlockflow(system, vm, await next([MIB]));
       for (const { mib, repeats } of sizes) {
         const pairs = await measure(system, vm, next, mib * MIB, quick ? 2 : repeats);
-        rows.push(toRow(`merge of ${mib} MiB, ${words}`, pairs));
+        rows.push(toRow({ mib, words }, pairs));
       }
     }
     return rows;
@@ -75,17 +75,24 @@ async function withVirsh(system: System, vm: string, delta: Delta): Promise<numb
   return performance.now() - begin;
 }
 
-function toRow(what: string, pairs: readonly Pair[]): Row {
+function toRow({ mib, words }: { mib: number; words: string }, pairs: readonly Pair[]): Row {
   const ours = pairs.map((pair) => pair.blockflowMs);
   const theirs = pairs.map((pair) => pair.virshMs);
   const ratio = median(pairs.map((pair) => pair.blockflowMs / pair.virshMs));
+  const point = (line: string, y: number): Point => ({
+    picture: 'merges-by-size',
+    line: `${line}, ${words}`,
+    x: mib,
+    y: Math.round(y),
+  });
   return {
-    what,
+    what: `merge of ${mib} MiB, ${words}`,
     measured:
       `blockflow ${ms(median(ours))} (p99 ${ms(percentile(ours, 99))}), virsh ` +
       `${ms(median(theirs))} (p99 ${ms(percentile(theirs, 99))}), ratio ${ratio.toFixed(2)}, ` +
       `n=${pairs.length}`,
     goal: 'ratio at most 1',
     met: ratio <= 1,
+    points: [point('blockflow', median(ours)), point('virsh', median(theirs))],
   };
 }

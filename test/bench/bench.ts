@@ -1,9 +1,9 @@
 /**
  * `npm run bench`: figures of merges and moves, paired in one run because machines are noisy.
- * Prints a markdown table; with `--write` also puts it into docs/proof/bench.md. `--only NAME` runs
- * one part, or those whose names begin so (`moves`, `moves-raw`), `--quick` fewer repeats.
+ * Prints markdown tables; with `--write` also records the figures in docs/proof/bench.json, and
+ * makes the tables of bench.md and the pictures from it. `--only NAME` runs one part, or those
+ * whose names begin so (`moves`, `moves-raw`), `--quick` fewer repeats, `--draw` none.
  */
-import { cpus } from 'node:os';
 import { clusterMerges } from './cluster-merges.ts';
 import { cachedWorkflows } from './cached-workflows.ts';
 import { againstVirsh } from './against-virsh.ts';
@@ -18,9 +18,11 @@ import { resumedLiveMove } from './live/resumed.ts';
 import { liveStalls } from './live/stalls.ts';
 import { manyMerges } from './many-merges.ts';
 import { movesOf } from './moves.ts';
+import { drawAll } from './pictures.ts';
+import { circumstances, readRecord, tablesOf, writeRecord, type Recorded } from './record.ts';
 import { reflinkedMoves } from './reflinked-moves.ts';
 import { resumedMove } from './resumed-move.ts';
-import { type Row, table } from './figures.ts';
+import type { Row } from './figures.ts';
 import { deletingSnapshots, takingSnapshots } from './snapshots.ts';
 import { writeMarked } from '../support/marked-text.ts';
 import { waitingOperations } from './waiting-operations.ts';
@@ -57,20 +59,21 @@ const apart: typeof parts = { cluster: clusterMerges };
 const args = process.argv.slice(2);
 const quick = args.includes('--quick');
 const only = args.includes('--only') ? args[args.indexOf('--only') + 1] : undefined;
-const rows: Row[] = [];
-const wanted = only !== undefined && only in apart ? apart : parts;
+const isDrawn = args.includes('--draw');
+const measured: Recorded = {};
+const wanted = isDrawn ? {} : only !== undefined && only in apart ? apart : parts;
 for (const [name, part] of Object.entries(wanted)) {
   if (only !== undefined && !`${name}-`.startsWith(`${only}-`)) continue;
   process.stderr.write(`bench: ${name} ...\n`);
-  rows.push(...(await part(quick)));
+  measured[name] = { ...(await circumstances(quick)), rows: await part(quick) };
 }
-const text = [
-  `${cpus().length} cores (${cpus()[0]?.model ?? 'unknown'}), Node ${process.version}, ${new Date()
-    .toISOString()
-    .slice(0, 10)}${quick ? ', quick run' : ''}`,
-  '',
-  table(rows),
-].join('\n');
-process.stdout.write(`${text}\n`);
-if (args.includes('--write')) await writeMarked('bench', text);
+process.stdout.write(`${tablesOf(measured)}\n`);
+if (isDrawn || args.includes('--write')) {
+  const known = { ...(await readRecord()), ...measured };
+  const names = [...Object.keys(parts), ...Object.keys(apart)].filter((name) => name in known);
+  const recorded = Object.fromEntries(names.map((name) => [name, known[name]])) as Recorded;
+  await writeRecord(recorded);
+  const images = (await drawAll(recorded)).map((name) => `![${name}](${name}.svg)`);
+  await writeMarked('bench', [tablesOf(recorded), ...images].join('\n\n'));
+}
 process.exit(0);

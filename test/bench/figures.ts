@@ -1,10 +1,27 @@
-/** Rows of the table and the statistics in them. */
+/** Rows of the table, the statistics in them, and what pictures there are. */
+
+/** Title and axes. */
+export const pictures = {
+  'merges-by-size': { title: 'A merge by size', x: 'MiB in the layer', y: 'ms, median' },
+  'history-by-duration': { title: 'History of a merge', x: 'seconds that it took', y: 'events' },
+  'snapshots-by-disks': { title: 'A snapshot by disks', x: 'disks', y: 'ms, median' },
+} as const;
+export type Picture = keyof typeof pictures;
+
+/** One of a line in a picture. */
+export interface Point {
+  picture: Picture;
+  line: string;
+  x: number;
+  y: number;
+}
 
 export interface Row {
   what: string;
   measured: string;
   goal: string;
   met: boolean | null;
+  points?: Point[] | undefined;
 }
 
 /** Nearest-rank percentile; with few values the 99th is the largest. */

@@ -1,11 +1,11 @@
 /** READY to pivot of eleven VMs on a host, with the QEMU of a twelfth one running and stopped. */
 import { join } from 'node:path';
 import { findQemu } from '../../activities/adapters/files/open-files.ts';
+import { statusQuery } from '../../workflows/kinds.ts';
 import { takeExternalSnapshot } from '../support/guest/disks/snapshots.ts';
-import { untilPhase } from '../support/scenes/merge-proofs.ts';
 import { POOL, startScene, startSharedSystem, type Scene } from '../support/scenes/merge-scene.ts';
 import type { System } from '../support/host/system.ts';
-import { SMALL } from '../support/scenes/merge-checks.ts';
+import { waitUntil } from '../support/wait-until.ts';
 import { median, ms, percentile, type Row } from './figures.ts';
 
 export async function hungNeighbour(quick: boolean): Promise<Row[]> {
@@ -13,11 +13,12 @@ export async function hungNeighbour(quick: boolean): Promise<Row[]> {
   try {
     const vms = Array.from({ length: quick ? 4 : 12 }, (_, i) => `vm${i}`);
     const scenes: Scene[] = [];
-    const guest = { ...SMALL, writesPerSecond: 30 };
+    const guest = { slots: 16, writesPerSecond: 30 };
     for (const vm of vms) scenes.push(await startScene({ system, vm, guest }));
     const [sick, ...well] = scenes as [Scene, ...Scene[]];
     const waiting = await system.merge({ vm: sick.guest.name, disk: 'vda', waitForDecision: true });
-    await untilPhase(waiting, 'waiting for a decision');
+    const phase = async () => (await waiting.query(statusQuery)).phase;
+    await waitUntil('READY', async () => (await phase()) === 'waiting for a decision');
     const rounds = quick ? 2 : 10;
     // The first merge compiles the workflow code.
     await mergeAll(system, well, 1);

@@ -27,11 +27,19 @@ const onSystem = (rows: (system: System, quick: boolean) => Promise<Row[]>) =>
   };
 
 export const takingSnapshots = onSystem(async (system, quick) => {
+  const picture = 'snapshots-by-disks' as const;
   const rows: Row[] = [];
   const stalls: { disks: number; ours: number[] }[] = [];
   for (const disks of [1, 2, 4, 8]) {
     const pairs = await taking(system, disks, quick ? 2 : 9);
-    rows.push(toRow(`snapshot of ${disks} disk(s)`, pairs, null));
+    const row = toRow(`snapshot of ${disks} disk(s)`, pairs, null);
+    const { oursMs, virshMs } = mediansOf(pairs);
+    const lines = [
+      ['blockflow', oursMs],
+      ['virsh', virshMs],
+    ] as const;
+    const points = lines.map(([line, y]) => ({ picture, line, x: disks, y: Math.round(y) }));
+    rows.push({ ...row, points });
     stalls.push({ disks, ours: pairs.flatMap(({ stallMs }) => stallMs ?? []) });
   }
   return [...rows, ...stalls.map(stallRow)];
@@ -123,6 +131,11 @@ async function deleting(system: System, vm: string, repeats: number): Promise<Pa
   await guest.kill();
   return pairs;
 }
+
+const mediansOf = (pairs: readonly Pair[]) => ({
+  oursMs: median(pairs.map(({ oursMs }) => oursMs)),
+  virshMs: median(pairs.map(({ virshMs }) => virshMs)),
+});
 
 function toRow(what: string, pairs: readonly Pair[], goal: number | null): Row {
   const [ours, virsh] = [pairs.map(({ oursMs }) => oursMs), pairs.map(({ virshMs }) => virshMs)];

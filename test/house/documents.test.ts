@@ -4,6 +4,7 @@ import { dirname, join, normalize } from 'node:path';
 import { expect, test } from '@jest/globals';
 import ts from 'typescript';
 import { cliReference, cliReferencePath } from '../docs/cli-reference.ts';
+import { readRecord, tablesOf } from '../bench/record.ts';
 import { markedParts, partOf } from '../support/marked-text.ts';
 import { code, documents, files, linesMatching, root, type File } from './files.ts';
 import { unwantedWord } from './words.ts';
@@ -167,6 +168,11 @@ test('the proofs of TESTING.md are there', () => {
   const proofs = lines.slice(from + 2, lines.indexOf('', from)).flatMap(proofsOf);
   expect(proofs.length).toBeGreaterThan(50);
   expect(proofs.filter((path) => !existsSync(join(root, path)))).toEqual([]);
+});
+
+test('the tables of the bench are those of its record', async () => {
+  const [part] = partOf('bench').exec(document(markedParts.bench).text) ?? [];
+  expect(part).toContain(tablesOf(await readRecord()));
 });
 
 test.each(Object.entries(markedParts))('%s has its marks in %s', (name, path) => {

@@ -15,8 +15,8 @@ export interface InPool {
   identity: string;
 }
 /**
- * Queue of the SPM agent of a pool. By its id, as hosts may have other pools of that name. Nobody
- * serves the one of a pool that has no id.
+ * Queue of the SPM agent of a pool. By its id, as hosts may have other pools of that name. No
+ * agent serves the one of a pool that has no id.
  */
 export function spmQueue({ pool, identity }: InPool): string {
   const [id = ''] = identity.split(':');

@@ -59,7 +59,7 @@ function open(): Reader {
   const count = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
   // What the environment holds is no business of it.
   const reader = { thread: new Worker(script, { env: {}, workerData: count }), count };
-  // One that ends while nobody asks it is no matter of the agent's.
+  // One that ends while it is idle must not end the agent.
   reader.thread.on('error', () => {
     if (idle.includes(reader)) idle.splice(idle.indexOf(reader), 1);
   });

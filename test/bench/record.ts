@@ -1,0 +1,76 @@
+/**
+ * What was measured, and when: `docs/proof/bench.json`, from which the tables of bench.md and the
+ * pictures are made. A run of some parts leaves the others as they were measured.
+ */
+import { readFile, writeFile } from 'node:fs/promises';
+import { cpus } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { execa } from 'execa';
+import { z } from 'zod';
+import { pictures, table } from './figures.ts';
+
+const point = z.strictObject({
+  picture: z.enum(Object.keys(pictures) as [keyof typeof pictures]),
+  line: z.string(),
+  x: z.number(),
+  y: z.number(),
+});
+const row = z.strictObject({
+  what: z.string(),
+  measured: z.string(),
+  goal: z.string(),
+  met: z.boolean().nullable(),
+  points: z.array(point).optional(),
+});
+const measurement = z.strictObject({
+  date: z.iso.date(),
+  processor: z.string(),
+  cores: z.int().positive(),
+  /** Null for what was measured before it was noted. */
+  node: z.string().nullable(),
+  commit: z.string().nullable(),
+  quick: z.boolean(),
+  rows: z.array(row),
+});
+const record = z.record(z.string(), measurement);
+export type Measurement = z.infer<typeof measurement>;
+/** By the name of the part. */
+export type Recorded = z.infer<typeof record>;
+
+export const proofFile = (name: string) =>
+  fileURLToPath(new URL(`../../docs/proof/${name}`, import.meta.url));
+
+export const readRecord = async (): Promise<Recorded> =>
+  record.parse(JSON.parse(await readFile(proofFile('bench.json'), 'utf8')));
+
+export const writeRecord = (recorded: Recorded): Promise<void> =>
+  writeFile(proofFile('bench.json'), `${JSON.stringify(record.parse(recorded), null, 2)}\n`);
+
+/** This machine, and the code that is measured. */
+export async function circumstances(quick: boolean): Promise<Omit<Measurement, 'rows'>> {
+  const { stdout: commit } = await execa('git', ['rev-parse', '--short', 'HEAD'], {
+    reject: false,
+  });
+  const { stdout: changed } = await execa('git', ['status', '--porcelain', '--untracked-files=no']);
+  return {
+    date: new Date().toISOString().slice(0, 10),
+    processor: cpus()[0]?.model ?? 'unknown',
+    cores: cpus().length,
+    node: process.version,
+    commit: changed === '' ? commit : `${commit} and changes`,
+    quick,
+  };
+}
+
+/** One table for each part, below what it was measured on. */
+export function tablesOf(recorded: Recorded): string {
+  const parts = Object.entries(recorded).map(([name, { rows, ...where }]) => {
+    const { date, processor, cores, node, commit, quick } = where;
+    const words = [
+      ...[date, `${cores} × ${processor}`, ...(node === null ? [] : [`Node ${node}`])],
+      ...[...(commit === null ? [] : [commit]), ...(quick ? ['quick run'] : [])],
+    ];
+    return `\`${name}\`: ${words.join(', ')}\n\n${table(rows)}`;
+  });
+  return parts.join('\n\n');
+}
