@@ -1,5 +1,6 @@
 /** What a file has beside its data: owner, mode, ACL, extended attributes, flags. */
-import type { FileHandle } from './calls.ts';
+import { constants } from 'node:fs';
+import { open, stat, type FileHandle } from './calls.ts';
 import { run } from '../process/command.ts';
 
 /** Also the ACL, or an error where the target's file system has none and the source has one. */
@@ -22,6 +23,25 @@ async function copyAttributes(which: string, source: string, target: FileHandle)
   const command =
     process.getuid?.() === 0 ? ['setpriv', '--bounding-set', '-sys_admin', ...cp] : cp;
   await run('env', command);
+}
+
+/**
+ * Gives a file the owner of another one: libvirt, which has forgotten the file, has taken it from
+ * QEMU's user. Nothing happens where it has that owner, or is another file by now.
+ */
+export async function giveOwnerOf(
+  source: string,
+  { path, identity }: { path: string; identity: string },
+): Promise<void> {
+  const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
+  const file = await open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  try {
+    const [is, wanted] = await Promise.all([file.stat({ bigint: true }), stat(source)]);
+    const isSame = Number(is.uid) === wanted.uid && Number(is.gid) === wanted.gid;
+    if (!isSame && `${is.dev}:${is.ino}` === identity) await file.chown(wanted.uid, wanted.gid);
+  } finally {
+    await file.close();
+  }
 }
 
 /** Flag `C` of btrfs: data is overwritten in place. False where there is no such flag. */

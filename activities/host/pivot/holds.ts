@@ -36,7 +36,7 @@ export function holdLimbo(attempted: string, { vm, disk }: Named, seen: XmlDisk 
   }
   const now = `libvirt shows ${shown}, but QEMU has ${to}, and its guest may have run since`;
   const first = `Let the record name ${to} (\`virsh edit ${vm}\`), then shut the guest down`;
-  const next = job === 'copy' ? first : goOnWith({ vm, disk }, to);
+  const next = job === 'copy' ? first : goOnWith({ vm, disk }, to, shown);
   return holdEnd(attempted, disk, { now, next });
 }
 
@@ -62,8 +62,9 @@ export const holdEnd = (
     next: `${next}. Then repeat the request`,
   });
 
-export const goOnWith = ({ vm, disk }: Named, file: string) =>
-  `Let QEMU go on with its file: \`virsh managedsave ${vm} --running\`; in both ` +
+/** @param shown the file that libvirt has in its place, and its owner right */
+export const goOnWith = ({ vm, disk }: Named, file: string, shown = '') =>
+  `Let QEMU go on with its file: \`chown --reference=${shown} ${file}\`; \`virsh managedsave ${vm} --running\`; in both ` +
   `\`virsh managedsave-edit ${vm}\` and \`virsh edit ${vm}\` put ${file} into the <source> of ` +
   `${disk}, its format into <driver>, and delete <backingStore> and <mirror> with all in them; ` +
   `\`virsh start ${vm}\``;

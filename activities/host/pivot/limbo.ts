@@ -14,6 +14,7 @@ import {
   type GuestAfter,
   type PivotReport,
 } from '../../adapters/virsh/safe-pivot.ts';
+import { giveOwnerOf } from '../../adapters/files/attributes.ts';
 import { observeFile } from '../../adapters/files/files.ts';
 import { findQemu, openFiles } from '../../adapters/files/open-files.ts';
 import { poll, untilSettled } from '../../door/polling.ts';
@@ -165,9 +166,11 @@ async function reload(
   const to = copy ?? change.to;
   // libvirt saves no guest that has a mirror. They are made again.
   for (const other of others) await endMirror(deps, other);
-  const said = await deps.effect('libvirt.reload-guest', operationId(change), () =>
-    reloadGuest(deps.libvirt.uri, suspensionState(deps.runtimeDir, uuid), { uuid, after }),
-  );
+  const said = await deps.effect('libvirt.reload-guest', operationId(change), async () => {
+    // QEMU opens its files again when its guest is saved.
+    await giveOwnerOf(from.path, to);
+    return reloadGuest(deps.libvirt.uri, suspensionState(deps.runtimeDir, uuid), { uuid, after });
+  });
   const { state, managedSave, disk } = await lookAtDisk(deps, change);
   const isStuck =
     (state === 'off' && managedSave) ||
@@ -200,7 +203,10 @@ async function endMirror(deps: HostDeps, other: DiskSwitch): Promise<void> {
 function unseenByLibvirt(change: DiskSwitch, { disk }: DiskLook, copy: Copy) {
   const shown = `libvirt shows ${disk?.chain.at(-1)?.path}, but QEMU has ${copy.path}`;
   const now = `${shown}, and its guest may have run since`;
-  return holdEnd(change.attempted, change.disk, { now, next: goOnWith(change, copy.path) });
+  return holdEnd(change.attempted, change.disk, {
+    now,
+    next: goOnWith(change, copy.path, disk?.chain.at(-1)?.path),
+  });
 }
 
 /**
@@ -216,5 +222,5 @@ export async function assertLeftByQemu(change: DiskSwitch): Promise<void> {
   });
   if (doubts.length === 0) return;
   const now = `libvirt shows ${to.path}, but QEMU writes ${from.path}`;
-  throw holdEnd(attempted, disk, { now, next: goOnWith(change, from.path) });
+  throw holdEnd(attempted, disk, { now, next: goOnWith(change, from.path, to.path) });
 }

@@ -95,6 +95,7 @@ export async function goOnWith(
   other: string,
 ): Promise<void> {
   const xml = join(host.root, 'edited.xml');
+  await execa('chown', [`--reference=${other}`, file]);
   await host.virsh('managedsave', vm, '--running');
   for (const [dump, define] of [
     [

@@ -47,7 +47,7 @@ export async function makeOwnFolder(parent: string, name: string): Promise<strin
 export async function makeHostFolder(
   parent: string,
   name: string,
-  { etc, qemuUser = 'root' }: { etc?: string; qemuUser?: string } = {},
+  { etc, qemuUser = 'libvirt-qemu' }: { etc?: string; qemuUser?: string } = {},
 ): Promise<string> {
   const root = await makeOwnFolder(parent, name);
   const folders = ['lib', 'cache', 'log', 'pools'];
