@@ -8,7 +8,12 @@ import { beforeEach, describe, expect, it } from '@jest/globals';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { isNewer } from '../../support/host/libvirt-version.ts';
 import { makeHeldVirsh, type HeldVirsh } from '../../support/faults/held-virsh.ts';
-import { goOnWith, strikeLibvirtd, type Moment } from '../../support/faults/struck-libvirtd.ts';
+import {
+  goOnWith,
+  startLost,
+  strikeLibvirtd,
+  type Moment,
+} from '../../support/faults/struck-libvirtd.ts';
 import { argumentsOf, isAlive, killAndWait } from '../../support/host/processes.ts';
 import { SMALL } from '../../support/scenes/merge-checks.ts';
 import { expectMerged } from '../../support/scenes/merge-proofs.ts';
@@ -188,7 +193,7 @@ describe('A VM that libvirtd has lost', () => {
     expect(again).toMatchObject({ type: 'Hold', details: { code: 'lost-vm' } });
     expect(argumentsOf(pid)).toContain('-uuid');
     await killAndWait(pid, 'SIGTERM');
-    await scene.guest.start();
+    await startLost(scene.guest);
     await expectMerged(scene, await system.merge(disk()));
   });
 

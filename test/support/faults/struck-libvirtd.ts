@@ -1,7 +1,8 @@
 /** Kills libvirtd as it opens one of its files: an exact point inside of what it does. */
-import { writeFile } from 'node:fs/promises';
+import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
+import type { Guest } from '../guest/guest.ts';
 import type { PrivateHost } from '../host/private-host.ts';
 import { waitUntil } from '../wait-until.ts';
 
@@ -114,4 +115,14 @@ export async function goOnWith(
     await host.virsh(...define);
   }
   await host.virsh('start', vm);
+}
+
+/**
+ * Starts a VM that libvirtd had lost, as docs/guide/troubleshooting.md tells under `lost-vm`: libvirt
+ * counts the QEMU that has ended as a user of the log of its serial port.
+ */
+export async function startLost(guest: Guest): Promise<void> {
+  await execa('cp', [guest.serial.path, `${guest.serial.path}.new`]);
+  await rename(`${guest.serial.path}.new`, guest.serial.path);
+  await guest.start();
 }

@@ -150,7 +150,7 @@ cgroup_controllers = []
 user = "${user}"
 group = "${user === 'root' ? 'root' : 'kvm'}"
 dynamic_ownership = ${user === 'root' ? 0 : 1}
-remember_owner = 0
+remember_owner = ${user === 'root' ? 0 : 1}
 security_driver = "none"
 # QEMU opens serial files and its log itself, so that no virtlogd is needed (it would also
 # rotate a serial file away at 2 MiB).

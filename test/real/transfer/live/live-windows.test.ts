@@ -8,6 +8,7 @@ import { isNewer } from '../../../support/host/libvirt-version.ts';
 import { makeHeldVirsh, type HeldVirsh } from '../../../support/faults/held-virsh.ts';
 import {
   goOnWith,
+  startLost,
   strikeLibvirtd,
   strikeLibvirtdAtOpen,
   type Moment,
@@ -193,7 +194,7 @@ describe('A VM that libvirtd has lost', () => {
     expect(again).toMatchObject({ type: 'Hold', details: { code } });
     expect(isAlive(pid)).toBe(true);
     await killAndWait(pid, 'SIGTERM');
-    await guest.start();
+    await startLost(guest);
     await expectMoved(scene, await startLiveMove(scene));
   });
 });
