@@ -27,7 +27,7 @@ async function copyAttributes(which: string, source: string, target: FileHandle)
 
 /**
  * Gives a file the owner of another one: libvirt, which has forgotten the file, has taken it from
- * QEMU's user. Nothing happens where it has that owner, or is another file by now.
+ * QEMU's user. Nothing happens where it has that owner, or another file has its name.
  */
 export async function giveOwnerOf(
   source: string,

@@ -64,7 +64,8 @@ export const holdEnd = (
 
 /** @param shown the file that libvirt has in its place, and its owner right */
 export const goOnWith = ({ vm, disk }: Named, file: string, shown = '') =>
-  `Let QEMU go on with its file: \`chown --reference=${shown} ${file}\`; \`virsh managedsave ${vm} --running\`; in both ` +
+  `Let QEMU go on with its file: \`chown --reference=${shown} ${file}\`; ` +
+  `\`virsh managedsave ${vm} --running\`; in both ` +
   `\`virsh managedsave-edit ${vm}\` and \`virsh edit ${vm}\` put ${file} into the <source> of ` +
   `${disk}, its format into <driver>, and delete <backingStore> and <mirror> with all in them; ` +
   `\`virsh start ${vm}\``;

@@ -54,7 +54,9 @@ describe('the lease of a file pool', () => {
     const tenure = tenureOf(await mustAcquire('spm@a:1'));
     const effect = createEffect([tenure.hook]);
     const wipe = Promise.withResolvers<string>();
-    const wiping = effect('storage.wipe-volume', 'a', () => wipe.promise);
+    const begun = Promise.withResolvers<void>();
+    const wiping = effect('storage.wipe-volume', 'a', () => (begun.resolve(), wipe.promise));
+    await begun.promise;
     await expect(
       effect('storage.unlink-volume', 'b', () => Promise.reject(new Error('EIO'))),
     ).rejects.toThrow('EIO');

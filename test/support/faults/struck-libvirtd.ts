@@ -118,8 +118,8 @@ export async function goOnWith(
 }
 
 /**
- * Starts a VM that libvirtd had lost, as docs/guide/troubleshooting.md tells under `lost-vm`: libvirt
- * counts the QEMU that has ended as a user of the log of its serial port.
+ * Starts a VM that libvirtd had lost, as docs/guide/troubleshooting.md tells under `lost-vm`:
+ * libvirt counts the QEMU that has ended as a user of the log of its serial port.
  */
 export async function startLost(guest: Guest): Promise<void> {
   await execa('cp', [guest.serial.path, `${guest.serial.path}.new`]);

@@ -78,11 +78,13 @@ export async function startAgentGuest(
   await mkdir(folder, { recursive: true });
   const boot = await readdir(join(LINUX, 'boot'));
   const kernel = boot.find((file) => file.startsWith('vmlinuz')) ?? '';
+  // QEMU's user has to read it, and may not be let into the folder of this clone.
+  await copyFile(join(LINUX, 'boot', kernel), join(folder, kernel));
   const bridge = join(folder, 'bridge');
   const xml = `<domain type='qemu'>
   <name>${name}</name><memory unit='MiB'>192</memory><vcpu>1</vcpu>
   <os><type arch='x86_64' machine='pc'>hvm</type>
-    <kernel>${join(process.cwd(), LINUX, 'boot', kernel)}</kernel>
+    <kernel>${join(folder, kernel)}</kernel>
     <initrd>${await makeInitrd(folder)}</initrd>
     <cmdline>console=ttyS0 quiet panic=1</cmdline></os>
   <features><acpi/></features>

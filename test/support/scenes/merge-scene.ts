@@ -10,6 +10,7 @@ import { markLayer } from '../guest/disks/layer-marks.ts';
 import { OWN_FOLDER } from '../../../activities/pool-folder/own-folder.ts';
 import { poolFiles } from './pool-files.ts';
 import { takeExternalSnapshot } from '../guest/disks/snapshots.ts';
+import type { PrivateHost } from '../host/private-host.ts';
 import { startSystem, type System, type SystemOptions } from '../host/system.ts';
 
 export interface Scene {
@@ -49,11 +50,17 @@ export interface SceneOptions extends SystemOptions {
 
 export const POOL = 'images';
 
+interface SharedSystemOptions extends SystemOptions {
+  /** Defines further pools before any agent starts, which finds a later one within 5 s. */
+  prepare?: (host: PrivateHost) => Promise<unknown>;
+}
+
 /** A system with a pool, for several scenes. */
-export async function startSharedSystem(options: SystemOptions = {}): Promise<System> {
+export async function startSharedSystem(options: SharedSystemOptions = {}): Promise<System> {
   const system = await startSystem({ ...options, roles: [] });
   try {
     await system.host.definePool(POOL);
+    await options.prepare?.(system.host);
     // The SPM agent serves the pools that it finds, so it starts when there is one.
     const roles = options.roles ?? (['orchestrator', 'host', 'spm'] as const);
     await Promise.all(roles.map((role) => system.startRole(role, options.faults?.[role])));

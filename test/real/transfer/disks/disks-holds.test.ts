@@ -6,7 +6,7 @@ import { beforeEach, describe, expect, it } from '@jest/globals';
 import { isNewer } from '../../../support/host/libvirt-version.ts';
 import { isAlive, killAndWait } from '../../../support/host/processes.ts';
 import { makeHeldVirsh, type HeldVirsh } from '../../../support/faults/held-virsh.ts';
-import { strikeLibvirtd, type Moment } from '../../../support/faults/struck-libvirtd.ts';
+import { type Moment, startLost, strikeLibvirtd } from '../../../support/faults/struck-libvirtd.ts';
 import { failureOf } from '../../../support/scenes/failure-of.ts';
 import { expectInVaultTogether } from '../../../support/scenes/transfer/disks-proofs.ts';
 import {
@@ -72,7 +72,7 @@ describe('A Hold in the switch of several disks', () => {
     await endOfDisks();
     expect(isAlive(pid)).toBe(true);
     await killAndWait(pid, 'SIGTERM');
-    await guest.start();
+    await startLost(guest);
     await (await startDisksMove(scene)).result();
     await expectInVaultTogether(scene);
   });

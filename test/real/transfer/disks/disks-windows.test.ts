@@ -107,14 +107,19 @@ describe('A libvirtd that dies inside the pivot', () => {
 
 describe('Between the ends of two mirrors that are copied', () => {
   it.each([
-    ['the agent dies', false],
-    ['the agent and its script die', true],
-  ])('%s: the copies are of one moment', async (_, isScript) => {
+    ['the agent dies', false, false],
+    ['the agent and its script die', true, false],
+    ['libvirtd dies', false, true],
+    ['libvirtd, the agent and its script die', true, true],
+  ])('%s: the copies are of one moment', async (_, isScript, isLibvirtd) => {
     const { guest, disks, moved } = scene;
     const copy = await standBefore('vdb --abort', 'keep');
+    const uuid = await uuidOf();
+    if (isLibvirtd) await system.host.killLibvirtd();
     await system.killRole('host');
-    if (isScript) await killPivotScript(await uuidOf());
+    if (isScript) await killPivotScript(uuid);
     held.release();
+    if (isLibvirtd) await system.host.startLibvirtd();
     await system.startRole('host');
     expect(await copy.result()).toMatchObject({
       outcome: 'copied',

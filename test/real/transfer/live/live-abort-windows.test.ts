@@ -6,7 +6,7 @@ import { beforeEach, describe, expect, it } from '@jest/globals';
 import { failureDetails } from '../../../../workflows/operation/failures.ts';
 import { isNewer } from '../../../support/host/libvirt-version.ts';
 import { armFault } from '../../../support/faults/faults.ts';
-import { strikeLibvirtd } from '../../../support/faults/struck-libvirtd.ts';
+import { startLost, strikeLibvirtd } from '../../../support/faults/struck-libvirtd.ts';
 import { killAndWait } from '../../../support/host/processes.ts';
 import { expectMoved, startLiveMove } from '../../../support/scenes/transfer/live-move-scene.ts';
 import { SMALL } from '../../../support/scenes/merge-checks.ts';
@@ -79,7 +79,7 @@ describe('An end of a mirror that libvirtd does not survive', () => {
     expect(failure?.details.next).toContain(way);
     await goesOn();
     await killAndWait(pid, 'SIGTERM');
-    await guest.start();
+    await startLost(guest);
     await expectMoved(scene, await startLiveMove(scene));
   });
 });

@@ -1,4 +1,5 @@
 /** What is refused of a VM that runs, before anything is touched. */
+import { chmod } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
@@ -80,6 +81,8 @@ describe('a move of a VM that runs is refused', () => {
 
   it('unsupported-format: a source with a label of its own', async () => {
     const file = await createImage(fileOf('label'));
+    // libvirt does not give it to QEMU's user.
+    await chmod(file, 0o666);
     const label = "<seclabel model='dac' relabel='no'/>";
     const disk = diskXml(file).replace(
       /<source file='([^']*)'\/>/,

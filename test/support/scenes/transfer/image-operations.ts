@@ -35,12 +35,15 @@ export const VAULT = 'vault';
 export async function startMoveSystem(
   options: SystemOptions & { vault?: string } = {},
 ): Promise<System> {
-  const system = await startSharedSystem(options);
-  const folder = join(system.host.pools, VAULT);
-  // A file system of its own has the name of every pool, too.
-  if (options.vault !== undefined) await symlink(options.vault, folder);
-  await system.host.definePool(VAULT, options.vault ?? folder);
-  return system;
+  return startSharedSystem({
+    ...options,
+    async prepare(host) {
+      const folder = join(host.pools, VAULT);
+      // A file system of its own has the name of every pool, too.
+      if (options.vault !== undefined) await symlink(options.vault, folder);
+      await host.definePool(VAULT, options.vault ?? folder);
+    },
+  });
 }
 
 /** A VM that is off, with libvirt snapshots `s1`, `s2`, ... above its base. */
