@@ -25,7 +25,7 @@ const LIMIT = MIB / 2;
 const CONVERGE = { converge: true, maxPauseMs: 60_000 };
 
 let count = 0;
-const start = () => forTest(startDeltaScene(system, { vm: `conv${++count}`, bytes: 18 * MIB }));
+const start = () => forTest(startDeltaScene(system, { vm: `conv${++count}`, bytes: 8 * MIB }));
 const mergeOf = ({ guest }: Scene, more: object) =>
   system.merge({ vm: guest.name, disk: 'vda', ...more });
 const stateOf = async ({ guest }: Scene) =>

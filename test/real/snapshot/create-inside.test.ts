@@ -16,6 +16,7 @@ import { failureOf } from '../../support/scenes/failure-of.ts';
 import { attachRaw, startInside, type InsideScene } from '../../support/scenes/inside-scene.ts';
 import { startSharedSystem } from '../../support/scenes/merge-scene.ts';
 import { startSnapshot, takeSnapshot } from '../../support/scenes/snapshot-scene.ts';
+import { sample } from '../../support/sample.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 import { useEach } from '../../support/use.ts';
 
@@ -148,7 +149,7 @@ async function killAt(effect: EffectName, point: string) {
 }
 
 describe.each([false, true])('An agent that is killed (terminated, too: %s)', (terminate) => {
-  it.each(cases)('at %s, %s', async (effect, point) => {
+  it.each(sample('deaths in creations inside', cases, 2))('at %s, %s', async (effect, point) => {
     await prepare();
     await leakCluster(scene.images.vdb);
     const creation = await killAt(effect, point);

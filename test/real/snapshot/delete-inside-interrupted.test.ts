@@ -15,6 +15,7 @@ import { deleteSnapshot, startDeletion } from '../../support/scenes/snapshot-sce
 import { failureOf } from '../../support/scenes/failure-of.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 import { useEach } from '../../support/use.ts';
+import { sample } from '../../support/sample.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 
 const system = useSystem(() => startSharedSystem({ name: 'inside' }));
@@ -100,6 +101,13 @@ const points = ['before', 'after'] as const;
 const cases = (effects: readonly EffectName[]) =>
   effects.flatMap((effect) => points.map((point) => [effect, point] as const));
 
+const whileDown = cases([
+  'image.delete-snapshot',
+  'image.repair-leaks',
+  'libvirt.delete-snapshot-record',
+]);
+const whileRunning = cases(['libvirt.redefine-snapshot', 'libvirt.delete-snapshot']);
+
 /** The agent dies at the effect; then, with `terminate`, the request is made again. */
 async function strike(effect: EffectName, point: string, terminate: boolean): Promise<void> {
   armFault(system.trace, { effect, action: `kill-${point}` as 'kill-before' });
@@ -114,7 +122,7 @@ async function strike(effect: EffectName, point: string, terminate: boolean): Pr
 }
 
 describe.each([false, true])('An agent that is killed (terminated, too: %s)', (terminate) => {
-  it.each(cases(['image.delete-snapshot', 'image.repair-leaks', 'libvirt.delete-snapshot-record']))(
+  it.each(sample('deaths in deletions inside, VM down', whileDown, 2))(
     'while the VM is down, at %s, %s',
     async (effect, point) => {
       await prepare('s1', 's2');
@@ -124,7 +132,7 @@ describe.each([false, true])('An agent that is killed (terminated, too: %s)', (t
     },
   );
 
-  it.each(cases(['libvirt.redefine-snapshot', 'libvirt.delete-snapshot']))(
+  it.each(sample('deaths in deletions inside, VM running', whileRunning, 2))(
     'while the VM runs, at %s, %s',
     async (effect, point) => {
       await prepare('s2');

@@ -21,7 +21,7 @@ const virsh = (...args: string[]) => system.host.virsh(...args);
 
 /** The guest makes up to 1 MiB of each disk dirty again and again, faster than 256 KiB/s. */
 const LIMIT = MIB / 4;
-const start = (vm: string) => startDisks(system, vm, { bytes: 18 * MIB });
+const start = (vm: string) => startDisks(system, vm, { bytes: 6 * MIB });
 
 /** Under a limit that a user has set, which the operation does not raise. */
 async function outrun(

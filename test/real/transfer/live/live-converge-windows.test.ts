@@ -30,7 +30,7 @@ const OPTIONS = { bandwidthBytesPerSecond: SLOW, converge: true, maxPauseMs: 60_
 let scene: Scene;
 let count = 0;
 beforeEach(async () => {
-  scene = await forTest(startDeltaScene(system, { vm: `wait${++count}`, bytes: 18 * MIB }));
+  scene = await forTest(startDeltaScene(system, { vm: `wait${++count}`, bytes: 8 * MIB }));
 });
 const vm = () => scene.guest.name;
 const virsh = (...args: string[]) => system.host.virsh(...args);

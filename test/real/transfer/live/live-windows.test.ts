@@ -23,6 +23,7 @@ import {
 import { SMALL } from '../../../support/scenes/merge-checks.ts';
 import { startScene, type Scene } from '../../../support/scenes/merge-scene.ts';
 import { startMoveSystem } from '../../../support/scenes/transfer/move-scene.ts';
+import { sample } from '../../../support/sample.ts';
 import { useSystem } from '../../../support/scenes/use-system.ts';
 import { useEach } from '../../../support/use.ts';
 
@@ -82,18 +83,22 @@ const failureOf = async (move: { result(): Promise<unknown> }) =>
   failureDetails(await move.result().catch((error: unknown) => error));
 
 describe('A move whose pivot libvirtd does not survive', () => {
-  it.each(healed)('is completed when libvirtd died %s', async (window) => {
-    const move = await dieIn(window);
-    await system.host.startLibvirtd();
-    await expectMoved(scene, move);
-    const took = (await system.effects()).filter((line) =>
-      line.endsWith(`${scene.guest.name}/vda`),
-    );
-    const names = took.map((line) => line.split(' ')[0]);
-    expect(names).toEqual([...AGAIN, ...(wayBack[window] ?? [])]);
-  });
+  it.each(sample('windows of moves', healed, 2))(
+    'is completed when libvirtd died %s',
+    async (window) => {
+      const move = await dieIn(window);
+      await system.host.startLibvirtd();
+      await expectMoved(scene, move);
+      const took = (await system.effects()).filter((line) =>
+        line.endsWith(`${scene.guest.name}/vda`),
+      );
+      const names = took.map((line) => line.split(' ')[0]);
+      expect(names).toEqual([...AGAIN, ...(wayBack[window] ?? [])]);
+    },
+  );
 
-  it.each(healed)('is completed when the agent died, too, %s', async (window) => {
+  const withAgent = sample('windows of moves, with the agent', healed, 2);
+  it.each(withAgent)('is completed when the agent died, too, %s', async (window) => {
     const move = await dieIn(window);
     await system.killRole('host');
     await system.host.startLibvirtd();
@@ -101,7 +106,8 @@ describe('A move whose pivot libvirtd does not survive', () => {
     await expectMoved(scene, move);
   });
 
-  it.each(all)('loses no write when QEMU dies next, and libvirtd died %s', async (window) => {
+  const withQemu = sample('windows of moves, with QEMU', all, 2);
+  it.each(withQemu)('loses no write when QEMU dies next, and libvirtd died %s', async (window) => {
     const move = await dieIn(window);
     await system.host.killQemu(scene.guest.name);
     await system.host.startLibvirtd();
