@@ -1,7 +1,8 @@
 /** Which machine this is, as hosts of one name are common (`debian`, `localhost`). */
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
-import { nullIfMissing, readText, writeWhole } from '../activities/adapters/files/files.ts';
+import { readText, writeWhole } from '../activities/adapters/files/files.ts';
+import { nullIfMissing } from '../activities/adapters/files/paths.ts';
 import type { WorkerConfig } from './environment/config.ts';
 
 /** machine-id(5) names it `uninitialized` before the first boot has ended. */

@@ -6,7 +6,8 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { listFolder, nullIfMissing, readText, takeName } from '../adapters/files/files.ts';
+import { listFolder, readText, takeName } from '../adapters/files/files.ts';
+import { nullIfMissing } from '../adapters/files/paths.ts';
 import { parseJsonReply } from '../adapters/reply.ts';
 
 const hash = z.string().regex(/^[0-9a-f]{64}$/);

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
-import { listFolder, nullIfMissing, readText } from '../adapters/files/files.ts';
+import { listFolder, readText } from '../adapters/files/files.ts';
+import { nullIfMissing } from '../adapters/files/paths.ts';
 import { eventIn, isEventFile, monthsIn } from './audit-log.ts';
 import { entryNumbers, hashOf, lostBegin, readEntry, type ChainEntry } from './chain.ts';
 

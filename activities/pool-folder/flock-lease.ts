@@ -8,7 +8,7 @@ import { z } from 'zod';
 import type { Lease, LeaseRecord } from './lease.ts';
 import { ownFailure } from '../../workflows/operation/failures.ts';
 import { isLocked, lockFile } from '../adapters/process/file-lock.ts';
-import { nullIfMissing } from '../adapters/files/files.ts';
+import { nullIfMissing } from '../adapters/files/paths.ts';
 import { ensureOwnFolder, OWN_FOLDER } from './own-folder.ts';
 
 export const leaseFile = (poolFolder: string) => join(poolFolder, OWN_FOLDER, 'lease');

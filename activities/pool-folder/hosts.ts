@@ -5,7 +5,8 @@
  */
 import { join } from 'node:path';
 import { hostName } from '../../workflows/operation/names.ts';
-import { listFolder, nullIfMissing, readText, writeWhole } from '../adapters/files/files.ts';
+import { listFolder, readText, writeWhole } from '../adapters/files/files.ts';
+import { nullIfMissing } from '../adapters/files/paths.ts';
 import { ensureOwnedFolder } from '../adapters/files/owned-folder.ts';
 import { ensureOwnFolder, OWN_FOLDER } from './own-folder.ts';
 

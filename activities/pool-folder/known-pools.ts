@@ -8,7 +8,8 @@ import { mkdir } from '../adapters/files/calls.ts';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { UUID } from '../../workflows/operation/names.ts';
-import { nullIfMissing, observeFile, readText, writeWhole } from '../adapters/files/files.ts';
+import { observeFile, readText, writeWhole } from '../adapters/files/files.ts';
+import { nullIfMissing } from '../adapters/files/paths.ts';
 import { ensurePoolId, observePoolId } from './id.ts';
 
 const known = z.object({

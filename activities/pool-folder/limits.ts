@@ -1,7 +1,8 @@
 /** How much of its work an agent begins at once: `STATE/limits.json`, which a person may change. */
 import { join } from 'node:path';
 import { z } from 'zod';
-import { nullIfMissing, readText, writeWhole } from '../adapters/files/files.ts';
+import { readText, writeWhole } from '../adapters/files/files.ts';
+import { nullIfMissing } from '../adapters/files/paths.ts';
 
 const count = z.int().nonnegative();
 const limits = z.object({

@@ -3,7 +3,7 @@
  * is in it, and who may change that: docs/protocol/pool-folder.md.
  */
 import { join } from 'node:path';
-import { nullIfMissing } from '../adapters/files/files.ts';
+import { nullIfMissing } from '../adapters/files/paths.ts';
 import { ensureOwnedFolder, withOwnedFolder } from '../adapters/files/owned-folder.ts';
 
 /** Folder of ours in a pool's folder: a pool lists what is in it nowhere. */

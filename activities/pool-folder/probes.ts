@@ -2,7 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import { stat, unlink, writeFile } from '../adapters/files/calls.ts';
 import { join } from 'node:path';
-import { listFolder, nullIfMissing } from '../adapters/files/files.ts';
+import { listFolder } from '../adapters/files/files.ts';
+import { nullIfMissing } from '../adapters/files/paths.ts';
 import { ensureOwnedFolder } from '../adapters/files/owned-folder.ts';
 import { ensureOwnFolder, OWN_FOLDER } from './own-folder.ts';
 

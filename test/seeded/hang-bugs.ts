@@ -4,7 +4,7 @@ import type { SeededBug } from './bugs.ts';
 export const hangBugs: readonly SeededBug[] = [
   {
     name: 'a session that is slow takes the place of others',
-    file: 'activities/adapters/process/turns.ts',
+    file: 'activities/adapters/process/question-queue.ts',
     from: 'slow.set(asked, subject);',
     to: '',
     caughtBy: 'test/activities/adapters/process-pool.test.ts',

@@ -4,7 +4,7 @@
  */
 import { constants } from 'node:fs';
 import * as fs from 'node:fs/promises';
-import type { FilePath } from './files.ts';
+import type { FilePath } from './paths.ts';
 import { inLane } from './lanes.ts';
 
 export type { FileHandle } from 'node:fs/promises';

@@ -21,8 +21,6 @@ import { unlessSilent } from '../process/asking.ts';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
-export { nullIfMissing, type FilePath } from './paths.ts';
-
 export interface FileFacts {
   identity: string;
   sizeBytes: number;

@@ -5,7 +5,7 @@
  * nothing from other pools.
  */
 import { asking, silent } from '../process/asking.ts';
-import type { FilePath } from './files.ts';
+import type { FilePath } from './paths.ts';
 
 /** 128 threads are enough for seven pools that hang (client/blockflow.mjs). */
 const AT_ONCE = 8;

@@ -5,7 +5,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { childEnvironment } from './environment.ts';
-import { createTurns, type Turns } from './turns.ts';
+import { createQuestionQueue, type QuestionQueue } from './question-queue.ts';
 
 /** Processes that stay open while no question needs them. */
 const KEPT = 4;
@@ -66,12 +66,14 @@ export function createProcessPool<Question, Answer>(
 ): ProcessPool<Question, Answer> {
   const all = new Set<Open<Question, Answer>>();
   const idle = new Set<Open<Question, Answer>>();
-  const asking = (): number => all.size - turns.slow();
-  const turns: Turns<Open<Question, Answer>> = createTurns(() => atOnce - asking() + idle.size);
+  const asking = (): number => all.size - queue.slow();
+  const queue: QuestionQueue<Open<Question, Answer>> = createQuestionQueue(
+    () => atOnce - asking() + idle.size,
+  );
   const forget = (process: Open<Question, Answer>) => {
     all.delete(process);
     idle.delete(process);
-    turns.forget(process);
+    queue.forget(process);
   };
 
   const takeIdle = () => {
@@ -90,12 +92,12 @@ export function createProcessPool<Question, Answer>(
     const fail = () => reject(framing.failed(question, 'silent'));
     const answerWithinMs = framing.answerWithinMs(question);
     const timer = answerWithinMs === null ? undefined : setTimeout(fail, answerWithinMs);
-    return turns.take(subject, takeIdle, silence).finally(() => clearTimeout(timer));
+    return queue.take(subject, takeIdle, silence).finally(() => clearTimeout(timer));
   };
 
   const giveBack = (taken: Open<Question, Answer>) => {
     // One that was lost right after its answer is not there any more.
-    if (all.has(taken) && (turns.waiting() > 0 || idle.size < KEPT)) idle.add(taken);
+    if (all.has(taken) && (queue.waiting() > 0 || idle.size < KEPT)) idle.add(taken);
     else taken.kill();
   };
 
@@ -103,7 +105,7 @@ export function createProcessPool<Question, Answer>(
     async ask(question) {
       const subject = framing.subject?.(question) ?? null;
       const taken = await take(question, subject);
-      const end = turns.begin(taken, subject);
+      const end = queue.begin(taken, subject);
       try {
         return await taken.ask(question);
       } finally {

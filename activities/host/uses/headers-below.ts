@@ -4,7 +4,7 @@
  */
 import { cureOf } from '../../../workflows/operation/cure.ts';
 import { hold, ownFailure } from '../../../workflows/operation/failures.ts';
-import type { FilePath } from '../../adapters/files/files.ts';
+import type { FilePath } from '../../adapters/files/paths.ts';
 import { asking } from '../../adapters/process/asking.ts';
 import { readFolderHeaders } from '../../adapters/qemu-img/folder-headers.ts';
 import { namesIn } from '../../adapters/qemu-img/names-in.ts';

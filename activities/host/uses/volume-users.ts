@@ -3,7 +3,8 @@
  * and hard links cannot hide one.
  */
 import { dirname } from 'node:path';
-import { observeFile, type FilePath } from '../../adapters/files/files.ts';
+import { observeFile } from '../../adapters/files/files.ts';
+import type { FilePath } from '../../adapters/files/paths.ts';
 import type { Pool } from '../../adapters/virsh/pools.ts';
 import { cannotTell, headersBelow, namesBelow } from './headers-below.ts';
 

@@ -11,7 +11,7 @@ interface Waiting {
   go(): void;
 }
 
-export interface Turns<P> {
+export interface QuestionQueue<P> {
   /** How many of those that ask are slow. */
   slow(): number;
   /** How many wait. */
@@ -27,7 +27,7 @@ export interface Turns<P> {
 }
 
 /** @param free how many more may ask now */
-export function createTurns<P>(free: () => number): Turns<P> {
+export function createQuestionQueue<P>(free: () => number): QuestionQueue<P> {
   const waiting = new Set<Waiting>();
   /** By their subject. */
   const slow = new Map<P, string | null>();
