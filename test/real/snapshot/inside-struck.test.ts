@@ -65,7 +65,8 @@ describe('qemu-storage-daemon is killed', () => {
       if (failure.code === 'partly-deleted') {
         expect(failure.now).toMatch(/^deleted from 2 of 3 disks \(vdb, vdc\); vda failed: /);
         expect((await scene.inside())['vda']).toEqual(['1 s0', '2 s1']);
-      } else expect([failure, n > 2]).toEqual([{}, true]);
+        // With which write the image has it no more depends on what else QEMU writes.
+      } else expect([failure, n > 1]).toEqual([{}, true]);
       await deleteSnapshot(system, { vm, name: 's1' });
       await expectWhole(['s0'], ['1 s0']);
     },
