@@ -104,7 +104,8 @@ describe('The command line', () => {
     expect(job).toContain('bandwidth=300\n');
     const followed = blockflow('merge', ...request, '--json');
     await until('web2', 'waiting for a decision');
-    // By the time that two later commands have ended, it follows; after the end it would begin anew.
+    // By the time that two later commands have ended, it follows. It would begin a second merge
+    // where the first has ended before.
     await says(blockflow('status', 'web2/vda'), 0, 'waiting for a decision');
     await says(blockflow('status', 'web2/vda'), 0, 'waiting for a decision');
     await says(blockflow('decide', 'web2/vda', 'keep'), 0, 'the overlay will be kept');
