@@ -19,6 +19,7 @@ export type ClientFailureCode =
   | 'orchestrator-away'
   | 'agent-away'
   | 'already-up'
+  | 'lacks-rights'
   | 'metrics-address'
   | 'no-own-network'
   | 'no-web-ui'

@@ -1,6 +1,7 @@
 /** Entry point of one role as its own process: `blockflow worker ROLE` ends here. */
 import { connectWorker, createLog, installRuntime } from '../runtime.ts';
 import { keepOwnFiles } from '../own-files.ts';
+import { assertRights } from './rights.ts';
 import type { Role, RoleContext } from './role.ts';
 import { startRole, type RoleName } from './start.ts';
 import { tellReady } from '../service/notify.ts';
@@ -8,12 +9,16 @@ import { stopSignal } from './stop-signal.ts';
 import type { WorkerConfig } from '../environment/config.ts';
 import { temporalConfig } from '../environment/temporal-config.ts';
 
-/** Runs one role until SIGTERM or SIGINT. SIGKILL loses nothing: everything is observed again. */
+/**
+ * Runs one role until SIGTERM or SIGINT. SIGKILL loses nothing: everything is observed again.
+ * @throws LacksRights, before anything is begun; MetricsRefused; of the role
+ */
 export async function runRole(
   name: RoleName,
   config: WorkerConfig,
   hooks: RoleContext['hooks'] = [],
 ): Promise<void> {
+  if (name !== 'orchestrator') assertRights(config.libvirtUri);
   await keepOwnFiles(config);
   const log = createLog(name);
   installRuntime(log, config.metricsAddress);

@@ -1,5 +1,5 @@
 /** What the agents of a host may do: without it they would guess, or fail in the middle. */
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 
 /** Numbers of capabilities(7), and what they are needed for. */
 const NEEDED = {
@@ -14,22 +14,25 @@ export class LacksRights extends Error {
   override readonly name = 'LacksRights';
 }
 
+export const NEXT_FOR_RIGHTS =
+  'Run it as root, in a container with these capabilities; ' +
+  'for VMs of your own user set LIBVIRT_DEFAULT_URI=qemu:///session';
+
 /**
  * For an agent of the system's libvirt. One of an ordinary user's own VMs (`qemu:///session`) needs
  * no rights but the user's.
  * @param status text of `/proc/self/status`, see proc(5)
  * @throws LacksRights
  */
-export function assertRights(libvirtUri: string, status: string): void {
+export function assertRights(libvirtUri: string, status = ownStatus()): void {
   if (!/^qemu.*\/system(\?|$)/.test(libvirtUri)) return;
   const held = BigInt(`0x${/^CapEff:\s+([0-9a-f]+)/m.exec(status)?.[1] ?? '0'}`);
   const missing = Object.entries(NEEDED).filter(([, [bit]]) => ((held >> BigInt(bit)) & 1n) === 0n);
   if (missing.length === 0) return;
   const words = missing.map(([name, [, purpose]]) => `${name}, by which it ${purpose}`);
-  throw new LacksRights(
-    `an agent of ${libvirtUri} lacks ${words.join('; ')}. Run it as root, in a container with ` +
-      'these capabilities; for VMs of your own user give LIBVIRT_DEFAULT_URI=qemu:///session',
-  );
+  throw new LacksRights(`an agent of ${libvirtUri} lacks ${words.join('; ')}`);
 }
 
-export const ownStatus = () => readFile('/proc/self/status', 'utf8');
+function ownStatus(): string {
+  return readFileSync('/proc/self/status', 'utf8');
+}

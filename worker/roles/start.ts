@@ -13,17 +13,15 @@ import { workflowSource } from '../bundle.ts';
 import { machineId } from '../machine-id.ts';
 import { registerInPools } from './host-registration.ts';
 import { keepAttempts } from './own-attempts.ts';
-import { assertRights, ownStatus } from './rights.ts';
 import { common, door, run, type Role, type RoleContext } from './role.ts';
 import { startSpmAgent } from './spm-agent.ts';
 
 export const roleNames = ['orchestrator', 'host', 'spm'] as const;
 export type RoleName = (typeof roleNames)[number];
 
-/** @throws LacksRights; OtherMachine */
+/** @throws OtherMachine */
 export async function startRole(name: RoleName, context: RoleContext): Promise<Role> {
   if (name === 'orchestrator') return startOrchestrator(context);
-  assertRights(context.config.libvirtUri, await ownStatus());
   const agent = { ...context, attempts: await keepAttempts(context, name) };
   return { host: startHostAgent, spm: startSpmAgent }[name](agent);
 }

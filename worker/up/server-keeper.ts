@@ -36,14 +36,22 @@ export async function keepTemporalServer(options: KeeperOptions): Promise<KeptSe
   const patienceMs = hasEnded || last ? PATIENCE_MS : 0;
   const ports = { wanted: options.port, usual: 7233, last: portOf(last?.address) };
   const uiPorts = { wanted: options.uiPort, usual: 8233, last: portOf(last?.uiUrl) };
-  const port = await choosePort('--port', ports, patienceMs);
-  const uiPort = await choosePort('--ui-port', uiPorts, patienceMs);
+  const choose = async () => ({
+    port: await choosePort('--port', ports, patienceMs),
+    uiPort: await choosePort('--ui-port', uiPorts, patienceMs),
+  });
+  let chosen = await choose();
   await ensureCertificates(stateDir);
   const start = async () => {
     await endOrphans(databaseIn(stateDir), log);
-    return startGuardedServer({ stateDir, port, uiPort });
+    return startGuardedServer({ stateDir, ...chosen });
   };
-  let server: TemporalServer = await start();
+  let server: TemporalServer = await start().catch(async (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EADDRINUSE') throw error;
+    // Another `up` has taken one since they were free.
+    chosen = await choose();
+    return start();
+  });
   await writeProfile(stateDir, server.address);
   let stopping = false;
   const keep = async () => {

@@ -6,6 +6,7 @@ import type { Logger } from 'pino';
 import type { WorkerConfig } from '../environment/config.ts';
 import { stopSignal } from '../roles/stop-signal.ts';
 import type { Role } from '../roles/role.ts';
+import { assertRights } from '../roles/rights.ts';
 import { startRole, roleNames } from '../roles/start.ts';
 import { keepOwnFiles } from '../own-files.ts';
 import { tellReady } from '../service/notify.ts';
@@ -43,10 +44,12 @@ export class AlreadyUp extends Error {
 
 /**
  * Runs until SIGTERM or SIGINT; a second one ends it at once. SIGKILL loses nothing.
- * @throws AlreadyUp; the error of a role or of the server's start, after a clean stop of the rest.
+ * @throws LacksRights, before anything is begun; AlreadyUp; the error of a role or of the server's
+ * start, after a clean stop of the rest
  */
 export async function runUp(options: UpOptions): Promise<void> {
   const { config } = options;
+  assertRights(config.libvirtUri);
   const stop = stopSignal();
   await keepOwnFiles(config);
   const lock = await lockState(config.stateDir);

@@ -10,7 +10,7 @@ import {
   CONNECT_OPTION,
   METRICS_OPTION,
   OWN_HOST_OPTION,
-  tellMetrics,
+  tellRefusedStart,
   type WorkerOptions,
 } from './worker.ts';
 
@@ -59,7 +59,7 @@ async function up(screen: Screen, options: Options): Promise<number> {
     return 0;
   } catch (error) {
     if (error instanceof NoOwnNetwork) throw noOwnNetwork(error);
-    if (!(error instanceof AlreadyUp)) return tellMetrics(error);
+    if (!(error instanceof AlreadyUp)) return tellRefusedStart(error);
     throw new BlockflowError('Refused', {
       code: 'already-up',
       attempted: 'starting `blockflow up`',

@@ -2,6 +2,7 @@ import { Argument, type Command } from 'commander';
 import type { WorkerConfig } from '../../../../worker/environment/config.ts';
 import type { RoleName } from '../../../../worker/roles/start.ts';
 import { MetricsRefused } from '../../../../worker/metrics-refused.ts';
+import { LacksRights, NEXT_FOR_RIGHTS } from '../../../../worker/roles/rights.ts';
 import { BlockflowError, usage } from '../../../library/failure.ts';
 import type { Context } from '../command.ts';
 import { INSTALL_OPTION, serviceAsked, UNINSTALL_OPTION, type ServiceOptions } from './service.ts';
@@ -48,14 +49,19 @@ export function defineWorker(program: Command, context: Context): void {
         if (served !== null) return served;
         const config = await configOf(options);
         const { runRole } = await import('../../../../worker/roles/main.ts');
-        await runRole(role, config).catch(tellMetrics);
+        await runRole(role, config).catch(tellRefusedStart);
         return 0;
       }),
     );
 }
 
-/** @throws BlockflowError when the address of the metrics was refused; else the same error */
-export function tellMetrics(error: unknown): never {
+/** @throws BlockflowError where a right is missing or an address refused; else the same error */
+export function tellRefusedStart(error: unknown): never {
+  if (error instanceof LacksRights) {
+    const [attempted, now] = ['starting an agent', `${error.message}; nothing was started`];
+    const details = { code: 'lacks-rights' as const, attempted, now, next: NEXT_FOR_RIGHTS };
+    throw new BlockflowError('Refused', details, error);
+  }
   if (!(error instanceof MetricsRefused)) throw error;
   const { address, reason } = error;
   const port = address.slice(address.lastIndexOf(':') + 1);
