@@ -18,7 +18,7 @@ import {
 import { useSystem } from '../../support/scenes/use-system.ts';
 import { failureOf } from '../../support/scenes/failure-of.ts';
 
-const system = useSystem(() => startMoveSystem({ name: 'closed', qemuUser: 'libvirt-qemu' }));
+const system = useSystem(() => startMoveSystem({ name: 'closed' }));
 
 const KVM = async () => Number((await execa('id', ['-g', 'libvirt-qemu'])).stdout);
 

@@ -42,12 +42,11 @@ export async function makeOwnFolder(parent: string, name: string): Promise<strin
 /**
  * Makes the empty folder of a new host, owned by this process, and returns its path.
  * @param etc an empty folder that it has as /etc/libvirt, default one of its own
- * @param qemuUser as whom QEMU runs
  */
 export async function makeHostFolder(
   parent: string,
   name: string,
-  { etc, qemuUser = 'libvirt-qemu' }: { etc?: string; qemuUser?: string } = {},
+  { etc }: { etc?: string } = {},
 ): Promise<string> {
   const root = await makeOwnFolder(parent, name);
   const folders = ['lib', 'cache', 'log', 'pools'];
@@ -58,7 +57,7 @@ export async function makeHostFolder(
   // Nothing of the machine's own: its VMs and pools may be there to be started by themselves.
   if (etc === undefined) await mkdir(join(root, 'etc'));
   else await symlink(etc, join(root, 'etc'));
-  await writeFile(join(root, 'etc/qemu.conf'), qemuConf(qemuUser));
+  await writeFile(join(root, 'etc/qemu.conf'), QEMU_CONF);
   await writeFile(join(root, 'etc/libvirtd.conf'), LIBVIRTD_CONF);
   // libvirt wants to write into /dev/kvm before it probes it. Mode 000 does not stop root, only
   // the read-only mount of this file over /dev/kvm does.
@@ -143,14 +142,14 @@ function namesState(pid: number, root: string): boolean {
   return argumentsOf(pid).some((argument) => argument.includes(join(root, 'state')));
 }
 
-/** Another user than root is let in by libvirt, as Debian has it. */
-const qemuConf = (user: string) => `
+/** Its user, and who owns what it opens, are those of Debian. */
+const QEMU_CONF = `
 namespaces = []
 cgroup_controllers = []
-user = "${user}"
-group = "${user === 'root' ? 'root' : 'kvm'}"
-dynamic_ownership = ${user === 'root' ? 0 : 1}
-remember_owner = ${user === 'root' ? 0 : 1}
+user = "libvirt-qemu"
+group = "kvm"
+dynamic_ownership = 1
+remember_owner = 1
 security_driver = "none"
 # QEMU opens serial files and its log itself, so that no virtlogd is needed (it would also
 # rotate a serial file away at 2 MiB).

@@ -23,8 +23,6 @@ export interface PrivateHostOptions {
   readonly name?: string;
   /** Empty folder that it has as /etc/libvirt, default one of its own. */
   readonly etc?: string;
-  /** As whom QEMU runs, default root. */
-  readonly qemuUser?: string;
 }
 
 const MOUNTS = {

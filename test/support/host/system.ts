@@ -53,8 +53,6 @@ export interface SystemOptions {
   name?: string;
   /** Of the host. */
   etc?: string;
-  /** As whom QEMU runs there, default root. */
-  qemuUser?: string;
   roles?: readonly RoleName[];
   /** Makes the folder, below the host's, that comes first on the PATH of the roles. */
   pathFolder?: (root: string) => string;
@@ -136,9 +134,8 @@ const asServer = ({ address, close }: GivenTemporal): TemporalServer => ({
 });
 
 async function prepareHost(options: SystemOptions) {
-  const { name, etc, qemuUser, pathFolder, onDisk = false } = options;
-  const own = { ...(etc && { etc }), ...(qemuUser && { qemuUser }) };
-  const host = await startPrivateHost({ ...(name && { name }), ...own });
+  const { name, etc, pathFolder, onDisk = false } = options;
+  const host = await startPrivateHost({ ...(name && { name }), ...(etc && { etc }) });
   const first = pathFolder?.(host.root);
   return {
     host,
