@@ -47,7 +47,7 @@ export async function identityOfPool(
   identity: string,
 ): Promise<string> {
   const lasting = await lastingIdentity(folder, identity);
-  if (!pool || UUID.test(deviceOf(lasting))) return lasting;
+  if (!pool || isByPoolId(lasting)) return lasting;
   throw retry('pool-away', {
     attempted: `naming the files of pool ${pool}`,
     now: `pool ${pool} at ${folder} has no id (its .blockflow/id is missing), nothing was done`,
@@ -58,20 +58,17 @@ export async function identityOfPool(
 }
 
 /** A volume as every host and every later run knows it, which is only looked at. */
-export const lookedAt = async (volume: Named): Promise<NamedVolume> => ({
-  path: volume.path,
-  pool: volume.pool ?? '',
-  identity: await lastingIdentity(dirname(volume.path), volume.identity),
+export const lookedAt = async ({ path, pool, identity }: Named): Promise<NamedVolume> => ({
+  path,
+  pool: pool ?? '',
+  identity: await lastingIdentity(dirname(path), identity),
 });
 
 /** As above, to be changed. @throws as `identityOfPool` */
-export const nameVolume = async (volume: Named): Promise<NamedVolume> => ({
-  path: volume.path,
-  pool: volume.pool ?? '',
-  identity: await identityOfPool(
-    { pool: volume.pool, folder: dirname(volume.path) },
-    volume.identity,
-  ),
+export const nameVolume = async ({ path, pool, identity }: Named): Promise<NamedVolume> => ({
+  path,
+  pool: pool ?? '',
+  identity: await identityOfPool({ pool, folder: dirname(path) }, identity),
 });
 type Named = Omit<NamedVolume, 'pool'> & { pool: string | null };
 
@@ -84,10 +81,13 @@ export async function identityIn(
   { identity }: Pick<NamedVolume, 'identity'>,
 ): Promise<string | null> {
   const pool = deviceOf(identity);
-  if (!UUID.test(pool)) return identity;
+  if (!isByPoolId(identity)) return identity;
   const [id, facts] = await Promise.all([observePoolId(folder), observeFile(folder)]);
   return facts && id === pool ? `${deviceOf(facts.identity)}:${inodeOf(identity)}` : null;
 }
+
+/** Whether every host knows it by that: not by a device number of one. */
+export const isByPoolId = (identity: string) => UUID.test(deviceOf(identity));
 
 /** The part before the inode: a device number, or a pool's id. */
 export const deviceOf = (identity: string) => identity.split(':')[0] ?? '';

@@ -62,10 +62,11 @@ const only = args.includes('--only') ? args[args.indexOf('--only') + 1] : undefi
 const isDrawn = args.includes('--draw');
 const measured: Recorded = {};
 const wanted = isDrawn ? {} : only !== undefined && only in apart ? apart : parts;
+const here = await circumstances(quick);
 for (const [name, part] of Object.entries(wanted)) {
   if (only !== undefined && !`${name}-`.startsWith(`${only}-`)) continue;
   process.stderr.write(`bench: ${name} ...\n`);
-  measured[name] = { ...(await circumstances(quick)), rows: await part(quick) };
+  measured[name] = { ...here, rows: await part(quick) };
 }
 process.stdout.write(`${tablesOf(measured)}\n`);
 if (isDrawn || args.includes('--write')) {

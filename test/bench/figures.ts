@@ -1,5 +1,7 @@
 /** Rows of the table, the statistics in them, and what pictures there are. */
 
+import { z } from 'zod';
+
 /** Title and axes. */
 export const pictures = {
   'merges-by-size': { title: 'A merge by size', x: 'MiB in the layer', y: 'ms, median' },
@@ -9,20 +11,22 @@ export const pictures = {
 export type Picture = keyof typeof pictures;
 
 /** One of a line in a picture. */
-export interface Point {
-  picture: Picture;
-  line: string;
-  x: number;
-  y: number;
-}
+const point = z.strictObject({
+  picture: z.enum(Object.keys(pictures) as [Picture]),
+  line: z.string(),
+  x: z.number(),
+  y: z.number(),
+});
+export type Point = z.infer<typeof point>;
 
-export interface Row {
-  what: string;
-  measured: string;
-  goal: string;
-  met: boolean | null;
-  points?: Point[] | undefined;
-}
+export const row = z.strictObject({
+  what: z.string(),
+  measured: z.string(),
+  goal: z.string(),
+  met: z.boolean().nullable(),
+  points: z.array(point).optional(),
+});
+export type Row = z.infer<typeof row>;
 
 /** Nearest-rank percentile; with few values the 99th is the largest. */
 export function percentile(values: readonly number[], p: number): number {

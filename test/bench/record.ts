@@ -7,21 +7,8 @@ import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
 import { z } from 'zod';
-import { pictures, table } from './figures.ts';
+import { row, table } from './figures.ts';
 
-const point = z.strictObject({
-  picture: z.enum(Object.keys(pictures) as [keyof typeof pictures]),
-  line: z.string(),
-  x: z.number(),
-  y: z.number(),
-});
-const row = z.strictObject({
-  what: z.string(),
-  measured: z.string(),
-  goal: z.string(),
-  met: z.boolean().nullable(),
-  points: z.array(point).optional(),
-});
 const measurement = z.strictObject({
   date: z.iso.date(),
   processor: z.string(),
@@ -48,16 +35,14 @@ export const writeRecord = (recorded: Recorded): Promise<void> =>
 
 /** This machine, and the code that is measured. */
 export async function circumstances(quick: boolean): Promise<Omit<Measurement, 'rows'>> {
-  const { stdout: commit } = await execa('git', ['rev-parse', '--short', 'HEAD'], {
-    reject: false,
-  });
-  const { stdout: changed } = await execa('git', ['status', '--porcelain', '--untracked-files=no']);
+  const describe = ['describe', '--always', '--dirty', '--exclude=*'];
+  const { stdout: commit } = await execa('git', describe);
   return {
     date: new Date().toISOString().slice(0, 10),
     processor: cpus()[0]?.model ?? 'unknown',
     cores: cpus().length,
     node: process.version,
-    commit: changed === '' ? commit : `${commit} and changes`,
+    commit,
     quick,
   };
 }

@@ -107,11 +107,15 @@ function placed(files: ReadonlySet<string>): Wanted {
 /** What was opened by a mount that is not in the lists may be anywhere. */
 function isElsewhere(wanted: Wanted, pid: number, fd: string): boolean {
   const { devices, mounts, mountsOfProcess } = wanted;
+  // Nothing is read where all are asked.
   if (!devices) return false;
   const id = mountIdOf(pid, fd) ?? '';
   const device = mounts.byId.get(id) ?? mountsOfProcess(pid).byId.get(id);
-  return device !== undefined && !devices.has(device);
+  return isUnwanted(wanted, device);
 }
+
+const isUnwanted = ({ devices }: Wanted, device: string | undefined) =>
+  devices !== null && device !== undefined && !devices.has(device);
 
 /**
  * The identity of a regular file or device; null for anything else, nothing any more, or what is
@@ -173,13 +177,13 @@ function programOf(pid: number): string {
 }
 
 /** The kernel holds what is below a loop device, by no descriptor. */
-async function findLoopDevice({ files, mounts, devices }: Wanted): Promise<Opener | null> {
+async function findLoopDevice(wanted: Wanted): Promise<Opener | null> {
+  const { files, mounts } = wanted;
   const names = await readdir('/sys/block').catch(() => []);
   for (const name of names.filter((each) => each.startsWith('loop'))) {
     const text = readFile(join('/sys/block', name, 'loop/backing_file'), 'utf8');
     const path = (await text.catch(() => '')).trimEnd();
-    const device = deviceOfPath(mounts, path);
-    if (path === '' || (devices && device !== undefined && !devices.has(device))) continue;
+    if (path === '' || isUnwanted(wanted, deviceOfPath(mounts, path))) continue;
     const file = await observeFile(path).catch(unlessSilent(null));
     if (file && files.has(file.identity)) {
       return { identity: file.identity, by: `loop device ${name}` };

@@ -63,7 +63,7 @@ export const holdEnd = (
   });
 
 /** @param shown the file that libvirt has in its place, and its owner right */
-export const goOnWith = ({ vm, disk }: Named, file: string, shown = '') =>
+export const goOnWith = ({ vm, disk }: Named, file: string, shown: string) =>
   `Let QEMU go on with its file: \`chown --reference=${shown} ${file}\`; ` +
   `\`virsh managedsave ${vm} --running\`; in both ` +
   `\`virsh managedsave-edit ${vm}\` and \`virsh edit ${vm}\` put ${file} into the <source> of ` +

@@ -201,12 +201,9 @@ async function endMirror(deps: HostDeps, other: DiskSwitch): Promise<void> {
 }
 
 function unseenByLibvirt(change: DiskSwitch, { disk }: DiskLook, copy: Copy) {
-  const shown = `libvirt shows ${disk?.chain.at(-1)?.path}, but QEMU has ${copy.path}`;
-  const now = `${shown}, and its guest may have run since`;
-  return holdEnd(change.attempted, change.disk, {
-    now,
-    next: goOnWith(change, copy.path, disk?.chain.at(-1)?.path),
-  });
+  const shown = disk?.chain.at(-1)?.path ?? '';
+  const now = `libvirt shows ${shown}, but QEMU has ${copy.path}, and its guest may have run since`;
+  return holdEnd(change.attempted, change.disk, { now, next: goOnWith(change, copy.path, shown) });
 }
 
 /**

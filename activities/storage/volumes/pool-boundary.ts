@@ -4,11 +4,10 @@
  */
 import { join } from 'node:path';
 import { bug, retry } from '../../../workflows/operation/failures.ts';
-import { UUID } from '../../../workflows/operation/names.ts';
 import type { ImagePlan } from '../../../workflows/transfer/plan.ts';
 import type { NamedVolume } from '../../../workflows/chain/references.ts';
 import { canonical } from '../../adapters/files/files.ts';
-import { deviceOf, identityIn } from '../../pool-folder/id.ts';
+import { identityIn, isByPoolId } from '../../pool-folder/id.ts';
 import {
   isFilePool,
   observePools,
@@ -41,7 +40,7 @@ export async function volumeInPool(
 
 /** By a device number, this host could take another file for it. @throws Bug */
 function assertByPoolId({ identity }: { identity: string }, path: string): void {
-  if (!UUID.test(deviceOf(identity))) throw bug(`${path} is not named by the id of its pool`);
+  if (!isByPoolId(identity)) throw bug(`${path} is not named by the id of its pool`);
 }
 
 /** @throws Bug unless the path itself, and not what a link leads to, lies directly in its pool. */
