@@ -9,9 +9,9 @@ import { median, ms, percentile, type Point, type Row } from './figures.ts';
 
 const MIB = 2 ** 20;
 const sizes = [
-  { mib: 1, repeats: 9 },
-  { mib: 256, repeats: 5 },
-  { mib: 1024, repeats: 3 },
+  { mib: 1, repeats: 15, goal: 0.6 },
+  { mib: 256, repeats: 15, goal: 1 },
+  { mib: 1024, repeats: 15, goal: 1 },
 ];
 const guests = [
   { words: 'guest idle', writesPerSecond: 1 },
@@ -27,9 +27,9 @@ export async function againstVirsh(quick: boolean): Promise<Row[]> {
       const next = createDeltas(system, vm, writesPerSecond);
       // The first merge of an orchestrator compiles its workflow code.
       await withBlockflow(system, vm, await next([MIB]));
-      for (const { mib, repeats } of sizes) {
+      for (const { mib, repeats, goal } of sizes) {
         const pairs = await measure(system, vm, next, mib * MIB, quick ? 2 : repeats);
-        rows.push(toRow({ mib, words }, pairs));
+        rows.push(toRow({ mib, words, goal }, pairs));
       }
     }
     return rows;
@@ -75,7 +75,10 @@ async function withVirsh(system: System, vm: string, delta: Delta): Promise<numb
   return performance.now() - begin;
 }
 
-function toRow({ mib, words }: { mib: number; words: string }, pairs: readonly Pair[]): Row {
+function toRow(
+  { mib, words, goal }: { mib: number; words: string; goal: number },
+  pairs: readonly Pair[],
+): Row {
   const ours = pairs.map((pair) => pair.blockflowMs);
   const theirs = pairs.map((pair) => pair.virshMs);
   const ratio = median(pairs.map((pair) => pair.blockflowMs / pair.virshMs));
@@ -91,8 +94,8 @@ function toRow({ mib, words }: { mib: number; words: string }, pairs: readonly P
       `blockflow ${ms(median(ours))} (p99 ${ms(percentile(ours, 99))}), virsh ` +
       `${ms(median(theirs))} (p99 ${ms(percentile(theirs, 99))}), ratio ${ratio.toFixed(2)}, ` +
       `n=${pairs.length}`,
-    goal: 'ratio at most 1',
-    met: ratio <= 1,
+    goal: `ratio at most ${goal}`,
+    met: ratio <= goal,
     points: [point('blockflow', median(ours)), point('virsh', median(theirs))],
   };
 }

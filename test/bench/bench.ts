@@ -2,11 +2,13 @@
  * `npm run bench`: figures of merges and moves, paired in one run because machines are noisy.
  * Prints markdown tables; with `--write` also records the figures in docs/proof/bench.json, and
  * makes the tables of bench.md and the pictures from it. `--only NAME` runs one part, or those
- * whose names begin so (`moves`, `moves-raw`), `--quick` fewer repeats, `--draw` none.
+ * whose names begin so (`moves`, `moves-raw`), `--quick` fewer repeats, `--draw` none. A part is
+ * not judged when other processes use more than a tenth of the processor before or after it.
  */
 import { clusterMerges } from './cluster-merges.ts';
 import { cachedWorkflows } from './cached-workflows.ts';
 import { againstVirsh } from './against-virsh.ts';
+import { commands } from './commands.ts';
 import { historyLength } from './history-length.ts';
 import { fourLayers } from './four-layers.ts';
 import { largeSites } from './large-sites.ts';
@@ -17,10 +19,15 @@ import { liveMovesOf } from './live/moves.ts';
 import { resumedLiveMove } from './live/resumed.ts';
 import { liveStalls } from './live/stalls.ts';
 import { manyMerges } from './many-merges.ts';
+import { manyVms } from './many-vms.ts';
 import { movesOf } from './moves.ts';
+import { fleet } from './fleet/fleet.ts';
+import { busyPercent, judged } from './others.ts';
+import { overhead } from './overhead.ts';
 import { drawAll } from './pictures.ts';
 import { circumstances, readRecord, tablesOf, writeRecord, type Recorded } from './record.ts';
 import { reflinkedMoves } from './reflinked-moves.ts';
+import { restartedAgent } from './restarted-agent.ts';
 import { resumedMove } from './resumed-move.ts';
 import type { Row } from './figures.ts';
 import { deletingSnapshots, takingSnapshots } from './snapshots.ts';
@@ -29,7 +36,10 @@ import { waitingOperations } from './waiting-operations.ts';
 
 const parts: Record<string, (quick: boolean) => Promise<Row[]>> = {
   'against-virsh': againstVirsh,
+  overhead,
   latencies,
+  'restarted-agent': restartedAgent,
+  commands,
   'hung-neighbour': hungNeighbour,
   'snapshots-taking': takingSnapshots,
   'snapshots-deleting': deletingSnapshots,
@@ -37,6 +47,8 @@ const parts: Record<string, (quick: boolean) => Promise<Row[]>> = {
   'four-layers': fourLayers,
   'waiting-operations': waitingOperations,
   'many-merges': manyMerges,
+  'many-vms': manyVms,
+  fleet,
   'cached-workflows': cachedWorkflows,
   'moves-qcow2-full': movesOf('qcow2', 'full'),
   'moves-qcow2-sparse': movesOf('qcow2', 'sparse'),
@@ -66,7 +78,10 @@ const here = await circumstances(quick);
 for (const [name, part] of Object.entries(wanted)) {
   if (only !== undefined && !`${name}-`.startsWith(`${only}-`)) continue;
   process.stderr.write(`bench: ${name} ...\n`);
-  measured[name] = { ...here, rows: await part(quick) };
+  const before = await busyPercent();
+  const rows = await part(quick);
+  const others = Math.max(before, await busyPercent());
+  measured[name] = { ...here, others, rows: judged(rows, others) };
 }
 process.stdout.write(`${tablesOf(measured)}\n`);
 if (isDrawn || args.includes('--write')) {

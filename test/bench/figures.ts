@@ -7,6 +7,7 @@ export const pictures = {
   'merges-by-size': { title: 'A merge by size', x: 'MiB in the layer', y: 'ms, median' },
   'history-by-duration': { title: 'History of a merge', x: 'seconds that it took', y: 'events' },
   'snapshots-by-disks': { title: 'A snapshot by disks', x: 'disks', y: 'ms, median' },
+  'fleet-by-operations': { title: 'A fleet', x: 'operations at once', y: 'ended each second' },
 } as const;
 export type Picture = keyof typeof pictures;
 

@@ -13,8 +13,8 @@ export async function historyLength(quick: boolean): Promise<Row[]> {
       {
         what: 'history events of a merge',
         measured: `${fast.events} in ${fast.seconds} s, ${slow.events} in ${slow.seconds} s`,
-        goal: 'at most 70, however long',
-        met: Math.max(fast.events, slow.events) <= 70 && equal,
+        goal: 'at most 40, however long',
+        met: Math.max(fast.events, slow.events) <= 40 && equal,
         points: [fast, slow].map(({ seconds, events }) => ({
           picture: 'history-by-duration',
           line: 'events',

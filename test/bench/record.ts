@@ -17,6 +17,8 @@ const measurement = z.strictObject({
   node: z.string().nullable(),
   commit: z.string().nullable(),
   quick: z.boolean(),
+  /** Per cent of the processors that others used. */
+  others: z.number().nullable(),
   rows: z.array(row),
 });
 const record = z.record(z.string(), measurement);
@@ -34,7 +36,7 @@ export const writeRecord = (recorded: Recorded): Promise<void> =>
   writeFile(proofFile('bench.json'), `${JSON.stringify(record.parse(recorded), null, 2)}\n`);
 
 /** This machine, and the code that is measured. */
-export async function circumstances(quick: boolean): Promise<Omit<Measurement, 'rows'>> {
+export async function circumstances(quick: boolean): Promise<Omit<Measurement, 'rows' | 'others'>> {
   const describe = ['describe', '--always', '--dirty', '--exclude=*'];
   const { stdout: commit } = await execa('git', describe);
   return {
@@ -50,10 +52,11 @@ export async function circumstances(quick: boolean): Promise<Omit<Measurement, '
 /** One table for each part, below what it was measured on. */
 export function tablesOf(recorded: Recorded): string {
   const parts = Object.entries(recorded).map(([name, { rows, ...where }]) => {
-    const { date, processor, cores, node, commit, quick } = where;
+    const { date, processor, cores, node, commit, quick, others } = where;
     const words = [
       ...[date, `${cores} × ${processor}`, ...(node === null ? [] : [`Node ${node}`])],
       ...[...(commit === null ? [] : [commit]), ...(quick ? ['quick run'] : [])],
+      ...(others === null ? [] : [`others used ${others} %`]),
     ];
     return `\`${name}\`: ${words.join(', ')}\n\n${table(rows)}`;
   });

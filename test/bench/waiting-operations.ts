@@ -34,8 +34,8 @@ export async function waitingOperations(quick: boolean): Promise<Row[]> {
       {
         what: `CPU of a host agent with ${count} waiting operations`,
         measured: `${used.toFixed(1)} % of a core over ${seconds} s`,
-        goal: 'under 5 %',
-        met: used < 5,
+        goal: 'under 2 %',
+        met: used < 2,
       },
     ];
   } finally {

@@ -2,7 +2,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { useCluster } from '../support/cluster/use-cluster.ts';
 import type { Fault } from '../support/faults/faults.ts';
-import { expectMerged, SLOW, untilCopying, untilPhase } from '../support/scenes/merge-proofs.ts';
+import { expectMerged, untilPhase } from '../support/scenes/merge-proofs.ts';
+import { SLOW, untilCopying } from '../support/scenes/copying.ts';
 import { startScene, type Scene } from '../support/scenes/merge-scene.ts';
 import { useEach } from '../support/use.ts';
 import { waitUntil } from '../support/wait-until.ts';

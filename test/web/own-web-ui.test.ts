@@ -4,7 +4,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, it } from '@jest/globals';
 import { openWebUi } from './browser.ts';
-import { says } from '../support/host/roles/command-line.ts';
+import { says } from '../support/host/roles/says.ts';
 import { startRunningUp } from '../support/host/roles/running-up.ts';
 import { use } from '../support/use.ts';
 

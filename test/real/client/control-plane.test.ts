@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
 import { findTemporalBinary } from '../../../worker/up/temporal-binary.ts';
-import { says } from '../../support/host/roles/command-line.ts';
+import { says } from '../../support/host/roles/says.ts';
 import { killAndWait } from '../../support/host/processes.ts';
 import { startRunningUp, type RunningUp } from '../../support/host/roles/running-up.ts';
 import { asOrdinaryUser } from '../../support/host/ordinary-user.ts';

@@ -5,10 +5,10 @@ import { execa } from 'execa';
 import {
   commandLine,
   environmentOf,
-  says,
   type Answer,
   type Typed,
 } from '../../support/host/roles/command-line.ts';
+import { says } from '../../support/host/roles/says.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';
 import {
   defineOff,

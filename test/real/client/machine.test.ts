@@ -4,12 +4,8 @@ import { join } from 'node:path';
 import { beforeAll, expect, it } from '@jest/globals';
 import { ORCHESTRATOR_QUEUE } from '../../../workflows/operation/contract.ts';
 import { createImage, defineShutOff, diskXml } from '../../support/guest/shut-off-vm.ts';
-import {
-  commandLine,
-  environmentOf,
-  says,
-  type Typed,
-} from '../../support/host/roles/command-line.ts';
+import { commandLine, environmentOf, type Typed } from '../../support/host/roles/command-line.ts';
+import { says } from '../../support/host/roles/says.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 

@@ -3,7 +3,8 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { commandLine, says } from '../../support/host/roles/command-line.ts';
+import { commandLine } from '../../support/host/roles/command-line.ts';
+import { says } from '../../support/host/roles/says.ts';
 
 let folder: string;
 beforeEach(async () => {

@@ -9,11 +9,11 @@ import { connectTo } from '../../support/host/roles/blockflow-client.ts';
 import {
   commandLine,
   environmentOf,
-  says,
   scripts,
   startWorker,
   type Typed,
 } from '../../support/host/roles/command-line.ts';
+import { says } from '../../support/host/roles/says.ts';
 import { expectLeftClean, SMALL } from '../../support/scenes/merge-checks.ts';
 import { POOL, startScene, startSharedSystem } from '../../support/scenes/merge-scene.ts';
 import { HOST } from '../../support/host/system.ts';

@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { startTemporalServer, type TemporalServer } from '../../../worker/up/temporal-server.ts';
-import { commandLine, says, startWorker } from '../../support/host/roles/command-line.ts';
+import { commandLine, startWorker } from '../../support/host/roles/command-line.ts';
+import { says } from '../../support/host/roles/says.ts';
 import {
   createAuthority,
   startTlsFront,

@@ -7,11 +7,10 @@ import {
   auditEvents,
   expectMerged,
   expectUnchanged,
-  SLOW,
-  untilCopying,
   untilPhase,
   untilStatus,
 } from '../../support/scenes/merge-proofs.ts';
+import { SLOW, untilCopying } from '../../support/scenes/copying.ts';
 import { startScene, type Scene } from '../../support/scenes/merge-scene.ts';
 import type { Fault } from '../../support/faults/faults.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';

@@ -3,7 +3,8 @@ import { describe, expect, it } from '@jest/globals';
 import { armFault } from '../../support/faults/faults.ts';
 import { startDeltaScene } from '../../support/scenes/transfer/delta-scene.ts';
 import { expectMoved } from '../../support/scenes/transfer/live-move-scene.ts';
-import { expectMerged, untilCopying, untilStatus } from '../../support/scenes/merge-proofs.ts';
+import { expectMerged, untilStatus } from '../../support/scenes/merge-proofs.ts';
+import { untilCopying } from '../../support/scenes/copying.ts';
 import type { Scene } from '../../support/scenes/merge-scene.ts';
 import {
   diskOf,

@@ -4,12 +4,8 @@ import { describe, expect, it } from '@jest/globals';
 import { WorkflowFailedError } from '@temporalio/client';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
 import type { LiveMergeRequest } from '../../../workflows/merge/request.ts';
-import {
-  auditEvents,
-  expectMerged,
-  SLOW,
-  untilCopying,
-} from '../../support/scenes/merge-proofs.ts';
+import { auditEvents, expectMerged } from '../../support/scenes/merge-proofs.ts';
+import { SLOW, untilCopying } from '../../support/scenes/copying.ts';
 import { activeLayer, startScene, type Scene } from '../../support/scenes/merge-scene.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';

@@ -6,13 +6,8 @@ import { sample } from '../../support/sample.ts';
 import type { Fault } from '../../support/faults/faults.ts';
 import { untilAttempt } from '../../support/faults/strike.ts';
 import { makeHeardVirsh } from '../../support/faults/heard-virsh.ts';
-import {
-  expectMerged,
-  SLOW,
-  untilCopying,
-  untilPhase,
-  untilStatus,
-} from '../../support/scenes/merge-proofs.ts';
+import { expectMerged, untilPhase, untilStatus } from '../../support/scenes/merge-proofs.ts';
+import { SLOW, untilCopying } from '../../support/scenes/copying.ts';
 import { startScene, startSharedSystem, type Scene } from '../../support/scenes/merge-scene.ts';
 import { argumentsOf, otherPids } from '../../support/host/processes.ts';
 import type { System } from '../../support/host/system.ts';

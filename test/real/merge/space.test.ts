@@ -5,12 +5,8 @@ import { afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
 import { observePoolId } from '../../../activities/pool-folder/id.ts';
 import { startDeltaScene } from '../../support/scenes/transfer/delta-scene.ts';
-import {
-  expectMerged,
-  heartbeatNote,
-  SLOW,
-  untilPhase,
-} from '../../support/scenes/merge-proofs.ts';
+import { expectMerged, heartbeatNote, untilPhase } from '../../support/scenes/merge-proofs.ts';
+import { SLOW } from '../../support/scenes/copying.ts';
 import { asScene, startScene, type Scene } from '../../support/scenes/merge-scene.ts';
 import { mountOwn } from '../../support/host/own-mount.ts';
 import { takeExternalSnapshot } from '../../support/guest/disks/snapshots.ts';

@@ -2,7 +2,8 @@
 import { expect, it } from '@jest/globals';
 import { findQemu } from '../../../activities/adapters/files/open-files.ts';
 import { connectTo } from '../../support/host/roles/blockflow-client.ts';
-import { expectMerged, SLOW, untilCopying, untilPhase } from '../../support/scenes/merge-proofs.ts';
+import { expectMerged, untilPhase } from '../../support/scenes/merge-proofs.ts';
+import { SLOW, untilCopying } from '../../support/scenes/copying.ts';
 import { startScene, startSharedSystem, type Scene } from '../../support/scenes/merge-scene.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 import { use, useEach } from '../../support/use.ts';

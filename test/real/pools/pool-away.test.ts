@@ -11,7 +11,8 @@ import { statusQuery } from '../../../workflows/kinds.ts';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { runsAllCases, sample } from '../../support/sample.ts';
 import { startDeltaScene } from '../../support/scenes/transfer/delta-scene.ts';
-import { expectMerged, untilCopying, untilPhase } from '../../support/scenes/merge-proofs.ts';
+import { expectMerged, untilPhase } from '../../support/scenes/merge-proofs.ts';
+import { untilCopying } from '../../support/scenes/copying.ts';
 import { POOL, startSharedSystem, type Scene } from '../../support/scenes/merge-scene.ts';
 import {
   copiers,

@@ -2,12 +2,8 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
 import type { EffectName } from '../../../activities/door/effect.ts';
-import {
-  commandLine,
-  environmentOf,
-  says,
-  type Typed,
-} from '../../support/host/roles/command-line.ts';
+import { commandLine, environmentOf, type Typed } from '../../support/host/roles/command-line.ts';
+import { says } from '../../support/host/roles/says.ts';
 import { armFault, isArmed } from '../../support/faults/faults.ts';
 import { leakCluster, takeInner } from '../../support/guest/disks/inner-snapshots.ts';
 import { defineChain, redefine } from '../../support/guest/shut-off-vm.ts';

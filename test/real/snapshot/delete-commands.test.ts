@@ -1,13 +1,9 @@
 /** What a person types to delete a snapshot, and reads. */
 import { beforeAll, describe, expect, it } from '@jest/globals';
-import {
-  commandLine,
-  environmentOf,
-  says,
-  type Typed,
-} from '../../support/host/roles/command-line.ts';
+import { commandLine, environmentOf, type Typed } from '../../support/host/roles/command-line.ts';
+import { says } from '../../support/host/roles/says.ts';
 import { layerOf, listed, startThreeDisks } from '../../support/guest/disks/three-disks.ts';
-import { SLOW } from '../../support/scenes/merge-proofs.ts';
+import { SLOW } from '../../support/scenes/copying.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 import { useEach } from '../../support/use.ts';
 import { waitUntil } from '../../support/wait-until.ts';

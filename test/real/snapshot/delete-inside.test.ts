@@ -4,12 +4,8 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { connectTo } from '../../support/host/roles/blockflow-client.ts';
 import type { DeletionRequest } from '../../../client/index.ts';
-import {
-  commandLine,
-  environmentOf,
-  says,
-  type Typed,
-} from '../../support/host/roles/command-line.ts';
+import { commandLine, environmentOf, type Typed } from '../../support/host/roles/command-line.ts';
+import { says } from '../../support/host/roles/says.ts';
 import { leakCluster, takeInner } from '../../support/guest/disks/inner-snapshots.ts';
 import { createImage } from '../../support/guest/shut-off-vm.ts';
 import { DISKS, listed, takeSnapshot } from '../../support/guest/disks/three-disks.ts';

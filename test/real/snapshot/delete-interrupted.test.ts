@@ -12,7 +12,7 @@ import {
   type ThreeDisks,
 } from '../../support/guest/disks/three-disks.ts';
 import { expectLeftClean } from '../../support/scenes/merge-checks.ts';
-import { SLOW } from '../../support/scenes/merge-proofs.ts';
+import { SLOW } from '../../support/scenes/copying.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 import { use, useEach } from '../../support/use.ts';
 import { waitUntil } from '../../support/wait-until.ts';

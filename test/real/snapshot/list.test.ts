@@ -3,12 +3,8 @@ import { rm } from 'node:fs/promises';
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
 import { connectTo } from '../../support/host/roles/blockflow-client.ts';
-import {
-  commandLine,
-  environmentOf,
-  says,
-  type Typed,
-} from '../../support/host/roles/command-line.ts';
+import { commandLine, environmentOf, type Typed } from '../../support/host/roles/command-line.ts';
+import { says } from '../../support/host/roles/says.ts';
 import { layerOf, startThreeDisks, takeSnapshot } from '../../support/guest/disks/three-disks.ts';
 import { defineChain } from '../../support/guest/shut-off-vm.ts';
 import { merged } from '../../support/scenes/merge-checks.ts';

@@ -2,12 +2,8 @@
 import { beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { expectNoLoss, verifyGuestData } from '../../support/guest/oracle.ts';
 import { connectTo } from '../../support/host/roles/blockflow-client.ts';
-import {
-  commandLine,
-  environmentOf,
-  says,
-  type Typed,
-} from '../../support/host/roles/command-line.ts';
+import { commandLine, environmentOf, type Typed } from '../../support/host/roles/command-line.ts';
+import { says } from '../../support/host/roles/says.ts';
 import { merged } from '../../support/scenes/merge-checks.ts';
 import { startSharedSystem } from '../../support/scenes/merge-scene.ts';
 import {

@@ -5,7 +5,8 @@ import { beforeAll, describe, expect, it } from '@jest/globals';
 import { BlockflowError } from '../../../client/index.ts';
 import { awaitRemoval, connectTo } from '../../support/host/roles/blockflow-client.ts';
 import { SMALL } from '../../support/scenes/merge-checks.ts';
-import { expectMerged, SLOW, untilCopying } from '../../support/scenes/merge-proofs.ts';
+import { expectMerged } from '../../support/scenes/merge-proofs.ts';
+import { SLOW, untilCopying } from '../../support/scenes/copying.ts';
 import { POOL, startScene } from '../../support/scenes/merge-scene.ts';
 import {
   contents,

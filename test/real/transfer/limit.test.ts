@@ -4,7 +4,7 @@ import type { WorkflowHandle } from '@temporalio/client';
 import { askCopier, copierState } from '../../../activities/adapters/copying-daemon/daemon.ts';
 import { statusQuery } from '../../../workflows/kinds.ts';
 import { armFault } from '../../support/faults/faults.ts';
-import { SLOW } from '../../support/scenes/merge-proofs.ts';
+import { SLOW } from '../../support/scenes/copying.ts';
 import {
   copiers,
   defineOff,

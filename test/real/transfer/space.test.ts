@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it } from '@jest/globals';
 import type { EffectName } from '../../../activities/door/effect.ts';
 import { armFault } from '../../support/faults/faults.ts';
 import { fill, unfill, untilOutOfSpace } from '../../support/scenes/full-pool.ts';
-import { SLOW } from '../../support/scenes/merge-proofs.ts';
+import { SLOW } from '../../support/scenes/copying.ts';
 import { startSharedSystem } from '../../support/scenes/merge-scene.ts';
 import {
   copiers,

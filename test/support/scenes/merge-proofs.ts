@@ -8,12 +8,10 @@ import { observeEvents } from '../../../activities/orchestrator/observe-events.t
 import type { AuditEvent } from '../../../workflows/operation/audit/audit.ts';
 import type { LiveMergeResult } from '../../../workflows/merge/kind.ts';
 import type { Scene } from './merge-scene.ts';
+import { hasJob } from './copying.ts';
 import { waitUntil } from '../wait-until.ts';
 
 type Merge = WorkflowHandle<(input: unknown) => Promise<LiveMergeResult>>;
-
-/** Slow enough that a copy of some MiB does not end by itself within a test. */
-export const SLOW = 65_536;
 
 /** Waits until the operation's own status satisfies `look`; the orchestrator must run. */
 export function untilStatus(
@@ -29,23 +27,12 @@ export function untilStatus(
       last = await merge.query(statusQuery);
       return look(last) && last;
     },
-    { timeoutMs, intervalMs: 50 },
+    { timeoutMs },
   );
 }
 
 export const untilPhase = (merge: Merge, phase: Phase, timeoutMs?: number) =>
   untilStatus(merge, `the phase ${phase}`, (status) => status.phase === phase, timeoutMs);
-
-/** Waits until the block job runs in QEMU. */
-export async function untilCopying({ system, guest }: Scene): Promise<void> {
-  await waitUntil(`the block job of ${guest.name}`, () => hasJob(system, guest.name), {
-    timeoutMs: 30_000,
-  });
-}
-
-async function hasJob(system: Scene['system'], vm: string): Promise<boolean> {
-  return (await system.host.virsh('blockjob', vm, 'vda', '--raw')).includes('type=');
-}
 
 /** Ends well: one volume, nothing left behind, the guest as it was, every acknowledged write. */
 export async function expectMerged(

@@ -10,17 +10,23 @@ import type { SimulatedVm } from './simulated-vm.ts';
 export function agentActivities(
   vms: ReadonlyMap<string, SimulatedVm>,
   gates: Map<string, { pass(): Promise<void> }>,
+  beatMs = 20,
 ): AgentActivities {
   const wrapped = Object.entries(simulated).map(([name, implementation]) => {
     const activity = async (input: never) => {
       if (name === 'observePresence') return;
       const context = Context.current();
       const { workflowId } = context.info.workflowExecution ?? { workflowId: '' };
-      const slugs = [slugOf(input), slugOfJob(vms, input), slugIn(workflowId), vmIn(workflowId)];
-      const vm = slugs.map((slug) => vms.get(slug ?? '')).find((found) => found !== undefined);
+      const at = (slug: string | null) => vms.get(slug ?? '');
+      // The search by job looks at all of them, which are a thousand in a fleet.
+      const vm =
+        at(slugOf(input)) ??
+        at(slugOfJob(vms, input)) ??
+        at(slugIn(workflowId)) ??
+        at(vmIn(workflowId));
       if (!vm) throw unknownVm(workflowId);
       vm.calls.push(name);
-      const timer = setInterval(() => context.heartbeat(), 20);
+      const timer = setInterval(() => context.heartbeat(), beatMs);
       const gate = gates.get(`${vm.slug} ${name}`);
       gates.delete(`${vm.slug} ${name}`);
       try {

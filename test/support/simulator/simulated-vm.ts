@@ -60,6 +60,8 @@ export class SimulatedVm {
 
   // How it behaves.
   copyMs = 30;
+  /** Between two looks of an activity that waits. */
+  tickMs = 5;
   readyLagMs = 15;
   /** Times that a job is lost half way, without a word. */
   jobsToLose = 0;

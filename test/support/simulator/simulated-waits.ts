@@ -8,9 +8,6 @@ export type Implementations<T extends { [K in keyof T]: (input: never) => Promis
   [K in keyof T]: Implementation<Parameters<T[K]>[0], Awaited<ReturnType<T[K]>>>;
 };
 
-const TICK_MS = 5;
-const sleep = () => Context.current().sleep(TICK_MS);
-
 /**
  * Waits, beating, until `look` gives an answer; a cancel ends the wait, as in the real activities.
  */
@@ -22,6 +19,6 @@ export async function until<T>(vm: SimulatedVm, look: () => T | null): Promise<T
     if (answer !== null) return answer;
     attempts.getStore()?.looked();
     Context.current().heartbeat({ copiedBytes: vm.job?.copiedBytes ?? 0 });
-    await sleep();
+    await Context.current().sleep(vm.tickMs);
   }
 }

@@ -11,7 +11,7 @@ import {
   untilDisks,
   type DisksScene,
 } from '../../../support/scenes/transfer/disks-scene.ts';
-import { SLOW } from '../../../support/scenes/merge-proofs.ts';
+import { SLOW } from '../../../support/scenes/copying.ts';
 import { startMove, startMoveSystem } from '../../../support/scenes/transfer/move-scene.ts';
 import { unlimit } from '../../../support/scenes/transfer/slow-move.ts';
 import { sourcesOf } from '../../../support/scenes/snapshot-scene.ts';

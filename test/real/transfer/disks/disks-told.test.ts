@@ -13,7 +13,7 @@ import {
   untilDisks,
 } from '../../../support/scenes/transfer/disks-scene.ts';
 import { VAULT } from '../../../support/scenes/transfer/image-operations.ts';
-import { SLOW } from '../../../support/scenes/merge-proofs.ts';
+import { SLOW } from '../../../support/scenes/copying.ts';
 import { startMoveSystem } from '../../../support/scenes/transfer/move-scene.ts';
 import { sourcesOf } from '../../../support/scenes/snapshot-scene.ts';
 import { useSystem } from '../../../support/scenes/use-system.ts';

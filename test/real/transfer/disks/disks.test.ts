@@ -13,7 +13,7 @@ import {
   untilDisks,
   type DisksHandle,
 } from '../../../support/scenes/transfer/disks-scene.ts';
-import { SLOW } from '../../../support/scenes/merge-proofs.ts';
+import { SLOW } from '../../../support/scenes/copying.ts';
 import { startMoveSystem } from '../../../support/scenes/transfer/move-scene.ts';
 import { imagesOf, sourcesOf } from '../../../support/scenes/snapshot-scene.ts';
 import { useSystem } from '../../../support/scenes/use-system.ts';

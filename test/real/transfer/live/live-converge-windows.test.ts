@@ -6,7 +6,8 @@ import { beforeEach, describe, expect, it } from '@jest/globals';
 import { failureOf } from '../../../support/scenes/failure-of.ts';
 import { startDeltaScene } from '../../../support/scenes/transfer/delta-scene.ts';
 import { expectMoved, expectNotMoved } from '../../../support/scenes/transfer/live-move-scene.ts';
-import { expectMerged, untilCopying } from '../../../support/scenes/merge-proofs.ts';
+import { expectMerged } from '../../../support/scenes/merge-proofs.ts';
+import { untilCopying } from '../../../support/scenes/copying.ts';
 import type { Scene } from '../../../support/scenes/merge-scene.ts';
 import {
   diskOf,

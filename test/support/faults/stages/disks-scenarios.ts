@@ -1,7 +1,7 @@
 /** What makes the effects of a move of several disks happen, of a guest with two each. */
 import type { EffectName } from '../../../../activities/door/effect.ts';
 import type { System } from '../../host/system.ts';
-import { SLOW } from '../../scenes/merge-proofs.ts';
+import { SLOW } from '../../scenes/copying.ts';
 import {
   startDisks,
   startDisksMove,

@@ -7,7 +7,7 @@ import { pivotIntoLimbo } from '../struck-libvirtd.ts';
 import { waitUntil } from '../../wait-until.ts';
 import { addLayer } from '../../guest/disks/layers.ts';
 import type { Request } from '../../scenes/merge-checks.ts';
-import { SLOW, untilCopying } from '../../scenes/merge-proofs.ts';
+import { SLOW, untilCopying } from '../../scenes/copying.ts';
 import type { Scene } from '../../scenes/merge-scene.ts';
 
 export interface Scenario {

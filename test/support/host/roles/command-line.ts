@@ -1,6 +1,5 @@
 /** Programs as a user starts them: the command line and scripts, each a process of its own. */
 import { fileURLToPath } from 'node:url';
-import { expect } from '@jest/globals';
 import { execa } from 'execa';
 import { HOST, type System } from '../system.ts';
 
@@ -73,21 +72,4 @@ function startNode(
 async function answerOf(program: ReturnType<typeof startNode>): Promise<Answer> {
   const { exitCode, stdout, stderr } = await program;
   return { exitCode, printed: stdout, told: stderr };
-}
-
-/**
- * The program exits with this code and says all of this: on standard output when it succeeds, else
- * on standard error; on the other one it says nothing. Returns all that it said.
- */
-export async function says(
-  answer: Promise<Answer>,
-  exitCode: number,
-  ...words: (string | RegExp)[]
-): Promise<string> {
-  const { printed, told, ...end } = await answer;
-  expect({ ...end, printed, told }).toMatchObject({ exitCode });
-  const [text, silent] = exitCode === 0 ? [printed, told] : [told, printed];
-  for (const word of words) expect(text).toMatch(word);
-  expect(silent).toBe('');
-  return text;
 }

@@ -2,7 +2,7 @@
 import { basename, join } from 'node:path';
 import type { WorkflowHandle } from '@temporalio/client';
 import { observeEvents } from '../../../../activities/orchestrator/observe-events.ts';
-import { SLOW } from '../merge-proofs.ts';
+import { SLOW } from '../copying.ts';
 import type { AuditEvent } from '../../../../workflows/operation/audit/audit.ts';
 import {
   copiers,
