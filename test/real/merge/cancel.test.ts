@@ -1,4 +1,5 @@
 /** Cancel before and after the point of no return; a workflow that is terminated from outside. */
+import { basename, join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { WorkflowFailedError } from '@temporalio/client';
 import { CancelledFailure } from '@temporalio/common';
@@ -11,7 +12,8 @@ import {
   untilStatus,
 } from '../../support/scenes/merge-proofs.ts';
 import { SLOW, untilCopying } from '../../support/scenes/copying.ts';
-import { startScene, type Scene } from '../../support/scenes/merge-scene.ts';
+import { expectRefused } from '../../support/scenes/merge-checks.ts';
+import { POOL, startScene, type Scene } from '../../support/scenes/merge-scene.ts';
 import type { Fault } from '../../support/faults/faults.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 import { useEach } from '../../support/use.ts';
@@ -137,7 +139,8 @@ describe('After a terminate the next request, with other words, adopts what it f
     expect(result).toMatchObject({ jobId, chainBefore: scene.chain });
   });
 
-  it('a chain that is pivoted, and a volume that is not deleted', async () => {
+  /** It is terminated when the chain is pivoted; @returns its job */
+  async function pivoted(): Promise<string | null> {
     await sceneOf();
     await system.killRole('spm');
     const merge = await system.merge({ ...disk(), shallow: true });
@@ -145,7 +148,39 @@ describe('After a terminate the next request, with other words, adopts what it f
     const jobId = await jobIdOf(merge);
     await merge.terminate('a test');
     await system.startRole('spm');
+    return jobId;
+  }
+
+  it('a chain that is pivoted, and a volume that is not deleted', async () => {
+    const jobId = await pivoted();
     const result = await expectMerged(scene, await system.merge(disk()));
     expect(result).toMatchObject({ jobId, deleted: scene.chain.slice(1) });
+  });
+
+  it('a volume that is not deleted, when the foreign job of another has ended', async () => {
+    const jobId = await pivoted();
+    const { vm } = disk();
+    const copy = join(system.host.root, `${vm}.copy`);
+    await system.host.virsh('blockcopy', vm, 'vda', '--dest', copy, '--transient-job');
+    await expectRefused(scene, disk(), ['Refused', 'foreign-job']);
+    await system.host.virsh('blockjob', vm, 'vda', '--abort');
+    const result = await expectMerged(scene, await system.merge(disk()));
+    expect(result).toMatchObject({ jobId, deleted: scene.chain.slice(1) });
+  });
+
+  it('is held, with what is left, when the disk has been changed besides', async () => {
+    const jobId = await pivoted();
+    const { vm } = disk();
+    const copy = join(system.host.pools, POOL, `${vm}-copy.qcow2`);
+    await system.host.virsh('blockcopy', vm, 'vda', '--dest', copy, '--transient-job', '--wait');
+    await system.host.virsh('blockjob', vm, 'vda', '--pivot');
+    const left = scene.chain.at(-1) as string;
+    const now = await expectRefused(scene, disk(), ['Hold', 'divergent-chain']);
+    expect(now).toContain(`job ${jobId} of ${vm}/vda merged ${left} into ${scene.chain[0]}`);
+    expect(now).toContain(`it had yet to delete ${left}`);
+    expect(await scene.files()).toContain(basename(left));
+    const record = [vm, 'urn:blockflow:job:vda', '--remove'];
+    await system.host.virsh('metadata', ...record, '--config', '--live');
+    expect(await (await system.merge(disk())).result()).toMatchObject({ outcome: 'already-done' });
   });
 });

@@ -36,7 +36,9 @@ export function planOf(vm: SimulatedVm, input: LiveMergeInput): PlanOutcome {
   if (differ !== null) {
     throw hold('divergent-chain', { attempted: 'planning', now: differ, next: 'Compare' });
   }
-  if (record && !job && !vm.paths().includes(record.top)) return leftOver(vm, input);
+  if (record && !vm.paths().includes(record.top)) {
+    return job ? { kind: 'busy', job: jobOf(vm), reason: 'a foreign job' } : leftOver(vm, input);
+  }
   assertNoUnfinished(vm);
   const selection = selectVolumes(input, chain, snapshotLayer(vm, input));
   if (!selection) return { kind: 'done', chain, reason: 'the disk is a single volume' };

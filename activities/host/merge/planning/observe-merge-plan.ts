@@ -35,6 +35,7 @@ import {
 import { assertInTouch } from './in-touch.ts';
 import { observeNotes } from './notes.ts';
 import { assertPossible, selectVolumes, type Selection } from './selection.ts';
+import { assertRecordOfChain } from './stray-record.ts';
 import { assertUsable } from '../../pools/usable-folders.ts';
 import { observeSharing } from '../../uses/sharing.ts';
 import { observeChain, toObservation, type Chain } from '../../chain/observe-chain.ts';
@@ -62,8 +63,9 @@ export async function observeMergePlan(
     observeSnapshots(deps, chain.vm.uuid),
   ]);
   const isInLimbo = await assertInTouch(deps, attempted, chain);
-  const finished = !job && chain.record && (await leftOver(deps, chain, chain.record, snapshots));
-  if (finished) return { kind: 'plan', plan: finished };
+  const finished = chain.record && (await leftOver(deps, chain, chain.record, snapshots));
+  if (finished) return job ? busy(input, job) : { kind: 'plan', plan: finished };
+  assertRecordOfChain(attempted, input.vm, chain.record, chain.volumes);
 
   const named = await resolveNames(input);
   const layer = await snapshotLayer(input, snapshots);

@@ -124,9 +124,12 @@ async function startRoleProcess(
   const ended = exit.then(([exitCode, signal]) => ((over = true), { exitCode, signal }));
   let text = '';
   const isReady = async () => {
+    // One that a planned fault has ended since may have been ready.
+    const wasOver = over;
     text = (await readFile(logFile, 'utf8').catch(() => '')).slice(before);
-    if (over) throw new Error(`${role} ended while it started: ${text.slice(-2000)}`);
-    return text.includes(`${role} is ready`);
+    if (text.includes(`${role} is ready`)) return true;
+    if (wasOver) throw new Error(`${role} ended while it started: ${text.slice(-2000)}`);
+    return false;
   };
   const what = () => `${role} to be ready; it said: ${text.slice(-2000)}`;
   // The first orchestrator of a version bundles its workflows, on a machine that may be busy.
