@@ -20,10 +20,11 @@ export function assertRecordOfChain(
   throw hold('divergent-chain', {
     attempted,
     now:
-      `job ${jobId} of ${workflow} merged ${top} into ${base}, and the chain has neither of them: ` +
-      `nothing was touched; it had yet to delete ${kept}`,
+      `job ${jobId} of ${workflow} merged ${top} into ${base}, and the chain has neither of ` +
+      `them: nothing was touched; it had yet to delete ${kept}`,
     next:
       'Find out who changed the disk, and delete what nothing uses. Then remove the record: ' +
-      `\`virsh metadata ${vm} ${recordUri(disk)} --config --remove\` (with --live, too, while it runs)`,
+      `\`virsh metadata ${vm} ${recordUri(disk)} --config --remove\`, ` +
+      'with --live, too, while it runs',
   });
 }
