@@ -55,6 +55,12 @@ const found: Found[] = [
     ends: ['cancelled', 'removed', ...HEALED],
   },
   {
+    // The merge changed the chain, and its source was never deleted.
+    title: 'a move that was terminated after its switch is completed before anything else',
+    actions: [steps(NAMED + 1), terminate, { do: 'ask', wish: { what: 'merge' } }],
+    ends: ['terminated', 'other-operation', 'moved', 'removed', ...HEALED],
+  },
+  {
     title: 'a repeated move that reserves before the undo goes on with the copies',
     actions: [
       steps(NAMED - 1),

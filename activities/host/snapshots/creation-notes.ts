@@ -9,6 +9,7 @@ import {
 } from '../../../workflows/snapshot/create/plan.ts';
 import { observeFile } from '../../adapters/files/files.ts';
 import { nameVolume } from '../../pool-folder/id.ts';
+import { isReserved } from '../../pool-folder/presence.ts';
 import { readManifests, stagedFile } from '../../pool-folder/reservation.ts';
 import { layerFolders, type VmLook } from '../chain/observe-vm.ts';
 
@@ -48,16 +49,20 @@ export async function assertNoUnfinishedSnapshot(
   });
 }
 
-/** Those that were made: a run may have been ended before all were. */
+/**
+ * Those that were made: a run may have been ended before all were. A pool that has forgotten the
+ * job has its overlays by their names alone: another pool's note may be left of a whole snapshot.
+ */
 export async function overlaysOf(
   jobId: string,
   { disks }: { disks: readonly PlannedDisk[] },
 ): Promise<Overlay[]> {
   const overlays = disks.map(async ({ disk, to, name }) => {
-    const staged = await observeFile(stagedFile(to.folder, jobId, name, 'ready'));
-    if (!staged) return [];
     const path = join(to.folder, name);
-    return [{ disk, volume: await nameVolume({ path, pool: to.pool, identity: staged.identity }) }];
+    const staged = await observeFile(stagedFile(to.folder, jobId, name, 'ready'));
+    const file = staged ?? ((await isReserved(to, jobId)) ? null : await observeFile(path));
+    if (!file) return [];
+    return [{ disk, volume: await nameVolume({ path, pool: to.pool, identity: file.identity }) }];
   });
   return (await Promise.all(overlays)).flat();
 }

@@ -73,6 +73,7 @@ const FAULTS: readonly End[] = ['command-failed', 'cancelled'];
 const EXPECTED: Record<string, readonly End[]> = {
   merge: [
     ...['merged', 'already-done', 'vm-stopped', 'job-lost', 'shared-base', 'unproven'],
+    'other-operation',
     ...FAULTS,
   ] as End[],
   move: ['moved', 'already-done', 'name-taken', ...MOVES, ...MIRRORS, ...FAULTS],

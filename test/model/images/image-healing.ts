@@ -48,13 +48,16 @@ async function ended(world: TriedImage): Promise<void> {
   world.check();
 }
 
-/** Terminated operations have left things, which the same request finds. */
+/**
+ * Terminated operations have left things, which the same request finds. One may be refused until
+ * what began after it is completed, and is asked for once more then.
+ */
 async function repeat(world: TriedImage): Promise<void> {
   const wishes = new Map<string, Wish>();
   for (const { wish, id } of world.operations) {
     if (wish && wish.what !== 'rm') wishes.set(`${id} ${JSON.stringify(wish)}`, wish);
   }
-  for (const [key, wish] of wishes) {
+  for (const [key, wish] of [...wishes, ...wishes]) {
     const [id = ''] = key.split(' ');
     const pool = 'to' in wish ? wish.to : undefined;
     const owed = pool ? leftoversOf(world.vm, id, pool).length > 0 : world.vm.record !== null;

@@ -41,6 +41,13 @@ const found: { title: string; actions: Action[]; setting?: Partial<Setting>; end
     ends: ['create terminated', 'create created'],
   },
   {
+    // It was a Hold that nothing ended: the overlay of the pool that had forgotten the job was a
+    // stranger.
+    title: 'a snapshot that one of two pools has forgotten is completed by the next request',
+    actions: [ask({ what: 'create', name: 's2' }), steps('vm', 6), { do: 'terminate', role: 'vm' }],
+    ends: ['create terminated', 'create created'],
+  },
+  {
     title: 'a snapshot that was taken when its run was terminated is completed by the next one',
     actions: [
       ask({ what: 'create', name: 's2' }),

@@ -1,6 +1,6 @@
 /** A terminated move, whose request is repeated with other options. */
-import { open } from 'node:fs/promises';
-import { join } from 'node:path';
+import { open, rm } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
 import { OWN_FOLDER } from '../../../activities/pool-folder/own-folder.ts';
@@ -22,6 +22,9 @@ import {
   VAULT,
 } from '../../support/scenes/transfer/move-scene.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
+import { takeExternalSnapshot } from '../../support/guest/disks/snapshots.ts';
+import { failureOf } from '../../support/scenes/failure-of.ts';
+import { startSnapshot } from '../../support/scenes/snapshot-scene.ts';
 import { slowMove } from '../../support/scenes/transfer/slow-move.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
@@ -120,5 +123,51 @@ describe('A move that was terminated, and is repeated to another pool', () => {
     expect(failureDetails(error)?.details.code).toBe('unknown-pool');
     expect(await copiers(system)).toEqual([]);
     await expectIntact(system, { vm: 'freed', file, before });
+  });
+});
+
+describe('A move that was terminated once its record was switched, its source not deleted,', () => {
+  async function ended(vm: string): Promise<string> {
+    const file = await defineOff(system, vm, { bytes: MIB });
+    armFault(system.trace, { effect: 'image.release', action: 'kill-before' });
+    const move = await startMove(system, { image: diskOf(vm) });
+    await system.roleEnded('host');
+    await move.terminate();
+    await system.startRole('host');
+    return file;
+  }
+
+  it('lets no other operation change the chain, and is completed by its own request', async () => {
+    const vm = 'halted';
+    const file = await ended(vm);
+    const others = [
+      await system.merge({ vm, disk: 'vda' }),
+      await startSnapshot(system, { vm, name: 's1' }),
+    ];
+    for (const other of others) {
+      const failure = await failureOf(other.result());
+      expect(failure).toMatchObject({ type: 'Refused', code: 'other-operation' });
+      expect(failure.now).toMatch(/^move \S+ to pool vault is unfinished/);
+    }
+    const result = await (await startMove(system, { image: diskOf(vm) })).result();
+    expect(result).toMatchObject({ outcome: 'moved' });
+    await removalOf(system, result);
+    expect(await poolFiles(join(system.host.pools, POOL))).not.toContain(basename(file));
+    expect(await recordOf(system, vm)).toBe(inVault(system, file));
+  });
+
+  it('is held, with its source, when another program has changed the chain', async () => {
+    const vm = 'altered';
+    const file = await ended(vm);
+    await takeExternalSnapshot(system.host, vm, { file: inVault(system, `${vm}-2.qcow2`) });
+    const failure = await failureOf((await startMove(system, { image: diskOf(vm) })).result());
+    expect(failure).toMatchObject({ type: 'Hold', code: 'divergent-chain' });
+    expect(failure.now).toContain(`its source is not deleted (${file})`);
+    expect(await poolFiles(join(system.host.pools, POOL))).toContain(basename(file));
+    // As the message says.
+    await rm(file);
+    await rm(/the folder (\S+)$/.exec(failure.next ?? '')?.[1] ?? '', { recursive: true });
+    const again = await (await startMove(system, { image: diskOf(vm) })).result();
+    expect(again).toMatchObject({ outcome: 'already-done' });
   });
 });

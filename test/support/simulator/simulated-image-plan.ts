@@ -1,4 +1,5 @@
 /** What the simulated host agent plans for an image, and what it refuses. */
+import { hold } from '../../../workflows/operation/failures.ts';
 import { fileName } from '../../../workflows/operation/words.ts';
 import { codeOf } from '../../../workflows/chain/other-hosts.ts';
 import type { ImagePlan, ImagePlanOutcome } from '../../../workflows/transfer/plan.ts';
@@ -26,6 +27,7 @@ import {
   staged,
   type Reserved,
 } from './simulated-images.ts';
+import { standsOn } from './simulated-plan.ts';
 import { again } from './simulated-switch.ts';
 import type { SimulatedVm } from './simulated-vm.ts';
 
@@ -75,6 +77,10 @@ export function imagePlanOf(vm: SimulatedVm, request: PlanRequest): ImagePlanOut
   const finished =
     moves && earlier.find(({ plan, owner }) => owner !== null && isSwitched(chain, plan));
   if (finished) return switchedBefore(vm, finished, earlier, elsewhereOf(vm, request));
+  if (moves && earlier.some((run) => run.owner !== null && standsOn(chain, run.plan))) {
+    const now = 'the chain has changed since a move that is unfinished';
+    throw hold('divergent-chain', { attempted: 'planning', now, next: 'Look' });
+  }
   if (moves && chain.every((path) => path.startsWith(`/${pool}/`))) {
     return { kind: 'done', chain, reason: `every volume of it is in pool ${pool}` };
   }

@@ -7,6 +7,7 @@ import { bug, hold, refused } from '../../../workflows/operation/failures.ts';
 import type { DiskRef } from '../../../workflows/chain/references.ts';
 import type { LiveMergeInput } from '../../../workflows/merge/request.ts';
 import type { MergePlan, PlanOutcome } from '../../../workflows/merge/plan.ts';
+import type { ImagePlan } from '../../../workflows/transfer/plan.ts';
 import type { Volume } from '../../../workflows/chain/schemas.ts';
 import { childOf } from './simulated-images.ts';
 import type { SimulatedVm } from './simulated-vm.ts';
@@ -39,6 +40,7 @@ export function planOf(vm: SimulatedVm, input: LiveMergeInput): PlanOutcome {
   if (record && !vm.paths().includes(record.top)) {
     return job ? { kind: 'busy', job: jobOf(vm), reason: 'a foreign job' } : leftOver(vm, input);
   }
+  if (!record) assertNoUnfinishedMove(vm);
   assertNoUnfinished(vm);
   const selection = selectVolumes(input, chain, snapshotLayer(vm, input));
   if (!selection) return { kind: 'done', chain, reason: 'the disk is a single volume' };
@@ -113,6 +115,19 @@ const changesOf = (vm: SimulatedVm, merge: Pick<MergePlan, 'committed' | 'base'>
   ...vm.snapshots,
   ...vm.machine.tree.changesOf(mergedBy(vm.disk, merge)),
 ];
+
+/** One that switched, and was ended before it had deleted its source. */
+function assertNoUnfinishedMove(vm: SimulatedVm): void {
+  const run = [...vm.images.reservations.values()].find(
+    ({ plan, owner }) => owner !== null && plan.vm && standsOn(vm.paths(), plan),
+  );
+  if (!run) return;
+  const now = `move ${run.jobId} is unfinished`;
+  throw refused('other-operation', { attempted: 'planning', now, next: 'Repeat it' });
+}
+
+export const standsOn = (chain: readonly string[], { volumes, to }: ImagePlan) =>
+  volumes.some(({ name }) => chain.includes(`${to.folder}/${name}`));
 
 /** A snapshot of the disk, as its note says. */
 function assertNoUnfinished({ machine: { notes }, disk }: SimulatedVm): void {

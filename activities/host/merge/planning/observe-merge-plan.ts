@@ -40,6 +40,7 @@ import { assertUsable } from '../../pools/usable-folders.ts';
 import { observeSharing } from '../../uses/sharing.ts';
 import { observeChain, toObservation, type Chain } from '../../chain/observe-chain.ts';
 import { refuseMissingLayer } from '../../chain/missing-layer.ts';
+import { assertNoUnfinishedMove } from '../../../pool-folder/unfinished-move.ts';
 import { isCommitInto } from '../observe-disk.ts';
 import { otherHosts } from '../../uses/observe-uses.ts';
 import { changeOf } from '../../snapshots/after-merge.ts';
@@ -66,6 +67,7 @@ export async function observeMergePlan(
   const finished = chain.record && (await leftOver(deps, chain, chain.record, snapshots));
   if (finished) return job ? busy(input, job) : { kind: 'plan', plan: finished };
   assertRecordOfChain(attempted, input.vm, chain.record, chain.volumes);
+  if (!chain.record) await assertNoUnfinishedMove(attempted, chain);
 
   const named = await resolveNames(input);
   const layer = await snapshotLayer(input, snapshots);

@@ -6,6 +6,7 @@ import type { Volume } from '../../../../workflows/chain/schemas.ts';
 import { isFilePool, poolNeeded, poolOf } from '../../../adapters/virsh/pools.ts';
 import { assertSound } from '../../chain/sound-headers.ts';
 import { toObservation, type Chain } from '../../chain/observe-chain.ts';
+import { assertNoUnfinishedMove } from '../../../pool-folder/unfinished-move.ts';
 import type { HostDeps } from '../../deps.ts';
 
 /**
@@ -27,6 +28,7 @@ export async function assertDiskReady(
       next: `Finish it first: repeat the merge of ${id}`,
     });
   }
+  await assertNoUnfinishedMove(attempted, chain);
   const { job } = await toObservation(deps, chain);
   if (job || chain.xmlDisk.mirror) {
     throw refused('foreign-job', {

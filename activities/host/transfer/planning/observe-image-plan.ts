@@ -47,6 +47,7 @@ import {
   tooSmall,
   assertUnderstood,
 } from './guards.ts';
+import { assertUnchangedSince } from './changed-since.ts';
 import { assertOpen } from '../../pools/open-to-qemu.ts';
 import { assertSound } from '../../chain/sound-headers.ts';
 import { assertUsable } from '../../pools/usable-folders.ts';
@@ -86,6 +87,7 @@ export async function observeImagePlan(
     if (finished) {
       return { kind: 'plan', plan: await switchedBefore(deps, image, finished, earlier) };
     }
+    assertUnchangedSince(attempted, image, earlier);
   }
   await assertMirrorable(deps, request, image);
   await assertNoSnapshots(deps, request, image);

@@ -84,8 +84,12 @@ export function overlaysOf(
 ): Overlay[] {
   return disks.flatMap(({ disk, to, name }) => {
     const { files } = machine.disk(disk);
-    const identity = files.identity(staged(to.pool, jobId, name, 'ready'));
+    const path = `${to.folder}/${name}`;
+    const isReleased = machine.notes.get(to.pool, jobId) === undefined;
+    const identity =
+      files.identity(staged(to.pool, jobId, name, 'ready')) ??
+      (isReleased ? files.identity(path) : null);
     if (identity === null) return [];
-    return [{ disk, volume: { path: `${to.folder}/${name}`, pool: to.pool, identity } }];
+    return [{ disk, volume: { path, pool: to.pool, identity } }];
   });
 }
