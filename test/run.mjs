@@ -43,6 +43,8 @@ const bundling = [quiet, '--import', `./${hook}`, 'test/support/host/bundle-once
 const checks = ['test/checks.mjs', ...(isFast ? ['--cached'] : [])];
 // `npm run test:model` takes about two seconds a run.
 const runsOfModelMs = Number(process.env.BLOCKFLOW_RUNS ?? 0) * 5000;
+// All 1,600 cases of the crash matrices take over an hour, with little else beside them.
+const allCasesMs = process.env.BLOCKFLOW_ALL_CASES ? 170 * minutes : 0;
 // A real test waits more than it computes: for a guest to boot, for an agent to be given up.
 const workers = Math.min(2 * availableParallelism(), 8);
 
@@ -171,7 +173,7 @@ async function main() {
   const start = Date.now();
   const [wanted, limitMs] = isFast
     ? [['fast'], 10 * minutes + runsOfModelMs]
-    : [alone ? [alone] : Object.keys(suites), 70 * minutes + runsOfModelMs];
+    : [alone ? [alone] : Object.keys(suites), 70 * minutes + runsOfModelMs + allCasesMs];
   const worstOfMachine = watchMachine();
   if (!isFast) await runNode(bundling, 10 * minutes);
   const steps = [runChecks(), runTests(wanted, limitMs)];

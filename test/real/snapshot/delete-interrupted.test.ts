@@ -29,16 +29,18 @@ const vm = () => scene.guest.name;
 const request = () => ({ vm: vm(), name: 'one', bandwidthBytesPerSecond: SLOW, atOnce: 1 });
 const base = (disk: string) => join(scene.pool, `${vm()}-${disk}.qcow2`);
 
-const states = async (deletion: Deletion) => {
+const disksOf = async (deletion: Deletion) => {
   const { status } = await deletion.status();
-  if (status?.operation !== 'DeleteSnapshot') return '';
-  return status.disks.map(({ disk, state }) => `${disk} ${state}`).join(', ');
+  return status?.operation === 'DeleteSnapshot' ? status.disks : [];
 };
 async function untilStates(deletion: Deletion, wanted: string): Promise<void> {
-  let last = '';
+  let last: Awaited<ReturnType<typeof disksOf>> = [];
   await waitUntil(
-    () => `${wanted}; it is ${last}`,
-    async () => (last = await states(deletion)) === wanted,
+    () => `${wanted}; it is ${JSON.stringify(last)}`,
+    async () => {
+      last = await disksOf(deletion);
+      return last.map(({ disk, state }) => `${disk} ${state}`).join(', ') === wanted;
+    },
   );
 }
 
