@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 export interface WaitOptions {
   /** Default 60,000 ms. */
   readonly timeoutMs?: number;
-  /** Pause between two looks. Default a tenth of the time waited so far, 20 to 250 ms. */
+  /** Pause between two looks, default 20 ms. */
   readonly intervalMs?: number;
 }
 
@@ -15,10 +15,9 @@ export interface WaitOptions {
 export async function waitUntil<T>(
   what: string | (() => string),
   look: () => T | undefined | false | Promise<T | undefined | false>,
-  { timeoutMs = 60_000, intervalMs }: WaitOptions = {},
+  { timeoutMs = 60_000, intervalMs = 20 }: WaitOptions = {},
 ): Promise<T> {
-  const start = Date.now();
-  const deadline = start + timeoutMs;
+  const deadline = Date.now() + timeoutMs;
   for (;;) {
     const seen = await look();
     if (seen !== undefined && seen !== false) return seen;
@@ -26,6 +25,6 @@ export async function waitUntil<T>(
       const description = typeof what === 'string' ? what : what();
       throw new Error(`timed out after ${timeoutMs} ms waiting for ${description}`);
     }
-    await sleep(intervalMs ?? Math.min(Math.max((Date.now() - start) / 10, 20), 250));
+    await sleep(intervalMs);
   }
 }

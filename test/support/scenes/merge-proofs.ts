@@ -27,7 +27,7 @@ export function untilStatus(
       last = await merge.query(statusQuery);
       return look(last) && last;
     },
-    { timeoutMs },
+    { timeoutMs, intervalMs: 50 },
   );
 }
 

@@ -107,6 +107,6 @@ export async function untilDisks(
       last = status;
       return status.operation === 'MoveDisks' && look(status);
     },
-    { timeoutMs: 120_000 },
+    { timeoutMs: 120_000, intervalMs: 50 },
   );
 }

@@ -90,6 +90,7 @@ export function untilMove(
       last = await handle.query(statusQuery);
       return look(last) && last;
     },
+    { timeoutMs: 60_000, intervalMs: 50 },
   );
 }
 
