@@ -13,8 +13,12 @@ interface DiskOfVm {
   volumes: readonly { path: string }[];
 }
 
-/** True when the disk stands on copies of that run. */
-export const standsOn = (volumes: readonly { path: string }[], plan: Reservation['plan']) =>
+type Run = Pick<Reservation, 'plan'> & { owner: string | null };
+
+/** True when the disk of this chain stands on copies of that run, which switched it. */
+export const isUnfinishedOn = (volumes: DiskOfVm['volumes'], { plan, owner }: Run) =>
+  owner !== null &&
+  plan.vm !== null &&
   copyPaths(plan).some((copy) => volumes.some(({ path }) => path === copy));
 
 /**
@@ -29,9 +33,9 @@ export async function assertNoUnfinishedMove(
   for (const folder of new Set(volumes.map(({ path }) => dirname(path)))) {
     for (const { content, owner } of await readManifests(folder)) {
       const { data: run } = reservation.safeParse(content);
-      if (!run || owner === null) continue;
+      if (!run || !isUnfinishedOn(volumes, { ...run, owner })) continue;
       const { plan, jobId } = run;
-      if (plan.vm?.uuid !== vm.uuid || plan.vm.disk !== disk || !standsOn(volumes, plan)) continue;
+      if (plan.vm?.uuid !== vm.uuid || plan.vm.disk !== disk) continue;
       throw refused('other-operation', {
         attempted,
         now: `move ${jobId} to pool ${plan.to.pool} is unfinished: its source may be left`,

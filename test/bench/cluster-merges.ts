@@ -2,8 +2,6 @@
  * What merges on a cluster of two servers cost each process: the sizing of docs/guide/cluster.md.
  * Processor time is that of the process and of all that it has started.
  */
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { statusQuery } from '../../workflows/kinds.ts';
 import { startCluster, type Cluster } from '../support/cluster/cluster.ts';
 import { defineManyDisks } from '../support/guest/disks/many-disks.ts';
@@ -11,6 +9,7 @@ import { HOST, startMerge, type System } from '../support/host/system.ts';
 import { startSharedSystem } from '../support/scenes/merge-scene.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import { cpuSeconds } from './cpu-seconds.ts';
+import { peakOf } from './measuring.ts';
 import { median, ms, type Row } from './figures.ts';
 
 const ROLES = ['orchestrator', 'host', 'spm'] as const;
@@ -116,12 +115,6 @@ async function each(
 ): Promise<Record<string, number>> {
   const entries = Object.entries(pids).map(async ([name, pid]) => [name, await look(pid)]);
   return Object.fromEntries(await Promise.all(entries)) as Record<string, number>;
-}
-
-/** The most memory that the process itself has had, in MiB. */
-async function peakOf(pid: number): Promise<number> {
-  const status = await readFile(join('/proc', `${pid}`, 'status'), 'utf8');
-  return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) / 1024;
 }
 
 function rowOf(what: string, { seconds, cpuSeconds: cpu, peakMebibytes }: Cost, count: number) {

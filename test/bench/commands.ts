@@ -3,6 +3,7 @@ import { execa } from 'execa';
 import { commandLine, environmentOf } from '../support/host/roles/command-line.ts';
 import { SLOW, untilCopying } from '../support/scenes/copying.ts';
 import { startScene } from '../support/scenes/merge-scene.ts';
+import { timed } from './measuring.ts';
 import { median, ms, percentile, type Row } from './figures.ts';
 
 const GOAL_MS = 300;
@@ -45,12 +46,6 @@ export async function commands(quick: boolean): Promise<Row[]> {
   } finally {
     await scene.close();
   }
-}
-
-async function timed(work: () => Promise<unknown>): Promise<number> {
-  const begin = performance.now();
-  await work();
-  return performance.now() - begin;
 }
 
 function toRow(name: string, other: string, ours: number[], theirs: number[]): Row {

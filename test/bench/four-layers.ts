@@ -2,6 +2,7 @@
 import { startSharedSystem } from '../support/scenes/merge-scene.ts';
 import { HOST, startMerge, type System } from '../support/host/system.ts';
 import { createDeltas } from './delta.ts';
+import { timed } from './measuring.ts';
 import { median, ms, type Row } from './figures.ts';
 
 const LAYER_BYTES = 512 * 2 ** 20;
@@ -38,10 +39,4 @@ export async function fourLayers(quick: boolean): Promise<Row[]> {
 
 async function merge(system: System, vm: string, request: { top?: string }): Promise<void> {
   await (await startMerge(system.client, { vm, disk: 'vda', host: HOST, ...request })).result();
-}
-
-async function timed(work: () => Promise<void>): Promise<number> {
-  const begin = performance.now();
-  await work();
-  return performance.now() - begin;
 }

@@ -1,11 +1,10 @@
 /** READY to pivot of eleven VMs on a host, with the QEMU of a twelfth one running and stopped. */
-import { join } from 'node:path';
 import { findQemu } from '../../activities/adapters/files/open-files.ts';
 import { statusQuery } from '../../workflows/kinds.ts';
-import { takeExternalSnapshot } from '../support/guest/disks/snapshots.ts';
-import { POOL, startScene, startSharedSystem, type Scene } from '../support/scenes/merge-scene.ts';
+import { startScene, startSharedSystem, type Scene } from '../support/scenes/merge-scene.ts';
 import type { System } from '../support/host/system.ts';
 import { waitUntil } from '../support/wait-until.ts';
+import { snapshotAgain } from './measuring.ts';
 import { median, ms, percentile, type Row } from './figures.ts';
 
 export async function hungNeighbour(quick: boolean): Promise<Row[]> {
@@ -44,8 +43,6 @@ export async function hungNeighbour(quick: boolean): Promise<Row[]> {
   }
 }
 
-let snapshots = 0;
-
 /** One after the other, so that they wait for nothing but the host. */
 async function mergeAll(system: System, scenes: readonly Scene[], rounds: number) {
   const toPivot: number[] = [];
@@ -55,9 +52,7 @@ async function mergeAll(system: System, scenes: readonly Scene[], rounds: number
       const merge = await system.merge({ vm, disk: 'vda' });
       const { readyToPivotMs } = await merge.result();
       if (readyToPivotMs !== null) toPivot.push(readyToPivotMs);
-      const file = join(system.host.pools, POOL, `${vm}-again${++snapshots}.qcow2`);
-      await takeExternalSnapshot(system.host, vm, { file });
-      await guest.waitForAcks(5);
+      await snapshotAgain({ system, guest }, 5);
     }
   }
   return toPivot;

@@ -1,12 +1,11 @@
 /** READY to pivot, and the guest's stall, over many small merges under a writing guest. */
-import { join } from 'node:path';
-import { POOL, startScene } from '../support/scenes/merge-scene.ts';
-import { takeExternalSnapshot } from '../support/guest/disks/snapshots.ts';
+import { startScene } from '../support/scenes/merge-scene.ts';
+import { snapshotAgain } from './measuring.ts';
 import { median, ms, percentile, type Row } from './figures.ts';
 
 export async function latencies(quick: boolean): Promise<Row[]> {
   const scene = await startScene({ onDisk: true });
-  const { system, guest } = scene;
+  const { system } = scene;
   const toPivot: number[] = [];
   const stalls: number[] = [];
   try {
@@ -19,9 +18,7 @@ export async function latencies(quick: boolean): Promise<Row[]> {
         stalls.push(stallMs);
         toPivot.push(readyToPivotMs);
       }
-      const file = join(system.host.pools, POOL, `web1-again${i}.qcow2`);
-      await takeExternalSnapshot(system.host, 'web1', { file });
-      await guest.waitForAcks(20);
+      await snapshotAgain(scene, 20);
     }
   } finally {
     await scene.close();

@@ -5,6 +5,7 @@ import { readLimits, writeLimits } from '../../activities/pool-folder/limits.ts'
 import { defineManyDisks } from '../support/guest/disks/many-disks.ts';
 import { startSharedSystem } from '../support/scenes/merge-scene.ts';
 import { HOST, startMerge } from '../support/host/system.ts';
+import { peakOf } from './measuring.ts';
 import { median, ms, percentile, type Row } from './figures.ts';
 
 export async function manyMerges(quick: boolean): Promise<Row[]> {
@@ -67,9 +68,7 @@ function watchMost(pid: number) {
     async end() {
       goesOn = false;
       await looking;
-      const status = await readFile(`/proc/${pid}/status`, 'utf8');
-      const mebibytes = Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) / 1024;
-      return { processes, descriptors, mebibytes };
+      return { processes, descriptors, mebibytes: await peakOf(pid) };
     },
   };
 }

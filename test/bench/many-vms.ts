@@ -1,10 +1,9 @@
 /** Merges of many small VMs of one host at once, against as many `virsh` processes. */
 import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
-import { takeExternalSnapshot } from '../support/guest/disks/snapshots.ts';
 import type { System } from '../support/host/system.ts';
-import { POOL, startScene, startSharedSystem, type Scene } from '../support/scenes/merge-scene.ts';
+import { startScene, startSharedSystem, type Scene } from '../support/scenes/merge-scene.ts';
 import { cpuSeconds } from './cpu-seconds.ts';
+import { snapshotAgain, timed } from './measuring.ts';
 import { median, ms, type Row } from './figures.ts';
 
 export async function manyVms(quick: boolean): Promise<Row[]> {
@@ -19,9 +18,9 @@ export async function manyVms(quick: boolean): Promise<Row[]> {
     await mergeAll(system, scenes);
     const [ours, theirs]: [Merged[], number[]] = [[], []];
     for (let round = 0; round < (quick ? 1 : 5); round++) {
-      const files = await snapshotAll(system, scenes);
+      const files = await snapshotAll(scenes);
       theirs.push(await commitAll(system, scenes, files));
-      await snapshotAll(system, scenes);
+      await snapshotAll(scenes);
       ours.push(await mergeAll(system, scenes));
     }
     return toRows(scenes.length, ours, theirs);
@@ -38,15 +37,9 @@ interface Merged {
 
 const vmOf = ({ guest }: Scene) => guest.name;
 
-let snapshots = 0;
-async function snapshotAll(system: System, scenes: readonly Scene[]): Promise<string[]> {
+async function snapshotAll(scenes: readonly Scene[]): Promise<string[]> {
   const files: string[] = [];
-  for (const scene of scenes) {
-    const file = join(system.host.pools, POOL, `${vmOf(scene)}-again${++snapshots}.qcow2`);
-    await takeExternalSnapshot(system.host, vmOf(scene), { file });
-    files.push(file);
-    await scene.guest.waitForAcks(2);
-  }
+  for (const scene of scenes) files.push(await snapshotAgain(scene, 2));
   return files;
 }
 
@@ -66,19 +59,15 @@ async function mergeAll(system: System, scenes: readonly Scene[]): Promise<Merge
   };
 }
 
-async function commitAll(
-  { host }: System,
-  scenes: readonly Scene[],
-  files: readonly string[],
-): Promise<number> {
-  const begin = performance.now();
-  const commits = scenes.map(async (scene, at) => {
-    await host.virsh('blockcommit', vmOf(scene), 'vda', '--active', '--wait', '--pivot');
-    await rm(files[at] as string);
-  });
-  await Promise.all(commits);
-  return performance.now() - begin;
-}
+const commitAll = ({ host }: System, scenes: readonly Scene[], files: readonly string[]) =>
+  timed(() =>
+    Promise.all(
+      scenes.map(async (scene, at) => {
+        await host.virsh('blockcommit', vmOf(scene), 'vda', '--active', '--wait', '--pivot');
+        await rm(files[at] as string);
+      }),
+    ),
+  );
 
 function toRows(vms: number, ours: readonly Merged[], theirs: readonly number[]): Row[] {
   const ratio = median(ours.map((round, at) => round.ms / (theirs[at] ?? NaN)));

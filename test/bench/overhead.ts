@@ -4,13 +4,12 @@
  */
 import { createInterface } from 'node:readline';
 import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { WorkflowHandle } from '@temporalio/client';
 import { execa } from 'execa';
-import { takeExternalSnapshot } from '../support/guest/disks/snapshots.ts';
-import { POOL, startScene, type Scene } from '../support/scenes/merge-scene.ts';
+import { startScene, type Scene } from '../support/scenes/merge-scene.ts';
 import { runBare, shapeOf, startBareAgent, startBareOrchestrator } from './bare/bare.ts';
 import type { Shape } from './bare/bare-workflow.ts';
+import { snapshotAgain, timed } from './measuring.ts';
 import { median, ms, percentile, type Row } from './figures.ts';
 
 const GOAL = 1.3;
@@ -28,9 +27,9 @@ export async function overhead(quick: boolean): Promise<Row[]> {
     await runBare(client, shape);
     const rounds: Round[] = [];
     for (let i = 0; i < (quick ? 3 : 25); i++) {
-      await snapshot(scene);
+      await snapshotAgain(scene, 5);
       const ours = (await merge(scene)).ms;
-      const file = await snapshot(scene);
+      const file = await snapshotAgain(scene, 5);
       const virsh = await timed(() => session.merge(file));
       rounds.push({ ours, virsh, bare: await timed(() => runBare(client, shape)) });
     }
@@ -45,14 +44,6 @@ interface Round {
   ours: number;
   virsh: number;
   bare: number;
-}
-
-let snapshots = 0;
-async function snapshot({ system, guest }: Scene): Promise<string> {
-  const file = join(system.host.pools, POOL, `${guest.name}-again${++snapshots}.qcow2`);
-  await takeExternalSnapshot(system.host, guest.name, { file });
-  await guest.waitForAcks(5);
-  return file;
 }
 
 async function merge({ system, guest }: Scene) {
@@ -88,12 +79,6 @@ function startSession({ system: { host }, guest: { name } }: Scene) {
       await Promise.all([commands, events]);
     },
   };
-}
-
-async function timed(work: () => Promise<void>): Promise<number> {
-  const begin = performance.now();
-  await work();
-  return performance.now() - begin;
 }
 
 function toRow(shape: Shape, rounds: readonly Round[]): Row {

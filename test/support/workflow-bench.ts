@@ -99,7 +99,7 @@ export interface Bench {
 }
 
 /** Simulated pools have no id. */
-const SPM_QUEUES = POOLS.map((pool) => spmQueue({ pool, identity: '' }));
+export const SPM_QUEUES = POOLS.map((pool) => spmQueue({ pool, identity: '' }));
 
 /** Call once in a test file. */
 export async function startBench(): Promise<Bench> {
@@ -228,7 +228,8 @@ async function breakFolder(folder: string): Promise<() => Promise<void>> {
   };
 }
 
-function quiet(): void {
+/** Of Temporal's libraries in this process only errors are told. */
+export function quiet(): void {
   const filter = { core: 'ERROR', other: 'ERROR' } as const;
   Runtime.install({
     logger: new DefaultLogger('ERROR'),

@@ -1,10 +1,10 @@
 /** How many operations one orchestrator carries, and what each costs, from ten to a thousand. */
-import { readFile } from 'node:fs/promises';
 import type { WorkflowHandle } from '@temporalio/client';
 import { operationId } from '../../../workflows/chain/references.ts';
 import { liveMergeInput } from '../../../workflows/merge/request.ts';
 import { ORCHESTRATOR_QUEUE } from '../../../workflows/operation/contract.ts';
 import { cpuSeconds } from '../cpu-seconds.ts';
+import { peakOf, timed } from '../measuring.ts';
 import { median, ms, type Point, type Row } from '../figures.ts';
 import { commandLine } from '../../support/host/roles/command-line.ts';
 import { waitUntil } from '../../support/wait-until.ts';
@@ -96,9 +96,8 @@ async function mergeAll(started: Fleet, size: number): Promise<Ended> {
 }
 
 async function runBares({ client }: Fleet, shape: Shape, size: number): Promise<number> {
-  const begin = performance.now();
-  await Promise.all(Array.from({ length: size }, () => runBare(client, shape)));
-  return (performance.now() - begin) / 1000;
+  const all = () => Promise.all(Array.from({ length: size }, () => runBare(client, shape)));
+  return (await timed(all)) / 1000;
 }
 
 /** Answers of the command line while all of them run, and wait at READY. */
@@ -184,8 +183,7 @@ async function toRetries({ handles }: Ended): Promise<Row> {
 }
 
 async function toMemory({ roles }: Fleet): Promise<Row> {
-  const status = await readFile(`/proc/${roles.rolePid('orchestrator')}/status`, 'utf8');
-  const mebibytes = Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) / 1024;
+  const mebibytes = await peakOf(roles.rolePid('orchestrator'));
   return {
     what: 'memory of the orchestrator at most',
     measured: `${mebibytes.toFixed(0)} MiB`,

@@ -4,9 +4,9 @@
  */
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
-import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import { NativeConnection, Worker } from '@temporalio/worker';
 import { startTemporalServer } from '../../../worker/up/temporal-server.ts';
-import { hostQueue, spmQueue } from '../../../workflows/operation/contract.ts';
+import { hostQueue } from '../../../workflows/operation/contract.ts';
 import {
   BUNDLES,
   DEFAULT_HOSTS_FOLDER,
@@ -16,15 +16,14 @@ import {
 } from '../../support/host/host-folder.ts';
 import { runRoles, type RunningRoles } from '../../support/host/roles/running-roles.ts';
 import { agentActivities } from '../../support/simulator/simulated-agents.ts';
-import { POOLS, SimulatedVm } from '../../support/simulator/simulated-vm.ts';
+import { SimulatedVm } from '../../support/simulator/simulated-vm.ts';
+import { quiet, SPM_QUEUES } from '../../support/workflow-bench.ts';
 import { startBareOrchestrator } from '../bare/bare.ts';
 
 const HOSTS = 100;
 /** As real agents beat and look. */
 const BEAT_MS = 1000;
 const TICK_MS = 100;
-/** Simulated pools have no id. */
-const SPM_QUEUES = POOLS.map((pool) => spmQueue({ pool, identity: '' }));
 const hostAt = (at: number) => `fleet-${at % HOSTS}`;
 
 export interface FleetVm {
@@ -42,7 +41,7 @@ export interface Fleet {
 }
 
 export async function startFleet(): Promise<Fleet> {
-  beQuiet();
+  quiet();
   const root = await makeOwnFolder(DEFAULT_HOSTS_FOLDER, 'fleet');
   const stateDir = await makeStateFolder(root, { onDisk: true });
   const temporal = await startTemporalServer({ stateDir });
@@ -81,14 +80,6 @@ export async function startFleet(): Promise<Fleet> {
       await removeHost(root);
     },
   };
-}
-
-function beQuiet(): void {
-  const filter = { core: 'ERROR', other: 'ERROR' } as const;
-  Runtime.install({
-    logger: new DefaultLogger('ERROR'),
-    telemetryOptions: { logging: { filter } },
-  });
 }
 
 /** The agents of all hosts and pools in this process. */

@@ -1,4 +1,5 @@
 /** What the simulated host agent plans for an image, and what it refuses. */
+import { isUnfinishedOn } from '../../../activities/pool-folder/unfinished-move.ts';
 import { hold } from '../../../workflows/operation/failures.ts';
 import { fileName } from '../../../workflows/operation/words.ts';
 import { codeOf } from '../../../workflows/chain/other-hosts.ts';
@@ -27,7 +28,6 @@ import {
   staged,
   type Reserved,
 } from './simulated-images.ts';
-import { standsOn } from './simulated-plan.ts';
 import { again } from './simulated-switch.ts';
 import type { SimulatedVm } from './simulated-vm.ts';
 
@@ -77,10 +77,7 @@ export function imagePlanOf(vm: SimulatedVm, request: PlanRequest): ImagePlanOut
   const finished =
     moves && earlier.find(({ plan, owner }) => owner !== null && isSwitched(chain, plan));
   if (finished) return switchedBefore(vm, finished, earlier, elsewhereOf(vm, request));
-  if (moves && earlier.some((run) => run.owner !== null && standsOn(chain, run.plan))) {
-    const now = 'the chain has changed since a move that is unfinished';
-    throw hold('divergent-chain', { attempted: 'planning', now, next: 'Look' });
-  }
+  if (moves) assertUnchangedSince(chain, earlier);
   if (moves && chain.every((path) => path.startsWith(`/${pool}/`))) {
     return { kind: 'done', chain, reason: `every volume of it is in pool ${pool}` };
   }
@@ -141,6 +138,13 @@ function assertQuiet(vm: SimulatedVm, moves: boolean): void {
 const targetIn = (pool: string) => ({ pool, folder: `/${pool}`, identity: '7:0' });
 const isSwitched = (chain: readonly string[], { volumes, to }: ImagePlan) =>
   chain.join() === volumes.map(({ name }) => `${to.folder}/${name}`).join();
+
+function assertUnchangedSince(chain: readonly string[], earlier: readonly Reserved[]): void {
+  const volumes = chain.map((path) => ({ path }));
+  if (!earlier.some((run) => isUnfinishedOn(volumes, run))) return;
+  const now = 'the chain has changed since a move that is unfinished';
+  throw hold('divergent-chain', { attempted: 'planning', now, next: 'Look' });
+}
 
 const idsOf = (runs: readonly Reserved[], but: ImagePlan['adopted'] = null) =>
   runs.flatMap(({ jobId }) => (jobId === but?.jobId ? [] : jobId));

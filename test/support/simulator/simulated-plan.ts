@@ -3,11 +3,11 @@ import {
   assertPossible,
   selectVolumes,
 } from '../../../activities/host/merge/planning/selection.ts';
+import { isUnfinishedOn } from '../../../activities/pool-folder/unfinished-move.ts';
 import { bug, hold, refused } from '../../../workflows/operation/failures.ts';
 import type { DiskRef } from '../../../workflows/chain/references.ts';
 import type { LiveMergeInput } from '../../../workflows/merge/request.ts';
 import type { MergePlan, PlanOutcome } from '../../../workflows/merge/plan.ts';
-import type { ImagePlan } from '../../../workflows/transfer/plan.ts';
 import type { Volume } from '../../../workflows/chain/schemas.ts';
 import { childOf } from './simulated-images.ts';
 import type { SimulatedVm } from './simulated-vm.ts';
@@ -118,16 +118,12 @@ const changesOf = (vm: SimulatedVm, merge: Pick<MergePlan, 'committed' | 'base'>
 
 /** One that switched, and was ended before it had deleted its source. */
 function assertNoUnfinishedMove(vm: SimulatedVm): void {
-  const run = [...vm.images.reservations.values()].find(
-    ({ plan, owner }) => owner !== null && plan.vm && standsOn(vm.paths(), plan),
-  );
+  const runs = [...vm.images.reservations.values()];
+  const run = runs.find((each) => isUnfinishedOn(vm.chain, each));
   if (!run) return;
   const now = `move ${run.jobId} is unfinished`;
   throw refused('other-operation', { attempted: 'planning', now, next: 'Repeat it' });
 }
-
-export const standsOn = (chain: readonly string[], { volumes, to }: ImagePlan) =>
-  volumes.some(({ name }) => chain.includes(`${to.folder}/${name}`));
 
 /** A snapshot of the disk, as its note says. */
 function assertNoUnfinished({ machine: { notes }, disk }: SimulatedVm): void {

@@ -9,12 +9,7 @@ import { measure } from '../../../adapters/qemu-img/qemu-img.ts';
 import type { Snapshot } from '../../../adapters/libvirt-xml/snapshot-xml.ts';
 import { refused } from '../../../../workflows/operation/failures.ts';
 import { sizeWords } from '../../../../workflows/operation/words.ts';
-import type {
-  BlockJob,
-  JobRecord,
-  SnapshotChange,
-  Volume,
-} from '../../../../workflows/chain/schemas.ts';
+import type { BlockJob, SnapshotChange, Volume } from '../../../../workflows/chain/schemas.ts';
 import type { LiveMergeInput } from '../../../../workflows/merge/request.ts';
 import type { MergePlan, PlanOutcome } from '../../../../workflows/merge/plan.ts';
 import type { NamedVolume } from '../../../../workflows/chain/references.ts';
@@ -35,7 +30,7 @@ import {
 import { assertInTouch } from './in-touch.ts';
 import { observeNotes } from './notes.ts';
 import { assertPossible, selectVolumes, type Selection } from './selection.ts';
-import { assertRecordOfChain } from './stray-record.ts';
+import { strayRecord } from './stray-record.ts';
 import { assertUsable } from '../../pools/usable-folders.ts';
 import { observeSharing } from '../../uses/sharing.ts';
 import { observeChain, toObservation, type Chain } from '../../chain/observe-chain.ts';
@@ -64,9 +59,8 @@ export async function observeMergePlan(
     observeSnapshots(deps, chain.vm.uuid),
   ]);
   const isInLimbo = await assertInTouch(deps, attempted, chain);
-  const finished = chain.record && (await leftOver(deps, chain, chain.record, snapshots));
+  const finished = await leftOver(deps, attempted, chain, snapshots);
   if (finished) return job ? busy(input, job) : { kind: 'plan', plan: finished };
-  assertRecordOfChain(attempted, input.vm, chain.record, chain.volumes);
   if (!chain.record) await assertNoUnfinishedMove(attempted, chain);
 
   const named = await resolveNames(input);
@@ -130,17 +124,19 @@ function busy(input: LiveMergeInput, job: BlockJob): PlanOutcome {
 
 /**
  * An earlier run's merge that is done but for the deletion: its record is there, its top is not in
- * the chain.
+ * the chain. Null without one.
+ * @throws Hold `divergent-chain` when base is not in the chain, either
  */
 async function leftOver(
   deps: HostDeps,
+  attempted: string,
   chain: Chain,
-  record: JobRecord,
   snapshots: Snapshot[],
 ): Promise<MergePlan | null> {
-  if (chain.volumes.some((volume) => volume.path === record.top)) return null;
+  const { record } = chain;
+  if (!record || chain.volumes.some((volume) => volume.path === record.top)) return null;
   const base = chain.volumes.find((volume) => volume.path === record.base);
-  if (!base) return null;
+  if (!base) throw strayRecord(attempted, chain.vm.name, record);
   const committed = await Promise.all(record.deletes.map((named) => goneVolume(named, base)));
   return {
     vm: chain.vm.name,

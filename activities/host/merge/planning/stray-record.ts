@@ -1,23 +1,16 @@
 /** A record of a merge that neither of its volumes can tell the end of. */
 import { hold } from '../../../../workflows/operation/failures.ts';
-import type { JobRecord, Volume } from '../../../../workflows/chain/schemas.ts';
+import type { JobRecord } from '../../../../workflows/chain/schemas.ts';
 import { recordUri } from '../../../adapters/virsh/records.ts';
 
 /**
- * Something else has changed the disk since that merge was ended: what it left behind is not told
- * from what is in use now.
- * @throws Hold `divergent-chain` when neither top nor base of the record is in the chain
+ * Neither top nor base of it is in the chain: something else has changed the disk since that merge
+ * was ended, and what it left behind is not told from what is in use now.
  */
-export function assertRecordOfChain(
-  attempted: string,
-  vm: string,
-  record: JobRecord | null,
-  chain: readonly Volume[],
-): void {
-  if (!record || chain.some(({ path }) => [record.top, record.base].includes(path))) return;
+export function strayRecord(attempted: string, vm: string, record: JobRecord) {
   const { jobId, workflow, top, base, disk, deletes } = record;
   const kept = deletes.map(({ path }) => path).join(', ') || 'nothing';
-  throw hold('divergent-chain', {
+  return hold('divergent-chain', {
     attempted,
     now:
       `job ${jobId} of ${workflow} merged ${top} into ${base}, and the chain has neither of ` +

@@ -1,9 +1,8 @@
 /** A disk that stands on the copies of an earlier move, with another chain than that has made. */
-import { join } from 'node:path';
 import { hold } from '../../../../workflows/operation/failures.ts';
-import { OWN_FOLDER } from '../../../pool-folder/own-folder.ts';
+import { reservationFolder } from '../../../pool-folder/reservation.ts';
 import type { Image } from '../../chain/observe-image.ts';
-import { standsOn } from '../../../pool-folder/unfinished-move.ts';
+import { isUnfinishedOn } from '../../../pool-folder/unfinished-move.ts';
 import type { EarlierRun } from './earlier-runs.ts';
 
 /**
@@ -16,9 +15,7 @@ export function assertUnchangedSince(
   image: Image,
   earlier: readonly EarlierRun[],
 ): void {
-  const run = earlier.find(
-    ({ plan, owner }) => owner !== null && plan.vm && standsOn(image.volumes, plan),
-  );
+  const run = earlier.find((each) => isUnfinishedOn(image.volumes, each));
   if (!run) return;
   const { jobId, plan } = run;
   const source = plan.volumes.map(({ path }) => path).join(', ');
@@ -29,6 +26,6 @@ export function assertUnchangedSince(
       `nothing was touched, and its source is not deleted (${source})`,
     next:
       'Find out what changed the chain. When nothing needs the source, delete it ' +
-      `(\`blockflow rm\`), and then the folder ${join(plan.to.folder, OWN_FOLDER, jobId)}`,
+      `(\`blockflow rm\`), and then the folder ${reservationFolder(plan.to.folder, jobId)}`,
   });
 }
