@@ -14,8 +14,8 @@ import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import { auditLog } from './agents.ts';
 import type { AuditEvent } from './audit/audit.ts';
 import { assertRate } from './steering/bandwidth.ts';
-import { bandwidthSignal, bandwidthUpdate } from './contract.ts';
-import { refused, retry } from './failures.ts';
+import { bandwidthSignal, bandwidthUpdate, WHOLE_VM } from './contract.ts';
+import { failureDetails, refused, retry } from './failures.ts';
 import type { AnyKind, KindRequest, KindResult } from './kind.ts';
 import type { AnyOperation } from './operation.ts';
 import { ownLife } from './own-life.ts';
@@ -85,6 +85,32 @@ export async function assertSame(
     next: `Wait for it (\`blockflow status ${id}\`) or end it (\`blockflow cancel ${id}\`)`,
   });
 }
+
+/**
+ * For a `catch` of a plan: a job that an operation of ours on a disk of the VM has begun is no
+ * stranger's. The audit log knows of one that was terminated as of one that runs.
+ * @throws Refused `other-operation` for such a job, else what was caught
+ */
+export const unlessOurs =
+  ({ vm, disk, attempted }: { vm: string; disk?: string; attempted: string }) =>
+  async (error: unknown): Promise<never> => {
+    if (failureDetails(error)?.details.code !== 'foreign-job') throw error;
+    const filter = disk === undefined ? { vm } : { vm, disk };
+    const last = new Map<string, AuditEvent>();
+    for (const event of await auditLog.observeEvents({ ...filter, limit: 1000 })) {
+      if (event.disk !== WHOLE_VM) last.set(event.disk, event);
+    }
+    const [other] = [...last.values()].filter(isRunning);
+    if (!other) throw error;
+    const id = `${vm}/${other.disk}`;
+    throw refused('other-operation', {
+      attempted,
+      now: `\`blockflow ${other.request}\` has disk ${other.disk}; nothing was done`,
+      next:
+        `Wait for it (\`blockflow status ${id}\`) or end it (\`blockflow cancel ${id}\`); ` +
+        'where it runs no more, repeat it',
+    });
+  };
 
 /** A part that another client has ended: `its merge was terminated`. */
 export const endedFromOutside = (attempted: string, how: string, left: string) =>

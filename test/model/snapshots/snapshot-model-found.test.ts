@@ -100,6 +100,18 @@ const found: { title: string; actions: Action[]; setting?: Partial<Setting>; end
     ends: ['create terminated', 'merge other-operation', 'create created'],
   },
   {
+    // It was told as the job of a stranger.
+    title: 'a deletion beside a merge of one of its disks is refused, and says by what',
+    setting: { taken: ['s1', 's2'] },
+    actions: [
+      ask({ what: 'merge', disk: 'vda', snapshot: null }),
+      steps('vda', 2),
+      ask(DELETE),
+      steps('vm', 9),
+    ],
+    ends: ['delete other-operation', 'merge merged'],
+  },
+  {
     title: 'a revert that has switched when its run is terminated is completed, not made again',
     setting: { isOff: true },
     actions: [ask(REVERT), steps('vm', 4), { do: 'terminate', role: 'vm' }, ask(REVERT)],

@@ -2,6 +2,7 @@
 import { auditLog } from '../../operation/agents.ts';
 import { WHOLE_VM } from '../../operation/contract.ts';
 import { failureDetails } from '../../operation/failures.ts';
+import { unlessOurs } from '../../operation/parts.ts';
 import { forwardOnly } from '../../operation/point-of-no-return.ts';
 import { holdDisks } from '../disk-locks.ts';
 import type { Creation } from './create-snapshot.ts';
@@ -26,7 +27,8 @@ export async function planSnapshot(op: Creation): Promise<Planned> {
 async function planOrEvidence(op: Creation): Promise<SnapshotPlanOutcome | Planned> {
   const { name } = op.input;
   try {
-    return await op.host.observeSnapshotPlan(op.input, `plan ${op.words}`);
+    const planning = op.host.observeSnapshotPlan(op.input, `plan ${op.words}`);
+    return await planning.catch(unlessOurs({ vm: op.input.vm, attempted: op.words }));
   } catch (error) {
     const isThere = failureDetails(error)?.details.code === 'snapshot-exists';
     const result = isThere && name !== null ? await evidence(op, name) : null;

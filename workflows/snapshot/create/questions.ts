@@ -1,5 +1,6 @@
 /** A short workflow that only looks: the plan behind `snapshot create --dry-run`. */
 import { hostAgent, unheard } from '../../operation/agents.ts';
+import { unlessOurs } from '../../operation/parts.ts';
 import { readQuestion } from '../../operation/request/request.ts';
 import type { insideOnHost } from '../inside/activities.ts';
 import type { snapshotOnHost } from './activities.ts';
@@ -15,5 +16,7 @@ export async function PlanSnapshot(request: CreateSnapshotInput): Promise<Creati
     const plan = await agent.observeInsidePlan(question, `plan a snapshot inside of ${input.vm}`);
     return { kind: 'inside', plan };
   }
-  return agent.observeSnapshotPlan(input, `plan a snapshot of ${input.vm}`);
+  const attempted = `plan a snapshot of ${input.vm}`;
+  const planning = agent.observeSnapshotPlan(input, attempted);
+  return planning.catch(unlessOurs({ vm: input.vm, attempted }));
 }

@@ -10,6 +10,7 @@ import { auditLog, type AgentListener } from '../../operation/agents.ts';
 import type { AuditEvent } from '../../operation/audit/audit.ts';
 import { WHOLE_VM } from '../../operation/contract.ts';
 import { failureDetails, refused } from '../../operation/failures.ts';
+import { unlessOurs } from '../../operation/parts.ts';
 import { INSIDE_BEGUN } from '../inside/words.ts';
 import { mergedDisks, openMerges, type DiskMerge } from '../merged-disks.ts';
 import type { snapshotDeletionOnHost } from './activities.ts';
@@ -137,11 +138,13 @@ async function planDisk(
   const summary = `plan the merge of ${vm}/${disk} for snapshot ${snapshot}`;
   const outcome = await host.observeMergePlan(mergeInput(input, part), summary);
   if (outcome.kind === 'busy') {
-    throw refused('foreign-job', {
-      attempted: `deleting snapshot ${snapshot} of ${vm}`,
+    const attempted = `deleting snapshot ${snapshot} of ${vm}`;
+    const foreign = refused('foreign-job', {
+      attempted,
       now: `${outcome.reason} on ${disk}; it was not touched, and nothing was begun`,
       next: `Wait for it (\`virsh blockjob ${vm} ${disk} --info\`), then repeat the request`,
     });
+    return unlessOurs({ vm, disk, attempted })(foreign);
   }
   if (outcome.kind === 'plan') await assertUnusedElsewhere(planner, sharedVolumes(outcome.plan));
   return outcome;

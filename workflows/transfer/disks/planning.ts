@@ -3,6 +3,7 @@ import { assertUnusedElsewhere } from '../../chain/other-hosts.ts';
 import type { Agent } from '../../operation/activities.ts';
 import type { AgentListener } from '../../operation/agents.ts';
 import { refused } from '../../operation/failures.ts';
+import { unlessOurs } from '../../operation/parts.ts';
 import type { transferOnHost } from '../activities.ts';
 import { copyKind, moveKind } from '../kind.ts';
 import type { ImagePlan, ImagePlanOutcome } from '../plan.ts';
@@ -79,10 +80,12 @@ async function planDisk(
     part.kind.type === 'CopyImage'
       ? { operation: 'CopyImage' as const, ...part.input }
       : { operation: 'MoveImage' as const, ...part.input };
-  const outcome = await host.observeImagePlan(
-    request as Parameters<typeof host.observeImagePlan>[0],
-    `plan ${disk} for ${words}`,
-  );
+  const outcome = await host
+    .observeImagePlan(
+      request as Parameters<typeof host.observeImagePlan>[0],
+      `plan ${disk} for ${words}`,
+    )
+    .catch(unlessOurs({ vm: input.vm, disk, attempted: words }));
   if (outcome.kind !== 'plan' || outcome.plan.switched) return outcome;
   const { sharedWith: hosts, volumes } = outcome.plan;
   await assertUnusedElsewhere(planner, { attempted: `planning ${words}`, hosts, volumes });

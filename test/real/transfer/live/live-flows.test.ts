@@ -119,8 +119,8 @@ describe('A move whose VM is mirrored', () => {
     const move = await startSlowMirror(scene);
     const snapshot = await startSnapshot(system, { vm: vm(), name: 's1' });
     const failure = await failureOf(snapshot);
-    expect(failure).toMatchObject({ type: 'Refused', details: { code: 'foreign-job' } });
-    expect(failure?.details.now).toContain('vda');
+    expect(failure).toMatchObject({ type: 'Refused', details: { code: 'other-operation' } });
+    expect(failure?.details.now).toContain(`\`blockflow move ${vm()}/vda`);
     await goOn(move);
     await expectMoved(scene, move);
   });
