@@ -42,6 +42,7 @@ export interface XmlDisk {
 }
 
 export interface XmlMirror {
+  /** `copy` or `active-commit`; empty for a moment, in which libvirt begins the job. */
   job: string;
   ready: boolean;
   /** What libvirt has asked QEMU for: it stays when libvirtd dies before it notes the end. */
@@ -133,7 +134,7 @@ function parseMirror(mirror: XmlElement | null, pools: PoolFolders): XmlDisk['mi
   const states = ['yes', 'no', 'abort', 'pivot'];
   const ready = word(now, states, 'ready of a mirror');
   return {
-    job: word(job, ['copy', 'active-commit'], 'the job of a mirror'),
+    job: word(job, ['', 'copy', 'active-commit'], 'the job of a mirror'),
     ready: ready === 'yes',
     ending: ready === 'pivot' || ready === 'abort' ? ready : null,
     path: path ?? '',

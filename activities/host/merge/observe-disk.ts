@@ -37,7 +37,9 @@ export async function isCommitInto(
   if (mode !== 'active') return mode === 'inner' && !mirror && job.type === 'Block Commit';
   // For a moment around its start and end a job has no mirror in the XML.
   if (!mirror) return job.type === 'Active Block Commit';
-  return mirror.job === 'active-commit' && (await canonical(mirror.path)) === base;
+  const isCommit =
+    mirror.job === 'active-commit' || (mirror.job === '' && job.type === 'Active Block Commit');
+  return isCommit && (await canonical(mirror.path)) === base;
 }
 
 /** The same for a plan; `job` is what the look found to run. */

@@ -1,7 +1,11 @@
 /** Whether the mirror on a disk is ours. */
 import { observeFile } from '../../adapters/files/files.ts';
-import type { XmlDisk } from '../../adapters/libvirt-xml/domain-xml.ts';
+import type { XmlDisk, XmlMirror } from '../../adapters/libvirt-xml/domain-xml.ts';
 import type { DiskSwitch } from './disk-switch.ts';
+
+/** False for the mirror of a commit; libvirt may not tell yet. */
+export const mayBeCopy = (mirror: XmlMirror | null | undefined): mirror is XmlMirror =>
+  mirror?.job === 'copy' || mirror?.job === '';
 
 /**
  * Another one's mirror is never attached to, pivoted or ended. One whose file has lost its name, or
@@ -9,7 +13,7 @@ import type { DiskSwitch } from './disk-switch.ts';
  */
 export async function isOurMirror({ to }: DiskSwitch, disk: XmlDisk | null): Promise<boolean> {
   const mirror = disk?.mirror;
-  if (mirror?.job !== 'copy') return false;
+  if (!mayBeCopy(mirror)) return false;
   const file = await observeFile(mirror.path);
   const isKnown = file !== null && to.identity !== '';
   return isKnown ? file.identity === to.identity : mirror.path === to.path;

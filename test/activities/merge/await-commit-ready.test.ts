@@ -135,6 +135,17 @@ describe('awaitCommitReady', () => {
     expect(await outcome).toMatchObject({ outcome: 'gone' });
   });
 
+  it('waits while libvirt does not say yet of which kind its mirror is', async () => {
+    const run = watched();
+    run.seen.xml = mirrored(false).replace("job='active-commit'", "job=''");
+    await run.settle();
+    const early = await Promise.race([run.outcome, setImmediate('still waiting')]);
+    expect(early).toBe('still waiting');
+    run.seen.xml = mirrored(true);
+    run.sample(FULL);
+    expect(await run.outcome).toMatchObject({ outcome: 'ready' });
+  });
+
   it('says that the merge is finished when top has left the chain', async () => {
     const { outcome, status, seen, settle } = watched();
     await settle();

@@ -11,6 +11,7 @@ import type { HostDeps } from '../../deps.ts';
 import type { Chain } from '../../chain/observe-chain.ts';
 import type { Image } from '../../chain/observe-image.ts';
 import { isEnding } from '../../pivot/limbo.ts';
+import { mayBeCopy } from '../../pivot/our-mirror.ts';
 import type { EarlierRun } from './earlier-runs.ts';
 import { attempt, mergeCommand } from './guards.ts';
 
@@ -137,7 +138,7 @@ export async function mirroringRun(
   // One that has begun since the chain was read is in the XML only now.
   const mirror = xmlDisk.mirror ?? (job && (await mirrorNow(deps, chain)));
   if (!job && !mirror) return null;
-  const file = mirror?.job === 'copy' ? await observeFile(mirror.path) : null;
+  const file = mayBeCopy(mirror) ? await observeFile(mirror.path) : null;
   for (const { plan, jobId } of file ? runs : []) {
     const { name } = plan.volumes.at(-1) ?? { name: '' };
     const top = await observeFile(stagedFile(plan.to.folder, jobId, name, 'ready'));
