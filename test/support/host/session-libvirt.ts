@@ -1,5 +1,5 @@
 /** The libvirt of an ordinary user's session (`qemu:///session`), in a folder of its own. */
-import { chown, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { chown, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
@@ -33,6 +33,10 @@ export async function startSessionLibvirt(): Promise<SessionLibvirt> {
     ...{ HOME: folder, XDG_RUNTIME_DIR: run, XDG_CACHE_HOME: await ownFolder('cache') },
     XDG_CONFIG_HOME: await ownFolder('config'),
   };
+  await mkdir(join(env.XDG_CONFIG_HOME, 'libvirt'));
+  // No virtlogd, which would outlive the daemon.
+  await writeFile(join(env.XDG_CONFIG_HOME, 'libvirt/qemu.conf'), 'stdio_handler = "file"\n');
+  await chown(join(env.XDG_CONFIG_HOME, 'libvirt'), OTHER_USER, OTHER_USER);
   const user = [`--reuid=${OTHER_USER}`, `--regid=${OTHER_USER}`, '--clear-groups'];
   const pidFile = join(run, 'libvirtd.pid');
   const daemon = ['libvirtd', '--daemon', '--timeout', '120', '--pid-file', pidFile];

@@ -1,4 +1,4 @@
-/** `blockflow up` as a user starts it, on virsh's test driver, and what it listens on. */
+/** `blockflow up` as a user starts it, and what it listens on. */
 import { existsSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -24,9 +24,13 @@ export interface RunningUp {
   close(): Promise<void>;
 }
 
-/** @param prepare what it needs in its folder, and how its commands become those of its user */
+/**
+ * @param prepare what it needs in its folder, and how its commands become those of its user
+ * @param uri of its libvirt, by default virsh's test driver
+ */
 export async function startRunningUp(
   prepare: (folder: string) => Promise<Through | undefined> = () => Promise.resolve(undefined),
+  uri = 'test:///default',
 ): Promise<RunningUp> {
   const folder = await mkdtemp(join(tmpdir(), 'blockflow-up-'));
   const through = await prepare(folder);
@@ -34,7 +38,7 @@ export async function startRunningUp(
   const env = {
     BLOCKFLOW_STATE_DIR: stateDir,
     BLOCKFLOW_RUNTIME_DIR: join(folder, 'run'),
-    BLOCKFLOW_CONNECT: 'test:///default',
+    BLOCKFLOW_CONNECT: uri,
     BLOCKFLOW_HOST: 'h1',
   };
   const child = startUp(env, through);
