@@ -74,8 +74,13 @@ interface Pair {
   stallMs: number | null;
 }
 
-async function start(system: System, vm: string, disks: number): Promise<SeveralDisks> {
-  const scene = await defineSeveralDisks(system, vm, disks, { written: 1 });
+async function start(
+  system: System,
+  vm: string,
+  disks: number,
+  written: number,
+): Promise<SeveralDisks> {
+  const scene = await defineSeveralDisks(system, vm, disks, { written });
   await scene.guest.start(60_000);
   await scene.guest.waitForAcks(20);
   return scene;
@@ -88,7 +93,7 @@ const timed = async <T>(step: () => Promise<T>) => {
 
 async function taking(system: System, disks: number, repeats: number): Promise<Pair[]> {
   const vm = `take${disks}`;
-  const { guest } = await start(system, vm, disks);
+  const { guest } = await start(system, vm, disks, 1);
   await takeSnapshot(system, { vm, name: 'warm' });
   const pairs: Pair[] = [];
   for (let i = 0; i < repeats; i++) {
@@ -103,9 +108,9 @@ async function taking(system: System, disks: number, repeats: number): Promise<P
   return pairs;
 }
 
-/** Each snapshot holds what the guest has written meanwhile, on vda alone. */
+/** Each snapshot holds what the guest has written meanwhile, to all disks. */
 async function deleting(system: System, vm: string, repeats: number): Promise<Pair[]> {
-  const { guest } = await start(system, vm, 3);
+  const { guest } = await start(system, vm, 3, 3);
   await takeSnapshot(system, { vm, name: 'warm' });
   await deleteSnapshot(system, { vm, name: 'warm' });
   const pairs: Pair[] = [];

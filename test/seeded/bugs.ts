@@ -146,7 +146,7 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a foreign job is taken for ours',
     file: 'activities/host/merge/observe-disk.ts',
-    from: "return mirror.job === 'active-commit' && (await canonical(mirror.path)) === base;",
+    from: 'return isCommit && (await canonical(mirror.path)) === base;',
     to: 'return (await canonical(mirror.path)) !== null;',
     caughtBy: 'test/real/support/hypervisor-contract.test.ts',
     only: 'a foreign job',

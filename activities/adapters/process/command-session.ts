@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { asking, silent } from './asking.ts';
+import { confinement } from './confined.ts';
 import { createProcessPool, type Output } from './process-pool.ts';
 
 const script = fileURLToPath(new URL('command-session.bash', import.meta.url));
@@ -23,32 +24,44 @@ interface Command {
   withinMs: number | null;
 }
 
-const shells = createProcessPool<Command, Finished>(
-  {
-    command: ['bash', script, TOKEN],
-    write: ({ words }) => [words.length, ...words, ''].join('\0'),
-    read: finishedIn,
-    answerWithinMs: ({ withinMs }) => withinMs,
-    failed: ({ words, withinMs }, why) =>
-      why === 'silent'
-        ? silent(words.join(' '), withinMs ?? 0)
-        : new Error(`bash ended while it ran ${words[0]}`),
-  },
-  AT_ONCE,
-);
+const createShells = (before: readonly string[]) => {
+  const [file = 'bash', ...rest] = [...before, 'bash', script, TOKEN];
+  return createProcessPool<Command, Finished>(
+    {
+      command: [file, ...rest],
+      write: ({ words }) => [words.length, ...words, ''].join('\0'),
+      read: finishedIn,
+      answerWithinMs: ({ withinMs }) => withinMs,
+      failed: ({ words, withinMs }, why) =>
+        why === 'silent'
+          ? silent(words.join(' '), withinMs ?? 0)
+          : new Error(`bash ended while it ran ${words[0]}`),
+    },
+    AT_ONCE,
+  );
+};
+const shells = createShells([]);
+/** Confined, with all that they run: that costs a command nothing. */
+const readers = createShells(confinement());
+
+interface InSession {
+  /** After which it is killed; null: never. */
+  withinMs: number | null;
+  /** Whether it is confined. */
+  onlyReads: boolean;
+}
 
 /**
  * Runs a command in the C locale, without input.
- * @param withinMs after which it is killed; null: never
  * @throws Error when the shell ended before the command did: what it has done is then unknown;
  * Retry `storage-silent`
  */
 export async function runInSession(
   words: readonly string[],
-  withinMs: number | null,
+  { withinMs, onlyReads }: InSession,
 ): Promise<Finished> {
   if (words.some((word) => word.includes('\0'))) throw new TypeError('a word with a zero byte');
-  return asking(words.join(' '), () => shells.ask({ words, withinMs }));
+  return asking(words.join(' '), () => (onlyReads ? readers : shells).ask({ words, withinMs }));
 }
 
 /** Null while the command runs. */

@@ -2,6 +2,7 @@
 import { execa, ExecaError } from 'execa';
 import { asking } from './asking.ts';
 import { runInSession } from './command-session.ts';
+import { confinement } from './confined.ts';
 import { childEnvironment } from './environment.ts';
 
 /**
@@ -49,6 +50,8 @@ export interface RunOptions {
   /** Of a question, which may be asked again: how long it has for its answer. */
   withinMs?: number;
   signal?: AbortSignal | undefined;
+  /** Of a tool that reads images: it is run without the agent's rights where it can do without. */
+  onlyReads?: boolean;
   /** More variables. */
   env?: Record<string, string>;
   /** Told each piece of its output as it comes. */
@@ -66,12 +69,14 @@ const KILLED = 128;
 export async function run(
   file: string,
   args: readonly string[],
-  { withinMs, ...options }: RunOptions = {},
+  { withinMs, onlyReads = false, ...options }: RunOptions = {},
 ): Promise<string> {
   if (Object.values(options).some((value) => value !== undefined)) {
-    return asking([file, ...args].join(' '), () => runAsChild(file, args, options));
+    const before = onlyReads ? confinement() : [];
+    return asking([file, ...args].join(' '), () => runAsChild([file, ...args], before, options));
   }
-  const { exitCode, stdout, stderr } = await runInSession([file, ...args], withinMs ?? null);
+  const session = { withinMs: withinMs ?? null, onlyReads };
+  const { exitCode, stdout, stderr } = await runInSession([file, ...args], session);
   if (exitCode === 0) return stdout;
   const code = exitCode > KILLED ? {} : { exitCode };
   const shortMessage = `it exited ${exitCode}`;
@@ -80,12 +85,13 @@ export async function run(
 
 /** What a session cannot do: other variables, an end when `signal` says so, output as it comes. */
 async function runAsChild(
-  file: string,
-  args: readonly string[],
-  options: Omit<RunOptions, 'withinMs'>,
+  words: readonly string[],
+  before: readonly string[],
+  options: Omit<RunOptions, 'withinMs' | 'onlyReads'>,
 ): Promise<string> {
   try {
-    const child = execa(file, [...args], {
+    const [file = '', ...args] = [...before, ...words];
+    const child = execa(file, args, {
       env: childEnvironment({ LC_ALL: 'C', ...options.env }),
       extendEnv: false,
       stripFinalNewline: false,
@@ -98,7 +104,7 @@ async function runAsChild(
   } catch (error) {
     if (options.signal?.aborted) throw options.signal.reason;
     if (!(error instanceof ExecaError)) throw error;
-    throw CommandError.from([file, ...args].join(' '), error);
+    throw CommandError.from(words.join(' '), error);
   }
 }
 

@@ -2,7 +2,8 @@
 import { z } from 'zod';
 import { CommandError, run } from '../process/command.ts';
 import { observeFile } from '../files/files.ts';
-import { imageOf, type Layer } from './layers.ts';
+import { imageOf, pathsOf, type Layer } from './layers.ts';
+import { reading } from './reading.ts';
 import { percentOf, readHeader, TABLES } from './qemu-img.ts';
 import { count, parseJsonReply, unexpected } from '../reply.ts';
 
@@ -35,7 +36,7 @@ export async function sameBytes(
   const ending = new AbortController();
   try {
     const compared = parts.map((images, at) =>
-      compare(images, {
+      compare(images, [one, other], {
         signal: AbortSignal.any([ending.signal, ...(signal ? [signal] : [])]),
         onPercent(percent) {
           percents[at] = percent;
@@ -76,7 +77,8 @@ export async function sameContent(
   const ends = [...layers.slice(-1), copy];
   const [a, b] = await Promise.all(ends.map((i) => readHeader(i.path, i.format)));
   if (a?.virtualSizeBytes !== b?.virtualSizeBytes) return false;
-  return compare([imageOf(layers), imageOf([copy])], options);
+  const paths = pathsOf([...layers, copy]);
+  return compare([imageOf(layers), imageOf([copy])], paths, options);
 }
 
 /**
@@ -85,6 +87,7 @@ export async function sameContent(
  */
 async function compare(
   images: readonly string[],
+  paths: readonly string[],
   { signal, onPercent }: CompareOptions,
 ): Promise<boolean> {
   const onOutput = (text: string) => {
@@ -93,7 +96,8 @@ async function compare(
   };
   const isSame = async (...cache: string[]) => {
     try {
-      await run('qemu-img', ['compare', '-U', '-p', ...cache, ...images], { signal, onOutput });
+      const args = ['compare', '-U', '-p', ...cache, ...images];
+      await run('qemu-img', args, { ...(await reading(paths)), signal, onOutput });
       return true;
     } catch (error) {
       if (error instanceof CommandError && error.exitCode === 1) return false;
@@ -114,7 +118,8 @@ export async function dataExtents(
   layers: readonly Layer[] = [{ path, format: 'raw' }],
 ): Promise<{ start: number; length: number }[]> {
   const args = ['map', '-U', '--output=json', imageOf(layers)];
-  const text = await run('qemu-img', args, TABLES);
+  const options = { ...TABLES, ...(await reading(pathsOf(layers))) };
+  const text = await run('qemu-img', args, options);
   return parseExtents(text, path);
 }
 

@@ -4,6 +4,7 @@ import { observeFile } from '../files/files.ts';
 import { CommandError, run } from '../process/command.ts';
 import { parseJsonReply } from '../reply.ts';
 import { readHeader } from './qemu-img.ts';
+import { reading } from './reading.ts';
 
 export interface EmptyImage {
   format: 'qcow2' | 'raw';
@@ -63,6 +64,7 @@ export async function isStillEmpty(
   if (format === 'raw') return ((await observeFile(path))?.allocatedBytes ?? 0) < RAW_BYTES;
   const alone = { driver: 'qcow2', backing: null, file: { driver: 'file', filename: path } };
   const args = ['map', '-U', '--output=json', `json:${JSON.stringify(alone)}`];
-  const all = parseJsonReply(mapped, `qemu-img map of ${path}`, await run('qemu-img', args));
+  const text = await run('qemu-img', args, await reading([path]));
+  const all = parseJsonReply(mapped, `qemu-img map of ${path}`, text);
   return !all.some(({ present }) => present);
 }

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { CommandError, run } from '../process/command.ts';
 import { count, parseJsonReply } from '../reply.ts';
+import { reading } from './reading.ts';
 
 /**
  * `leaks`: clusters that nothing refers to, which cost space and no data. `damaged`: it has errors.
@@ -27,7 +28,7 @@ async function check(path: string, repair: readonly string[]): Promise<Soundness
   const args = ['check', '-f', 'qcow2', '--output=json', ...repair, path];
   let text: string;
   try {
-    text = await run('qemu-img', args);
+    text = await run('qemu-img', args, repair.length === 0 ? await reading([path]) : {});
   } catch (error) {
     if (!(error instanceof CommandError)) throw error;
     if (/Failed to get .* lock/.test(error.stderr)) return 'locked';

@@ -7,6 +7,8 @@ export interface Layer {
 /** Of the layers base-most first; whatever their headers name, nothing else is opened. */
 export const imageOf = (layers: readonly Layer[]): string => `json:${JSON.stringify(node(layers))}`;
 
+export const pathsOf = (layers: readonly Layer[]) => layers.map(({ path }) => path);
+
 function node(layers: readonly Layer[]): object | null {
   const top = layers.at(-1);
   if (!top) return null;

@@ -8,8 +8,9 @@ import { z } from 'zod';
 import { CommandError, run } from '../process/command.ts';
 import type { DirtyBitmap } from './bitmaps.ts';
 import { createKnownHeaders } from './known-headers.ts';
-import { imageOf, type Layer } from './layers.ts';
+import { imageOf, pathsOf, type Layer } from './layers.ts';
 import { hasProtocol } from './qcow2-header.ts';
+import { reading } from './reading.ts';
 import { count, parseJsonReply, unexpected } from '../reply.ts';
 
 /** How long a storage has for some blocks, and for all tables of an image. */
@@ -84,7 +85,8 @@ export interface ImageHeader {
  */
 export const readHeader = (path: string, format: 'qcow2' | 'raw'): Promise<ImageHeader> =>
   known[format].get(path, async () => {
-    const text = await run('qemu-img', ['info', '-U', '-f', format, '--output=json', path], HEADER);
+    const args = ['info', '-U', '-f', format, '--output=json', path];
+    const text = await run('qemu-img', args, { ...HEADER, ...(await reading([path])) });
     return parseHeader(text, path, format);
   });
 
@@ -149,7 +151,8 @@ export async function measure(
 ): Promise<number> {
   const options = ['-O', target, '-o', `preallocation=${preallocation}`];
   const args = ['measure', '-U', '--output=json', ...options, imageOf(layers)];
-  const text = await run('qemu-img', args, TABLES);
+  const how = { ...TABLES, ...(await reading(pathsOf(layers))) };
+  const text = await run('qemu-img', args, how);
   const needs = z.object({ required: count });
   return parseJsonReply(needs, `qemu-img measure of ${layers.at(-1)?.path}`, text).required;
 }
