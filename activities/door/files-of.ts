@@ -1,10 +1,10 @@
 /**
- * The files that an input names, found by its schema: a field of an absolute path is one, wherever
- * it is, so that no activity can have one that its door does not see.
+ * The files and hosts that an input names, found by its schema: a field of an absolute path is a
+ * file, wherever it is, so that no activity can have one that its door does not see.
  */
 import { z } from 'zod';
 import { isNotTouched } from '../../workflows/operation/activities.ts';
-import { poolFolder, volumePath } from '../../workflows/operation/names.ts';
+import { hostName, poolFolder, volumePath } from '../../workflows/operation/names.ts';
 
 type Schema = z.core.$ZodType;
 
@@ -13,6 +13,8 @@ export interface NamedFiles {
   volumes: string[];
   /** Folders of pools. */
   folders: string[];
+  /** Hosts that it is about. */
+  hosts: string[];
 }
 
 /** What zod tells of a schema; only the parts that are read here. */
@@ -29,7 +31,7 @@ const LEAVES = ['string', 'number', 'int', 'boolean', 'enum', 'literal', 'void',
 
 /** @param value what the schema has let in */
 export function filesOf(schema: Schema, value: unknown): NamedFiles {
-  const found: NamedFiles = { volumes: [], folders: [] };
+  const found: NamedFiles = { volumes: [], folders: [], hosts: [] };
   collect(schema, value, found);
   return found;
 }
@@ -38,6 +40,7 @@ function collect(schema: Schema, value: unknown, found: NamedFiles): void {
   if (value === null || value === undefined || isNotTouched(schema)) return;
   if (schema === volumePath) found.volumes.push(value as string);
   if (schema === poolFolder) found.folders.push(value as string);
+  if (schema === hostName) found.hosts.push(value as string);
   for (const [inner, part] of partsOf(schema, value)) collect(inner, part, found);
 }
 

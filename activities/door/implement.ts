@@ -22,8 +22,8 @@ export interface Intent extends NamedFiles {
 }
 
 /**
- * Looks, before an activity with effects begins, whether it may act on what its input names. Null:
- * the activities of the table look by themselves.
+ * Looks, before an activity begins, whether it is meant for this agent, and may act on what its
+ * input names. Null: the activities of the table look by themselves.
  * @throws when it may not; nothing was touched then
  */
 export type Guard = ((intent: Intent) => Promise<void>) | null;
@@ -36,9 +36,9 @@ export function implement<T extends Table>(
 ): Activities<T> {
   const served = Object.entries(table).map(([name, { input: schema, beats, files }]) => {
     const run = implementations[name] as (input: unknown, show: Show) => Promise<unknown>;
-    const isGuarded = guard !== null && name.startsWith('ensure') && files !== 'only compared';
+    const acts = name.startsWith('ensure') && files !== 'only compared';
     const allowed = async (input: unknown, show: Show) => {
-      if (isGuarded) await guard(intentOf(name, schema, input));
+      if (guard) await guard(intentOf({ activity: name, acts }, schema, input));
       return run(input, show);
     };
     const work = attempt(allowed, beats);
@@ -55,9 +55,14 @@ export function implement<T extends Table>(
   return Object.fromEntries(served) as Activities<T>;
 }
 
-function intentOf(activity: string, schema: z.core.$ZodType, input: unknown): Intent {
+function intentOf(
+  { activity, acts }: { activity: string; acts: boolean },
+  schema: z.core.$ZodType,
+  input: unknown,
+): Intent {
   const { jobId = null } = input as { jobId?: string };
-  return { activity, jobId, ...filesOf(schema, input) };
+  const { hosts, ...files } = filesOf(schema, input);
+  return { activity, jobId, hosts, ...(acts ? files : { volumes: [], folders: [] }) };
 }
 
 /** What another try meets again: rights, limits and features of a file system. */

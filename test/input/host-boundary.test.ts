@@ -35,6 +35,7 @@ import { freeTurns } from '../support/simulator/free-turns.ts';
 
 const JOB = '3f0c1d2e-8a7b-4c5d-9e6f-001122334455';
 const STRANGER = 65534;
+const HOST = 'h1';
 let root: string;
 let pool: string;
 let effects: string[];
@@ -72,7 +73,7 @@ async function run(name: string, input: unknown) {
   };
   const dirs = { runtimeDir: join(root, 'run'), stateDir: join(root, 'state') };
   const activities = createHostActivities({
-    host: 'h1',
+    host: HOST,
     machine: 'm1',
     libvirt,
     effect,
@@ -94,14 +95,24 @@ const acting = Object.entries(tables.host as Record<string, Declaration>).filter
   ([name, { files }]) => name.startsWith('ensure') && files !== 'only compared',
 );
 
-/** Valid inputs of it, in which each path is this volume, and each folder of a pool that one. */
-function inputsOf({ input: schema }: Declaration, volume: string, folder: string): unknown[] {
+interface Place {
+  volume: string;
+  folder: string;
+  host?: string;
+}
+
+/** Valid inputs of it, with this for each path, for each folder of a pool, and for each host. */
+function inputsOf(
+  { input: schema }: Declaration,
+  { volume, folder, host = HOST }: Place,
+): unknown[] {
   const chance = createChance(seed);
   const place = (value: unknown, key = ''): unknown => {
     if (typeof value === 'string' && value.startsWith('/')) {
       return key === 'folder' ? folder : volume;
     }
     if (key === 'jobId') return JOB;
+    if (key === 'host') return host;
     if (Array.isArray(value)) return value.map((each) => place(each));
     if (typeof value !== 'object' || value === null) return value;
     return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, place(one, name)]));
@@ -110,12 +121,14 @@ function inputsOf({ input: schema }: Declaration, volume: string, folder: string
 }
 
 /** Whether any of its inputs names one. */
-const names = (declared: Declaration, which: 'volumes' | 'folders') =>
-  inputsOf(declared, '/v', '/f').some((input) => filesOf(declared.input, input)[which].length > 0);
+const names = (declared: Declaration, which: 'volumes' | 'folders' | 'hosts') =>
+  inputsOf(declared, { volume: '/v', folder: '/f' }).some(
+    (input) => filesOf(declared.input, input)[which].length > 0,
+  );
 
 async function expectRefused(name: string, declared: Declaration, volume: string, folder: string) {
   const before = await readFile(join(root, 'outside/secret'), 'utf8');
-  for (const input of inputsOf(declared, volume, folder)) {
+  for (const input of inputsOf(declared, { volume, folder })) {
     const failure = await run(name, input);
     expect(failure).toMatchObject({ type: 'Hold', details: { code: 'unproven' } });
   }
@@ -142,7 +155,7 @@ describe.each(acting.filter(([, declared]) => names(declared, 'volumes')))(
     });
 
     it('and refuses nothing that is in its place', async () => {
-      for (const input of inputsOf(declared, good(), pool)) {
+      for (const input of inputsOf(declared, { volume: good(), folder: pool })) {
         const failure = await run(name, input);
         expect(failure ?? {}).not.toMatchObject({ details: { code: 'unproven' } });
       }
@@ -170,13 +183,28 @@ describe.each(acting.filter(([, declared]) => names(declared, 'folders')))(
 
     it("where the job's folder is another user's", async () => {
       await chown(join(own(), JOB), STRANGER, STRANGER);
-      const all = inputsOf(declared, good(), pool) as { jobId?: string }[];
+      const all = inputsOf(declared, { volume: good(), folder: pool }) as { jobId?: string }[];
       if (all.some(({ jobId }) => jobId === undefined)) return;
       await expectRefused(name, declared, good(), pool);
     });
   },
 );
 
+/** All but those that name none: they are asked by the queue alone. */
+const ofHosts = Object.entries(tables.host as Record<string, Declaration>).filter(([, declared]) =>
+  names(declared, 'hosts'),
+);
+it.each(ofHosts)('%s does nothing for another host', async (name, declared) => {
+  for (const input of inputsOf(declared, { volume: good(), folder: pool, host: 'h2' })) {
+    if (filesOf(declared.input, input).hosts.length === 0) continue;
+    const failure = await run(name, input);
+    const now = expect.stringMatching(/^it is about host h2, and came to the agent of h1;/);
+    expect(failure).toMatchObject({ type: 'Hold', details: { code: 'unproven', now } });
+  }
+  expect([effects, asked]).toEqual([[], []]);
+});
+
 it('is generated for more than twenty activities', () => {
   expect(acting.length).toBeGreaterThan(20);
+  expect(ofHosts.length).toBeGreaterThan(20);
 });

@@ -30,7 +30,7 @@ export const mergePlan = z.strictObject({
   spaceNeededBytes: sizeBytes,
   spaceFreeBytes: sizeBytes,
   /** Other hosts that have a pool of these volumes: to be asked who uses them there. */
-  sharedWith: z.array(hostName),
+  sharedWith: notTouched(z.array(hostName)),
   /** What was not looked at or does not follow, for users. Absent in old plans. */
   warnings: z.array(z.string()).optional(),
 });

@@ -25,7 +25,7 @@ export type Table = Record<string, Declaration>;
 export const defineActivities = <const T extends Table>(table: T): T => table;
 
 const notActedOn = new WeakSet<z.core.$ZodType>();
-/** Marks a field whose files are no business of an activity: they may be in no pool. */
+/** Marks a field whose files and hosts are no business of an activity: they may be in no pool. */
 export function notTouched<S extends z.core.$ZodType>(schema: S): S {
   notActedOn.add(schema);
   return schema;

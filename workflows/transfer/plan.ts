@@ -98,7 +98,7 @@ export const imagePlan = z.strictObject({
   /** True when the record names the copies already, and only the source's deletion remains. */
   switched: z.boolean(),
   /** Other hosts that share the pools of a moved image: they are asked who uses it. */
-  sharedWith: z.array(hostName),
+  sharedWith: notTouched(z.array(hostName)),
   /** Of an image that a running VM has open; null for any other. Absent in old plans. */
   live: liveTop.nullable().default(null),
   /** What was not looked at or does not follow, for users. Absent in old plans. */

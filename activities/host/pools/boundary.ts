@@ -1,7 +1,7 @@
 /**
- * I16 on a hypervisor: before an activity with effects begins, what it is about is looked at
- * again by this agent's own libvirt and file system, whatever plan it is given. (The SPM agent's is
- * storage/volumes/pool-boundary.ts.)
+ * I16 on a hypervisor: an activity is for the host that it is about, and before one with effects
+ * begins, what it names is looked at again by this agent's own libvirt and file system, whatever
+ * plan it is given. (The SPM agent's is storage/volumes/pool-boundary.ts.)
  */
 import { dirname, join } from 'node:path';
 import { hold } from '../../../workflows/operation/failures.ts';
@@ -14,9 +14,11 @@ import type { HostDeps } from '../deps.ts';
 
 /** The guard of this host's activities. */
 export const guardOf =
-  ({ libvirt }: HostDeps): Guard =>
+  ({ libvirt, host }: HostDeps): Guard =>
   async (intent) => {
-    const { volumes, folders } = intent;
+    const { volumes, folders, hosts } = intent;
+    const other = hosts.find((named) => named !== host);
+    if (other !== undefined) throw misdirected(intent, other, host);
     if (volumes.length + folders.length === 0) return;
     // Also those that are stopped just now: what is begun must come to its end.
     const pools = (await observePools(libvirt, 'all')).filter(isFilePool);
@@ -51,6 +53,14 @@ async function assertOwnFolders({ jobId }: Intent, folder: string): Promise<void
   await assertOwn(join(folder, OWN_FOLDER));
   if (jobId !== null) await assertOwn(reservationFolder(folder, jobId));
 }
+
+/** A plan binds the agent that has made it, and no other one. */
+const misdirected = (intent: Intent, named: string, host: string) =>
+  hold('unproven', {
+    attempted: attempt(intent),
+    now: `it is about host ${named}, and came to the agent of ${host}; nothing was touched`,
+    next: 'Find out who else uses this Temporal namespace, then repeat the request',
+  });
 
 const outside = (intent: Intent, path: string) =>
   hold('unproven', {
