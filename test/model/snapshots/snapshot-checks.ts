@@ -98,7 +98,7 @@ export function leftBehind({ machine }: TriedSnapshots): string[] {
 }
 
 const ANY: readonly End[] = ['cancelled', 'other-operation', 'divergent-chain', 'already-done'];
-const GOING_BACK: readonly End[] = ['vm-running', 'base-changed', 'vm-started'];
+const GOING_BACK: readonly End[] = ['vm-running', 'base-changed', 'vm-started', 'disks-changed'];
 const OF_CHAIN: readonly End[] = ['volume-not-in-chain', 'shared-base'];
 /** An image has snapshots inside, which would be lost; or a tree has both kinds. */
 const INNER = 'internal-snapshots';

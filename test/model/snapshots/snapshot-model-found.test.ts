@@ -100,6 +100,18 @@ const found: { title: string; actions: Action[]; setting?: Partial<Setting>; end
     ends: ['create terminated', 'merge other-operation', 'create created'],
   },
   {
+    // The other disk went back alone, and the VM was told to be at the snapshot.
+    title: 'a snapshot that a disk was merged out of is not gone back to',
+    setting: { isOff: true },
+    actions: [
+      ask({ what: 'merge', disk: 'vda', snapshot: null }),
+      steps('vda', 12),
+      ask(REVERT),
+      steps('vm', 12),
+    ],
+    ends: ['merge merged', 'revert disks-changed'],
+  },
+  {
     // It was told as the job of a stranger.
     title: 'a deletion beside a merge of one of its disks is refused, and says by what',
     setting: { taken: ['s1', 's2'] },

@@ -11,7 +11,12 @@ import {
   revertTo,
   startRevert,
 } from '../../support/scenes/revert-scene.ts';
-import { sourcesOf, takeSnapshot, type SeveralDisks } from '../../support/scenes/snapshot-scene.ts';
+import {
+  deleteSnapshot,
+  sourcesOf,
+  takeSnapshot,
+  type SeveralDisks,
+} from '../../support/scenes/snapshot-scene.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 
 const system = useSystem(() => startSharedSystem({ name: 'refusals' }));
@@ -59,6 +64,23 @@ describe('A revert is refused', () => {
     const path = await createImage(join(system.host.pools, POOL, `${vm}-new.qcow2`));
     await system.host.virsh('attach-disk', vm, path, 'vdz', '--subdriver', 'qcow2', '--config');
     await expectRefused('disks-changed');
+  });
+
+  it('when a disk was merged out of it since, not when it was left out: disks-changed', async () => {
+    const { vdb } = await sourcesOf(system, vm, '--inactive');
+    await takeSnapshot(system, { vm, name: 's2', exclude: ['vdb'] });
+    await takeSnapshot(system, { vm, name: 's3' });
+    await deleteSnapshot(system, { vm, name: 's3' });
+    expect(await revertTo(system, { vm, name: 's2' })).toMatchObject({ outcome: 'reverted' });
+    expect(await sourcesOf(system, vm, '--inactive')).toMatchObject({ vdb });
+    await (await system.merge({ vm, disk: 'vdb' })).result();
+    await expectRefused('disks-changed');
+    const { now, next } = await failureOf(revertTo(system, { vm, name: 's1' }));
+    expect(now).toMatch(/^vdb of snapshot s1 was merged since/);
+    expect(next).toContain(`blockflow snapshot delete ${vm} s1`);
+    await takeSnapshot(system, { vm, name: 's4' });
+    await (await system.merge({ vm, disk: 'vda' })).result();
+    await expectRefused('disks-changed', { name: 's4' });
   });
 
   it('inside of images, or with memory: internal-snapshots, unsupported-format', async () => {

@@ -5,6 +5,7 @@ import { backwards } from './change.ts';
 import { deleteOverlays } from './layers.ts';
 import type { DiskSwitch, RevertPlanOutcome } from './plan.ts';
 import { complete, type Revert, type Switching } from './revert-snapshot.ts';
+import { assertWhole } from './whole.ts';
 
 type Outcome<K extends RevertPlanOutcome['kind']> = Extract<RevertPlanOutcome, { kind: K }>;
 export type Planned =
@@ -12,7 +13,8 @@ export type Planned =
 
 export async function planRevert(op: Revert): Promise<Planned> {
   for (;;) {
-    const outcome = await op.host.observeRevertPlan(op.input, `plan ${op.words}`);
+    const planned = await op.host.observeRevertPlan(op.input, `plan ${op.words}`);
+    const outcome = await assertWhole(op.words, planned);
     if (outcome.kind === 'switched') {
       const switching = await completeEarlier(op, outcome);
       if (outcome.isThis) return { kind: 'completed', switching };

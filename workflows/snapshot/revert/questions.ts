@@ -4,11 +4,13 @@ import { readQuestion } from '../../operation/request/request.ts';
 import type { revertOnHost } from './activities.ts';
 import type { RevertPlanOutcome } from './plan.ts';
 import { revertSnapshotInput, type RevertSnapshotInput } from './request.ts';
+import { assertWhole } from './whole.ts';
 import { revertWords } from './words.ts';
 
 /** The plan that a revert would follow, or its refusal; nothing is touched. */
 export async function PlanRevert(request: RevertSnapshotInput): Promise<RevertPlanOutcome> {
   const input = readQuestion(revertSnapshotInput, request);
   const agent = hostAgent<typeof revertOnHost>(input.host, unheard);
-  return agent.observeRevertPlan(input, `plan ${revertWords(input)}`);
+  const words = revertWords(input);
+  return assertWhole(words, await agent.observeRevertPlan(input, `plan ${words}`));
 }

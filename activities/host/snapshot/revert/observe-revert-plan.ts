@@ -107,10 +107,13 @@ async function planOf(deps: HostDeps, question: Question, name: string): Promise
     disks.flatMap(({ to, retired }) => [to.folder, retired.to.folder]),
   );
   await assertNamesFree(attempted, disks);
+  const { takenAtSeconds } = point;
   return {
     ...{ vm: vmName.parse(vm.name), vmUuid: vm.uuid, host: deps.host, snapshot: name, disks },
     before: await deps.libvirt.currentSnapshot(vm.uuid),
     stay: point.stay,
+    stayed: point.stayed,
+    takenAt: takenAtSeconds === null ? null : new Date(takenAtSeconds * 1000).toISOString(),
     warnings: warningsOf(point),
   };
 }

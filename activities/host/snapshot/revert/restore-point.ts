@@ -2,7 +2,7 @@
 import { refused, type RefusalCode } from '../../../../workflows/operation/failures.ts';
 import type { Volume } from '../../../../workflows/chain/schemas.ts';
 import type { RevertSnapshotInput } from '../../../../workflows/snapshot/revert/request.ts';
-import { observeFile } from '../../../adapters/files/files.ts';
+import { canonical, observeFile } from '../../../adapters/files/files.ts';
 import { findOpener } from '../../../adapters/files/open-files.ts';
 import { layersSayMore } from '../../../adapters/libvirt-xml/disk-element.ts';
 import { parseDomain, type XmlDomain } from '../../../adapters/libvirt-xml/domain-xml.ts';
@@ -25,6 +25,9 @@ export interface RestorePoint {
   disks: Based[];
   /** Disks that are not part of the snapshot. */
   stay: string[];
+  /** Of those that are a file, the layer that they had. */
+  stayed: { disk: string; layer: string }[];
+  takenAtSeconds: number | null;
   /** Whether it has the guest's memory, which is dropped. */
   memory: boolean;
 }
@@ -73,8 +76,18 @@ export async function observeRestorePoint(
     if (!pool || !isFilePool(pool)) throw outsidePools(attempted, base);
     disks.push(based);
   }
-  const stay = domain.disks.flatMap(({ target }) => (parts.includes(target) ? [] : [target]));
-  return { disks, stay, memory: factsOf(snapshot).memory !== 'no' };
+  const others = domain.disks.filter(({ target }) => !parts.includes(target));
+  const layers = others.map(async ({ target: disk, chain }) => {
+    const layer = chain.at(-1)?.path;
+    return layer === undefined ? [] : [{ disk, layer: await canonical(layer) }];
+  });
+  return {
+    disks,
+    stay: others.map(({ target }) => target),
+    stayed: (await Promise.all(layers)).flat(),
+    takenAtSeconds,
+    memory: factsOf(snapshot).memory !== 'no',
+  };
 }
 
 async function find(deps: HostDeps, { attempted, vm }: Question, name: string) {

@@ -196,6 +196,7 @@ function planOf(machine: SimulatedMachine, { host, name }: RevertSnapshotInput):
     };
   });
   assertNamesFree(machine, disks);
+  const stay = [...point.disks].flatMap(([disk, { kind }]) => (kind === 'no' ? [disk] : []));
   return {
     vm: machine.name,
     vmUuid: machine.uuid,
@@ -203,7 +204,9 @@ function planOf(machine: SimulatedMachine, { host, name }: RevertSnapshotInput):
     snapshot: point.name,
     before: machine.tree.current,
     disks,
-    stay: [...point.disks].flatMap(([disk, { kind }]) => (kind === 'no' ? [disk] : [])),
+    stay,
+    stayed: stay.map((disk) => ({ disk, layer: point.domain.get(disk) ?? '' })),
+    takenAt: new Date(point.createdAt * 1000).toISOString(),
     warnings: [],
   };
 }
