@@ -1,11 +1,16 @@
 /** What a person can do where libvirtd did not survive the end of a job. */
 import { hold } from '../../../workflows/operation/failures.ts';
 import type { XmlDisk } from '../../adapters/libvirt-xml/domain-xml.ts';
-import type { DiskSwitch } from './disk-switch.ts';
 
 interface Named {
   vm: string;
   disk: string;
+}
+interface Suspended extends Named {
+  attempted: string;
+  /** The file that libvirt shows, and the one that QEMU has. */
+  from: string;
+  to: string;
 }
 
 /**
@@ -41,10 +46,10 @@ export function holdLimbo(attempted: string, { vm, disk }: Named, seen: XmlDisk 
 }
 
 /** A copy in limbo whose guest has been suspended since the pivot: both files hold the same. */
-export const holdSuspended = ({ attempted, vm, disk, from, to }: DiskSwitch) =>
+export const holdSuspended = ({ attempted, vm, disk, from, to }: Suspended) =>
   holdEnd(attempted, disk, {
     now:
-      `libvirt shows ${from.path}, but QEMU has ${to.path}; the guest has been suspended since, ` +
+      `libvirt shows ${from}, but QEMU has ${to}; the guest has been suspended since, ` +
       'so both hold the same data',
     next:
       `Either give its memory up: \`virsh destroy ${vm}\`, \`virsh start ${vm}\` (no flushed ` +

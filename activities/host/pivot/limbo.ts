@@ -71,7 +71,8 @@ export async function leaveLimbo(
   const { job, ending } = now.disk?.mirror ?? {};
   if (after === null || ending !== 'pivot') throw holdLimbo(change.attempted, change, now.disk);
   // libvirt saves no guest that has a mirror of this kind.
-  if (job !== 'active-commit') throw holdSuspended(change);
+  if (job !== 'active-commit')
+    throw holdSuspended({ ...change, from: change.from.path, to: change.to.path });
   await noteReload(pivotFile(deps, change), after);
   return reload(deps, together, after, null);
 }

@@ -27,7 +27,7 @@ import {
   assertWritableHeaders,
   attempt,
 } from './guards.ts';
-import { assertInTouch } from './in-touch.ts';
+import { assertInTouch } from '../../pivot/in-touch.ts';
 import { observeNotes } from './notes.ts';
 import { assertPossible, selectVolumes, type Selection } from './selection.ts';
 import { strayRecord } from './stray-record.ts';

@@ -55,6 +55,7 @@ import { assertRedefinable } from '../../snapshots/redefinable.ts';
 import { snapshotsNaming } from '../../snapshots/snapshots.ts';
 import type { FilePool } from '../../../adapters/virsh/pools.ts';
 import { findPool, observeImage, type Image } from '../../chain/observe-image.ts';
+import { assertMirrorInTouch } from '../../pivot/in-touch.ts';
 import { refuseMissingLayer } from '../../chain/missing-layer.ts';
 import { assertNoUnfinishedSnapshot } from '../../snapshots/creation-notes.ts';
 import { otherHosts } from '../../uses/observe-uses.ts';
@@ -95,6 +96,7 @@ export async function observeImagePlan(
   if (moves && !changesFormat(image, convert) && !isFlattened(request, image)) {
     if (image.volumes.every((volume) => volume.pool === pool)) return alreadyThere(image, pool);
   }
+  if (image.chain && moves) await assertMirrorInTouch(deps, attempted, image.chain);
   assertQuiet(request, image);
   if (image.chain && moves) {
     const { chain } = image;

@@ -176,7 +176,9 @@ describe('A copy in limbo', () => {
     expect(failure?.details.now).toContain('suspended since');
     expect(failure?.details.next).toContain(`virsh destroy ${guest.name}`);
     expect((await virsh('domstate', guest.name)).trim()).toBe('paused');
-    expect(await failureOf(await startLiveMove(scene))).toMatchObject({ type: 'Hold' });
+    const again = await failureOf(await startLiveMove(scene));
+    expect(again).toMatchObject({ type: 'Hold', details: { code: 'limbo' } });
+    expect(again?.details.next).toBe(failure?.details.next);
     await virsh('destroy', guest.name);
     await guest.start();
     await expectMoved(scene, await startLiveMove(scene));

@@ -1,13 +1,13 @@
 /** libvirt has not lost what it knew of the disk: in its words and in QEMU it is the same. */
-import { readPivotReport } from '../../../adapters/virsh/safe-pivot.ts';
-import { readDomain } from '../../../adapters/virsh/pools.ts';
-import { untilSettled } from '../../../door/polling.ts';
-import type { HostDeps } from '../../deps.ts';
-import { holdLost } from '../../chain/lost-vm.ts';
-import type { Chain } from '../../chain/observe-chain.ts';
-import { guestAfter, isEnding } from '../../pivot/limbo.ts';
-import { holdLimbo } from '../../pivot/holds.ts';
-import { isLeftSuspended, pivotFile } from '../../pivot/look-at-disk.ts';
+import { readPivotReport } from '../../adapters/virsh/safe-pivot.ts';
+import { readDomain } from '../../adapters/virsh/pools.ts';
+import { untilSettled } from '../../door/polling.ts';
+import type { HostDeps } from '../deps.ts';
+import { holdLost } from '../chain/lost-vm.ts';
+import type { Chain } from '../chain/observe-chain.ts';
+import { guestAfter, isEnding } from './limbo.ts';
+import { holdLimbo, holdSuspended } from './holds.ts';
+import { isLeftSuspended, pivotFile } from './look-at-disk.ts';
 
 /** Looks before a job that ends counts as one in limbo. */
 const PATIENCE = 3;
@@ -38,4 +38,21 @@ export async function assertInTouch(
   const report = await readPivotReport(pivotFile(deps, ref));
   if (guestAfter(vm, report) !== null) return true;
   throw holdLimbo(attempted, { vm: vm.name, disk }, xmlDisk);
+}
+
+/**
+ * The same for a move, which nothing but a person brings out of a limbo: libvirt saves no guest
+ * with such a mirror.
+ * @throws Hold `lost-vm`, `limbo`
+ */
+export async function assertMirrorInTouch(
+  deps: HostDeps,
+  attempted: string,
+  chain: Chain,
+): Promise<void> {
+  const { vm, disk, xmlDisk } = chain;
+  const { mirror } = xmlDisk;
+  if (mirror?.job !== 'copy' || !(await assertInTouch(deps, attempted, chain))) return;
+  const from = xmlDisk.chain.at(-1)?.path ?? '';
+  throw holdSuspended({ attempted, vm: vm.name, disk, from, to: mirror.path });
 }
