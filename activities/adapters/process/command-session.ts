@@ -24,11 +24,10 @@ interface Command {
   withinMs: number | null;
 }
 
-const createShells = (before: readonly string[]) => {
-  const [file = 'bash', ...rest] = [...before, 'bash', script, TOKEN];
-  return createProcessPool<Command, Finished>(
+const createShells = (before: () => readonly string[]) =>
+  createProcessPool<Command, Finished>(
     {
-      command: [file, ...rest],
+      command: () => [...before(), 'bash', script, TOKEN],
       write: ({ words }) => [words.length, ...words, ''].join('\0'),
       read: finishedIn,
       answerWithinMs: ({ withinMs }) => withinMs,
@@ -39,10 +38,9 @@ const createShells = (before: readonly string[]) => {
     },
     AT_ONCE,
   );
-};
-const shells = createShells([]);
+const shells = createShells(() => []);
 /** Confined, with all that they run: that costs a command nothing. */
-const readers = createShells(confinement());
+const readers = createShells(confinement);
 
 interface InSession {
   /** After which it is killed; null: never. */

@@ -2,6 +2,7 @@
  * How a tool that only reads images is run: a guest wrote what it parses, so an error in its parser
  * must not have the agent's rights (D51).
  */
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
 /** The kernel's overflow user, who owns no image. */
@@ -27,11 +28,23 @@ const CONFINED = [
 
 /**
  * Words before a command, which then may read files of all users, write none, and has bounded
- * memory. Of an agent that may not give up its rights only its memory is bounded.
- * @param status text of `/proc/self/status`, see proc(5)
+ * memory. Of an agent that may not give up its rights, as in a user namespace without that user,
+ * only its memory is bounded.
  */
-export function confinement(status = readFileSync('/proc/self/status', 'utf8')): string[] {
+export function confinement(): readonly string[] {
+  known ??= mayConfine(readFileSync('/proc/self/status', 'utf8')) && works() ? CONFINED : LIMITED;
+  return known;
+}
+let known: readonly string[] | null = null;
+
+/** @param status text of `/proc/self/status`, see proc(5) */
+export function mayConfine(status: string): boolean {
   const held = BigInt(`0x${/^CapEff:\s+([0-9a-f]+)/m.exec(status)?.[1] ?? '0'}`);
-  const mayConfine = Object.values(NEEDED).every((bit) => ((held >> BigInt(bit)) & 1n) === 1n);
-  return mayConfine ? CONFINED : LIMITED;
+  return Object.values(NEEDED).every((bit) => ((held >> BigInt(bit)) & 1n) === 1n);
+}
+
+/** Once, at the first question: it takes some milliseconds. */
+function works(): boolean {
+  const [file = '', ...args] = CONFINED;
+  return spawnSync(file, [...args, 'true'], { stdio: 'ignore' }).status === 0;
 }

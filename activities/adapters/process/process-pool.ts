@@ -19,7 +19,8 @@ const NOTHING: Output = { stdout: '', stderr: '' };
 
 /** How one kind of process is started, asked and understood. */
 export interface Framing<Question, Answer> {
-  command: readonly [file: string, ...args: string[]];
+  /** How it is started, asked each time. */
+  command: () => readonly string[];
   /** More variables than those of this process and the C locale. */
   env?: Record<string, string>;
   /** What the process reads. */
@@ -124,7 +125,7 @@ function open<Question, Answer>(
   framing: Framing<Question, Answer>,
   forget: (process: Open<Question, Answer>) => void,
 ): Open<Question, Answer> {
-  const [file, ...args] = framing.command;
+  const [file = '', ...args] = framing.command();
   // In a group of its own, with what it runs: all of that is killed with it.
   const child = spawn(file, args, {
     env: childEnvironment({ LC_ALL: 'C', ...framing.env }),

@@ -23,7 +23,7 @@ export function createVirshSessions(uri: string, size = 4) {
   const sessions = createProcessPool<string, string>(
     {
       // Errors go where an answer would; the shell line is fixed.
-      command: ['sh', '-c', 'exec virsh -q -c "$0" 2>&1', uri],
+      command: () => ['sh', '-c', 'exec virsh -q -c "$0" 2>&1', uri],
       // Else readline wraps the echo of a line that is longer than a terminal is wide.
       env: { COLUMNS: '1000000' },
       write: (line) => `${line}\n${MARKER}\n`,

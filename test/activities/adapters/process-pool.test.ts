@@ -23,7 +23,7 @@ afterEach(() => {
 function open(atOnce?: number, changes: Partial<Framing<string, string>> = {}) {
   pool = createProcessPool<string, string>(
     {
-      command: ['bash', '-c', SCRIPT],
+      command: () => ['bash', '-c', SCRIPT],
       write: (line) => `${line}\n`,
       read: ({ stdout, stderr }) => {
         if (stderr !== '') throw new Error(`it said ${stderr.trim()}`);

@@ -66,7 +66,7 @@ describe('A revert is refused', () => {
     await expectRefused('disks-changed');
   });
 
-  it('when a disk was merged out of it since, not when it was left out: disks-changed', async () => {
+  it('when a disk was merged out of it, not when it was left out: disks-changed', async () => {
     const { vdb } = await sourcesOf(system, vm, '--inactive');
     await takeSnapshot(system, { vm, name: 's2', exclude: ['vdb'] });
     await takeSnapshot(system, { vm, name: 's3' });

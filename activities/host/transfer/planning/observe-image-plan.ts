@@ -96,12 +96,12 @@ export async function observeImagePlan(
   if (moves && !changesFormat(image, convert) && !isFlattened(request, image)) {
     if (image.volumes.every((volume) => volume.pool === pool)) return alreadyThere(image, pool);
   }
-  if (image.chain && moves) await assertMirrorInTouch(deps, attempted, image.chain);
-  assertQuiet(request, image);
   if (image.chain && moves) {
     const { chain } = image;
+    await assertMirrorInTouch(deps, attempted, chain);
     await assertNoUnfinishedSnapshot(attempted, { ...chain, ...chain.vm }, chain.disk);
   }
+  assertQuiet(request, image);
   const sources = moves ? image.volumes.map(({ path }) => dirname(path)) : [];
   await assertUsable(deps, attempted, [to.folder, ...sources]);
   const starts = moves ? (image.chain?.vm.uuid ?? null) : null;
