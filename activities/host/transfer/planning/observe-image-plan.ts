@@ -79,9 +79,8 @@ export async function observeImagePlan(
   const missing = await missingPool(deps.stateDir, found.folder);
   if (missing) return unavailable(found, missing);
   const to = await toTarget(found);
-  const { pool } = to;
   const vmUuid = image.chain?.vm.uuid ?? null;
-  const target = { name: pool, folder: to.folder };
+  const target = { name: to.pool, folder: to.folder };
   const earlier = await earlierRuns(target, imageId(request.image), vmUuid);
   if (moves) {
     const finished = earlier.find(({ plan, owner }) => owner !== null && isSwitched(image, plan));
@@ -94,7 +93,7 @@ export async function observeImagePlan(
   await assertNoSnapshots(deps, request, image);
   const convert = planConversion(request, image);
   if (moves && !changesFormat(image, convert) && !isFlattened(request, image)) {
-    if (image.volumes.every((volume) => volume.pool === pool)) return alreadyThere(image, pool);
+    if (image.volumes.every(({ pool }) => pool === to.pool)) return alreadyThere(image, to.pool);
   }
   if (image.chain && moves) {
     const { chain } = image;
