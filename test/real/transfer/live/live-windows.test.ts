@@ -24,6 +24,7 @@ import { SMALL } from '../../../support/scenes/merge-checks.ts';
 import { startScene, type Scene } from '../../../support/scenes/merge-scene.ts';
 import { startMoveSystem } from '../../../support/scenes/transfer/move-scene.ts';
 import { sample } from '../../../support/sample.ts';
+import { waitUntil } from '../../../support/wait-until.ts';
 import { useSystem } from '../../../support/scenes/use-system.ts';
 import { useEach } from '../../../support/use.ts';
 
@@ -202,6 +203,8 @@ describe('A VM that libvirtd has lost', () => {
     expect(again).toMatchObject({ type: 'Hold', details: { code } });
     expect(isAlive(pid)).toBe(true);
     await killAndWait(pid, 'SIGTERM');
+    const isOff = async () => (await virsh('domstate', guest.name)).includes('shut off');
+    await waitUntil('libvirtd to see that QEMU has ended', isOff);
     await startLost(guest);
     await expectMoved(scene, await startLiveMove(scene));
   });
