@@ -154,6 +154,8 @@ describe('The arguments of a tool', () => {
   let log: string;
   beforeAll(async () => {
     log = join(folder, 'argv');
+    // What only reads is run by a user who may write where all may.
+    await chmod(folder, 0o777);
     const reply = '{"virtual-size":0,"format":"qcow2","required":0}';
     for (const tool of ['qemu-img', 'virsh']) {
       // Two may run at once: the last one to end is read.

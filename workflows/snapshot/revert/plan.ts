@@ -54,7 +54,7 @@ export const revertPlan = z.strictObject({
   /** Disks that are not part of the snapshot. */
   stay: z.array(plainText),
   /** Of those that are a file, the layer that they had then. Absent in old plans. */
-  stayed: notTouched(z.array(z.strictObject({ disk: plainText, layer: volumePath }))).optional(),
+  stayed: notTouched(z.array(z.strictObject({ disk: plainText, layer: z.string() }))).optional(),
   /** ISO 8601; null where libvirt does not say. Absent in old plans. */
   takenAt: z.nullable(z.iso.datetime()).optional(),
   warnings: z.array(z.string()),
