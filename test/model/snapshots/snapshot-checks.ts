@@ -144,7 +144,8 @@ async function claims(world: TriedSnapshots, operation: SnapshotOperation): Prom
       return [`${label}, and libvirt lists its layer`];
     }
     // The record goes before the layer, so that a merge which failed may have left only that.
-    if (!['merged', 'failed', 'deleted'].includes(state) && !point) return [`${label}, and not listed`];
+    if (!['merged', 'failed', 'deleted'].includes(state) && !point)
+      return [`${label}, and not listed`];
     return [];
   });
 }
