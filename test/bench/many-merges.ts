@@ -9,7 +9,7 @@ import { peakOf } from './measuring.ts';
 import { median, ms, percentile, type Row } from './figures.ts';
 
 export async function manyMerges(quick: boolean): Promise<Row[]> {
-  const count = quick ? 20 : 200;
+  const count = quick ? 20 : 500;
   const limited = await mergedAtOnce(count, null);
   return [...limited, ...(await mergedAtOnce(count, 0))];
 }

@@ -28,6 +28,7 @@
  * (6).
  */
 import type { chainOnHost } from '../chain/activities.ts';
+import type { Decision } from '../operation/steering/decision.ts';
 import { agentsOf, type Agents, type Operation } from '../operation/operation.ts';
 import { forwardOnly, undoable } from '../operation/point-of-no-return.ts';
 import { run } from '../operation/run.ts';
@@ -47,11 +48,14 @@ type OnStorage = typeof poolsOnStorage;
 export interface MergeOperation extends Operation<typeof mergeKind>, Agents<OnHost, OnStorage> {}
 
 export function LiveMerge(request: LiveMergeInput): Promise<LiveMergeResult> {
-  return run(mergeKind, request, (op) => merge(Object.assign(op, agentsOf<OnHost, OnStorage>(op))));
+  return run(mergeKind, request, (opened) => {
+    const op = Object.assign(opened, agentsOf<OnHost, OnStorage>(opened));
+    const decision = acceptMessages(op);
+    return () => merge(op, decision);
+  });
 }
 
-async function merge(op: MergeOperation): Promise<LiveMergeResult> {
-  const decision = acceptMessages(op);
+async function merge(op: MergeOperation, decision: Decision): Promise<LiveMergeResult> {
   let earlier: MergePlan | null = null;
   let lost = 0;
   const lostBy = new Set<string>();

@@ -13,17 +13,20 @@ import { readRequest } from './request/request.ts';
 
 /**
  * Reads the request, opens the operation, runs its body, and records how it ended.
- * @param body all steps; what it throws is told as the failure of the part that it was in
+ * @param prepare registers what the operation is told while it runs, before the first event is
+ * recorded: Temporal refuses an update without a handler. It returns all steps; what those throw is
+ * told as the failure of the part that it was in
  */
 export async function run<K extends AnyKind>(
   kind: K,
   request: unknown,
-  body: (op: Operation<K>) => Promise<KindResult<K> & CommonResult>,
+  prepare: (op: Operation<K>) => () => Promise<KindResult<K> & CommonResult>,
 ): Promise<KindResult<K>> {
   const op = openOperation(kind, readRequest(kind, request));
+  const body = prepare(op);
   try {
     await op.record('started', op.words);
-    const result = await body(op);
+    const result = await body();
     await op.point.told();
     const { outcome, summary, warnings, chainAfter }: CommonResult = result;
     await forwardOnly(() => op.record(outcome, summary, chainAfter));

@@ -44,9 +44,11 @@ type OnStorage = typeof poolsOnStorage;
 interface RemovalOperation extends Operation<typeof removalKind>, Agents<OnHost, OnStorage> {}
 
 export function RemoveImage(request: RemoveImageInput): Promise<RemoveImageResult> {
-  return run(removalKind, request, (op) =>
-    remove(Object.assign(op, agentsOf<OnHost, OnStorage>(op))),
-  );
+  return run(removalKind, request, (opened) => {
+    const op = Object.assign(opened, agentsOf<OnHost, OnStorage>(opened));
+    acceptBandwidth(op, NOTHING_COPIED);
+    return () => remove(op);
+  });
 }
 
 /** The limit of a copy, of which a removal makes none. */
@@ -61,7 +63,6 @@ const AGAIN_AFTER = '1 minute';
 
 /** What a move left is retried without end: users do not repeat a request they did not make. */
 async function remove(op: RemovalOperation): Promise<RemoveImageResult> {
-  acceptBandwidth(op, NOTHING_COPIED);
   const { input } = op;
   for (;;) {
     try {

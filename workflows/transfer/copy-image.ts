@@ -31,7 +31,10 @@ import {
 type Copy = Transfer & Operation<typeof copyKind>;
 
 export function CopyImage(request: CopyImageInput): Promise<TransferResult> {
-  return run(copyKind, request, (op) => copy(openTransfer(op)));
+  return run(copyKind, request, (opened) => {
+    const op = openTransfer(opened);
+    return () => copy(op);
+  });
 }
 
 async function copy(op: Copy): Promise<TransferResult> {

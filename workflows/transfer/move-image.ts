@@ -72,7 +72,8 @@ export function MoveImage(request: MoveImageInput): Promise<TransferResult> {
     });
     const convergence = createConvergence(op, op.input);
     const more = { decision, convergence, asked: acceptAsking(op) };
-    return move(Object.assign(openTransfer(op), more));
+    const opened = Object.assign(openTransfer(op), more);
+    return () => move(opened);
   });
 }
 

@@ -19,7 +19,25 @@ export interface OpenFile {
  * at once: hundreds of small reads in turn would take longer than the rest of a plan.
  */
 export async function findQemu(uuid: string): Promise<number | null> {
-  return (await allPids()).find((pid) => uuidOf(pid) === uuid) ?? null;
+  const [first = null] = await qemusOf(uuid);
+  return first;
+}
+
+/** Any process may call itself so. */
+const qemusOf = async (uuid: string) => (await allPids()).filter((pid) => uuidOf(pid) === uuid);
+
+/**
+ * What the domain's QEMU has open; null when none runs. Of several processes all count, so that one
+ * which only pretends to be it hides nothing.
+ * @param wanted as of `openFiles`
+ */
+export async function openByQemu(
+  uuid: string,
+  wanted?: ReadonlySet<string>,
+): Promise<OpenFile[] | null> {
+  const pids = await qemusOf(uuid);
+  if (pids.length === 0) return null;
+  return (await Promise.all(pids.map((pid) => openFiles(pid, wanted)))).flat();
 }
 
 const allPids = async () =>

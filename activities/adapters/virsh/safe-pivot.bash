@@ -26,7 +26,9 @@
 #   kept     KEPT: ACTION was abort, and every job was ended, so that the copies are of one moment
 # A report that ends with `resumed=no` leaves the guest to the agent (give-back-guest.ts).
 shopt -s extglob
-trap '' PIPE HUP
+# SIGTERM comes when a service manager ends all of the agent: the guest is given back first. One that
+# waits ends with its input. virsh inherits this.
+trap '' PIPE HUP TERM
 uri=$1
 export LC_ALL=C
 disks=() resumed=no

@@ -178,7 +178,7 @@ export const noteReload = (resultFile: string, after: GuestAfter) =>
  * `$0` is the URI. Each runs also when the one before it failed: it may be done already. Not for
  * bash, which reads its user's `.bashrc` where its input is a socket.
  */
-const RELOAD = 'exec virsh -q -c "$0" "managedsave $1 --$2; start $1" >"$3" 2>&1';
+const RELOAD = 'trap "" TERM; exec virsh -q -c "$0" "managedsave $1 --$2; start $1" >"$3" 2>&1';
 
 /**
  * Saves the guest and starts it from there, in a process that outlives the agent: QEMU ends, and

@@ -21,7 +21,7 @@
 #            thawed   they were
 #   refusal           why they could not be frozen, in the words of libvirt
 shopt -s extglob
-trap '' PIPE HUP
+trap '' PIPE HUP TERM
 uri=$1
 export LC_ALL=C
 switch=unknown asked=no resumed=no frozen=no refusal=

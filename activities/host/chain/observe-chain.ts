@@ -4,7 +4,7 @@
  */
 import type { XmlDisk, XmlDomain } from '../../adapters/libvirt-xml/domain-xml.ts';
 import { observeFile } from '../../adapters/files/files.ts';
-import { findQemu, openFiles, type OpenFile } from '../../adapters/files/open-files.ts';
+import { openByQemu, type OpenFile } from '../../adapters/files/open-files.ts';
 import { observePools, poolOf, type Pool } from '../../adapters/virsh/pools.ts';
 import type { ImageHeader } from '../../adapters/qemu-img/qemu-img.ts';
 import { refused, vmGone } from '../../../workflows/operation/failures.ts';
@@ -53,7 +53,7 @@ export async function observeChain(deps: HostDeps, ref: DiskRef, vmUuid?: string
     resolveLinks(spelled),
     readHeaderChain(ref, spelled),
     observePools(deps.libvirt),
-    domain.live || domain.lost ? observeOpenFiles(source.uuid) : null,
+    domain.live || domain.lost ? openByQemu(source.uuid) : null,
   ]);
   const volumes = await Promise.all(
     [...headers].map(([path, header]) => toVolume(path, header, xmlDisk, pools)),
@@ -129,11 +129,6 @@ export async function observeDomain(deps: HostDeps, ref: Pick<DiskRef, 'vm'>, vm
   }
   const { name, uuid, state, stateReason, persistent, ...look } = await readVm(deps, found);
   return { identity: { vm: { name, uuid, state, stateReason, persistent } }, ...look };
-}
-
-async function observeOpenFiles(uuid: string): Promise<OpenFile[] | null> {
-  const pid = await findQemu(uuid);
-  return pid === null ? null : openFiles(pid);
 }
 
 export async function toVolume(

@@ -16,7 +16,7 @@ import {
 } from '../../adapters/virsh/safe-pivot.ts';
 import { giveOwnerOf } from '../../adapters/files/attributes.ts';
 import { observeFile } from '../../adapters/files/files.ts';
-import { findQemu, openFiles } from '../../adapters/files/open-files.ts';
+import { openByQemu } from '../../adapters/files/open-files.ts';
 import { poll, untilSettled } from '../../door/polling.ts';
 import type { HostDeps } from '../deps.ts';
 import { abortQuietly } from './abort-quietly.ts';
@@ -152,8 +152,7 @@ const hidesCopy = ({ disk }: DiskLook, { path }: Copy) =>
   disk !== null && disk.mirror === null && disk.chain.every((volume) => volume.path !== path);
 
 async function isWritten({ vmUuid }: DiskSwitch, identity: string): Promise<boolean> {
-  const pid = await findQemu(vmUuid);
-  const files = pid === null ? [] : await openFiles(pid, new Set([identity]));
+  const files = (await openByQemu(vmUuid, new Set([identity]))) ?? [];
   return files.some((file) => file.writable && file.identity === identity);
 }
 

@@ -5,7 +5,7 @@ import type { NamedVolume } from '../../../workflows/chain/references.ts';
 import { unlessSilent } from '../../adapters/process/asking.ts';
 import { CommandError } from '../../adapters/process/command.ts';
 import { observeFile } from '../../adapters/files/files.ts';
-import { findQemu, openFiles, type OpenFile } from '../../adapters/files/open-files.ts';
+import { openByQemu, type OpenFile } from '../../adapters/files/open-files.ts';
 import type { XmlDisk, XmlDomain } from '../../adapters/libvirt-xml/domain-xml.ts';
 import { readHeaderChain } from '../chain/header-chain.ts';
 import { lookAtVm, type VmLook } from '../chain/observe-vm.ts';
@@ -38,8 +38,7 @@ export async function lookAtSnapshot(deps: HostDeps, taking: Taking): Promise<Sn
   await untilInTouch(deps, taking);
   const attempted = `taking snapshot ${plan.snapshot} of ${plan.vm}`;
   const vm = await lookAtVm(deps, { uuid: plan.vmUuid, name: plan.vm }, attempted);
-  const pid = vm.state === 'off' ? null : await findQemu(plan.vmUuid);
-  const open = pid === null ? null : await openFiles(pid);
+  const open = vm.state === 'off' ? null : await openByQemu(plan.vmUuid);
   const disks = plan.disks.map(async ({ disk, base }): Promise<DiskViews> => {
     const ours = overlays.find((overlay) => overlay.disk === disk)?.volume;
     const ids = { base: await identityHere(base), overlay: ours ? await identityHere(ours) : null };

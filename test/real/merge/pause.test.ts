@@ -2,7 +2,12 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { sample } from '../../support/sample.ts';
-import { killPivotScript, makeHeldVirsh, type HeldVirsh } from '../../support/faults/held-virsh.ts';
+import {
+  killPivotScript,
+  makeHeldVirsh,
+  signalPivotScript,
+  type HeldVirsh,
+} from '../../support/faults/held-virsh.ts';
 import { expectMerged } from '../../support/scenes/merge-proofs.ts';
 import { startScene, startSharedSystem, type Scene } from '../../support/scenes/merge-scene.ts';
 import { pivotWithoutLibvirtd } from '../../support/host/qmp.ts';
@@ -65,6 +70,18 @@ describe.each(sample('moments of a pause', moments, 2))('While it is suspended %
     await system.killRole('host');
     virsh.release();
     await runsAgain();
+    await system.startRole('host');
+    await expectMerged(scene, merge);
+  });
+
+  it('all of the agent is told to end: its script gives the guest back first', async () => {
+    const merge = await standsAt(at);
+    // A service manager that ends the whole unit.
+    system.signalRole('host', 'SIGTERM');
+    signalPivotScript(uuid, 'SIGTERM');
+    virsh.release();
+    await runsAgain();
+    await system.roleEnded('host');
     await system.startRole('host');
     await expectMerged(scene, merge);
   });

@@ -37,14 +37,19 @@ export function makeHeldVirsh(root: string): HeldVirsh {
   };
 }
 
-/** SIGKILL to every process of a VM's pivot script: bash and virsh are one process group. */
+/** SIGKILL to every process of a VM's pivot script. */
 export async function killPivotScript(uuid: string): Promise<void> {
+  await killAndWait(signalPivotScript(uuid, 'SIGKILL'));
+}
+
+/** To bash and virsh, which are one process group. @returns the pid of its leader */
+export function signalPivotScript(uuid: string, signal: NodeJS.Signals): number {
   const leader = otherPids().find(
     (pid) =>
       argumentsOf(pid)[1]?.endsWith('safe-pivot.bash') &&
       openPathsOf(pid).some((path) => path.endsWith(`pivot-${uuid}.lock`)),
   );
   if (leader === undefined) throw new Error(`no pivot script runs for ${uuid}`);
-  process.kill(-leader, 'SIGKILL');
-  await killAndWait(leader);
+  process.kill(-leader, signal);
+  return leader;
 }

@@ -3,6 +3,7 @@ import { expect, it } from '@jest/globals';
 import { isCancellation } from '@temporalio/workflow';
 import { WorkflowFailedError } from '@temporalio/client';
 import { CACHES, startBench, type MergeHandle } from '../../support/workflow-bench.ts';
+import { bandwidthUpdate } from '../../../workflows/operation/contract.ts';
 import { use } from '../../support/use.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 
@@ -43,6 +44,17 @@ it('A cancel ends a merge that waits for it, and touches nothing', async () => {
     await restore();
   }
   expect(await kindsOf(vm)).toEqual([]);
+});
+
+it('A merge that waits for its first event takes a limit', async () => {
+  const vm = bench.addVm();
+  const restore = await bench.breakAuditLog();
+  const handle = await bench.merge(vm, CACHE);
+  await untilTold(handle);
+  await handle.executeUpdate(bandwidthUpdate, { args: [5_000_000] });
+  await restore();
+  expect(await handle.result()).toMatchObject({ outcome: 'merged' });
+  expect(await bench.status(handle)).toMatchObject({ bandwidthBytesPerSecond: 5_000_000 });
 });
 
 it('After the point of no return the end waits for its event, which is not lost', async () => {

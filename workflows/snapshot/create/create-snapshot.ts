@@ -47,8 +47,10 @@ type OnStorage = typeof snapshotOnStorage & typeof poolsOnStorage;
 export interface Creation extends Operation<typeof creationKind>, Agents<OnHost, OnStorage> {}
 
 export function CreateSnapshot(request: CreateSnapshotInput): Promise<CreateSnapshotResult> {
-  return run(creationKind, request, (op) =>
-    create(Object.assign(op, agentsOf<OnHost, OnStorage>(op))),
+  return run(
+    creationKind,
+    request,
+    (op) => () => create(Object.assign(op, agentsOf<OnHost, OnStorage>(op))),
   );
 }
 

@@ -46,13 +46,14 @@ type OnStorage = typeof poolsOnStorage;
 export interface Deletion extends Operation<typeof deletionKind>, Agents<OnHost, OnStorage> {}
 
 export function DeleteSnapshot(request: DeleteSnapshotInput): Promise<DeleteSnapshotResult> {
-  return run(deletionKind, request, (op) =>
-    remove(Object.assign(op, agentsOf<OnHost, OnStorage>(op))),
-  );
+  return run(deletionKind, request, (opened) => {
+    const op = Object.assign(opened, agentsOf<OnHost, OnStorage>(opened));
+    acceptLimit(op);
+    return () => remove(op);
+  });
 }
 
 async function remove(op: Deletion): Promise<DeleteSnapshotResult> {
-  acceptLimit(op);
   const planned = await planDeletion(op); // 1
   if (planned.kind === 'done') return alreadyDone(op, planned.reason);
   showDisks(op, planned);

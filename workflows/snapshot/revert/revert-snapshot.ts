@@ -56,8 +56,11 @@ export interface Switching {
 }
 
 export function RevertSnapshot(request: RevertSnapshotInput): Promise<RevertSnapshotResult> {
-  return run(revertKind, request, (op) =>
-    revert(Object.assign(op, agentsOf<OnHost, OnStorage>(op), { restored: [], warnings: [] })),
+  return run(
+    revertKind,
+    request,
+    (op) => () =>
+      revert(Object.assign(op, agentsOf<OnHost, OnStorage>(op), { restored: [], warnings: [] })),
   );
 }
 

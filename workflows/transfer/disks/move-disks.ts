@@ -61,13 +61,14 @@ export interface DisksMove
   extends Operation<typeof moveDisksKind>, Agents<OnHost, typeof poolsOnStorage> {}
 
 export function MoveDisks(request: MoveDisksInput): Promise<MoveDisksResult> {
-  return run(moveDisksKind, request, (op) =>
-    moveDisks(Object.assign(op, agentsOf<OnHost, typeof poolsOnStorage>(op))),
-  );
+  return run(moveDisksKind, request, (opened) => {
+    const op = Object.assign(opened, agentsOf<OnHost, typeof poolsOnStorage>(opened));
+    const group = acceptMessages(op);
+    return () => moveDisks(op, group);
+  });
 }
 
-async function moveDisks(op: DisksMove): Promise<MoveDisksResult> {
-  const group = acceptMessages(op);
+async function moveDisks(op: DisksMove, group: Group): Promise<MoveDisksResult> {
   const planned = await untilPlanned(op); // 1
   if (planned.kind === 'done') return alreadyThere(op, planned.reason);
   showDisks(op, planned);

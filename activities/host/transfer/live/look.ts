@@ -5,7 +5,7 @@ import type { ImageJob } from '../../../../workflows/transfer/activities.ts';
 import type { ImageVolume } from '../../../../workflows/transfer/plan.ts';
 import { bug, hold } from '../../../../workflows/operation/failures.ts';
 import { observeFile, syncPath } from '../../../adapters/files/files.ts';
-import { findQemu, openFiles } from '../../../adapters/files/open-files.ts';
+import { openByQemu } from '../../../adapters/files/open-files.ts';
 import type { XmlDisk } from '../../../adapters/libvirt-xml/domain-xml.ts';
 import { readPivotReport, removePivotReport } from '../../../adapters/virsh/safe-pivot.ts';
 import { identityIn } from '../../../pool-folder/id.ts';
@@ -87,7 +87,6 @@ export async function otherSource({ from }: DiskSwitch, disk: XmlDisk | null) {
 
 /** Whether QEMU mirrors into the file that has this name now; true where that cannot be seen. */
 export async function isOpenForMirror({ vmUuid, to }: DiskSwitch): Promise<boolean> {
-  const pid = await findQemu(vmUuid);
-  const files = pid === null ? [] : await openFiles(pid, new Set([to.identity]));
+  const files = (await openByQemu(vmUuid, new Set([to.identity]))) ?? [];
   return files.length === 0 || files.some((file) => file.writable && file.identity === to.identity);
 }
