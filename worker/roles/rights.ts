@@ -1,5 +1,5 @@
 /** What the agents of a host may do: without it they would guess, or fail in the middle. */
-import { readFileSync } from 'node:fs';
+import { hasCapability, ownStatus } from '../../activities/adapters/process/capabilities.ts';
 
 /** Numbers of capabilities(7), and what they are needed for. */
 const NEEDED = {
@@ -26,13 +26,8 @@ export const NEXT_FOR_RIGHTS =
  */
 export function assertRights(libvirtUri: string, status = ownStatus()): void {
   if (!/^qemu.*\/system(\?|$)/.test(libvirtUri)) return;
-  const held = BigInt(`0x${/^CapEff:\s+([0-9a-f]+)/m.exec(status)?.[1] ?? '0'}`);
-  const missing = Object.entries(NEEDED).filter(([, [bit]]) => ((held >> BigInt(bit)) & 1n) === 0n);
+  const missing = Object.entries(NEEDED).filter(([, [bit]]) => !hasCapability(bit, status));
   if (missing.length === 0) return;
   const words = missing.map(([name, [, purpose]]) => `${name}, by which it ${purpose}`);
   throw new LacksRights(`an agent of ${libvirtUri} lacks ${words.join('; ')}`);
-}
-
-function ownStatus(): string {
-  return readFileSync('/proc/self/status', 'utf8');
 }

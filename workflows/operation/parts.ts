@@ -102,7 +102,7 @@ export const unlessOurs =
     }
     const [other] = [...last.values()].filter(isRunning);
     if (!other) throw error;
-    const id = `${vm}/${other.disk}`;
+    const id = other.workflowId;
     throw refused('other-operation', {
       attempted,
       now: `\`blockflow ${other.request}\` has disk ${other.disk}; nothing was done`,

@@ -2,6 +2,7 @@
  * What a file shares with others by reflinks. Writing there reaches new blocks, never the old ones.
  */
 import { statfs } from './calls.ts';
+import { BCACHEFS, BTRFS, ZFS } from './file-systems.ts';
 import { CommandError, run } from '../process/command.ts';
 import { unexpected } from '../reply.ts';
 
@@ -10,8 +11,8 @@ export interface Extent {
   length: number;
 }
 
-/** btrfs, bcachefs and ZFS: every write goes elsewhere, shared or not. */
-const WRITES_ELSEWHERE = [0x9123683e, 0xca451a4e, 0x2fc12fc1];
+/** Every write goes elsewhere, shared or not. */
+const WRITES_ELSEWHERE: readonly number[] = [BTRFS, BCACHEFS, ZFS];
 
 /** Whether writing to a file reaches the blocks that it has now. */
 export interface Sharing {

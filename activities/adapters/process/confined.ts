@@ -3,7 +3,7 @@
  * must not have the agent's rights (D51).
  */
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { hasCapability, ownStatus } from './capabilities.ts';
 
 /** The kernel's overflow user, who owns no image. */
 const OVERFLOW_USER = 65_534;
@@ -32,15 +32,14 @@ const CONFINED = [
  * only its memory is bounded.
  */
 export function confinement(): readonly string[] {
-  known ??= mayConfine(readFileSync('/proc/self/status', 'utf8')) && works() ? CONFINED : LIMITED;
+  known ??= mayConfine(ownStatus()) && works() ? CONFINED : LIMITED;
   return known;
 }
 let known: readonly string[] | null = null;
 
 /** @param status text of `/proc/self/status`, see proc(5) */
 export function mayConfine(status: string): boolean {
-  const held = BigInt(`0x${/^CapEff:\s+([0-9a-f]+)/m.exec(status)?.[1] ?? '0'}`);
-  return Object.values(NEEDED).every((bit) => ((held >> BigInt(bit)) & 1n) === 1n);
+  return Object.values(NEEDED).every((bit) => hasCapability(bit, status));
 }
 
 /** Once, at the first question: it takes some milliseconds. */

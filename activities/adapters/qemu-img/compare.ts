@@ -94,10 +94,10 @@ async function compare(
     const percent = percentOf(text);
     if (percent !== null) onPercent?.(percent);
   };
+  const options = await reading(paths, { signal, onOutput });
   const isSame = async (...cache: string[]) => {
     try {
-      const args = ['compare', '-U', '-p', ...cache, ...images];
-      await run('qemu-img', args, { ...(await reading(paths)), signal, onOutput });
+      await run('qemu-img', ['compare', '-U', '-p', ...cache, ...images], options);
       return true;
     } catch (error) {
       if (error instanceof CommandError && error.exitCode === 1) return false;
@@ -118,8 +118,7 @@ export async function dataExtents(
   layers: readonly Layer[] = [{ path, format: 'raw' }],
 ): Promise<{ start: number; length: number }[]> {
   const args = ['map', '-U', '--output=json', imageOf(layers)];
-  const options = { ...TABLES, ...(await reading(pathsOf(layers))) };
-  const text = await run('qemu-img', args, options);
+  const text = await run('qemu-img', args, await reading(pathsOf(layers), TABLES));
   return parseExtents(text, path);
 }
 

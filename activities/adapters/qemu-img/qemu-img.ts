@@ -86,7 +86,7 @@ export interface ImageHeader {
 export const readHeader = (path: string, format: 'qcow2' | 'raw'): Promise<ImageHeader> =>
   known[format].get(path, async () => {
     const args = ['info', '-U', '-f', format, '--output=json', path];
-    const text = await run('qemu-img', args, { ...HEADER, ...(await reading([path])) });
+    const text = await run('qemu-img', args, await reading([path], HEADER));
     return parseHeader(text, path, format);
   });
 
@@ -151,8 +151,7 @@ export async function measure(
 ): Promise<number> {
   const options = ['-O', target, '-o', `preallocation=${preallocation}`];
   const args = ['measure', '-U', '--output=json', ...options, imageOf(layers)];
-  const how = { ...TABLES, ...(await reading(pathsOf(layers))) };
-  const text = await run('qemu-img', args, how);
+  const text = await run('qemu-img', args, await reading(pathsOf(layers), TABLES));
   const needs = z.object({ required: count });
   return parseJsonReply(needs, `qemu-img measure of ${layers.at(-1)?.path}`, text).required;
 }

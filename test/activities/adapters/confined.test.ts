@@ -1,5 +1,5 @@
 /** Tools that only read images, by real programs: which rights they have, what they can read. */
-import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
@@ -11,6 +11,7 @@ import { isStillEmpty } from '../../../activities/adapters/qemu-img/empty-image.
 import { checkImage, repairLeaks } from '../../../activities/adapters/qemu-img/image-check.ts';
 import { measure, readHeader } from '../../../activities/adapters/qemu-img/qemu-img.ts';
 import { createImage } from '../../support/guest/shut-off-vm.ts';
+import { stubTool } from '../../support/scenes/stubbed-pool.ts';
 
 const PATH = process.env['PATH'];
 const isRoot = process.geteuid?.() === 0;
@@ -34,7 +35,7 @@ async function standIn(text: string): Promise<void> {
   await chmod(folder, 0o755);
   const bin = join(folder, 'bin');
   await mkdir(bin, { mode: 0o755 });
-  await writeFile(join(bin, 'qemu-img'), `#!/bin/bash\n${text}\n`, { mode: 0o755 });
+  await stubTool(bin, 'qemu-img', text);
   process.env['PATH'] = [bin, PATH].join(delimiter);
 }
 

@@ -132,7 +132,7 @@ describe('Its owner', () => {
 
 describe('An ordinary user', () => {
   it('has such a server, too', async () => {
-    const own = await startRunningUp((folder) => asOrdinaryUser(folder));
+    const own = await startRunningUp(asOrdinaryUser);
     try {
       const ports = own.ports();
       expect(ports).toHaveLength(2);

@@ -32,7 +32,7 @@ export async function assertWhole(
 }
 
 /** Disks that the snapshot had, and has no more. */
-export function mergedOut(
+function mergedOut(
   events: readonly AuditEvent[],
   { disks, stayed = [], takenAt = null }: Pick<RevertPlan, 'disks' | 'stayed' | 'takenAt'>,
 ): string[] {
