@@ -71,7 +71,7 @@ afterEach(async () => {
 
 const libvirt = {
   poolXml: () => Promise.resolve(isActive ? [dirPoolXml('images', pool)] : []),
-  refreshPool: () => Promise.resolve(''),
+  refreshPoolSoon: () => Promise.resolve(''),
   allDomainXml: () => Promise.resolve([]),
 } as unknown as Libvirt;
 

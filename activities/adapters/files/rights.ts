@@ -1,34 +1,12 @@
 /** Who may read a file: the kernel alone says so, or also a server or another program. */
 import { statfs } from './calls.ts';
-import {
-  BCACHEFS,
-  BTRFS,
-  EXT4,
-  F2FS,
-  GFS2,
-  OCFS2,
-  OVERLAYFS,
-  TMPFS,
-  XFS,
-  ZFS,
-} from './file-systems.ts';
+import { GFS2, LOCAL, OCFS2 } from './file-systems.ts';
 
 /**
  * Where a process with CAP_DAC_READ_SEARCH reads every file. NFS, CIFS, Ceph and FUSE go by the
  * user.
  */
-const BY_KERNEL = new Set<number>([
-  EXT4,
-  XFS,
-  BTRFS,
-  TMPFS,
-  OVERLAYFS,
-  F2FS,
-  BCACHEFS,
-  ZFS,
-  GFS2,
-  OCFS2,
-]);
+const BY_KERNEL = new Set<number>([...LOCAL, GFS2, OCFS2]);
 
 /** @throws what statfs(2) says, as for a file that is not there */
 export async function isReadByRight(paths: readonly string[]): Promise<boolean> {

@@ -2,6 +2,7 @@
  * Every local file that a document of libvirt names, wherever it does: as a disk's source, as
  * firmware, kernel or memory, or on QEMU's command line.
  */
+import { hash } from 'node:crypto';
 import { join } from 'node:path';
 import { elementsIn, onlyOf, readXml, type XmlElement } from './xml.ts';
 
@@ -10,6 +11,8 @@ const WITHOUT_FILES = new Set(['metadata', 'description', 'title']);
 
 /** Where `type='volume'` looks for its volume. */
 export type PoolFolders = readonly { name: string; folder: string | null }[];
+
+type Root = 'domain' | 'domainsnapshot';
 
 interface Where {
   pools: PoolFolders;
@@ -30,11 +33,26 @@ export interface NamedFiles {
  * on files that it does not name, so its text is searched then.
  * @throws Retry `unexpected-reply` for a document that is cut off
  */
-export function filesNamed(
-  xml: string,
-  root: 'domain' | 'domainsnapshot',
-  { pools, own }: Where,
-): NamedFiles {
+export function filesNamed(xml: string, root: Root, where: Where): NamedFiles {
+  const pools = where.pools.map(({ name, folder }) => [name, folder]);
+  const key = hash('sha256', JSON.stringify([root, where.own ?? null, pools, xml]));
+  const found = known.get(key) ?? findFiles(xml, root, where);
+  // The newest is the last one.
+  known.delete(key);
+  known.set(key, found);
+  const [oldest] = known.keys();
+  if (known.size > MOST_KNOWN && oldest !== undefined) known.delete(oldest);
+  return found;
+}
+
+/**
+ * A host has hundreds of domains, most of whose XML is the same each time that someone looks: to
+ * read it takes ten times as long as to know it again.
+ */
+const known = new Map<string, NamedFiles>();
+const MOST_KNOWN = 5000;
+
+function findFiles(xml: string, root: Root, { pools, own }: Where): NamedFiles {
   const paths = new Set<string>();
   try {
     look(readXml(xml, root), false);

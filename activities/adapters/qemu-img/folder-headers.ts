@@ -7,7 +7,7 @@ import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { silent } from '../process/asking.ts';
-import type { Answer, Search, Told } from './folder-headers-thread.ts';
+import type { Answer, Named, Search, Told } from './folder-headers-thread.ts';
 import type { FileNames } from './qcow2-header.ts';
 
 /** Threads that stay while no search needs them. */
@@ -17,8 +17,8 @@ const SILENT_AFTER_MS = 60_000;
 const LOOK_EVERY_MS = 1000;
 
 export interface FolderHeaders {
-  /** Those files that name another one. */
-  named: (FileNames & { file: Buffer })[];
+  /** Those files that name another one, in order. */
+  named: readonly (FileNames & { file: Buffer })[];
   /** Folders that were not searched, or not to their end, and why. */
   leftOut: { folder: string; why: string }[];
   /** The first file that cannot be read, where the search has ended. */
@@ -34,7 +34,7 @@ export async function readFolderHeaders(search: Search): Promise<FolderHeaders> 
   const { folder } = search;
   const earlier = hung.get(folder);
   if (earlier) await watched(folder, earlier);
-  const reader = idle.pop() ?? open();
+  const reader = takeIdle(folder) ?? open();
   return watched(folder, { reader, answered: answerOf(reader, search) });
 }
 
@@ -42,6 +42,8 @@ interface Reader {
   thread: Worker;
   /** Files that it has read, in memory that it shares. */
   count: Int32Array;
+  /** What it has answered last, by folder. */
+  answered: Map<string, FolderHeaders['named']>;
 }
 /** What a reader has been asked. */
 interface Asked<T> {
@@ -55,10 +57,17 @@ const hung = new Map<string, Asked<unknown>>();
 const ownPath = fileURLToPath(import.meta.url);
 const script = new URL(`folder-headers-thread${extname(ownPath)}`, import.meta.url);
 
+/** One that knows the folder, if there is one. */
+function takeIdle(folder: string): Reader | undefined {
+  const at = idle.findIndex(({ answered }) => answered.has(folder));
+  return idle.splice(at, 1)[0];
+}
+
 function open(): Reader {
   const count = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
   // What the environment holds is no business of it.
-  const reader = { thread: new Worker(script, { env: {}, workerData: count }), count };
+  const thread = new Worker(script, { env: {}, workerData: count });
+  const reader: Reader = { thread, count, answered: new Map() };
   // One that ends while it is idle must not end the agent.
   reader.thread.on('error', () => {
     if (idle.includes(reader)) idle.splice(idle.indexOf(reader), 1);
@@ -88,7 +97,7 @@ async function watched<T>(folder: string, asked: Asked<T>): Promise<T> {
 
 /** A reader that has answered, also late, is free for another search. */
 async function answerOf(reader: Reader, search: Search): Promise<FolderHeaders> {
-  const { thread } = reader;
+  const { thread, answered } = reader;
   const { promise, resolve, reject } = Promise.withResolvers<Answer>();
   const ended = () => reject(new Error('the thread that reads headers has ended'));
   thread.once('message', resolve).once('error', reject).once('exit', ended);
@@ -101,20 +110,24 @@ async function answerOf(reader: Reader, search: Search): Promise<FolderHeaders> 
     if (idle.length < KEPT) idle.push(reader);
     else void thread.terminate();
     if ('failed' in answer) throw asError(answer.failed);
-    const { named, leftOut, unread } = answer;
-    return {
-      named: named.map(({ file, backing, dataFile }) => ({
-        file: bytesOf(file),
-        backing: backing === null ? null : bytesOf(backing),
-        dataFile: dataFile === null ? null : bytesOf(dataFile),
-      })),
-      leftOut,
-      unread: unread && { file: bytesOf(unread.file), error: asError(unread.error) },
-    };
+    const { leftOut, unread } = answer;
+    const named = answer.named?.map(asNamed) ?? answered.get(search.folder) ?? [];
+    if (unread) return { named, leftOut, unread: asUnread(unread) };
+    answered.set(search.folder, named);
+    return { named, leftOut, unread };
   } finally {
     thread.off('message', resolve).off('error', reject).off('exit', ended);
   }
 }
 
+const asNamed = ({ file, backing, dataFile }: Named) => ({
+  file: bytesOf(file),
+  backing: backing === null ? null : bytesOf(backing),
+  dataFile: dataFile === null ? null : bytesOf(dataFile),
+});
+const asUnread = ({ file, error }: { file: string; error: Told }) => ({
+  file: bytesOf(file),
+  error: asError(error),
+});
 const bytesOf = (text: string) => Buffer.from(text, 'latin1');
 const asError = ({ message, code }: Told) => Object.assign(new Error(message), { code });

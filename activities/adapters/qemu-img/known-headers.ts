@@ -5,21 +5,15 @@
  */
 import { constants } from 'node:fs';
 import { open } from '../files/calls.ts';
+import { stateIn, type FileState } from '../files/file-state.ts';
 
 const { O_RDONLY, O_NONBLOCK } = constants;
 
-/** A clock of the kernel moves on by less; a second change in the same tick leaves no trace. */
-const SETTLED_MS = 2000;
 const MOST = 20_000;
 
 interface Known<T> {
   state: string;
   header: T;
-}
-
-interface State {
-  state: string;
-  isSettled: boolean;
 }
 
 export interface KnownHeaders<T> {
@@ -31,14 +25,12 @@ export interface KnownHeaders<T> {
 export function createKnownHeaders<T>(nowMs: () => number = Date.now): KnownHeaders<T> {
   const known = new Map<string, Known<T>>();
 
-  async function stateOf(path: string): Promise<State | null> {
+  async function stateOf(path: string): Promise<FileState | null> {
     // A fifo would wait for its writer. What cannot be opened is the matter of who reads it.
     const file = await open(path, O_RDONLY | O_NONBLOCK).catch(() => null);
     if (!file) return null;
     try {
-      const { dev, ino, size, mtimeNs, ctimeNs, ctimeMs } = await file.stat({ bigint: true });
-      const isSettled = nowMs() - Number(ctimeMs) > SETTLED_MS;
-      return { state: [dev, ino, size, mtimeNs, ctimeNs].join(' '), isSettled };
+      return stateIn(await file.stat({ bigint: true }), nowMs());
     } finally {
       await file.close();
     }

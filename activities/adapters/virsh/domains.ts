@@ -2,7 +2,9 @@
  * Every virsh command of blockflow, one function each. No policy: callers decide what an answer
  * means.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import { CommandError } from '../process/command.ts';
+import { createTogether } from '../process/together.ts';
 import { unexpected } from '../reply.ts';
 import { connectVirsh, nullIfNoDomain, type VirshConnection } from './connection.ts';
 import { jobCommands } from './jobs.ts';
@@ -152,7 +154,10 @@ const nullIfNotSaved = (vm: string) => (error: unknown) => {
   throw new UnreadableSave(vm, error);
 };
 
+const REFRESH_WAIT_MS = 500;
+
 function poolCommands(virsh: VirshConnection) {
+  const refresh = createTogether((pool) => virsh.command('pool-refresh', '--pool', pool));
   return {
     /** XML documents of the active pools. */
     async poolXml(which: 'active' | 'all' = 'active'): Promise<string[]> {
@@ -167,7 +172,15 @@ function poolCommands(virsh: VirshConnection) {
       await virsh.command('pool-autostart', '--pool', pool);
     },
     startPool: (pool: string) => virsh.command('pool-start', '--pool', pool),
-    refreshPool: (pool: string) => virsh.command('pool-refresh', '--pool', pool),
+    /** For volumes that libvirt has to find. */
+    refreshPool: refresh,
+    /**
+     * For volumes that are gone: libvirt opens each file that is left, which takes a second for
+     * 30,000, and a list that has them a little longer harms no operation. What ends by then is
+     * waited for, so that most people see the new list at once.
+     */
+    refreshPoolSoon: (pool: string) =>
+      Promise.race([refresh(pool), delay(REFRESH_WAIT_MS, null, { ref: false })]),
   };
 }
 

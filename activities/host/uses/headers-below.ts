@@ -6,6 +6,7 @@ import { cureOf } from '../../../workflows/operation/cure.ts';
 import { hold, ownFailure } from '../../../workflows/operation/failures.ts';
 import type { FilePath } from '../../adapters/files/paths.ts';
 import { asking } from '../../adapters/process/asking.ts';
+import { createTogether } from '../../adapters/process/together.ts';
 import { readFolderHeaders } from '../../adapters/qemu-img/folder-headers.ts';
 import { namesIn } from '../../adapters/qemu-img/names-in.ts';
 import type { FileNames } from '../../adapters/qemu-img/qcow2-header.ts';
@@ -18,12 +19,7 @@ export interface Headers {
   notSearched: readonly string[];
 }
 
-interface Search {
-  now: Promise<Headers>;
-  /** For those who have asked since it began. */
-  next: Promise<Headers> | null;
-}
-const searches = new Map<string, Search>();
+const lookTogether = createTogether(look);
 
 /**
  * Of the folder and those below it, as they are now: one search that began before the question is
@@ -31,30 +27,12 @@ const searches = new Map<string, Search>();
  * @throws Hold `unproven` for a file that cannot be read; Retry `storage-silent`
  */
 export const headersBelow = (folder: string): Promise<Headers> =>
-  asking(`the headers of all files in ${folder}`, () => lookWithOthers(folder));
-
-function lookWithOthers(folder: string): Promise<Headers> {
-  const search = searches.get(folder);
-  if (!search) return begin(folder);
-  const again = () => begin(folder);
-  search.next ??= search.now.then(again, again);
-  return search.next;
-}
-
-function begin(folder: string): Promise<Headers> {
-  const search: Search = { now: look(folder), next: null };
-  searches.set(folder, search);
-  const end = () => {
-    if (searches.get(folder) === search) searches.delete(folder);
-  };
-  search.now.then(end, end);
-  return search.now;
-}
+  asking(`the headers of all files in ${folder}`, () => lookTogether(folder));
 
 async function look(folder: string): Promise<Headers> {
   const found = await readFolderHeaders({ folder, without: OWN_FOLDER });
   if (found.unread) cannotTell(found.unread.file)(found.unread.error);
-  const named = found.named.sort((one, other) => one.file.compare(other.file));
+  const { named } = found;
   return { named, notSearched: found.leftOut.map(({ folder: where, why }) => `${where} (${why})`) };
 }
 

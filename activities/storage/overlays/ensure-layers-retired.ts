@@ -14,7 +14,7 @@ export async function ensureLayersRetired(deps: StorageDeps, noted: Noted): Prom
   await endHalfRestored(deps, noted);
   await quarantineAll(deps, { jobId, volumes: retiredIn(noted) }, 'retiring');
   const isNoted = await noteRevert(deps, folder, note);
-  await deps.libvirt.refreshPool(to.pool);
+  await deps.libvirt.refreshPoolSoon(to.pool);
   if (isNoted) return;
   throw retry('pool-away', {
     attempted: `noting what the revert has discarded in pool ${to.pool}`,

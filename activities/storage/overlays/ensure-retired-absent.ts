@@ -71,7 +71,7 @@ async function deleteRetired(
     done.regainedBytes += regained ?? 0;
   }
   await deps.effect('storage.remove-reservation', folder, () => removeReservationFolder(folder));
-  await deps.libvirt.refreshPool(to.pool);
+  await deps.libvirt.refreshPoolSoon(to.pool);
   return done;
 }
 

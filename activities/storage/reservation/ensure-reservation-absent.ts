@@ -26,7 +26,7 @@ export async function ensureReservationAbsent(
   const job = { plan: { to }, jobId };
   return whileMounted(job, `removing the copies of job ${jobId}`, async () => {
     const end = (await observeFile(folder)) ? await endReservation(deps, folder, input) : NOTHING;
-    await deps.libvirt.refreshPool(to.pool);
+    await deps.libvirt.refreshPoolSoon(to.pool);
     return end;
   });
 }

@@ -41,5 +41,5 @@ async function removeTop(
       if (now?.identity === identity) await unlinkDurably(path);
     });
   }
-  await deps.libvirt.refreshPool(plan.to.pool);
+  await deps.libvirt.refreshPoolSoon(plan.to.pool);
 }

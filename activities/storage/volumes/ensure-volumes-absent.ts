@@ -22,7 +22,7 @@ export async function ensureVolumesAbsent(
     regainedBytes += regained ?? 0;
   }
   for (const name of new Set(volumes.map((volume) => volume.pool))) {
-    await deps.libvirt.refreshPool(name);
+    await deps.libvirt.refreshPoolSoon(name);
   }
   return { deleted, regainedBytes };
 }

@@ -24,6 +24,8 @@ describe('the files that a domain names', () => {
     ];
     expect(named(xml, { pools })).toEqual(['/pool/a', '/pool/b c']);
     expect(named(xml, { pools, own: 'vda' })).toEqual(['/pool/b c']);
+    const moved = [{ name: 'images', folder: '/moved' }];
+    expect(named(xml, { pools: moved })).toEqual(['/moved/a', '/moved/b c']);
   });
 
   it('are in no text for people, nor in the records of other programs', () => {

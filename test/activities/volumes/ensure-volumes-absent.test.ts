@@ -40,7 +40,7 @@ const opened = (name: string) =>
 const libvirt = {
   poolXml: () =>
     Promise.resolve([dirPoolXml('images', pool), dirPoolXml('other', join(root, 'other'))]),
-  refreshPool: (name: string) => Promise.resolve(refreshed.push(name)),
+  refreshPoolSoon: (name: string) => Promise.resolve(refreshed.push(name)),
   allDomainXml: () => Promise.resolve([]),
 } as unknown as Libvirt;
 

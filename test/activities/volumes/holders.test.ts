@@ -39,7 +39,7 @@ afterEach(async () => {
 
 const libvirt = {
   poolXml: () => Promise.resolve([dirPoolXml('images', pool)]),
-  refreshPool: () => Promise.resolve(''),
+  refreshPoolSoon: () => Promise.resolve(''),
   allDomainXml: () => Promise.resolve(domains),
 } as unknown as Libvirt;
 
