@@ -9,7 +9,7 @@ import { stateIn } from '../files/file-state.ts';
 import { LOCAL } from '../files/file-systems.ts';
 import { nullIfMissing } from '../files/paths.ts';
 import { filesBelow } from '../files/walk.ts';
-import { namesInSync } from './qcow2-header.ts';
+import { namesInSync, namesNone } from './qcow2-header.ts';
 
 export interface Search {
   folder: string;
@@ -26,8 +26,8 @@ export interface Told {
 /** Paths are texts of bytes (latin1), which cost a thread the least to give away. */
 export interface Named {
   file: string;
-  backing: string | null;
-  dataFile: string | null;
+  backing: readonly string[];
+  dataFile: readonly string[];
 }
 
 export type Answer =
@@ -71,7 +71,7 @@ const told = (error: unknown): Told => {
 
 const count = workerData as Int32Array;
 
-const textOf = (path: Buffer | null) => path?.toString('latin1') ?? null;
+const textOf = (path: Buffer) => path.toString('latin1');
 
 function look({ folder, without }: Search): Found {
   const before = memories.get(folder);
@@ -80,7 +80,7 @@ function look({ folder, without }: Search): Found {
   const leaveOut = (where: string, why: string) => void leftOut.push({ folder: where, why });
   const stateOf = stateReader();
   for (const path of filesBelow(folder, { without, leaveOut })) {
-    const file = path.toString('latin1');
+    const file = textOf(path);
     Atomics.add(count, 0, 1);
     try {
       const state = stateOf(path);
@@ -101,9 +101,9 @@ function look({ folder, without }: Search): Found {
 }
 
 function namesOf(path: Buffer, file: string): Named | null {
-  const { backing, dataFile } = namesInSync(path);
-  if (backing === null && dataFile === null) return null;
-  return { file, backing: textOf(backing), dataFile: textOf(dataFile) };
+  const names = namesInSync(path);
+  if (namesNone(names)) return null;
+  return { file, backing: names.backing.map(textOf), dataFile: names.dataFile.map(textOf) };
 }
 
 /** As texts of bytes compare. */

@@ -122,8 +122,8 @@ async function answerOf(reader: Reader, search: Search): Promise<FolderHeaders> 
 
 const asNamed = ({ file, backing, dataFile }: Named) => ({
   file: bytesOf(file),
-  backing: backing === null ? null : bytesOf(backing),
-  dataFile: dataFile === null ? null : bytesOf(dataFile),
+  backing: backing.map(bytesOf),
+  dataFile: dataFile.map(bytesOf),
 });
 const asUnread = ({ file, error }: { file: string; error: Told }) => ({
   file: bytesOf(file),

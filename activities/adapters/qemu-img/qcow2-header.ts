@@ -18,15 +18,20 @@ const HEADER_BYTES = 104;
 const EXTERNAL_DATA = 4n;
 const DATA_FILE_NAME = 0x44415441;
 
-/** Names are bytes: a header may hold, and a folder may list, what is no UTF-8. */
+/**
+ * Absolute, and as bytes: a header may hold, and a folder may list, what is no UTF-8. A name may
+ * mean several files, or be read in several ways; not each of them need be there.
+ */
 export interface FileNames {
-  /** Absolute, null when there is no local one. */
-  backing: Buffer | null;
-  /** Absolute; null for an image that holds its data itself. */
-  dataFile: Buffer | null;
+  backing: readonly Buffer[];
+  /** Where the image does not hold its data itself. */
+  dataFile: readonly Buffer[];
 }
 
-export const NONE: FileNames = { backing: null, dataFile: null };
+export const NONE: FileNames = { backing: [], dataFile: [] };
+
+export const namesNone = ({ backing, dataFile }: FileNames) =>
+  backing.length === 0 && dataFile.length === 0;
 
 /**
  * The files that a qcow2 file names in its header, for a thread that may wait for the file system:
@@ -72,7 +77,7 @@ type Reading<T> = Generator<Place, T, Bytes>;
 export function* namesAsRead(folder: Buffer): Reading<FileNames> {
   const { buffer: header, bytesRead } = yield { at: 0, length: HEADER_BYTES };
   if (bytesRead < 20 || header.readUInt32BE(0) !== MAGIC) return NONE;
-  const local = (name: Buffer | null) => name && localFile(folder, name);
+  const local = (name: Buffer | null) => (name === null ? [] : localFiles(folder, name));
   return { backing: local(yield* backingIn(header)), dataFile: local(yield* dataIn(header)) };
 }
 
@@ -106,18 +111,28 @@ function* nameAt(at: number, length: number): Reading<Buffer | null> {
 }
 
 /**
- * The local file that a backing name means: a path, `file:PATH`, or `json:{...}` with a file name
- * in it.
+ * The local files that a name in a header may mean: a path, `json:{...}` with the names of all
+ * files in it, or what follows the drivers of QEMU that take a file.
  */
-export function localFile(folder: Buffer, name: Buffer): Buffer | null {
+export function localFiles(folder: Buffer, name: Buffer): Buffer[] {
   const json = /^json:(.*)$/s.exec(name.toString());
-  if (json) {
-    const found = fileNameIn(json[1] ?? '');
-    return found === null ? null : resolveBytes(folder, Buffer.from(found));
-  }
-  const path = name.toString('latin1').replace(/^file:/, '');
+  const found = json
+    ? fileNamesIn(json[1] ?? '').map((text) => Buffer.from(text))
+    : partsOf(name.toString('latin1')).map((text) => Buffer.from(text, 'latin1'));
+  return found.map((one) => resolveBytes(folder, one));
+}
+
+/** `blkdebug:CONFIG:FILE` and `blkverify:RAW:FILE` name two files, each of them again so. */
+const WRAPPED = /^(?:file|host_device|host_cdrom|blkdebug|blkverify):(.*)$/s;
+
+function partsOf(name: string): string[] {
+  const inner = WRAPPED.exec(name)?.[1];
   // As QEMU's path_has_protocol: a colon before the first slash.
-  return hasProtocol(path) ? null : resolveBytes(folder, Buffer.from(path, 'latin1'));
+  if (inner === undefined) return hasProtocol(name) ? [] : [name];
+  const colons = [...inner.matchAll(/:/g)].map(({ index }) => index);
+  const parts = [inner, ...colons.map((at) => inner.slice(at + 1))];
+  const before = colons.map((at) => inner.slice(0, at));
+  return [...parts.flatMap((part) => [part, ...partsOf(part)]), ...before].filter(Boolean);
 }
 
 /** In latin1 a character is a byte, so that every name comes back as it was. */
@@ -128,24 +143,18 @@ const resolveBytes = (folder: Buffer, name: Buffer): Buffer =>
 export const hasProtocol = (name: string) => /^[^/]*:/.test(name);
 
 /**
- * The file below the formats and filters of a `json:` name. An external data file, or the backing
- * file that it names itself, is another one.
+ * Every file name in it: of formats and filters, of backing files that it names itself, and of
+ * external data. QEMU takes more for JSON than `JSON.parse` does, so its text is searched for them.
  */
-function fileNameIn(json: string): string | null {
-  try {
-    return flatNames(JSON.parse(json), '').find(([key]) => FILE_NAME.test(key))?.[1] ?? null;
-  } catch {
-    return null;
-  }
-}
+const fileNamesIn = (json: string): string[] =>
+  [...json.matchAll(NAMED_FILE)].map(({ groups }) => unescaped(groups?.['name'] ?? ''));
 
-const FILE_NAME = /^(?:(?:file|image)\.)*filename$/;
+/** `"filename": "NAME"`, also as the end of a dotted key, in either kind of quotes. */
+const NAMED_FILE = /(?<=["'.])filename["']\s*:\s*(?<quote>["'])(?<name>(?:\\.|(?!\k<quote>).)*)/gs;
 
-/** Both spellings, nested objects and dotted keys, as dotted keys. */
-function flatNames(value: unknown, prefix: string): [string, string][] {
-  if (typeof value === 'string') return [[prefix, value]];
-  if (typeof value !== 'object' || value === null) return [];
-  return Object.entries(value).flatMap(([key, inner]) =>
-    flatNames(inner, prefix === '' ? key : `${prefix}.${key}`),
+/** QEMU's json-lexer.c and json-parser.c. */
+const unescaped = (text: string) =>
+  text.replaceAll(/\\(?:u([0-9a-f]{4})|(.))/gis, (_, hex?: string, char = '') =>
+    hex === undefined ? (ESCAPED[char] ?? char) : String.fromCharCode(parseInt(hex, 16)),
   );
-}
+const ESCAPED: Record<string, string> = { b: '\b', f: '\f', n: '\n', r: '\r', t: '\t' };

@@ -4,6 +4,7 @@ import { filesNamed } from '../../adapters/libvirt-xml/named-files.ts';
 import { UnreadableSave } from '../../adapters/virsh/domains.ts';
 import { poolsNamedIn, type Pool } from '../../adapters/virsh/pools.ts';
 import type { HostDeps } from '../deps.ts';
+import type { LeaveOut } from './headers-below.ts';
 import { firstIn, type Identities } from './volume-users.ts';
 
 interface Question {
@@ -11,6 +12,7 @@ interface Question {
   pools: readonly Pool[];
   /** The disk whose own sources do not count. */
   owner: { uuid: string; disk: string } | null;
+  leaveOut: LeaveOut;
 }
 
 export interface DomainUse {
@@ -27,20 +29,20 @@ export interface DomainUse {
 export async function* domainUses(
   deps: Pick<HostDeps, 'libvirt'>,
   files: Identities,
-  { pools: active, owner }: Question,
+  { pools: active, owner, leaveOut }: Question,
 ): AsyncGenerator<DomainUse> {
   const domains = await deps.libvirt.allDomainXml().catch(cannotTell);
   const documents = domains.map(({ xml }) => xml);
   const pools = await poolsNamedIn(documents, deps.libvirt, active);
   // Most domains name the same emulator, firmware and base images.
-  const found = new Map<string, string | null>();
+  const walk = { known: new Map<string, string | null>(), leaveOut };
   for (const { uuid, name, xml } of domains) {
     const { paths, unread } = filesNamed(xml, 'domain', {
       pools,
       ...(uuid === owner?.uuid ? { own: owner.disk } : {}),
     });
     for (const source of paths) {
-      const path = await firstIn(files, source, found);
+      const path = await firstIn(files, source, walk);
       if (path === null) continue;
       if (unread !== null) throw unreadable(name, path, unread);
       yield { uuid, name, path };

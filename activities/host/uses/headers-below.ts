@@ -8,8 +8,8 @@ import type { FilePath } from '../../adapters/files/paths.ts';
 import { asking } from '../../adapters/process/asking.ts';
 import { createTogether } from '../../adapters/process/together.ts';
 import { readFolderHeaders } from '../../adapters/qemu-img/folder-headers.ts';
-import { namesIn } from '../../adapters/qemu-img/names-in.ts';
-import type { FileNames } from '../../adapters/qemu-img/qcow2-header.ts';
+import { holdingOf, namesIn } from '../../adapters/qemu-img/names-in.ts';
+import { NONE, type FileNames } from '../../adapters/qemu-img/qcow2-header.ts';
 import { OWN_FOLDER } from '../../pool-folder/own-folder.ts';
 
 export interface Headers {
@@ -36,9 +36,23 @@ async function look(folder: string): Promise<Headers> {
   return { named, notSearched: found.leftOut.map(({ folder: where, why }) => `${where} (${why})`) };
 }
 
-/** @throws Hold `unproven` where that cannot be told */
-export const namesBelow = (path: FilePath): Promise<FileNames> =>
-  namesIn(path).catch(cannotTell(path));
+/**
+ * @param leaveOut told of a device that cannot be read: a LUN that is away must not stop what is
+ * about other VMs
+ * @throws Hold `unproven` where that cannot be told
+ */
+export async function namesBelow(path: FilePath, leaveOut: LeaveOut): Promise<FileNames> {
+  try {
+    return await namesIn(path);
+  } catch (error) {
+    if ((await holdingOf(path).catch(() => null)) !== 'device') cannotTell(path)(error as Error);
+    leaveOut(`${path.toString()} (${(error as Error).message})`);
+    return NONE;
+  }
+}
+
+/** Told of each place that was not searched, with the reason. */
+export type LeaveOut = (where: string) => void;
 
 export const cannotTell =
   (path: FilePath) =>

@@ -4,10 +4,17 @@
  */
 import type { VolumeUse } from '../../../workflows/chain/schemas.ts';
 import { filesNamed } from '../../adapters/libvirt-xml/named-files.ts';
-import { poolsNamedIn, type Pool } from '../../adapters/virsh/pools.ts';
+import {
+  isFilePool,
+  observePools,
+  poolsNamedIn,
+  type FilePool,
+  type Pool,
+} from '../../adapters/virsh/pools.ts';
 import { inLine } from '../../../workflows/operation/words.ts';
 import type { HostDeps } from '../deps.ts';
 import { domainUses } from './domain-uses.ts';
+import type { LeaveOut } from './headers-below.ts';
 import { childrenOf, identitiesOf, isOneOf, type Identities } from './volume-users.ts';
 
 interface File {
@@ -53,25 +60,36 @@ export async function observeReferences(deps: Deps, question: Question): Promise
 export async function observeHolders(deps: Deps, question: Question): Promise<References> {
   const { volumes, family = volumes, pools } = question;
   const files = identitiesOf(volumes);
+  const asleep = await inactivePools(deps, pools);
+  const unread: string[] = [];
   const [{ children, notSearched }, domains] = await Promise.all([
-    childrenOf(files, { pools, volumes: family }),
-    domainReferences(deps, files, question),
+    childrenOf(files, { pools: [...pools, ...asleep], volumes: family }),
+    domainReferences(deps, files, { ...question, leaveOut: (where) => void unread.push(where) }),
   ]);
   const stand = children.map(({ child, path }) => ({
     kind: 'child' as const,
     path,
     by: inLine(child),
   }));
-  const warnings = notSearched.map(
+  const unmounted = asleep.filter(({ type }) => type !== 'dir');
+  const places = unmounted.map(({ name }) => `pool ${name} (it is inactive)`);
+  const warnings = [...notSearched, ...unread, ...places].map(
     (where) => `other chains were not looked for in ${inLine(where)}`,
   );
   return { uses: [...stand, ...domains], warnings };
 }
 
+/** Their volumes may stand on others all the same. */
+async function inactivePools({ libvirt }: Deps, active: readonly Pool[]): Promise<FilePool[]> {
+  const names = new Set(active.map(({ name }) => name));
+  const all = await observePools(libvirt, 'all');
+  return all.filter(isFilePool).filter(({ name }) => !names.has(name));
+}
+
 async function domainReferences(
   deps: Deps,
   files: Identities,
-  question: Question,
+  question: Question & { leaveOut: LeaveOut },
 ): Promise<VolumeUse[]> {
   const references: VolumeUse[] = [];
   for await (const { uuid, name, path } of domainUses(deps, files, question)) {

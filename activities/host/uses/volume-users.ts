@@ -6,7 +6,7 @@ import { dirname } from 'node:path';
 import { observeFile } from '../../adapters/files/files.ts';
 import type { FilePath } from '../../adapters/files/paths.ts';
 import type { Pool } from '../../adapters/virsh/pools.ts';
-import { cannotTell, headersBelow, namesBelow } from './headers-below.ts';
+import { cannotTell, headersBelow, namesBelow, type LeaveOut } from './headers-below.ts';
 
 /** `device:inode` of each. */
 export type Identities = ReadonlySet<string>;
@@ -25,28 +25,37 @@ export async function isOneOf(files: Identities, path: FilePath): Promise<boolea
   return facts !== null && files.has(facts.identity);
 }
 
+interface Walk {
+  /** What was found at and below files before: a VM that runs names all layers of a chain. */
+  known: Map<string, string | null>;
+  leaveOut: LeaveOut;
+}
+
 /**
  * The first of the files at or below `source`, null when there is none: a VM that is down names its
  * active layer only.
- * @param known what was found at and below files before: a VM that runs names all layers of a chain
  * @throws Hold `unproven`
  */
 export async function firstIn(
   files: Identities,
   source: string,
-  known: Map<string, string | null>,
+  { known, leaveOut }: Walk,
 ): Promise<string | null> {
   const seen: string[] = [];
-  const search = async (path: Buffer | null): Promise<string | null> => {
-    const key = path?.toString('latin1');
-    if (path === null || key === undefined || seen.includes(key)) return null;
+  const search = async (path: Buffer): Promise<string | null> => {
+    const key = path.toString('latin1');
+    if (seen.includes(key)) return null;
     const before = known.get(key);
     if (before !== undefined) return before;
     seen.push(key);
     if (await isOneOf(files, path)) return path.toString();
-    const { backing, dataFile } = await namesBelow(path);
-    if (dataFile !== null && (await isOneOf(files, dataFile))) return dataFile.toString();
-    return search(backing);
+    const { backing, dataFile } = await namesBelow(path, leaveOut);
+    for (const data of dataFile) if (await isOneOf(files, data)) return data.toString();
+    for (const below of backing) {
+      const inside = await search(below);
+      if (inside !== null) return inside;
+    }
+    return null;
   };
   const found = await search(Buffer.from(source));
   for (const key of seen) known.set(key, found);
@@ -82,8 +91,8 @@ export async function childrenOf(files: Identities, { pools, volumes }: Search):
     const { named, notSearched } = await headersBelow(folder);
     found.notSearched.push(...notSearched);
     for (const { file: child, backing, dataFile } of named) {
-      for (const path of [backing, dataFile]) {
-        if (path === null || !(await isFile(path)) || (await isOneOf(family, child))) continue;
+      for (const path of [...backing, ...dataFile]) {
+        if (!(await isFile(path)) || (await isOneOf(family, child))) continue;
         found.children.push({ child: child.toString(), path: path.toString() });
       }
     }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
 import { namesIn } from '../../../activities/adapters/qemu-img/names-in.ts';
-import { localFile } from '../../../activities/adapters/qemu-img/qcow2-header.ts';
+import { localFiles } from '../../../activities/adapters/qemu-img/qcow2-header.ts';
 
 let folder: string;
 beforeAll(async () => {
@@ -30,7 +30,7 @@ async function header(
   return path;
 }
 
-const backingOf = async (path: string) => (await namesIn(path)).backing?.toString() ?? null;
+const backingOf = async (path: string) => (await namesIn(path)).backing[0]?.toString() ?? null;
 
 describe('the backing file of a qcow2 header', () => {
   it('is a path, absolute or from the folder of the image', async () => {
@@ -56,12 +56,12 @@ describe('the backing file of a qcow2 header', () => {
     const create = (...more: string[]) =>
       execa('qemu-img', ['create', '-q', '-f', 'qcow2', ...more, image, '1M']);
     await create('-o', `data_file=${data}`);
-    expect(await namesIn(image)).toEqual({ backing: null, dataFile: Buffer.from(data) });
+    expect(await namesIn(image)).toEqual({ backing: [], dataFile: [Buffer.from(data)] });
     await create('-o', `data_file=${data}`, ...over);
-    const backing = Buffer.from(join(folder, 'base.raw'));
-    expect(await namesIn(image)).toEqual({ backing, dataFile: Buffer.from(data) });
+    const backing = [Buffer.from(join(folder, 'base.raw'))];
+    expect(await namesIn(image)).toEqual({ backing, dataFile: [Buffer.from(data)] });
     await create(...over);
-    expect(await namesIn(image)).toMatchObject({ dataFile: null });
+    expect(await namesIn(image)).toMatchObject({ dataFile: [] });
   });
 
   it('is what can be read of a name that the end of the file cuts off', async () => {
@@ -73,28 +73,43 @@ describe('the backing file of a qcow2 header', () => {
   });
 });
 
-describe('the local file that a backing name means', () => {
-  const names: [string, string | null][] = [
-    ['a.qcow2', '/pool/a.qcow2'],
-    ['./a:b.qcow2', '/pool/a:b.qcow2'],
-    ['/x/a:b', '/x/a:b'],
-    ['file:/x/a', '/x/a'],
-    ['file:a', '/pool/a'],
-    ['nbd://host/a', null],
-    ['json:{"driver":"qcow2","file":{"driver":"file","filename":"/x/a"}}', '/x/a'],
-    ['json:{"file.filename":"/x/b"}', '/x/b'],
-    ['json:{"driver":"nbd","host":"h"}', null],
-    ['json:{broken', null],
+describe('the local files that a backing name may mean', () => {
+  const names: [string, string[]][] = [
+    ['a.qcow2', ['/pool/a.qcow2']],
+    ['./a:b.qcow2', ['/pool/a:b.qcow2']],
+    ['/x/a:b', ['/x/a:b']],
+    ['file:/x/a', ['/x/a']],
+    ['file:a', ['/pool/a']],
+    ['host_device:/dev/a', ['/dev/a']],
+    ['blkdebug::/x/a', ['/x/a']],
+    ['blkdebug:rules:a', ['/pool/rules', '/pool/a']],
+    ['blkdebug:rules:file:/x/a', ['/pool/rules', '/x/a']],
+    ['blkverify:/x/raw:/x/a', ['/x/raw', '/x/a']],
+    ['nbd://host/a', []],
+    ['json:{"driver":"qcow2","file":{"driver":"file","filename":"/x/a"}}', ['/x/a']],
+    ['json:{"file.filename":"/x/b"}', ['/x/b']],
+    ["json:{'driver':'qcow2','file':{'driver':'file','filename':'/x/a'}}", ['/x/a']],
+    [
+      'json:{"file": {"filename" : "/x/a"}, "backing": {"file.filename": "b"}}',
+      ['/x/a', '/pool/b'],
+    ],
+    ['json:{"file.filename":"/x/a","data-file.filename":"/x/d"}', ['/x/a', '/x/d']],
+    ['json:{"file.image.filename":"/\\u0061\\"\\/b"}', ['/a"/b']],
+    ["json:{'filename':'/it\\'s'}", ["/it's"]],
+    ['json:{"driver":"nbd","host":"h"}', []],
+    ['json:{broken', []],
   ];
-  it.each(names)('of %j is %j', (name, file) => {
-    const found = localFile(Buffer.from('/pool'), Buffer.from(name));
-    expect(found?.toString() ?? null).toBe(file);
+  it.each(names)('of %j are %j', (name, files) => {
+    const found = localFiles(Buffer.from('/pool'), Buffer.from(name)).map(String);
+    expect(found).toEqual(expect.arrayContaining(files));
+    // What follows a colon may be the rest of a name, or one more.
+    if (!name.startsWith('blk')) expect(new Set(found)).toEqual(new Set(files));
   });
 
   it('of bytes that are no UTF-8 has the same bytes', () => {
     const name = Buffer.from('pr\xfcfung', 'latin1');
-    expect(localFile(Buffer.from('/pool'), name)).toEqual(
+    expect(localFiles(Buffer.from('/pool'), name)).toEqual([
       Buffer.from('/pool/pr\xfcfung', 'latin1'),
-    );
+    ]);
   });
 });

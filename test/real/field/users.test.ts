@@ -43,6 +43,54 @@ const clone =
 const escaped = (path: Buffer) =>
   [...path].map((byte) => `\\0${byte.toString(8).padStart(3, '0')}`).join('');
 
+/** An image in the pool whose header names its backing file in this way. */
+const named =
+  (name: string): Use =>
+  async (file) => {
+    const path = inPool('named.qcow2');
+    const backing = name.replaceAll('FILE', file);
+    await execa('qemu-img', [
+      'create',
+      '-q',
+      '-u',
+      '-f',
+      'qcow2',
+      '-F',
+      'qcow2',
+      '-b',
+      backing,
+      path,
+      '8M',
+    ]);
+    return () => rm(path);
+  };
+
+/** A VM that is down, whose image fills a block device, as those of LVM do. */
+const onDevice: Use = async (file) => {
+  const image = await createImage(join(system.host.root, 'volume'), { below: file });
+  const { stdout: device } = await execa('losetup', ['--find', '--show', image]);
+  const disk = `<disk type='block'><driver name='qemu' type='qcow2'/><source dev='${device}'/>
+    <target dev='vda' bus='virtio'/></disk>`;
+  const end = await domain({ devices: disk })(file);
+  return async () => {
+    await end();
+    await execa('losetup', ['--detach', device]);
+    await rm(image);
+  };
+};
+
+/** A clone in a pool that is not started. */
+const inSleepingPool: Use = async (file) => {
+  const pool = join(system.host.root, 'asleep');
+  await mkdir(pool);
+  await createImage(join(pool, 'clone.qcow2'), { below: file });
+  await system.host.virsh('pool-define-as', 'asleep', 'dir', '--target', pool);
+  return async () => {
+    await system.host.virsh('pool-undefine', 'asleep');
+    await rm(pool, { recursive: true });
+  };
+};
+
 /** Another VM whose definition has this in `<os>`, `<devices>` or at its end. */
 const domain =
   (part: { os?: string; devices?: string; end?: string }): Use =>
@@ -73,6 +121,17 @@ const uses: [string, Use][] = [
   ['a clone in a subfolder', clone(Buffer.from('clones/x.qcow2'))],
   ['a clone three folders down', clone(Buffer.from('a/b b/c/x'))],
   ['a clone in a folder whose name is no UTF-8', clone(Buffer.from('\xff\xfe/x', 'latin1'))],
+  [
+    'a clone that names it by JSON in single quotes',
+    named("json:{'driver':'qcow2','file':{'driver':'file','filename':'FILE'}}"),
+  ],
+  [
+    'a clone that names it below the file that it names',
+    named('json:{"driver":"raw","file.filename":"/dev/null","backing":{"file.filename":"FILE"}}'),
+  ],
+  ['a clone that names it through a driver', named('blkdebug::FILE')],
+  ['a clone in a pool that is not started', inSleepingPool],
+  ['a VM on a block device', onDevice],
   ['a kernel', domain({ os: '<kernel>FILE</kernel>' })],
   ['an initrd', domain({ os: '<kernel>/boot/k</kernel><initrd>FILE</initrd>' })],
   ['a device tree', domain({ os: '<kernel>/boot/k</kernel><dtb>FILE</dtb>' })],
