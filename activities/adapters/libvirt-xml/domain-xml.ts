@@ -19,6 +19,8 @@ import {
 export interface XmlVolume {
   path: string;
   format: string;
+  /** Of a raw file (LUKS) the header that `qemu-img info -f raw` reads does not tell. */
+  encrypted: boolean;
   index: number | null;
 }
 
@@ -166,8 +168,12 @@ function parseChain(layer: XmlElement, { type, format }: Layer, pools: PoolFolde
   const lower = below ? parseChain(below, { type: lowerType, format: lowerFormat }, pools) : [];
   if (below && !isPlain(below) && lower.length === 0 && isLocal(lowerType))
     throw wrong(`no file is below ${path}`);
-  return [{ path, format, index: parseIndex(layer) }, ...lower];
+  return [{ path, format, encrypted: isEncrypted(layer), index: parseIndex(layer) }, ...lower];
 }
+
+/** libvirt takes it beside the source of the active layer, too. */
+const isEncrypted = (layer: XmlElement) =>
+  [layer, onlyOf(layer, 'source')].some((place) => onlyOf(place, 'encryption') !== null);
 
 function parseIndex(layer: XmlElement): number | null {
   const index = onlyOf(layer, 'source')?.attributes['index'] ?? layer.attributes['index'];

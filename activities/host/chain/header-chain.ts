@@ -22,12 +22,15 @@ export class LayerMissing extends Error {
 /**
  * Walks the headers from the active layer down. Paths with links resolved, base-most first; but a
  * relative name counts from the folder of the name that QEMU was given, as in QEMU.
+ * @param kept the same disk in the persistent XML: what either calls encrypted is
  * @throws LayerMissing
  */
 export async function readHeaderChain(
   ref: DiskRef,
   disk: XmlDisk,
+  kept?: XmlDisk,
 ): Promise<Map<string, ImageHeader>> {
+  const locked = await encryptedIn([disk, ...(kept ? [kept] : [])]);
   // The XML names the layers that are probably there: reading them at once saves one process start
   // a layer.
   const early = new Map<string, Promise<ImageHeader>>();
@@ -46,11 +49,17 @@ export async function readHeaderChain(
     const real = await canonical(path);
     if (seen.has(real)) throw unsupported(ref, path, 'its backing files form a loop');
     seen.add(real);
-    found.unshift([real, header]);
+    found.unshift([real, { ...header, encrypted: header.encrypted || locked.has(real) }]);
     next = layerBelow(ref, path, header);
     if (next && !(await observeFile(next.path))) throw new LayerMissing(next.path, path);
   }
   return new Map(found);
+}
+
+/** Paths with links resolved. */
+async function encryptedIn(disks: readonly XmlDisk[]): Promise<ReadonlySet<string>> {
+  const layers = disks.flatMap(({ chain }) => chain).filter(({ encrypted }) => encrypted);
+  return new Set(await Promise.all(layers.map(({ path }) => canonical(path))));
 }
 
 interface Layer {

@@ -49,16 +49,16 @@ export async function observeChain(deps: HostDeps, ref: DiskRef, vmUuid?: string
   const spelled = source?.disks.find((disk) => disk.target === ref.disk);
   if (!source || !spelled) throw unknownDisk(ref, source?.disks.map((d) => d.target) ?? []);
   assertFileBacked(ref, spelled);
+  const kept = domain.persistentDomain?.disks.find((d) => d.target === ref.disk);
   const [xmlDisk, headers, pools, open] = await Promise.all([
     resolveLinks(spelled),
-    readHeaderChain(ref, spelled),
+    readHeaderChain(ref, spelled, kept),
     observePools(deps.libvirt),
     domain.live || domain.lost ? openByQemu(source.uuid) : null,
   ]);
   const volumes = await Promise.all(
     [...headers].map(([path, header]) => toVolume(path, header, xmlDisk, pools)),
   );
-  const kept = domain.persistentDomain?.disks.find((d) => d.target === ref.disk);
   const persistentDisk = kept ? await resolveLinks(kept) : null;
   const paths = (disk: XmlDisk) => disk.chain.map((layer) => layer.path);
   const views = {

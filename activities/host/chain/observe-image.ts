@@ -65,7 +65,7 @@ async function ofNoVm(deps: HostDeps, ref: ImageRef & { kind: 'volume' }) {
     target: ref.volume,
     device: 'disk',
     type: 'file',
-    chain: [{ path, format: ref.format, index: null }],
+    chain: [{ path, format: ref.format, encrypted: false, index: null }],
     terminated: false,
     readOnly: false,
     shareable: false,

@@ -16,7 +16,7 @@ const xmlDisk = (target: string, format: string, more: Partial<XmlDisk> = {}): X
     cache: null,
     mirror: null,
   },
-  chain: [{ path: `/p/${target}`, format, index: null }],
+  chain: [{ path: `/p/${target}`, format, encrypted: false, index: null }],
   ...more,
 });
 const inner = (id: string, name: string) => ({ id, name, takenSeconds: 1, memoryBytes: 0 });

@@ -16,6 +16,7 @@ import { merged } from '../../support/scenes/merge-checks.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';
 import {
+  digests,
   removalOf,
   startMove,
   startMoveSystem,
@@ -58,14 +59,19 @@ async function expectStarts(vm: string): Promise<void> {
   await system.host.virsh('destroy', vm);
 }
 
+/** A qcow2 image with LUKS inside, of 8 MiB. */
+const createLuks = (path: string, ...over: string[]) =>
+  encrypted('encrypt.', path, ['-f', 'qcow2', ...over]);
+
 /**
  * A LUKS image of 8 MiB. qemu-img measures the processor's speed first, which the clock of a busy
  * machine may not show.
  */
-async function createLuks(path: string, ...over: string[]): Promise<void> {
-  const options = 'encrypt.format=luks,encrypt.key-secret=s0,encrypt.iter-time=10';
+async function encrypted(prefix: '' | 'encrypt.', path: string, more: string[]): Promise<void> {
+  const format = prefix === '' ? '' : 'encrypt.format=luks,';
+  const options = `${format}${prefix}key-secret=s0,${prefix}iter-time=10`;
   const object = ['--object', `secret,id=s0,file=${key}`];
-  const create = ['create', '-q', '-f', 'qcow2', ...object, ...over, '-o', options, path, '8M'];
+  const create = ['create', '-q', ...more, ...object, '-o', options, path, '8M'];
   await waitUntil('qemu-img to measure the processor', async () => {
     const { stderr = '' } = await execa('qemu-img', create, { reject: false });
     if (stderr !== '' && !stderr.includes('accurate CPU usage')) throw new Error(stderr);
@@ -115,6 +121,52 @@ describe('the secret of a layer', () => {
     const image = { kind: 'disk', vm: 'two', disk: 'vdb' } as const;
     const moving = startMove(system, { image, to: VAULT }).then((handle) => handle.result());
     expect(await failureOf(moving)).toMatchObject({ type: 'Refused', code: 'unsupported-format' });
+  });
+});
+
+/** What QEMU decrypts is not what `qemu-img` reads of a raw file. */
+describe('a raw file with a secret', () => {
+  const request = (vm: string) => ({ kind: 'disk', vm, disk: 'vdb' }) as const;
+  const unsupported = { type: 'Refused', code: 'unsupported-format' };
+  /** @param overlay over it, with its record of what is below */
+  async function defineRaw(vm: string, overlay = false): Promise<string[]> {
+    const [base, top] = [inPool(`${vm}.img`), inPool(`${vm}.qcow2`)];
+    await encrypted('', base, ['-f', 'luks']);
+    const source = `<source file='${base}'>${encryption()}</source>`;
+    if (overlay) {
+      await createImage(top, { below: base, belowFormat: 'raw' });
+      const below = `<backingStore type='file'><format type='raw'/>${source}</backingStore>`;
+      await defineShutOff(system.host, vm, diskXml(top, 'qcow2', below));
+      return [base, top];
+    }
+    const disk = diskXml(base, 'raw').replace(`<source file='${base}'/>`, source);
+    await defineShutOff(system.host, vm, disk);
+    return [base];
+  }
+
+  it('moves as it is, and is not converted', async () => {
+    await defineRaw('raw');
+    const moving = startMove(system, { image: request('raw'), to: VAULT, format: 'qcow2' });
+    expect(await failureOf(moving.then((handle) => handle.result()))).toMatchObject(unsupported);
+    await move('raw');
+    await expectStarts('raw');
+  });
+
+  it.each(['down', 'running'])('gets no overlay, VM %s', async (state) => {
+    const vm = `raw${state}`;
+    await defineRaw(vm);
+    if (state === 'running') await system.host.virsh('start', vm, '--paused');
+    expect(await failureOf(takeSnapshot(system, { vm, exclude: ['vda'] }))).toMatchObject(unsupported);
+  });
+
+  it('gets no data of an overlay while the VM is down', async () => {
+    const files = await defineRaw('rawbase', true);
+    const before = await digests(files);
+    const merging = merged(system, { vm: 'rawbase', disk: 'vdb' });
+    expect(await failureOf(merging)).toMatchObject(unsupported);
+    const flat = startMove(system, { image: request('rawbase'), to: VAULT, flatten: true });
+    expect(await failureOf(flat.then((handle) => handle.result()))).toMatchObject(unsupported);
+    expect(await digests(files)).toEqual(before);
   });
 });
 
