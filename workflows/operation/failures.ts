@@ -28,6 +28,7 @@ export type RefusalCode =
   | 'read-only-pool'
   | 'other-machine'
   | 'closed-folder'
+  | 'closed-volume'
   | 'lost-rights'
   | 'read-only-disk'
   | 'transient-disk'

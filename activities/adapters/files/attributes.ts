@@ -7,6 +7,20 @@ import { run } from '../process/command.ts';
 export const copyRights = (source: string, target: FileHandle) =>
   copyAttributes('mode,ownership', source, target);
 
+const OWNER_WRITES = 0o600;
+
+/** Bits of its mode, when its owner may not read and write it; else null. */
+export async function modeUnlessWritten(path: string): Promise<number | null> {
+  const mode = (await stat(path)).mode & 0o7777;
+  return (mode & OWNER_WRITES) === OWNER_WRITES ? null : mode;
+}
+
+/** The same rights for a file that is written, whatever the mode of the source. */
+export async function copyRightsToWrite(source: string, target: FileHandle): Promise<void> {
+  await copyRights(source, target);
+  await target.chmod(((await target.stat()).mode & 0o7777) | OWNER_WRITES);
+}
+
 /** An error where the target's file system has none and the source has some. */
 export const copyExtended = (source: string, target: FileHandle) =>
   copyAttributes('xattr', source, target);
@@ -45,7 +59,13 @@ export async function giveOwnerOf(
 }
 
 /** Flag `C` of btrfs: data is overwritten in place. False where there is no such flag. */
-export async function isNoCopyOnWrite(path: string): Promise<boolean> {
+export const isNoCopyOnWrite = async (path: string) => (await flagsOf(path)).includes('C');
+
+/** Not even root may write to it, rename or delete it: `i`, or `a` for what is not at its end. */
+export const isImmutable = async (path: string) => /[ia]/.test(await flagsOf(path));
+
+/** As `lsattr` shows them; none where the file system has no flags. */
+async function flagsOf(path: string): Promise<string> {
   const text = await run('lsattr', ['-d', path]).catch(() => '');
-  return /^\S*C\S*\s/.test(text);
+  return /^(\S*)\s/.exec(text)?.[1] ?? '';
 }

@@ -163,16 +163,20 @@ export interface Opener {
   by: string;
 }
 
+/** QEMU's programs lock what they write to, so they are seen by that. */
+export type Access = 'any' | 'writing' | 'writing-unlocked';
+
 /**
  * The first process of this host, or loop device, that has one of the files open; null when there
  * is none. Other hosts of a shared pool are not seen.
  */
 export async function findOpener(
   files: ReadonlySet<string>,
-  access: 'any' | 'writing' = 'any',
+  access: Access = 'any',
 ): Promise<Opener | null> {
   const wanted = placed(files);
   for (const pid of await allPids()) {
+    if (access === 'writing-unlocked' && programOf(pid).startsWith('qemu-')) continue;
     const opened =
       access === 'any'
         ? await ofDescriptors(pid, (fd) => openedAs(pid, fd, wanted))
@@ -180,7 +184,7 @@ export async function findOpener(
     const identity = opened.find((file) => files.has(file));
     if (identity !== undefined) return { identity, by: `process ${pid} (${programOf(pid)})` };
   }
-  return findLoopDevice(wanted);
+  return findLoopDevice(wanted, access);
 }
 
 const written = async (pid: number, wanted: Wanted) =>
@@ -195,13 +199,15 @@ function programOf(pid: number): string {
 }
 
 /** The kernel holds what is below a loop device, by no descriptor. */
-async function findLoopDevice(wanted: Wanted): Promise<Opener | null> {
+async function findLoopDevice(wanted: Wanted, access: Access): Promise<Opener | null> {
   const { files, mounts } = wanted;
   const names = await readdir('/sys/block').catch(() => []);
   for (const name of names.filter((each) => each.startsWith('loop'))) {
     const text = readFile(join('/sys/block', name, 'loop/backing_file'), 'utf8');
     const path = (await text.catch(() => '')).trimEnd();
     if (path === '' || isUnwanted(wanted, deviceOfPath(mounts, path))) continue;
+    const isReadOnly = await readFile(join('/sys/block', name, 'ro'), 'utf8').catch(() => '0');
+    if (access !== 'any' && isReadOnly.startsWith('1')) continue;
     const file = await observeFile(path).catch(unlessSilent(null));
     if (file && files.has(file.identity)) {
       return { identity: file.identity, by: `loop device ${name}` };

@@ -154,7 +154,7 @@ const NAMED_FILE = /(?<=["'.])filename["']\s*:\s*(?<quote>["'])(?<name>(?:\\.|(?
 
 /** QEMU's json-lexer.c and json-parser.c. */
 const unescaped = (text: string) =>
-  text.replaceAll(/\\(?:u([0-9a-f]{4})|(.))/gis, (_, hex?: string, char = '') =>
+  text.replaceAll(/\\(?:u([0-9a-f]{4})|(.))/gis, (_, hex?: string, char: string = '') =>
     hex === undefined ? (ESCAPED[char] ?? char) : String.fromCharCode(parseInt(hex, 16)),
   );
 const ESCAPED: Record<string, string> = { b: '\b', f: '\f', n: '\n', r: '\r', t: '\t' };

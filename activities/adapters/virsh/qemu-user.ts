@@ -39,22 +39,41 @@ function userOf(label: string | null): QemuUser | null {
   return user === undefined || group === undefined ? null : { user, group };
 }
 
+const mayStay = ({ attributes }: XmlElement) =>
+  (attributes['model'] ?? 'dac') === 'dac' && attributes['relabel'] === 'no';
+
 /**
- * Whether that user, with the groups that libvirt gives QEMU, may enter a folder. Tried as that
- * user, so that mode, groups, ACLs, and the server of a network file system have their say.
+ * False where the XML keeps the owner of the disk's files as it is; else libvirt gives them to
+ * QEMU's user when the domain starts (`dynamic_ownership` of qemu.conf).
+ */
+export function isGivenToQemu(domainXml: string, target: string): boolean {
+  const domain = onlyOf(readXml(domainXml, 'domain'), 'domain');
+  const labels = allOf(domain, 'seclabel');
+  if (labels.some((label) => mayStay(label) || label.attributes['type'] === 'none')) return false;
+  const disks = allOf(onlyOf(domain, 'devices'), 'disk');
+  const disk = disks.find((one) => onlyOf(one, 'target')?.attributes['dev'] === target) ?? null;
+  return !allOf(onlyOf(disk, 'source'), 'seclabel').some(mayStay);
+}
+
+export const mayEnter = (who: QemuUser, folder: string) => may(who, '-x', folder);
+export const mayReadAndWrite = (who: QemuUser, path: string) =>
+  may(who, '-r', path, '-a', '-w', path);
+
+/**
+ * What `test` says to that user, with the groups that libvirt gives QEMU. Tried as that user, so
+ * that mode, groups, ACLs, and the server of a network file system have their say.
  * @returns null when it cannot be tried: only root may become another user
  */
-export async function mayEnter(who: QemuUser, folder: string): Promise<boolean | null> {
+async function may(who: QemuUser, ...question: string[]): Promise<boolean | null> {
   // A user without an entry in /etc/passwd has no further groups.
   return (
-    (await tryEnter(who, folder, '--init-groups')) ??
-    (await tryEnter(who, folder, '--clear-groups'))
+    (await tryAs(who, '--init-groups', question)) ?? (await tryAs(who, '--clear-groups', question))
   );
 }
 
-async function tryEnter({ user, group }: QemuUser, folder: string, groups: string) {
+async function tryAs({ user, group }: QemuUser, groups: string, question: readonly string[]) {
   try {
-    await run('setpriv', ['--reuid', user, '--regid', group, groups, 'test', '-x', folder]);
+    await run('setpriv', ['--reuid', user, '--regid', group, groups, 'test', ...question]);
     return true;
   } catch (error) {
     if (!isToolFailure(error)) throw error;

@@ -2,7 +2,13 @@
 import { dirname } from 'node:path';
 import { refused } from '../../../workflows/operation/failures.ts';
 import { canonical } from '../../adapters/files/files.ts';
-import { mayEnter, qemuUserOf } from '../../adapters/virsh/qemu-user.ts';
+import { isImmutable, modeUnlessWritten } from '../../adapters/files/attributes.ts';
+import {
+  isGivenToQemu,
+  mayEnter,
+  mayReadAndWrite,
+  qemuUserOf,
+} from '../../adapters/virsh/qemu-user.ts';
 import type { HostDeps } from '../deps.ts';
 
 interface Reach {
@@ -43,6 +49,53 @@ async function foldersTo(folder: string): Promise<string[]> {
   const above = (path: string): string[] =>
     path === dirname(path) ? [path] : [...above(dirname(path)), path];
   return [...new Set([...above(folder), ...above(await canonical(folder))])];
+}
+
+/** The active layer of a disk, as it is to be. */
+interface Active {
+  path: string;
+  /** UUID. */
+  vm: string;
+  disk: string;
+  /** It will be an overlay that is made with the rights of this file. */
+  isModel?: boolean;
+}
+
+/**
+ * Why QEMU will not open a file for writing when the VM starts with it as its active layer; null
+ * where it will, or where that is not known.
+ */
+async function obstacleToWriting({ libvirt }: HostDeps, { path, vm, disk, isModel }: Active) {
+  if (!isModel && (await isImmutable(path))) return `${path} is immutable (\`lsattr\`)`;
+  const [capabilities, xml] = await Promise.all([libvirt.capabilities(), libvirt.inactiveXml(vm)]);
+  const who = xml === null ? null : qemuUserOf(capabilities, xml);
+  if (who === null || xml === null || ROOT.has(who.user)) return null;
+  const words = `the user of QEMU (${who.user}:${who.group})`;
+  if (!isGivenToQemu(xml, disk)) {
+    const may = await mayReadAndWrite(who, path);
+    return may === false ? `${words} may not write to ${path}, whose owner libvirt keeps` : null;
+  }
+  const mode = isModel ? null : await modeUnlessWritten(path);
+  if (mode === null) return null;
+  return `the mode of ${path} is 0${mode.toString(8)}: ${words} may not write to it as its owner`;
+}
+
+/** Modes say nothing to it. */
+const ROOT = new Set(['root', '0']);
+
+/** @throws Refused `closed-volume` */
+export async function assertStarts(
+  deps: HostDeps,
+  attempted: string,
+  active: Active,
+): Promise<void> {
+  const obstacle = await obstacleToWriting(deps, active);
+  if (obstacle === null) return;
+  throw refused('closed-volume', {
+    attempted,
+    now: `${obstacle}, so the VM could not start from it; nothing was touched`,
+    next: 'Let it be written (`chmod u+rw`, `chattr -ia`, `chown`), then repeat the request',
+  });
 }
 
 /**

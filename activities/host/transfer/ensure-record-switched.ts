@@ -18,6 +18,7 @@ import {
 } from '../../adapters/libvirt-xml/snapshot-xml.ts';
 import { isReserved } from '../../pool-folder/presence.ts';
 import type { HostDeps } from '../deps.ts';
+import { observeWriter } from '../uses/writers.ts';
 import { observeReach } from '../pools/open-to-qemu.ts';
 import { inTurn } from '../snapshots/in-turn.ts';
 import { switchRecord, type RecordSwitch } from '../pivot/switch-record.ts';
@@ -83,6 +84,8 @@ async function obstacleToSwitch(deps: HostDeps, job: ImageJob, vm: Vm): Promise<
   if (state !== 'off') return notSwitched(`VM ${vm.name} is ${state}`);
   const taken = await takenSnapshots(deps, job.plan, vm);
   if (taken !== null) return notSwitched(taken);
+  const writer = await observeWriter(job.plan.volumes);
+  if (writer !== null) return notSwitched(writer);
   const { closed } = await observeReach(deps, to.folder, vm.uuid);
   return closed === null ? null : notSwitched(closed);
 }

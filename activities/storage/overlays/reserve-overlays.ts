@@ -5,7 +5,7 @@ import type { ResultOf } from '../../../workflows/operation/activities.ts';
 import { bug, noSpace, retry } from '../../../workflows/operation/failures.ts';
 import type { snapshotOnStorage } from '../../../workflows/snapshot/create/activities.ts';
 import type { Overlay, PlannedDisk } from '../../../workflows/snapshot/create/plan.ts';
-import { copyRights } from '../../adapters/files/attributes.ts';
+import { copyRightsToWrite } from '../../adapters/files/attributes.ts';
 import { linkFile, observeFile, renameOnce, syncPath } from '../../adapters/files/files.ts';
 import { withOwnedFile } from '../../adapters/files/owned-folder.ts';
 import { CommandError } from '../../adapters/process/command.ts';
@@ -105,7 +105,7 @@ async function stage(disk: PlannedDisk, jobId: string): Promise<void> {
   }
   // The user of QEMU opens it as it opens the base.
   await withOwnedFile(at('part'), async (overlay) => {
-    await copyRights(disk.base.path, overlay);
+    await copyRightsToWrite(disk.base.path, overlay);
     await overlay.sync();
   });
   await renameOnce(at('part'), at('ready'));

@@ -30,8 +30,11 @@ import {
 import { assertInTouch } from '../../pivot/in-touch.ts';
 import { observeNotes } from './notes.ts';
 import { assertPossible, selectVolumes, type Selection } from './selection.ts';
+import { assertSizesFit } from './sizes.ts';
 import { strayRecord } from './stray-record.ts';
+import { assertStarts } from '../../pools/open-to-qemu.ts';
 import { assertUsable } from '../../pools/usable-folders.ts';
+import { assertNotWritten } from '../../uses/writers.ts';
 import { observeSharing } from '../../uses/sharing.ts';
 import { observeChain, toObservation, type Chain } from '../../chain/observe-chain.ts';
 import { refuseMissingLayer } from '../../chain/missing-layer.ts';
@@ -84,9 +87,16 @@ export async function observeMergePlan(
   await assertUsable(deps, attempted, folders);
   assertNoInternalSnapshots(input, selection);
   assertWritableHeaders(input, chain, selection);
-  const notes = job ? [] : assertBitmapsFollow(input, chain, selection);
+  const notes = job
+    ? []
+    : [...assertSizesFit(input, chain, selection), ...assertBitmapsFollow(input, chain, selection)];
   const sharing = await observeSharing(deps, chain, [base, ...committed], chain.volumes);
   assertUnshared(input, sharing);
+  // QEMU has those of a VM that runs, and others are kept out by its locks.
+  if (chain.vm.state === 'off') await assertNotWritten(attempted, touched);
+  if (!overlay && !job) {
+    await assertStarts(deps, attempted, { path: base.path, vm: chain.vm.uuid, disk: input.disk });
+  }
   const made = await toPlan(deps, input, chain, selection, snapshots, job !== null);
   const changed = made.snapshots.filter(({ action }) => action === 'redefine');
   const names = changed.map(({ name }) => name);

@@ -1,9 +1,9 @@
 /** The layers that a snapshot stands for: those in its `<domain>`, unchanged since. */
-import { refused, type RefusalCode } from '../../../../workflows/operation/failures.ts';
+import { refused } from '../../../../workflows/operation/failures.ts';
 import type { Volume } from '../../../../workflows/chain/schemas.ts';
 import type { RevertSnapshotInput } from '../../../../workflows/snapshot/revert/request.ts';
 import { canonical, observeFile } from '../../../adapters/files/files.ts';
-import { findOpener } from '../../../adapters/files/open-files.ts';
+import { assertNotWritten } from '../../uses/writers.ts';
 import { layersSayMore } from '../../../adapters/libvirt-xml/disk-element.ts';
 import { parseDomain, type XmlDomain } from '../../../adapters/libvirt-xml/domain-xml.ts';
 import { domainOf, factsOf, type Snapshot } from '../../../adapters/libvirt-xml/snapshot-xml.ts';
@@ -12,6 +12,7 @@ import { readHeaderChain } from '../../chain/header-chain.ts';
 import { refuseMissingLayer } from '../../chain/missing-layer.ts';
 import { toVolume, type Chain } from '../../chain/observe-chain.ts';
 import type { VmLook } from '../../chain/observe-vm.ts';
+import { assertStarts } from '../../pools/open-to-qemu.ts';
 import { assertSound } from '../../chain/sound-headers.ts';
 import type { HostDeps } from '../../deps.ts';
 import { observeSnapshots } from '../../snapshots/snapshots.ts';
@@ -74,6 +75,7 @@ export async function observeRestorePoint(
     const base = volumes.at(-1) as Volume;
     const pool = poolOf(pools, base.path);
     if (!pool || !isFilePool(pool)) throw outsidePools(attempted, base);
+    await assertStarts(deps, attempted, { path: base.path, vm: vm.uuid, disk, isModel: true });
     disks.push(based);
   }
   const others = domain.disks.filter(({ target }) => !parts.includes(target));
@@ -169,18 +171,9 @@ async function assertAsThen(
     const now = `${path} was changed at ${timeOf(facts.modifiedNs)}`;
     throw baseChanged(attempted, `${now}, and the snapshot was taken at ${then}`);
   }
-  const opener = await findOpener(new Set(volumes.map(({ identity }) => identity)), 'writing');
-  if (!opener) return;
-  const open = volumes.find(({ identity }) => identity === opener.identity)?.path ?? '';
-  throw fault(attempted, 'volume-in-use', `${opener.by} has ${open} open for writing`);
+  // A VM whose record does not name them may have them open.
+  await assertNotWritten(attempted, volumes, 'writing');
 }
-
-const fault = (attempted: string, code: RefusalCode, now: string) =>
-  refused(code, {
-    attempted,
-    now: `${now}; nothing was done`,
-    next: 'End that use, then repeat the request',
-  });
 
 const outsidePools = (attempted: string, { path }: Volume) =>
   refused('outside-pools', {

@@ -60,6 +60,7 @@ import { refuseMissingLayer } from '../../chain/missing-layer.ts';
 import { assertNoUnfinishedSnapshot } from '../../snapshots/creation-notes.ts';
 import { otherHosts } from '../../uses/observe-uses.ts';
 import { identitiesOf } from '../../uses/volume-users.ts';
+import { assertNotWritten } from '../../uses/writers.ts';
 
 type Target = ImagePlan['to'];
 
@@ -108,6 +109,7 @@ export async function observeImagePlan(
   const paths = image.volumes.map(({ path }) => path);
   const lost = await assertAttributesFollow(attempted, paths, to.folder);
   const notes = await observeNotes(image, convert, moves);
+  if (moves && !runningChain(image)) await assertNotWritten(attempted, image.volumes);
   const warnings = [
     ...notes,
     ...reach,
