@@ -34,6 +34,7 @@ export const named = {
     'test/real/transfer/live/live-windows.test.ts',
     'test/real/snapshot/create-inside.test.ts',
     'test/real/snapshot/delete-inside-interrupted.test.ts',
+    'test/real/field/odd-layers.test.ts',
     'test/real/field/users.test.ts',
     'test/real/support/hypervisor-contract.test.ts',
     'test/workflows/operation/bad-requests.test.ts',

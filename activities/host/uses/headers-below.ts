@@ -37,8 +37,8 @@ async function look(folder: string): Promise<Headers> {
 }
 
 /**
- * @param leaveOut told of a device that cannot be read: a LUN that is away must not stop what is
- * about other VMs
+ * @param leaveOut told of a device that cannot be read: a LUN without a path must not stop what
+ * is about other VMs
  * @throws Hold `unproven` where that cannot be told
  */
 export async function namesBelow(path: FilePath, leaveOut: LeaveOut): Promise<FileNames> {

@@ -51,7 +51,7 @@ describe('Files that stand on a base', () => {
     expect(all[0]?.found).toHaveLength(2);
   });
 
-  it('are seen when a file that was read before is changed, replaced, added or removed', async () => {
+  it('are seen when a file is changed, replaced, added or removed since', async () => {
     const from = join(folder, 'below');
     const [one, two] = await Promise.all(
       ['one', 'two'].map((name) => createImage(join(from, name), { below: base })),

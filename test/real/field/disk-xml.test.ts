@@ -156,7 +156,8 @@ describe('a raw file with a secret', () => {
     const vm = `raw${state}`;
     await defineRaw(vm);
     if (state === 'running') await system.host.virsh('start', vm, '--paused');
-    expect(await failureOf(takeSnapshot(system, { vm, exclude: ['vda'] }))).toMatchObject(unsupported);
+    const taking = takeSnapshot(system, { vm, exclude: ['vda'] });
+    expect(await failureOf(taking)).toMatchObject(unsupported);
   });
 
   it('gets no data of an overlay while the VM is down', async () => {

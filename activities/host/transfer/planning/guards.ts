@@ -14,6 +14,7 @@ import { observeFile, type FileFacts } from '../../../adapters/files/files.ts';
 import { LONGEST_NAME_BYTES, stagedFile } from '../../../pool-folder/reservation.ts';
 import type { HostDeps } from '../../deps.ts';
 import { observeReferences } from '../../uses/references.ts';
+import { assertNotWritten } from '../../uses/writers.ts';
 import { holdLost } from '../../chain/lost-vm.ts';
 import { refusedManagedSave } from '../../chain/managed-save.ts';
 import type { Image } from '../../chain/observe-image.ts';
@@ -69,10 +70,10 @@ export function assertQuiet(request: PlanRequest, { chain }: Image): void {
 }
 
 /**
- * A moved volume is deleted: no other image or VM may refer to it.
+ * A moved volume is deleted: no other image or VM may refer to it, nor a program write to it.
  * @returns what could not be looked at, in words
  */
-export async function assertUnreferenced(
+export async function assertUnused(
   deps: HostDeps,
   request: PlanRequest,
   image: Image,
@@ -84,7 +85,11 @@ export async function assertUnreferenced(
     owner: chain && { uuid: chain.vm.uuid, disk: chain.disk },
   });
   const [reference] = uses;
-  if (!reference) return warnings;
+  if (!reference) {
+    // QEMU has those of a VM that runs, and others are kept out by its locks.
+    if (!chain || chain.vm.state === 'off') await assertNotWritten(attempt(request), image.volumes);
+    return warnings;
+  }
   throw refused(codeOf(reference), {
     attempted: attempt(request),
     now: `${reference.path} is also used by ${reference.by}; nothing was done`,

@@ -42,7 +42,7 @@ import {
   assertFitsHistory,
   assertNamesFree,
   assertQuiet,
-  assertUnreferenced,
+  assertUnused,
   attempt,
   tooSmall,
   assertUnderstood,
@@ -60,7 +60,6 @@ import { refuseMissingLayer } from '../../chain/missing-layer.ts';
 import { assertNoUnfinishedSnapshot } from '../../snapshots/creation-notes.ts';
 import { otherHosts } from '../../uses/observe-uses.ts';
 import { identitiesOf } from '../../uses/volume-users.ts';
-import { assertNotWritten } from '../../uses/writers.ts';
 
 type Target = ImagePlan['to'];
 
@@ -109,12 +108,11 @@ export async function observeImagePlan(
   const paths = image.volumes.map(({ path }) => path);
   const lost = await assertAttributesFollow(attempted, paths, to.folder);
   const notes = await observeNotes(image, convert, moves);
-  if (moves && !runningChain(image)) await assertNotWritten(attempted, image.volumes);
   const warnings = [
     ...notes,
     ...reach,
     ...lost,
-    ...(moves ? await assertUnreferenced(deps, request, image) : []),
+    ...(moves ? await assertUnused(deps, request, image) : []),
     ...(runningChain(image) ? [] : withoutEffect(request)),
   ];
   const plan = await toPlan(deps, { request, image, to, convert, warnings }, earlier);
