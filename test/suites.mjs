@@ -38,5 +38,6 @@ export const named = {
     'test/real/field/users.test.ts',
     'test/real/support/hypervisor-contract.test.ts',
     'test/workflows/operation/bad-requests.test.ts',
+    'test/workflows/operation/large-audit-log.test.ts',
   ],
 };

@@ -93,6 +93,8 @@ export interface Bench {
   /** An agent of a test's own. */
   serve(queue: string, activities: object, more?: Partial<WorkerOptions>): Promise<void>;
   allEvents(): Promise<AuditEvent[]>;
+  /** Of the orchestrators. */
+  auditFolder: string;
   /** From now on nothing can be written there; returns what ends that. */
   breakAuditLog(): Promise<() => Promise<void>>;
   close(): Promise<void>;
@@ -152,6 +154,7 @@ export async function startBench(): Promise<Bench> {
     startHostAgent,
     serve: (taskQueue, own, more) => serve({ taskQueue, activities: own, ...more }),
     allEvents: () => observeEvents({ effect: createEffect([]), folder }, { limit: 1000 }),
+    auditFolder: folder,
     breakAuditLog: () => breakFolder(folder),
     async close() {
       await stop();
