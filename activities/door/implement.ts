@@ -8,6 +8,7 @@ import { cureOf } from '../../workflows/operation/cure.ts';
 import { bug, givenUp } from '../../workflows/operation/failures.ts';
 import { attempt, type Show } from './attempt.ts';
 import { filesOf, type NamedFiles } from './files-of.ts';
+import { agentTooOld, unknownFields } from './newer-orchestrator.ts';
 
 /** The activities of a table, as functions of what was parsed. */
 export type Implementations<T extends Table> = {
@@ -28,7 +29,7 @@ export interface Intent extends NamedFiles {
  */
 export type Guard = ((intent: Intent) => Promise<void>) | null;
 
-/** What does not fit a schema is an error of ours, and nothing is touched. */
+/** What does not fit a schema is an error of ours, or is for a newer agent: nothing is touched. */
 export function implement<T extends Table>(
   table: T,
   guard: Guard,
@@ -44,7 +45,7 @@ export function implement<T extends Table>(
     const work = attempt(allowed, beats);
     const parsed = (raw: unknown) => {
       const { success, data, error } = z.safeParse(schema, raw ?? {});
-      if (!success) throw bug(`the input of ${name} has another shape: ${shortly(error)}`);
+      if (!success) throw refusalOf(name, error);
       // What was parsed, with its defaults, and nothing else.
       const working = work(data);
       // The audit log's own folder is another matter: no event may be lost.
@@ -85,5 +86,11 @@ const endLasting = (name: string) => (error: unknown) => {
   );
 };
 
+function refusalOf(name: string, error: z.core.$ZodError) {
+  const unknown = unknownFields(error.issues);
+  if (unknown) return agentTooOld(name, shortly(unknown.join(', ')));
+  return bug(`the input of ${name} has another shape: ${shortly(z.prettifyError(error))}`);
+}
+
 /** Of a hostile input every key can be wrong. */
-const shortly = (error: z.core.$ZodError) => z.prettifyError(error).slice(0, 1000);
+const shortly = (words: string) => words.slice(0, 1000);

@@ -60,6 +60,8 @@ export interface Gate {
   open(): void;
 }
 
+type Stop = () => Promise<void>;
+
 export type MergeHandle = WorkflowHandle<(input: unknown) => Promise<LiveMergeResult>>;
 
 export type ImageRequest =
@@ -79,7 +81,7 @@ export interface Bench {
   /**
    * A VM with a name of its own on host h1 (another host has agents only when they are started).
    */
-  addVm(layers?: number): SimulatedVm;
+  addVm(layers?: number, pool?: string): SimulatedVm;
   /** One more disk of a VM. */
   addDisk(machine: SimulatedMachine, layers?: number, pool?: string): SimulatedVm;
   /** Holds the next run of this activity for this VM. */
@@ -89,9 +91,13 @@ export interface Bench {
   status(handle: MergeHandle): Promise<OperationStatus>;
   untilPhase(handle: MergeHandle, phase: OperationStatus['phase']): Promise<OperationStatus>;
   events(vm: SimulatedVm): Promise<AuditEvent[]>;
-  startHostAgent(host: string): Promise<void>;
-  /** An agent of a test's own. */
-  serve(queue: string, activities: object, more?: Partial<WorkerOptions>): Promise<void>;
+  startHostAgent(host: string): Promise<Stop>;
+  /** What its agents serve. */
+  activities: AgentActivities;
+  /** An agent of a test's own; returns what ends it. */
+  serve(queue: string, activities: object, more?: Partial<WorkerOptions>): Promise<Stop>;
+  /** An orchestrator of another version. */
+  orchestrate(queue: string, change: (code: string) => string): Promise<Stop>;
   allEvents(): Promise<AuditEvent[]>;
   /** Of the orchestrators. */
   auditFolder: string;
@@ -129,20 +135,16 @@ export async function startBench(): Promise<Bench> {
 
   const bench: Bench = {
     client,
-    addVm: (layers = 1) => addTo(vms, new SimulatedVm(`vm${vms.size + 1}`, layers)),
-    addDisk(machine, layers = 1, pool = POOLS[0]) {
-      return addTo(vms, new SimulatedVm(machine, layers, 'vdb', pool));
-    },
+    addVm: (layers = 1, pool = POOLS[0]) =>
+      addTo(vms, new SimulatedVm(`vm${vms.size + 1}`, layers, 'vda', pool)),
+    addDisk: (machine, layers = 1, pool = POOLS[0]) =>
+      addTo(vms, new SimulatedVm(machine, layers, 'vdb', pool)),
     gate(vm, activity) {
       const gate = createGate();
       gates.set(`${vm.slug} ${activity}`, gate);
       return gate;
     },
-    merge(vm, { cache }, request = {}) {
-      const input = liveMergeInput.parse({ ...refOf(vm), ...request });
-      const workflowId = operationId(input);
-      return client.workflow.start('LiveMerge', { workflowId, taskQueue: cache, args: [input] });
-    },
+    merge: (vm, cache, request = {}) => startMerge(client, cache, { ...refOf(vm), ...request }),
     operate: (cache, request) => startOperation(client, cache, request),
     status: (handle) => handle.query(statusQuery),
     untilPhase: (handle, phase) =>
@@ -152,7 +154,10 @@ export async function startBench(): Promise<Bench> {
       }),
     events: (vm) => observeEvents({ effect: createEffect([]), folder }, eventsOf(vm)),
     startHostAgent,
+    activities,
     serve: (taskQueue, own, more) => serve({ taskQueue, activities: own, ...more }),
+    orchestrate: (taskQueue, change) =>
+      serve({ taskQueue, ...changed(source, change), activities: audit }),
     allEvents: () => observeEvents({ effect: createEffect([]), folder }, { limit: 1000 }),
     auditFolder: folder,
     breakAuditLog: () => breakFolder(folder),
@@ -169,6 +174,12 @@ export async function startBench(): Promise<Bench> {
 function addTo(vms: Map<string, SimulatedVm>, vm: SimulatedVm): SimulatedVm {
   vms.set(vm.slug, vm);
   return vm;
+}
+
+function startMerge(client: Client, { cache: taskQueue }: Cache, request: object) {
+  const input = liveMergeInput.parse(request);
+  const options = { workflowId: operationId(input), taskQueue, args: [input] as [unknown] };
+  return client.workflow.start('LiveMerge', options) as Promise<MergeHandle>;
 }
 
 function startOperation(
@@ -189,13 +200,15 @@ const refOf = (vm: SimulatedVm) => ({ ...diskOf(vm), host: 'h1' });
 function createWorkers(connection: NativeConnection) {
   const running: { worker: Worker; done: Promise<void> }[] = [];
   return {
-    async serve(options: WorkerOptions) {
+    async serve(options: WorkerOptions): Promise<Stop> {
       const beats = { maxHeartbeatThrottleInterval: 50, defaultHeartbeatThrottleInterval: 50 };
       const worker = await Worker.create({ connection, ...beats, ...options });
-      running.push({ worker, done: worker.run() });
+      const done = worker.run();
+      running.push({ worker, done });
+      return () => (worker.shutdown(), done);
     },
     async stop() {
-      for (const { worker } of running) worker.shutdown();
+      for (const { worker } of running) if (worker.getState() === 'RUNNING') worker.shutdown();
       await Promise.all(running.map(({ done }) => done));
     },
   };
@@ -219,6 +232,11 @@ function impatient({ workflowBundle }: Awaited<ReturnType<typeof workflowSource>
   }
   return { workflowBundle: { code } };
 }
+
+type Source = ReturnType<typeof impatient>;
+const changed = ({ workflowBundle }: Source, change: (code: string) => string) => ({
+  workflowBundle: { code: change(workflowBundle.code) },
+});
 
 /** A file in its place: nothing can be written there. */
 async function breakFolder(folder: string): Promise<() => Promise<void>> {

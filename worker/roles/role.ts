@@ -8,6 +8,7 @@ import type {
 import { log as activityLog } from '@temporalio/activity';
 import type { Logger } from 'pino';
 import { createEffect, type EffectHook } from '../../activities/door/effect.ts';
+import { unknownStep } from '../../activities/door/newer-orchestrator.ts';
 import type { WorkerConfig } from '../environment/config.ts';
 import { payloadEncryption } from '../environment/payload-codec.ts';
 import { watchRetries } from './retries.ts';
@@ -66,6 +67,12 @@ export function common(context: RoleContext, role: string): Omit<WorkerOptions, 
     },
   };
 }
+
+/** Options of an agent's worker. */
+export const agentOptions = (context: RoleContext, role: string, activities: object) => ({
+  ...common(context, role),
+  activities: { ...activities, ...unknownStep },
+});
 
 /** Runs workers as one role. One that fails ends the others, before the role is over. */
 export function run(name: string, workers: Worker[], cleanUp: () => void = () => undefined): Role {

@@ -11,7 +11,7 @@ import { observePoolId } from '../../activities/pool-folder/id.ts';
 import { tenureOf, type Lease, type Tenure } from '../../activities/pool-folder/lease.ts';
 import { spmQueue } from '../../workflows/operation/contract.ts';
 import { assertOwnPool, assertOwnPools, forAWhile } from './host-registration.ts';
-import { common, door, identityOf, run, type Role, type RoleContext } from './role.ts';
+import { agentOptions, door, identityOf, run, type Role, type RoleContext } from './role.ts';
 
 const POOLS_EVERY_MS = 5000;
 
@@ -113,8 +113,8 @@ async function serveLeased(
   const activities = createStorageActivities({ libvirt, effect, tenure });
   const { pool } = lease;
   const worker = await Worker.create({
-    ...common(context, 'spm'),
-    ...{ taskQueue: spmQueue({ pool, identity }), activities },
+    ...agentOptions(context, 'spm', activities),
+    taskQueue: spmQueue({ pool, identity }),
     maxConcurrentActivityTaskExecutions: 10,
   });
   const role = run(`spm of ${pool}`, [worker]);

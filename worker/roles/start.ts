@@ -13,7 +13,7 @@ import { workflowSource } from '../bundle.ts';
 import { machineId } from '../machine-id.ts';
 import { registerInPools } from './host-registration.ts';
 import { keepAttempts } from './own-attempts.ts';
-import { common, door, run, type Role, type RoleContext } from './role.ts';
+import { agentOptions, common, door, run, type Role, type RoleContext } from './role.ts';
 import { startSpmAgent } from './spm-agent.ts';
 
 export const roleNames = ['orchestrator', 'host', 'spm'] as const;
@@ -59,9 +59,8 @@ async function startHostAgent(context: RoleContext): Promise<Role> {
   const deps = { ...own, libvirt, watch, pivots, turns, effect: door(context) };
   const registration = await registerInPools(context, libvirt, machine);
   const worker = await Worker.create({
-    ...common(context, 'host'),
+    ...agentOptions(context, 'host', createHostActivities(deps)),
     taskQueue: hostQueue(host),
-    activities: createHostActivities(deps),
     // Waiting operations hold a slot each; the work itself is QEMU's.
     maxConcurrentActivityTaskExecutions: 500,
   });

@@ -70,6 +70,7 @@ export type RetryCode =
   | 'command-failed'
   | 'stuck'
   | 'storage-silent'
+  | 'agent-too-old'
   | 'unexpected-reply';
 export type FailureCode = RefusalCode | HoldCode | RetryCode | 'no-space' | 'lease-lost' | 'bug';
 
