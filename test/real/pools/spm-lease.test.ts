@@ -1,14 +1,17 @@
 /** Two SPM agents of one pool: one lease, and no effect of an agent that has lost it. */
+import { spawn } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
 import { leaseFile, observeFlockLease } from '../../../activities/pool-folder/flock-lease.ts';
+import { decideUpdate } from '../../../workflows/operation/contract.ts';
 import { sample } from '../../support/sample.ts';
 import type { Fault } from '../../support/faults/faults.ts';
 import { startRemoval } from '../../support/scenes/transfer/image-operations.ts';
 import { SMALL } from '../../support/scenes/merge-checks.ts';
-import { expectMerged, untilStatus } from '../../support/scenes/merge-proofs.ts';
+import { expectMerged, untilPhase, untilStatus } from '../../support/scenes/merge-proofs.ts';
 import {
   POOL,
   startScene,
@@ -16,6 +19,7 @@ import {
   type Scene,
 } from '../../support/scenes/merge-scene.ts';
 import type { Instance } from '../../support/host/roles/running-roles.ts';
+import { argumentsOf, isAlive, otherPids } from '../../support/host/processes.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 import { useEach } from '../../support/use.ts';
@@ -112,6 +116,52 @@ describe('The lease of a pool', () => {
     await expectMerged(scene, merge);
   });
 });
+
+describe('A machine that is suspended under load', () => {
+  it('keeps its agents and its lease, and its merge goes on', async () => {
+    scene = await forTest(startScene({ system, vm: `web${++count}`, guest: SMALL }));
+    const { name: vm } = scene.guest;
+    const merge = await system.merge({ vm, disk: 'vda', waitForDecision: true });
+    await untilPhase(merge, 'waiting for a decision');
+    const { version } = await untilHolds('spm');
+    const agent = system.rolePid('spm');
+    // The watchdog wakes up first, which is the worst case.
+    const suspended = [watchdogOf(agent), agent, system.rolePid('host')];
+    for (const pid of suspended) process.kill(pid, 'SIGSTOP');
+    // Its heartbeat is missed after 10 s, long after the 3 s of the watchdog.
+    await waitUntil('the step that waits to be given up', async () => {
+      const { pendingActivities } = (await merge.describe()).raw;
+      return pendingActivities?.some(({ attempt }) => (attempt ?? 1) > 1);
+    });
+    const load = await forTest(startLoad());
+    for (const pid of suspended) process.kill(pid, 'SIGCONT');
+    await merge.executeUpdate(decideUpdate, { args: ['pivot'] });
+    await waitUntil('the merge, or the agent, to end', async () => {
+      return !isAlive(agent) || (await merge.describe()).status.name !== 'RUNNING';
+    });
+    load.close();
+    expect(suspended.filter((pid) => !isAlive(pid))).toEqual([]);
+    await expectMerged(scene, merge);
+    expect(await untilHolds('spm')).toMatchObject({ version });
+  });
+});
+
+function watchdogOf(agent: number): number {
+  const pid = otherPids().find((other) => {
+    const [, script = '', watched] = argumentsOf(other);
+    return script.endsWith('/lease-watchdog.bash') && watched === String(agent);
+  });
+  if (pid === undefined) throw new Error('the agent has no watchdog');
+  return pid;
+}
+
+/** Four processes that compute for each processor. */
+function startLoad() {
+  const processes = Array.from({ length: 4 * availableParallelism() }, () =>
+    spawn('sh', ['-c', 'while :; do :; done'], { stdio: 'ignore' }),
+  );
+  return Promise.resolve({ close: () => processes.forEach((one) => one.kill('SIGKILL')) });
+}
 
 describe('A pool whose end is no matter of the others', () => {
   const OTHER = 'other';
