@@ -57,6 +57,19 @@ describe('The audit log', () => {
     expect(await verifyChain(folder)).toMatchObject({ proven: 20, faults: [] });
   });
 
+  it('is one chain when two orchestrators append to it at once', async () => {
+    // Under another name of the folder an append waits for no other, as in another process.
+    const folders = [folder, `${folder}/.`];
+    const appends = folders.flatMap((of) =>
+      Array.from({ length: 20 }, (_, n) =>
+        ensureEventRecorded({ ...deps(), folder: of }, event(`${of.length}-${n}`)),
+      ),
+    );
+    await Promise.all(appends);
+    const range = { first: 1, last: 40 };
+    expect(await verifyChain(folder)).toMatchObject({ proven: 40, range, faults: [] });
+  });
+
   it('is forged by no client: an activity outside of our workflows records nothing', async () => {
     const { ensureEventRecorded: served } = createOrchestratorActivities(deps());
     const forged = event('run-removed', { kind: 'removed', who: 'alice@admin' });
