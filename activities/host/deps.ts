@@ -9,6 +9,8 @@ export interface HostDeps {
   host: string;
   /** Id of the machine, which tells two hosts of one name apart. */
   machine: string;
+  /** Id of the Temporal namespace, empty where the agent may not see it. */
+  installation: string;
   libvirt: Libvirt;
   watch: JobWatch;
   pivots: Pivots;

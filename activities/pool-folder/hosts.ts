@@ -17,7 +17,17 @@ interface Host {
   host: string;
   /** Id of its machine. */
   machine: string;
+  /**
+   * Id of the Temporal namespace that its agents work for, empty where they may not see it: who
+   * works for another one cannot be asked.
+   */
+  installation: string;
 }
+
+/** What to do about two installations that share a pool. */
+export const ONE_INSTALLATION =
+  'Let the agents of all hosts of a pool work for one Temporal namespace; start them again there ' +
+  'when that namespace is a new one. If that host is gone for good, remove that file';
 
 /** What to do about two hosts of one name. */
 export const OTHER_NAME =
@@ -32,29 +42,54 @@ export class NameTaken extends Error {
 /** @returns the words about another machine of this host's name; null when there is none */
 export async function namesakeIn(
   poolFolder: string,
-  { host, machine }: Host,
+  { host, machine }: Pick<Host, 'host' | 'machine'>,
 ): Promise<string | null> {
-  const file = join(hostsFolder(poolFolder), host);
-  const known = (await readText(file).catch(nullIfMissing))?.trim() ?? '';
+  const { file, machine: known } = await readHost(poolFolder, host);
   // Earlier versions wrote no id.
   if (known === '' || known === machine) return null;
   return `${file} says that machine ${known} is called ${host}, and this one is ${machine}`;
 }
 
+/** Lines of its file; earlier versions wrote fewer. */
+async function readHost(poolFolder: string, host: string) {
+  const file = join(hostsFolder(poolFolder), host);
+  const text = (await readText(file).catch(nullIfMissing)) ?? '';
+  const [machine = '', installation = ''] = text.trim().split('\n');
+  return { file, machine, installation };
+}
+
+/** @returns the words about a host that works for another namespace; null when there is none */
+export async function strangerIn(
+  poolFolder: string,
+  own: Pick<Host, 'host' | 'installation'>,
+): Promise<string | null> {
+  if (own.installation === '') return null;
+  for (const host of await observeHosts(poolFolder)) {
+    const { file, installation } = await readHost(poolFolder, host);
+    if (host === own.host || ['', own.installation].includes(installation)) continue;
+    return (
+      `${file} says that the agents of ${host} work for another installation (namespace ` +
+      `${installation}, here ${own.installation})`
+    );
+  }
+  return null;
+}
+
 /**
- * Durable when it returns. Nothing happens when the name is there, with this machine's id.
+ * Durable when it returns. Nothing happens when the name is there, with these ids.
  * @throws NameTaken
  */
 export async function registerHost(poolFolder: string, own: Host): Promise<void> {
   const folder = hostsFolder(poolFolder);
   const file = join(folder, own.host);
+  const text = `${own.machine}\n${own.installation}`.trimEnd();
   const before = await readText(file).catch(nullIfMissing);
-  if (before?.trim() === own.machine) return;
+  if (before?.trim() === text) return;
   await assertOwnName(poolFolder, own);
   await ensureOwnFolder(poolFolder);
   await ensureOwnedFolder(folder, 0o700);
   const ifThere = before === null ? 'keep' : 'replace';
-  await writeWhole(file, `${own.machine}\n`, { ifThere, mode: 0o600 });
+  await writeWhole(file, `${text}\n`, { ifThere, mode: 0o600 });
   // An agent of another machine may have been faster.
   await assertOwnName(poolFolder, own);
 }

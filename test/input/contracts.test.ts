@@ -38,6 +38,7 @@ const libvirt = outside('libvirt');
 const deps = {
   host: 'h1',
   machine: 'm1',
+  installation: '',
   runtimeDir: '/nowhere',
   stateDir: '/nowhere',
   effect,

@@ -75,6 +75,7 @@ async function run(name: string, input: unknown) {
   const activities = createHostActivities({
     host: HOST,
     machine: 'm1',
+    installation: '',
     libvirt,
     effect,
     turns: freeTurns(),

@@ -79,7 +79,7 @@ const poolsOf = (libvirt: Libvirt) => observePools(libvirt).catch((): Pool[] => 
 export async function registerInPools(
   { config: { host, stateDir }, log }: RoleContext,
   libvirt: Libvirt,
-  machine: string,
+  ids: { machine: string; installation: string },
 ): Promise<{ stop(): void }> {
   const told = new Set<string>();
   const own = await assertOwnPools(libvirt, stateDir);
@@ -89,7 +89,7 @@ export async function registerInPools(
       await assertOwnPool(libvirt, stateDir, folder);
       own.add(folder);
     }
-    await registerHost(folder, { host, machine });
+    await registerHost(folder, { host, ...ids });
   };
   let isStarting = true;
   const registering = new Set<string>();

@@ -48,16 +48,31 @@ async function startOrchestrator(context: RoleContext): Promise<Role> {
   return run('orchestrator', [worker]);
 }
 
+/** Another one after the namespace, or its server's database, was made again. */
+async function namespaceId({ connection, namespace, log }: RoleContext): Promise<string> {
+  try {
+    const { namespaceInfo } = await connection.workflowService.describeNamespace({ namespace });
+    return namespaceInfo?.id ?? '';
+  } catch (error) {
+    const reason = (error as Error).message;
+    log.warn({ reason }, 'hosts of other installations that share a pool cannot be told apart');
+    return '';
+  }
+}
+
 async function startHostAgent(context: RoleContext): Promise<Role> {
   const { host, libvirtUri, runtimeDir, stateDir } = context.config;
   const libvirt = createLibvirt(libvirtUri);
   const watch = createJobWatch(libvirt);
   const pivots = createPivots(libvirtUri);
-  const machine = await machineId(context.config);
-  const own = { host, machine, runtimeDir, stateDir };
+  const ids = {
+    machine: await machineId(context.config),
+    installation: await namespaceId(context),
+  };
+  const own = { host, ...ids, runtimeDir, stateDir };
   const turns = createHostTurns(own);
   const deps = { ...own, libvirt, watch, pivots, turns, effect: door(context) };
-  const registration = await registerInPools(context, libvirt, machine);
+  const registration = await registerInPools(context, libvirt, ids);
   const worker = await Worker.create({
     ...agentOptions(context, 'host', createHostActivities(deps)),
     taskQueue: hostQueue(host),

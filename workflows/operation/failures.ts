@@ -27,6 +27,7 @@ export type RefusalCode =
   | 'unsupported-pool'
   | 'read-only-pool'
   | 'other-machine'
+  | 'other-installation'
   | 'closed-folder'
   | 'closed-volume'
   | 'lost-rights'

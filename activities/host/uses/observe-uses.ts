@@ -6,7 +6,13 @@ import { refused } from '../../../workflows/operation/failures.ts';
 import type { VolumeUse } from '../../../workflows/chain/schemas.ts';
 import type { NamedVolume } from '../../../workflows/chain/references.ts';
 import { observeFile } from '../../adapters/files/files.ts';
-import { namesakeIn, observeHosts, OTHER_NAME } from '../../pool-folder/hosts.ts';
+import {
+  namesakeIn,
+  observeHosts,
+  ONE_INSTALLATION,
+  OTHER_NAME,
+  strangerIn,
+} from '../../pool-folder/hosts.ts';
 import { identityIn, inodeOf } from '../../pool-folder/id.ts';
 import { observePools, type Pool } from '../../adapters/virsh/pools.ts';
 import type { HostDeps } from '../deps.ts';
@@ -42,22 +48,26 @@ async function sameFiles(pools: readonly Pool[], volume: NamedVolume): Promise<N
 
 /**
  * The hosts beside this one that share a pool with these volumes.
- * @throws Refused `other-machine` where another machine has this host's name: it would not be asked
+ * @throws Refused: `other-machine` where another machine has this host's name, and
+ * `other-installation` where one works for another Temporal namespace: they would not be asked
  */
 export async function otherHosts(
-  { host, machine }: Pick<HostDeps, 'host' | 'machine'>,
+  own: Pick<HostDeps, 'host' | 'machine' | 'installation'>,
   volumes: readonly { path: string }[],
 ): Promise<string[]> {
   const folders = [...new Set(volumes.map(({ path }) => dirname(path)))];
   for (const folder of folders) {
-    const namesake = await namesakeIn(folder, { host, machine });
-    if (namesake === null) continue;
-    throw refused('other-machine', {
+    const [namesake, stranger] = await Promise.all([
+      namesakeIn(folder, own),
+      strangerIn(folder, own),
+    ]);
+    if (namesake === null && stranger === null) continue;
+    throw refused(namesake === null ? 'other-installation' : 'other-machine', {
       attempted: `looking for the hosts that share ${folder}`,
-      now: `${namesake}, and could not be asked; nothing was touched`,
-      next: OTHER_NAME,
+      now: `${namesake ?? stranger}, and could not be asked; nothing was touched`,
+      next: namesake === null ? ONE_INSTALLATION : OTHER_NAME,
     });
   }
   const hosts = (await Promise.all(folders.map(observeHosts))).flat();
-  return [...new Set(hosts)].filter((name) => name !== host);
+  return [...new Set(hosts)].filter((name) => name !== own.host);
 }

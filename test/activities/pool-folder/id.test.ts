@@ -39,7 +39,7 @@ const libvirtAt = (folder: string) =>
       Promise.resolve([
         `<pool type='dir'><name>images</name><target><path>${folder}</path></target></pool>`,
       ]),
-    refreshPool: () => Promise.resolve(),
+    refreshPoolSoon: () => Promise.resolve(),
     allDomainXml: () => Promise.resolve([]),
   }) as unknown as Libvirt;
 const remove = (volume: NamedVolume, folder = mount.path) =>
@@ -117,7 +117,8 @@ describe('A pool whose folder is unavailable', () => {
     acquireFlockLease({ pool: 'images', folder, holder: 'spm@a:1' }, new AbortController().signal);
   const agents = {
     'the id': giveId,
-    "the host's name": (folder: string) => registerHost(folder, { host: 'h1', machine: 'm1' }),
+    "the host's name": (folder: string) =>
+      registerHost(folder, { host: 'h1', machine: 'm1', installation: 'n1' }),
     'the lease': lease,
   };
   it.each(Object.entries(agents))('is not made for %s', async (_, write) => {

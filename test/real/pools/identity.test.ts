@@ -11,7 +11,7 @@ import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { createImage, defineShutOff, diskXml } from '../../support/guest/shut-off-vm.ts';
 import { SECOND, startSecondHost } from '../../support/host/second-host.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';
-import { startMoveSystem, VAULT } from '../../support/scenes/transfer/move-scene.ts';
+import { startMoveSystem, startRemoval, VAULT } from '../../support/scenes/transfer/move-scene.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
 import { use } from '../../support/use.ts';
 import { waitUntil } from '../../support/wait-until.ts';
@@ -50,6 +50,31 @@ describe('A VM that was made from the XML of another one, on another host', () =
     await second.host.virsh('undefine', 'orig');
     await first.host.virsh('undefine', 'clone');
     await Promise.all([base, orig, clone].map((file) => rm(file)));
+  });
+});
+
+describe('A host of another installation', () => {
+  it('keeps the pools that it shares from deletions, until it works for this one', async () => {
+    const own = join(images(), '.blockflow/hosts', SECOND);
+    const before = await waitUntil('the name of the second host', () =>
+      readFile(own, 'utf8').catch(() => undefined),
+    );
+    const [machine = '', namespace = ''] = before.split('\n');
+    expect(namespace).toMatch(/^[0-9a-f-]{36}$/);
+    await second.killRole('host');
+    await writeFile(own, `${machine}\n${randomUUID()}\n`);
+    const file = await createImage(join(images(), 'kept.qcow2'));
+    const volume = { pool: POOL, volume: 'kept.qcow2', format: 'qcow2', wipe: false } as const;
+    const removal = async () => (await startRemoval(first, volume)).result();
+    const error: unknown = await removal().catch((failed: unknown) => failed);
+    const details = { code: 'other-installation', next: expect.stringContaining('namespace') };
+    expect(failureDetails(error)).toMatchObject({ type: 'Refused', details });
+    expect(await observeFile(file)).not.toBeNull();
+    await second.startRole('host');
+    await waitUntil('its agent to say whom it works for', async () => {
+      return (await readFile(own, 'utf8')) === before;
+    });
+    expect(await removal()).toMatchObject({ outcome: 'removed' });
   });
 });
 

@@ -58,6 +58,7 @@ beforeAll(async () => {
     ...createHostActivities({
       host: 'h1',
       machine: 'm1',
+      installation: '',
       libvirt,
       watch,
       pivots,
