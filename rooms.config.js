@@ -31,7 +31,10 @@ const rooms = {
     ]),
   ),
   'workflows/(index|kinds)': ['workflows/'],
-  'activities/door/': ['workflows/operation/', 'activities/adapters/(reply|process/asking)'],
+  'activities/door/': [
+    'workflows/operation/',
+    'activities/adapters/(reply|process/(asking|command))',
+  ],
   'activities/adapters/process/': tool,
   'activities/adapters/files/': tool,
   'activities/adapters/libvirt-xml/': tool,

@@ -5,10 +5,11 @@
 import { z } from 'zod';
 import type { Activities, InputOf, ResultOf, Table } from '../../workflows/operation/activities.ts';
 import { cureOf } from '../../workflows/operation/cure.ts';
-import { bug, givenUp } from '../../workflows/operation/failures.ts';
+import { bug, givenUp, refused } from '../../workflows/operation/failures.ts';
 import { attempt, type Show } from './attempt.ts';
 import { filesOf, type NamedFiles } from './files-of.ts';
 import { agentTooOld, unknownFields } from './newer-orchestrator.ts';
+import { lastingIn } from './lasting.ts';
 
 /** The activities of a table, as functions of what was parsed. */
 export type Implementations<T extends Table> = {
@@ -66,24 +67,18 @@ function intentOf(
   return { activity, jobId, hosts, ...(acts ? files : { volumes: [], folders: [] }) };
 }
 
-/** What another try meets again: rights, limits and features of a file system. */
-const LASTING = new Set([
-  ...['EFBIG', 'EROFS', 'EACCES', 'EPERM', 'ENAMETOOLONG', 'EINVAL', 'ENOTSUP', 'EOPNOTSUPP'],
-  ...['EISDIR', 'ENOTDIR', 'ELOOP', 'EXDEV', 'EMLINK', 'ENOSYS'],
-]);
-
-/** A person has to change something first, so the attempt is the last one. */
+/**
+ * Only an attempt to plan is refused: a proof comes after what it proves. Whether the operation
+ * ends here is the workflow's matter (`workflows/operation/agents.ts`).
+ */
 const endLasting = (name: string) => (error: unknown) => {
-  const { code = '', syscall, message } = error as NodeJS.ErrnoException;
-  if (syscall === undefined || !LASTING.has(code)) throw error;
-  throw givenUp(
-    {
-      attempted: `step ${name}`,
-      now: `the file system refuses (${message}), which does not pass by itself`,
-      next: cureOf(message, 'Fix that'),
-    },
-    error,
-  );
+  const lasting = lastingIn(error);
+  if (lasting === null) throw error;
+  const { said, code } = lasting;
+  const now = `${said}, which does not pass by itself`;
+  const words = { attempted: `step ${name}`, now, next: cureOf(said, 'Fix that') };
+  const isPlan = name.startsWith('observe') && !name.endsWith('Proof');
+  throw isPlan ? refused(code, words) : givenUp(words, error);
 };
 
 function refusalOf(name: string, error: z.core.$ZodError) {

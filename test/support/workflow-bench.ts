@@ -219,6 +219,7 @@ const SHORTER = [
   ["STUCK_AFTER = '15 minutes'", "STUCK_AFTER = '1 second'"],
   ["AGAIN_AFTER = '1 minute'", "AGAIN_AFTER = '20 milliseconds'"],
   ['FIRST_PAUSE_MS = 1000', 'FIRST_PAUSE_MS = 20'],
+  ['first: 2000', 'first: 100'],
   ['let waitMs = 1000', 'let waitMs = 20'],
   ['sleep)(keepSeconds * 1000)', 'sleep)(keepSeconds * 20)'],
 ] as const;

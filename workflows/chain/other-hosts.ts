@@ -63,6 +63,7 @@ export async function assertUnusedElsewhere(
     const agent = hostAgent<typeof chainOnHost>(host, {
       away: (who) => listener.away(who && `${who}, ${more}`),
       stuck: (step, why) => listener.stuck(step, why && `${why}, ${more}`),
+      goesForward: () => listener.goesForward(),
     });
     const summary = `ask host ${host} who uses ${volumes.length} volume(s)`;
     const [use] = await agent.observeUses(input, summary);

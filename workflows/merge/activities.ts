@@ -47,6 +47,8 @@ const coldOutcome = z.discriminatedUnion('outcome', [
   z.strictObject({ outcome: z.literal('failed'), reason }),
 ]);
 export type ColdOutcome = z.infer<typeof coldOutcome>;
+/** For good, while the record names what it did. */
+const refused = z.strictObject({ outcome: z.literal('refused'), reason });
 
 const pivotOutcome = z.discriminatedUnion('outcome', [
   z.strictObject({
@@ -102,7 +104,7 @@ export const mergeOnHost = defineActivities({
   ensureColdCommitted: { input: inTurn(limited), result: coldOutcome, beats: 'by itself' },
   ensureColdSwitched: {
     input: job.extend({ keepRelative, topModifiedNs }),
-    result: coldOutcome,
+    result: z.union([coldOutcome, refused]),
     beats: 'while working',
   },
   observeMergeProof: { input: job, result: mergeProof, beats: 'while working' },

@@ -6,7 +6,7 @@ import { forwardOnly } from '../operation/point-of-no-return.ts';
 import { fileName } from '../operation/words.ts';
 import type { JobInput } from './activities.ts';
 import { decide, limitJob } from './decision.ts';
-import { commitRefused, jobLost } from './ending.ts';
+import { commitRefused, jobLost, switchRefused } from './ending.ts';
 import type { MergeOperation } from './live-merge.ts';
 import type { MergePlan } from './plan.ts';
 import { commitWords } from './words.ts';
@@ -170,5 +170,6 @@ async function coldMerge(op: MergeOperation, plan: MergePlan): Promise<Attempt> 
   const switched = await forwardOnly(() => op.host.ensureColdSwitched(switching, summary));
   if (switched.outcome === 'committed') return SWITCHED;
   op.point.takeBack(switched.reason);
+  if (switched.outcome === 'refused') throw switchRefused(op, plan, switched.reason);
   return { end: 'plan again', reason: switched.reason };
 }

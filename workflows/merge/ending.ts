@@ -172,3 +172,11 @@ export function commitRefused(op: MergeOperation, plan: MergePlan, reason: strin
     next: cureOf(reason, 'Fix the error that libvirt reports'),
   });
 }
+
+export function switchRefused(op: MergeOperation, plan: MergePlan, reason: string) {
+  return retry('command-failed', {
+    attempted: `switching the record of ${op.id} to ${plan.base.path}`,
+    now: `it is refused: ${reason}; the chain is unchanged, and no write is lost`,
+    next: cureOf(reason, 'Fix that'),
+  });
+}

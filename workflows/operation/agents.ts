@@ -10,6 +10,7 @@ import {
   isCancellation,
   proxyActivities,
   proxyLocalActivities,
+  sleep,
   TimeoutFailure,
   type ActivityOptions,
 } from '@temporalio/workflow';
@@ -17,6 +18,7 @@ import { RetryState, TimeoutType } from '@temporalio/common';
 import type { Activities, Agent, Table } from './activities.ts';
 import type { AuditEvent, orchestratorActivities } from './audit/audit.ts';
 import { hostQueue, spmQueue, type InPool } from './contract.ts';
+import { cureWhileItWaits } from './cure.ts';
 import { failureDetails } from './failures.ts';
 
 /**
@@ -26,6 +28,9 @@ import { failureDetails } from './failures.ts';
 const AWAY_AFTER = '10 seconds';
 /** An agent that stays away for this long is a matter for a person. */
 const STUCK_AFTER = '15 minutes';
+/** Between tries that the workflow makes itself. */
+const WAIT_MS = { first: 2000, most: 300_000 };
+const longer = (waitMs: number) => Math.min(2 * waitMs, WAIT_MS.most);
 
 const options: ActivityOptions = {
   // Agents beat every second, so a dead one is noticed long before its work could be over.
@@ -50,6 +55,8 @@ export interface AgentListener {
   away(who: string | null): void;
   /** Told what has been tried for long without success, and (with null) that it is over. */
   stuck(step: string, why: string | null): void;
+  /** Past its point of no return: also a step that is refused for good is tried again. */
+  goesForward(): boolean;
 }
 
 /** @param name as people know the queue */
@@ -85,7 +92,7 @@ function connect<T extends Table>(queue: string, name: string, listener: AgentLi
   const call = async (step: string, input: unknown, summary: string): Promise<unknown> => {
     const prompt = isWait(step) ? wait : work;
     try {
-      for (;;) {
+      for (let waitMs = WAIT_MS.first; ;) {
         try {
           return await prompt[step]?.executeWithOptions({ summary }, [input]);
         } catch (error) {
@@ -94,7 +101,11 @@ function connect<T extends Table>(queue: string, name: string, listener: AgentLi
           const found = failureDetails(error)?.details;
           if (found?.code === 'stuck') listener.stuck(summary, found.now);
           else if (isAway(error)) await untilPresent();
-          else throw error;
+          else if (found?.code === 'command-failed' && listener.goesForward()) {
+            listener.stuck(summary, `${found.now}. ${cureWhileItWaits(found.now)}`);
+            await sleep(waitMs);
+            waitMs = longer(waitMs);
+          } else throw error;
         }
       }
     } finally {
@@ -131,7 +142,11 @@ export const spmAgent = <T extends Table>(place: InPool, listener: AgentListener
   connect(spmQueue(place), `spm-${place.pool}`, listener);
 
 /** For questions, whose progress no client follows: they wait for an unavailable agent. */
-export const unheard: AgentListener = { away: () => undefined, stuck: () => undefined };
+export const unheard: AgentListener = {
+  away: () => undefined,
+  stuck: () => undefined,
+  goesForward: () => false,
+};
 
 /** The audit log is the orchestrator's own; a local activity costs one event of history. */
 export const auditLog = proxyLocalActivities<Activities<typeof orchestratorActivities>>({
@@ -145,7 +160,6 @@ const promptLog = proxyLocalActivities<Activities<typeof orchestratorActivities>
   summary: 'write the audit log',
   retry: { maximumAttempts: 2, initialInterval: '200 milliseconds' },
 });
-const LOG_WAIT_MS = { first: 2000, most: 300_000 };
 
 /**
  * Appends an event to the audit log. While the log cannot be written, `away` is told why.
@@ -156,10 +170,10 @@ export async function recordEvent(
   away: AgentListener['away'],
   isUnwanted: () => boolean,
 ): Promise<void> {
-  for (let waitMs = LOG_WAIT_MS.first; ; waitMs = Math.min(2 * waitMs, LOG_WAIT_MS.most)) {
+  for (let waitMs = WAIT_MS.first; ; waitMs = longer(waitMs)) {
     try {
       await promptLog.ensureEventRecorded(event);
-      if (waitMs > LOG_WAIT_MS.first) away(null);
+      if (waitMs > WAIT_MS.first) away(null);
       return;
     } catch (error) {
       if (isCancellation(error) || failureDetails(error)) throw error;

@@ -55,7 +55,8 @@ export type RefusalCode =
   | 'base-changed'
   | 'pause-too-long'
   | 'disks-changed'
-  | 'nothing-to-undo';
+  | 'nothing-to-undo'
+  | 'command-failed';
 export type HoldCode =
   'divergent-chain' | 'unproven' | 'identity-changed' | 'lost-vm' | 'limbo' | 'inactive-disks';
 export type RetryCode =

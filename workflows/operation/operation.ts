@@ -137,6 +137,7 @@ export function openOperation<K extends AnyKind>(kind: K, input: KindRequest<K>)
     truth: kind.untouched(input),
     away: (who) => tell({ away: who && `${who} (since ${new Date().toISOString()})` }),
     stuck: createStuck(showStuck, recordAs),
+    goesForward: () => !isUndoable(status),
     tell,
     enter(phase: string, changes = {}) {
       const { phase: before, since: begun }: CommonStatus = status;

@@ -87,7 +87,7 @@ export const transferOnHost = defineActivities({
     input: job,
     result: z.union([
       outcome('switched'),
-      z.strictObject({ outcome: z.enum(['not-switched', 'pool-away', 'gone']), reason }),
+      z.strictObject({ outcome: z.enum(['not-switched', 'pool-away', 'gone', 'refused']), reason }),
     ]),
     beats: 'while working',
   },

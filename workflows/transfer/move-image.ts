@@ -40,6 +40,7 @@
 import { uuid4 } from '@temporalio/workflow';
 import { createConvergence, overlong } from '../operation/steering/convergence.ts';
 import { acceptDecision } from '../operation/steering/decision.ts';
+import { cureOf } from '../operation/cure.ts';
 import { retry, vmGone } from '../operation/failures.ts';
 import { forwardOnly } from '../operation/point-of-no-return.ts';
 import { run } from '../operation/run.ts';
@@ -143,6 +144,7 @@ async function switchRecord(op: Move, plan: ImagePlan): Promise<string | null> {
     if (outcome === 'not-switched') return reason;
     // Without a record nothing names the copies: the undo is safe.
     if (outcome === 'gone') return undoOnFailure(op, plan, () => throwGone(op, plan));
+    if (outcome === 'refused') return undoOnFailure(op, plan, () => throwRefused(op, reason));
     const pool = { to: plan.to, jobId: op.jobId, until: 'reserved' as const };
     await undoOnFailure(op, plan, () => untilBack(op, pool, reason));
   }
@@ -151,6 +153,14 @@ async function switchRecord(op: Move, plan: ImagePlan): Promise<string | null> {
 function throwGone(op: Move, { vm }: ImagePlan): never {
   const truth = 'its source is as it was, and the copies are deleted';
   throw vmGone(`moving ${op.id}`, vm?.name ?? '', truth);
+}
+
+function throwRefused(op: Move, reason: string): never {
+  throw retry('command-failed', {
+    attempted: `switching the record of ${op.id} to its copies`,
+    now: `it is refused: ${reason}`,
+    next: cureOf(reason, 'Fix that'),
+  });
 }
 
 /** 7 and 8. */

@@ -1,10 +1,11 @@
 /** The point of no return of a cold merge: the one record that names top names base instead. */
-import type { InputOf } from '../../../workflows/operation/activities.ts';
-import type { ColdOutcome, mergeOnHost } from '../../../workflows/merge/activities.ts';
+import type { InputOf, ResultOf } from '../../../workflows/operation/activities.ts';
+import type { mergeOnHost } from '../../../workflows/merge/activities.ts';
 import { dirname, relative } from 'node:path';
 import { operationId } from '../../../workflows/chain/references.ts';
 import { vmGone } from '../../../workflows/operation/failures.ts';
 import { asFileName, whileHeld } from '../../adapters/qemu-img/qemu-img.ts';
+import { orRefused } from '../../door/lasting.ts';
 import type { HostDeps } from '../deps.ts';
 import { topModified } from './ensure-cold-committed.ts';
 import { wasSaved } from '../chain/managed-save.ts';
@@ -15,15 +16,25 @@ import { switchOf } from './observe-disk.ts';
 import { writeBackingName } from '../chain/backing-name.ts';
 
 type Input = InputOf<typeof mergeOnHost, 'ensureColdSwitched'>;
+type Outcome = ResultOf<typeof mergeOnHost, 'ensureColdSwitched'>;
 
 /**
  * For the active layer the persistent XML is switched to base; for an inner one the overlay's
  * header is, and an explicit chain in the XML is dropped, since it beats the header
  * (docs/lab/libvirt.md).
  * @returns `vm-started` when the VM ran since the commit: top may be newer than base then, and is
- * kept.
+ * kept; `refused` for good, by libvirt say.
  */
-export async function ensureColdSwitched(deps: HostDeps, input: Input): Promise<ColdOutcome> {
+export async function ensureColdSwitched(deps: HostDeps, input: Input): Promise<Outcome> {
+  const { plan } = input;
+  const change = switchOf(plan);
+  // An overlay's header may have been switched.
+  const isUntouched = async () =>
+    plan.overlay === null && !hasSwitched(await lookAtDisk(deps, change), change);
+  return orRefused(() => switchHeld(deps, input), isUntouched);
+}
+
+async function switchHeld(deps: HostDeps, input: Input): Promise<Outcome> {
   const { plan } = input;
   // Between the check and the switch no user may start the VM, write to top and stop it again.
   const outcome = await whileHeld(plan.top.path, async () => {

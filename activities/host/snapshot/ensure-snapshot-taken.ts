@@ -6,6 +6,7 @@ import { domainFolder } from '../../adapters/virsh/libvirt-folders.ts';
 import { runSafeSnapshot } from '../../adapters/virsh/safe-snapshot.ts';
 import { wasSaved } from '../chain/managed-save.ts';
 import { lookAtVm } from '../chain/observe-vm.ts';
+import { orRefused } from '../../door/lasting.ts';
 import type { HostDeps } from '../deps.ts';
 import { defineRecord, recordWithOverlays } from './define-record.ts';
 import { holding } from './holding.ts';
@@ -31,7 +32,10 @@ export async function ensureSnapshotTaken(deps: HostDeps, taking: Taking): Promi
   if ((state !== 'off') !== plan.running) {
     return { outcome: 'changed', reason: `VM ${plan.vm} is ${state} now` };
   }
-  return plan.running ? takeOfRunning(deps, taking, shown) : takeOfStopped(deps, taking);
+  if (plan.running) return takeOfRunning(deps, taking, shown);
+  const isUntouched = async () => (await settleSnapshot(deps, taking)).outcome === 'not-taken';
+  const taken = await orRefused(() => takeOfStopped(deps, taking), isUntouched);
+  return taken.outcome === 'refused' ? { ...taken, outcome: 'not-taken' } : taken;
 }
 
 const attempt = ({ snapshot, vm }: SnapshotPlan) => `taking snapshot ${snapshot} of ${vm}`;

@@ -17,6 +17,7 @@ import {
   type Snapshot,
 } from '../../adapters/libvirt-xml/snapshot-xml.ts';
 import { isReserved } from '../../pool-folder/presence.ts';
+import { orRefused } from '../../door/lasting.ts';
 import type { HostDeps } from '../deps.ts';
 import { observeWriter } from '../uses/writers.ts';
 import { observeReach } from '../pools/open-to-qemu.ts';
@@ -45,6 +46,11 @@ type Outcome = ResultOf<typeof transferOnHost, 'ensureRecordSwitched'>;
 export async function ensureRecordSwitched(deps: HostDeps, job: ImageJob): Promise<Outcome> {
   const { vm } = job.plan;
   if (!vm) return { outcome: 'switched' };
+  const isUntouched = async () => (await whereRecordIs(deps, job.plan, vm)) === 'source';
+  return orRefused(() => switchAll(deps, job, vm), isUntouched);
+}
+
+async function switchAll(deps: HostDeps, job: ImageJob, vm: Vm): Promise<Outcome> {
   const before = await whereRecordIs(deps, job.plan, vm);
   if (before === 'gone') return { outcome: 'gone', reason: `VM ${vm.name} was undefined` };
   if (before === 'elsewhere') throw elsewhere(job.plan, vm);

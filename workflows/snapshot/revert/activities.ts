@@ -21,7 +21,7 @@ export const revertOnHost = defineActivities({
     input: diskSwitch,
     result: z.discriminatedUnion('outcome', [
       z.strictObject({ outcome: z.literal('switched') }),
-      z.strictObject({ outcome: z.literal('changed'), reason: z.string() }),
+      z.strictObject({ outcome: z.enum(['changed', 'refused']), reason: z.string() }),
     ]),
     beats: 'while working',
   },

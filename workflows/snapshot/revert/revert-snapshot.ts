@@ -23,6 +23,7 @@
  * I9, I10, I16, I17 (4, 5).
  */
 import type { CopyTarget } from '../../chain/references.ts';
+import { cureOf } from '../../operation/cure.ts';
 import { retry } from '../../operation/failures.ts';
 import { agentsOf, type Agents, type Operation } from '../../operation/operation.ts';
 import { forwardOnly, undoable } from '../../operation/point-of-no-return.ts';
@@ -75,9 +76,9 @@ async function revert(op: Revert): Promise<RevertSnapshotResult> {
       () => giveBack(op, planned),
     );
     const switched = await forwardOnly(() => switchDisks(op, switching.change)); // 4
-    if (switched.outcome === 'changed') {
+    if (switched.outcome !== 'switched') {
       await forwardOnly(() => giveBack(op, planned));
-      throw notSwitched(op, switched.reason);
+      throw notSwitched(op, switched);
     }
     await forwardOnly(() => complete(op, switching)); // 5, 6
     if (planned.kind === 'undo')
@@ -150,9 +151,14 @@ function alreadyDone({ words }: Revert, reason: string): RevertSnapshotResult {
   };
 }
 
-const notSwitched = (op: Revert, reason: string) =>
-  retry('vm-started', {
+type NotSwitched = Exclude<Awaited<ReturnType<typeof switchDisks>>, { outcome: 'switched' }>;
+
+const notSwitched = (op: Revert, { outcome, reason }: NotSwitched) =>
+  retry(outcome === 'refused' ? 'command-failed' : 'vm-started', {
     attempted: op.words,
     now: `${reason}; the VM has the layers that it had`,
-    next: 'Shut the VM down, end what uses its disks, and repeat the request',
+    next:
+      outcome === 'refused'
+        ? cureOf(reason, 'Fix that')
+        : 'Shut the VM down, end what uses its disks, and repeat the request',
   });

@@ -11,6 +11,7 @@ import { poolsNamedIn } from '../../../adapters/virsh/pools.ts';
 import { identityIn } from '../../../pool-folder/id.ts';
 import { wasSaved } from '../../chain/managed-save.ts';
 import { lookAtVm } from '../../chain/observe-vm.ts';
+import { orRefused } from '../../../door/lasting.ts';
 import type { HostDeps } from '../../deps.ts';
 import { holding } from '../holding.ts';
 import { changedBelow } from './below.ts';
@@ -21,7 +22,14 @@ type Outcome = ResultOf<typeof revertOnHost, 'ensureDisksSwitched'>;
 const attempt = ({ vm }: DiskSwitch) => `changing the layers of all disks of ${vm}`;
 
 /** Only the record says whether it is done. QEMU's locks keep the VM from starting meanwhile. */
-export async function ensureDisksSwitched(deps: HostDeps, change: DiskSwitch): Promise<Outcome> {
+export function ensureDisksSwitched(deps: HostDeps, change: DiskSwitch): Promise<Outcome> {
+  return orRefused(
+    () => switchDisks(deps, change),
+    async () => !(await isSwitched(deps, change)),
+  );
+}
+
+async function switchDisks(deps: HostDeps, change: DiskSwitch): Promise<Outcome> {
   if (await isSwitched(deps, change)) return { outcome: 'switched' };
   const paths = change.disks.map(({ from }) => from.volume.path);
   const obstacle = await holding(paths, async () => (await obstacleTo(deps, change)) ?? 'none');
