@@ -84,6 +84,27 @@ export function cacheOf(disk: XmlElement): string | null {
   return cache && writeXml(cache);
 }
 const CACHE = 'metadata_cache';
+const UNREFERENCED = 'discard_no_unref';
+
+/** What its driver has that libvirt takes of qcow2 alone, as people know it. */
+export function qcow2Only(disk: XmlElement): string[] {
+  const driver = onlyOf(disk, 'driver');
+  return [
+    ...(onlyOf(driver, CACHE) ? [`<${CACHE}>`] : []),
+    ...(driver?.attributes[UNREFERENCED] === undefined ? [] : [UNREFERENCED]),
+  ];
+}
+
+/** The driver of an active layer of that format. */
+function driverOf(disk: XmlElement, format: string): XmlElement {
+  const { attributes = {}, children = [] } = onlyOf(disk, 'driver') ?? {};
+  const { [UNREFERENCED]: unreferenced, ...others } = attributes;
+  const kept = format === 'qcow2' ? attributes : others;
+  const type = { name: 'qemu', ...kept, type: format };
+  const isKept = (child: XmlElement | string) =>
+    format === 'qcow2' || typeof child === 'string' || child.name !== CACHE;
+  return createElement('driver', type, children.filter(isKept));
+}
 
 /**
  * The element that names the file of a block copy.
@@ -132,10 +153,9 @@ export function switchDiskSource(disk: XmlElement, change: Switch): string | nul
   const replaced = ['driver', 'source', 'backingStore'];
   const kept = disk.children.filter((n) => typeof n === 'string' || !replaced.includes(n.name));
   const source = sourceOf(active, policyOf(disk));
-  const type = { name: 'qemu', ...driver?.attributes, type: format };
   return writeXml(
     createElement('disk', { ...disk.attributes, type: 'file' }, [
-      createElement('driver', type, driver?.children),
+      driverOf(disk, format),
       source,
       ...(isKept ? chainOf(below) : []),
       ...kept,

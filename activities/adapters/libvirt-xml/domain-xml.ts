@@ -3,7 +3,7 @@
  * domain.
  */
 import { unexpected } from '../reply.ts';
-import { cacheOf, oddElements } from './disk-element.ts';
+import { cacheOf, oddElements, qcow2Only } from './disk-element.ts';
 import { volumePath, type PoolFolders } from './named-files.ts';
 import {
   allOf,
@@ -40,6 +40,8 @@ export interface XmlDisk {
   oddElements: string[];
   /** The `<metadata_cache>` of its active layer as text, which another one may take over. */
   cache: string | null;
+  /** What a raw active layer cannot have, of its driver. */
+  qcow2Only: string[];
   mirror: XmlMirror | null;
 }
 
@@ -55,6 +57,8 @@ export interface XmlMirror {
 export interface XmlDomain {
   name: string;
   uuid: string;
+  /** Its path. */
+  emulator: string | null;
   disks: XmlDisk[];
   /** Ours in its metadata, as they are: another version may have written them. */
   records: XmlRecord[];
@@ -102,6 +106,7 @@ export function parseDomain(xml: string, pools: PoolFolders = []): XmlDomain {
   return {
     name,
     uuid,
+    emulator: textOf(onlyOf(devices, 'emulator')) || null,
     disks,
     records: allOf(onlyOf(domain, 'metadata'), 'blockflow:job').map(parseRecord),
   };
@@ -124,6 +129,7 @@ function parseDisk(disk: XmlElement, pools: PoolFolders): XmlDisk {
     transient: has('transient'),
     oddElements: oddElements(disk),
     cache: cacheOf(disk),
+    qcow2Only: qcow2Only(disk),
     mirror: parseMirror(onlyOf(disk, 'mirror'), pools),
   };
 }

@@ -72,6 +72,7 @@ async function ofNoVm(deps: HostDeps, ref: ImageRef & { kind: 'volume' }) {
     transient: false,
     oddElements: [],
     cache: null,
+    qcow2Only: [],
     mirror: null,
   };
   const name = { vm: ref.pool, disk: ref.volume, host: deps.host };

@@ -14,6 +14,7 @@ const xmlDisk = (target: string, format: string, more: Partial<XmlDisk> = {}): X
     transient: false,
     oddElements: [],
     cache: null,
+    qcow2Only: [],
     mirror: null,
   },
   chain: [{ path: `/p/${target}`, format, encrypted: false, index: null }],

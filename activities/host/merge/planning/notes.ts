@@ -6,6 +6,7 @@ import { memoryFile, type Snapshot } from '../../../adapters/libvirt-xml/snapsho
 import { isEndOfUndo, notesIn } from '../../snapshots/revert-notes.ts';
 import { spellingsOf } from '../../snapshots/snapshots.ts';
 import { linksTo } from '../../chain/links-to.ts';
+import { droppedNotes } from '../../chain/dropped-options.ts';
 import { copiedRecord } from '../../chain/read-record.ts';
 import type { Chain } from '../../chain/observe-chain.ts';
 
@@ -15,14 +16,15 @@ interface Snapshots {
   snapshots: readonly Snapshot[];
 }
 
-/** What libvirt drops with the active layer of a running VM. */
-const cacheNotes = ({ vm, disk, xmlDisk }: Chain): string[] =>
-  xmlDisk.cache === null
-    ? []
-    : [
-        `libvirt drops the <metadata_cache> of disk ${disk} with its active layer: set it again ` +
-          `with \`virsh edit ${vm.name}\``,
-      ];
+/** What libvirt drops with the active layer of a running VM; what a raw one cannot have. */
+function cacheNotes({ vm, disk, xmlDisk }: Chain, { mode, base, overlay }: MergePlan): string[] {
+  if (overlay === null && base.format === 'raw') return droppedNotes(disk, xmlDisk);
+  if (mode !== 'active' || xmlDisk.cache === null) return [];
+  return [
+    `libvirt drops the <metadata_cache> of disk ${disk} with its active layer: set it again ` +
+      `with \`virsh edit ${vm.name}\``,
+  ];
+}
 
 /**
  * The undo that is not possible afterwards, links that lead nowhere, files with the memory of
@@ -58,7 +60,7 @@ export async function observeNotes(
   const folders = new Set(plan.chainBefore.map(({ path }) => dirname(path)));
   const reverts = await notesIn(folders, chain.vm);
   const undo = isEndOfUndo(reverts, disk, plan) ? [undoEndsWords(vm, disk)] : [];
-  const cache = plan.mode === 'active' ? cacheNotes(chain) : [];
+  const cache = cacheNotes(chain, plan);
   const links = await linksTo(chain, plan.deletes);
   const copied = copiedWords(chain, disk);
   return [...cache, ...undo, ...also, ...memories, ...links, ...copied];

@@ -2,6 +2,7 @@
 import type { Conversion } from '../../../../workflows/transfer/plan.ts';
 import { sizeWords } from '../../../../workflows/operation/words.ts';
 import { dataExtents } from '../../../adapters/qemu-img/compare.ts';
+import { droppedNotes } from '../../chain/dropped-options.ts';
 import { linksTo } from '../../chain/links-to.ts';
 import type { Image } from '../../chain/observe-image.ts';
 
@@ -20,7 +21,10 @@ export async function observeNotes(
   const lost = convert ? [] : (await Promise.all(copied.map(lostReservation))).flat();
   if (isLive) lost.push(...lostOptions(top, convert ?? top, ['cluster_size=', 'extended_l2=']));
   else if (convert) lost.push(...lostOptions(top, convert));
-  return [...lost, ...(moves && chain ? await linksTo(chain, volumes) : [])];
+  if (!moves || !chain) return lost;
+  const isRaw = (convert ?? top).format === 'raw';
+  const dropped = isRaw ? droppedNotes(chain.disk, chain.xmlDisk) : [];
+  return [...lost, ...dropped, ...(await linksTo(chain, volumes))];
 }
 
 /** A new container has QEMU's defaults. */
