@@ -25,6 +25,7 @@ const guarded = <C extends AnyCall>(what: string, call: C, withinMs: number | nu
   ((path: FilePath, ...more: unknown[]) =>
     inLane({ what, path, withinMs, call: () => call(path, ...more) })) as C;
 
+export const access = question('access', fs.access);
 export const lstat = question('lstat', fs.lstat);
 export const readdir = question('readdir', fs.readdir);
 export const readFile = question('read', fs.readFile);

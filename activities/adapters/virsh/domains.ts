@@ -90,6 +90,8 @@ function domainCommands(virsh: VirshConnection) {
     version: () => virsh.run('version', '--daemon'),
     /** XML document of what the host can, with its security drivers. */
     capabilities: () => virsh.ask('capabilities'),
+    /** XML document of what this emulator can. @throws CommandError where libvirt cannot use it */
+    emulatorCapabilities: (path: string) => virsh.command('domcapabilities', '--emulatorbin', path),
   };
 }
 

@@ -1,6 +1,7 @@
-/** What must be true of a pool's folder before anything in it may be changed. */
+/** What must be true of a pool's folder, and of its files, before they may be changed. */
 import { cureOf } from '../../../workflows/operation/cure.ts';
 import { refused } from '../../../workflows/operation/failures.ts';
+import { obstacleToChange } from '../../adapters/files/rights.ts';
 import { otherMachine, runItThere } from '../../pool-folder/own-machine.ts';
 import { isFull } from '../../pool-folder/probes.ts';
 import type { HostDeps } from '../deps.ts';
@@ -21,6 +22,25 @@ export async function assertUsable(
       attempted,
       now: `${other}; nothing was touched`,
       next: runItThere(other),
+    });
+  }
+}
+
+/**
+ * Not so where a file is immutable, which neither its rights nor root's tell.
+ * @throws Refused `read-only-pool`
+ */
+export async function assertChangeable(
+  attempted: string,
+  files: readonly { path: string }[],
+): Promise<void> {
+  for (const { path } of files) {
+    const why = await obstacleToChange(path);
+    if (why === null) continue;
+    throw refused('read-only-pool', {
+      attempted,
+      now: `${path} cannot be changed (${why}); nothing was touched`,
+      next: cureOf(why, 'Let the agent change it'),
     });
   }
 }

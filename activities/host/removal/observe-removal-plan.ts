@@ -18,7 +18,7 @@ import { belongsToAnother, isManifest } from '../../pool-folder/owner.ts';
 import { untilSettled } from '../../door/polling.ts';
 import { onThisHost, whileMounted } from '../../pool-folder/presence.ts';
 import type { HostDeps } from '../deps.ts';
-import { assertUsable } from '../pools/usable-folders.ts';
+import { assertChangeable, assertUsable } from '../pools/usable-folders.ts';
 import { observeReferences } from '../uses/references.ts';
 import { observeImage } from '../chain/observe-image.ts';
 import { otherHosts } from '../uses/observe-uses.ts';
@@ -33,6 +33,10 @@ export async function observeRemovalPlan(
 ): Promise<RemovalPlan> {
   const here = await toRemove(deps, input);
   const isLeft = input.left !== null || input.copies !== null;
+  // Before the locks are asked, which takes files that may be written.
+  const folders = input.copies ? [] : here.map(({ path }) => dirname(path));
+  await assertUsable(deps, attempt(input), folders);
+  await assertChangeable(attempt(input), here);
   const { obstacle, warnings } = await untilSettled(isLeft ? PATIENCE : 1, async () => {
     const use = await observeUse(deps, here);
     const found = use.obstacle ?? (input.copies ? null : await unfinished(here));
@@ -45,8 +49,6 @@ export async function observeRemovalPlan(
       next: `${obstacle.next}, then repeat the request`,
     });
   }
-  const folders = input.copies ? [] : here.map(({ path }) => dirname(path));
-  await assertUsable(deps, attempt(input), folders);
   const facts = await Promise.all(here.map((volume) => observeFile(volume.path)));
   // Copies are deleted with their reservation, which is in no pool's folder itself.
   const volumes = await Promise.all(here.map(input.copies ? lookedAt : nameVolume));

@@ -32,8 +32,9 @@ import { observeNotes } from './notes.ts';
 import { assertPossible, selectVolumes, type Selection } from './selection.ts';
 import { assertSizesFit } from './sizes.ts';
 import { strayRecord } from './stray-record.ts';
+import { assertEmulator } from '../../chain/emulator.ts';
 import { assertStarts } from '../../pools/open-to-qemu.ts';
-import { assertUsable } from '../../pools/usable-folders.ts';
+import { assertChangeable, assertUsable } from '../../pools/usable-folders.ts';
 import { assertNotWritten } from '../../uses/writers.ts';
 import { observeSharing } from '../../uses/sharing.ts';
 import { observeChain, toObservation, type Chain } from '../../chain/observe-chain.ts';
@@ -85,6 +86,8 @@ export async function observeMergePlan(
   assertInPools(input, chain, touched);
   const folders = touched.map(({ path }) => dirname(path));
   await assertUsable(deps, attempted, folders);
+  await assertChangeable(attempted, touched);
+  if (chain.vm.state === 'off') await assertEmulator(deps, attempted, chain.persistentDomain);
   assertNoInternalSnapshots(input, selection);
   assertWritableHeaders(input, chain, selection);
   const notes = job

@@ -18,6 +18,7 @@ import { refuseMissingLayer } from '../../chain/missing-layer.ts';
 import { refusedManagedSave } from '../../chain/managed-save.ts';
 import { observeVm } from '../../chain/observe-vm.ts';
 import type { HostDeps } from '../../deps.ts';
+import { assertEmulator } from '../../chain/emulator.ts';
 import { assertUsable } from '../../pools/usable-folders.ts';
 import { assertDiskReady, assertRoomForLayer } from './guards.ts';
 import { chooseDisks } from './choose-disks.ts';
@@ -54,6 +55,7 @@ export async function observeSnapshotPlan(
     attempted,
     chains.map(({ volumes }) => dirname(activeOf(volumes).path)),
   );
+  if (vm.state === 'off') await assertEmulator(deps, attempted, vm.persistentDomain);
   const disks = await Promise.all(chains.map((chain) => toOverlay(chain, snapshot)));
   await assertNamesFree(attempted, disks);
   const { name, uuid, state, persistent } = vm;

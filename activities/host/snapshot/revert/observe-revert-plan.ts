@@ -16,6 +16,7 @@ import { refuseMissingLayer } from '../../chain/missing-layer.ts';
 import { observeChain, type Chain } from '../../chain/observe-chain.ts';
 import { observeVm, type VmLook } from '../../chain/observe-vm.ts';
 import type { HostDeps } from '../../deps.ts';
+import { assertEmulator } from '../../chain/emulator.ts';
 import { assertUsable } from '../../pools/usable-folders.ts';
 import { assertRedefinable } from '../../snapshots/redefinable.ts';
 import { assertDiskReady } from '../planning/guards.ts';
@@ -41,6 +42,7 @@ export async function observeRevertPlan(
   // What has switched is completed whatever the VM does now.
   if (unfinished?.kind === 'switched') return unfinished;
   assertDown(attempted, vm);
+  await assertEmulator(deps, attempted, vm.persistentDomain);
   if (unfinished) return unfinished;
   await assertNoUnfinishedSnapshot(attempted, vm);
   if (input.name === null) {

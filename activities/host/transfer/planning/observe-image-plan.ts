@@ -50,7 +50,8 @@ import {
 import { assertUnchangedSince } from './changed-since.ts';
 import { assertOpen } from '../../pools/open-to-qemu.ts';
 import { assertSound } from '../../chain/sound-headers.ts';
-import { assertUsable } from '../../pools/usable-folders.ts';
+import { assertEmulator } from '../../chain/emulator.ts';
+import { assertChangeable, assertUsable } from '../../pools/usable-folders.ts';
 import { assertRedefinable } from '../../snapshots/redefinable.ts';
 import { snapshotsNaming } from '../../snapshots/snapshots.ts';
 import type { FilePool } from '../../../adapters/virsh/pools.ts';
@@ -101,8 +102,8 @@ export async function observeImagePlan(
     await assertNoUnfinishedSnapshot(attempted, { ...chain, ...chain.vm }, chain.disk);
   }
   assertQuiet(request, image);
-  const sources = moves ? image.volumes.map(({ path }) => dirname(path)) : [];
-  await assertUsable(deps, attempted, [to.folder, ...sources]);
+  await assertUsable(deps, attempted, [to.folder]);
+  if (moves) await assertSourceUsable(deps, attempted, image);
   const starts = moves ? (image.chain?.vm.uuid ?? null) : null;
   const reach = await assertOpen(deps, attempted, to.folder, starts);
   const paths = image.volumes.map(({ path }) => path);
@@ -126,6 +127,14 @@ export async function observeImagePlan(
   if (plan.spaceNeededBytes <= plan.spaceFreeBytes) return { kind: 'plan', plan };
   const { spaceNeededBytes: neededBytes, spaceFreeBytes: freeBytes } = plan;
   return { kind: 'no-space', path: to.folder, neededBytes, freeBytes };
+}
+
+/** What is moved is deleted, and the record of its VM changed. */
+async function assertSourceUsable(deps: HostDeps, attempted: string, { chain, volumes }: Image) {
+  const folders = volumes.map(({ path }) => dirname(path));
+  await assertUsable(deps, attempted, folders);
+  await assertChangeable(attempted, volumes);
+  if (chain?.vm.state === 'off') await assertEmulator(deps, attempted, chain.persistentDomain);
 }
 
 /** Options of a mirror. */
