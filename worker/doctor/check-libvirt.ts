@@ -98,9 +98,13 @@ async function checkFolders(
 async function checkDisks(libvirt: Libvirt, pools: readonly Pool[]): Promise<Check[]> {
   const wrong: Check[] = [];
   const domains = new Map<string, XmlDomain | null>();
-  for (const { uuid, name, xml } of await libvirt.allDomainXml()) {
+  for (const { uuid, name, xml, unread } of await libvirt.allDomainXml()) {
+    if (unread !== null) {
+      const fix = `\`virsh managedsave-remove ${name}\` drops it, with the guest's memory`;
+      wrong.push(libvirtCheck.fails(`the saved guest of ${name} cannot be read: ${unread}`, fix));
+    }
     // Of each domain the live XML comes first: it names the whole chain.
-    if (domains.has(uuid)) continue;
+    if (domains.has(uuid) || xml === null) continue;
     const domain = await readDomain(libvirt, xml).catch((error: unknown) => {
       const fix = `see \`virsh dumpxml ${name}\`; other VMs are not affected`;
       wrong.push(libvirtCheck.fails(`VM ${name} cannot be read: ${reasonOf(error)}`, fix));

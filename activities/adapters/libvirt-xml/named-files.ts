@@ -119,7 +119,8 @@ function pathsOfArgument(text: string): string[] {
 
 const NAMED: Record<string, string> = { lt: '<', gt: '>', amp: '&', quot: '"', apos: "'" };
 
-function pathsInText(xml: string, pools: PoolFolders): string[] {
+/** Of a document, or of what is left of one. */
+export function pathsInText(xml: string, pools: PoolFolders): string[] {
   const decoded = (text: string) =>
     text.replaceAll(/&(\w+);/g, (all, name: string) => NAMED[name] ?? all);
   const attribute = (element: string, name: string) =>

@@ -8,6 +8,7 @@ import { createTogether } from '../process/together.ts';
 import { unexpected } from '../reply.ts';
 import { connectVirsh, nullIfNoDomain, type VirshConnection } from './connection.ts';
 import { jobCommands } from './jobs.ts';
+import { savedText } from './libvirt-folders.ts';
 import { recordCommands } from './records.ts';
 
 /** A guest in power-management suspend runs no code, so it counts as paused. */
@@ -75,7 +76,6 @@ function domainCommands(virsh: VirshConnection) {
      * XML documents of every domain: live, persistent, and of a saved guest; without those of a
      * domain that has gone meanwhile. One question each: an error among many answers could be taken
      * for a short list. Of one that is down the first is the persistent one.
-     * @throws UnreadableSave
      */
     allDomainXml: () => allDomainXml(virsh),
     /**
@@ -95,10 +95,16 @@ function domainCommands(virsh: VirshConnection) {
   };
 }
 
-interface DomainXml {
+interface Vm {
   uuid: string;
   name: string;
-  xml: string;
+}
+
+interface DomainXml extends Vm {
+  /** Where `unread` says why, the text of its file; null where that cannot be told, either. */
+  xml: string | null;
+  /** Of a saved guest: why libvirt cannot tell it. */
+  unread: string | null;
 }
 
 async function allDomainXml(virsh: VirshConnection): Promise<DomainXml[]> {
@@ -108,12 +114,14 @@ async function allDomainXml(virsh: VirshConnection): Promise<DomainXml[]> {
   const all = vms.map(async (vm) => {
     const current = await dump(vm.uuid);
     const kept = current !== null && isLive(current) ? await dump(`${vm.uuid} --inactive`) : null;
-    return [current, kept].flatMap((xml) => (xml === null ? [] : [{ ...vm, xml }]));
+    return [current, kept].flatMap((xml) => (xml === null ? [] : [{ ...vm, xml, unread: null }]));
   });
   const asleep = saved.map(async (vm) => {
-    const question = virsh.ask(`managedsave-dumpxml ${vm.uuid}`);
-    const xml = await question.catch(nullIfNotSaved(vm.name));
-    return xml === null ? [] : [{ ...vm, xml }];
+    try {
+      return [{ ...vm, xml: await virsh.ask(`managedsave-dumpxml ${vm.uuid}`), unread: null }];
+    } catch (error) {
+      return unreadSave(vm, error);
+    }
   });
   return (await Promise.all([...all, ...asleep])).flat();
 }
@@ -136,25 +144,13 @@ async function sightOf(virsh: VirshConnection, emptyFile: string) {
   return { isSeen: false, words: 'it is not empty there' };
 }
 
-/** A saved guest whose volumes libvirt cannot tell. */
-export class UnreadableSave extends Error {
-  readonly vm: string;
-  readonly words: string;
-
-  constructor(vm: string, { stderr }: CommandError) {
-    const words = stderr.trim();
-    super(`libvirt cannot tell which volumes the saved guest of VM ${vm} names (${words})`);
-    this.vm = vm;
-    this.words = words;
-  }
-}
-
 /** One that was restored or dropped between two questions is no error. */
-const nullIfNotSaved = (vm: string) => (error: unknown) => {
+async function unreadSave(vm: Vm, error: unknown): Promise<DomainXml[]> {
   if (!(error instanceof CommandError)) throw error;
-  if (/does not have managed save image|failed to get domain/.test(error.stderr)) return null;
-  throw new UnreadableSave(vm, error);
-};
+  if (/does not have managed save image|failed to get domain/.test(error.stderr)) return [];
+  const unread = error.stderr.replace(/^error: /gm, '').trim();
+  return [{ ...vm, xml: await savedText(vm), unread }];
+}
 
 const REFRESH_WAIT_MS = 500;
 

@@ -2,7 +2,7 @@
  * libvirt's own folders. It fsyncs a changed XML file and renames it, but not the folder (libvirt
  * 9.0): flush the folder before you delete something because of that change.
  */
-import { readFile, readdir, stat } from '../files/calls.ts';
+import { open, readFile, readdir, stat } from '../files/calls.ts';
 import { join } from 'node:path';
 import { run } from '../process/command.ts';
 import { syncPath } from '../files/files.ts';
@@ -12,6 +12,7 @@ const DAEMONS = new Set(['libvirtd', 'virtqemud']);
 interface Folders {
   domains: string;
   snapshots: string;
+  saves: string;
 }
 
 interface Vm {
@@ -24,22 +25,53 @@ export async function syncRecords(vm: Vm): Promise<void> {
   const folders = await foldersOf(vm);
   // Out of reach (another user's daemon): then everything is flushed.
   if (folders.length === 0) await run('sync', []);
-  for (const folder of folders) await syncPath(folder);
+  for (const { domains, snapshots } of folders) {
+    await syncPath(domains);
+    const own = join(snapshots, vm.name);
+    const isThere = await readdir(own).then(
+      () => true,
+      () => false,
+    );
+    if (isThere) await syncPath(own);
+  }
 }
 
 /** Where the persistent XML of a VM is; null when that is out of reach. */
-export const domainFolder = async (vm: Vm) => (await foldersOf(vm))[0] ?? null;
+export const domainFolder = async (vm: Vm) => (await foldersOf(vm))[0]?.domains ?? null;
+
+/** More than the XML of any guest. */
+const XML_BYTES = 16 * 2 ** 20;
+
+/**
+ * The XML in a saved guest that libvirt cannot read: behind a header, and before the guest's
+ * memory, which holds any words.
+ * @returns null when the file is out of reach, or has no whole XML (any more)
+ */
+export async function savedText(vm: Vm): Promise<string | null> {
+  const [folders] = await foldersOf(vm);
+  if (!folders) return null;
+  const file = await open(join(folders.saves, `${vm.name}.save`), 'r');
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(XML_BYTES), 0, XML_BYTES, 0);
+    const text = buffer.toString('utf8', 0, bytesRead);
+    return /<domain\b.*?<\/domain>/s.exec(text)?.[0] ?? null;
+  } finally {
+    await file.close();
+  }
+}
 
 /** What the daemons had the last time: to look for them is to read all of /proc. */
 let known: Folders[] = [];
 
-async function foldersOf(vm: Vm): Promise<string[]> {
-  const foldersIn = async (places: Folders[]) =>
-    (await Promise.all(places.map((place) => foldersWith(place, vm)))).flat();
-  const found = await foldersIn(known);
+async function foldersOf(vm: Vm): Promise<Folders[]> {
+  const ownOf = async (places: Folders[]) => {
+    const have = await Promise.all(places.map((place) => hasRecord(place, vm)));
+    return places.filter((_, at) => have[at]);
+  };
+  const found = await ownOf(known);
   if (found.length > 0) return found;
   known = await daemonFolders();
-  return foldersIn(known);
+  return ownOf(known);
 }
 
 async function daemonFolders(): Promise<Folders[]> {
@@ -77,18 +109,15 @@ async function foldersOfDaemon(pid: string): Promise<Folders[]> {
     {
       domains: join(root, 'etc/libvirt/qemu'),
       snapshots: join(root, 'var/lib/libvirt/qemu/snapshot'),
+      saves: join(root, 'var/lib/libvirt/qemu/save'),
     },
-    ...(session ? [{ domains: session, snapshots: join(session, 'snapshot') }] : []),
+    ...(session
+      ? [{ domains: session, snapshots: join(session, 'snapshot'), saves: join(session, 'save') }]
+      : []),
   ];
 }
 
-async function foldersWith({ domains, snapshots }: Folders, vm: Vm): Promise<string[]> {
+async function hasRecord({ domains }: Folders, vm: Vm): Promise<boolean> {
   const xml = await readFile(join(domains, `${vm.name}.xml`), 'utf8').catch(() => '');
-  if (!xml.includes(`<uuid>${vm.uuid}</uuid>`)) return [];
-  const own = join(snapshots, vm.name);
-  const hasSnapshots = await readdir(own).then(
-    () => true,
-    () => false,
-  );
-  return hasSnapshots ? [domains, own] : [domains];
+  return xml.includes(`<uuid>${vm.uuid}</uuid>`);
 }

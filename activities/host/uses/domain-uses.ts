@@ -1,10 +1,9 @@
 /** Which domains use files: the one walk over all domains, for merges and for images. */
 import { hold } from '../../../workflows/operation/failures.ts';
-import { filesNamed } from '../../adapters/libvirt-xml/named-files.ts';
-import { UnreadableSave } from '../../adapters/virsh/domains.ts';
+import { inLine } from '../../../workflows/operation/words.ts';
+import { filesNamed, pathsInText } from '../../adapters/libvirt-xml/named-files.ts';
 import { poolsNamedIn, type Pool } from '../../adapters/virsh/pools.ts';
 import type { HostDeps } from '../deps.ts';
-import type { LeaveOut } from './headers-below.ts';
 import { firstIn, type Identities } from './volume-users.ts';
 
 interface Question {
@@ -12,7 +11,6 @@ interface Question {
   pools: readonly Pool[];
   /** The disk whose own sources do not count. */
   owner: { uuid: string; disk: string } | null;
-  leaveOut: LeaveOut;
 }
 
 export interface DomainUse {
@@ -22,21 +20,38 @@ export interface DomainUse {
   path: string;
 }
 
+interface DomainUses {
+  uses: DomainUse[];
+  /** Saved guests that cannot be read, and name none of the files. */
+  warnings: string[];
+  /** Devices that cannot be read, each with the reason. */
+  notSearched: string[];
+}
+
 /**
  * The uses of the files by the live, the persistent and the saved XML of each domain.
  * @throws Hold `unproven` where that cannot be told
  */
-export async function* domainUses(
+export async function domainUses(
   deps: Pick<HostDeps, 'libvirt'>,
   files: Identities,
-  { pools: active, owner, leaveOut }: Question,
-): AsyncGenerator<DomainUse> {
-  const domains = await deps.libvirt.allDomainXml().catch(cannotTell);
-  const documents = domains.map(({ xml }) => xml);
+  { pools: active, owner }: Question,
+): Promise<DomainUses> {
+  const domains = await deps.libvirt.allDomainXml();
+  const documents = domains.map(({ xml }) => xml ?? '');
   const pools = await poolsNamedIn(documents, deps.libvirt, active);
+  const [uses, warnings, notSearched]: [DomainUse[], string[], string[]] = [[], [], []];
   // Most domains name the same emulator, firmware and base images.
-  const walk = { known: new Map<string, string | null>(), leaveOut };
-  for (const { uuid, name, xml } of domains) {
+  const known = new Map<string, string | null>();
+  const walk = { known, leaveOut: (where: string) => void notSearched.push(where) };
+  for (const { uuid, name, xml, unread: lost } of domains) {
+    if (lost !== null || xml === null) {
+      const paths = pathsInText(xml ?? '', pools);
+      const named = await Promise.all(paths.map((path) => firstIn(files, path, walk)));
+      if (xml === null || named.some((path) => path !== null)) throw unreadableSave(name, lost);
+      warnings.push(`the saved guest of VM ${name} cannot be read (${inLine(lost ?? '')})`);
+      continue;
+    }
     const { paths, unread } = filesNamed(xml, 'domain', {
       pools,
       ...(uuid === owner?.uuid ? { own: owner.disk } : {}),
@@ -45,9 +60,10 @@ export async function* domainUses(
       const path = await firstIn(files, source, walk);
       if (path === null) continue;
       if (unread !== null) throw unreadable(name, path, unread);
-      yield { uuid, name, path };
+      uses.push({ uuid, name, path });
     }
   }
+  return { uses, warnings, notSearched };
 }
 
 /** Its text holds the name; what it means there cannot be told. */
@@ -58,12 +74,9 @@ const unreadable = (vm: string, path: string, why: string) =>
     next: `See \`virsh dumpxml ${vm}\`; detach the volume there, or report this as a bug`,
   });
 
-function cannotTell(error: unknown): never {
-  if (!(error instanceof UnreadableSave)) throw error;
-  const { vm, words } = error;
-  throw hold('unproven', {
+const unreadableSave = (vm: string, why: string | null) =>
+  hold('unproven', {
     attempted: `reading which volumes the saved guest of VM ${vm} names`,
-    now: `libvirt cannot tell (${words})`,
+    now: `libvirt cannot tell (${why}), and it may be one of these`,
     next: `Drop it (\`virsh managedsave-remove ${vm}\`) or fix it, then repeat the request`,
   });
-}

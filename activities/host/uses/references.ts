@@ -14,7 +14,6 @@ import {
 import { inLine } from '../../../workflows/operation/words.ts';
 import type { HostDeps } from '../deps.ts';
 import { domainUses } from './domain-uses.ts';
-import type { LeaveOut } from './headers-below.ts';
 import { childrenOf, identitiesOf, isOneOf, type Identities } from './volume-users.ts';
 
 interface File {
@@ -33,7 +32,7 @@ interface Question {
 
 export interface References {
   uses: VolumeUse[];
-  /** Where other chains were not looked for, and why. */
+  /** Where other chains were not looked for, and which saved guests cannot be read; why. */
   warnings: string[];
 }
 
@@ -61,10 +60,9 @@ export async function observeHolders(deps: Deps, question: Question): Promise<Re
   const { volumes, family = volumes, pools } = question;
   const files = identitiesOf(volumes);
   const asleep = await inactivePools(deps, pools);
-  const unread: string[] = [];
   const [{ children, notSearched }, domains] = await Promise.all([
     childrenOf(files, { pools: [...pools, ...asleep], volumes: family }),
-    domainReferences(deps, files, { ...question, leaveOut: (where) => void unread.push(where) }),
+    domainUses(deps, files, question),
   ]);
   const stand = children.map(({ child, path }) => ({
     kind: 'child' as const,
@@ -73,10 +71,15 @@ export async function observeHolders(deps: Deps, question: Question): Promise<Re
   }));
   const unmounted = asleep.filter(({ type }) => type !== 'dir');
   const places = unmounted.map(({ name }) => `pool ${name} (it is inactive)`);
-  const warnings = [...notSearched, ...unread, ...places].map(
+  const warnings = [...notSearched, ...domains.notSearched, ...places].map(
     (where) => `other chains were not looked for in ${inLine(where)}`,
   );
-  return { uses: [...stand, ...domains], warnings };
+  const named = domains.uses.map(({ uuid, name, path }) => {
+    const by =
+      uuid === question.owner?.uuid ? `another disk or setting of VM ${name}` : `VM ${name}`;
+    return { kind: 'domain' as const, path, by };
+  });
+  return { uses: [...stand, ...named], warnings: [...warnings, ...domains.warnings] };
 }
 
 /** Their volumes may stand on others all the same. */
@@ -84,20 +87,6 @@ async function inactivePools({ libvirt }: Deps, active: readonly Pool[]): Promis
   const names = new Set(active.map(({ name }) => name));
   const all = await observePools(libvirt, 'all');
   return all.filter(isFilePool).filter(({ name }) => !names.has(name));
-}
-
-async function domainReferences(
-  deps: Deps,
-  files: Identities,
-  question: Question & { leaveOut: LeaveOut },
-): Promise<VolumeUse[]> {
-  const references: VolumeUse[] = [];
-  for await (const { uuid, name, path } of domainUses(deps, files, question)) {
-    const by =
-      uuid === question.owner?.uuid ? `another disk or setting of VM ${name}` : `VM ${name}`;
-    references.push({ kind: 'domain', path, by });
-  }
-  return references;
 }
 
 async function snapshotReferences(

@@ -20,7 +20,7 @@ let root: string;
 let pool: string;
 let effects: string[];
 /** As libvirt has them. */
-let domains: { uuid: string; name: string; xml: string }[];
+let domains: { uuid: string; name: string; xml: string; unread: null }[];
 
 beforeEach(async () => {
   root = await realpath(await mkdtemp(join(tmpdir(), 'blockflow-holders-')));
@@ -82,7 +82,7 @@ describe('The SPM agent proves itself, right before it deletes, that', () => {
     const source = `<source file='${join(pool, file)}'/><target dev='vda'/>`;
     const disk = `<disk type='file' device='disk'>${source}</disk>`;
     const xml = `<domain><name>web</name><devices>${disk}</devices></domain>`;
-    domains = [{ uuid: JOB, name: 'web', xml }];
+    domains = [{ uuid: JOB, name: 'web', xml, unread: null }];
     const details = { code: 'unproven', now: expect.stringMatching('VM web uses') as unknown };
     expect(await run(name, input)).toMatchObject({ type: 'Hold', details });
     expect([effects, await readdir(pool)]).toEqual([[], expect.arrayContaining([file])]);

@@ -2,6 +2,7 @@
  * Disks as other tools define them, and long chains: they work, and one VM that is odd stops no
  * operation on another one (FF-01 to FF-04).
  */
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
@@ -22,6 +23,7 @@ import {
   startMoveSystem,
   VAULT,
 } from '../../support/scenes/transfer/move-scene.ts';
+import { failureOf } from '../../support/scenes/failure-of.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 
 const system = useSystem(() => startMoveSystem({ name: 'neighbours' }));
@@ -63,6 +65,32 @@ describe('A chain of more than 100 layers', () => {
     expect(result).toMatchObject({ outcome: 'merged', mode, chainAfter: [names[0]] });
   });
 });
+
+describe('A saved guest that libvirt cannot read', () => {
+  it('stops operations on the files that it names, and is told by others', async () => {
+    const [dreamt] = (await defineChain(system.host, 'dreamer', inPool(), 1)).chain;
+    for (const command of ['start', 'managedsave']) await virsh(command, 'dreamer');
+    await virsh('detach-disk', 'dreamer', 'vdb', '--config');
+    await overwrite(join(system.host.root, 'lib/qemu/save/dreamer.save'), Buffer.alloc(64));
+    await defineChain(system.host, 'awake', inPool(), 2);
+    const warnings = [expect.stringContaining('the saved guest of VM dreamer cannot be read')];
+    const merge = merged(system, { vm: 'awake', disk: 'vdb' });
+    expect(await merge).toMatchObject({ outcome: 'merged', warnings });
+    await defineShutOff(system.host, 'heir', diskXml(dreamt ?? ''));
+    const move = startMove(system, { image: { kind: 'disk', vm: 'heir', disk: 'vdb' }, to: VAULT });
+    const failure = failureOf(move.then((handle) => handle.result()));
+    expect(await failure).toMatchObject({ type: 'Hold', code: 'unproven' });
+    const { printed } = await commandLine(environmentOf(system))('doctor');
+    expect(printed).toContain('the saved guest of dreamer cannot be read');
+    await virsh('managedsave-remove', 'dreamer');
+  });
+});
+
+async function overwrite(path: string, bytes: Uint8Array): Promise<void> {
+  const file = await open(path, 'r+');
+  await file.write(bytes, 0, bytes.length, 0);
+  await file.close();
+}
 
 describe('A volume of a pool as a disk', () => {
   it('with a backing file stops no other disk, and no doctor', async () => {
