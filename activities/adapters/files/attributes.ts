@@ -59,13 +59,7 @@ export async function giveOwnerOf(
 }
 
 /** Flag `C` of btrfs: data is overwritten in place. False where there is no such flag. */
-export const isNoCopyOnWrite = async (path: string) => (await flagsOf(path)).includes('C');
-
-/** Not even root may write to it, rename or delete it: `i`, or `a` for what is not at its end. */
-export const isImmutable = async (path: string) => /[ia]/.test(await flagsOf(path));
-
-/** As `lsattr` shows them; none where the file system has no flags. */
-async function flagsOf(path: string): Promise<string> {
+export async function isNoCopyOnWrite(path: string): Promise<boolean> {
   const text = await run('lsattr', ['-d', path]).catch(() => '');
-  return /^(\S*)\s/.exec(text)?.[1] ?? '';
+  return /^\S*C\S*\s/.test(text);
 }

@@ -2,7 +2,7 @@
 import { dirname } from 'node:path';
 import { refused } from '../../../workflows/operation/failures.ts';
 import { canonical } from '../../adapters/files/files.ts';
-import { isImmutable, modeUnlessWritten } from '../../adapters/files/attributes.ts';
+import { modeUnlessWritten } from '../../adapters/files/attributes.ts';
 import {
   isGivenToQemu,
   mayEnter,
@@ -66,7 +66,6 @@ interface Active {
  * where it will, or where that is not known.
  */
 async function obstacleToWriting({ libvirt }: HostDeps, { path, vm, disk, isModel }: Active) {
-  if (!isModel && (await isImmutable(path))) return `${path} is immutable (\`lsattr\`)`;
   const [capabilities, xml] = await Promise.all([libvirt.capabilities(), libvirt.inactiveXml(vm)]);
   const who = xml === null ? null : qemuUserOf(capabilities, xml);
   if (who === null || xml === null || ROOT.has(who.user)) return null;
@@ -94,7 +93,7 @@ export async function assertStarts(
   throw refused('closed-volume', {
     attempted,
     now: `${obstacle}, so the VM could not start from it; nothing was touched`,
-    next: 'Let it be written (`chmod u+rw`, `chattr -ia`, `chown`), then repeat the request',
+    next: 'Let it be written (`chmod u+rw`, `chown`), then repeat the request',
   });
 }
 

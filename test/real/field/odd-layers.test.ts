@@ -109,13 +109,6 @@ describe('a layer that QEMU may not write', () => {
       },
     ],
     [
-      'as it is immutable',
-      async (_, base) => {
-        await execa('chattr', ['+i', base]);
-        return () => execa('chattr', ['-i', base]);
-      },
-    ],
-    [
       'by its owner, whom the XML keeps',
       async (vm, base) => {
         const label = "<seclabel model='dac' relabel='no'/>";
