@@ -131,8 +131,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'the guest that a dead agent suspended stays suspended',
     file: 'activities/host/pivot/give-back-guest.ts',
-    from: "if (!looks.some(({ state }) => state === 'paused')) return false;",
-    to: 'return false;',
+    from: "if (!looks.some(({ state }) => state === 'paused')) return 'not ours';",
+    to: "return 'not ours';",
     caughtBy: 'test/real/merge/pause.test.ts',
     only: 'script and host agent are killed',
   },

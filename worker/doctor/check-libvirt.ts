@@ -15,6 +15,7 @@ import {
   type Pool,
 } from '../../activities/adapters/virsh/pools.ts';
 import { createLibvirt, type Libvirt } from '../../activities/adapters/virsh/domains.ts';
+import { lockManagerOf } from '../../activities/adapters/virsh/lock-manager.ts';
 import type { InPool } from '../../workflows/operation/contract.ts';
 import { failureDetails } from '../../workflows/operation/failures.ts';
 import { typed } from '../../workflows/operation/names.ts';
@@ -31,7 +32,8 @@ export async function checkLibvirt(uri: string, stateDir: string): Promise<Check
     const reached = libvirtCheck.ok(`libvirt ${version ?? ''} at ${uri}`);
     const pools = await observePools(libvirt);
     const mounted = await checkFolders(libvirt, pools, stateDir);
-    return [reached, checkPools(pools), ...mounted, ...(await checkDisks(libvirt, pools))];
+    const disks = await checkDisks(libvirt, pools);
+    return [reached, checkPools(pools), ...mounted, ...(await checkLeases(libvirt)), ...disks];
   } catch (error) {
     const fix = `try \`virsh -c '${uri}' list\`; is libvirtd running, are you in group libvirt?`;
     return [libvirtCheck.fails(`libvirt at ${uri} cannot be used: ${reasonOf(error)}`, fix)];
@@ -93,6 +95,19 @@ async function checkFolders(
   });
   return (await Promise.all(found)).flat();
 }
+
+/** Its daemon is found by a VM. */
+async function checkLeases(libvirt: Libvirt): Promise<Check[]> {
+  for (const vm of await libvirt.allDomainXml()) {
+    const manager = await lockManagerOf(vm);
+    if (!manager) continue;
+    const { name, settings } = manager;
+    const found = `libvirt leases disks (lock_manager = "${name}"): ${REFUSED_LIVE}`;
+    return [libvirtCheck.hint(found, `shut the VM down first, or see D53 about ${settings}`)];
+  }
+  return [];
+}
+const REFUSED_LIVE = 'merges of active layers and moves of VMs that run are refused';
 
 /** Only what is wrong is told of each disk; all of them in one line when nothing is. */
 async function checkDisks(libvirt: Libvirt, pools: readonly Pool[]): Promise<Check[]> {

@@ -30,6 +30,7 @@ export type RefusalCode =
   | 'other-installation'
   | 'closed-folder'
   | 'closed-volume'
+  | 'lock-manager'
   | 'lost-rights'
   | 'read-only-disk'
   | 'transient-disk'
@@ -58,7 +59,13 @@ export type RefusalCode =
   | 'nothing-to-undo'
   | 'command-failed';
 export type HoldCode =
-  'divergent-chain' | 'unproven' | 'identity-changed' | 'lost-vm' | 'limbo' | 'inactive-disks';
+  | 'divergent-chain'
+  | 'unproven'
+  | 'identity-changed'
+  | 'lost-vm'
+  | 'limbo'
+  | 'inactive-disks'
+  | 'lock-manager';
 export type RetryCode =
   | 'vm-stopped'
   | 'vm-started'

@@ -8,11 +8,15 @@ import { run } from '../process/command.ts';
 import { syncPath } from '../files/files.ts';
 
 const DAEMONS = new Set(['libvirtd', 'virtqemud']);
-/** What a daemon keeps of VMs, as this process reaches it. */
+/** What a daemon keeps of VMs and of its settings, as this process reaches it. */
 interface Folders {
+  pid: string;
   domains: string;
   snapshots: string;
   saves: string;
+  /** Of the VMs that run, also of those without a persistent XML. */
+  statuses: string;
+  settings: string;
 }
 
 interface Vm {
@@ -63,23 +67,37 @@ export async function savedText(vm: Vm): Promise<string | null> {
 /** What the daemons had the last time: to look for them is to read all of /proc. */
 let known: Folders[] = [];
 
-async function foldersOf(vm: Vm): Promise<Folders[]> {
-  const ownOf = async (places: Folders[]) => {
-    const have = await Promise.all(places.map((place) => hasRecord(place, vm)));
-    return places.filter((_, at) => have[at]);
-  };
-  const found = await ownOf(known);
+const foldersOf = (vm: Vm) =>
+  fromDaemons(async (place) => ((await isNamedIn(place.domains, vm)) ? [place] : []));
+
+/**
+ * The process of the daemon that has this VM, and the folder of its settings; null when that is out
+ * of reach.
+ */
+export async function daemonOf(vm: Vm): Promise<Pick<Folders, 'pid' | 'settings'> | null> {
+  const [found] = await fromDaemons(async (place) => {
+    const names = [place.statuses, place.domains].map((folder) => isNamedIn(folder, vm));
+    return (await Promise.all(names)).includes(true) && (await isDaemon(place.pid)) ? [place] : [];
+  });
+  return found ?? null;
+}
+
+/** What the daemons have; they are looked for when those of the last time have none. */
+async function fromDaemons<T>(look: (place: Folders) => Promise<T[]>): Promise<T[]> {
+  const lookIn = async (places: Folders[]) => (await Promise.all(places.map(look))).flat();
+  const found = await lookIn(known);
   if (found.length > 0) return found;
   known = await daemonFolders();
-  return ownOf(known);
+  return lookIn(known);
 }
+
+const isDaemon = async (pid: string) =>
+  DAEMONS.has((await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '')).trim());
 
 async function daemonFolders(): Promise<Folders[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
-  const names = await Promise.all(
-    pids.map((pid) => readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '')),
-  );
-  const daemons = pids.filter((_, i) => DAEMONS.has(names[i]?.trim() ?? ''));
+  const are = await Promise.all(pids.map(isDaemon));
+  const daemons = pids.filter((_, i) => are[i]);
   const trusted = await Promise.all(daemons.map(isTrusted));
   const own = daemons.filter((_, i) => trusted[i]);
   return (await Promise.all(own.map(foldersOfDaemon))).flat();
@@ -104,20 +122,26 @@ async function foldersOfDaemon(pid: string): Promise<Folders[]> {
     new RegExp(`(?:^|\\0)${name}=([^\\0]+)`).exec(environment)?.[1] ?? null;
   const home = variable('HOME');
   const config = variable('XDG_CONFIG_HOME') ?? (home && join(home, '.config'));
-  const session = config && join(root, config, 'libvirt/qemu');
+  const settings = config && join(root, config, 'libvirt');
+  const runtime = variable('XDG_RUNTIME_DIR') ?? (home && join(home, '.cache'));
+  const session = settings && {
+    ...{ pid, settings, domains: join(settings, 'qemu') },
+    snapshots: join(settings, 'qemu/snapshot'),
+    saves: join(settings, 'qemu/save'),
+    statuses: join(root, runtime ?? '', 'libvirt/qemu/run'),
+  };
   return [
     {
-      domains: join(root, 'etc/libvirt/qemu'),
+      ...{ pid, settings: join(root, 'etc/libvirt'), domains: join(root, 'etc/libvirt/qemu') },
       snapshots: join(root, 'var/lib/libvirt/qemu/snapshot'),
       saves: join(root, 'var/lib/libvirt/qemu/save'),
+      statuses: join(root, 'run/libvirt/qemu'),
     },
-    ...(session
-      ? [{ domains: session, snapshots: join(session, 'snapshot'), saves: join(session, 'save') }]
-      : []),
+    ...(session ? [session] : []),
   ];
 }
 
-async function hasRecord({ domains }: Folders, vm: Vm): Promise<boolean> {
-  const xml = await readFile(join(domains, `${vm.name}.xml`), 'utf8').catch(() => '');
+async function isNamedIn(folder: string, vm: Vm): Promise<boolean> {
+  const xml = await readFile(join(folder, `${vm.name}.xml`), 'utf8').catch(() => '');
   return xml.includes(`<uuid>${vm.uuid}</uuid>`);
 }

@@ -2,8 +2,9 @@
 # resume; in one virsh session, in a session of its own, so that it runs to its end when the agent
 # that started it dies. Several disks of one VM switch within one suspension; the same with the jobs
 # ended instead makes copies of one moment.
-# Resumes in every case (I12) but one: where libvirtd died inside the pivot and what it says now is
-# not what QEMU has, the guest stays suspended for the agent, since both layers are equal so long.
+# Resumes in every case (I12) but two, which stay suspended for the agent: libvirtd died inside the
+# pivot and what it says now is not what QEMU has, where both layers are equal only so long; or
+# libvirt's lock manager lets no guest be resumed (D53).
 # usage: safe-pivot.bash URI, then on standard input one line each, when the pivot is due (no line:
 # nothing is done): UUID, ACTION (pivot or abort: what ends the jobs), PERSISTENT (yes or no),
 # FOLDER (of the persistent XML, or empty), LOCK, BUDGET (milliseconds for jobs that are not READY to
@@ -23,6 +24,7 @@
 #            failed   with libvirt's words: the guest goes on with its layer
 #   resumed  no       the guest may be suspended by this script
 #            yes      it is not: it runs again, was never suspended, or has ended
+#   refused           why libvirt has not resumed it, in its words
 #   kept     KEPT: ACTION was abort, and every job was ended, so that the copies are of one moment
 # A report that ends with `resumed=no` leaves the guest to the agent (give-back-guest.ts).
 shopt -s extglob
@@ -31,7 +33,7 @@ shopt -s extglob
 trap '' PIPE HUP TERM
 uri=$1
 export LC_ALL=C
-disks=() resumed=no
+disks=() resumed=no left=no refused=
 # Each of them by the name of the disk.
 declare -A job to record kept result before pivot
 
@@ -40,7 +42,7 @@ report() {
   for disk in "${disks[@]}"; do
     printf '%s\n' "job=${job[$disk]}" "from=$(path_in "${before[$disk]}")" "to=${to[$disk]}" \
       "with=${disks[*]}" "action=$action" "guest=$guest" "pivot=${pivot[$disk]}" \
-      "resumed=$resumed" "$@" >"${result[$disk]}"
+      "resumed=$resumed" "refused=$refused" "$@" >"${result[$disk]}"
     ! is_kept || echo "kept=${kept[$disk]}" >>"${result[$disk]}"
   done
 }
@@ -206,9 +208,22 @@ names_new() {
 
 resume_guest() {
   if [[ $guest != running ]]; then resumed=yes
-  elif [[ $verified == yes ]] && ask "resume $uuid" && ! is_refused; then resumed=yes
+  elif [[ $verified == yes ]] && ask "resume $uuid"; then note_resumed "$reply"
   fi
 }
+# A refusal is reported at once. One for a lease of libvirt's lock manager is not tried again: each
+# try leases the disks before that one, which then stand in the way of the next.
+note_resumed() {
+  local words=${1#*error: }
+  words=${words%$'\n'} words=${words//$'\n'error: /: } words=${words//$'\n'/ }
+  if [[ $1 != *error:* ]]; then resumed=yes
+  elif [[ $refused != "$words" ]]; then
+    refused=$words
+    report
+  fi
+  [[ $resumed == yes || $1 != *@($leased)* ]] || left=yes
+}
+leased='Lockspace resource|Failed to acquire lock'
 
 # libvirtd died in between: wait for it. When it is back it writes the XML of a pivot that QEMU has
 # done meanwhile, so resume once both XMLs name one file. A record that a user has changed is no
@@ -216,7 +231,7 @@ resume_guest() {
 # of such looks.
 await_resumed() {
   local try
-  waited=0 left=no
+  waited=0
   for ((try = 0; try < 18000; try++)); do
     [[ $resumed == no && $left == no ]] || return
     look_again
@@ -235,7 +250,7 @@ look_at_chain() {
   if any_disk is_in_limbo || any_disk is_unseen; then leave
   elif ! any_disk is_split || ((waited++ >= 50)); then
     flush_record
-    [[ $(say resume "$uuid") == *error:* ]] || resumed=yes
+    note_resumed "$(say resume "$uuid")"
   elif any_disk is_on_old; then leave
   fi
 }

@@ -55,10 +55,14 @@ export interface PivotReport {
   disks: string[];
   action: PivotRequest['action'];
   resumed: boolean;
+  /** Why libvirt has not resumed the guest, in its words; null when it was not refused. */
+  refused: string | null;
   stallMs: number | null;
   issuedAtMs: number | null;
   /** The agent has begun to save and start the guest, which is to run or be paused after it. */
   reload: GuestAfter | null;
+  /** The process of QEMU then; null when it was not known. */
+  reloadedQemu: number | null;
   /** Of a copy that was ended at READY instead: the operation's job. */
   kept: string | null;
 }
@@ -141,7 +145,9 @@ const stateOf = (resultFile: string) => resultFile.replace(/-[^-]+$/, '');
 export async function readPivotReport(resultFile: string): Promise<PivotReport | null> {
   const text = await readReport(resultFile);
   if (text === null) return null;
-  const field = (name: string) => new RegExp(`^${name}=(.*)$`, 'm').exec(text)?.[1];
+  // What was appended last counts.
+  const field = (name: string) =>
+    [...text.matchAll(new RegExp(`^${name}=(.*)$`, 'gm'))].at(-1)?.[1];
   const number = (name: string) => {
     const said = field(name) ?? '';
     return /^\d+(\.\d+)?$/.test(said) ? Number(said) : null;
@@ -156,9 +162,11 @@ export async function readPivotReport(resultFile: string): Promise<PivotReport |
     disks: (field('with') ?? '').split(' ').filter(Boolean),
     action: field('action') === 'abort' ? 'abort' : 'pivot',
     resumed: field('resumed') !== 'no',
+    refused: field('refused') || null,
     stallMs: number('stallMs'),
     issuedAtMs: issuedAt === null ? null : issuedAt * 1000,
     reload: reload === 'running' || reload === 'paused' ? reload : null,
+    reloadedQemu: number('qemu'),
     kept: field('kept') ?? null,
   };
 }
@@ -170,9 +178,15 @@ export function refusalWords(report: PivotReport | null | undefined): string {
   return stallMs === null ? pivot : `${pivot} (the guest was suspended for ${stallMs} ms)`;
 }
 
+/**
+ * Whether libvirt refuses for a lease of its lock manager. To resume is not tried again then: each
+ * try leases the disks before that one, which stand in the way of the next.
+ */
+export const isLeased = (words: string) => /Lockspace resource|Failed to acquire lock/.test(words);
+
 /** Before a reload: a guest that is found saved after it is to be started, and by us. */
-export const noteReload = (resultFile: string, after: GuestAfter) =>
-  appendFile(resultFile, `reload=${after}\n`);
+export const noteReload = (resultFile: string, after: GuestAfter, qemu: number | null) =>
+  appendFile(resultFile, `reload=${after}\nqemu=${qemu ?? ''}\n`);
 
 /**
  * `$0` is the URI. Each runs also when the one before it failed: it may be done already. Not for

@@ -10,6 +10,7 @@ import type { Show } from '../../door/attempt.ts';
 import type { HostDeps } from '../deps.ts';
 import { lookAndGiveBack } from '../pivot/give-back-guest.ts';
 import { assertActive } from '../pivot/holds.ts';
+import { assertUnleased } from '../pivot/lock-manager.ts';
 import { hasSwitched, lookAtDisk } from '../pivot/look-at-disk.ts';
 import { mergeWork, OLD_PLAN } from '../pools/host-turns.ts';
 import { recordJob } from './job-record.ts';
@@ -58,7 +59,7 @@ async function startOrAttach(deps: HostDeps, input: StartInput, isOld: boolean):
   const change = switchOf(plan);
   const look = await lookAndGiveBack(deps, change);
   if (look.isReloaded) {
-    return { outcome: 'busy', reason: 'libvirtd had died in a pivot, so the VM was reloaded' };
+    return { outcome: 'busy', reason: 'the VM was saved and started again after a pivot' };
   }
   await recordJob(deps, input, look);
   if (hasSwitched(look, change)) return { outcome: 'finished', reason: 'top has left the chain' };
@@ -129,13 +130,14 @@ function startFailed(input: StartInput, error: unknown): { outcome: 'failed'; re
   if (!(error instanceof CommandError)) throw error;
   const reason = error.stderr.replace(/^error: /gm, '');
   const { top, base, vm } = input.plan;
-  assertActive(`starting the commit of ${top.path} into ${base.path}`, vm, reason);
+  const attempted = `starting the commit of ${top.path} into ${base.path}`;
+  assertActive(attempted, vm, reason);
+  assertUnleased(attempted, vm, reason);
   if (activityInfo().attempt >= PATIENCE) return { outcome: 'failed', reason };
-  const { plan } = input;
   throw retry(
     'command-failed',
     {
-      attempted: `starting the commit of ${plan.top.path} into ${plan.base.path}`,
+      attempted,
       now: `libvirt said: ${reason}; no job of ours runs`,
       next: 'blockflow looks again and tries again; fix the error that libvirt reports, or cancel',
     },

@@ -12,6 +12,7 @@ import type { HostDeps } from '../deps.ts';
 import { recordOf } from './job-record.ts';
 import { lookAndGiveBack } from '../pivot/give-back-guest.ts';
 import { hasSwitched, pivotFile, type DiskLook } from '../pivot/look-at-disk.ts';
+import { whileTelling } from '../pivot/telling.ts';
 import { isCommitOf, switchOf } from './observe-disk.ts';
 
 type Input = InputOf<typeof mergeOnHost, 'ensurePivoted'>;
@@ -50,7 +51,8 @@ export async function ensurePivoted(deps: HostDeps, input: Input): Promise<Outco
   const [report] = await deps.effect('libvirt.pivot', operationId(plan), () => {
     const { vmUuid: uuid } = plan;
     const disks = [announced];
-    return deps.pivots.run({ uuid, action: 'pivot', persistent, folder, settleMs, disks });
+    const request = { uuid, action: 'pivot', persistent, folder, settleMs, disks } as const;
+    return whileTelling(deps, plan, deps.pivots.run(request));
   });
   const after = await lookAndGiveBack(deps, switchOf(plan));
   const late = await outcomeOf(deps, input, after);

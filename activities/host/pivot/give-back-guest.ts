@@ -5,14 +5,16 @@
 import { operationId } from '../../../workflows/chain/references.ts';
 import { syncPath } from '../../adapters/files/files.ts';
 import { domainFolder } from '../../adapters/virsh/libvirt-folders.ts';
-import { awaitPivotScript, readPivotReport } from '../../adapters/virsh/safe-pivot.ts';
+import { isLeased, readPivotReport } from '../../adapters/virsh/safe-pivot.ts';
 import { CommandError } from '../../adapters/process/command.ts';
 import type { HostDeps } from '../deps.ts';
 import { assertLeftByQemu, leaveLimbo, type LeftLimbo } from './limbo.ts';
 import { vmOf, type DiskSwitch } from './disk-switch.ts';
 import { hasSwitched, lookAtDisk, pivotFile, type DiskLook } from './look-at-disk.ts';
+import { reloadVm } from './reload-vm.ts';
 import { lastSuspension, removeReports, withOthers } from './suspension.ts';
 import { switchRecord } from './switch-record.ts';
+import { awaitScriptOf } from './telling.ts';
 import { untilSettled } from '../../door/polling.ts';
 import { inTurn } from '../snapshots/in-turn.ts';
 
@@ -41,15 +43,16 @@ export async function lookAndGiveBackAll(
 ): Promise<Settled[]> {
   const [{ vmUuid }] = changes as [DiskSwitch];
   return inTurn(`suspension of ${vmUuid}`, async () => {
-    for (const change of changes) await awaitPivotScript(pivotFile(deps, change));
+    for (const change of changes) await awaitScriptOf(deps, change);
     const all = await withOthers(deps, changes);
     const seen: { look: DiskLook; left: LeftLimbo }[] = [];
     for (const change of all) seen.push(await leave(deps, change, all));
     const look = () => Promise.all(all.map((change) => lookAtDisk(deps, change)));
     const isSettled = seen.every(({ left }) => left === 'none');
     let looks = isSettled ? seen.map((one) => one.look) : await look();
-    if (await giveBackGuest(deps, all, looks)) looks = await look();
-    const isReloaded = seen.some(({ left }) => left === 'reloaded');
+    const given = await giveBackGuest(deps, all, looks);
+    if (given !== 'not ours') looks = await look();
+    const isReloaded = given === 'reloaded' || seen.some(({ left }) => left === 'reloaded');
     return looks.slice(0, changes.length).map((one) => ({ ...one, isReloaded }));
   });
 }
@@ -80,19 +83,18 @@ async function untilInTouch({ libvirt }: HostDeps, { vmUuid, disk }: DiskSwitch)
 /**
  * Resumes the guest when the reports of the last suspension say that the guest was running before
  * and was not resumed.
- * @returns true when it did something
  */
 async function giveBackGuest(
   deps: HostDeps,
   changes: readonly DiskSwitch[],
   looks: readonly DiskLook[],
-): Promise<boolean> {
-  if (!looks.some(({ state }) => state === 'paused')) return false;
+): Promise<'not ours' | 'right' | 'reloaded'> {
+  if (!looks.some(({ state }) => state === 'paused')) return 'not ours';
   const suspended = await lastSuspension(deps, changes);
-  if (suspended === null) return false;
+  if (suspended === null) return 'not ours';
   const { isOurs } = suspended;
   const isLate = changes.some((change, at) => standsOnOld(looks[at] as DiskLook, change));
-  if (!isOurs && !isLate) return false;
+  if (!isOurs && !isLate) return 'not ours';
   for (const change of changes) {
     const now = await settledLook(deps, change);
     // H1: while the two XMLs differ, a resumed guest's writes could be lost by QEMU's death.
@@ -104,14 +106,30 @@ async function giveBackGuest(
   // As the script does it. A guest is not kept paused because its storage fails.
   const folder = looks.some(({ persistent }) => persistent) && (await domainFolder(vmOf(change)));
   if (folder) await syncPath(folder).catch(() => undefined);
-  if (!isOurs) return true;
-  await deps.effect('libvirt.resume-guest', operationId(change), async () => {
-    await deps.libvirt.resume(change.vmUuid);
-  });
+  if (!isOurs) return 'right';
+  const refusal = await resume(deps, change);
+  if (refusal !== null) {
+    const why = `which libvirt's lock manager lets not be resumed (${refusal})`;
+    const together = { change, others: changes.slice(1) };
+    await reloadVm(deps, { ...together, after: 'running', code: 'lock-manager', why });
+  }
   // From now on it is the user who paused a guest that is paused.
   await removeReports(deps, change.vmUuid, suspended.disks);
-  return true;
+  return refusal === null ? 'right' : 'reloaded';
 }
+
+/** @returns libvirt's words where a lease is in the way, which stays until QEMU has ended (D53) */
+const resume = (deps: HostDeps, change: DiskSwitch): Promise<string | null> =>
+  deps.effect('libvirt.resume-guest', operationId(change), () =>
+    deps.libvirt.resume(change.vmUuid).then(
+      () => null,
+      (error: unknown) => {
+        if (error instanceof CommandError && isLeased(error.stderr)) return inOneLine(error.stderr);
+        throw error;
+      },
+    ),
+  );
+const inOneLine = (stderr: string) => stderr.replaceAll(/^error: /gm, '').replaceAll('\n', ': ');
 
 /**
  * Once libvirtd, which may just have come back, has done what it does by itself. A record that

@@ -5,9 +5,9 @@ import { untilSettled } from '../../door/polling.ts';
 import type { HostDeps } from '../deps.ts';
 import { holdLost } from '../chain/lost-vm.ts';
 import type { Chain } from '../chain/observe-chain.ts';
-import { guestAfter, isEnding } from './limbo.ts';
+import { guestAfter } from './limbo.ts';
 import { holdLimbo, holdSuspended } from './holds.ts';
-import { isLeftSuspended, pivotFile } from './look-at-disk.ts';
+import { isEnding, isLeftSuspended, pivotFile } from './look-at-disk.ts';
 
 /** Looks before a job that ends counts as one in limbo. */
 const PATIENCE = 3;

@@ -3,39 +3,26 @@
  * QEMU has (docs/lab/libvirt.md). It has either forgotten a mirror: *unseen*; or it shows one that
  * never ends, and refuses to abort and to pivot: *limbo*.
  */
-import { operationId } from '../../../workflows/chain/references.ts';
-import { hold } from '../../../workflows/operation/failures.ts';
-import type { XmlDisk } from '../../adapters/libvirt-xml/domain-xml.ts';
 import {
-  noteReload,
-  reloadGuest,
   removePivotReport,
-  suspensionState,
   type GuestAfter,
   type PivotReport,
 } from '../../adapters/virsh/safe-pivot.ts';
 import { giveOwnerOf } from '../../adapters/files/attributes.ts';
 import { observeFile } from '../../adapters/files/files.ts';
-import { openByQemu } from '../../adapters/files/open-files.ts';
+import { findQemu, openByQemu } from '../../adapters/files/open-files.ts';
 import { poll, untilSettled } from '../../door/polling.ts';
 import type { HostDeps } from '../deps.ts';
-import { abortQuietly } from './abort-quietly.ts';
 import type { DiskSwitch } from './disk-switch.ts';
 import { goOnWith, holdEnd, holdLimbo, holdSuspended } from './holds.ts';
-import { lookAtDisk, pivotFile, type DiskLook } from './look-at-disk.ts';
-import { isOurMirror } from './our-mirror.ts';
+import { hasSwitched, isEnding, lookAtDisk, pivotFile, type DiskLook } from './look-at-disk.ts';
+import { reloadVm, type Together } from './reload-vm.ts';
 
 /** Looks before an end that libvirt has begun counts as one that it will never note. */
 const PATIENCE = 3;
 
 /** `reloaded`: saved and started, with its old chain. `ended`: libvirt has ended the job itself. */
 export type LeftLimbo = 'reloaded' | 'ended' | 'none';
-
-/** A disk, and those that switch within the same suspension. */
-interface Together {
-  change: DiskSwitch;
-  others: readonly DiskSwitch[];
-}
 
 /**
  * Brings libvirt into agreement with QEMU where the guest has been suspended all the time: both
@@ -56,7 +43,7 @@ export async function leaveLimbo(
   if (report?.reload && isSaved) return reload(deps, together, report.reload, null);
   if (!isEnding(look.disk)) {
     if (await leaveUnseen(deps, together, look, report)) return 'reloaded';
-    if (!report?.reload) return 'none';
+    if (!report?.reload || (await isNotReloaded(change, look, report))) return 'none';
     // Done by an attempt that died before it could say so.
     await removePivotReport(pivotFile(deps, change));
     return 'reloaded';
@@ -73,8 +60,13 @@ export async function leaveLimbo(
   // libvirt saves no guest that has a mirror of this kind.
   if (job !== 'active-commit')
     throw holdSuspended({ ...change, from: change.from.path, to: change.to.path });
-  await noteReload(pivotFile(deps, change), after);
   return reload(deps, together, after, null);
+}
+
+/** Whether the guest, which was to run, still stands in the QEMU that was to be ended. */
+async function isNotReloaded({ vmUuid }: DiskSwitch, { state }: DiskLook, report: PivotReport) {
+  const { reload: after, reloadedQemu: before } = report;
+  return state === 'paused' && after === 'running' && before === (await findQemu(vmUuid));
 }
 
 /** QEMU may be long at the end of a job, where a storage is slow: until then it is no limbo. */
@@ -92,8 +84,6 @@ function untilQemuIsDone(deps: HostDeps, change: DiskSwitch): Promise<void> {
   });
 }
 const END_AGAIN_MS = 500;
-
-export const isEnding = (disk: XmlDisk | null) => (disk?.mirror?.ending ?? null) !== null;
 
 /** As it was before the pivot; null when it may have run since, or that cannot be told. */
 export function guestAfter(
@@ -130,7 +120,6 @@ async function leaveUnseen(
   if (doubts.length === 0) return false;
   const after = guestAfter(now, report);
   if (after === null) throw unseenByLibvirt(change, now, copy);
-  await noteReload(pivotFile(deps, change), after);
   await reload(deps, together, after, copy);
   return true;
 }
@@ -158,46 +147,26 @@ async function isWritten({ vmUuid }: DiskSwitch, identity: string): Promise<bool
 
 async function reload(
   deps: HostDeps,
-  { change, others }: Together,
+  together: Together,
   after: GuestAfter,
   copy: Copy | null,
 ): Promise<'reloaded'> {
-  const { vmUuid: uuid, vm, from } = change;
-  const to = copy ?? change.to;
-  // libvirt saves no guest that has a mirror. They are made again.
-  for (const other of others) await endMirror(deps, other);
-  const said = await deps.effect('libvirt.reload-guest', operationId(change), async () => {
-    // QEMU opens its files again when its guest is saved.
-    await giveOwnerOf(from.path, to);
-    return reloadGuest(deps.libvirt.uri, suspensionState(deps.runtimeDir, uuid), { uuid, after });
+  const { change } = together;
+  const { from, to } = change;
+  await reloadVm(deps, {
+    ...together,
+    after,
+    code: 'limbo',
+    why: `whose job on ${change.disk} libvirtd did not survive`,
+    // QEMU opens its files again when its guest is saved. One that libvirt shows has its owner.
+    before: async () => {
+      if (hasSwitched(await lookAtDisk(deps, change), change)) return;
+      await giveOwnerOf(from.path, copy ?? to);
+    },
+    isStuck: async (disk) =>
+      isEnding(disk) || (copy !== null && (await isWritten(change, copy.identity))),
   });
-  const { state, managedSave, disk } = await lookAtDisk(deps, change);
-  const isStuck =
-    (state === 'off' && managedSave) ||
-    isEnding(disk) ||
-    (copy !== null && (await isWritten(change, copy.identity)));
-  // From now on it is the user who paused a guest that is paused.
-  if (!isStuck) {
-    const all = [change, ...others].map((one) => pivotFile(deps, one));
-    for (const file of all) await removePivotReport(file);
-    return 'reloaded';
-  }
-  throw hold('limbo', {
-    attempted: `saving and starting VM ${vm}, whose job on ${change.disk} libvirtd did not survive`,
-    now:
-      `libvirt said: ${said}; the guest is ${state === 'off' ? 'saved' : 'suspended'}, ` +
-      `${from.path} and ${to.path} hold the same data`,
-    next:
-      'Fix what libvirt names (end jobs of other disks, make room for the memory), then ' +
-      (state === 'off' ? '' : `\`virsh managedsave ${vm} --${after}\`, `) +
-      `\`virsh start ${vm}\`, and repeat the request`,
-  });
-}
-
-async function endMirror(deps: HostDeps, other: DiskSwitch): Promise<void> {
-  const { disk, state } = await lookAtDisk(deps, other);
-  if (state === 'off' || isEnding(disk) || !(await isOurMirror(other, disk))) return;
-  await deps.effect('libvirt.abort-job', operationId(other), () => abortQuietly(deps, other));
+  return 'reloaded';
 }
 
 function unseenByLibvirt(change: DiskSwitch, { disk }: DiskLook, copy: Copy) {

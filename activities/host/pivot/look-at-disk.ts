@@ -52,6 +52,8 @@ export async function lookAtDisk(deps: HostDeps, change: DiskSwitch): Promise<Di
   };
 }
 
+export const isEnding = (disk: XmlDisk | null) => (disk?.mirror?.ending ?? null) !== null;
+
 /** Where a pivot reports. */
 export const pivotFile = ({ runtimeDir }: HostDeps, ref: { vmUuid: string; disk: string }) =>
   pivotResultFile(runtimeDir, ref);

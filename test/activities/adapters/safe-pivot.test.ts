@@ -100,6 +100,30 @@ describe('The safe pivot', () => {
     expect(await read('state')).toMatch(/^running/);
   });
 
+  // Each try would lease the disks before that one (docs/lab/lock-manager.md).
+  it('leaves a guest that libvirt does not resume for a lease to the agent, at once', async () => {
+    const busy = "resource busy: Lockspace resource '/images/base.qcow2' is locked";
+    await set({ unresumed: `error: Failed to resume domain 'x'\nerror: ${busy}` });
+    const report = await pivot();
+    const words = `Failed to resume domain 'x': ${busy}`;
+    expect(report).toMatchObject({ pivot: 'done', resumed: false, refused: words });
+    const tries = (await commands()).filter((line) => line.startsWith('resume'));
+    expect(tries).toHaveLength(1);
+  });
+
+  it('tries again where libvirt refuses for another reason, and reports it meanwhile', async () => {
+    await set({ unresumed: 'error: Failed to connect socket' });
+    const resultFile = join(root, 'run/pivot');
+    const running = pivot({}, resultFile);
+    await waitUntil('the report', async () => {
+      const text = await readFile(resultFile, 'utf8').catch(() => '');
+      return /resumed=no\nrefused=Failed to connect socket$/m.test(text);
+    });
+    await set({ unresumed: '' });
+    expect(await running).toMatchObject({ pivot: 'done', resumed: true });
+    expect(await read('state')).toMatch(/^running/);
+  });
+
   it('looks at no persistent XML of a transient domain', async () => {
     await pivot({ persistent: false });
     expect((await commands()).some((line) => line.startsWith('domblklist'))).toBe(false);

@@ -17,7 +17,7 @@ answer() {
   local line=\${1//\\'/}
   case \${line% } in
     suspend*) cat refusal unsaid; [[ -s refusal ]] || echo 'paused (user)' >state ;;
-    resume*) echo 'running (unpaused)' >state ;;
+    resume*) cat unresumed; [[ -s unresumed ]] || echo 'running (unpaused)' >state ;;
     *' --raw') cat job ;;
     *' vdb --pivot') cat refused-vdb; grep -q error refused-vdb || echo /new/b.qcow2 >source-vdb ;;
     *' vdb --abort') cat refused-vdb ;;
@@ -42,7 +42,7 @@ beforeEach(async () => {
   await set({ state: 'running (booted)', source: '/images/top.qcow2', pivot: '', refusal: '' });
   await set({ 'source-vdb': '/old/b.qcow2', 'refused-vdb': '', xml: '', job: '', snapshot: '' });
   // Libvirt's words of a suspension that it has made all the same.
-  await set({ unsaid: '' });
+  await set({ unsaid: '', unresumed: '' });
   process.env['PATH'] = `${bin}:${PATH}`;
 });
 afterEach(async () => {

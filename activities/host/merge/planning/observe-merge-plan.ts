@@ -28,6 +28,7 @@ import {
   attempt,
 } from './guards.ts';
 import { assertInTouch } from '../../pivot/in-touch.ts';
+import { observeLeases } from '../../pivot/lock-manager.ts';
 import { observeNotes } from './notes.ts';
 import { assertPossible, selectVolumes, type Selection } from './selection.ts';
 import { assertSizesFit } from './sizes.ts';
@@ -90,6 +91,8 @@ export async function observeMergePlan(
   if (chain.vm.state === 'off') await assertEmulator(deps, attempted, chain.persistentDomain);
   assertNoInternalSnapshots(input, selection);
   assertWritableHeaders(input, chain, selection);
+  const pivots = overlay === null && !input.keepOverlay;
+  const leases = await observeLeases(attempted, chain.vm, { pivots });
   const notes = job
     ? []
     : [...assertSizesFit(input, chain, selection), ...assertBitmapsFollow(input, chain, selection)];
@@ -105,7 +108,7 @@ export async function observeMergePlan(
   const names = changed.map(({ name }) => name);
   await assertRedefinable(deps, attempted, chain.vm.uuid, names);
   const left = await observeNotes(chain, made, { named: input.snapshot, snapshots });
-  const plan = { ...made, warnings: [...sharing.warnings, ...notes, ...left] };
+  const plan = { ...made, warnings: [...sharing.warnings, ...notes, ...leases, ...left] };
   if (!job && plan.spaceNeededBytes > plan.spaceFreeBytes) return lackOfSpace(plan);
   return { kind: 'plan', plan };
 }

@@ -7,9 +7,9 @@ import { awaitPivotScript, removePivotReport } from '../../../adapters/virsh/saf
 import type { HostDeps } from '../../deps.ts';
 import { abortQuietly } from '../../pivot/abort-quietly.ts';
 import { lookAndGiveBack } from '../../pivot/give-back-guest.ts';
-import { assertLeftByQemu, isEnding } from '../../pivot/limbo.ts';
+import { assertLeftByQemu } from '../../pivot/limbo.ts';
 import type { DiskSwitch } from '../../pivot/disk-switch.ts';
-import { hasSwitched, lookAtDisk, pivotFile } from '../../pivot/look-at-disk.ts';
+import { hasSwitched, isEnding, lookAtDisk, pivotFile } from '../../pivot/look-at-disk.ts';
 import { isOurMirror } from '../../pivot/our-mirror.ts';
 import { switchOf } from './look.ts';
 

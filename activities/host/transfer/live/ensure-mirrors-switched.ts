@@ -19,6 +19,7 @@ import { hasSwitched, pivotFile, type DiskLook } from '../../pivot/look-at-disk.
 import { isOurMirror } from '../../pivot/our-mirror.ts';
 import { noteStall } from '../../pivot/stalls.ts';
 import { switchRecord } from '../../pivot/switch-record.ts';
+import { whileTelling } from '../../pivot/telling.ts';
 import { takenSnapshots, whereRecordIs } from '../copies.ts';
 import { missingCopies } from './copies-in-place.ts';
 import { endMirror } from './ensure-mirror-ended.ts';
@@ -113,22 +114,26 @@ async function suspend(
   const [{ change }] = due as [Mirror];
   const name = action === 'pivot' ? 'libvirt.pivot' : 'libvirt.abort-job';
   const reports = await deps.effect(name, operationId(change), async () =>
-    deps.pivots.run({
-      uuid: change.vmUuid,
-      action,
-      persistent: true,
-      folder: await domainFolder(vmOf(change)),
-      settleMs,
-      disks: due.map(({ job, change: { disk, to, job: kind }, look }) => ({
-        disk,
-        job: kind,
-        // As libvirt spells it.
-        to: look.disk?.mirror?.path ?? to.path,
-        record: null,
-        kept: job.jobId,
-        resultFile: pivotFile(deps, { vmUuid: change.vmUuid, disk }),
-      })),
-    }),
+    whileTelling(
+      deps,
+      change,
+      deps.pivots.run({
+        uuid: change.vmUuid,
+        action,
+        persistent: true,
+        folder: await domainFolder(vmOf(change)),
+        settleMs,
+        disks: due.map(({ job, change: { disk, to, job: kind }, look }) => ({
+          disk,
+          job: kind,
+          // As libvirt spells it.
+          to: look.disk?.mirror?.path ?? to.path,
+          record: null,
+          kept: job.jobId,
+          resultFile: pivotFile(deps, { vmUuid: change.vmUuid, disk }),
+        })),
+      }),
+    ),
   );
   const stallMs = reports[0]?.stallMs ?? null;
   // Not one that waited for READY, or in which nothing switched.

@@ -10,7 +10,8 @@ import { stagedFile } from '../../../pool-folder/reservation.ts';
 import type { HostDeps } from '../../deps.ts';
 import type { Chain } from '../../chain/observe-chain.ts';
 import type { Image } from '../../chain/observe-image.ts';
-import { isEnding } from '../../pivot/limbo.ts';
+import { assertResumable } from '../../pivot/lock-manager.ts';
+import { isEnding } from '../../pivot/look-at-disk.ts';
 import { mayBeCopy } from '../../pivot/our-mirror.ts';
 import type { EarlierRun } from './earlier-runs.ts';
 import { attempt, mergeCommand } from './guards.ts';
@@ -41,7 +42,7 @@ export async function assertMirrorable(
     optionObstacle(request) ??
     diskObstacle(chain, layersSayMore(xml, chain.disk)) ??
     layerObstacle(image);
-  if (!found) return;
+  if (!found) return assertResumable(attempt(request), chain.vm);
   const { code, now, next } = found;
   throw refused(code, { attempted: attempt(request), now: `${now}; nothing was done`, next });
 }
