@@ -2,13 +2,12 @@
  * Every virsh command of blockflow, one function each. No policy: callers decide what an answer
  * means.
  */
-import { setTimeout as delay } from 'node:timers/promises';
 import { CommandError } from '../process/command.ts';
-import { createTogether } from '../process/together.ts';
 import { unexpected } from '../reply.ts';
 import { connectVirsh, nullIfNoDomain, type VirshConnection } from './connection.ts';
 import { jobCommands } from './jobs.ts';
 import { savedText } from './libvirt-folders.ts';
+import { createPoolLists } from './pool-list.ts';
 import { recordCommands } from './records.ts';
 
 /** A guest in power-management suspend runs no code, so it counts as paused. */
@@ -31,11 +30,18 @@ export interface DomainInfo {
  */
 export function createLibvirt(uri: string) {
   const virsh = connectVirsh(uri);
+  const { endLists, ...lists } = createPoolLists((pool) =>
+    virsh.command('pool-refresh', '--pool', pool),
+  );
   return {
     uri,
-    close: () => virsh.close(),
+    close: () => {
+      endLists();
+      virsh.close();
+    },
     ...domainCommands(virsh),
     ...poolCommands(virsh),
+    ...lists,
     ...jobCommands(virsh),
     ...recordCommands(virsh),
   };
@@ -152,10 +158,7 @@ async function unreadSave(vm: Vm, error: unknown): Promise<DomainXml[]> {
   return [{ ...vm, xml: await savedText(vm), unread }];
 }
 
-const REFRESH_WAIT_MS = 500;
-
 function poolCommands(virsh: VirshConnection) {
-  const refresh = createTogether((pool) => virsh.command('pool-refresh', '--pool', pool));
   return {
     /** XML documents of the active pools. */
     async poolXml(which: 'active' | 'all' = 'active'): Promise<string[]> {
@@ -170,15 +173,6 @@ function poolCommands(virsh: VirshConnection) {
       await virsh.command('pool-autostart', '--pool', pool);
     },
     startPool: (pool: string) => virsh.command('pool-start', '--pool', pool),
-    /** For volumes that libvirt has to find. */
-    refreshPool: refresh,
-    /**
-     * For volumes that are gone: libvirt opens each file that is left, which takes a second for
-     * 30,000, and a list that has them a little longer harms no operation. What ends by then is
-     * waited for, so that most people see the new list at once.
-     */
-    refreshPoolSoon: (pool: string) =>
-      Promise.race([refresh(pool), delay(REFRESH_WAIT_MS, null, { ref: false })]),
   };
 }
 

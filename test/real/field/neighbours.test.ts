@@ -24,6 +24,9 @@ import {
   VAULT,
 } from '../../support/scenes/transfer/move-scene.ts';
 import { failureOf } from '../../support/scenes/failure-of.ts';
+import { takeSnapshot } from '../../support/scenes/snapshot-scene.ts';
+import { waitUntil } from '../../support/wait-until.ts';
+import { argumentsOf, otherPids, programOf } from '../../support/host/processes.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 
 const system = useSystem(() => startMoveSystem({ name: 'neighbours' }));
@@ -85,6 +88,40 @@ describe('A saved guest that libvirt cannot read', () => {
     await virsh('managedsave-remove', 'dreamer');
   });
 });
+
+describe('A volume that is being cloned by libvirt', () => {
+  it('stops no operation of its pool, whose list is made once it is over', async () => {
+    const source = inPool('large.qcow2');
+    await execa('qemu-img', ['create', '-q', '-f', 'qcow2', source, '1G']);
+    await execa('qemu-io', ['-f', 'qcow2', '-c', 'write -P 7 0 1G', source]);
+    await virsh('pool-refresh', POOL);
+    const { chain } = await defineChain(system.host, 'besides', inPool(), 2);
+    await virsh('pool-refresh', POOL);
+    const cloning = virsh('vol-clone', '--pool', POOL, 'large.qcow2', 'clone.qcow2');
+    const pid = await waitUntil('qemu-img to clone it', clonerPid, { intervalMs: 2 });
+    process.kill(pid, 'SIGSTOP');
+    try {
+      await expect(virsh('pool-refresh', POOL)).rejects.toThrow('asynchronous jobs');
+      await takeSnapshot(system, { vm: 'besides', disks: ['vdb'], name: 's1' });
+      const merge = merged(system, { vm: 'besides', disk: 'vdb' });
+      expect(await merge).toMatchObject({ outcome: 'merged', chainAfter: [chain[0]] });
+      expect(await virsh('vol-list', POOL)).toContain('besides-1.qcow2');
+    } finally {
+      process.kill(pid, 'SIGCONT');
+    }
+    await cloning;
+    await waitUntil('libvirt to list the pool', async () => {
+      const listed = await virsh('vol-list', POOL);
+      return !listed.includes('besides-1.qcow2') && listed.includes('clone.qcow2');
+    });
+  });
+});
+
+const clonerPid = () =>
+  otherPids().find(
+    (pid) =>
+      programOf(pid) === 'qemu-img' && argumentsOf(pid).some((a) => a === inPool('clone.qcow2')),
+  );
 
 async function overwrite(path: string, bytes: Uint8Array): Promise<void> {
   const file = await open(path, 'r+');
