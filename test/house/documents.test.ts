@@ -89,7 +89,7 @@ function codesIn({ path, text }: File): string[] {
 
 test('troubleshooting has one heading for each failure code', () => {
   const codes = files
-    .filter(({ path }) => /^(workflows\/operation|client\/library)\/.*failures?\.ts$/.test(path))
+    .filter(({ path }) => /^(workflows\/operation|client\/library)\/.*failure\S*\.ts$/.test(path))
     .flatMap(codesIn);
   const headings = document('docs/guide/troubleshooting.md').lines.flatMap(
     (line) => /^### `?([a-z-]+)`?$/.exec(line)?.[1] ?? [],

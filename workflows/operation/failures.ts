@@ -4,84 +4,15 @@
  * `details[0].code` are the contract.
  */
 import { ApplicationFailure } from '@temporalio/common';
+import type { FailureCode, HoldCode, RefusalCode, RetryCode } from './failure-codes.ts';
+
+export type { FailureCode, HoldCode, RefusalCode, RetryCode };
 
 /**
  * Refused: nothing was done. Retry: not yet, the same request can finish it. Hold: a person must
  * choose.
  */
 export type FailureType = 'Refused' | 'Retry' | 'LeaseLost' | 'NoSpace' | 'Hold' | 'Bug';
-
-/** Why a request is refused: a closed set, each with a test of that name. */
-export type RefusalCode =
-  | 'invalid-request'
-  | 'unknown-vm'
-  | 'unknown-disk'
-  | 'unknown-snapshot'
-  | 'volume-not-in-chain'
-  | 'reversed'
-  | 'nothing-to-merge'
-  | 'shared-base'
-  | 'volume-in-use'
-  | 'outside-pools'
-  | 'unsupported-format'
-  | 'unsupported-pool'
-  | 'read-only-pool'
-  | 'other-machine'
-  | 'other-installation'
-  | 'closed-folder'
-  | 'closed-volume'
-  | 'lock-manager'
-  | 'lost-rights'
-  | 'read-only-disk'
-  | 'transient-disk'
-  | 'foreign-job'
-  | 'not-enough-space'
-  | 'internal-snapshots'
-  | 'other-operation'
-  | 'managed-save'
-  | 'vm-running'
-  | 'not-persistent'
-  | 'unknown-pool'
-  | 'unknown-volume'
-  | 'broken-chain'
-  | 'corrupt-image'
-  | 'same-pool'
-  | 'several-volumes'
-  | 'too-many-layers'
-  | 'has-snapshots'
-  | 'dirty-bitmaps'
-  | 'checkpoints'
-  | 'name-taken'
-  | 'snapshot-exists'
-  | 'base-changed'
-  | 'pause-too-long'
-  | 'disks-changed'
-  | 'nothing-to-undo'
-  | 'command-failed';
-export type HoldCode =
-  | 'divergent-chain'
-  | 'unproven'
-  | 'identity-changed'
-  | 'lost-vm'
-  | 'limbo'
-  | 'inactive-disks'
-  | 'lock-manager';
-export type RetryCode =
-  | 'vm-stopped'
-  | 'vm-started'
-  | 'vm-gone'
-  | 'job-lost'
-  | 'libvirt-away'
-  | 'pool-away'
-  | 'volume-in-use'
-  | 'partly-deleted'
-  | 'partly-moved'
-  | 'command-failed'
-  | 'stuck'
-  | 'storage-silent'
-  | 'agent-too-old'
-  | 'unexpected-reply';
-export type FailureCode = RefusalCode | HoldCode | RetryCode | 'no-space' | 'lease-lost' | 'bug';
 
 export interface FailureDetails {
   code: FailureCode;

@@ -50,7 +50,7 @@ export function createPoolLists(refresh: (pool: string) => Promise<unknown>, aga
      */
     refreshPoolSoon: (pool: string): Promise<void> =>
       Promise.race([list(pool), delay(SOON_MS, undefined, { ref: false })]),
-    endLists(): void {
+    endLists: (): void => {
       isOver = true;
       for (const stop of late.values()) stop.abort();
     },

@@ -23,3 +23,7 @@ export function changeOf(
   if (lost && !remains && memoryFile(snapshot) === null) return 'delete';
   return sourcesOf(snapshot).some(isGone) ? 'redefine' : null;
 }
+
+/** Names of the snapshots whose records name other files after the merge. */
+export const redefinedBy = (changes: readonly SnapshotChange[]) =>
+  changes.filter(({ action }) => action === 'redefine').map(({ name }) => name);

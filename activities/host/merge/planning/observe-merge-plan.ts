@@ -43,7 +43,7 @@ import { refuseMissingLayer } from '../../chain/missing-layer.ts';
 import { assertNoUnfinishedMove } from '../../../pool-folder/unfinished-move.ts';
 import { isCommitInto } from '../observe-disk.ts';
 import { otherHosts } from '../../uses/observe-uses.ts';
-import { changeOf } from '../../snapshots/after-merge.ts';
+import { changeOf, redefinedBy } from '../../snapshots/after-merge.ts';
 import { assertNoUnfinishedSnapshot } from '../../snapshots/creation-notes.ts';
 import { assertRedefinable } from '../../snapshots/redefinable.ts';
 import { observeSnapshots, spellingsOf } from '../../snapshots/snapshots.ts';
@@ -72,9 +72,7 @@ export async function observeMergePlan(
   const layer = await snapshotLayer(input, snapshots);
   const selection = selectVolumes(named, chain.volumes, layer);
   if (!selection) {
-    const active = chain.volumes.at(-1)?.path ?? '';
-    const reason = `${active} is the active layer: there is nothing above it to merge`;
-    return { kind: 'done', chain: chain.volumes, reason };
+    return { kind: 'done', chain: chain.volumes, reason: nothingAbove(chain.volumes) };
   }
   assertPossible(input, selection, chain.vm.state);
   if (job && !(await isOurs(chain, selection, job))) return busy(input, job);
@@ -91,7 +89,7 @@ export async function observeMergePlan(
   if (chain.vm.state === 'off') await assertEmulator(deps, attempted, chain.persistentDomain);
   assertNoInternalSnapshots(input, selection);
   assertWritableHeaders(input, chain, selection);
-  const pivots = overlay === null && !input.keepOverlay;
+  const pivots = !overlay && !input.keepOverlay;
   const leases = await observeLeases(attempted, chain.vm, { pivots });
   const notes = job
     ? []
@@ -104,14 +102,15 @@ export async function observeMergePlan(
     await assertStarts(deps, attempted, { path: base.path, vm: chain.vm.uuid, disk: input.disk });
   }
   const made = await toPlan(deps, input, chain, selection, snapshots, job !== null);
-  const changed = made.snapshots.filter(({ action }) => action === 'redefine');
-  const names = changed.map(({ name }) => name);
-  await assertRedefinable(deps, attempted, chain.vm.uuid, names);
+  await assertRedefinable(deps, attempted, chain.vm.uuid, redefinedBy(made.snapshots));
   const left = await observeNotes(chain, made, { named: input.snapshot, snapshots });
   const plan = { ...made, warnings: [...sharing.warnings, ...notes, ...leases, ...left] };
   if (!job && plan.spaceNeededBytes > plan.spaceFreeBytes) return lackOfSpace(plan);
   return { kind: 'plan', plan };
 }
+
+const nothingAbove = (volumes: readonly Volume[]) =>
+  `${volumes.at(-1)?.path} is the active layer: there is nothing above it to merge`;
 
 /** Paths as the chain spells them: with links resolved. */
 async function resolveNames(input: LiveMergeInput): Promise<LiveMergeInput> {
