@@ -62,13 +62,16 @@ describe('the element of a disk with another source', () => {
     expect(switched(disk(same))).toBeUndefined();
   });
 
-  it("keeps a driver's children", () => {
-    const driver = (type: string) =>
-      `<driver name='qemu' type='${type}'><metadata_cache><max_size unit='bytes'>1</max_size>` +
-      `</metadata_cache></driver>`;
-    expect(switched(disk(`${driver('qcow2')}<source file='/top'/>`))).toBe(
-      disk(`${driver('raw')}<source file='/base'/>`),
-    );
+  it("keeps a driver's children, but for those of qcow2 alone where it becomes raw", () => {
+    const cache = `<metadata_cache><max_size unit='bytes'>1</max_size></metadata_cache>`;
+    const more = `<iothreads><iothread id='1'/></iothreads>`;
+    const driver = (attributes: string, inside: string) =>
+      `<driver name='qemu' ${attributes}>${inside}</driver>`;
+    const top = driver(`type='qcow2' discard_no_unref='on'`, cache + more);
+    const raw = disk(`${driver(`type='raw'`, more)}<source file='/base'/>`);
+    expect(switched(disk(`${top}<source file='/top'/>`))).toBe(raw);
+    const qcow2 = disk(`${top}<source file='/base'/>`);
+    expect(switched(disk(`${top}<source file='/top'/>`), '/base', 'qcow2')).toBe(qcow2);
   });
 
   const secret = `<encryption format='luks'><secret type='passphrase' uuid='u'/></encryption>`;

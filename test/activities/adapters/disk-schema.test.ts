@@ -169,11 +169,12 @@ function withLayers(
 const renamed = (layers: readonly Layer[]) =>
   layers.map((layer) => ({ ...layer, file: `/new${layer.file}` }));
 
+const uncached = (texts: string[]) => texts.filter((text) => !text.includes('_cache'));
 /** A layer that becomes the active one leaves its own cache to that of the disk. */
-const asActive = (layer: Layer): Layer => ({
-  ...layer,
-  more: layer.more.filter((text) => !text.includes('_cache')),
-});
+const asActive = (layer: Layer): Layer => ({ ...layer, more: uncached(layer.more) });
+/** Where a raw layer becomes the active one. */
+const withoutCache = (found: Found, format: string): Found =>
+  format === 'qcow2' ? found : { ...found, rest: uncached(found.rest) };
 
 describe('a random disk', () => {
   it('is the same after it was read and written', () =>
@@ -190,7 +191,7 @@ describe('a random disk', () => {
       const moved = switchDiskSource(diskElement(dumped, 'vda'), { to, names, pools: POOLS });
       return {
         xml: withDisk(dumped, moved ?? ''),
-        expected: withLayers(before, [active, ...below], below),
+        expected: withLayers(withoutCache(before, to.format), [active, ...below], below),
       };
     }));
 
@@ -203,7 +204,7 @@ describe('a random disk', () => {
       const merged = switchDiskSource(diskElement(dumped, 'vda'), change);
       return {
         xml: withDisk(dumped, merged ?? ''),
-        expected: withLayers(before, [asActive(base), ...below], below),
+        expected: withLayers(withoutCache(before, to.format), [asActive(base), ...below], below),
       };
     }));
 
