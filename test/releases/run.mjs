@@ -24,7 +24,7 @@ const given = args.slice(isRelease ? 1 : 0);
 const usual = ['test/real', 'test/crash', '--testPathIgnorePatterns=client/package'];
 const tests = given.length > 0 ? given : usual;
 /** Parts of libvirt that tests use, and that Debian 12 has in its main package. */
-const FURTHER = ['libvirt-daemon-driver-storage-mpath'];
+const FURTHER = ['libvirt-daemon-driver-storage-mpath', 'libvirt-daemon-lock'];
 
 /** @throws with the command's words once it failed */
 function run(command, ...rest) {

@@ -139,7 +139,7 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a guest that was resumed once is taken for paused',
     file: 'activities/adapters/virsh/safe-pivot.bash',
-    from: '[[ $reply =~ (^|[[:space:]])(paused|pmsuspended) ]]',
+    from: '[[ $reply =~ (^|[[:space:]])(paused|pmsuspended|crashed) ]]',
     to: '[[ $reply == *paused* ]]',
     caughtBy: 'test/activities/adapters/safe-pivot.test.ts',
   },

@@ -239,7 +239,8 @@ export function guestStateOf(domstate: string): GuestState {
   const word = domstate.replace(/ \([^()]*\)$/, '');
   // "in shutdown" is a QEMU that still ends: how it ended is known only afterwards.
   if (['running', 'idle', 'no state', 'in shutdown'].includes(word)) return 'running';
-  if (['paused', 'pmsuspended'].includes(word)) return 'paused';
-  if (['shut off', 'crashed'].includes(word)) return 'off';
+  // "crashed" is a guest that panicked, which its VM is set to keep; QEMU's end is "shut off".
+  if (['paused', 'pmsuspended', 'crashed'].includes(word)) return 'paused';
+  if (word === 'shut off') return 'off';
   throw unexpected('virsh domstate', 'it is no state of a VM', domstate);
 }

@@ -107,7 +107,7 @@ look_at_guest() {
   ask "domstate $uuid --reason" || exit 1
   guest=running
   # A word of its own: a guest that was resumed once is "running (unpaused)".
-  [[ $reply =~ (^|[[:space:]])(paused|pmsuspended) ]] && guest=paused
+  [[ $reply =~ (^|[[:space:]])(paused|pmsuspended|crashed) ]] && guest=paused
   # QEMU itself paused it, because a layer had no space or an error: with the new one it may run on.
   [[ $reply == *'I/O error'* ]] && guest=running
   [[ $persistent == no ]] || ! ask "domblklist --inactive $uuid" || note_before
@@ -240,7 +240,7 @@ await_resumed() {
 }
 look_again() {
   case $(say domstate "$uuid") in
-    running*) resumed=yes ;;
+    running* | crashed*) resumed=yes ;;
     shut* | *'failed to get domain'*) if qemu_lives; then leave; else resumed=yes; fi ;;
     # Answered once libvirtd has taken up with QEMU again: what the XML says before that is old.
     paused*) [[ $(say blockjob "$uuid" "${disks[0]}" --raw) == *error:* ]] || look_at_chain ;;

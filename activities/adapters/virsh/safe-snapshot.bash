@@ -84,7 +84,7 @@ take_lock() {
 look_at_guest() {
   ask "domstate $uuid --reason" || exit 1
   guest=running
-  [[ $reply =~ (^|[[:space:]])(paused|pmsuspended) ]] && guest=paused
+  [[ $reply =~ (^|[[:space:]])(paused|pmsuspended|crashed) ]] && guest=paused
 }
 
 # An agent that hangs would block the VM without end, so it gets a time-out first. A freeze that fails
@@ -174,7 +174,7 @@ await_resumed() {
     say blockjob "$uuid" "${disks[0]}" --raw
     [[ $reply == *error:* && $reply != *'not running'* ]] || say domstate "$uuid"
     case $reply in
-      running* | shut* | *'failed to get domain'*) resumed=yes ;;
+      running* | crashed* | shut* | *'failed to get domain'*) resumed=yes ;;
       paused*)
         [[ $asked == no ]] || names_overlays || return
         if [[ $asked == no ]] || ensure_recorded; then resume_guest; fi ;;
