@@ -1,6 +1,7 @@
 /** The chain as the headers on storage have it. */
 import { dirname, resolve } from 'node:path';
 import { refused } from '../../../workflows/operation/failures.ts';
+import { VOLUME_PATH } from '../../../workflows/operation/names.ts';
 import type { DiskRef } from '../../../workflows/chain/references.ts';
 import type { XmlDisk } from '../../adapters/libvirt-xml/domain-xml.ts';
 import { canonical, observeFile } from '../../adapters/files/files.ts';
@@ -47,6 +48,7 @@ export async function readHeaderChain(
     const header = await (early.get(`${format} ${path}`) ?? readHeader(path, format));
     if (header.externalDataFile) throw unsupported(ref, path, 'its data is in an external file');
     const real = await canonical(path);
+    if (!VOLUME_PATH.test(real)) throw unsupported(ref, JSON.stringify(real), ODD_NAME, RENAME);
     if (seen.has(real)) throw unsupported(ref, path, 'its backing files form a loop');
     seen.add(real);
     found.unshift([real, { ...header, encrypted: header.encrypted || locked.has(real) }]);
@@ -56,6 +58,8 @@ export async function readHeaderChain(
   return new Map(found);
 }
 
+const ODD_NAME = 'its name has control characters';
+const RENAME = 'Rename the file while the VM is down, and the backing file of the layer above it';
 /** Paths with links resolved. */
 async function encryptedIn(disks: readonly XmlDisk[]): Promise<ReadonlySet<string>> {
   const layers = disks.flatMap(({ chain }) => chain).filter(({ encrypted }) => encrypted);

@@ -98,3 +98,22 @@ describe('a layer that is not there', () => {
     expect(await failureOf(moveOf(`lost${at}`, VAULT))).toMatchObject(expected);
   });
 });
+
+describe('a layer whose name has a new line', () => {
+  it.each(['down', 'running'])('is refused when it is planned, the VM %s', async (is) => {
+    const vm = `lines-${is}`;
+    const below = await createImage(inPool(`${vm}-first\nsecond.qcow2`));
+    const top = await createImage(inPool(`${vm}.qcow2`), { below });
+    await defineShutOff(system.host, vm, diskXml(top));
+    if (is === 'running') await system.host.virsh('start', vm);
+    const expected = {
+      ...{ type: 'Refused', code: 'unsupported-format' },
+      now: expect.stringContaining('first\\nsecond.qcow2'),
+    };
+    expect(await failureOf(merged(system, { vm, disk: 'vdb' }))).toMatchObject(expected);
+    expect(await failureOf(moveOf(vm, VAULT))).toMatchObject(expected);
+    if (is === 'running') await system.host.virsh('destroy', vm);
+    await rm(top);
+    await rm(below);
+  });
+});
