@@ -10,7 +10,7 @@ import { inLane } from './lanes.ts';
 export type { FileHandle } from 'node:fs/promises';
 
 /** A file system that has not answered a question for so long is silent. */
-const ANSWER_WITHIN_MS = 60_000;
+export const ANSWER_WITHIN_MS = 60_000;
 
 /* eslint-disable @typescript-eslint/no-explicit-any -- calls keep all of their overloads */
 type AnyCall = (path: any, ...more: any[]) => Promise<any>;

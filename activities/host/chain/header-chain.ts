@@ -60,6 +60,7 @@ export async function readHeaderChain(
 
 const ODD_NAME = 'its name has control characters';
 const RENAME = 'Rename the file while the VM is down, and the backing file of the layer above it';
+
 /** Paths with links resolved. */
 async function encryptedIn(disks: readonly XmlDisk[]): Promise<ReadonlySet<string>> {
   const layers = disks.flatMap(({ chain }) => chain).filter(({ encrypted }) => encrypted);

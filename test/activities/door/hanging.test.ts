@@ -1,4 +1,5 @@
 /** Storage that does not answer: a fifo without a writer, at which `open` waits in its thread. */
+import { constants } from 'node:fs';
 import { open as openFile, rm, mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,7 +20,11 @@ beforeEach(async () => {
   await execa('mkdir', [join(folder, 'sick'), join(folder, 'well')]);
   await execa('mkfifo', [fifo]);
 });
-afterEach(() => rm(folder, { recursive: true }));
+afterEach(async () => {
+  // A thread that still waits would keep the process of a test that fails.
+  await (await openFile(fifo, constants.O_RDWR | constants.O_NONBLOCK)).close();
+  await rm(folder, { recursive: true });
+});
 
 /** What waits for a writer goes on. */
 const answer = async () => (await openFile(fifo, 'w')).close();

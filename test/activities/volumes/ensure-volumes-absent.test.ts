@@ -5,7 +5,10 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { Libvirt } from '../../../activities/adapters/virsh/domains.ts';
 import { createEffect, type EffectHook } from '../../../activities/door/effect.ts';
-import { ensureVolumesAbsent } from '../../../activities/storage/volumes/ensure-volumes-absent.ts';
+import {
+  ensureVolumeAbsent,
+  ensureVolumesAbsent,
+} from '../../../activities/storage/volumes/ensure-volumes-absent.ts';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
 import { dirPoolXml, givePoolId, idInPool, stubTool } from '../../support/scenes/stubbed-pool.ts';
@@ -120,6 +123,15 @@ describe('ensureVolumesAbsent', () => {
     await rm(planned.path);
     const found = { type: 'Retry', details: { code: 'pool-away' } };
     expect(await failureOf(ensure([planned]))).toMatchObject(found);
+  });
+
+  it('waits for one that is unmounted once the volume was found', async () => {
+    const planned = await volume('a.qcow2');
+    await rm(planned.path);
+    const quarantinedPath = `${planned.path}.away`;
+    const away = { volume: { ...planned, identity: '0:1' }, quarantinedPath };
+    const found = { type: 'Retry', details: { code: 'pool-away' } };
+    expect(await failureOf(ensureVolumeAbsent(deps(), away))).toMatchObject(found);
   });
 
   it('holds when a process has opened the volume since its proof', async () => {

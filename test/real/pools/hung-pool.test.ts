@@ -2,6 +2,7 @@
 import { open, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeAll, expect, it } from '@jest/globals';
+import { ANSWER_WITHIN_MS } from '../../../activities/adapters/files/calls.ts';
 import { leaseFile, observeFlockLease } from '../../../activities/pool-folder/flock-lease.ts';
 import { forgetCached, mountFaulty } from '../../support/faults/faulty-mount.ts';
 import { createImage, defineChain } from '../../support/guest/shut-off-vm.ts';
@@ -63,6 +64,9 @@ it('Nothing that is deleted elsewhere waits for who has a file of it open', asyn
   const { events } = await removal.result().then(() => removal.fetchHistory());
   goOn();
   await opened.close();
+  const times = (events ?? []).map(({ eventTime }) => Number(eventTime?.seconds));
+  // A question to the disk that hangs is given up only then.
+  expect(Math.max(...times) - Math.min(...times)).toBeLessThan(ANSWER_WITHIN_MS / 1000);
   const attempts = (events ?? []).map((event) => event.activityTaskStartedEventAttributes?.attempt);
   expect(Math.max(...attempts.map((attempt) => attempt ?? 0))).toBe(1);
 });
