@@ -82,8 +82,8 @@ describe('a disk in the XML of a domain', () => {
   it('has its chain base-most first, with indexes and formats', () => {
     const found = disk(`<driver type='qcow2'/><source file='/a' index='3'/>${below}`);
     expect(found?.chain).toEqual([
-      { path: '/b & c', format: 'raw', index: 1 },
-      { path: '/a', format: 'qcow2', index: 3 },
+      { path: '/b & c', format: 'raw', encrypted: false, index: 1 },
+      { path: '/a', format: 'qcow2', encrypted: false, index: 3 },
     ]);
     expect(found).toMatchObject({ readOnly: false, transient: false, mirror: null });
   });
@@ -106,8 +106,19 @@ describe('a disk in the XML of a domain', () => {
   });
 
   it('is raw where no driver says otherwise', () => {
-    const chain = [{ path: '/a', format: 'raw', index: null }];
+    const chain = [{ path: '/a', format: 'raw', encrypted: false, index: null }];
     expect(disk(`<source file='/a'/>`)?.chain).toEqual(chain);
+  });
+
+  it('is encrypted by a secret in its source, or beside that of the active layer', () => {
+    const secret = `<encryption format='luks'/>`;
+    const own = `<source file='/a'>${secret}</source>`;
+    const format = `<format type='raw'/>`;
+    const lower = `<backingStore type='file'>${format}${own}<backingStore/></backingStore>`;
+    const which = (inside: string) => disk(inside)?.chain.map(({ encrypted }) => encrypted);
+    expect(which(own)).toEqual([true]);
+    expect(which(`<source file='/a'/>${secret}`)).toEqual([true]);
+    expect(which(`<source file='/top'/>${lower}`)).toEqual([true, false]);
   });
 
   it('keeps blanks at the end of a name', () => {
