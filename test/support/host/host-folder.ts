@@ -22,7 +22,7 @@ export const DEFAULT_HOSTS_FOLDER = '/tmp/blockflow-test';
 /** One bundle of the workflows for all tests of one source. */
 export const BUNDLES = join(DEFAULT_HOSTS_FOLDER, 'bundles');
 
-const PROGRAMS_OF_A_HOST = /^(perl|libvirtd|virtlogd|virtlockd|dnsmasq|qemu-system-.*)$/;
+const PROGRAMS_OF_A_HOST = /^(perl|libvirtd|virtlogd|virtlockd|dnsmasq|qemu-img|qemu-system-.*)$/;
 /**
  * Blockflow's own processes on it; they see no private mounts, but name the host's state folder.
  */
