@@ -69,7 +69,11 @@ export function common(context: RoleContext, role: string): Omit<WorkerOptions, 
 }
 
 /** Options of an agent's worker. */
-export const agentOptions = (context: RoleContext, role: string, activities: object) => ({
+export const agentOptions = (
+  context: RoleContext,
+  role: string,
+  activities: object,
+): Omit<WorkerOptions, 'taskQueue'> & { activities: object } => ({
   ...common(context, role),
   activities: { ...activities, ...unknownStep },
 });
