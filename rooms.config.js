@@ -16,7 +16,10 @@ const workflows = {
 
 const shapes = 'workflows/operation/(names|failures|activities|audit)';
 /** Tools, which know nothing of ours but what names look like and how a bad reply is told. */
-const tool = ['activities/adapters/(process|files|reply)', 'workflows/operation/(names|failures)'];
+const tool = [
+  'activities/adapters/(process|files|reply|keep-newest)',
+  'workflows/operation/(names|failures)',
+];
 const host = [
   'activities/(door|pool-folder|adapters)/',
   'activities/host/(deps|chain/|uses/|pools/|snapshots/|pivot/)',

@@ -8,7 +8,7 @@ import {
   ownFailure,
   type RefusalCode,
 } from '../../workflows/operation/failures.ts';
-import { CommandError } from '../adapters/process/command.ts';
+import { CommandError, saidIn } from '../adapters/process/command.ts';
 
 /** Rights, limits and features of a file system; a person has to change something first. */
 export const LASTING_ERRNOS: ReadonlySet<string> = new Set([
@@ -87,7 +87,7 @@ export function lastingWords(text: string): Lasting | null {
   const cause = causeIn(text);
   if (PASSING_WORDS.some((words) => words.test(cause))) return null;
   const found = LASTING_WORDS.find(({ words }) => words.test(cause));
-  return found ? { said: text.replace(/^error: /gm, '').trim(), code: found.code } : null;
+  return found ? { said: saidIn(text), code: found.code } : null;
 }
 
 /**

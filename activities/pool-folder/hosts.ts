@@ -58,13 +58,14 @@ async function readHost(poolFolder: string, host: string) {
   return { file, machine, installation };
 }
 
-/** @returns the words about a host that works for another namespace; null when there is none */
+/** @returns the words about one of them that works for another namespace; null without one */
 export async function strangerIn(
   poolFolder: string,
+  hosts: readonly string[],
   own: Pick<Host, 'host' | 'installation'>,
 ): Promise<string | null> {
   if (own.installation === '') return null;
-  for (const host of await observeHosts(poolFolder)) {
+  for (const host of hosts) {
     const { file, installation } = await readHost(poolFolder, host);
     if (host === own.host || ['', own.installation].includes(installation)) continue;
     return (

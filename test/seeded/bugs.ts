@@ -229,9 +229,9 @@ export const seededBugs: readonly SeededBug[] = [
   },
   {
     name: 'only an active pool has a folder',
-    file: 'activities/adapters/virsh/pools.ts',
-    from: 'if (!documents.some(',
-    to: 'if (documents.length > 0 || !documents.some(',
+    file: 'activities/host/uses/references.ts',
+    from: '{ ...question, pools: all }',
+    to: 'question',
     caughtBy: 'test/real/removal/copy-remove-image.test.ts',
     only: 'a pool that is not active',
   },

@@ -206,12 +206,13 @@ async function findLoopDevice(wanted: Wanted, access: Access): Promise<Opener | 
     const text = readFile(join('/sys/block', name, 'loop/backing_file'), 'utf8');
     const path = (await text.catch(() => '')).trimEnd();
     if (path === '' || isUnwanted(wanted, deviceOfPath(mounts, path))) continue;
-    const isReadOnly = await readFile(join('/sys/block', name, 'ro'), 'utf8').catch(() => '0');
-    if (access !== 'any' && isReadOnly.startsWith('1')) continue;
     const file = await observeFile(path).catch(unlessSilent(null));
-    if (file && files.has(file.identity)) {
-      return { identity: file.identity, by: `loop device ${name}` };
-    }
+    if (!file || !files.has(file.identity)) continue;
+    if (access !== 'any' && (await isReadOnly(name))) continue;
+    return { identity: file.identity, by: `loop device ${name}` };
   }
   return null;
 }
+
+const isReadOnly = async (device: string) =>
+  (await readFile(join('/sys/block', device, 'ro'), 'utf8').catch(() => '0')).startsWith('1');

@@ -4,6 +4,7 @@
  */
 import { hash } from 'node:crypto';
 import { join } from 'node:path';
+import { keepNewest } from '../keep-newest.ts';
 import { elementsIn, onlyOf, readXml, type XmlElement } from './xml.ts';
 
 /** Texts for people and other programs: QEMU opens nothing that they name. */
@@ -37,11 +38,7 @@ export function filesNamed(xml: string, root: Root, where: Where): NamedFiles {
   const pools = where.pools.map(({ name, folder }) => [name, folder]);
   const key = hash('sha256', JSON.stringify([root, where.own ?? null, pools, xml]));
   const found = known.get(key) ?? findFiles(xml, root, where);
-  // The newest is the last one.
-  known.delete(key);
-  known.set(key, found);
-  const [oldest] = known.keys();
-  if (known.size > MOST_KNOWN && oldest !== undefined) known.delete(oldest);
+  keepNewest(known, key, found, MOST_KNOWN);
   return found;
 }
 

@@ -5,6 +5,9 @@ import { runInSession } from './command-session.ts';
 import { confinement } from './confined.ts';
 import { childEnvironment } from './environment.ts';
 
+/** What a tool has said on its error stream, without the word that begins each line of virsh. */
+export const saidIn = (stderr: string) => stderr.replaceAll(/^error: /gm, '').trim();
+
 /**
  * A command that did not exit 0. `stderr` is the tool's own words, cut to what an error can carry.
  */

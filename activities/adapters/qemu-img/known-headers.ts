@@ -6,6 +6,7 @@
 import { constants } from 'node:fs';
 import { open } from '../files/calls.ts';
 import { stateIn, type FileState } from '../files/file-state.ts';
+import { keepNewest } from '../keep-newest.ts';
 
 const { O_RDONLY, O_NONBLOCK } = constants;
 
@@ -43,11 +44,7 @@ export function createKnownHeaders<T>(nowMs: () => number = Date.now): KnownHead
       if (before && found?.state === before.state) return found.header;
       known.delete(path);
       const header = await read();
-      if (before?.isSettled) {
-        known.set(path, { state: before.state, header });
-        const [oldest] = known.keys();
-        if (known.size > MOST && oldest !== undefined) known.delete(oldest);
-      }
+      if (before?.isSettled) keepNewest(known, path, { state: before.state, header }, MOST);
       return header;
     },
   };

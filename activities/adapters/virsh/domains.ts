@@ -2,7 +2,7 @@
  * Every virsh command of blockflow, one function each. No policy: callers decide what an answer
  * means.
  */
-import { CommandError } from '../process/command.ts';
+import { CommandError, saidIn } from '../process/command.ts';
 import { unexpected } from '../reply.ts';
 import { connectVirsh, nullIfNoDomain, type VirshConnection } from './connection.ts';
 import { jobCommands } from './jobs.ts';
@@ -154,7 +154,7 @@ async function sightOf(virsh: VirshConnection, emptyFile: string) {
 async function unreadSave(vm: Vm, error: unknown): Promise<DomainXml[]> {
   if (!(error instanceof CommandError)) throw error;
   if (/does not have managed save image|failed to get domain/.test(error.stderr)) return [];
-  const unread = error.stderr.replace(/^error: /gm, '').trim();
+  const unread = saidIn(error.stderr);
   return [{ ...vm, xml: await savedText(vm), unread }];
 }
 

@@ -4,7 +4,7 @@ import type { mergeOnHost } from '../../../workflows/merge/activities.ts';
 import { activityInfo } from '@temporalio/activity';
 import { operationId } from '../../../workflows/chain/references.ts';
 import { retry } from '../../../workflows/operation/failures.ts';
-import { CommandError } from '../../adapters/process/command.ts';
+import { CommandError, saidIn } from '../../adapters/process/command.ts';
 import { type XmlDisk } from '../../adapters/libvirt-xml/domain-xml.ts';
 import type { Show } from '../../door/attempt.ts';
 import type { HostDeps } from '../deps.ts';
@@ -128,7 +128,7 @@ const PATIENCE = 6;
 
 function startFailed(input: StartInput, error: unknown): { outcome: 'failed'; reason: string } {
   if (!(error instanceof CommandError)) throw error;
-  const reason = error.stderr.replace(/^error: /gm, '');
+  const reason = saidIn(error.stderr);
   const { top, base, vm } = input.plan;
   const attempted = `starting the commit of ${top.path} into ${base.path}`;
   assertActive(attempted, vm, reason);

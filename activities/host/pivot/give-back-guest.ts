@@ -6,7 +6,7 @@ import { operationId } from '../../../workflows/chain/references.ts';
 import { syncPath } from '../../adapters/files/files.ts';
 import { domainFolder } from '../../adapters/virsh/libvirt-folders.ts';
 import { isLeased, readPivotReport } from '../../adapters/virsh/safe-pivot.ts';
-import { CommandError } from '../../adapters/process/command.ts';
+import { CommandError, saidIn } from '../../adapters/process/command.ts';
 import type { HostDeps } from '../deps.ts';
 import { assertLeftByQemu, leaveLimbo, type LeftLimbo } from './limbo.ts';
 import { vmOf, type DiskSwitch } from './disk-switch.ts';
@@ -129,7 +129,7 @@ const resume = (deps: HostDeps, change: DiskSwitch): Promise<string | null> =>
       },
     ),
   );
-const inOneLine = (stderr: string) => stderr.replaceAll(/^error: /gm, '').replaceAll('\n', ': ');
+const inOneLine = (stderr: string) => saidIn(stderr).replaceAll('\n', ': ');
 
 /**
  * Once libvirtd, which may just have come back, has done what it does by itself. A record that

@@ -15,13 +15,15 @@ interface Vm {
 /** For what ends with a pivot of a VM that runs or is paused. @throws Refused `lock-manager` */
 export async function assertResumable(attempted: string, vm: Vm): Promise<void> {
   const manager = await lockManagerOf(vm);
-  if (!manager) return;
-  throw refused('lock-manager', {
+  if (manager) throw notResumable(attempted, vm, manager);
+}
+
+const notResumable = (attempted: string, vm: Vm, manager: LockManager) =>
+  refused('lock-manager', {
     attempted,
     now: `${whatItDoes(manager)}; nothing was touched`,
     next: `Shut the VM down first (\`virsh shutdown ${vm.name}\`), then repeat the request`,
   });
-}
 
 /**
  * For a merge.
@@ -34,9 +36,9 @@ export async function observeLeases(
   { pivots }: { pivots: boolean },
 ): Promise<string[]> {
   if (vm.state === 'off') return [];
-  if (pivots) await assertResumable(attempted, vm);
   const manager = await lockManagerOf(vm);
   if (!manager) return [];
+  if (pivots) throw notResumable(attempted, vm, manager);
   const whose = `libvirt's lock manager (${manager.name}) keeps its leases on what is written`;
   return [`${whose} until the VM is shut down: no other live job writes into these layers before`];
 }

@@ -66,17 +66,20 @@ interface Active {
  * where it will, or where that is not known.
  */
 async function obstacleToWriting({ libvirt }: HostDeps, { path, vm, disk, isModel }: Active) {
-  const [capabilities, xml] = await Promise.all([libvirt.capabilities(), libvirt.inactiveXml(vm)]);
-  const who = xml === null ? null : qemuUserOf(capabilities, xml);
-  if (who === null || xml === null || ROOT.has(who.user)) return null;
+  const xml = await libvirt.inactiveXml(vm);
+  if (xml === null) return null;
+  const isGiven = isGivenToQemu(xml, disk);
+  const mode = isGiven && !isModel ? await modeUnlessWritten(path) : null;
+  // As nearly always: libvirt need not tell the user then.
+  if (isGiven && mode === null) return null;
+  const who = qemuUserOf(await libvirt.capabilities(), xml);
+  if (who === null || ROOT.has(who.user)) return null;
   const words = `the user of QEMU (${who.user}:${who.group})`;
-  if (!isGivenToQemu(xml, disk)) {
-    const may = await mayReadAndWrite(who, path);
-    return may === false ? `${words} may not write to ${path}, whose owner libvirt keeps` : null;
+  if (mode !== null) {
+    return `the mode of ${path} is 0${mode.toString(8)}: ${words} may not write to it as its owner`;
   }
-  const mode = isModel ? null : await modeUnlessWritten(path);
-  if (mode === null) return null;
-  return `the mode of ${path} is 0${mode.toString(8)}: ${words} may not write to it as its owner`;
+  const may = await mayReadAndWrite(who, path);
+  return may === false ? `${words} may not write to ${path}, whose owner libvirt keeps` : null;
 }
 
 /** Modes say nothing to it. */

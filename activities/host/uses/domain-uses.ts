@@ -2,12 +2,12 @@
 import { hold } from '../../../workflows/operation/failures.ts';
 import { inLine } from '../../../workflows/operation/words.ts';
 import { filesNamed, pathsInText } from '../../adapters/libvirt-xml/named-files.ts';
-import { poolsNamedIn, type Pool } from '../../adapters/virsh/pools.ts';
+import type { Pool } from '../../adapters/virsh/pools.ts';
 import type { HostDeps } from '../deps.ts';
 import { firstIn, type Identities } from './volume-users.ts';
 
 interface Question {
-  /** The active ones. */
+  /** All that are defined: a domain may name a volume of one that is not active. */
   pools: readonly Pool[];
   /** The disk whose own sources do not count. */
   owner: { uuid: string; disk: string } | null;
@@ -35,21 +35,20 @@ interface DomainUses {
 export async function domainUses(
   deps: Pick<HostDeps, 'libvirt'>,
   files: Identities,
-  { pools: active, owner }: Question,
+  { pools, owner }: Question,
 ): Promise<DomainUses> {
   const domains = await deps.libvirt.allDomainXml();
-  const documents = domains.map(({ xml }) => xml ?? '');
-  const pools = await poolsNamedIn(documents, deps.libvirt, active);
   const [uses, warnings, notSearched]: [DomainUse[], string[], string[]] = [[], [], []];
   // Most domains name the same emulator, firmware and base images.
   const known = new Map<string, string | null>();
   const walk = { known, leaveOut: (where: string) => void notSearched.push(where) };
   for (const { uuid, name, xml, unread: lost } of domains) {
-    if (lost !== null || xml === null) {
-      const paths = pathsInText(xml ?? '', pools);
+    if (xml === null) throw unreadableSave(name, lost);
+    if (lost !== null) {
+      const paths = pathsInText(xml, pools);
       const named = await Promise.all(paths.map((path) => firstIn(files, path, walk)));
-      if (xml === null || named.some((path) => path !== null)) throw unreadableSave(name, lost);
-      warnings.push(`the saved guest of VM ${name} cannot be read (${inLine(lost ?? '')})`);
+      if (named.some((path) => path !== null)) throw unreadableSave(name, lost);
+      warnings.push(`the saved guest of VM ${name} cannot be read (${inLine(lost)})`);
       continue;
     }
     const { paths, unread } = filesNamed(xml, 'domain', {

@@ -56,11 +56,14 @@ export async function otherHosts(
   volumes: readonly { path: string }[],
 ): Promise<string[]> {
   const folders = [...new Set(volumes.map(({ path }) => dirname(path)))];
+  const hosts = new Set<string>();
   for (const folder of folders) {
+    const names = await observeHosts(folder);
     const [namesake, stranger] = await Promise.all([
       namesakeIn(folder, own),
-      strangerIn(folder, own),
+      strangerIn(folder, names, own),
     ]);
+    names.forEach((name) => hosts.add(name));
     if (namesake === null && stranger === null) continue;
     throw refused(namesake === null ? 'other-installation' : 'other-machine', {
       attempted: `looking for the hosts that share ${folder}`,
@@ -68,6 +71,5 @@ export async function otherHosts(
       next: namesake === null ? ONE_INSTALLATION : OTHER_NAME,
     });
   }
-  const hosts = (await Promise.all(folders.map(observeHosts))).flat();
-  return [...new Set(hosts)].filter((name) => name !== own.host);
+  return [...hosts].filter((name) => name !== own.host);
 }

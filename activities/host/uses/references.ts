@@ -4,13 +4,7 @@
  */
 import type { VolumeUse } from '../../../workflows/chain/schemas.ts';
 import { filesNamed } from '../../adapters/libvirt-xml/named-files.ts';
-import {
-  isFilePool,
-  observePools,
-  poolsNamedIn,
-  type FilePool,
-  type Pool,
-} from '../../adapters/virsh/pools.ts';
+import { isFilePool, observePools, poolsNamedIn, type Pool } from '../../adapters/virsh/pools.ts';
 import { inLine } from '../../../workflows/operation/words.ts';
 import type { HostDeps } from '../deps.ts';
 import { domainUses } from './domain-uses.ts';
@@ -59,10 +53,13 @@ export async function observeReferences(deps: Deps, question: Question): Promise
 export async function observeHolders(deps: Deps, question: Question): Promise<References> {
   const { volumes, family = volumes, pools } = question;
   const files = identitiesOf(volumes);
-  const asleep = await inactivePools(deps, pools);
+  const active = new Set(pools.map(({ name }) => name));
+  const all = await observePools(deps.libvirt, 'all');
+  // The volumes of those that are not active may stand on others all the same.
+  const asleep = all.filter(({ name }) => !active.has(name)).filter(isFilePool);
   const [{ children, notSearched }, domains] = await Promise.all([
     childrenOf(files, { pools: [...pools, ...asleep], volumes: family }),
-    domainUses(deps, files, question),
+    domainUses(deps, files, { ...question, pools: all }),
   ]);
   const stand = children.map(({ child, path }) => ({
     kind: 'child' as const,
@@ -80,13 +77,6 @@ export async function observeHolders(deps: Deps, question: Question): Promise<Re
     return { kind: 'domain' as const, path, by };
   });
   return { uses: [...stand, ...named], warnings: [...warnings, ...domains.warnings] };
-}
-
-/** Their volumes may stand on others all the same. */
-async function inactivePools({ libvirt }: Deps, active: readonly Pool[]): Promise<FilePool[]> {
-  const names = new Set(active.map(({ name }) => name));
-  const all = await observePools(libvirt, 'all');
-  return all.filter(isFilePool).filter(({ name }) => !names.has(name));
 }
 
 async function snapshotReferences(

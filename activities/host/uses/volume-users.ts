@@ -48,17 +48,23 @@ export async function firstIn(
     const before = known.get(key);
     if (before !== undefined) return before;
     seen.push(key);
+    const found = await atOrBelow(path);
+    if (found !== null) known.set(key, found);
+    return found;
+  };
+  const atOrBelow = async (path: Buffer): Promise<string | null> => {
     if (await isOneOf(files, path)) return path.toString();
     const { backing, dataFile } = await namesBelow(path, leaveOut);
     for (const data of dataFile) if (await isOneOf(files, data)) return data.toString();
     for (const below of backing) {
-      const inside = await search(below);
-      if (inside !== null) return inside;
+      const found = await search(below);
+      if (found !== null) return found;
     }
     return null;
   };
   const found = await search(Buffer.from(source));
-  for (const key of seen) known.set(key, found);
+  // Not each by itself: names may go in circles.
+  if (found === null) for (const key of seen) known.set(key, null);
   return found;
 }
 

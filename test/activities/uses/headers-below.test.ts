@@ -3,7 +3,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { headersBelow } from '../../../activities/host/uses/headers-below.ts';
-import { childrenOf } from '../../../activities/host/uses/volume-users.ts';
+import { observeFile } from '../../../activities/adapters/files/files.ts';
+import { childrenOf, firstIn } from '../../../activities/host/uses/volume-users.ts';
 import { use } from '../../support/use.ts';
 
 const NAME = 'base.qcow2';
@@ -44,6 +45,22 @@ it('looks once for all who ask meanwhile, and after their question', async () =>
   expect(await second).not.toBe(await first);
   await writeFile(join(folder.path, 'c'), header());
   expect(await names(ask())).toEqual(['a', 'b', 'c']);
+});
+
+it('finds for each file what is below it, and not what is below its neighbour', async () => {
+  const paths = ['left', 'right', 'both', 'target'].map((name) => join(folder.path, name));
+  const [left = '', right = '', both = '', target = ''] = paths;
+  await writeFile(left, 'data');
+  await writeFile(target, 'data');
+  await writeFile(right, header(target));
+  const names = [left, right].map((path) => `"filename":"${path}"`).join(',');
+  await writeFile(both, header(`json:{${names}}`));
+  const { identity = '' } = (await observeFile(target)) ?? {};
+  const walk = { known: new Map<string, string | null>(), leaveOut: () => undefined };
+  const look = (path: string) => firstIn(new Set([identity]), path, walk);
+  expect(await look(both)).toBe(target);
+  expect([await look(left), await look(right), await look(both)]).toEqual([null, target, target]);
+  await Promise.all(paths.map((path) => rm(path)));
 });
 
 it('takes a name that no file can have for none: a guest may write it to its disk', async () => {

@@ -49,8 +49,7 @@ async function defineSizes(vm: string, sizes: readonly number[]): Promise<string
   for (const [at, size] of sizes.entries()) {
     const below = files.at(-1);
     const path = await createImage(inPool(`${vm}-${at}`), below === undefined ? {} : { below });
-    if (size > 8) await execa('qemu-img', ['resize', '-q', '-f', 'qcow2', path, `${size}M`]);
-    else await execa('qemu-img', ['resize', '-q', '--shrink', '-f', 'qcow2', path, `${size}M`]);
+    await execa('qemu-img', ['resize', '-q', '--shrink', '-f', 'qcow2', path, `${size}M`]);
     const places = [at, size - 1 - at].flatMap((mib) => ['-c', `write -P ${at + 1} ${mib}M 64k`]);
     await execa('qemu-io', ['-f', 'qcow2', ...places, path]);
     files.push(path);

@@ -4,7 +4,7 @@ import type { transferOnHost } from '../../../../workflows/transfer/activities.t
 import { copiesOf } from '../../../../workflows/transfer/copied.ts';
 import { activityInfo } from '@temporalio/activity';
 import { operationId } from '../../../../workflows/chain/references.ts';
-import { CommandError } from '../../../adapters/process/command.ts';
+import { CommandError, saidIn } from '../../../adapters/process/command.ts';
 import { copyTargetXml } from '../../../adapters/libvirt-xml/disk-element.ts';
 import { isStillEmpty } from '../../../adapters/qemu-img/empty-image.ts';
 import { assertReserved } from '../../../pool-folder/presence.ts';
@@ -76,6 +76,6 @@ async function start(
   } catch (error) {
     if (!(error instanceof CommandError)) throw error;
     assertActive(`mirroring ${operationId(change)}`, change.vm, error.stderr);
-    return { outcome: 'lost', reason: error.stderr.replace(/^error: /gm, '').trim() };
+    return { outcome: 'lost', reason: saidIn(error.stderr) };
   }
 }
