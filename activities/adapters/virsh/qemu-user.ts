@@ -1,6 +1,9 @@
 /** As whom QEMU runs, and what that user may: a root agent itself is let through everywhere. */
+import { join } from 'node:path';
+import { readFile } from '../files/calls.ts';
 import { CommandError, isToolFailure, run } from '../process/command.ts';
 import { allOf, elementsIn, onlyOf, readXml, textOf, type XmlElement } from '../libvirt-xml/xml.ts';
+import { daemonOf } from './libvirt-folders.ts';
 
 /** Names or numbers. */
 interface QemuUser {
@@ -43,16 +46,22 @@ const mayStay = ({ attributes }: XmlElement) =>
   (attributes['model'] ?? 'dac') === 'dac' && attributes['relabel'] === 'no';
 
 /**
- * False where the XML keeps the owner of the disk's files as it is; else libvirt gives them to
- * QEMU's user when the domain starts (`dynamic_ownership` of qemu.conf).
+ * False where libvirt leaves the files of the disk to their owner: the XML says so, or
+ * `dynamic_ownership = 0` of qemu.conf does. Else it gives them to QEMU's user when the domain
+ * starts; a daemon whose settings are out of reach is taken for one that does.
  */
-export function isGivenToQemu(domainXml: string, target: string): boolean {
+export async function isGivenToQemu(domainXml: string, target: string): Promise<boolean> {
   const domain = onlyOf(readXml(domainXml, 'domain'), 'domain');
   const labels = allOf(domain, 'seclabel');
   if (labels.some((label) => mayStay(label) || label.attributes['type'] === 'none')) return false;
   const disks = allOf(onlyOf(domain, 'devices'), 'disk');
   const disk = disks.find((one) => onlyOf(one, 'target')?.attributes['dev'] === target) ?? null;
-  return !allOf(onlyOf(disk, 'source'), 'seclabel').some(mayStay);
+  if (allOf(onlyOf(disk, 'source'), 'seclabel').some(mayStay)) return false;
+  const [name, uuid] = [textOf(onlyOf(domain, 'name')), textOf(onlyOf(domain, 'uuid'))];
+  const daemon = name !== null && uuid !== null ? await daemonOf({ name, uuid }) : null;
+  if (daemon === null) return true;
+  const settings = await readFile(join(daemon.settings, 'qemu.conf'), 'utf8').catch(() => '');
+  return !/^[ \t]*dynamic_ownership[ \t]*=[ \t]*0/m.test(settings);
 }
 
 export const mayEnter = (who: QemuUser, folder: string) => may(who, '-x', folder);

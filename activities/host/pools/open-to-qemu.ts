@@ -68,7 +68,7 @@ interface Active {
 async function obstacleToWriting({ libvirt }: HostDeps, { path, vm, disk, isModel }: Active) {
   const xml = await libvirt.inactiveXml(vm);
   if (xml === null) return null;
-  const isGiven = isGivenToQemu(xml, disk);
+  const isGiven = await isGivenToQemu(xml, disk);
   const mode = isGiven && !isModel ? await modeUnlessWritten(path) : null;
   // As nearly always: libvirt need not tell the user then.
   if (isGiven && mode === null) return null;
