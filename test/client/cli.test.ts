@@ -64,7 +64,6 @@ test.each([
   [['merge', 'web1/vda', '--snapshot', 'x', '--top', 'y'], 'cannot be used with option'],
   [['merge', 'web1/vda', '--max-pause', '1s'], 'without --converge'],
   [['move', 'web1/vda', '--to', 'b', '--max-pause', '1s'], 'without --converge'],
-  [['move', 'web1', '--to', 'b', '--on-vm-stop', 'continue'], '--on-vm-stop is for one'],
   [['copy', 'web1/vda', '--to', 'b', '--converge'], '--converge is for a running VM'],
   [['bandwidth', 'web1', 'vda'], 'the rate is missing'],
   [['decide', 'web1/vda'], 'missing required argument'],

@@ -72,6 +72,10 @@ test('equal words are the same request', () => {
   expect(words({ sources: 'keep', verify: 'none' })).toBe('copy web1 --to vault --verify none');
   expect(() => words({ disks: ['vda', 'vda'] })).toThrow();
   expect(() => words({ sources: 'keep', wipe: true })).toThrow();
+  const going = { onVmStop: 'continue' };
+  expect(words(going)).toBe('move web1 --to vault --on-vm-stop continue');
+  expect(() => words({ ...going, sources: 'keep' })).toThrow('several moments');
+  expect(() => words({ ...going, waitForDecision: true })).toThrow('take the decision');
 });
 
 test('a status and a result tell each disk', () => {

@@ -51,7 +51,9 @@ export async function mirrorAndPivot(op: Move, plan: ImagePlan): Promise<Mirrore
     const done = ready.end === 'ready' ? await atReady(op, job, ready) : ready;
     isNewTop = false;
     if (done.end === 'switched' || done.end === 'kept' || done.end === 'plan again') return done;
-    if (done.end === 'vm stopped' && op.input.onVmStop === 'continue') {
+    // Its user wants to keep the source: a cold switch would delete it.
+    const isCold = op.input.onVmStop === 'continue' && op.decision.chosen !== 'keep';
+    if (done.end === 'vm stopped' && isCold) {
       return { end: 'go on cold', reason: done.reason };
     }
     await undoOnFailure(op, plan, async () => {

@@ -40,6 +40,8 @@ export const moveImageInput = z.extend(transfer, {
   ...convergenceInput,
   /** When the VM stops before the switch. */
   onVmStop: z._default(z.enum(['fail', 'continue']), 'fail'),
+  /** What is waited for at READY is the move of several disks of the VM, not a person. */
+  withOthers: flag,
 });
 export const copyImageInput = z.extend(transfer, { name: z.optional(newFileName) });
 

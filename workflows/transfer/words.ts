@@ -18,7 +18,7 @@ export const copyOptions = ({ format, preallocation, flatten, verify }: Containe
 
 type Live = Pick<
   MoveImageInput,
-  'wipe' | 'waitForDecision' | 'synchronousWrites' | 'converge' | 'maxPauseMs'
+  'wipe' | 'waitForDecision' | 'synchronousWrites' | 'converge' | 'maxPauseMs' | 'onVmStop'
 >;
 
 /** How a VM that runs leaves its source. */
@@ -27,6 +27,7 @@ export const moveOptions = (input: Live) => [
   ...(input.waitForDecision ? ['--wait-for-decision'] : []),
   ...(input.synchronousWrites ? ['--synchronous-writes'] : []),
   ...(input.converge ? [`--converge --max-pause ${input.maxPauseMs}`] : []),
+  ...(input.onVmStop === 'fail' ? [] : [`--on-vm-stop ${input.onVmStop}`]),
 ];
 
 export const moveWords = (input: MoveImageInput) =>
@@ -35,7 +36,6 @@ export const moveWords = (input: MoveImageInput) =>
     ...imageSource(input.image),
     ...copyOptions(input),
     ...moveOptions(input),
-    ...(input.onVmStop === 'fail' ? [] : [`--on-vm-stop ${input.onVmStop}`]),
   ].join(' ');
 
 export const copyWords = (input: CopyImageInput) =>

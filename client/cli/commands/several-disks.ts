@@ -32,6 +32,7 @@ export async function runDisks(
     vm: parseVmOrDisk(vm).vm,
     ...{ to, verify, format, preallocation, flatten, wipe, waitForDecision, synchronousWrites },
     converge: options.converge ?? false,
+    onVmStop: options.onVmStop ?? 'fail',
     sources: verb === 'copy' ? ('keep' as const) : ('delete' as const),
     ...(disks.length === 0 ? {} : { disks }),
     ...(bandwidth === undefined ? {} : { bandwidthBytesPerSecond: parseRate(bandwidth) }),
@@ -48,11 +49,10 @@ export async function runDisks(
 
 /** @throws BlockflowError Usage for an option that is of one image */
 function assertForAll(vm: string, options: Options): void {
-  const { name, sourceFormat, onVmStop } = options;
+  const { name, sourceFormat } = options;
   const given = [
     ...(name === undefined ? [] : ['--name']),
     ...(sourceFormat === undefined ? [] : ['--source-format']),
-    ...(onVmStop === 'continue' ? ['--on-vm-stop'] : []),
   ];
   if (given.length === 0 && !vm.includes('/')) return;
   const now = vm.includes('/') ? 'it names a disk already' : `${given.join(' and ')} is for one`;

@@ -35,11 +35,14 @@ export function partOf({ vm, disks, sources, ...options }: MoveDisksInput) {
     const image = { kind: 'disk', vm, disk } as const;
     const common = { ...options, image, bandwidthBytesPerSecond };
     if (sources === 'keep' && isDown) {
-      const { wipe, waitForDecision, synchronousWrites, converge, maxPauseMs, ...copy } = common;
+      const { wipe, waitForDecision, synchronousWrites, onVmStop, ...unlike } = common;
+      const { converge, maxPauseMs, ...copy } = unlike;
       return { kind: copyKind, input: copyKind.request.parse(copy) };
     }
     const waitForDecision = waits || options.waitForDecision;
-    return { kind: moveKind, input: moveKind.request.parse({ ...common, waitForDecision }) };
+    const withOthers = waits && !options.waitForDecision;
+    const move = { ...common, waitForDecision, withOthers };
+    return { kind: moveKind, input: moveKind.request.parse(move) };
   };
 }
 

@@ -32,6 +32,8 @@ const request = z.strictObject({
   /** Of a running VM: stops when all are READY. */
   waitForDecision: flag,
   synchronousWrites: flag,
+  /** `continue` goes on cold with what is copied; each disk switches by itself then. */
+  onVmStop: z._default(z.enum(['fail', 'continue']), 'fail'),
   /** The guest stands still for the switch for `maxPauseMs` at most, also without `converge`. */
   ...convergenceInput,
   requestedBy: z._default(plainText, 'unknown'),
@@ -49,6 +51,14 @@ export const moveDisksInput = request.check(
   z.refine(({ sources, waitForDecision }) => sources === 'delete' || !waitForDecision, {
     path: ['waitForDecision'],
     error: 'is of a move: a copy ends at READY',
+  }),
+  z.refine(({ waitForDecision, onVmStop }) => !waitForDecision || onVmStop === 'fail', {
+    path: ['onVmStop'],
+    error: 'would take the decision that waitForDecision waits for',
+  }),
+  z.refine(({ sources, onVmStop }) => sources === 'delete' || onVmStop === 'fail', {
+    path: ['onVmStop'],
+    error: 'is of a move: the copies of a VM that stops would be of several moments',
   }),
 );
 export type MoveDisksInput = z.output<typeof moveDisksInput>;

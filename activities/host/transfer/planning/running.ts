@@ -55,7 +55,14 @@ function assertDecision(request: PlanRequest, isRunning: boolean): void {
       now: `${now}; nothing was done`,
       next,
     });
-  if (request.onVmStop === 'continue') {
+  const { onVmStop, withOthers } = request;
+  if (isRunning && withOthers) return;
+  if (withOthers) {
+    if (onVmStop === 'continue') return;
+    const now = 'the VM has stopped since the move of its disks was planned';
+    throw fail(now, 'Repeat the request: it works with the VM down or running');
+  }
+  if (onVmStop === 'continue') {
     const now = '--on-vm-stop continue would take the decision that --wait-for-decision waits for';
     throw fail(now, 'Leave one of the options out');
   }
