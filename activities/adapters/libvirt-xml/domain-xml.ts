@@ -36,6 +36,8 @@ export interface XmlDisk {
   readOnly: boolean;
   shareable: boolean;
   transient: boolean;
+  /** QEMU has a filter of libvirt's above its active layer. */
+  copyOnRead: boolean;
   /** What its sources have that changes what the bytes of a file mean; blockflow knows none. */
   oddElements: string[];
   /** The `<metadata_cache>` of its active layer as text, which another one may take over. */
@@ -116,7 +118,8 @@ function parseDisk(disk: XmlElement, pools: PoolFolders): XmlDisk {
   const { type = 'file', device = 'disk' } = disk.attributes;
   const target = onlyOf(disk, 'target')?.attributes['dev'];
   if (!target) throw wrong('a disk has no target');
-  const format = onlyOf(disk, 'driver')?.attributes['type'] ?? 'raw';
+  const driver = onlyOf(disk, 'driver')?.attributes ?? {};
+  const format = driver['type'] ?? 'raw';
   const has = (name: string) => allOf(disk, name).length > 0;
   return {
     target,
@@ -127,6 +130,7 @@ function parseDisk(disk: XmlElement, pools: PoolFolders): XmlDisk {
     readOnly: has('readonly'),
     shareable: has('shareable'),
     transient: has('transient'),
+    copyOnRead: driver['copy_on_read'] === 'on',
     oddElements: oddElements(disk),
     cache: cacheOf(disk),
     qcow2Only: qcow2Only(disk),

@@ -73,6 +73,7 @@ async function ofNoVm(deps: HostDeps, ref: ImageRef & { kind: 'volume' }) {
     oddElements: [],
     cache: null,
     qcow2Only: [],
+    copyOnRead: false,
     mirror: null,
   };
   const name = { vm: ref.pool, disk: ref.volume, host: deps.host };

@@ -15,6 +15,7 @@ const xmlDisk = (target: string, format: string, more: Partial<XmlDisk> = {}): X
     oddElements: [],
     cache: null,
     qcow2Only: [],
+    copyOnRead: false,
     mirror: null,
   },
   chain: [{ path: `/p/${target}`, format, encrypted: false, index: null }],

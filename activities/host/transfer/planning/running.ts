@@ -80,7 +80,7 @@ function optionObstacle({ preallocation }: PlanRequest): Obstacle | null {
 }
 
 function diskObstacle({ disk, xmlDisk, isRecorded }: Chain, saysMore: boolean): Obstacle | null {
-  const { readOnly, shareable, transient, type } = xmlDisk;
+  const { readOnly, shareable, transient, copyOnRead, type } = xmlDisk;
   if (!isRecorded) {
     const now = `disk ${disk} is attached to the running VM only: no record could name the copy`;
     return { code: 'not-persistent', now, next: 'Attach it with --config, too' };
@@ -95,6 +95,11 @@ function diskObstacle({ disk, xmlDisk, isRecorded }: Chain, saysMore: boolean): 
   }
   if (shareable) {
     const now = `disk ${disk} is <shareable/>: a mirror does not see what other VMs write`;
+    return { code: 'unsupported-format', now, next: SHUT_DOWN };
+  }
+  if (copyOnRead) {
+    // The mirror takes the place of libvirt's filter, which keeps the source open.
+    const now = `disk ${disk} has copy_on_read: QEMU would not close its source after the switch`;
     return { code: 'unsupported-format', now, next: SHUT_DOWN };
   }
   if (type !== 'file') {

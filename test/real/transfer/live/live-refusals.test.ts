@@ -79,6 +79,15 @@ describe('a move of a VM that runs is refused', () => {
     await expectRefused('shared', 'unsupported-format');
   });
 
+  it('unsupported-format: a disk with copy_on_read, whose source QEMU keeps open', async () => {
+    const file = await createImage(fileOf('reads'));
+    const disk = diskXml(file).replace("type='qcow2'", "type='qcow2' copy_on_read='on'");
+    await defineShutOff(system.host, 'reads', disk);
+    await virsh('start', 'reads');
+    const details = await expectRefused('reads', 'unsupported-format');
+    expect(details?.now).toContain('copy_on_read');
+  });
+
   it('unsupported-format: a source with a label of its own', async () => {
     const file = await createImage(fileOf('label'));
     // libvirt does not give it to QEMU's user.
