@@ -1,18 +1,33 @@
 /** `--wait-for-decision` of a move: the wait at READY, and the mirror that is kept as a copy. */
-import { untilDecided } from '../operation/steering/decision.ts';
+import type { Operation } from '../operation/operation.ts';
+import { acceptDecision, untilDecided } from '../operation/steering/decision.ts';
 import { sizeWords } from '../operation/words.ts';
 import type { ImageJob } from './activities.ts';
 import { copyPaths } from './copied.ts';
-import type { TransferResult } from './kind.ts';
+import type { moveKind, TransferResult } from './kind.ts';
 import type { ImagePlan } from './plan.ts';
 import { tellReady, type Ready } from './together.ts';
 import type { Move } from './transfer.ts';
 import { deleteElsewhere, removeReservation } from './unwanted-copies.ts';
 
+/** Registers the messages. A disk that is copied with others has no choice but its end. */
+export const acceptChoice = (op: Operation<typeof moveKind>) =>
+  acceptDecision(op, ANSWERS, (choice) => {
+    if (choice === 'keep' || !op.input.keepsSource) return;
+    throw new Error(`${op.id} is copied with other disks, so its VM stays: say keep, or cancel`);
+  });
+
+const ANSWERS = {
+  pivot: 'the VM will be switched to its copy',
+  keep: 'the source will be kept, and the copy of this moment too',
+};
+
 /** What to do now, or what has become of the mirror meanwhile: null where it is awaited again. */
 export async function decide(op: Move, ready: Ready) {
-  if (!op.input.waitForDecision) return { chosen: 'pivot' as const };
-  if (op.decision.chosen !== null) return { chosen: op.decision.chosen };
+  const { keepsSource, waitForDecision } = op.input;
+  // Of a copy nothing but its end can be chosen.
+  const chosen = waitForDecision ? op.decision.chosen : 'pivot';
+  if (chosen !== null) return { chosen: keepsSource ? 'keep' : chosen };
   const { job, settleMs } = ready;
   const { by } = op.asked;
   op.enter('waiting for a decision', {
@@ -33,7 +48,7 @@ export async function decide(op: Move, ready: Ready) {
     );
   const decided = await untilDecided(op.decision, watch, () => op.asked.missed !== null);
   op.asked.ready = null;
-  return decided;
+  return keepsSource && decided.chosen !== null ? { chosen: 'keep' as const } : decided;
 }
 
 /** Ends the mirror without a pivot, in a suspension in which it holds what the source holds. */

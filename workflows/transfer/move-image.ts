@@ -39,7 +39,6 @@
  */
 import { uuid4 } from '@temporalio/workflow';
 import { createConvergence, overlong } from '../operation/steering/convergence.ts';
-import { acceptDecision } from '../operation/steering/decision.ts';
 import { cureOf } from '../operation/cure.ts';
 import { retry, vmGone } from '../operation/failures.ts';
 import { forwardOnly } from '../operation/point-of-no-return.ts';
@@ -49,7 +48,7 @@ import { untilBack } from '../pools/waiting.ts';
 import type { ImageJob } from './activities.ts';
 import { copyPaths } from './copied.ts';
 import { planTransfer, untilNamed, type Planned } from './copying.ts';
-import { finishKept } from './keeping.ts';
+import { acceptChoice, finishKept } from './keeping.ts';
 import { moveKind, type TransferResult } from './kind.ts';
 import { mirrorAndPivot, type Mirrored } from './mirroring.ts';
 import type { ImagePlan } from './plan.ts';
@@ -67,10 +66,7 @@ import {
 
 export function MoveImage(request: MoveImageInput): Promise<TransferResult> {
   return run(moveKind, request, (op) => {
-    const decision = acceptDecision(op, {
-      pivot: 'the VM will be switched to its copy',
-      keep: 'the source will be kept, and the copy of this moment too',
-    });
+    const decision = acceptChoice(op);
     const convergence = createConvergence(op, op.input);
     const more = { decision, convergence, asked: acceptAsking(op) };
     const opened = Object.assign(openTransfer(op), more);
@@ -222,6 +218,10 @@ const notFollowed = (op: Move, now: string) =>
 
 /** The source's deletion, which never fails the move. */
 async function deleteSourceOrWarn(op: Move, plan: ImagePlan) {
+  if (op.input.keepsSource) {
+    const warning = 'a person has switched the VM to its copy; the source is still there';
+    return { id: null, warnings: [warning] };
+  }
   try {
     return { id: await deleteSource(op, plan, op.input.wipe), warnings: [] };
   } catch (error) {

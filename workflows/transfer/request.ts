@@ -41,7 +41,9 @@ export const moveImageInput = z.extend(transfer, {
   /** When the VM stops before the switch. */
   onVmStop: z._default(z.enum(['fail', 'continue']), 'fail'),
   /** What is waited for at READY is the move of several disks of the VM, not a person. */
-  withOthers: flag,
+  withOthers: z.optional(z.literal(true)),
+  /** Part of a copy of several disks: its mirror ends without a pivot, and nothing is deleted. */
+  keepsSource: z.optional(z.literal(true)),
 });
 export const copyImageInput = z.extend(transfer, { name: z.optional(newFileName) });
 
@@ -50,6 +52,10 @@ export const planRequest = z.discriminatedUnion('operation', [
   z.extend(moveImageInput, { operation: z.literal('MoveImage') }),
   z.extend(copyImageInput, { operation: z.literal('CopyImage') }),
 ]);
+
+/** Nothing of the source is deleted, and no record is touched. */
+export const keepsSource = (request: PlanRequest): boolean =>
+  request.operation === 'CopyImage' || request.keepsSource === true;
 
 export type MoveImageInput = z.output<typeof moveImageInput>;
 export type MoveImageRequest = z.input<typeof moveImageInput>;

@@ -32,7 +32,7 @@ export const moveOptions = (input: Live) => [
 
 export const moveWords = (input: MoveImageInput) =>
   [
-    `move ${typed(imageId(input.image))} --to ${typed(input.to)}`,
+    `${input.keepsSource ? 'copy' : 'move'} ${typed(imageId(input.image))} --to ${typed(input.to)}`,
     ...imageSource(input.image),
     ...copyOptions(input),
     ...moveOptions(input),

@@ -40,9 +40,12 @@ export function partOf({ vm, disks, sources, ...options }: MoveDisksInput) {
       return { kind: copyKind, input: copyKind.request.parse(copy) };
     }
     const waitForDecision = waits || options.waitForDecision;
-    const withOthers = waits && !options.waitForDecision;
-    const move = { ...common, waitForDecision, withOthers };
-    return { kind: moveKind, input: moveKind.request.parse(move) };
+    const asked = {
+      ...{ ...common, waitForDecision },
+      ...(waits && !options.waitForDecision && { withOthers: true }),
+      ...(sources === 'keep' && { keepsSource: true }),
+    };
+    return { kind: moveKind, input: moveKind.request.parse(asked) };
   };
 }
 

@@ -9,7 +9,7 @@ import { type ImageRef, imageId } from '../../../../workflows/chain/references.t
 import { codeOf, endOfUse } from '../../../../workflows/chain/other-hosts.ts';
 import { nameTaken, refused, hold } from '../../../../workflows/operation/failures.ts';
 import { sizeWords } from '../../../../workflows/operation/words.ts';
-import type { PlanRequest } from '../../../../workflows/transfer/request.ts';
+import { keepsSource, type PlanRequest } from '../../../../workflows/transfer/request.ts';
 import { observeFile, type FileFacts } from '../../../adapters/files/files.ts';
 import { LONGEST_NAME_BYTES, stagedFile } from '../../../pool-folder/reservation.ts';
 import type { HostDeps } from '../../deps.ts';
@@ -20,7 +20,7 @@ import { refusedManagedSave } from '../../chain/managed-save.ts';
 import type { Image } from '../../chain/observe-image.ts';
 import { identitiesOf } from '../../uses/volume-users.ts';
 
-const verb = ({ operation }: PlanRequest) => (operation === 'MoveImage' ? 'moving' : 'copying');
+const verb = (request: PlanRequest) => (keepsSource(request) ? 'copying' : 'moving');
 export const attempt = (request: PlanRequest) =>
   `${verb(request)} ${imageId(request.image)} to pool ${request.to}`;
 
@@ -146,17 +146,16 @@ export async function assertNamesFree(
 }
 
 function alreadyInPool(request: PlanRequest, ref: ImageRef, names: readonly string[]) {
-  const { operation, to } = request;
+  const { to } = request;
   const merge = mergeCommand(ref);
   return refused('same-pool', {
     attempted: attempt(request),
     now:
       `${names.join(', ')} of this image ${names.length > 1 ? 'lie' : 'lies'} in pool ${to} ` +
       'already, and its copy would have the same name; nothing was touched',
-    next:
-      operation === 'MoveImage'
-        ? `Move it to a third pool first, and from there to ${to}; or merge it (\`${merge}\`)`
-        : 'Give the copy a name (`--name`), or choose another pool',
+    next: keepsSource(request)
+      ? otherName(ref)
+      : `Move it to a third pool first, and from there to ${to}; or merge it (\`${merge}\`)`,
   });
 }
 
@@ -164,11 +163,15 @@ const calledTheSame = (request: PlanRequest, ref: ImageRef, name: string) =>
   refused('name-taken', {
     attempted: attempt(request),
     now: `two volumes of this image are called ${name}; nothing was done`,
-    next:
-      request.operation === 'MoveImage'
-        ? `Merge it first (\`${mergeCommand(ref)}\`)`
-        : 'Give the copy a name (`--name`)',
+    next: keepsSource(request) ? otherName(ref) : `Merge it first (\`${mergeCommand(ref)}\`)`,
   });
+
+/** A copy of several disks has no names of its own. */
+const otherName = (ref: ImageRef) =>
+  'Choose another pool, or give the copy a name ' +
+  (ref.kind === 'disk'
+    ? `while the VM is down (\`blockflow copy ${ref.vm} ${ref.disk} --name NAME\`)`
+    : '(`--name`)');
 
 const tooLong = (request: PlanRequest, name: string) =>
   refused('invalid-request', {

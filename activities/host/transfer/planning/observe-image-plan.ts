@@ -11,7 +11,7 @@ import type {
 } from '../../../../workflows/transfer/plan.ts';
 import { copyPaths } from '../../../../workflows/transfer/copied.ts';
 import { imageId } from '../../../../workflows/chain/references.ts';
-import type { PlanRequest } from '../../../../workflows/transfer/request.ts';
+import { keepsSource, type PlanRequest } from '../../../../workflows/transfer/request.ts';
 import { observeFile, observeSpace } from '../../../adapters/files/files.ts';
 import { identityOfPool, lookedAt, nameVolume } from '../../../pool-folder/id.ts';
 import { missingPool, type MissingPool } from '../../../pool-folder/known-pools.ts';
@@ -73,7 +73,7 @@ export async function observeImagePlan(
   request: PlanRequest,
 ): Promise<ImagePlanOutcome> {
   const attempted = attempt(request);
-  const moves = request.operation === 'MoveImage';
+  const moves = !keepsSource(request);
   const missingLayer = refuseMissingLayer(deps, attempted);
   const image = await observeImage(deps, request.image).catch(missingLayer);
   const found = findPool(request.image, image.pools, request.to);
@@ -96,7 +96,7 @@ export async function observeImagePlan(
   if (moves && !changesFormat(image, convert) && !isFlattened(request, image)) {
     if (image.volumes.every(({ pool }) => pool === to.pool)) return alreadyThere(image, to.pool);
   }
-  if (image.chain && moves) {
+  if (image.chain && mayBeLive(request)) {
     const { chain } = image;
     await assertMirrorInTouch(deps, attempted, chain);
     await assertNoUnfinishedSnapshot(attempted, { ...chain, ...chain.vm }, chain.disk);
@@ -104,7 +104,7 @@ export async function observeImagePlan(
   assertQuiet(request, image);
   await assertUsable(deps, attempted, [to.folder]);
   if (moves) await assertSourceUsable(deps, attempted, image);
-  const starts = moves ? (image.chain?.vm.uuid ?? null) : null;
+  const starts = mayBeLive(request) ? (image.chain?.vm.uuid ?? null) : null;
   const reach = await assertOpen(deps, attempted, to.folder, starts);
   const paths = image.volumes.map(({ path }) => path);
   const lost = await assertAttributesFollow(attempted, paths, to.folder);
@@ -128,6 +128,9 @@ export async function observeImagePlan(
   const { spaceNeededBytes: neededBytes, spaceFreeBytes: freeBytes } = plan;
   return { kind: 'no-space', path: to.folder, neededBytes, freeBytes };
 }
+
+/** QEMU may open the copy. */
+const mayBeLive = ({ operation }: PlanRequest) => operation === 'MoveImage';
 
 /** What is moved is deleted, and the record of its VM changed. */
 async function assertSourceUsable(deps: HostDeps, attempted: string, { chain, volumes }: Image) {
@@ -218,8 +221,8 @@ async function toPlan(
   earlier: readonly EarlierRun[],
 ): Promise<ImagePlan> {
   const { request, image, to, convert, warnings } = transfer;
-  const moves = request.operation === 'MoveImage';
-  const running = moves ? runningChain(image) : null;
+  const moves = !keepsSource(request);
+  const running = mayBeLive(request) ? runningChain(image) : null;
   const { volumes, backing } = await toVolumes(transfer, running !== null);
   const flatten = isFlattened(request, image);
   const shape = running && topShape(image, backing, { convert, writes: writesOf(request) });
@@ -232,7 +235,8 @@ async function toPlan(
   const run = runToAdopt(order, wanted, request.verify);
   const adopted = run && adoption(run);
   const { chain } = image;
-  const vm = chain && moves ? { name: chain.vm.name, uuid: chain.vm.uuid, disk: chain.disk } : null;
+  const isOfVm = chain !== null && mayBeLive(request);
+  const vm = isOfVm ? { name: chain.vm.name, uuid: chain.vm.uuid, disk: chain.disk } : null;
   const { freeBytes } = await observeSpace(to.folder);
   const sum = (part: (volume: ImageVolume) => number) =>
     volumes.reduce((all, v) => all + part(v), 0);
@@ -244,7 +248,7 @@ async function toPlan(
     to,
     volumes,
     ...(flatten ? { flatten } : {}),
-    snapshots: vm ? await snapshotsNaming(deps, vm.uuid, identitiesOf(image.volumes)) : [],
+    snapshots: vm && moves ? await snapshotsNaming(deps, vm.uuid, identitiesOf(image.volumes)) : [],
     totalBytes: convert?.virtualSizeBytes ?? sum((volume) => volume.sizeBytes),
     spaceNeededBytes: Math.max(0, needed - there),
     spaceFreeBytes: freeBytes,

@@ -48,7 +48,8 @@ export async function assertMirrorable(
 }
 
 function assertDecision(request: PlanRequest, isRunning: boolean): void {
-  if (request.operation !== 'MoveImage' || !request.waitForDecision) return;
+  if (request.operation !== 'MoveImage') return;
+  if (!request.waitForDecision && !request.keepsSource) return;
   const fail = (now: string, next: string) =>
     refused('invalid-request', {
       attempted: attempt(request),
@@ -58,7 +59,7 @@ function assertDecision(request: PlanRequest, isRunning: boolean): void {
   const { onVmStop, withOthers } = request;
   if (isRunning && withOthers) return;
   if (withOthers) {
-    if (onVmStop === 'continue') return;
+    if (onVmStop === 'continue' && !request.keepsSource) return;
     const now = 'the VM has stopped since the move of its disks was planned';
     throw fail(now, 'Repeat the request: it works with the VM down or running');
   }

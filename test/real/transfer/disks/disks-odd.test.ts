@@ -1,0 +1,106 @@
+/** Disks of a VM that are not alike: what stays, what they share, and what they are called. */
+import { join } from 'node:path';
+import { expect, it } from '@jest/globals';
+import { execa } from 'execa';
+import { decideUpdate, ORCHESTRATOR_QUEUE } from '../../../../workflows/operation/contract.ts';
+import { statusQuery } from '../../../../workflows/kinds.ts';
+import type { MoveDisksResult } from '../../../../workflows/transfer/disks/kind.ts';
+import {
+  moveDisksInput,
+  type MoveDisksRequest,
+} from '../../../../workflows/transfer/disks/request.ts';
+import { createImage, defineShutOff, diskXml } from '../../../support/guest/shut-off-vm.ts';
+import { HOST } from '../../../support/host/system.ts';
+import { failureOf } from '../../../support/scenes/failure-of.ts';
+import { POOL } from '../../../support/scenes/merge-scene.ts';
+import type { Handle } from '../../../support/scenes/transfer/image-operations.ts';
+import {
+  contents,
+  digests,
+  startMoveSystem,
+  VAULT,
+} from '../../../support/scenes/transfer/move-scene.ts';
+import { useSystem } from '../../../support/scenes/use-system.ts';
+import { sourcesOf } from '../../../support/scenes/snapshot-scene.ts';
+import { waitUntil } from '../../../support/wait-until.ts';
+
+const system = useSystem(() => startMoveSystem({ name: 'disks-odd' }));
+const inPool = (name: string, pool = POOL) => join(system.host.pools, pool, name);
+const asVdc = (xml: string) => xml.replace("dev='vdb'", "dev='vdc'");
+const DISKS = ['vdb', 'vdc'];
+
+async function define(vm: string, files: readonly [string, string], running: boolean) {
+  const [b, c] = files;
+  await defineShutOff(system.host, vm, diskXml(b) + asVdc(diskXml(c)));
+  if (running) await system.host.virsh('start', vm, '--paused');
+}
+
+function start(vm: string, more: Partial<MoveDisksRequest>): Promise<Handle<MoveDisksResult>> {
+  const asked = { vm, host: HOST, to: VAULT, disks: DISKS, maxPauseMs: 20_000, ...more };
+  return system.client.workflow.start<(input: unknown) => Promise<MoveDisksResult>>('MoveDisks', {
+    workflowId: vm,
+    taskQueue: ORCHESTRATOR_QUEUE,
+    args: [moveDisksInput.parse(asked)],
+  });
+}
+
+const failing = async (vm: string, more: Partial<MoveDisksRequest>) =>
+  failureOf((await start(vm, more)).result());
+
+/** The VM is where it was. */
+async function expectOn(vm: string, files: readonly string[]): Promise<void> {
+  const sources = Object.values(await sourcesOf(system, vm));
+  expect(sources).toEqual(expect.arrayContaining([...files]));
+}
+
+it.each([true, false])(
+  'A copy says that a disk is in the target pool, and copies none; VM runs: %s',
+  async (running) => {
+    const vm = `there-${running}`;
+    const files = [inPool(`${vm}-b.qcow2`), inPool(`${vm}-c.qcow2`, VAULT)] as const;
+    for (const file of files) await createImage(file);
+    await define(vm, files, running);
+    for (const disks of [DISKS, ['vdc']]) {
+      const failure = await failing(vm, { sources: 'keep', disks });
+      expect(failure).toMatchObject({ type: 'Refused', code: 'same-pool' });
+      expect(failure.next).toContain(`blockflow copy ${vm} vdc --name`);
+    }
+  },
+);
+
+it('A copy of a running VM takes disks that stand on a shared base, which stays', async () => {
+  const base = await createImage(inPool('template.qcow2'));
+  await execa('qemu-io', ['-f', 'qcow2', '-c', 'write -P 5 1M 1M', base]);
+  const files = [inPool('clone-b.qcow2'), inPool('clone-c.qcow2')] as const;
+  await createImage(files[0], { below: base });
+  await createImage(files[1]);
+  await createImage(inPool('other-clone.qcow2'), { below: base });
+  await define('clone', files, true);
+  const before = await digests([base]);
+  const result = await (await start('clone', { sources: 'keep' })).result();
+  expect(result).toMatchObject({ outcome: 'copied', removals: [] });
+  expect(await digests([base])).toEqual(before);
+  await expectOn('clone', files);
+  await system.host.virsh('destroy', 'clone');
+  const copies = ['clone-b.qcow2', 'clone-c.qcow2'].map((name) => inPool(name, VAULT));
+  expect(await contents(copies)).toEqual(await contents(files));
+});
+
+it('A disk that is copied with others is not switched to its copy', async () => {
+  const files = [inPool('stay-b.qcow2'), inPool('stay-c.qcow2')] as const;
+  for (const file of files) await createImage(file);
+  await execa('qemu-io', ['-f', 'qcow2', '-c', 'write -P 5 0 8M', files[1]]);
+  await define('stay', files, true);
+  const copy = await start('stay', { sources: 'keep', bandwidthBytesPerSecond: 1_000_000 });
+  const part = system.client.workflow.getHandle('stay/vdb');
+  await waitUntil('vdb to wait', async () => {
+    const status = await part.query(statusQuery).catch(() => null);
+    return status?.phase === 'waiting for a decision';
+  });
+  await expect(part.executeUpdate(decideUpdate, { args: ['pivot'] })).rejects.toThrow();
+  await part.signal('decision', 'pivot');
+  await copy.result().catch(() => undefined);
+  await expectOn('stay', files);
+  await system.host.virsh('destroy', 'stay');
+});
+
