@@ -3,6 +3,7 @@ import { assertUnusedElsewhere } from '../../chain/other-hosts.ts';
 import type { Agent } from '../../operation/activities.ts';
 import type { AgentListener } from '../../operation/agents.ts';
 import { refused } from '../../operation/failures.ts';
+import { copiesOf } from '../copied.ts';
 import { unlessOurs } from '../../operation/parts.ts';
 import type { transferOnHost } from '../activities.ts';
 import { copyKind, moveKind } from '../kind.ts';
@@ -27,6 +28,11 @@ interface Asked {
   waits: boolean;
   isDown: boolean;
   bandwidthBytesPerSecond: number;
+}
+
+interface PlannedDisk {
+  disk: string;
+  plan: ImagePlan;
 }
 
 /** The operation on one disk: its kind and its request. */
@@ -56,7 +62,7 @@ export function partOf({ vm, disks, sources, ...options }: MoveDisksInput) {
 export async function planDisks(planner: Planner): Promise<DisksPlan | Lack> {
   const { input, host, words } = planner;
   const found = await host.observeDisks(input, `plan ${words}`);
-  const plans: { disk: string; plan: ImagePlan }[] = [];
+  const plans: PlannedDisk[] = [];
   const there: string[] = [];
   for (const disk of found.disks) {
     const outcome = await planDisk(planner, found, disk);
@@ -67,6 +73,7 @@ export async function planDisks(planner: Planner): Promise<DisksPlan | Lack> {
   if (plans.length === 0) {
     return { kind: 'done', reason: `every disk is in pool ${input.to} (${there.join(', ')})` };
   }
+  assertNamesDiffer(planner, plans);
   const lack = lackOfAll(plans.map(({ plan }) => plan));
   if (lack) return lack;
   const expectedStallMs = found.stallMsOfEach * plans.length;
@@ -96,6 +103,34 @@ async function planDisk(
   const { sharedWith: hosts, volumes } = outcome.plan;
   await assertUnusedElsewhere(planner, { attempted: `planning ${words}`, hosts, volumes });
   return outcome;
+}
+
+/** Each plan has only looked at what is there. @throws Refused `name-taken` */
+function assertNamesDiffer({ input, words }: Planner, plans: readonly PlannedDisk[]): void {
+  const owners = new Map<string, string>();
+  for (const { disk, plan } of plans) {
+    for (const { name } of copiesOf(plan)) {
+      const other = owners.get(name);
+      if (other !== undefined) throw calledTheSame({ input, words }, [other, disk], name);
+      owners.set(name, disk);
+    }
+  }
+}
+
+function calledTheSame(
+  { input, words }: Pick<Planner, 'input' | 'words'>,
+  [first, second]: [string, string],
+  name: string,
+) {
+  const { vm, to, sources } = input;
+  return refused('name-taken', {
+    attempted: words,
+    now: `disks ${first} and ${second} both have a volume ${name}; nothing was done`,
+    next:
+      sources === 'keep'
+        ? `While the VM is down, give one a name: \`blockflow copy ${vm} ${second} --name NAME\``
+        : `Move one of them to another pool, or rename its file first: ${to} can have one ${name}`,
+  });
 }
 
 /** Each has space for itself. */

@@ -10,7 +10,7 @@ import { codeOf, endOfUse } from '../../../../workflows/chain/other-hosts.ts';
 import { nameTaken, refused, hold } from '../../../../workflows/operation/failures.ts';
 import { sizeWords } from '../../../../workflows/operation/words.ts';
 import { keepsSource, type PlanRequest } from '../../../../workflows/transfer/request.ts';
-import { observeFile, type FileFacts } from '../../../adapters/files/files.ts';
+import { isLink, observeFile, type FileFacts } from '../../../adapters/files/files.ts';
 import { LONGEST_NAME_BYTES, stagedFile } from '../../../pool-folder/reservation.ts';
 import type { HostDeps } from '../../deps.ts';
 import { observeReferences } from '../../uses/references.ts';
@@ -139,8 +139,11 @@ export async function assertNamesFree(
     if (Buffer.byteLength(name) > LONGEST_NAME_BYTES) throw tooLong(request, name);
     if (names.indexOf(name) !== at) throw calledTheSame(request, ref, name);
     const there = files[at] ?? null;
-    if (there === null || (await isOfEarlierRun(plan, name, there))) continue;
-    const now = `${join(plan.to.folder, name)} exists; nothing was done`;
+    const path = join(plan.to.folder, name);
+    // A link that leads nowhere has the name, too.
+    const isFree = there === null ? !(await isLink(path)) : await isOfEarlierRun(plan, name, there);
+    if (isFree) continue;
+    const now = `${path} exists; nothing was done`;
     throw nameTaken(attempt(request), plan.to, name, now);
   }
 }

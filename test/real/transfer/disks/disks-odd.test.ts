@@ -1,4 +1,5 @@
 /** Disks of a VM that are not alike: what stays, what they share, and what they are called. */
+import { symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from '@jest/globals';
 import { execa } from 'execa';
@@ -24,7 +25,12 @@ import { useSystem } from '../../../support/scenes/use-system.ts';
 import { sourcesOf } from '../../../support/scenes/snapshot-scene.ts';
 import { waitUntil } from '../../../support/wait-until.ts';
 
-const system = useSystem(() => startMoveSystem({ name: 'disks-odd' }));
+const THIRD = 'third';
+const system = useSystem(async () => {
+  const started = await startMoveSystem({ name: 'disks-odd' });
+  await started.host.definePool(THIRD);
+  return started;
+});
 const inPool = (name: string, pool = POOL) => join(system.host.pools, pool, name);
 const asVdc = (xml: string) => xml.replace("dev='vdb'", "dev='vdc'");
 const DISKS = ['vdb', 'vdc'];
@@ -104,3 +110,27 @@ it('A disk that is copied with others is not switched to its copy', async () => 
   await system.host.virsh('destroy', 'stay');
 });
 
+it.each([true, false])(
+  'name-taken: two volumes of one name in two pools are seen when planned; VM runs: %s',
+  async (running) => {
+    const vm = `same-${running}`;
+    const files = [inPool(`${vm}.qcow2`), inPool(`${vm}.qcow2`, THIRD)] as const;
+    for (const file of files) await createImage(file);
+    await define(vm, files, running);
+    const failure = await failing(vm, {});
+    expect(failure).toMatchObject({ type: 'Refused', code: 'name-taken' });
+    expect(failure.now).toContain('disks vdb and vdc both have a volume');
+    await expectOn(vm, files);
+    if (running) await system.host.virsh('destroy', vm);
+  },
+);
+
+it('name-taken: a link that leads nowhere is seen when planned', async () => {
+  const files = [inPool('link-b.qcow2'), inPool('link-c.qcow2')] as const;
+  for (const file of files) await createImage(file);
+  await symlink('/nowhere/at-all', inPool('link-c.qcow2', VAULT));
+  await define('link', files, false);
+  const failure = await failing('link', {});
+  expect(failure).toMatchObject({ type: 'Refused', code: 'name-taken' });
+  expect(failure.now).toContain('exists; nothing was done');
+});
