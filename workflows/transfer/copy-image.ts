@@ -18,6 +18,7 @@ import { sizeWords } from '../operation/words.ts';
 import { copyPaths } from './copied.ts';
 import { planTransfer, untilNamed } from './copying.ts';
 import { copyKind, type TransferResult } from './kind.ts';
+import { assertMoment } from './moment.ts';
 import type { ImagePlan } from './plan.ts';
 import type { CopyImageInput } from './request.ts';
 import { openTransfer, type Transfer } from './transfer.ts';
@@ -42,6 +43,7 @@ async function copy(op: Copy): Promise<TransferResult> {
     const planned = await planTransfer(op, { operation: 'CopyImage', ...op.input });
     if (planned.kind === 'done') throw new Error('a copy is never done before it was made');
     const { plan } = planned;
+    await undoOnFailure(op, plan, () => assertMoment(op.id, op.input.asOf, plan));
     const again = await untilNamed(op, plan);
     if (again === null) {
       await undoOnFailure(op, plan, () => op.point.pass());

@@ -45,7 +45,11 @@ export const moveImageInput = z.extend(transfer, {
   /** Part of a copy of several disks: its mirror ends without a pivot, and nothing is deleted. */
   keepsSource: z.optional(z.literal(true)),
 });
-export const copyImageInput = z.extend(transfer, { name: z.optional(newFileName) });
+export const copyImageInput = z.extend(transfer, {
+  name: z.optional(newFileName),
+  /** Part of a copy of several disks of a VM that is down: its source when all were planned. */
+  asOf: z.optional(z.array(plainText)),
+});
 
 /** What a plan is for: a copy touches no record, and may be of a shared image. */
 export const planRequest = z.discriminatedUnion('operation', [

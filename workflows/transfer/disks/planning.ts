@@ -28,6 +28,8 @@ interface Asked {
   waits: boolean;
   isDown: boolean;
   bandwidthBytesPerSecond: number;
+  /** Of a VM that is down: its source when all disks were planned. */
+  asOf?: string[];
 }
 
 interface PlannedDisk {
@@ -37,13 +39,13 @@ interface PlannedDisk {
 
 /** The operation on one disk: its kind and its request. */
 export function partOf({ vm, disks, sources, ...options }: MoveDisksInput) {
-  return ({ disk, waits, isDown, bandwidthBytesPerSecond }: Asked) => {
+  return ({ disk, waits, isDown, bandwidthBytesPerSecond, asOf }: Asked) => {
     const image = { kind: 'disk', vm, disk } as const;
     const common = { ...options, image, bandwidthBytesPerSecond };
     if (sources === 'keep' && isDown) {
       const { wipe, waitForDecision, synchronousWrites, onVmStop, ...unlike } = common;
       const { converge, maxPauseMs, ...copy } = unlike;
-      return { kind: copyKind, input: copyKind.request.parse(copy) };
+      return { kind: copyKind, input: copyKind.request.parse({ ...copy, asOf }) };
     }
     const waitForDecision = waits || options.waitForDecision;
     const asked = {

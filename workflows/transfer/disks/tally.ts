@@ -33,23 +33,22 @@ export function assertDone(op: DisksMove, { failures, keeps }: Group, error: unk
   const { disks } = op.status;
   const isBegun = disks.some(isDone);
   const now = tallyWords(disks, keeps);
-  // Of a VM that is down all copies are of one moment, whenever they are made.
-  const isSplit = keeps && op.status.switch === 'together';
-  const after = isSplit
-    ? 'they are of no one moment'
+  // The names of those copies are taken, and a copy that is made later is of another moment.
+  const after = keeps
+    ? 'the copies that are there are of another moment than those of a repeat'
     : 'the same request goes on with what is left';
   if (isBegun) op.truth = `${now}; ${after}`;
   if (isCancellation(error)) return new CancelledFailure(op.truth);
   const [first = error] = failures;
   if (!isBegun) return first;
   const attempted = op.words;
-  const next = isSplit
-    ? 'Delete the copies that are there (`blockflow remove POOL/FILE`), then repeat the request'
+  const next = keeps
+    ? 'Delete the copies that are there (`blockflow rm POOL/FILE`), then repeat the request'
     : 'Repeat the request: it goes on with what is left';
   const all = [...failures, error].map((one) => failureDetails(one));
   const held = all.find((failure) => failure?.type === 'Hold');
   if (held) return hold(held.details.code as HoldCode, { attempted, now, next: held.details.next });
-  return retry('partly-moved', { attempted, now: isSplit ? op.truth : now, next });
+  return retry('partly-moved', { attempted, now: keeps ? op.truth : now, next });
 }
 
 /** When all disks are where they were to be. */

@@ -11,6 +11,7 @@ import {
   type MoveDisksRequest,
 } from '../../../../workflows/transfer/disks/request.ts';
 import { createImage, defineShutOff, diskXml } from '../../../support/guest/shut-off-vm.ts';
+import { commandLine, environmentOf } from '../../../support/host/roles/command-line.ts';
 import { HOST } from '../../../support/host/system.ts';
 import { failureOf } from '../../../support/scenes/failure-of.ts';
 import { POOL } from '../../../support/scenes/merge-scene.ts';
@@ -21,6 +22,7 @@ import {
   startMoveSystem,
   VAULT,
 } from '../../../support/scenes/transfer/move-scene.ts';
+import { slowMove, unlimit } from '../../../support/scenes/transfer/slow-move.ts';
 import { useSystem } from '../../../support/scenes/use-system.ts';
 import { sourcesOf } from '../../../support/scenes/snapshot-scene.ts';
 import { waitUntil } from '../../../support/wait-until.ts';
@@ -133,4 +135,25 @@ it('name-taken: a link that leads nowhere is seen when planned', async () => {
   const failure = await failing('link', {});
   expect(failure).toMatchObject({ type: 'Refused', code: 'name-taken' });
   expect(failure.now).toContain('exists; nothing was done');
+});
+
+it('Copies of a VM that is down are of one moment, or it says what to delete', async () => {
+  const blockflow = commandLine(environmentOf(system));
+  expect(await blockflow('limit', 'copies', '1')).toMatchObject({ exitCode: 0 });
+  const before = await slowMove(system, 'before');
+  const files = [inPool('late-b.qcow2'), inPool('late-c.qcow2')] as const;
+  for (const file of files) await createImage(file);
+  await define('late', files, false);
+  const copy = await start('late', { sources: 'keep' });
+  await waitUntil('both to wait for their turns', async () => {
+    const printed = DISKS.map(async (disk) => (await blockflow('status', `late/${disk}`)).printed);
+    return (await Promise.all(printed)).every((text) => text.includes('waiting for its turn'));
+  });
+  // As its guest would, where the VM were started and stopped.
+  await execa('qemu-io', ['-f', 'qcow2', '-c', 'write -P 9 0 64k', files[1]]);
+  await unlimit(before.move);
+  const failure = await failureOf(copy.result());
+  expect(failure).toMatchObject({ type: 'Retry', code: 'partly-moved' });
+  expect(failure.now).toContain('several moments');
+  expect(failure.next).toContain('blockflow rm POOL/FILE');
 });
