@@ -35,6 +35,8 @@ export function recordCommands(virsh: VirshConnection) {
     async checkpointNames(uuid: string): Promise<string[]> {
       return (await virsh.ask(`checkpoint-list ${uuid} --name`)).split('\n').filter(Boolean);
     },
+    checkpointXml: (uuid: string, name: string) =>
+      virsh.command('checkpoint-dumpxml', uuid, '--checkpointname', name, '--no-domain'),
     async snapshotNames(uuid: string): Promise<string[]> {
       return (await virsh.ask(`snapshot-list ${uuid} --name --topological`))
         .split('\n')

@@ -2,6 +2,8 @@
 import type { Conversion, LiveTop } from '../../../../workflows/transfer/plan.ts';
 import { refused, type RefusalCode } from '../../../../workflows/operation/failures.ts';
 import type { PlanRequest } from '../../../../workflows/transfer/request.ts';
+import { inLine } from '../../../../workflows/operation/words.ts';
+import { disksWithBitmap } from '../../../adapters/libvirt-xml/checkpoint-xml.ts';
 import { layersSayMore } from '../../../adapters/libvirt-xml/disk-element.ts';
 import type { XmlDisk } from '../../../adapters/libvirt-xml/domain-xml.ts';
 import { readDomain } from '../../../adapters/virsh/pools.ts';
@@ -41,7 +43,8 @@ export async function assertMirrorable(
   const found =
     optionObstacle(request) ??
     diskObstacle(chain, layersSayMore(xml, chain.disk)) ??
-    layerObstacle(image);
+    layerObstacle(image) ??
+    (await checkpointObstacle(deps, request, image));
   if (!found) return assertResumable(attempt(request), chain.vm);
   const { code, now, next } = found;
   throw refused(code, { attempted: attempt(request), now: `${now}; nothing was done`, next });
@@ -134,6 +137,31 @@ function layerObstacle({ volumes, ref }: Image): Obstacle | null {
   const now = `a mirror would lose the dirty bitmaps of ${top?.path}: ${bitmaps.join(', ')}`;
   const merge = mergeCommand(ref);
   return { code: 'dirty-bitmaps', now, next: `Delete their checkpoints or \`${merge}\` first` };
+}
+
+/**
+ * libvirt takes dirty bitmaps along into a qcow2 copy. Those that began since QEMU opened the image
+ * are in no header yet.
+ */
+async function checkpointObstacle(
+  { libvirt }: HostDeps,
+  request: PlanRequest,
+  image: Image,
+): Promise<Obstacle | null> {
+  const chain = runningChain(image);
+  if (!chain || request.format !== 'raw' || image.volumes.at(-1)?.format === 'raw') return null;
+  const { uuid } = chain.vm;
+  const lost: string[] = [];
+  for (const name of await libvirt.checkpointNames(uuid)) {
+    const disks = disksWithBitmap(await libvirt.checkpointXml(uuid, name));
+    if (disks.includes(chain.disk)) lost.push(name);
+  }
+  if (lost.length === 0) return null;
+  return {
+    code: 'dirty-bitmaps',
+    now: `a raw copy would lose the dirty bitmaps of its checkpoints ${inLine(lost.join(', '))}`,
+    next: 'Delete them first (`virsh checkpoint-delete`), or keep its format',
+  };
 }
 
 /**

@@ -63,7 +63,7 @@ describe('The VM of a move with --on-vm-stop continue stops', () => {
     const scene = await startDisks(system, 'kept');
     const image = { kind: 'disk', vm: 'kept', disk: 'vdb' } as const;
     held.holdBefore('vdb --abort');
-    const options = { ...CONTINUE, waitForDecision: true, withOthers: true };
+    const options = { ...CONTINUE, waitForDecision: true, withOthers: true } as const;
     const move = await startMove(system, { image, ...options });
     await waitUntil('READY', async () => {
       return (await move.query(statusQuery)).phase === 'waiting for a decision';

@@ -1,5 +1,5 @@
 /** What is refused of a VM that runs, before anything is touched. */
-import { chmod } from 'node:fs/promises';
+import { chmod, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
@@ -112,6 +112,17 @@ describe('a move of a VM that runs is refused', () => {
     const add = (file: string) => execa('qemu-img', ['bitmap', '--add', file, 'daily']);
     await start('bitmap', { prepare: add });
     const details = await expectRefused('bitmap', 'dirty-bitmaps');
+    expect(details?.now).toContain('daily');
+  });
+
+  it('dirty-bitmaps: of a checkpoint that only QEMU has yet, in another format', async () => {
+    await start('check');
+    const disks = "<disk name='vda' checkpoint='no'/><disk name='vdb' checkpoint='bitmap'/>";
+    const file = join(system.host.root, 'checkpoint.xml');
+    const xml = `<domaincheckpoint><name>daily</name><disks>${disks}</disks></domaincheckpoint>`;
+    await writeFile(file, xml);
+    await virsh('checkpoint-create', 'check', file);
+    const details = await expectRefused('check', 'dirty-bitmaps', { format: 'raw' });
     expect(details?.now).toContain('daily');
   });
 
