@@ -97,9 +97,12 @@ export const revertNote = z.strictObject({
 });
 export type RevertNote = z.infer<typeof revertNote>;
 
+/** Hosts whose VMs may need what is discarded. Absent in old plans. */
+const sharedWith = z.array(hostName).optional();
+
 export const revertPlanOutcome = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('plan'), plan: revertPlan }),
-  z.strictObject({ kind: z.literal('undo'), note: revertNote, change: diskSwitch }),
+  z.strictObject({ kind: z.literal('plan'), plan: revertPlan, sharedWith }),
+  z.strictObject({ kind: z.literal('undo'), note: revertNote, change: diskSwitch, sharedWith }),
   /** An earlier run has switched: it is completed before anything else. */
   z.strictObject({
     kind: z.literal('switched'),

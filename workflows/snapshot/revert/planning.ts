@@ -1,4 +1,5 @@
 /** Step 1: a plan, or the finding that it is done; first what earlier runs left. */
+import { assertUnusedElsewhere } from '../../chain/other-hosts.ts';
 import { forwardOnly } from '../../operation/point-of-no-return.ts';
 import { holdDisks } from '../disk-locks.ts';
 import { backwards } from './change.ts';
@@ -20,6 +21,7 @@ export async function planRevert(op: Revert): Promise<Planned> {
       if (outcome.isThis) return { kind: 'completed', switching };
     } else if (outcome.kind === 'leftover') await deleteEarlier(op, outcome);
     else {
+      await assertUnusedElsewhere(op, discardedBy(op.words, outcome));
       adopt(op, outcome);
       return outcome;
     }
@@ -53,6 +55,17 @@ async function deleteEarlier(op: Revert, { note, plan }: Outcome<'leftover'>): P
     await deleteOverlays(op, note.jobId, plan);
     await locks.release();
   });
+}
+
+/** The layers that the disks leave, and the hosts that may need them. */
+export function discardedBy(attempted: string, outcome: RevertPlanOutcome) {
+  const none = { attempted, hosts: [], volumes: [] };
+  if (outcome.kind !== 'plan' && outcome.kind !== 'undo') return none;
+  const volumes =
+    outcome.kind === 'plan'
+      ? outcome.plan.disks.map(({ retired }) => retired.volume)
+      : outcome.change.disks.map(({ to }) => to.volume);
+  return { attempted, hosts: outcome.sharedWith ?? [], volumes };
 }
 
 function adopt(op: Revert, outcome: Outcome<'plan' | 'undo' | 'done'>): void {

@@ -17,6 +17,7 @@ import { observeChain, type Chain } from '../../chain/observe-chain.ts';
 import { observeVm, type VmLook } from '../../chain/observe-vm.ts';
 import type { HostDeps } from '../../deps.ts';
 import { assertEmulator } from '../../chain/emulator.ts';
+import { otherHosts } from '../../uses/observe-uses.ts';
 import { assertUsable } from '../../pools/usable-folders.ts';
 import { assertRedefinable } from '../../snapshots/redefinable.ts';
 import { assertDiskReady } from '../planning/guards.ts';
@@ -24,6 +25,7 @@ import { assertNamesFree } from '../planning/observe-snapshot-plan.ts';
 import { poolFolderOf, toOverlay } from '../planning/overlays.ts';
 import { assertNoUnfinishedSnapshot } from '../../snapshots/creation-notes.ts';
 import { fingerprintsOf } from './below.ts';
+import { assertDiscardable } from './discarded.ts';
 import { lastRevert, unfinishedRevert } from './earlier.ts';
 import { revertNotes } from '../../snapshots/revert-notes.ts';
 import { observeRestorePoint, type RestorePoint } from './restore-point.ts';
@@ -48,11 +50,15 @@ export async function observeRevertPlan(
   if (input.name === null) {
     const last = await lastRevert(question, notes);
     if (last.kind === 'undo') {
-      for (const { disk } of last.change.disks) await readyChain(deps, question, disk);
+      for (const { disk } of last.change.disks) await discardedChain(deps, question, disk);
+      const volumes = last.change.disks.map(({ to }) => to.volume);
+      return { ...last, sharedWith: await otherHosts(deps, volumes) };
     }
     return last;
   }
-  return { kind: 'plan', plan: await planOf(deps, question, input.name) };
+  const plan = await planOf(deps, question, input.name);
+  const volumes = plan.disks.map(({ retired }) => retired.volume);
+  return { kind: 'plan', plan, sharedWith: await otherHosts(deps, volumes) };
 }
 
 interface Question {
@@ -78,16 +84,16 @@ function assertDown(attempted: string, { name, state, persistent, managedSave }:
   });
 }
 
-/** The chain that a disk has now, of which the active layer is discarded. */
-async function readyChain(
+/** The chain that a disk has now, of which the active layer is discarded; with warnings. */
+async function discardedChain(
   deps: HostDeps,
   { attempted, input, vm }: Question,
   disk: string,
-): Promise<Chain> {
+): Promise<{ chain: Chain; warnings: string[] }> {
   const ref = { vm: vm.name, disk, host: input.host };
   const chain = await observeChain(deps, ref).catch(refuseMissingLayer(deps, attempted));
   await assertDiskReady(deps, attempted, chain, 'Move the disk, or go back by hand');
-  return chain;
+  return { chain, warnings: await assertDiscardable(deps, attempted, chain, input.undo) };
 }
 
 async function planOf(deps: HostDeps, question: Question, name: string): Promise<RevertPlan> {
@@ -96,9 +102,12 @@ async function planOf(deps: HostDeps, question: Question, name: string): Promise
   const point = await observeRestorePoint(deps, question, name);
   const xml = await deps.libvirt.inactiveXml(vm.uuid);
   const disks: RevertedDisk[] = [];
+  const warnings = new Set(warningsOf(point));
   const ending = String(Math.floor(Date.now() / 1000));
   for (const based of point.disks) {
-    const now = await readyChain(deps, question, based.disk);
+    const found = await discardedChain(deps, question, based.disk);
+    const now = found.chain;
+    found.warnings.forEach((warning) => warnings.add(warning));
     if (layersSayMore(xml, based.disk)) throw saysMore(attempted, based.disk);
     const below = await fingerprintsOf([...now.volumes.slice(0, -1), ...based.volumes]);
     disks.push({ ...(await toOverlay(based, ending)), retired: await layerOf(now), below });
@@ -116,7 +125,7 @@ async function planOf(deps: HostDeps, question: Question, name: string): Promise
     stay: point.stay,
     stayed: point.stayed,
     takenAt: takenAtSeconds === null ? null : new Date(takenAtSeconds * 1000).toISOString(),
-    warnings: warningsOf(point),
+    warnings: [...warnings],
   };
 }
 

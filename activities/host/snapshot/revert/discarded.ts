@@ -1,0 +1,88 @@
+/**
+ * What a revert, or its undo, discards is out of sight at once and deleted later: nothing else may
+ * need it.
+ */
+import { codeOf, endOfUse } from '../../../../workflows/chain/other-hosts.ts';
+import { refused, type RefusalCode } from '../../../../workflows/operation/failures.ts';
+import type { Volume } from '../../../../workflows/chain/schemas.ts';
+import { canonical } from '../../../adapters/files/files.ts';
+import { parseDomain } from '../../../adapters/libvirt-xml/domain-xml.ts';
+import { domainOf, type Snapshot } from '../../../adapters/libvirt-xml/snapshot-xml.ts';
+import type { Chain } from '../../chain/observe-chain.ts';
+import type { HostDeps } from '../../deps.ts';
+import { observeSnapshots } from '../../snapshots/snapshots.ts';
+import { observeReferences } from '../../uses/references.ts';
+
+interface Need {
+  code: RefusalCode;
+  now: string;
+  /** What ends it, without a dot. */
+  next: string;
+}
+
+/**
+ * @param undo whether a snapshot that is taken first would help: it makes an undo impossible
+ * @returns where it could not be looked for, in words
+ * @throws Refused: internal-snapshots, shared-base, volume-in-use; Hold `unproven`
+ */
+export async function assertDiscardable(
+  deps: HostDeps,
+  attempted: string,
+  chain: Chain,
+  undo: boolean,
+): Promise<string[]> {
+  const active = chain.volumes.at(-1) as Volume;
+  const { vm, disk, pools } = chain;
+  const { uses, warnings } = await observeReferences(deps, {
+    ...{ volumes: [active], family: chain.volumes, pools },
+    owner: { uuid: vm.uuid, disk },
+  });
+  const [use] = uses;
+  const need =
+    inside(chain, active) ??
+    (await restored(deps, chain, active)) ??
+    (use && { code: codeOf(use), now: `${use.by} needs ${active.path}`, next: endOfUse(use) });
+  if (!need) return warnings;
+  const cover =
+    `Take a snapshot first (\`blockflow snapshot create ${vm.name}\`), so that only what is ` +
+    'written after it is discarded';
+  throw refused(need.code, {
+    attempted,
+    now: `${need.now}, and the layer of ${disk} would be discarded; nothing was done`,
+    next: `${undo ? need.next : cover}, then repeat the request`,
+  });
+}
+
+/** Those inside of the layer would be deleted with it. */
+function inside({ vm, headers }: Chain, { path }: Volume): Need | null {
+  const names = (headers.get(path)?.internalSnapshots ?? []).map(({ name }) => name);
+  if (names.length === 0) return null;
+  return {
+    code: 'internal-snapshots',
+    now: `${path} has ${names.join(', ')} inside`,
+    next: `Delete them first if they are not needed (\`blockflow snapshot delete ${vm.name}\`)`,
+  };
+}
+
+/** Of the VM itself, whose record a person may have put back on such a layer. */
+async function restored(deps: HostDeps, chain: Chain, { path }: Volume): Promise<Need | null> {
+  for (const snapshot of await observeSnapshots(deps, chain.vm.uuid)) {
+    const layer = layerOf(snapshot, chain.disk);
+    if (layer === null || (await canonical(layer)) !== path) continue;
+    return {
+      code: 'shared-base',
+      now: `snapshot ${snapshot.name} goes back to ${path}`,
+      next: 'If that snapshot is not needed, forget it (`virsh snapshot-delete --metadata`)',
+    };
+  }
+  return null;
+}
+
+/** What the disk goes back to with it; null where it has no part in it. */
+function layerOf(snapshot: Snapshot, disk: string): string | null {
+  const isPart = snapshot.disks.some(({ name, kind }) => name === disk && kind === 'external');
+  const xml = isPart ? domainOf(snapshot) : null;
+  if (xml === null) return null;
+  const then = parseDomain(xml, snapshot.pools).disks.find(({ target }) => target === disk);
+  return then?.chain.at(-1)?.path ?? null;
+}
