@@ -136,16 +136,20 @@ export interface SnapshotFacts {
   disks: readonly Layered[];
   /** Targets of disks that have it inside of their images. */
   inside?: readonly string[];
-  /** Targets of disks that are not part of it. */
-  left: readonly string[];
 }
 
-/** The document with which `snapshot-create` takes the snapshot, all disks mentioned. */
-export const buildSnapshot = (facts: SnapshotFacts): string =>
-  writeXml(createElement('domainsnapshot', {}, [named('name', facts.name), disksElement(facts)]));
+/**
+ * The document with which `snapshot-create` takes the snapshot, all disks mentioned.
+ * @param left targets of disks that are not part of it
+ */
+export const buildSnapshot = (facts: SnapshotFacts, left: readonly string[]): string =>
+  writeXml(
+    createElement('domainsnapshot', {}, [named('name', facts.name), disksElement(facts, left)]),
+  );
 
 /**
- * The document with which libvirt lists it afterwards.
+ * The document with which libvirt lists it afterwards: it refuses a disk that the domain does not
+ * have, and makes one up for a disk that is not mentioned.
  * @param domain as it was before it
  */
 export function buildSnapshotRecord(
@@ -153,8 +157,12 @@ export function buildSnapshotRecord(
   parent: string | null,
   domain: XmlElement,
 ): string {
-  const { name, description, createdAt, wasRunning } = facts;
+  const { name, description, createdAt, wasRunning, disks, inside = [] } = facts;
   const root = onlyOf(domain, 'domain');
+  const parts = [...inside, ...disks.map(({ disk }) => disk)];
+  const left = allOf(onlyOf(root, 'devices'), 'disk')
+    .map((disk) => onlyOf(disk, 'target')?.attributes['dev'] ?? '')
+    .filter((target) => !parts.includes(target));
   return writeXml(
     createElement('domainsnapshot', {}, [
       named('name', name),
@@ -163,7 +171,7 @@ export function buildSnapshotRecord(
       ...(parent === null ? [] : [createElement('parent', {}, [named('name', parent)])]),
       named('creationTime', String(createdAt)),
       createElement('memory', { snapshot: 'no' }),
-      disksElement(facts),
+      disksElement(facts, left),
       ...(root ? [root] : []),
     ]),
   );
@@ -171,7 +179,7 @@ export function buildSnapshotRecord(
 
 const named = (name: string, text: string) => createElement(name, {}, [text]);
 
-const disksElement = ({ disks, inside = [], left }: SnapshotFacts) =>
+const disksElement = ({ disks, inside = [] }: SnapshotFacts, left: readonly string[]) =>
   createElement('disks', {}, [
     ...inside.map((name) => createElement('disk', { name, snapshot: 'internal' })),
     ...disks.map(({ disk, overlay }) =>

@@ -52,7 +52,10 @@ async function takeOfRunning(
   await deps.effect('libvirt.take-snapshot', `${plan.vm} ${plan.snapshot}`, () =>
     runSafeSnapshot(deps.libvirt.uri, scriptState(deps, taking), {
       uuid: plan.vmUuid,
-      snapshotXml: buildSnapshot(factsOf(plan)),
+      snapshotXml: buildSnapshot(
+        factsOf(plan),
+        plan.left.map(({ disk }) => disk),
+      ),
       recordXml,
       quiesce: plan.quiesce,
       folder,

@@ -16,5 +16,4 @@ export const factsOf = (plan: SnapshotPlan): SnapshotFacts => ({
   createdAt: plan.createdAt,
   wasRunning: plan.running,
   disks: layeredDisks(plan),
-  left: plan.left.map(({ disk }) => disk),
 });

@@ -23,7 +23,7 @@ import type { HostDeps } from '../../deps.ts';
 import { inTurn } from '../../snapshots/in-turn.ts';
 import { observeSnapshots } from '../../snapshots/snapshots.ts';
 import { assertLive } from '../inside/assert-live.ts';
-import { disksOf, lookInside } from '../inside/look-inside.ts';
+import { lookInside } from '../inside/look-inside.ts';
 
 type Input = InputOf<typeof snapshotDeletionOnHost, 'ensureInnerSnapshotAbsent'>;
 type Done = ResultOf<typeof snapshotDeletionOnHost, 'ensureInnerSnapshotAbsent'>;
@@ -123,9 +123,6 @@ async function removeOfRunning(deps: HostDeps, input: Input): Promise<string | n
       {
         ...{ name, description: '', createdAt: part.takenSeconds, wasRunning: true, disks: [] },
         inside: parts.map(({ disk }) => disk),
-        left: disksOf(inside)
-          .map((disk) => disk.target)
-          .filter((disk) => !parts.some((one) => one.disk === disk)),
       },
       null,
       readXml(await deps.libvirt.wholeXml(vmUuid, 'live'), 'domain'),

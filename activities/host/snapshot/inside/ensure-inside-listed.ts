@@ -16,7 +16,6 @@ export async function ensureInsideListed(deps: HostDeps, plan: InsidePlan): Prom
     const facts = {
       ...{ name: snapshot, description, createdAt: since, wasRunning: false, disks: [] },
       inside: plan.disks.map(({ disk }) => disk),
-      left: plan.left.map(({ disk }) => disk),
     };
     const domain = readXml(await libvirt.wholeXml(uuid, 'inactive'), 'domain');
     const record = buildSnapshotRecord(facts, await libvirt.currentSnapshot(uuid), domain);

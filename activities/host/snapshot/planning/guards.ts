@@ -79,6 +79,20 @@ function assertInPool(attempted: string, chain: Chain, { path }: Volume, leaveOu
   });
 }
 
+/** A disk of the running VM alone has no record that could follow. @throws `not-persistent` */
+export function assertRecorded(attempted: string, { vm, disk, isRecorded }: Chain): void {
+  if (isRecorded || !vm.persistent) return;
+  throw refused('not-persistent', {
+    attempted,
+    now:
+      `disk ${disk} is attached to the running VM alone, and libvirt's list of snapshots names ` +
+      'disks of the record; nothing was done',
+    next:
+      `Attach it in the record, too (\`virsh attach-disk --config\`), or leave it out ` +
+      `(\`--exclude ${disk}\`)`,
+  });
+}
+
 /** "Backing chains more than 200 layers deep are not supported" (libvirt 9.0). */
 const MOST_LAYERS = 200;
 

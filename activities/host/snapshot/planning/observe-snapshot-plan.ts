@@ -20,7 +20,7 @@ import { observeVm } from '../../chain/observe-vm.ts';
 import type { HostDeps } from '../../deps.ts';
 import { assertEmulator } from '../../chain/emulator.ts';
 import { assertUsable } from '../../pools/usable-folders.ts';
-import { assertDiskReady, assertRoomForLayer } from './guards.ts';
+import { assertDiskReady, assertRecorded, assertRoomForLayer } from './guards.ts';
 import { chooseDisks } from './choose-disks.ts';
 import { unfinishedSnapshot } from '../../snapshots/creation-notes.ts';
 import { assertNoUnfinishedRevert } from '../../snapshots/revert-notes.ts';
@@ -49,6 +49,7 @@ export async function observeSnapshotPlan(
   const chains = await Promise.all(chosen.map((disk) => chainOf(deps, input, disk, attempted)));
   const found = await Promise.all(chains.map((chain) => assertDiskReady(deps, attempted, chain)));
   const warnings = found.flat();
+  for (const chain of chains) assertRecorded(attempted, chain);
   for (const chain of chains) assertRoomForLayer(attempted, chain);
   await assertUsable(
     deps,
