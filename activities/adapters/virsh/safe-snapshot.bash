@@ -97,19 +97,25 @@ freeze() {
   ask "domfsfreeze $uuid" || exit 1
   is_refused || return 0
   refusal=$(words)
-  thaw
+  # It was not asked.
+  [[ $refusal != *@('not configured'|'not connected')* ]] || frozen=no
+  thaw 0
   [[ $quiesce == try ]]
 }
+# For so many seconds. An agent that gives no answer may still be at a freeze that libvirt has given
+# up, and the file systems stay frozen when it is done.
 thaw() {
-  local try
+  local deadline=$((SECONDS + $1))
   [[ $frozen == yes ]] || return 0
-  for ((try = 0; try < 20; try++)); do
+  while :; do
     say domfsthaw "$uuid"
-    is_refused || break
-    [[ -z $refusal ]] || break
+    is_refused || frozen=thawed
+    [[ $reply != *@('not running'|'failed to get domain')* ]] || frozen=no
+    # It has answered twice, that it cannot.
+    [[ -z $refusal || $reply != *'QEMU agent command'* ]] || frozen=no
+    [[ $frozen == yes ]] && ((SECONDS < deadline)) || return 0
     sleep 0.5
   done
-  ((try == 20)) || frozen=thawed
 }
 
 # Whether the answer of domblklist has these files, one for each disk.
@@ -191,6 +197,8 @@ report
 if ! freeze; then
   switch="not-frozen $refusal" resumed=yes
   report
+  thaw 30
+  report
   exit 0
 fi
 issued=$EPOCHREALTIME
@@ -201,5 +209,5 @@ ended=$EPOCHREALTIME
 stall=$(((${ended/./} - ${issued/./}) / 1000))
 [[ $guest == running ]] || stall=0
 report "stallMs=$stall"
-thaw
+thaw 30
 report "stallMs=$stall"

@@ -125,8 +125,9 @@ async function end(
     const overtaken = overtakenIn(disks);
     if (overtaken.length > 0) return changedBy(taking, overtaken);
     const switched = report?.switched ?? 'nothing was begun';
-    if (switched.startsWith('not-frozen')) return { outcome: 'not-frozen', reason: refusal };
-    return { outcome: 'not-taken', reason: switched };
+    const isUnfrozen = switched.startsWith('not-frozen');
+    const reason = [isUnfrozen ? refusal : switched, ...(frozen === null ? [] : [frozen])];
+    return { outcome: isUnfrozen ? 'not-frozen' : 'not-taken', reason: reason.join('; ') };
   }
   const warnings = [
     ...(quiesce === 'try' && refusal !== ''

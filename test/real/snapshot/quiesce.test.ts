@@ -1,5 +1,6 @@
 /** The guest agent freezes the file systems while a snapshot is taken, or does not. */
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { startAgentGuest } from '../../support/guest/agent-guest.ts';
 import { createImage, diskXml } from '../../support/guest/shut-off-vm.ts';
@@ -65,6 +66,18 @@ describe('--quiesce', () => {
     expect(guest.isFrozen()).toBe(false);
     expect(await state()).toBe('running');
   });
+
+  it.each(['try', 'require'] as const)(
+    '%s: an agent that freezes after libvirt has given it up does not leave it frozen',
+    async (quiesce) => {
+      guest.behave('is slow');
+      await takeSnapshot(system, { vm, name, quiesce }).catch(() => undefined);
+      await setTimeout(15_000);
+      expect(guest.heard).toContain('guest-fsfreeze-freeze');
+      expect(guest.isFrozen()).toBe(false);
+      expect(await state()).toBe('running');
+    },
+  );
 
   it('no: the agent is not asked', async () => {
     expect((await takeSnapshot(system, { vm, name })).quiesced).toBe(false);

@@ -56,7 +56,9 @@ async function makeInitrd(folder: string): Promise<string> {
 }
 
 /** What the agent does when it is told to freeze. */
-export type Freezing = 'freezes' | 'refuses' | 'hangs';
+export type Freezing = 'freezes' | 'refuses' | 'hangs' | 'is slow';
+/** Longer than libvirt waits; meanwhile it hears nothing. */
+const SLOW_MS = 12_000;
 
 export interface AgentGuest {
   name: string;
@@ -142,11 +144,27 @@ function playAgent(name: string, socket: Socket): AgentGuest {
     }
   };
   let text = '';
+  let isBusy = false;
+  const waiting: string[] = [];
+  const obeyAll = () => {
+    while (!isBusy && waiting.length > 0) {
+      const command = JSON.parse(waiting.shift() ?? '') as Command;
+      isBusy = command.execute === 'guest-fsfreeze-freeze' && freezing === 'is slow';
+      if (!isBusy) obey(command);
+      else
+        setTimeout(() => {
+          isBusy = false;
+          obey(command);
+          obeyAll();
+        }, SLOW_MS);
+    }
+  };
   socket.on('data', (bytes: Buffer) => {
     text += bytes.toString('latin1').replaceAll('\xff', '');
     const lines = text.split('\n');
     text = lines.pop() ?? '';
-    for (const line of lines.filter(Boolean)) obey(JSON.parse(line) as Command);
+    waiting.push(...lines.filter(Boolean));
+    obeyAll();
   });
   socket.on('error', () => undefined);
   return agent;
