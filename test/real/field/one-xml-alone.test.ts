@@ -38,7 +38,7 @@ async function expectTaken(name: string, ...more: string[]): Promise<void> {
   expect(await virsh('-q', 'snapshot-list', vm, '--name')).toBe('');
 }
 
-it('A disk of the running VM alone is no part of it: not-persistent, unless it is left out', async () => {
+it('A disk of the running VM alone has to be left out: not-persistent', async () => {
   await attach('--live');
   const before = await ownFiles(system, vm);
   const failure = await failureOf(take('s1'));
@@ -48,7 +48,7 @@ it('A disk of the running VM alone is no part of it: not-persistent, unless it i
   await expectTaken('s1', 'vdc');
 });
 
-it('A disk of the running VM alone that nobody writes does not stop it', async () => {
+it('A read-only disk of the running VM alone does not stop it', async () => {
   await attach('--live', '<readonly/>');
   await expectTaken('s1');
 });

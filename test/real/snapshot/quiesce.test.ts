@@ -1,6 +1,5 @@
 /** The guest agent freezes the file systems while a snapshot is taken, or does not. */
 import { join } from 'node:path';
-import { setTimeout } from 'node:timers/promises';
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { startAgentGuest } from '../../support/guest/agent-guest.ts';
 import { createImage, diskXml } from '../../support/guest/shut-off-vm.ts';
@@ -10,6 +9,7 @@ import { POOL, startSharedSystem } from '../../support/scenes/merge-scene.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
 import { sourcesOf, startSnapshot, takeSnapshot } from '../../support/scenes/snapshot-scene.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
+import { waitUntil } from '../../support/wait-until.ts';
 import { use } from '../../support/use.ts';
 
 const system = useSystem(() => startSharedSystem({ name: 'quiesce' }));
@@ -72,9 +72,8 @@ describe('--quiesce', () => {
     async (quiesce) => {
       guest.behave('is slow');
       await takeSnapshot(system, { vm, name, quiesce }).catch(() => undefined);
-      await setTimeout(15_000);
-      expect(guest.heard).toContain('guest-fsfreeze-freeze');
-      expect(guest.isFrozen()).toBe(false);
+      await waitUntil('the late freeze', () => guest.heard.includes('guest-fsfreeze-freeze'));
+      await waitUntil('the guest to be thawed', () => !guest.isFrozen());
       expect(await state()).toBe('running');
     },
   );
