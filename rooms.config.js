@@ -94,7 +94,7 @@ export default {
     {
       name: 'what runs without jest',
       severity: 'error',
-      from: { path: '^test/(bench|seeded)/' },
+      from: { path: '^test/(bench|demo|docs|figures|seeded)/|^test/replay/record' },
       to: { path: '@jest/globals', reachable: true },
     },
     {

@@ -1,8 +1,7 @@
 /** Every case of the crash matrices: effect x point x victim x strike. */
 import { effectsOf, type EffectName, type Operation } from '../../../activities/door/effect.ts';
 import { agentOf } from './faults.ts';
-import { disksScenarios } from './stages/disks-scenarios.ts';
-import { liveScenarios } from './stages/live-move-scenarios.ts';
+import { effectsOfOneDisk, liveEffects } from './effects-of-moves.ts';
 
 /** Before the effect; when it has begun and its agent stands still; when it is done but untold. */
 const points = ['before', 'during', 'after'] as const;
@@ -25,7 +24,11 @@ export type Matrix = Operation | 'move disks';
 
 /** Effects that happen in it. */
 export const effectsIn = (matrix: Matrix): EffectName[] =>
-  matrix === 'move disks' ? (Object.keys(disksScenarios) as EffectName[]) : effectsOf(matrix);
+  matrix === 'move disks'
+    ? effectsOf('move').filter((effect) => !isOneOf(effectsOfOneDisk, effect))
+    : effectsOf(matrix);
+
+const isOneOf = (list: readonly string[], effect: string) => list.includes(effect);
 
 /** The VM is down during a revert and most moves, so there is no QEMU to strike. */
 const struck: Record<Matrix, readonly Victim[]> = {
@@ -38,7 +41,7 @@ const struck: Record<Matrix, readonly Victim[]> = {
 };
 
 const victimsOf = (matrix: Matrix, effect: string) =>
-  matrix === 'move' && effect in liveScenarios ? victims : struck[matrix];
+  matrix === 'move' && isOneOf(liveEffects, effect) ? victims : struck[matrix];
 
 /** Every strike on its effects; the process that holds an effect is also killed twice. */
 function strikesOn(matrix: Matrix): Strike[] {

@@ -1,5 +1,4 @@
 /** What makes the effects of a move of several disks happen, of a guest with two each. */
-import type { EffectName } from '../../../../activities/door/effect.ts';
 import type { System } from '../../host/system.ts';
 import { SLOW } from '../../scenes/copying.ts';
 import {
@@ -10,6 +9,7 @@ import {
 } from '../../scenes/transfer/disks-scene.ts';
 import { unlimit } from '../../scenes/transfer/slow-move.ts';
 import { waitUntil } from '../../wait-until.ts';
+import type { DisksEffect } from '../effects-of-moves.ts';
 import { armFault } from '../faults.ts';
 import { pivotInto } from '../struck-libvirtd.ts';
 import { runOf, untilWrites, withParts } from './disks-run.ts';
@@ -101,21 +101,8 @@ const forgotten: Scenario = async (given) => {
   return runOf({ writes, before, scene, move: await startDisksMove(scene) });
 };
 
-/** Of a move, but not of several disks together: what each disk, or each removal, does alone. */
-type OfOneDisk =
-  | 'libvirt.switch-disk-source'
-  | 'image.reflink'
-  | 'image.create-target'
-  | 'image.set-copy-bandwidth'
-  | 'image.resume-copy'
-  | 'storage.quarantine-volume'
-  | 'storage.unlink-volume'
-  | 'storage.abandon-reservation'
-  | 'storage.unlink-copy'
-  | 'storage.wipe-volume';
-
 /** What makes an effect happen. A new effect of a move needs one, or is of one disk. */
-export const disksScenarios: Record<Exclude<EffectName<'move'>, OfOneDisk>, Scenario> = {
+export const disksScenarios: Record<DisksEffect, Scenario> = {
   'storage.reserve-image': moved,
   'image.hold': moved,
   'image.start-copy': moved,

@@ -1,7 +1,6 @@
 /** What makes the effects happen that only the move of a running VM has, of a guest each. */
 import { rm } from 'node:fs/promises';
 import { expect } from '@jest/globals';
-import type { EffectName } from '../../../../activities/door/effect.ts';
 import type { System } from '../../host/system.ts';
 import { startDeltaScene } from '../../scenes/transfer/delta-scene.ts';
 import {
@@ -14,6 +13,7 @@ import { startScene, type Scene } from '../../scenes/merge-scene.ts';
 import { recordOf, untilMove } from '../../scenes/transfer/move-scene.ts';
 import { unlimit } from '../../scenes/transfer/slow-move.ts';
 import { waitUntil } from '../../wait-until.ts';
+import type { LiveEffect } from '../effects-of-moves.ts';
 import { armFault } from '../faults.ts';
 import { leaveSuspended } from './merge-scenarios.ts';
 import type { StruckRun } from './stage.ts';
@@ -165,7 +165,7 @@ const forgotten: Scenario = async (given) => {
   return runOf(given, before, { scene, move: await startLiveMove(scene) });
 };
 
-export const liveScenarios: Partial<Record<EffectName<'move'>, Scenario>> = {
+export const liveScenarios: Record<LiveEffect, Scenario> = {
   'image.create-top': mirrored,
   'libvirt.start-mirror': mirrored,
   'libvirt.pivot': mirrored,

@@ -29,6 +29,7 @@ import { poolFiles } from '../../scenes/pool-files.ts';
 import { useSystem } from '../../scenes/use-system.ts';
 import { use } from '../../use.ts';
 import { waitUntil } from '../../wait-until.ts';
+import type { LiveEffect } from '../effects-of-moves.ts';
 import { liveScenarios } from './live-move-scenarios.ts';
 import type { Stage, StruckRun } from './stage.ts';
 
@@ -231,7 +232,7 @@ export function useMoveStage(name: string, writes = 0): Stage {
         [TIGHT]: mount.path,
       };
       const vm = `struck${++count}`;
-      const live = liveScenarios[effect as EffectName<'move'>];
+      const live = effect in liveScenarios ? liveScenarios[effect as LiveEffect] : null;
       if (live) return live({ system, vm, writes, arm });
       const possible = scenarios[effect as EffectName<'move'>] ?? [moved];
       const scenario = possible[count % possible.length] ?? moved;
