@@ -173,7 +173,7 @@ async function main() {
   const start = Date.now();
   const [wanted, limitMs] = isFast
     ? [['fast'], 10 * minutes + runsOfModelMs]
-    : [alone ? [alone] : Object.keys(suites), 70 * minutes + runsOfModelMs + allCasesMs];
+    : [alone ? [alone] : Object.keys(suites), 80 * minutes + runsOfModelMs + allCasesMs];
   const worstOfMachine = watchMachine();
   if (!isFast) await runNode(bundling, 10 * minutes);
   const steps = [runChecks(), runTests(wanted, limitMs)];
