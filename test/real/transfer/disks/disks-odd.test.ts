@@ -145,12 +145,17 @@ it('Copies of a VM that is down are of one moment, or it says what to delete', a
   for (const file of files) await createImage(file);
   await define('late', files, false);
   const copy = await start('late', { sources: 'keep' });
-  await waitUntil('both to wait for their turns', async () => {
-    const printed = DISKS.map(async (disk) => (await blockflow('status', `late/${disk}`)).printed);
-    return (await Promise.all(printed)).every((text) => text.includes('waiting for its turn'));
+  const places: (string | undefined)[] = [];
+  await waitUntil('one to wait behind the other', async () => {
+    for (const [i, disk] of DISKS.entries()) {
+      const { printed } = await blockflow('status', `late/${disk}`);
+      places[i] = /waiting for its turn, (\d) of 2/.exec(printed)?.[1];
+    }
+    return places.toSorted().join() === '1,2';
   });
   // As its guest would, where the VM were started and stopped.
-  await execa('qemu-io', ['-f', 'qcow2', '-c', 'write -P 9 0 64k', files[1]]);
+  const late = files[places.indexOf('2')] ?? '';
+  await execa('qemu-io', ['-f', 'qcow2', '-c', 'write -P 9 0 64k', late]);
   await unlimit(before.move);
   const failure = await failureOf(copy.result());
   expect(failure).toMatchObject({ type: 'Retry', code: 'partly-moved' });
