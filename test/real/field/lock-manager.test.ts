@@ -11,7 +11,6 @@ import {
   startLockManager,
   startVirtlockd,
 } from '../../support/host/lock-manager.ts';
-import { makeHeldVirsh, type HeldVirsh } from '../../support/faults/held-virsh.ts';
 import { failureOf } from '../../support/scenes/failure-of.ts';
 import { expectMerged, heartbeatNote } from '../../support/scenes/merge-proofs.ts';
 import { merged, SMALL } from '../../support/scenes/merge-checks.ts';
@@ -22,14 +21,12 @@ import { expectMoved, startLiveMove } from '../../support/scenes/transfer/live-m
 import { startMove, startMoveSystem, VAULT } from '../../support/scenes/transfer/move-scene.ts';
 import { defineChain } from '../../support/guest/shut-off-vm.ts';
 import { checkLibvirt } from '../../../worker/doctor/check-libvirt.ts';
-import { useSystem } from '../../support/scenes/use-system.ts';
+import { useHeldSystem } from '../../support/scenes/use-held-system.ts';
 import { useEach } from '../../support/use.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 
-let virsh: HeldVirsh;
-const system = useSystem(async () => {
-  const pathFolder = (root: string) => (virsh = makeHeldVirsh(root)).folder;
-  const started = await startMoveSystem({ name: 'leases', pathFolder });
+const { system, held } = useHeldSystem(async (how) => {
+  const started = await startMoveSystem({ ...how, name: 'leases' });
   await startLockManager(started.host);
   return started;
 });
@@ -152,11 +149,11 @@ describe('a guest that libvirt does not resume after the pivot', () => {
     const scene = await start('web4');
     const uuid = (await system.host.virsh('domuuid', 'web4')).trim();
     await hidden(async () => {
-      virsh.holdBefore(`domblklist ${uuid}`);
+      held.holdBefore(`domblklist ${uuid}`);
       const merging = await system.merge({ vm: 'web4', disk: 'vda' });
-      await virsh.untilHeld();
+      await held.untilHeld();
       await system.killRole('host');
-      virsh.release();
+      held.release();
       await system.startRole('host');
       await expectMerged(scene, merging);
     });
@@ -188,11 +185,11 @@ describe('a guest that libvirt does not resume for another reason', () => {
     const scene = await start('web6');
     const uuid = (await system.host.virsh('domuuid', 'web6')).trim();
     await hidden(async () => {
-      virsh.holdBefore(`domblklist ${uuid}`);
+      held.holdBefore(`domblklist ${uuid}`);
       const merging = await system.merge({ vm: 'web6', disk: 'vda' });
-      await virsh.untilHeld();
+      await held.untilHeld();
       await killVirtlockd(system.host);
-      virsh.release();
+      held.release();
       const words = /suspended for \d+ s: libvirt does not resume it \(.*virtlockd-sock/;
       await waitUntil('the note', async () => words.test(await heartbeatNote(merging)));
       await startVirtlockd(system.host);

@@ -1,29 +1,21 @@
 /** The guest is suspended around the pivot: if a process dies then, it resumes with every write. */
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { sample } from '../../support/sample.ts';
-import {
-  killPivotScript,
-  makeHeldVirsh,
-  signalPivotScript,
-  type HeldVirsh,
-} from '../../support/faults/held-virsh.ts';
+import { killPivotScript, signalPivotScript } from '../../support/faults/held-virsh.ts';
 import { expectMerged } from '../../support/scenes/merge-proofs.ts';
 import { startScene, startSharedSystem, type Scene } from '../../support/scenes/merge-scene.ts';
 import { pivotWithoutLibvirtd } from '../../support/host/qmp.ts';
 import { waitUntil } from '../../support/wait-until.ts';
-import { useSystem } from '../../support/scenes/use-system.ts';
+import { useHeldSystem } from '../../support/scenes/use-held-system.ts';
 import { useEach } from '../../support/use.ts';
 
-let virsh: HeldVirsh;
 let scene: Scene;
 let uuid: string;
 let count = 0;
 const mergeIt = () => system.merge({ vm: scene.guest.name, disk: 'vda' });
 
-afterEach(() => virsh?.release());
-const pathFolder = (root: string) => (virsh = makeHeldVirsh(root)).folder;
-const system = useSystem(() => startSharedSystem({ pathFolder }));
+const { system, held } = useHeldSystem(startSharedSystem);
 const forTest = useEach();
 
 async function sceneOf() {
@@ -41,9 +33,9 @@ const MOMENTS = {
 /** Starts a merge and returns when the guest is suspended and the script stands at this moment. */
 async function standsAt(moment: keyof typeof MOMENTS) {
   await sceneOf();
-  virsh.holdBefore(MOMENTS[moment]());
+  held.holdBefore(MOMENTS[moment]());
   const merge = await mergeIt();
-  await virsh.untilHeld();
+  await held.untilHeld();
   expect((await system.host.virsh('domstate', scene.guest.name)).trim()).toBe('paused');
   return merge;
 }
@@ -68,7 +60,7 @@ describe.each(sample('moments of a pause', moments, 2))('While it is suspended %
   it('the host agent is killed: the script goes on alone and gives the guest back', async () => {
     const merge = await standsAt(at);
     await system.killRole('host');
-    virsh.release();
+    held.release();
     await runsAgain();
     await system.startRole('host');
     await expectMerged(scene, merge);
@@ -79,7 +71,7 @@ describe.each(sample('moments of a pause', moments, 2))('While it is suspended %
     await system.killRole('host');
     // As by a service manager that ends the whole unit.
     signalPivotScript(uuid, 'SIGTERM');
-    virsh.release();
+    held.release();
     await runsAgain();
     await system.startRole('host');
     await expectMerged(scene, merge);
@@ -88,7 +80,7 @@ describe.each(sample('moments of a pause', moments, 2))('While it is suspended %
   it('the script is killed: the host agent gives the guest back', async () => {
     const merge = await standsAt(at);
     await killPivotScript(uuid);
-    virsh.release();
+    held.release();
     await runsAgain();
     await expectMerged(scene, merge);
   });
@@ -97,7 +89,7 @@ describe.each(sample('moments of a pause', moments, 2))('While it is suspended %
     const merge = await standsAt(at);
     await system.killRole('host');
     await killPivotScript(uuid);
-    virsh.release();
+    held.release();
     await system.startRole('host');
     const { stallMs } = await expectMerged(scene, merge);
     // A pivot that is still to do is done with the guest suspended, although it was paused before.
@@ -107,7 +99,7 @@ describe.each(sample('moments of a pause', moments, 2))('While it is suspended %
   it('libvirtd is killed: the guest runs again when it is back', async () => {
     const merge = await standsAt(at);
     await system.host.killLibvirtd();
-    virsh.release();
+    held.release();
     await system.host.startLibvirtd();
     await runsAgain();
     await expectMerged(scene, merge);
@@ -118,7 +110,7 @@ describe('QEMU is killed', () => {
   it('while the guest is suspended before the pivot: it boots, a repeat finishes', async () => {
     const merge = await standsAt('before the pivot');
     await scene.guest.kill();
-    virsh.release();
+    held.release();
     await expectStopped(merge);
     await scene.guest.start();
     await expectMerged(scene, await mergeIt());
@@ -127,14 +119,14 @@ describe('QEMU is killed', () => {
   it('while the guest is suspended after the pivot: the merge ends, with the VM down', async () => {
     const merge = await standsAt('after the pivot');
     await scene.guest.kill();
-    virsh.release();
+    held.release();
     await expectMerged(scene, merge, 'shut off');
   });
 
   it('after it pivoted while libvirtd is dead: the VM boots with every write (H1)', async () => {
     const merge = await standsAt('before the pivot');
     await system.host.killLibvirtd();
-    virsh.release();
+    held.release();
     await pivotWithoutLibvirtd(system.host, scene.guest.name);
     await scene.guest.kill();
     await system.host.startLibvirtd();
@@ -148,7 +140,7 @@ describe('QEMU pivots while libvirtd is dead', () => {
   it('the guest runs again once libvirtd is back and has repaired its record', async () => {
     const merge = await standsAt('before the pivot');
     await system.host.killLibvirtd();
-    virsh.release();
+    held.release();
     await pivotWithoutLibvirtd(system.host, scene.guest.name);
     await system.host.startLibvirtd();
     await runsAgain();

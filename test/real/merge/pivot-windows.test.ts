@@ -7,7 +7,6 @@ import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { isNewer } from '../../support/host/libvirt-version.ts';
-import { makeHeldVirsh, type HeldVirsh } from '../../support/faults/held-virsh.ts';
 import {
   goOnWith,
   startLost,
@@ -18,14 +17,12 @@ import { argumentsOf, isAlive, killAndWait } from '../../support/host/processes.
 import { SMALL } from '../../support/scenes/merge-checks.ts';
 import { expectMerged } from '../../support/scenes/merge-proofs.ts';
 import { startScene, startSharedSystem, type Scene } from '../../support/scenes/merge-scene.ts';
-import { useSystem } from '../../support/scenes/use-system.ts';
+import { useHeldSystem } from '../../support/scenes/use-held-system.ts';
 import { useEach } from '../../support/use.ts';
 import { sample } from '../../support/sample.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 
-let held: HeldVirsh;
-const pathFolder = (root: string) => (held = makeHeldVirsh(root)).folder;
-const system = useSystem(() => startSharedSystem({ pathFolder }));
+const { system, held } = useHeldSystem(startSharedSystem);
 const forTest = useEach();
 
 let scene: Scene;

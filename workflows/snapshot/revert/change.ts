@@ -35,3 +35,11 @@ export const poolsOfPlan = ({ disks }: RevertPlan) =>
 /** What the disks leave, as one names it in a pool. */
 export const leftIn = ({ disks }: DiskSwitch, pool: string) =>
   disks.flatMap(({ from }) => (from.to.pool === pool ? [from.volume] : []));
+
+/** The active layers that the disks leave, which are discarded. */
+export const layersLeft = (
+  going: { kind: 'plan'; plan: RevertPlan } | { kind: 'undo'; change: DiskSwitch },
+) =>
+  going.kind === 'plan'
+    ? going.plan.disks.map(({ retired }) => retired.volume)
+    : going.change.disks.map(({ to }) => to.volume);

@@ -2,7 +2,7 @@
 import { assertUnusedElsewhere } from '../../chain/other-hosts.ts';
 import { forwardOnly } from '../../operation/point-of-no-return.ts';
 import { holdDisks } from '../disk-locks.ts';
-import { backwards } from './change.ts';
+import { backwards, layersLeft } from './change.ts';
 import { deleteOverlays } from './layers.ts';
 import type { DiskSwitch, RevertPlanOutcome } from './plan.ts';
 import { complete, type Revert, type Switching } from './revert-snapshot.ts';
@@ -59,13 +59,10 @@ async function deleteEarlier(op: Revert, { note, plan }: Outcome<'leftover'>): P
 
 /** The layers that the disks leave, and the hosts that may need them. */
 export function discardedBy(attempted: string, outcome: RevertPlanOutcome) {
-  const none = { attempted, hosts: [], volumes: [] };
-  if (outcome.kind !== 'plan' && outcome.kind !== 'undo') return none;
-  const volumes =
-    outcome.kind === 'plan'
-      ? outcome.plan.disks.map(({ retired }) => retired.volume)
-      : outcome.change.disks.map(({ to }) => to.volume);
-  return { attempted, hosts: outcome.sharedWith ?? [], volumes };
+  if (outcome.kind !== 'plan' && outcome.kind !== 'undo') {
+    return { attempted, hosts: [], volumes: [] };
+  }
+  return { attempted, hosts: outcome.sharedWith ?? [], volumes: layersLeft(outcome) };
 }
 
 function adopt(op: Revert, outcome: Outcome<'plan' | 'undo' | 'done'>): void {

@@ -23,7 +23,6 @@ import {
 } from '../../operation/parts.ts';
 import { forwardOnly } from '../../operation/point-of-no-return.ts';
 import type { copyKind, moveKind, TransferResult } from '../kind.ts';
-import { momentOf } from '../moment.ts';
 import { askReadySignal, readySignal, type Ready } from '../together.ts';
 import type { DiskState } from './kind.ts';
 import type { DisksMove } from './move-disks.ts';
@@ -172,7 +171,7 @@ function partsOf(op: DisksMove, plan: Plan, disk: string): [DiskPart, ...DiskPar
   const asked = {
     disk,
     isDown: plan.found.state === 'off',
-    ...asOfOf(plan, disk),
+    planned: plan.disks.find((one) => one.disk === disk)?.plan,
     bandwidthBytesPerSecond: op.status.bandwidthBytesPerSecond,
   };
   const waits = plan.switch === 'together';
@@ -180,11 +179,6 @@ function partsOf(op: DisksMove, plan: Plan, disk: string): [DiskPart, ...DiskPar
   const own: DiskPart = part({ ...asked, waits });
   // A move that switches by itself is no copy of the others' moment.
   return op.input.sources === 'keep' ? [own] : [own, part({ ...asked, waits: !waits })];
-}
-
-function asOfOf({ disks }: Plan, disk: string): { asOf?: string[] } {
-  const planned = disks.find((one) => one.disk === disk);
-  return planned ? { asOf: momentOf(planned.plan) } : {};
 }
 type DiskPart = Part<typeof moveKind | typeof copyKind>;
 

@@ -7,6 +7,7 @@ import { copiesOf } from '../copied.ts';
 import { unlessOurs } from '../../operation/parts.ts';
 import type { transferOnHost } from '../activities.ts';
 import { copyKind, moveKind } from '../kind.ts';
+import { momentOf } from '../moment.ts';
 import type { ImagePlan, ImagePlanOutcome } from '../plan.ts';
 import type { disksOnHost } from './activities.ts';
 import type { DisksFound, DisksPlan, HowSwitched } from './plan.ts';
@@ -28,8 +29,8 @@ interface Asked {
   waits: boolean;
   isDown: boolean;
   bandwidthBytesPerSecond: number;
-  /** Of a VM that is down: its source when all disks were planned. */
-  asOf?: string[];
+  /** As it was planned with the others. */
+  planned?: ImagePlan | undefined;
 }
 
 interface PlannedDisk {
@@ -39,12 +40,13 @@ interface PlannedDisk {
 
 /** The operation on one disk: its kind and its request. */
 export function partOf({ vm, disks, sources, ...options }: MoveDisksInput) {
-  return ({ disk, waits, isDown, bandwidthBytesPerSecond, asOf }: Asked) => {
+  return ({ disk, waits, isDown, bandwidthBytesPerSecond, planned }: Asked) => {
     const image = { kind: 'disk', vm, disk } as const;
     const common = { ...options, image, bandwidthBytesPerSecond };
     if (sources === 'keep' && isDown) {
       const { wipe, waitForDecision, synchronousWrites, onVmStop, ...unlike } = common;
       const { converge, maxPauseMs, ...copy } = unlike;
+      const asOf = planned && momentOf(planned);
       return { kind: copyKind, input: copyKind.request.parse({ ...copy, asOf }) };
     }
     const waitForDecision = waits || options.waitForDecision;

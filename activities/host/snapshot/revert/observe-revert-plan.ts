@@ -8,6 +8,7 @@ import type {
   RevertPlan,
   RevertPlanOutcome,
 } from '../../../../workflows/snapshot/revert/plan.ts';
+import { layersLeft } from '../../../../workflows/snapshot/revert/change.ts';
 import type { RevertSnapshotInput } from '../../../../workflows/snapshot/revert/request.ts';
 import { revertWords } from '../../../../workflows/snapshot/revert/words.ts';
 import { layersSayMore } from '../../../adapters/libvirt-xml/disk-element.ts';
@@ -51,14 +52,12 @@ export async function observeRevertPlan(
     const last = await lastRevert(question, notes);
     if (last.kind === 'undo') {
       for (const { disk } of last.change.disks) await discardedChain(deps, question, disk);
-      const volumes = last.change.disks.map(({ to }) => to.volume);
-      return { ...last, sharedWith: await otherHosts(deps, volumes) };
+      return { ...last, sharedWith: await otherHosts(deps, layersLeft(last)) };
     }
     return last;
   }
-  const plan = await planOf(deps, question, input.name);
-  const volumes = plan.disks.map(({ retired }) => retired.volume);
-  return { kind: 'plan', plan, sharedWith: await otherHosts(deps, volumes) };
+  const going = { kind: 'plan', plan: await planOf(deps, question, input.name) } as const;
+  return { ...going, sharedWith: await otherHosts(deps, layersLeft(going)) };
 }
 
 interface Question {

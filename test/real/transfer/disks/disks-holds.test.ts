@@ -5,7 +5,6 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { isNewer } from '../../../support/host/libvirt-version.ts';
 import { isAlive, killAndWait } from '../../../support/host/processes.ts';
-import { makeHeldVirsh, type HeldVirsh } from '../../../support/faults/held-virsh.ts';
 import { type Moment, startLost, strikeLibvirtd } from '../../../support/faults/struck-libvirtd.ts';
 import { failureOf } from '../../../support/scenes/failure-of.ts';
 import { expectInVaultTogether } from '../../../support/scenes/transfer/disks-proofs.ts';
@@ -15,11 +14,9 @@ import {
   type DisksScene,
 } from '../../../support/scenes/transfer/disks-scene.ts';
 import { startMoveSystem } from '../../../support/scenes/transfer/move-scene.ts';
-import { useSystem } from '../../../support/scenes/use-system.ts';
+import { useHeldSystem } from '../../../support/scenes/use-held-system.ts';
 
-let held: HeldVirsh;
-const pathFolder = (root: string) => (held = makeHeldVirsh(root)).folder;
-const system = useSystem(() => startMoveSystem({ pathFolder, name: 'disks-holds' }));
+const { system, held } = useHeldSystem((how) => startMoveSystem({ ...how, name: 'disks-holds' }));
 
 let scene: DisksScene;
 let count = 0;

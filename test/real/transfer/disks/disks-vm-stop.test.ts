@@ -2,7 +2,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { failureDetails } from '../../../../workflows/operation/failures.ts';
 import { statusQuery } from '../../../../workflows/kinds.ts';
-import { makeHeldVirsh, type HeldVirsh } from '../../../support/faults/held-virsh.ts';
 import { SLOW } from '../../../support/scenes/copying.ts';
 import { expectAllMoved } from '../../../support/scenes/transfer/disks-proofs.ts';
 import {
@@ -12,13 +11,11 @@ import {
 } from '../../../support/scenes/transfer/disks-scene.ts';
 import { startMove, startMoveSystem } from '../../../support/scenes/transfer/move-scene.ts';
 import { unlimit } from '../../../support/scenes/transfer/slow-move.ts';
-import { useSystem } from '../../../support/scenes/use-system.ts';
+import { useHeldSystem } from '../../../support/scenes/use-held-system.ts';
 import { sourcesOf } from '../../../support/scenes/snapshot-scene.ts';
 import { waitUntil } from '../../../support/wait-until.ts';
 
-let held: HeldVirsh;
-const pathFolder = (root: string) => (held = makeHeldVirsh(root)).folder;
-const system = useSystem(() => startMoveSystem({ pathFolder, name: 'disks-vm-stop' }));
+const { system, held } = useHeldSystem((how) => startMoveSystem({ ...how, name: 'disks-vm-stop' }));
 const MIB = 2 ** 20;
 const CONTINUE = { onVmStop: 'continue' } as const;
 const pivots = async (vm: string) =>

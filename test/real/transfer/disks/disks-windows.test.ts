@@ -4,11 +4,7 @@
  */
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { expectGuestData, expectOneCut } from '../../../support/guest/guest-data.ts';
-import {
-  killPivotScript,
-  makeHeldVirsh,
-  type HeldVirsh,
-} from '../../../support/faults/held-virsh.ts';
+import { killPivotScript } from '../../../support/faults/held-virsh.ts';
 import { strikeLibvirtd, type Moment } from '../../../support/faults/struck-libvirtd.ts';
 import {
   expectAllMoved,
@@ -21,11 +17,9 @@ import {
 } from '../../../support/scenes/transfer/disks-scene.ts';
 import { startMoveSystem } from '../../../support/scenes/transfer/move-scene.ts';
 import { imagesOf, sourcesOf } from '../../../support/scenes/snapshot-scene.ts';
-import { useSystem } from '../../../support/scenes/use-system.ts';
+import { useHeldSystem } from '../../../support/scenes/use-held-system.ts';
 
-let held: HeldVirsh;
-const pathFolder = (root: string) => (held = makeHeldVirsh(root)).folder;
-const system = useSystem(() => startMoveSystem({ pathFolder, name: 'disks-windows' }));
+const { system, held } = useHeldSystem((how) => startMoveSystem({ ...how, name: 'disks-windows' }));
 
 let scene: DisksScene;
 let count = 0;

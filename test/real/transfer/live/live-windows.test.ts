@@ -5,7 +5,6 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { failureDetails } from '../../../../workflows/operation/failures.ts';
 import { isNewer } from '../../../support/host/libvirt-version.ts';
-import { makeHeldVirsh, type HeldVirsh } from '../../../support/faults/held-virsh.ts';
 import {
   goOnWith,
   startLost,
@@ -25,12 +24,10 @@ import { startScene, type Scene } from '../../../support/scenes/merge-scene.ts';
 import { startMoveSystem } from '../../../support/scenes/transfer/move-scene.ts';
 import { sample } from '../../../support/sample.ts';
 import { waitUntil } from '../../../support/wait-until.ts';
-import { useSystem } from '../../../support/scenes/use-system.ts';
+import { useHeldSystem } from '../../../support/scenes/use-held-system.ts';
 import { useEach } from '../../../support/use.ts';
 
-let held: HeldVirsh;
-const pathFolder = (root: string) => (held = makeHeldVirsh(root)).folder;
-const system = useSystem(() => startMoveSystem({ pathFolder, name: 'windows' }));
+const { system, held } = useHeldSystem((how) => startMoveSystem({ ...how, name: 'windows' }));
 const forTest = useEach();
 
 let scene: Scene;
