@@ -153,7 +153,10 @@ describe('a move is refused', () => {
     );
     const copy = await refusalOf(await startCopy(system, { image, to: VAULT }));
     expect(copy).toMatchObject({ code: 'same-pool' });
-    expect(copy?.next).toBe('Give the copy a name (`--name`), or choose another pool');
+    expect(copy?.next).toBe(
+      'Choose another pool, or give the copy a name while the VM is down ' +
+        '(`blockflow copy split vdb --to vault --name NAME`)',
+    );
     expect(await contents([base, top])).toEqual(before);
     // As it says.
     const attic = await system.host.definePool('attic');

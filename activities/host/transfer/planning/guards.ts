@@ -157,7 +157,7 @@ function alreadyInPool(request: PlanRequest, ref: ImageRef, names: readonly stri
       `${names.join(', ')} of this image ${names.length > 1 ? 'lie' : 'lies'} in pool ${to} ` +
       'already, and its copy would have the same name; nothing was touched',
     next: keepsSource(request)
-      ? otherName(ref)
+      ? otherName(request, ref)
       : `Move it to a third pool first, and from there to ${to}; or merge it (\`${merge}\`)`,
   });
 }
@@ -166,14 +166,14 @@ const calledTheSame = (request: PlanRequest, ref: ImageRef, name: string) =>
   refused('name-taken', {
     attempted: attempt(request),
     now: `two volumes of this image are called ${name}; nothing was done`,
-    next: keepsSource(request) ? otherName(ref) : `Merge it first (\`${mergeCommand(ref)}\`)`,
+    next: keepsSource(request) ? otherName(request, ref) : `Merge it first (\`${mergeCommand(ref)}\`)`,
   });
 
 /** A copy of several disks has no names of its own. */
-const otherName = (ref: ImageRef) =>
+const otherName = ({ to }: PlanRequest, ref: ImageRef) =>
   'Choose another pool, or give the copy a name ' +
   (ref.kind === 'disk'
-    ? `while the VM is down (\`blockflow copy ${ref.vm} ${ref.disk} --name NAME\`)`
+    ? `while the VM is down (\`blockflow copy ${ref.vm} ${ref.disk} --to ${to} --name NAME\`)`
     : '(`--name`)');
 
 const tooLong = (request: PlanRequest, name: string) =>
