@@ -56,14 +56,14 @@ it('Nothing that is deleted elsewhere waits for who has a file of it open', asyn
   const [held, image] = [join(mount.path, 'held.raw'), join(system.host.pools, POOL, 'gone.qcow2')];
   await writeFile(held, 'held');
   await createImage(image);
-  const opened = await open(held);
+  const opened = await Promise.all([held, mount.device].map((path) => open(path)));
   await forgetCached(held);
   goOn = mount.hang();
   const request = { pool: POOL, volume: 'gone.qcow2', format: 'qcow2' } as const;
   const removal = await startRemoval(system, request);
   const { events } = await removal.result().then(() => removal.fetchHistory());
   goOn();
-  await opened.close();
+  await Promise.all(opened.map((file) => file.close()));
   const times = (events ?? []).map(({ eventTime }) => Number(eventTime?.seconds));
   // A question to the disk that hangs is given up only then.
   expect(Math.max(...times) - Math.min(...times)).toBeLessThan(ANSWER_WITHIN_MS / 1000);

@@ -24,6 +24,8 @@ export interface DiskError {
 
 export interface FaultyMount {
   path: string;
+  /** Its disk: a file of a file system that hangs as well, even at a `stat` of what is held open. */
+  device: string;
   /** The sector of the disk with this byte of a file. */
   sectorOf(file: string, atByte: number): Promise<number>;
   /** The one file in it with this name, which may have wildcards; empty when there is none. */
@@ -72,6 +74,7 @@ export async function mountFaulty(mebibytes: number): Promise<FaultyMount> {
   let count = 0;
   return {
     path,
+    device,
     sectorOf,
     find: async (name) => (await execa('find', [path, '-name', name])).stdout.trim(),
     async forget() {
