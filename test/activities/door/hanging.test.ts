@@ -86,9 +86,10 @@ it('An effect that has begun is waited for, whatever is cancelled', async () => 
   );
   const running = environment.run(activity, undefined);
   environment.cancel();
-  const beats: object[] = [];
-  environment.on('heartbeat', (details) => beats.push(details as object));
-  while (beats.length < 5) await new Promise((next) => environment.once('heartbeat', next));
+  const { promise: beats, resolve: hasBeaten } = Promise.withResolvers<'beats'>();
+  let count = 0;
+  environment.on('heartbeat', () => ++count === 5 && hasBeaten('beats'));
+  expect(await Promise.race([running, beats])).toBe('beats');
   await answer();
   expect(await running).toBe('');
 });
