@@ -10,11 +10,13 @@ import { tellReady, type Ready } from './together.ts';
 import type { Move } from './transfer.ts';
 import { deleteElsewhere, removeReservation } from './unwanted-copies.ts';
 
-/** Registers the messages. A disk that is copied with others has no choice but its end. */
+/** Registers the messages. The end of a disk that is copied with others is theirs, too. */
 export const acceptChoice = (op: Operation<typeof moveKind>) =>
-  acceptDecision(op, ANSWERS, (choice) => {
-    if (choice === 'keep' || !op.input.keepsSource) return;
-    throw new Error(`${op.id} is copied with other disks, so its VM stays: say keep, or cancel`);
+  acceptDecision(op, ANSWERS, () => {
+    if (!op.input.keepsSource) return;
+    throw new Error(
+      `${op.id} is copied with other disks, whose mirrors end at one moment: wait, or cancel it`,
+    );
   });
 
 const ANSWERS = {
@@ -27,7 +29,7 @@ export async function decide(op: Move, ready: Ready) {
   const { keepsSource, waitForDecision } = op.input;
   // Of a copy nothing but its end can be chosen.
   const chosen = waitForDecision ? op.decision.chosen : 'pivot';
-  if (chosen !== null) return { chosen: keepsSource ? 'keep' : chosen };
+  if (chosen !== null) return { chosen: keepsSource ? ('keep' as const) : chosen };
   const { job, settleMs } = ready;
   const { by } = op.asked;
   op.enter('waiting for a decision', {
@@ -37,7 +39,7 @@ export async function decide(op: Move, ready: Ready) {
         : `what is left fits into a suspension of ${settleMs} ms; `) +
       (by === null
         ? `say \`blockflow decide ${op.id} pivot|keep\``
-        : `\`${by}\` switches it with the other disks`),
+        : `\`${by}\` ${keepsSource ? 'ends' : 'switches'} it with the other disks`),
   });
   Object.assign(op.asked, { ready, missed: null });
   await tellReady(op, op.asked);
@@ -48,7 +50,7 @@ export async function decide(op: Move, ready: Ready) {
     );
   const decided = await untilDecided(op.decision, watch, () => op.asked.missed !== null);
   op.asked.ready = null;
-  return keepsSource && decided.chosen !== null ? { chosen: 'keep' as const } : decided;
+  return decided;
 }
 
 /** Ends the mirror without a pivot, in a suspension in which it holds what the source holds. */

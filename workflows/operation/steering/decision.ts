@@ -7,24 +7,33 @@ import { decideSignal, decideUpdate, type Choice } from '../contract.ts';
 import type { AnyOperation } from '../operation.ts';
 
 export interface Decision {
-  chosen: Choice | null;
+  /** What was said last; null while it is refused. */
+  readonly chosen: Choice | null;
 }
 
 /**
  * Registers the messages. A refused update leaves no trace in the history. The signal has no
- * answer, so that it counts whenever it comes.
+ * answer, so that it counts whenever it comes, from when its choice is possible.
  * @param answers what happens now
- * @param assertPossible throws why a choice is refused
+ * @param assertPossible throws why a choice is refused now
  */
 export function acceptDecision(
   op: AnyOperation,
   answers: Record<Choice, string>,
   assertPossible: (choice: Choice) => void = () => undefined,
 ): Decision {
-  const decision: Decision = { chosen: null };
+  let said: Choice | null = null;
   const decide = (choice: Choice) => {
-    decision.chosen = choice;
+    said = choice;
     return answers[choice];
+  };
+  const isPossible = (choice: Choice) => {
+    try {
+      assertPossible(choice);
+      return true;
+    } catch {
+      return false;
+    }
   };
   setHandler(decideUpdate, decide, {
     description: 'pivot or keep: ends the wait of --wait-for-decision',
@@ -37,7 +46,11 @@ export function acceptDecision(
   });
   const hear = (choice: Choice) => void (isChoice(choice) && decide(choice));
   setHandler(decideSignal, hear, { description: 'As the update decide, also before READY' });
-  return decision;
+  return {
+    get chosen() {
+      return said !== null && isPossible(said) ? said : null;
+    },
+  };
 }
 
 const isChoice = (choice: unknown) => choice === 'pivot' || choice === 'keep';
@@ -66,6 +79,6 @@ export async function untilDecided<Seen>(
     if (!isCancellation(error)) throw error;
     return null;
   });
-  if (decision.chosen !== null) return { chosen: decision.chosen };
-  return { chosen: null, seen };
+  const { chosen } = decision;
+  return chosen === null ? { chosen, seen } : { chosen };
 }

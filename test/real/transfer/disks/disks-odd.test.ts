@@ -3,7 +3,11 @@ import { symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from '@jest/globals';
 import { execa } from 'execa';
-import { decideUpdate, ORCHESTRATOR_QUEUE } from '../../../../workflows/operation/contract.ts';
+import {
+  decideSignal,
+  decideUpdate,
+  ORCHESTRATOR_QUEUE,
+} from '../../../../workflows/operation/contract.ts';
 import { statusQuery } from '../../../../workflows/kinds.ts';
 import type { MoveDisksResult } from '../../../../workflows/transfer/disks/kind.ts';
 import {
@@ -94,7 +98,7 @@ it('A copy of a running VM takes disks that stand on a shared base, which stays'
   expect(await contents(copies)).toEqual(await contents(files));
 });
 
-it('A disk that is copied with others is not switched to its copy', async () => {
+it('A disk that is copied with others ends at their moment, whatever is decided for it', async () => {
   const files = [inPool('stay-b.qcow2'), inPool('stay-c.qcow2')] as const;
   for (const file of files) await createImage(file);
   await execa('qemu-io', ['-f', 'qcow2', '-c', 'write -P 5 0 8M', files[1]]);
@@ -105,9 +109,13 @@ it('A disk that is copied with others is not switched to its copy', async () => 
     const status = await part.query(statusQuery).catch(() => null);
     return status?.phase === 'waiting for a decision';
   });
-  await expect(part.executeUpdate(decideUpdate, { args: ['pivot'] })).rejects.toThrow();
-  await part.signal('decision', 'pivot');
-  await copy.result().catch(() => undefined);
+  for (const choice of ['pivot', 'keep'] as const) {
+    await expect(part.executeUpdate(decideUpdate, { args: [choice] })).rejects.toThrow();
+    await part.signal(decideSignal, choice);
+  }
+  expect(await part.query(statusQuery)).toMatchObject({ phase: 'waiting for a decision' });
+  await unlimit(copy);
+  expect(await copy.result()).toMatchObject({ outcome: 'copied' });
   await expectOn('stay', files);
   await system.host.virsh('destroy', 'stay');
 });
