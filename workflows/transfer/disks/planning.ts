@@ -2,7 +2,8 @@
 import { assertUnusedElsewhere } from '../../chain/other-hosts.ts';
 import type { Agent } from '../../operation/activities.ts';
 import type { AgentListener } from '../../operation/agents.ts';
-import { refused } from '../../operation/failures.ts';
+import type { RefusalCode } from '../../operation/failure-codes.ts';
+import { failureDetails, refused } from '../../operation/failures.ts';
 import { copiesOf } from '../copied.ts';
 import { unlessOurs } from '../../operation/parts.ts';
 import type { transferOnHost } from '../activities.ts';
@@ -12,6 +13,7 @@ import type { ImagePlan, ImagePlanOutcome } from '../plan.ts';
 import type { disksOnHost } from './activities.ts';
 import type { DisksFound, DisksPlan, HowSwitched } from './plan.ts';
 import type { MoveDisksInput } from './request.ts';
+import { disksWords } from './words.ts';
 
 /** Who plans: the operation itself, or a question about it. */
 interface Planner extends AgentListener {
@@ -87,9 +89,10 @@ export async function planDisks(planner: Planner): Promise<DisksPlan | Lack> {
 
 async function planDisk(
   planner: Planner,
-  { state }: DisksFound,
+  found: DisksFound,
   disk: string,
 ): Promise<ImagePlanOutcome> {
+  const { state } = found;
   const { input, host, words } = planner;
   const isDown = state === 'off';
   const part = partOf(input)({ disk, isDown, waits: !isDown, bandwidthBytesPerSecond: 0 });
@@ -102,11 +105,32 @@ async function planDisk(
       request as Parameters<typeof host.observeImagePlan>[0],
       `plan ${disk} for ${words}`,
     )
-    .catch(unlessOurs({ vm: input.vm, disk, attempted: words }));
+    .catch(unlessOurs({ vm: input.vm, disk, attempted: words }))
+    .catch((error: unknown) => orWithout(input, found, disk, error));
   if (outcome.kind !== 'plan' || outcome.plan.switched) return outcome;
   const { sharedWith: hosts, volumes } = outcome.plan;
   await assertUnusedElsewhere(planner, { attempted: `planning ${words}`, hosts, volumes });
   return outcome;
+}
+
+/** Refusals of a disk for what it is: they concern no other disk. */
+const OF_DISK: readonly RefusalCode[] = [
+  'not-persistent',
+  'outside-pools',
+  'read-only-disk',
+  'transient-disk',
+  'unsupported-format',
+];
+
+/** @throws `error`; of a whole VM it also advises to name the disks that can move */
+function orWithout(input: MoveDisksInput, found: DisksFound, disk: string, error: unknown): never {
+  const details = failureDetails(error)?.details;
+  const code = OF_DISK.find((one) => one === details?.code);
+  const disks = found.disks.filter((one) => one !== disk);
+  if (!details || !code || input.disks !== null || disks.length === 0) throw error;
+  const { attempted, now, next } = details;
+  const others = `blockflow ${disksWords({ ...input, disks })}`;
+  throw refused(code, { attempted, now, next: `${next}; or name the others (\`${others}\`)` });
 }
 
 /** Each plan has only looked at what is there. @throws Refused `name-taken` */

@@ -56,7 +56,7 @@ function start(vm: string, more: Partial<MoveDisksRequest>): Promise<Handle<Move
   });
 }
 
-const failing = async (vm: string, more: Partial<MoveDisksRequest>) =>
+const failing = async (vm: string, more: Partial<MoveDisksRequest> = {}) =>
   failureOf((await start(vm, more)).result());
 
 /** The VM is where it was. */
@@ -118,6 +118,18 @@ it('A disk that is copied with others ends at their moment, whatever is decided 
   expect(await copy.result()).toMatchObject({ outcome: 'copied' });
   await expectOn('stay', files);
   await system.host.virsh('destroy', 'stay');
+});
+
+it('A disk of a whole VM that cannot move is refused, and the others are named', async () => {
+  const files = [inPool('odd-b.qcow2'), inPool('odd-c.qcow2')] as const;
+  for (const file of files) await createImage(file);
+  await define('odd', files, true);
+  const failure = await failing('odd', { disks: null });
+  expect(failure).toMatchObject({ type: 'Refused', code: 'outside-pools' });
+  expect(failure.next).toContain('or name the others (`blockflow move odd vdb vdc --to vault');
+  expect((await failing('odd', { disks: ['vda', 'vdb'] })).next).not.toContain('the others');
+  await expectOn('odd', files);
+  await system.host.virsh('destroy', 'odd');
 });
 
 it.each([true, false])(
