@@ -190,7 +190,7 @@ export const seededBugs: readonly SeededBug[] = [
     only: 'in a cold merge',
   },
   {
-    name: 'other children are looked for in active pools only',
+    name: 'other children are looked for in the pools of libvirt only',
     file: 'activities/host/uses/volume-users.ts',
     from: ', ...own])',
     to: '])',

@@ -156,12 +156,13 @@ describe('A pool that becomes unavailable', () => {
     await untilPhase(merge, 'waiting for a decision');
     const child = await createImage(join(dirname(top), `over-${guest.name}`), { below: top });
     await system.host.virsh('pool-destroy', POOL);
+    await system.host.virsh('pool-undefine', POOL);
     await merge.executeUpdate('decide', { args: ['pivot'] });
     await waitUntil('the end of the proof', async () => {
       const { status } = await merge.describe();
       return status.name !== 'RUNNING' || (await merge.query(statusQuery)).phase === 'deleting';
     });
-    await system.host.virsh('pool-start', POOL);
+    await system.host.definePool(POOL);
     const failed: unknown = await merge.result().catch((error: unknown) => error);
     expect(failureDetails(failed)).toMatchObject({
       type: 'Hold',
