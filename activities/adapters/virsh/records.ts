@@ -16,6 +16,13 @@ function nullWithoutCurrent(error: unknown): null {
   throw error;
 }
 
+function nullWithoutSnapshot(error: unknown): null {
+  if (error instanceof CommandError && /no domain snapshot with matching/.test(error.stderr)) {
+    return null;
+  }
+  throw error;
+}
+
 export function recordCommands(virsh: VirshConnection) {
   return {
     async setRecord(uuid: string, record: RecordFields, scopes: readonly string[]): Promise<void> {
@@ -42,14 +49,17 @@ export function recordCommands(virsh: VirshConnection) {
         .split('\n')
         .filter(Boolean);
     },
+    /** Null where there is none of that name. */
     snapshotXml: (uuid: string, name: string) =>
-      virsh.command('snapshot-dumpxml', uuid, '--snapshotname', name, '--security-info'),
+      virsh
+        .command('snapshot-dumpxml', uuid, '--snapshotname', name, '--security-info')
+        .catch(nullWithoutSnapshot),
     redefineSnapshot: (uuid: string, xml: string) =>
       virsh.feed(xml, (path) => ['snapshot-create', uuid, '--xmlfile', path, '--redefine']),
-    /** The one that the VM runs on; null without. */
+    /** The one that the VM runs on; null without. A name may begin and end with blanks. */
     async currentSnapshot(uuid: string): Promise<string | null> {
       const text = await virsh.ask(`snapshot-current ${uuid} --name`).catch(nullWithoutCurrent);
-      return text?.trim() || null;
+      return text?.replace(/\n+$/, '') || null;
     },
     /** Lists a snapshot that was taken without metadata, as the one that the VM runs on. */
     listSnapshot: (uuid: string, xml: string) =>

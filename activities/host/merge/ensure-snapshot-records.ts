@@ -19,9 +19,7 @@ type Input = InputOf<typeof mergeOnHost, 'ensureSnapshotRecords'>;
 export async function ensureSnapshotRecords(deps: HostDeps, input: Input): Promise<void> {
   const { vm: name, vmUuid: uuid } = input.plan;
   await inTurn(uuid, async () => {
-    const listed = await deps.libvirt.snapshotNames(uuid);
-    const changed = new Set(input.changes.map((change) => change.name));
-    for (const each of listed.filter((one) => changed.has(one))) await follow(deps, input, each);
+    for (const change of input.changes) await follow(deps, input, change.name);
   });
   await syncRecords({ name, uuid });
 }
@@ -29,6 +27,7 @@ export async function ensureSnapshotRecords(deps: HostDeps, input: Input): Promi
 async function follow(deps: HostDeps, { plan }: Input, name: string): Promise<void> {
   const { vmUuid, disk, committed, base } = plan;
   const found = await deps.libvirt.snapshotXml(vmUuid, name);
+  if (found === null) return;
   const snapshot = await readSnapshot(deps.libvirt, found);
   const gone = await spellingsOf(
     [snapshot],

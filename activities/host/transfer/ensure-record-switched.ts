@@ -22,6 +22,7 @@ import type { HostDeps } from '../deps.ts';
 import { observeWriter } from '../uses/writers.ts';
 import { observeReach } from '../pools/open-to-qemu.ts';
 import { inTurn } from '../snapshots/in-turn.ts';
+import { snapshotTexts } from '../snapshots/snapshots.ts';
 import { switchRecord, type RecordSwitch } from '../pivot/switch-record.ts';
 import {
   copyPath,
@@ -129,8 +130,7 @@ async function staleSnapshots(deps: HostDeps, plan: ImagePlan, vm: Vm): Promise<
   const stale: Stale[] = [];
   // A flat copy is none of a snapshot's layers: one that was taken since keeps the source.
   if (plan.flatten) return stale;
-  for (const name of await deps.libvirt.snapshotNames(vm.uuid)) {
-    const xml = await deps.libvirt.snapshotXml(vm.uuid, name);
+  for (const { name, xml } of await snapshotTexts(deps.libvirt, vm.uuid)) {
     const snapshot = await readSnapshot(deps.libvirt, xml);
     const renamed = await renamedIn(plan, snapshot);
     if (renamed.size > 0) stale.push({ name, snapshot, renamed });

@@ -7,6 +7,7 @@ import { filesNamed } from '../../adapters/libvirt-xml/named-files.ts';
 import { isFilePool, observePools, poolsNamedIn, type Pool } from '../../adapters/virsh/pools.ts';
 import { inLine } from '../../../workflows/operation/words.ts';
 import type { HostDeps } from '../deps.ts';
+import { snapshotTexts } from '../snapshots/snapshots.ts';
 import { domainUses } from './domain-uses.ts';
 import { childrenOf, identitiesOf, isOneOf, type Identities } from './volume-users.ts';
 
@@ -87,8 +88,7 @@ async function snapshotReferences(
   const vms = (await deps.libvirt.listSnapshotted()).filter(({ uuid }) => uuid !== owner?.uuid);
   const referencesOf = async ({ uuid, name }: (typeof vms)[number]) => {
     const references: VolumeUse[] = [];
-    for (const snapshot of await deps.libvirt.snapshotNames(uuid)) {
-      const xml = await deps.libvirt.snapshotXml(uuid, snapshot);
+    for (const { name: snapshot, xml } of await snapshotTexts(deps.libvirt, uuid)) {
       const pools = await poolsNamedIn([xml], deps.libvirt, active);
       for (const path of filesNamed(xml, 'domainsnapshot', { pools }).paths) {
         const by = `snapshot ${snapshot} of VM ${name}`;

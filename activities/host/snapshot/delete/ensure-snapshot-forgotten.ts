@@ -15,9 +15,8 @@ type Input = InputOf<typeof snapshotDeletionOnHost, 'ensureSnapshotForgotten'>;
 export async function ensureSnapshotForgotten(deps: HostDeps, input: Input): Promise<void> {
   const { vm, vmUuid, name } = input;
   await inTurn(vmUuid, async () => {
-    const names = await deps.libvirt.snapshotNames(vmUuid);
-    if (!names.includes(name)) return;
     const found = await deps.libvirt.snapshotXml(vmUuid, name);
+    if (found === null) return;
     const snapshot = await readSnapshot(deps.libvirt, found);
     const layered = snapshot.disks.filter(({ kind }) => kind === 'external' || kind === 'manual');
     const left = [

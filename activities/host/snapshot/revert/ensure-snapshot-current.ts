@@ -12,8 +12,8 @@ export async function ensureSnapshotCurrent(deps: HostDeps, input: Input): Promi
   const { vm, vmUuid, name } = input;
   await inTurn(vmUuid, async () => {
     if ((await deps.libvirt.currentSnapshot(vmUuid)) === name) return;
-    if (!(await deps.libvirt.snapshotNames(vmUuid)).includes(name)) return;
     const xml = await deps.libvirt.snapshotXml(vmUuid, name);
+    if (xml === null) return;
     await deps.effect('libvirt.set-current-snapshot', `${vm} ${name}`, () =>
       deps.libvirt.listSnapshot(vmUuid, xml),
     );

@@ -1,0 +1,66 @@
+/** Snapshots that others took, called as libvirt allows it: ours are taken and deleted beside them. */
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { beforeEach, expect, it } from '@jest/globals';
+import { createImage, defineShutOff, diskXml } from '../../support/guest/shut-off-vm.ts';
+import { failureOf } from '../../support/scenes/failure-of.ts';
+import { POOL, startSharedSystem } from '../../support/scenes/merge-scene.ts';
+import { deleteSnapshot, takeSnapshot } from '../../support/scenes/snapshot-scene.ts';
+import { startRemoval } from '../../support/scenes/transfer/move-scene.ts';
+import { useSystem } from '../../support/scenes/use-system.ts';
+
+const system = useSystem(() => startSharedSystem({ name: 'oddnames' }));
+const inPool = (name: string) => join(system.host.pools, POOL, name);
+let count = 0;
+let vm: string;
+beforeEach(async () => {
+  vm = `odd${++count}`;
+  await defineShutOff(system.host, vm, diskXml(await createImage(inPool(`${vm}.qcow2`))));
+});
+
+const asText = (name: string) =>
+  name.replaceAll('"', '&quot;').replaceAll('\t', '&#9;').replaceAll('\n', '&#10;');
+
+/** As another tool does. */
+async function takeBeside(name: string): Promise<void> {
+  const file = join(system.host.root, 'odd.xml');
+  const overlay = `<source file='${inPool(`${vm}.over`)}'/>`;
+  await writeFile(
+    file,
+    `<domainsnapshot><name>${asText(name)}</name><disks><disk name='vda' snapshot='no'/>` +
+      `<disk name='vdb' snapshot='external'>${overlay}</disk></disks></domainsnapshot>`,
+  );
+  await system.host.virsh('snapshot-create', vm, file, '--disk-only');
+}
+
+const take = () => takeSnapshot(system, { vm, name: 'ours', exclude: ['vda'] });
+const listed = () => system.host.virsh('-q', 'snapshot-list', vm, '--name');
+
+it.each(['end ', ' start', '  ', '123', "it's", '"', 'ü', '\\', '--name', '; quit', '$HOME'])(
+  'A snapshot called %j',
+  async (name) => {
+    await takeBeside(name);
+    expect(await take()).toMatchObject({ outcome: 'created' });
+    await deleteSnapshot(system, { vm, name: 'ours' });
+    expect(await listed()).toBe(name);
+    await deleteSnapshot(system, { vm, name });
+    expect(await listed()).toBe('');
+  },
+);
+
+it('unproven: a line break in a name, which virsh lists as several names', async () => {
+  expect(await take()).toMatchObject({ outcome: 'created' });
+  await takeBeside('one\nline');
+  const odd = { type: 'Hold', code: 'unproven', now: expect.stringContaining('has a line break') };
+  const gone = await createImage(inPool('gone.qcow2'));
+  const request = { pool: POOL, volume: 'gone.qcow2', format: 'qcow2' } as const;
+  const ended = [
+    () => deleteSnapshot(system, { vm, name: 'ours' }),
+    () => system.merge({ vm, disk: 'vdb' }).then((merge) => merge.result()),
+    () => startRemoval(system, request).then((removal) => removal.result()),
+  ];
+  for (const end of ended) expect(await failureOf(end())).toMatchObject(odd);
+  await system.host.virsh('snapshot-delete', vm, 'one\nline', '--metadata');
+  await (await startRemoval(system, request)).result();
+  await rm(gone, { force: true });
+});
