@@ -1,4 +1,4 @@
-/** Snapshots that others took, called as libvirt allows it: ours are taken and deleted beside them. */
+/** Snapshots of other tools, named as libvirt allows: ours are taken and deleted beside them. */
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, expect, it } from '@jest/globals';

@@ -24,7 +24,7 @@ export interface DiskError {
 
 export interface FaultyMount {
   path: string;
-  /** Its disk: a file of a file system that hangs as well, even at a `stat` of what is held open. */
+  /** Its disk: a file of a file system that hangs too, even at a `stat` of what is held open. */
   device: string;
   /** The sector of the disk with this byte of a file. */
   sectorOf(file: string, atByte: number): Promise<number>;

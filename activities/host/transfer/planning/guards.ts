@@ -166,7 +166,9 @@ const calledTheSame = (request: PlanRequest, ref: ImageRef, name: string) =>
   refused('name-taken', {
     attempted: attempt(request),
     now: `two volumes of this image are called ${name}; nothing was done`,
-    next: keepsSource(request) ? otherName(request, ref) : `Merge it first (\`${mergeCommand(ref)}\`)`,
+    next: keepsSource(request)
+      ? otherName(request, ref)
+      : `Merge it first (\`${mergeCommand(ref)}\`)`,
   });
 
 /** A copy of several disks has no names of its own. */

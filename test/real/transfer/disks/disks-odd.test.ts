@@ -98,7 +98,7 @@ it('A copy of a running VM takes disks that stand on a shared base, which stays'
   expect(await contents(copies)).toEqual(await contents(files));
 });
 
-it('A disk that is copied with others ends at their moment, whatever is decided for it', async () => {
+it('A disk that is copied with others ends at their moment, whatever is decided', async () => {
   const files = [inPool('stay-b.qcow2'), inPool('stay-c.qcow2')] as const;
   for (const file of files) await createImage(file);
   await execa('qemu-io', ['-f', 'qcow2', '-c', 'write -P 5 0 8M', files[1]]);
