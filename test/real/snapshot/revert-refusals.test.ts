@@ -2,7 +2,7 @@
 import { utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from '@jest/globals';
-import { createImage } from '../../support/guest/shut-off-vm.ts';
+import { createImage, redefine } from '../../support/guest/shut-off-vm.ts';
 import { POOL, startSharedSystem } from '../../support/scenes/merge-scene.ts';
 import { failureOf } from '../../support/scenes/failure-of.ts';
 import {
@@ -99,6 +99,19 @@ describe('A revert is refused', () => {
     const result = await revertTo(system, { vm, name: 'awake', dropMemory: true });
     expect(result.warnings).toEqual([expect.stringContaining('memory in the snapshot is dropped')]);
   });
+});
+
+it('tells what the guest has kept outside of its disks, which stays', async () => {
+  await redefine(system.host, vm, (xml) =>
+    xml.replace(
+      '</type>',
+      "</type><loader readonly='yes' type='pflash'>/firmware</loader><nvram>/variables</nvram>",
+    ),
+  );
+  const { warnings } = await revertTo(system, { vm, name: 's1' });
+  expect(warnings).toEqual([
+    expect.stringMatching(/^the variables of its firmware.*recovery key$/),
+  ]);
 });
 
 it('a cancel before the switch leaves nothing; of an undo neither', async () => {

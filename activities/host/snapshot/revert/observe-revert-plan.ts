@@ -101,7 +101,7 @@ async function planOf(deps: HostDeps, question: Question, name: string): Promise
   const point = await observeRestorePoint(deps, question, name);
   const xml = await deps.libvirt.inactiveXml(vm.uuid);
   const disks: RevertedDisk[] = [];
-  const warnings = new Set(warningsOf(point));
+  const warnings = new Set([...warningsOf(point), ...besideDisks(xml)]);
   const ending = String(Math.floor(Date.now() / 1000));
   for (const based of point.disks) {
     const found = await discardedChain(deps, question, based.disk);
@@ -130,6 +130,19 @@ async function planOf(deps: HostDeps, question: Question, name: string): Promise
 
 const warningsOf = ({ memory }: RestorePoint) =>
   memory ? ["the guest's memory in the snapshot is dropped: the VM boots from its disks"] : [];
+
+/** What the guest has kept outside of its disks; a snapshot of disks has none of it. */
+function besideDisks(xml: string): string[] {
+  const kept = [
+    ...(/<nvram[\s>/]/.test(xml) ? ['the variables of its firmware (NVRAM)'] : []),
+    ...(/<backend[^>]* type='emulator'/.test(xml) ? ['its emulated TPM'] : []),
+  ];
+  if (kept.length === 0) return [];
+  return [
+    `${kept.join(' and ')} stay as they are now, as they are in no snapshot: a guest whose disks ` +
+      'are encrypted by them may ask for its recovery key',
+  ];
+}
 
 async function layerOf({ volumes }: Chain) {
   const active = volumes.at(-1) as Volume;
