@@ -75,7 +75,7 @@ it.each([true, false])(
     for (const disks of [DISKS, ['vdc']]) {
       const failure = await failing(vm, { sources: 'keep', disks });
       expect(failure).toMatchObject({ type: 'Refused', code: 'same-pool' });
-      expect(failure.next).toContain(`blockflow copy ${vm} vdc --name`);
+      expect(failure.next).toContain(`blockflow copy ${vm} vdc --to vault --name`);
     }
   },
 );
