@@ -44,14 +44,18 @@ export async function keptLayer(
   notes: readonly RevertNote[],
 ): Promise<FileFacts | null> {
   for (const { jobId, state } of notes) {
-    if (state.phase === 'begun') continue;
-    const layers = state.change.disks.flatMap(({ from, to }) => [from, to]);
-    if (!layers.some(({ volume }) => volume.path === path)) continue;
+    if (!discardableIn(state).some(({ volume }) => volume.path === path)) continue;
     const file = await observeFile(quarantinePathOf(path, jobId));
     if (file) return file;
   }
   return null;
 }
+
+/** Of one that is begun the layers may be in quarantine before its note says so. */
+const discardableIn = (state: RevertNote['state']) =>
+  state.phase === 'begun'
+    ? state.plan.disks.map(({ retired }) => retired)
+    : state.change.disks.flatMap(({ from, to }) => [from, to]);
 
 /** Whether a merge of these layers of a disk makes the undo of a revert impossible. */
 export const isEndOfUndo = (

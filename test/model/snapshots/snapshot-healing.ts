@@ -1,6 +1,7 @@
 /** The end of a run of snapshots: all faults end, and what is asked for is fulfilled. */
 import { tombOf } from '../../support/simulator/simulated-deletion.ts';
 import { namedByTree } from '../../support/simulator/simulated-images.ts';
+import { byQemuImg } from '../../support/simulator/snapshots/simulated-inside.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 import { leftBehind } from './snapshot-checks.ts';
 import { LONG_SECONDS, type SnapshotOperation, type Wish } from './snapshot-operation.ts';
@@ -51,7 +52,10 @@ async function repeat(world: TriedSnapshots): Promise<void> {
   for (const isDown of [false, true]) {
     for (const wish of wishes.values()) {
       if (!isUnfinished(world)) return;
-      if (isDown) world.machine.stop('shut off (shutdown)');
+      if (isDown) {
+        world.machine.stop('shut off (shutdown)');
+        deleteForeignInner(world);
+      }
       await world.ask(wish);
       await ended(world);
     }
@@ -60,6 +64,18 @@ async function repeat(world: TriedSnapshots): Promise<void> {
   const left = [...leftBehind(world), `the VM is ${world.machine.state}`];
   for (const { slug, record } of world.disks) if (record) left.push(`a record of ${slug}`);
   throw new Error(`unfinished at the end: ${left.join(', ')}; ${world.endings.join(', ')}`);
+}
+
+/** As the refusal says: what another tool has left inside of an image keeps its disk from a merge. */
+function deleteForeignInner({ disks, foreign }: TriedSnapshots): void {
+  for (const vm of disks) {
+    for (const path of vm.persistentPaths()) {
+      const names = new Set(vm.inner.of(path).map(({ name }) => name));
+      for (const name of names) {
+        if (foreign.has(name)) byQemuImg(vm, path, { name, deletes: true });
+      }
+    }
+  }
 }
 
 const DONE = ['created', 'reverted', 'undone', 'deleted'];

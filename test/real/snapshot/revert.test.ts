@@ -130,17 +130,25 @@ describe('A VM with two disks', () => {
 });
 
 describe('What dies', () => {
-  it('the SPM agent between switch and retirement: the revert is completed', async () => {
-    await system.killRole('spm');
-    await system.startRole('spm', [{ effect: 'storage.quarantine-volume', action: 'kill-before' }]);
-    const revert = await startRevert(system, { vm, name: 's1' });
-    await system.roleEnded('spm');
-    expect(Object.values(await sources())[0]).not.toContain('.s1');
-    await system.startRole('spm');
-    expect(await revert.result()).toMatchObject({ outcome: 'reverted' });
-    expect(await hidden()).toHaveLength(2);
-    await write(20);
-  });
+  it.each([
+    ['kill-before', ['elsewhere', 'elsewhere']],
+    ['kill-after', ['elsewhere', 'kept']],
+  ] as const)(
+    'the SPM agent at the first retirement, %s: it is completed',
+    async (action, found) => {
+      await system.killRole('spm');
+      await system.startRole('spm', [{ effect: 'storage.quarantine-volume', action }]);
+      const revert = await startRevert(system, { vm, name: 's1' });
+      await system.roleEnded('spm');
+      expect(Object.values(await sources())[0]).not.toContain('.s1');
+      const { snapshots } = await blockflow.snapshots(vm);
+      expect(snapshots[0]?.disks.map((disk) => disk.found).sort()).toEqual(found);
+      await system.startRole('spm');
+      expect(await revert.result()).toMatchObject({ outcome: 'reverted' });
+      expect(await hidden()).toHaveLength(2);
+      await write(20);
+    },
+  );
 
   it.each(['revert', 'undo'] as const)(
     'the workflow after the switch of a %s: the same request completes it',
