@@ -28,8 +28,17 @@ async function speeds(move: WorkflowHandle): Promise<number[]> {
   const [jobs] = (await askCopier(state, [{ execute: 'query-block-jobs' }])) ?? [[]];
   return (jobs as { speed: number }[]).map(({ speed }) => speed);
 }
-const untilSpeed = (move: WorkflowHandle, wanted: number) =>
-  waitUntil(`a limit of ${wanted}`, async () => (await speeds(move)).join() === String(wanted));
+async function untilSpeed(move: WorkflowHandle, wanted: number): Promise<void> {
+  let seen = '';
+  await waitUntil(
+    () => `a limit of ${wanted}: ${seen}`,
+    async () => {
+      const [found, { phase, note }] = [await speeds(move), await move.query(statusQuery)];
+      seen = `${found.join()}, ${phase}, ${note}`;
+      return found.join() === String(wanted);
+    },
+  );
+}
 
 type Move = Awaited<ReturnType<typeof startMove>>;
 async function expectMoved(file: string, before: object, move: Move): Promise<void> {
