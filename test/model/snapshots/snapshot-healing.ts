@@ -66,7 +66,7 @@ async function repeat(world: TriedSnapshots): Promise<void> {
   throw new Error(`unfinished at the end: ${left.join(', ')}; ${world.endings.join(', ')}`);
 }
 
-/** As the refusal says: what another tool has left inside of an image keeps its disk from a merge. */
+/** As the refusal says: what another tool has left inside of an image keeps it from a merge. */
 function deleteForeignInner({ disks, foreign }: TriedSnapshots): void {
   for (const vm of disks) {
     for (const path of vm.persistentPaths()) {
