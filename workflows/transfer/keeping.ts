@@ -12,12 +12,11 @@ import { deleteElsewhere, removeReservation } from './unwanted-copies.ts';
 
 /** Registers the messages. The end of a disk that is copied with others is theirs, too. */
 export const acceptChoice = (op: Operation<typeof moveKind>) =>
-  acceptDecision(op, ANSWERS, () => {
-    if (!op.input.keepsSource) return;
-    throw new Error(
-      `${op.id} is copied with other disks, whose mirrors end at one moment: wait, or cancel it`,
-    );
-  });
+  acceptDecision(op, ANSWERS, () =>
+    op.input.keepsSource
+      ? `${op.id} is copied with other disks, whose mirrors end at one moment: wait, or cancel it`
+      : null,
+  );
 
 const ANSWERS = {
   pivot: 'the VM will be switched to its copy',

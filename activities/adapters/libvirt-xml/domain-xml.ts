@@ -227,3 +227,7 @@ export function buildRecord(record: RecordFields): string {
   const said = { id, ...owner, workflow, disk, mode, phase, top, base };
   return writeXml(createElement('job', said, volumes));
 }
+
+/** The variables of its firmware have a file of their own. */
+export const hasNvram = (xml: string): boolean => /<nvram[\s>/]/.test(xml);
+export const hasEmulatedTpm = (xml: string): boolean => /<backend[^>]* type='emulator'/.test(xml);

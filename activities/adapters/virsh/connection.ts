@@ -57,8 +57,13 @@ const DISCONNECTS = [
 const isDisconnect = (words: string) =>
   DISCONNECTS.some((text) => words.toLowerCase().includes(text.toLowerCase()));
 
-/** A transient domain that stopped is gone: an answer, not an error. */
-export function nullIfNoDomain(error: unknown): null {
-  if (error instanceof CommandError && /failed to get domain/.test(error.stderr)) return null;
-  throw error;
-}
+/** For a `catch`: what virsh says of something that is gone is an answer, not an error. */
+export const nullIf =
+  (said: RegExp) =>
+  (error: unknown): null => {
+    if (error instanceof CommandError && said.test(error.stderr)) return null;
+    throw error;
+  };
+
+/** A transient domain goes when it stops. */
+export const nullIfNoDomain = nullIf(/failed to get domain/);

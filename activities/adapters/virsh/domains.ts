@@ -4,7 +4,7 @@
  */
 import { CommandError, saidIn } from '../process/command.ts';
 import { unexpected } from '../reply.ts';
-import { connectVirsh, nullIfNoDomain, type VirshConnection } from './connection.ts';
+import { connectVirsh, nullIf, nullIfNoDomain, type VirshConnection } from './connection.ts';
 import { jobCommands } from './jobs.ts';
 import { savedText } from './libvirt-folders.ts';
 import { createPoolLists } from './pool-list.ts';
@@ -176,11 +176,8 @@ function poolCommands(virsh: VirshConnection) {
   };
 }
 
-/** A pool that was undefined or stopped between two questions is gone: an answer, not an error. */
-function nullIfNoPool(error: unknown): null {
-  if (error instanceof CommandError && /failed to get pool/.test(error.stderr)) return null;
-  throw error;
-}
+/** One that was undefined or stopped between two questions. */
+const nullIfNoPool = nullIf(/failed to get pool/);
 
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 

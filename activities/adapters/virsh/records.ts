@@ -1,7 +1,7 @@
 /** virsh's commands for what libvirt remembers: metadata of domains, and snapshots. */
 import { CommandError } from '../process/command.ts';
 import { buildRecord, type RecordFields } from '../libvirt-xml/domain-xml.ts';
-import type { VirshConnection } from './connection.ts';
+import { nullIf, type VirshConnection } from './connection.ts';
 
 /**
  * One metadata element a disk, so that two operations of one VM never rewrite each other's record.
@@ -10,18 +10,6 @@ export const recordUri = (disk: string) => `urn:blockflow:job:${disk}`;
 
 /** XML without what would end a quoted word in a session of virsh, or its line. */
 export const inOneLine = (xml: string) => xml.trim().replaceAll("'", '&apos;');
-
-function nullWithoutCurrent(error: unknown): null {
-  if (error instanceof CommandError && /no current snapshot/.test(error.stderr)) return null;
-  throw error;
-}
-
-function nullWithoutSnapshot(error: unknown): null {
-  if (error instanceof CommandError && /no domain snapshot with matching/.test(error.stderr)) {
-    return null;
-  }
-  throw error;
-}
 
 export function recordCommands(virsh: VirshConnection) {
   return {
@@ -53,12 +41,14 @@ export function recordCommands(virsh: VirshConnection) {
     snapshotXml: (uuid: string, name: string) =>
       virsh
         .command('snapshot-dumpxml', uuid, '--snapshotname', name, '--security-info')
-        .catch(nullWithoutSnapshot),
+        .catch(nullIf(/no domain snapshot with matching/)),
     redefineSnapshot: (uuid: string, xml: string) =>
       virsh.feed(xml, (path) => ['snapshot-create', uuid, '--xmlfile', path, '--redefine']),
     /** The one that the VM runs on; null without. A name may begin and end with blanks. */
     async currentSnapshot(uuid: string): Promise<string | null> {
-      const text = await virsh.ask(`snapshot-current ${uuid} --name`).catch(nullWithoutCurrent);
+      const text = await virsh
+        .ask(`snapshot-current ${uuid} --name`)
+        .catch(nullIf(/no current snapshot/));
       return text?.replace(/\n+$/, '') || null;
     },
     /** Lists a snapshot that was taken without metadata, as the one that the VM runs on. */

@@ -52,7 +52,6 @@ function treeFaults({ machine, foreign }: TriedSnapshots, vm: SimulatedVm): stri
 
 /** What reverts have discarded: by its own names, and what was deleted in the end. */
 function keptBy(vm: SimulatedVm) {
-  const { files } = vm;
   const all: string[] = [];
   const quarantined: string[] = [];
   for (const { owner, pool, jobId, content } of vm.machine.notes.all) {
@@ -60,7 +59,7 @@ function keptBy(vm: SimulatedVm) {
     if (content.text.state.phase === 'begun') {
       // Its agent died after it had put the layer into quarantine, and before it noted that.
       const left = content.text.state.plan.disks.find(({ disk }) => disk === vm.disk)?.retired;
-      if (left && files.has(tombOf(jobId, left.volume.path))) all.push(left.volume.path);
+      if (left && vm.files.has(tombOf(jobId, left.volume.path))) all.push(left.volume.path);
       continue;
     }
     const { phase, change } = content.text.state;

@@ -70,10 +70,8 @@ async function repeat(world: TriedSnapshots): Promise<void> {
 function deleteForeignInner({ disks, foreign }: TriedSnapshots): void {
   for (const vm of disks) {
     for (const path of vm.persistentPaths()) {
-      const names = new Set(vm.inner.of(path).map(({ name }) => name));
-      for (const name of names) {
-        if (foreign.has(name)) byQemuImg(vm, path, { name, deletes: true });
-      }
+      const names = [...foreign].filter((name) => vm.inner.named(path, name).length > 0);
+      for (const name of names) byQemuImg(vm, path, { name, deletes: true });
     }
   }
 }

@@ -15,40 +15,35 @@ export interface Decision {
  * Registers the messages. A refused update leaves no trace in the history. The signal has no
  * answer, so that it counts whenever it comes, from when its choice is possible.
  * @param answers what happens now
- * @param assertPossible throws why a choice is refused now
+ * @param whyNot why a choice is refused now; null for one that is possible
  */
 export function acceptDecision(
   op: AnyOperation,
   answers: Record<Choice, string>,
-  assertPossible: (choice: Choice) => void = () => undefined,
+  whyNot: (choice: Choice) => string | null = () => null,
 ): Decision {
   let said: Choice | null = null;
   const decide = (choice: Choice) => {
     said = choice;
     return answers[choice];
   };
-  const isPossible = (choice: Choice) => {
-    try {
-      assertPossible(choice);
-      return true;
-    } catch {
-      return false;
-    }
-  };
   setHandler(decideUpdate, decide, {
     description: 'pivot or keep: ends the wait of --wait-for-decision',
     validator: (choice: Choice) => {
       assertChoice(choice);
       const { phase } = op.status;
-      if (phase === 'waiting for a decision') assertPossible(choice);
-      else throw new Error(`${op.id} is not waiting for a decision: it is ${phase}`);
+      const isEarly = phase !== 'waiting for a decision';
+      const refusal = isEarly
+        ? `${op.id} is not waiting for a decision: it is ${phase}`
+        : whyNot(choice);
+      if (refusal !== null) throw new Error(refusal);
     },
   });
   const hear = (choice: Choice) => void (isChoice(choice) && decide(choice));
   setHandler(decideSignal, hear, { description: 'As the update decide, also before READY' });
   return {
     get chosen() {
-      return said !== null && isPossible(said) ? said : null;
+      return said !== null && whyNot(said) === null ? said : null;
     },
   };
 }

@@ -54,7 +54,7 @@ export function acceptMessages(op: DisksMove): Group {
     results: new Map(),
     failures: [],
     isReleased: false,
-    decision: acceptDecision(op, ANSWERS, (choice) => assertOneMoment(op, choice)),
+    decision: acceptDecision(op, ANSWERS, (choice) => whyNotKept(op, choice)),
     keeps: op.input.sources === 'keep',
   };
   const isOpen = (disk: string) =>
@@ -81,11 +81,11 @@ const ANSWERS = {
   keep: 'the sources will be kept, and the copies of this moment too',
 };
 
-/** @throws for a copy of disks that must not stand still together; the update is refused */
-function assertOneMoment(op: DisksMove, choice: Choice): void {
-  if (choice === 'pivot' || op.status.switch === 'together') return;
-  throw new Error('the copies would not be of one moment (--max-pause): say pivot, or cancel');
-}
+/** Copies of disks that must not stand still together; null for what is possible. */
+const whyNotKept = (op: DisksMove, choice: Choice): string | null =>
+  choice === 'pivot' || op.status.switch === 'together'
+    ? null
+    : 'the copies would not be of one moment (--max-pause): say pivot, or cancel';
 
 /** Shows the state of a disk. */
 export function tell(

@@ -92,9 +92,8 @@ async function planDisk(
   found: DisksFound,
   disk: string,
 ): Promise<ImagePlanOutcome> {
-  const { state } = found;
   const { input, host, words } = planner;
-  const isDown = state === 'off';
+  const isDown = found.state === 'off';
   const part = partOf(input)({ disk, isDown, waits: !isDown, bandwidthBytesPerSecond: 0 });
   const request =
     part.kind.type === 'CopyImage'

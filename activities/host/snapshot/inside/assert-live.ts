@@ -1,6 +1,7 @@
 /** The question whether a running VM can do it, asked of libvirt and the images. */
 import { refused } from '../../../../workflows/operation/failures.ts';
 import type { InnerPart } from '../../../../workflows/snapshot/delete/plan.ts';
+import { hasNvram } from '../../../adapters/libvirt-xml/domain-xml.ts';
 import type { Snapshot } from '../../../adapters/libvirt-xml/snapshot-xml.ts';
 import type { HostDeps } from '../../deps.ts';
 import { liveObstacle } from './live-rules.ts';
@@ -26,7 +27,7 @@ export async function assertLive(deps: HostDeps, question: Question): Promise<vo
     name,
     libvirt: /Running against daemon: (\S+)/.exec(version)?.[1] ?? 'of an unknown version',
     disks: live?.disks ?? [],
-    hasNvram: /<nvram[\s>/]/.test(xml ?? ''),
+    hasNvram: hasNvram(xml ?? ''),
     images: chains.map(({ disk, volumes, headers }) => {
       const path = volumes.at(-1)?.path ?? '';
       return { disk, path, inside: headers.get(path)?.internalSnapshots ?? [] };

@@ -12,6 +12,7 @@ import { layersLeft } from '../../../../workflows/snapshot/revert/change.ts';
 import type { RevertSnapshotInput } from '../../../../workflows/snapshot/revert/request.ts';
 import { revertWords } from '../../../../workflows/snapshot/revert/words.ts';
 import { layersSayMore } from '../../../adapters/libvirt-xml/disk-element.ts';
+import { hasEmulatedTpm, hasNvram } from '../../../adapters/libvirt-xml/domain-xml.ts';
 import { refusedManagedSave } from '../../chain/managed-save.ts';
 import { refuseMissingLayer } from '../../chain/missing-layer.ts';
 import { observeChain, type Chain } from '../../chain/observe-chain.ts';
@@ -134,8 +135,8 @@ const warningsOf = ({ memory }: RestorePoint) =>
 /** What the guest has kept outside of its disks; a snapshot of disks has none of it. */
 function besideDisks(xml: string): string[] {
   const kept = [
-    ...(/<nvram[\s>/]/.test(xml) ? ['the variables of its firmware (NVRAM)'] : []),
-    ...(/<backend[^>]* type='emulator'/.test(xml) ? ['its emulated TPM'] : []),
+    ...(hasNvram(xml) ? ['the variables of its firmware (NVRAM)'] : []),
+    ...(hasEmulatedTpm(xml) ? ['its emulated TPM'] : []),
   ];
   if (kept.length === 0) return [];
   return [
