@@ -66,7 +66,7 @@ export async function domainUses(
 }
 
 /** Its text holds the name; what it means there cannot be told. */
-const unreadable = (vm: string, path: string, why: string) =>
+export const unreadable = (vm: string, path: string, why: string) =>
   hold('unproven', {
     attempted: `reading which files VM ${vm} uses`,
     now: `its XML names ${path}, and cannot be read (${why})`,

@@ -19,6 +19,8 @@ import { refusedManagedSave } from '../../chain/managed-save.ts';
 import { observeVm } from '../../chain/observe-vm.ts';
 import type { HostDeps } from '../../deps.ts';
 import { assertEmulator } from '../../chain/emulator.ts';
+import { assertOnlyWriter } from '../../uses/only-writer.ts';
+import { assertNotWritten } from '../../uses/writers.ts';
 import { assertUsable } from '../../pools/usable-folders.ts';
 import { assertDiskReady, assertRecorded, assertRoomForLayer } from './guards.ts';
 import { chooseDisks } from './choose-disks.ts';
@@ -51,10 +53,15 @@ export async function observeSnapshotPlan(
   const warnings = found.flat();
   for (const chain of chains) assertRecorded(attempted, chain);
   for (const chain of chains) assertRoomForLayer(attempted, chain);
+  const bases = chains.map(({ volumes }) => activeOf(volumes));
+  const owner = { uuid: vm.uuid, disks: chosen };
+  await assertOnlyWriter(deps, { attempted, volumes: bases, owner });
+  // QEMU has those of a VM that runs, and others are kept out by its locks.
+  if (vm.state === 'off') await assertNotWritten(attempted, bases);
   await assertUsable(
     deps,
     attempted,
-    chains.map(({ volumes }) => dirname(activeOf(volumes).path)),
+    bases.map(({ path }) => dirname(path)),
   );
   if (vm.state === 'off') await assertEmulator(deps, attempted, vm.persistentDomain);
   const disks = await Promise.all(chains.map((chain) => toOverlay(chain, snapshot)));

@@ -3,6 +3,7 @@ import { refused } from '../../../../workflows/operation/failures.ts';
 import type { Volume } from '../../../../workflows/chain/schemas.ts';
 import type { RevertSnapshotInput } from '../../../../workflows/snapshot/revert/request.ts';
 import { canonical, observeFile } from '../../../adapters/files/files.ts';
+import { assertOnlyWriter } from '../../uses/only-writer.ts';
 import { assertNotWritten } from '../../uses/writers.ts';
 import { layersSayMore } from '../../../adapters/libvirt-xml/disk-element.ts';
 import { parseDomain, type XmlDomain } from '../../../adapters/libvirt-xml/domain-xml.ts';
@@ -78,6 +79,11 @@ export async function observeRestorePoint(
     await assertStarts(deps, attempted, { path: base.path, vm: vm.uuid, disk, isModel: true });
     disks.push(based);
   }
+  await assertOnlyWriter(deps, {
+    attempted,
+    volumes: disks.flatMap(({ volumes }) => volumes),
+    owner: { uuid: vm.uuid, disks: parts },
+  });
   const others = domain.disks.filter(({ target }) => !parts.includes(target));
   const layers = others.map(async ({ target: disk, chain }) => {
     const layer = chain.at(-1)?.path;

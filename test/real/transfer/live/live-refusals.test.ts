@@ -23,6 +23,8 @@ const system = useSystem(() => startMoveSystem({ name: 'live-refuse' }));
 const virsh = (...args: string[]) => system.host.virsh(...args);
 const fileOf = (vm: string) => join(system.host.pools, POOL, `${vm}.qcow2`);
 
+let count = 0;
+
 interface Running {
   /** More XML in the disk. */
   inside?: string;
@@ -115,16 +117,25 @@ describe('a move of a VM that runs is refused', () => {
     expect(details?.now).toContain('daily');
   });
 
-  it('dirty-bitmaps: of a checkpoint that only QEMU has yet, in another format', async () => {
-    await start('check');
+  async function addCheckpoint(vm: string, name: string): Promise<void> {
     const disks = "<disk name='vda' checkpoint='no'/><disk name='vdb' checkpoint='bitmap'/>";
     const file = join(system.host.root, 'checkpoint.xml');
-    const xml = `<domaincheckpoint><name>daily</name><disks>${disks}</disks></domaincheckpoint>`;
+    const xml = `<domaincheckpoint><name>${name}</name><disks>${disks}</disks></domaincheckpoint>`;
     await writeFile(file, xml);
-    await virsh('checkpoint-create', 'check', file);
-    const details = await expectRefused('check', 'dirty-bitmaps', { format: 'raw' });
-    expect(details?.now).toContain('daily');
-  });
+    await virsh('checkpoint-create', vm, file);
+  }
+
+  // libvirt's schema allows letters, digits and a few signs, so no blank and no line break.
+  it.each(['daily', '--name'])(
+    'dirty-bitmaps: of a checkpoint %j that only QEMU has yet, in another format',
+    async (name) => {
+      const vm = `check${++count}`;
+      await start(vm);
+      await addCheckpoint(vm, name);
+      const details = await expectRefused(vm, 'dirty-bitmaps', { format: 'raw' });
+      expect(details?.now).toContain(name);
+    },
+  );
 
   it('not-persistent: a VM without a record', async () => {
     await start('transient');
