@@ -54,11 +54,20 @@ async function startedAttempt(merge: Merge) {
   );
   // Of PendingActivityState: it has started.
   if (watching === undefined || Number(watching.state) !== 2) return undefined;
-  return { attempt: watching.attempt ?? 0, by: watching.lastWorkerIdentity };
+  const { attempt, lastWorkerIdentity: by, lastHeartbeatTime } = watching;
+  const hasTold =
+    Number(lastHeartbeatTime?.seconds ?? 0) >= Number(watching.lastStartedTime?.seconds ?? 0);
+  return { attempt: attempt ?? 0, by, hasTold };
 }
 
-const attemptOf = async (merge: Merge) =>
-  (await waitUntil('the activity that watches', () => startedAttempt(merge))).attempt;
+/** Of one that has told of the copy: what is not noted yet waits for the heartbeat time-out. */
+async function attemptOf(merge: Merge): Promise<number> {
+  const look = async () => {
+    const started = await startedAttempt(merge);
+    return started?.hasTold && started;
+  };
+  return (await waitUntil('the activity that watches', look)).attempt;
+}
 
 async function goesOn(merge: Merge, system: System, after: number): Promise<void> {
   const pid = `:${system.rolePid('host')}`;

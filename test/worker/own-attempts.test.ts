@@ -3,22 +3,32 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
+import type { temporal } from '@temporalio/proto';
 import { keepAttempts } from '../../worker/roles/own-attempts.ts';
 import { common, type RoleContext } from '../../worker/roles/role.ts';
 
 let runtimeDir: string;
 const attempts = () => join(runtimeDir, 'attempts');
 const givenBack: string[] = [];
+/** How long the server is told to wait, in seconds. */
+const waits: number[] = [];
 beforeEach(async () => {
   runtimeDir = await mkdtemp(join(tmpdir(), 'blockflow-attempts-'));
   givenBack.length = 0;
 });
 afterEach(() => rm(runtimeDir, { recursive: true }));
 
+interface GivenBack {
+  taskToken: Uint8Array;
+  failure: temporal.api.failure.v1.IFailure;
+}
+
 /** Only what is called of it. */
 const workflowService = {
-  respondActivityTaskFailed: ({ taskToken }: { taskToken: Uint8Array }) => {
+  respondActivityTaskFailed: ({ taskToken, failure }: GivenBack) => {
     givenBack.push(Buffer.from(taskToken).toString());
+    const { seconds, nanos } = failure.applicationFailureInfo?.nextRetryDelay ?? {};
+    waits.push(Number(seconds ?? Infinity) + (nanos ?? 0) / 1e9);
     return Promise.reject(new Error('the server knows it no longer'));
   },
 };
@@ -44,6 +54,8 @@ it('gives back what an agent of its name has left, also with a number in use aga
   await keepAttempts(context(), 'host');
   expect(givenBack.sort()).toEqual(['one', 'two']);
   expect(await readdir(attempts())).toHaveLength(1);
+  // At once, also of the tenth attempt.
+  for (const wait of waits.splice(0)) expect([wait > 0, wait < 0.1]).toEqual([true, true]);
 });
 
 it('leaves what an agent has that lives, and one of another name', async () => {

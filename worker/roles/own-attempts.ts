@@ -44,6 +44,9 @@ export async function keepAttempts(
   });
 }
 
+/** The server takes 0 for no wish. */
+const AT_ONCE = '1ms';
+
 /** Of a process, in clock ticks since the boot; null when there is none. Field 22 of proc(5). */
 async function startTime(pid: number): Promise<string | null> {
   const stat = await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => '');
@@ -53,7 +56,11 @@ async function startTime(pid: number): Promise<string | null> {
 async function giveBack(context: RoleContext, folder: string): Promise<void> {
   const { connection, namespace } = context;
   const client = new AsyncCompletionClient({ connection, namespace });
-  const failure = ApplicationFailure.retryable('its agent has ended; another one is started');
+  const failure = ApplicationFailure.create({
+    message: 'its agent has ended; another one is started',
+    // The work has not failed: no wait that grows with each restart.
+    nextRetryDelay: AT_ONCE,
+  });
   // Another agent that starts may have been first.
   const files = await readdir(folder).catch(() => []);
   for (const name of files) {
