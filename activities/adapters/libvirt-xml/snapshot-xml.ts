@@ -172,6 +172,18 @@ export function renameSources(
   return writeXml(document);
 }
 
+/** The document with other overlays of its disks, by their targets. */
+export function nameOverlays(
+  { disks, document }: Snapshot,
+  overlays: ReadonlyMap<string, string>,
+): string {
+  for (const { name, element } of disks) {
+    const [file, source] = [overlays.get(name), onlyOf(element, 'source')];
+    if (file !== undefined && source) nameFile(element, source, file);
+  }
+  return writeXml(document);
+}
+
 function nameFile(layer: XmlElement, source: XmlElement, file: string): void {
   const isVolume = 'pool' in source.attributes && 'volume' in source.attributes;
   source.attributes = namedByPath(source.attributes, file);

@@ -98,14 +98,24 @@ describe('A VM with two disks', () => {
     expectNoLoss(await verifyGuestData(question));
   });
 
-  it('keeps what it discarded, as the list says; a merge that ends the undo warns', async () => {
+  it('keeps what a later snapshot has above it, as the list says', async () => {
+    await takeSnapshot(system, { vm, name: 's2' });
     await revertTo(system, { vm, name: 's1' });
     const { snapshots } = await blockflow.snapshots(vm);
     expect(snapshots).toMatchObject([
-      { name: 's1', faults: [], disks: [{ found: 'kept' }, { found: 'kept' }] },
+      { name: 's1', faults: [], disks: [{ found: 'in chain' }, { found: 'in chain' }] },
+      { name: 's2', faults: [], disks: [{ found: 'kept' }, { found: 'kept' }] },
     ]);
-    expect(snapshots[0]?.allocatedBytes).toBeGreaterThan(0);
+    expect(snapshots[1]?.allocatedBytes).toBeGreaterThan(0);
     await says(typed('snapshot', 'list', vm), 0, 'vda (kept by a revert)');
+  });
+
+  it('lists the layers that it has; a merge that ends the undo warns', async () => {
+    await revertTo(system, { vm, name: 's1' });
+    const { snapshots } = await blockflow.snapshots(vm);
+    expect(snapshots).toMatchObject([
+      { name: 's1', faults: [], disks: [{ found: 'in chain' }, { found: 'in chain' }] },
+    ]);
     const { vda: base = '' } = await sources();
     await takeSnapshot(system, { vm, name: 's2' });
     expect(await merged(system, { vm, disk: 'vda', base })).toMatchObject({ warnings: [] });
@@ -138,11 +148,12 @@ describe('What dies', () => {
     async (action, found) => {
       await system.killRole('spm');
       await system.startRole('spm', [{ effect: 'storage.quarantine-volume', action }]);
+      await takeSnapshot(system, { vm, name: 's2' });
       const revert = await startRevert(system, { vm, name: 's1' });
       await system.roleEnded('spm');
-      expect(Object.values(await sources())[0]).not.toContain('.s1');
+      expect(Object.values(await sources())[0]).not.toContain('.s2');
       const { snapshots } = await blockflow.snapshots(vm);
-      expect(snapshots[0]?.disks.map((disk) => disk.found).sort()).toEqual(found);
+      expect(snapshots[1]?.disks.map((disk) => disk.found).sort()).toEqual(found);
       await system.startRole('spm');
       expect(await revert.result()).toMatchObject({ outcome: 'reverted' });
       expect(await hidden()).toHaveLength(2);

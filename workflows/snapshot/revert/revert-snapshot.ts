@@ -12,7 +12,8 @@
  *  3. reserve  empty overlays on the layers of the snapshot, with their final names, and a note of
  *              whose they are. Of an undo: the discarded layers have their names again.
  *  4. switch   POINT OF NO RETURN. One change of the VM's record for all disks.
- *  5. tree     libvirt lists the snapshot as the one that the VM runs on.
+ *  5. tree     libvirt lists the snapshot as the one that the VM runs on, and it and those below it
+ *              name the layers that stand on them now.
  *  6. retire   the layers that the disks have left are in quarantine, and the note names them; a
  *              workflow of its own, ExpireReverted, deletes them later.
  *  7. start    when it is asked for: the VM runs. A start that fails is a warning.
@@ -104,9 +105,11 @@ export async function complete(op: Revert, switching: Switching): Promise<void> 
   const { vm, vmUuid, current } = change;
   op.truth = `the record of ${vm} names the layers after it; the same request completes it`;
   op.enter('retiring');
-  if (current.to !== null) {
-    const summary = `let libvirt's tree grow from snapshot ${current.to}`;
-    await op.host.ensureSnapshotCurrent({ vm, vmUuid, name: current.to }, summary);
+  // Where libvirt named none before, an undo leaves the one that it has come from.
+  const name = current.to ?? current.from;
+  if (name !== null) {
+    const summary = `let libvirt's tree grow from snapshot ${name}`;
+    await op.host.ensureSnapshotCurrent({ vm, vmUuid, name }, summary);
   }
   // First: what is in quarantine has an end, whatever ends this run.
   await startExpiry(op, { jobId, change, keepSeconds: op.input.keepSeconds });
