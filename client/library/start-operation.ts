@@ -18,6 +18,7 @@ import { viewOperation } from './operation-view.ts';
 import { progressWords } from './progress-words.ts';
 import { registerSearchAttributes, untilSearchAttributesAreKnown } from './search-attributes.ts';
 import { call, grpcStatus, INVALID_ARGUMENT, isNotFound, type Session } from './session.ts';
+import { shell } from '../../workflows/operation/names.ts';
 
 /** What is sent to start a workflow. */
 interface Start {
@@ -144,6 +145,8 @@ function otherOperation({ id, words }: Pick<Start, 'id' | 'words'>, what: string
     code: 'other-operation',
     attempted: words,
     now: `another operation runs on ${id}: ${what}`,
-    next: `Wait for it (\`blockflow status ${id}\`) or end it (\`blockflow cancel ${id}\`)`,
+    next:
+      `Wait for it (${shell`blockflow status ${id}`}) or end it ` +
+      `(${shell`blockflow cancel ${id}`})`,
   });
 }

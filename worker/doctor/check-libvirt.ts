@@ -18,7 +18,7 @@ import { createLibvirt, type Libvirt } from '../../activities/adapters/virsh/dom
 import { lockManagerOf } from '../../activities/adapters/virsh/lock-manager.ts';
 import type { InPool } from '../../workflows/operation/contract.ts';
 import { failureDetails } from '../../workflows/operation/failures.ts';
-import { typed } from '../../workflows/operation/names.ts';
+import { typed, shell } from '../../workflows/operation/names.ts';
 import { checker, wordsOf, type Check } from './check.ts';
 
 const libvirtCheck = checker('libvirt');
@@ -35,7 +35,8 @@ export async function checkLibvirt(uri: string, stateDir: string): Promise<Check
     const disks = await checkDisks(libvirt, pools);
     return [reached, checkPools(pools), ...mounted, ...(await checkLeases(libvirt)), ...disks];
   } catch (error) {
-    const fix = `try \`virsh -c '${uri}' list\`; is libvirtd running, are you in group libvirt?`;
+    const list = shell`virsh -c ${uri} list`;
+    const fix = `try ${list}; is libvirtd running, are you in group libvirt?`;
     return [libvirtCheck.fails(`libvirt at ${uri} cannot be used: ${reasonOf(error)}`, fix)];
   } finally {
     libvirt.close();
@@ -115,13 +116,13 @@ async function checkDisks(libvirt: Libvirt, pools: readonly Pool[]): Promise<Che
   const domains = new Map<string, XmlDomain | null>();
   for (const { uuid, name, xml, unread } of await libvirt.allDomainXml()) {
     if (unread !== null) {
-      const fix = `\`virsh managedsave-remove ${name}\` drops it, with the guest's memory`;
+      const fix = `${shell`virsh managedsave-remove ${name}`} drops it, with the guest's memory`;
       wrong.push(libvirtCheck.fails(`the saved guest of ${name} cannot be read: ${unread}`, fix));
     }
     // Of each domain the live XML comes first: it names the whole chain.
     if (domains.has(uuid) || xml === null) continue;
     const domain = await readDomain(libvirt, xml).catch((error: unknown) => {
-      const fix = `see \`virsh dumpxml ${name}\`; other VMs are not affected`;
+      const fix = `see ${shell`virsh dumpxml ${name}`}; other VMs are not affected`;
       wrong.push(libvirtCheck.fails(`VM ${name} cannot be read: ${reasonOf(error)}`, fix));
       return null;
     });

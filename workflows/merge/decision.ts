@@ -5,6 +5,7 @@ import { acceptDecision, untilDecided, type Decision } from '../operation/steeri
 import { limitWords } from '../operation/words.ts';
 import type { JobInput } from './activities.ts';
 import type { MergeOperation } from './live-merge.ts';
+import { shell } from '../operation/names.ts';
 
 /** Registers the updates. */
 export function acceptMessages(op: MergeOperation): Decision {
@@ -43,7 +44,7 @@ export async function decide(
   if (op.input.keepOverlay) return 'keep';
   if (!op.input.waitForDecision) return 'pivot';
   op.enter('waiting for a decision', {
-    note: `READY: both layers hold the same; say \`blockflow decide ${op.id} pivot|keep\``,
+    note: `READY: both layers hold the same; say ${shell`blockflow decide ${op.id} pivot|keep`}`,
   });
   const { chosen } = await untilDecided(decision, () =>
     op.host.awaitCommitReady(

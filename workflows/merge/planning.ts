@@ -9,6 +9,7 @@ import { failureDetails, refused } from '../operation/failures.ts';
 import { untilSpace } from '../pools/waiting.ts';
 import type { MergeOperation } from './live-merge.ts';
 import type { MergePlan, PlanOutcome } from './plan.ts';
+import { shell } from '../operation/names.ts';
 
 export type Planned =
   | { kind: 'plan'; plan: MergePlan; waited: boolean }
@@ -82,7 +83,7 @@ function mergedBefore(op: MergeOperation, events: readonly AuditEvent[]) {
   return refused('volume-not-in-chain', {
     attempted: `finding volume ${top} in the chain of ${op.id}`,
     now: `\`blockflow ${by.request}\` merged it at ${by.time}`,
-    next: `Nothing is left of it to merge; see \`blockflow chain ${vm} ${disk}\``,
+    next: `Nothing is left of it to merge; see ${shell`blockflow chain ${vm} ${disk}`}`,
   });
 }
 
@@ -107,6 +108,6 @@ function foreignJob(op: MergeOperation, reason: string) {
   return refused('foreign-job', {
     attempted: `merging ${op.id}`,
     now: `${reason}; it was not touched`,
-    next: `Wait with --if-busy wait, or look at \`virsh blockjob ${vm} ${disk} --info\``,
+    next: `Wait with --if-busy wait, or look at ${shell`virsh blockjob ${vm} ${disk} --info`}`,
   });
 }

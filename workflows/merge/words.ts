@@ -1,5 +1,5 @@
 /** A merge in words. Pure. */
-import { typed } from '../operation/names.ts';
+import { typed, shell } from '../operation/names.ts';
 import { fileName, volumeCount } from '../operation/words.ts';
 import type { MergePlan } from './plan.ts';
 import type { LiveMergeInput } from './request.ts';
@@ -31,12 +31,12 @@ export function commitWords({ committed, base }: Pick<MergePlan, 'committed' | '
 }
 
 const deletion = (vm: string, snapshot: string) =>
-  `\`blockflow snapshot delete ${vm} ${snapshot}\``;
+  shell`blockflow snapshot delete ${vm} ${snapshot}`;
 
 /** Told by a merge of layers that the undo of a revert needs as they are. */
 export const undoEndsWords = (vm: string, disk: string) =>
   `what the last revert of ${vm} has discarded stands on layers of ${disk} that this merge ` +
-  `changes: \`blockflow snapshot revert ${vm} --undo\` is not possible after it`;
+  `changes: ${shell`blockflow snapshot revert ${vm} --undo`} is not possible after it`;
 
 /** What the two below tell is no news to a deletion of the whole snapshot. */
 export const isOfWholeSnapshot = (warning: string, snapshot: string) =>

@@ -5,6 +5,7 @@
  */
 import { ApplicationFailure } from '@temporalio/common';
 import type { FailureCode, HoldCode, RefusalCode, RetryCode } from './failure-codes.ts';
+import { shell } from './names.ts';
 
 export type { FailureCode, HoldCode, RefusalCode, RetryCode };
 
@@ -181,5 +182,5 @@ export const nameTaken = (
     now,
     next:
       'Choose another pool, or make sure that nothing needs that file and remove it: ' +
-      `\`blockflow rm ${pool}/${name}\` looks who uses it`,
+      `${shell`blockflow rm ${pool}/${name}`} looks who uses it`,
   });

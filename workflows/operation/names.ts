@@ -98,6 +98,10 @@ function isShort(name: string): boolean {
   return utf8Length(name) <= FILE_NAME_BYTES;
 }
 
+/** A command in a message: each value is one word of it. */
+export const shell = (parts: TemplateStringsArray, ...values: (string | number)[]): string =>
+  `\`${parts.map((part, at) => part + (at in values ? typed(String(values[at])) : '')).join('')}\``;
+
 /** A word of a command line as one would type it in a shell. */
 export const typed = (word: string) =>
   /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;

@@ -5,6 +5,7 @@
 import { WHOLE_VM, type CommonStatus } from './contract.ts';
 import { inLine } from './words.ts';
 import type { AnyKind, CommonRequest, Row } from './kind.ts';
+import { shell } from './names.ts';
 
 /**
  * Words of others are among ours: names may hold links, images and markup, which are shown as they
@@ -56,7 +57,7 @@ const nameOf = ({ vm, disk }: CommonStatus) => (disk === WHOLE_VM ? vm : `${vm}/
 
 /** The figures change too often for the history of a workflow. */
 const progressWords = (id: string) =>
-  `percent and rate are on the page Pending Activities, and in \`blockflow status ${id}\``;
+  `percent and rate are on the page Pending Activities, and in ${shell`blockflow status ${id}`}`;
 
 /** What was asked for: the part of the page that never changes. */
 export function requestPage(kind: AnyKind, request: CommonRequest, of: string = kind.of): string {
@@ -67,7 +68,7 @@ export function requestPage(kind: AnyKind, request: CommonRequest, of: string = 
       ['Host', request.host],
       ['Asked by', request.requestedBy],
       ...kind.requestRows(request),
-      ['To cancel', `\`blockflow cancel ${kind.id(request)}\`, or Request Cancellation here`],
+      ['To cancel', `${shell`blockflow cancel ${kind.id(request)}`}, or Request Cancellation here`],
     ],
   );
 }

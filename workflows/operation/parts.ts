@@ -21,6 +21,7 @@ import type { AnyOperation } from './operation.ts';
 import { ownLife } from './own-life.ts';
 import { requestPage } from './page.ts';
 import { limitWords, oneLine } from './words.ts';
+import { shell } from './names.ts';
 
 /** One of them, as its kind and its request. */
 export interface Part<K extends AnyKind> {
@@ -82,7 +83,9 @@ export async function assertSame(
   throw refused('other-operation', {
     attempted: op.words,
     now: `another operation runs on ${id}: ${last.request}`,
-    next: `Wait for it (\`blockflow status ${id}\`) or end it (\`blockflow cancel ${id}\`)`,
+    next:
+      `Wait for it (${shell`blockflow status ${id}`}) or end it ` +
+      `(${shell`blockflow cancel ${id}`})`,
   });
 }
 
@@ -107,7 +110,8 @@ export const unlessOurs =
       attempted,
       now: `\`blockflow ${other.request}\` has disk ${other.disk}; nothing was done`,
       next:
-        `Wait for it (\`blockflow status ${id}\`) or end it (\`blockflow cancel ${id}\`); ` +
+        `Wait for it (${shell`blockflow status ${id}`}) or end it ` +
+        `(${shell`blockflow cancel ${id}`}); ` +
         'where it runs no more, repeat it',
     });
   };

@@ -3,7 +3,7 @@ import * as z from 'zod/mini';
 import { sourceFormat } from '../chain/words.ts';
 import type { StatusOf } from '../operation/contract.ts';
 import type { Kind } from '../operation/kind.ts';
-import { sizeBytes, volumePath } from '../operation/names.ts';
+import { sizeBytes, volumePath, shell } from '../operation/names.ts';
 import { sizeWords } from '../operation/words.ts';
 import { removalId, removeImageInput, type RemoveImageInput } from './request.ts';
 
@@ -40,7 +40,7 @@ export const COPIES_STAY = 'the copies stay until the move or copy is requested 
 function untouched({ pool, volume, left, copies }: RemoveImageInput): string {
   if (copies) return COPIES_STAY;
   if (!left) return 'nothing was deleted';
-  return `what the move has left stays; \`blockflow rm ${pool}/${volume}\` deletes it`;
+  return `what the move has left stays; ${shell`blockflow rm ${pool}/${volume}`} deletes it`;
 }
 
 export const removalKind: Kind<'RemoveImage', RemoveImageInput, RemoveImageResult, RemovalStatus> =

@@ -17,7 +17,7 @@ import * as z from 'zod/mini';
 import { operationId } from '../chain/references.ts';
 import { DISK_LOCK } from '../operation/contract.ts';
 import { refused } from '../operation/failures.ts';
-import { diskTarget, plainText, vmName } from '../operation/names.ts';
+import { diskTarget, plainText, vmName, shell } from '../operation/names.ts';
 import type { AnyOperation } from '../operation/operation.ts';
 import { forwardOnly } from '../operation/point-of-no-return.ts';
 import { readQuestion } from '../operation/request/request.ts';
@@ -54,11 +54,14 @@ export async function holdDisks(op: AnyOperation, disks: readonly string[]): Pro
   const busy = held.flatMap(({ disk, lock }) => (lock ? [] : [disk]));
   if (busy.length === 0) return { release };
   await release();
-  const [id] = busy.sort().map((disk) => operationId({ vm, disk }));
+  const [first = ''] = busy.sort();
+  const id = operationId({ vm, disk: first });
   throw refused('other-operation', {
     attempted: op.words,
     now: `another operation runs on ${id}; nothing was done`,
-    next: `Wait for it (\`blockflow status ${id}\`) or end it (\`blockflow cancel ${id}\`)`,
+    next:
+      `Wait for it (${shell`blockflow status ${id}`}) or end it ` +
+      `(${shell`blockflow cancel ${id}`})`,
   });
 }
 

@@ -9,6 +9,7 @@ import type { ImagePlan } from './plan.ts';
 import { tellReady, type Ready } from './together.ts';
 import type { Move } from './transfer.ts';
 import { deleteElsewhere, removeReservation } from './unwanted-copies.ts';
+import { shell } from '../operation/names.ts';
 
 /** Registers the messages. The end of a disk that is copied with others is theirs, too. */
 export const acceptChoice = (op: Operation<typeof moveKind>) =>
@@ -37,7 +38,7 @@ export async function decide(op: Move, ready: Ready) {
         ? 'READY: both hold the same; '
         : `what is left fits into a suspension of ${settleMs} ms; `) +
       (by === null
-        ? `say \`blockflow decide ${op.id} pivot|keep\``
+        ? `say ${shell`blockflow decide ${op.id} pivot|keep`}`
         : `\`${by}\` ${keepsSource ? 'ends' : 'switches'} it with the other disks`),
   });
   Object.assign(op.asked, { ready, missed: null });
@@ -74,7 +75,7 @@ export async function finishKept(op: Move, plan: ImagePlan): Promise<TransferRes
     outcome: 'kept',
     summary:
       `kept the source of ${op.id}; its copy of this moment is ${plan.to.folder}/${top}: ` +
-      `${size}; \`blockflow rm ${plan.to.pool}/${top}\` deletes it`,
+      `${size}; ${shell`blockflow rm ${plan.to.pool}/${top}`} deletes it`,
     jobId,
     chainBefore: plan.volumes.map((volume) => volume.path),
     chainAfter,

@@ -1,7 +1,7 @@
 /** libvirt storage pools, as blockflow's storage domains. */
 import { dirname } from 'node:path';
 import { z } from 'zod';
-import { typed } from '../../../workflows/operation/names.ts';
+import { shell } from '../../../workflows/operation/names.ts';
 import { canonical } from '../files/files.ts';
 import { giveLane } from '../files/lanes.ts';
 import { parseReply, unexpected } from '../reply.ts';
@@ -103,4 +103,4 @@ export function poolOf(pools: readonly Pool[], canonicalPath: string): Pool | nu
 
 /** What to do about a volume at `path` that no active pool holds. */
 export const poolNeeded = (path: string) =>
-  `Make the pool of its folder, or start it: \`blockflow pool add ${typed(dirname(path))}\``;
+  `Make the pool of its folder, or start it: ${shell`blockflow pool add ${dirname(path)}`}`;

@@ -4,6 +4,7 @@ import { refused } from '../../../workflows/operation/failures.ts';
 import type { XmlDomain } from '../../adapters/libvirt-xml/domain-xml.ts';
 import { lastingIn } from '../../door/lasting.ts';
 import type { HostDeps } from '../deps.ts';
+import { shell } from '../../../workflows/operation/names.ts';
 
 /**
  * For a VM that is down: the record of one that runs is QEMU's own matter.
@@ -22,7 +23,7 @@ export async function assertEmulator(
     throw refused('command-failed', {
       attempted,
       now: `libvirt takes no change of VM ${name} (${lasting.said}); nothing was touched`,
-      next: cureOf(lasting.said, `Choose another emulator for it (\`virsh edit ${name}\`)`),
+      next: cureOf(lasting.said, `Choose another emulator for it (${shell`virsh edit ${name}`})`),
     });
   });
 }

@@ -8,6 +8,7 @@ import { findQemu, imagesWritten } from '../../adapters/files/open-files.ts';
 import type { DomainInfo } from '../../adapters/virsh/domains.ts';
 import { untilSettled } from '../../door/polling.ts';
 import type { HostDeps } from '../deps.ts';
+import { shell } from '../../../workflows/operation/names.ts';
 
 export interface LostVm {
   /** libvirt's words, for example `shut off (unknown)`. */
@@ -57,13 +58,14 @@ export function holdLost(attempted: string, vm: Vm, lost: LostVm, isSuspended: b
   const guest = isSuspended
     ? 'its guest has been suspended since the pivot, so no flushed write is lost either way'
     : 'whether its guest runs is not known';
-  const first = `see that \`virsh domblklist ${vm.name} --inactive\` names what it writes, `;
+  const first = `see that ${shell`virsh domblklist ${vm.name} --inactive`} names what it writes, `;
   return hold('lost-vm', {
     attempted,
     now: `${lostWords(vm, lost)}; ${guest}; nothing was touched`,
     next:
       `Do not start the VM. Either give its guest up: ${isSuspended ? '' : first}` +
-      `\`kill ${lost.pid}\`, wait until that process is gone, \`virsh start ${vm.name}\` ` +
+      `${shell`kill ${lost.pid}`}, wait until that process is gone, ` +
+      `${shell`virsh start ${vm.name}`} ` +
       '(from its record, without its memory). Or bring it back as it is: see lost-vm in ' +
       'docs/guide/troubleshooting.md. Then repeat the request',
   });

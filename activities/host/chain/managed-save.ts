@@ -4,6 +4,7 @@
  * find the same names with the same data.
  */
 import { refused } from '../../../workflows/operation/failures.ts';
+import { shell } from '../../../workflows/operation/names.ts';
 
 /** Why nothing under a saved guest may change, to be told with what was attempted. */
 export const refusedManagedSave = (attempted: string, vm: string) =>
@@ -14,7 +15,7 @@ export const refusedManagedSave = (attempted: string, vm: string) =>
       'the disk by the names that it had then; the chain is unchanged',
     next:
       'Start it and shut it down, or drop the saved state with ' +
-      `\`virsh managedsave-remove ${vm}\`, and try again`,
+      `${shell`virsh managedsave-remove ${vm}`}, and try again`,
   });
 
 /** For who sees it only after the plan: planned again, the operation is refused. */

@@ -17,6 +17,7 @@ import { readHeaderChain, unsupported } from './header-chain.ts';
 import { resolveLinks } from './resolve-links.ts';
 import { readRecord } from './read-record.ts';
 import { readVm, unknownVm } from './observe-vm.ts';
+import { shell } from '../../../workflows/operation/names.ts';
 
 /** The observation plus what only the host needs to know. */
 export interface Chain extends ChainObservation {
@@ -158,7 +159,7 @@ function unknownDisk(ref: DiskRef, targets: string[]) {
   return refused('unknown-disk', {
     attempted: `looking up disk ${ref.disk} of ${ref.vm}`,
     now: `the VM has ${targets.length ? targets.join(', ') : 'no disks'}`,
-    next: `See \`virsh domblklist ${ref.vm}\``,
+    next: `See ${shell`virsh domblklist ${ref.vm}`}`,
   });
 }
 

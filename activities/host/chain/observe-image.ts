@@ -17,6 +17,7 @@ import type { ImageHeader } from '../../adapters/qemu-img/qemu-img.ts';
 import type { HostDeps } from '../deps.ts';
 import { LayerMissing, readHeaderChain } from './header-chain.ts';
 import { observeChain, toVolume, type Chain } from './observe-chain.ts';
+import { shell } from '../../../workflows/operation/names.ts';
 
 export interface Image {
   ref: ImageRef;
@@ -58,7 +59,7 @@ async function ofNoVm(deps: HostDeps, ref: ImageRef & { kind: 'volume' }) {
     throw refused('unknown-volume', {
       attempted: `looking up volume ${ref.volume} of pool ${ref.pool}`,
       now: `${path} does not exist`,
-      next: `See \`virsh vol-list ${ref.pool}\``,
+      next: `See ${shell`virsh vol-list ${ref.pool}`}`,
     });
   }
   const disk = {
@@ -92,7 +93,7 @@ function brokenChain(ref: ImageRef & { kind: 'volume' }, now: string) {
     now,
     next:
       'Mount its file system or bring the file back, then repeat the request; if its data is ' +
-      `not wanted any more: \`virsh vol-delete ${volume} --pool ${pool}\``,
+      `not wanted any more: ${shell`virsh vol-delete ${volume} --pool ${pool}`}`,
   });
 }
 
@@ -103,7 +104,7 @@ export function findPool(ref: ImageRef, pools: readonly Pool[], name: string): F
     throw refused('unknown-pool', {
       attempted: `looking up pool ${name} for ${imageId(ref)}`,
       now: `the active pools are ${pools.map((p) => p.name).join(', ') || '(none)'}`,
-      next: `See \`virsh pool-list --all\`; start it with \`virsh pool-start ${name}\``,
+      next: `See \`virsh pool-list --all\`; start it with ${shell`virsh pool-start ${name}`}`,
     });
   }
   if (!isFilePool(pool)) throw unsupported(ref, pool);

@@ -4,6 +4,7 @@
  */
 import { refused } from '../../../workflows/operation/failures.ts';
 import type { ImageHeader } from '../../adapters/qemu-img/qemu-img.ts';
+import { shell } from '../../../workflows/operation/names.ts';
 
 interface Layer {
   path: string;
@@ -23,6 +24,6 @@ export function assertSound(attempted: string, written: readonly Layer[]): void 
     now: `${path} is marked corrupt, and QEMU opens it for reading only; nothing was done`,
     next:
       'Make a copy of it, then repair it while no VM uses it: ' +
-      `\`qemu-img check -f qcow2 -r all ${path}\``,
+      shell`qemu-img check -f qcow2 -r all ${path}`,
   });
 }

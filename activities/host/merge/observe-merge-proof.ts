@@ -14,6 +14,7 @@ import { observeSharing } from '../uses/sharing.ts';
 import { holdLost } from '../chain/lost-vm.ts';
 import { observeChain, type Chain } from '../chain/observe-chain.ts';
 import { attempt } from './observe-disk.ts';
+import { shell } from '../../../workflows/operation/names.ts';
 
 /** Looks before a doubt becomes a Hold. */
 const PATIENCE = 30;
@@ -88,6 +89,6 @@ function unproven({ plan }: JobInput, doubts: string[]) {
   return hold('unproven', {
     attempted: `proving the merge of ${plan.top.path} into ${plan.base.path}`,
     now: `${doubts.join('; ')}; nothing was deleted`,
-    next: `Compare with \`blockflow chain ${plan.vm} ${plan.disk}\`, then repeat the request`,
+    next: `Compare with ${shell`blockflow chain ${plan.vm} ${plan.disk}`}, then repeat the request`,
   });
 }

@@ -7,6 +7,7 @@ import { inodeOf } from '../../pool-folder/id.ts';
 import type { HostDeps } from '../deps.ts';
 import { observeChain } from '../chain/observe-chain.ts';
 import { attempt } from './observe-disk.ts';
+import { shell } from '../../../workflows/operation/names.ts';
 
 /**
  * A plan alone is no proof: `qemu-img` would commit any file into any other. What has switched
@@ -26,7 +27,7 @@ export async function assertOfDisk(deps: HostDeps, plan: MergePlan): Promise<voi
   throw hold('divergent-chain', {
     attempted: attempt(plan),
     now: `the layers of ${operationId({ vm, disk })} are ${chain} now; no file was changed`,
-    next: `Compare with \`blockflow chain ${vm} ${disk}\`, then repeat the request`,
+    next: `Compare with ${shell`blockflow chain ${vm} ${disk}`}, then repeat the request`,
   });
 }
 

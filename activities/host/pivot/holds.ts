@@ -1,6 +1,7 @@
 /** What a person can do where libvirtd did not survive the end of a job. */
 import { hold } from '../../../workflows/operation/failures.ts';
 import type { XmlDisk } from '../../adapters/libvirt-xml/domain-xml.ts';
+import { shell } from '../../../workflows/operation/names.ts';
 
 interface Named {
   vm: string;
@@ -25,7 +26,9 @@ export function assertActive(attempted: string, vm: string, said: string): void 
     now:
       `VM ${vm} was restored paused and has not run since, so QEMU has not activated its disks ` +
       'and starts no job on them; the chain is unchanged',
-    next: `Let it run (\`virsh resume ${vm}\`, then \`virsh suspend ${vm}\`), then repeat`,
+    next:
+      `Let it run (${shell`virsh resume ${vm}`}, then ${shell`virsh suspend ${vm}`}), ` +
+      'then repeat',
   });
 }
 
@@ -34,13 +37,13 @@ export function holdLimbo(attempted: string, { vm, disk }: Named, seen: XmlDisk 
   const { ending, job, path: to = '' } = seen?.mirror ?? {};
   const shown = seen?.chain.at(-1)?.path ?? '';
   if (ending === 'abort') {
-    const reload = `\`virsh managedsave ${vm} --running\`, then \`virsh start ${vm}\``;
-    const restart = `Shut the guest down (\`virsh shutdown ${vm}\`) and start it again`;
+    const reload = `${shell`virsh managedsave ${vm} --running`}, then ${shell`virsh start ${vm}`}`;
+    const restart = `Shut the guest down (${shell`virsh shutdown ${vm}`}) and start it again`;
     const next = job === 'copy' ? restart : reload;
     return holdEnd(attempted, disk, { now: `QEMU and libvirt have ${shown}`, next });
   }
   const now = `libvirt shows ${shown}, but QEMU has ${to}, and its guest may have run since`;
-  const first = `Let the record name ${to} (\`virsh edit ${vm}\`), then shut the guest down`;
+  const first = `Let the record name ${to} (${shell`virsh edit ${vm}`}), then shut the guest down`;
   const next = job === 'copy' ? first : goOnWith({ vm, disk }, to, shown);
   return holdEnd(attempted, disk, { now, next });
 }
@@ -52,8 +55,9 @@ export const holdSuspended = ({ attempted, vm, disk, from, to }: Suspended) =>
       `libvirt shows ${from}, but QEMU has ${to}; the guest has been suspended since, ` +
       'so both hold the same data',
     next:
-      `Either give its memory up: \`virsh destroy ${vm}\`, \`virsh start ${vm}\` (no flushed ` +
-      'write is missing). Or bring it back as it is: see limbo in docs/guide/troubleshooting.md',
+      `Either give its memory up: ${shell`virsh destroy ${vm}`}, ${shell`virsh start ${vm}`} ` +
+      '(no flushed write is missing). Or bring it back as it is: see limbo in ' +
+      'docs/guide/troubleshooting.md',
   });
 
 export const holdEnd = (
@@ -69,8 +73,9 @@ export const holdEnd = (
 
 /** @param shown the file that libvirt has in its place, and its owner right */
 export const goOnWith = ({ vm, disk }: Named, file: string, shown: string) =>
-  `Let QEMU go on with its file: \`chown --reference=${shown} ${file}\`; ` +
-  `\`virsh managedsave ${vm} --running\`; in both ` +
-  `\`virsh managedsave-edit ${vm}\` and \`virsh edit ${vm}\` put ${file} into the <source> of ` +
-  `${disk}, its format into <driver>, and delete <backingStore> and <mirror> with all in them; ` +
-  `\`virsh start ${vm}\``;
+  `Let QEMU go on with its file: ${shell`chown --reference=${shown} ${file}`}; ` +
+  `${shell`virsh managedsave ${vm} --running`}; in both ` +
+  `${shell`virsh managedsave-edit ${vm}`} and ${shell`virsh edit ${vm}`} put ${file} into ` +
+  `the <source> of ${disk}, its format into <driver>, and delete <backingStore> and <mirror> ` +
+  'with all in them; ' +
+  shell`virsh start ${vm}`;

@@ -6,6 +6,7 @@ import type { GuestState } from '../../../workflows/chain/schemas.ts';
 import { refused } from '../../../workflows/operation/failures.ts';
 import { isLeased } from '../../adapters/virsh/safe-pivot.ts';
 import { lockManagerOf, type LockManager } from '../../adapters/virsh/lock-manager.ts';
+import { shell } from '../../../workflows/operation/names.ts';
 
 interface Vm {
   name: string;
@@ -22,7 +23,7 @@ const notResumable = (attempted: string, vm: Vm, manager: LockManager) =>
   refused('lock-manager', {
     attempted,
     now: `${whatItDoes(manager)}; nothing was touched`,
-    next: `Shut the VM down first (\`virsh shutdown ${vm.name}\`), then repeat the request`,
+    next: `Shut the VM down first (${shell`virsh shutdown ${vm.name}`}), then repeat the request`,
   });
 
 /**
@@ -57,6 +58,8 @@ export function assertUnleased(attempted: string, vm: string, said: string): voi
   throw refused('lock-manager', {
     attempted,
     now: `libvirt said: ${said}; it still has a lease of an earlier job. The chain is unchanged`,
-    next: `Shut the VM down (\`virsh shutdown ${vm}\`), with which its leases end, then repeat`,
+    next:
+      `Shut the VM down (${shell`virsh shutdown ${vm}`}), with which its leases end, ` +
+      'then repeat',
   });
 }

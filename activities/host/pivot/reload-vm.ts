@@ -19,6 +19,7 @@ import { abortQuietly } from './abort-quietly.ts';
 import type { DiskSwitch } from './disk-switch.ts';
 import { isEnding, lookAtDisk, pivotFile } from './look-at-disk.ts';
 import { isOurMirror } from './our-mirror.ts';
+import { shell } from '../../../workflows/operation/names.ts';
 
 /** A disk, and those that switch within the same suspension. */
 export interface Together {
@@ -64,8 +65,8 @@ export async function reloadVm(deps: HostDeps, reload: Reload): Promise<void> {
       `${from.path} and ${to.path} hold the same data`,
     next:
       'Fix what libvirt names (end jobs of other disks, make room for the memory), then ' +
-      (isSaved ? '' : `\`virsh managedsave ${vm} --${after}\`, `) +
-      `\`virsh start ${vm}\`, and repeat the request`,
+      (isSaved ? '' : `${shell`virsh managedsave ${vm} --${after}`}, `) +
+      `${shell`virsh start ${vm}`}, and repeat the request`,
   });
 }
 

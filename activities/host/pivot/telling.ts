@@ -4,6 +4,7 @@ import { beatWith } from '../../door/attempt.ts';
 import type { HostDeps } from '../deps.ts';
 import type { DiskSwitch } from './disk-switch.ts';
 import { pivotFile } from './look-at-disk.ts';
+import { shell } from '../../../workflows/operation/names.ts';
 
 const LOOK_EVERY_MS = 1000;
 /** From then on it is told. */
@@ -43,6 +44,6 @@ function noteOf(vm: string, waitedMs: number, refused: string | null): string {
   const now = `the guest of ${vm} has been suspended for ${Math.round(waitedMs / 1000)} s`;
   return refused === null
     ? `${now}: libvirt has not answered yet, a storage may be unavailable`
-    : `${now}: libvirt does not resume it (${refused}); fix that, it is tried again, as \`virsh ` +
-        `resume ${vm}\` does`;
+    : `${now}: libvirt does not resume it (${refused}); fix that, it is tried again, as ` +
+        `${shell`virsh resume ${vm}`} does`;
 }

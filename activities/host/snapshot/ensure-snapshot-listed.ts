@@ -6,6 +6,7 @@ import { syncRecords } from '../../adapters/virsh/libvirt-folders.ts';
 import { poolsNamedIn } from '../../adapters/virsh/pools.ts';
 import type { HostDeps } from '../deps.ts';
 import { factsOf, layeredDisks } from './layered.ts';
+import { shell } from '../../../workflows/operation/names.ts';
 
 export async function ensureSnapshotListed(deps: HostDeps, { plan }: Taking): Promise<void> {
   const { libvirt } = deps;
@@ -25,6 +26,6 @@ export async function ensureSnapshotListed(deps: HostDeps, { plan }: Taking): Pr
   throw retry('command-failed', {
     attempted: `listing snapshot ${snapshot} of ${name}`,
     now: 'the snapshot is taken, but libvirt does not list it',
-    next: `blockflow tries again; see \`virsh snapshot-list ${name}\``,
+    next: `blockflow tries again; see ${shell`virsh snapshot-list ${name}`}`,
   });
 }

@@ -23,6 +23,7 @@ import type { HostDeps } from '../deps.ts';
 import { observeState } from '../chain/lost-vm.ts';
 import { defineRecord } from './define-record.ts';
 import { lookAtSnapshot, overtakenIn, verdictOf, viewsInWords, type SnapshotLook } from './look.ts';
+import { shell } from '../../../workflows/operation/names.ts';
 
 export const scriptState = (deps: HostDeps, { plan }: Taking) =>
   suspensionState(deps.runtimeDir, plan.vmUuid);
@@ -94,7 +95,7 @@ async function goBack(
   throw retry('command-failed', {
     attempted: `starting the saved guest of ${name} again`,
     now: `libvirt said: ${said}; the guest is saved with its memory, no write is lost`,
-    next: `Fix what libvirt names; blockflow tries again, as \`virsh start ${name}\` does`,
+    next: `Fix what libvirt names; blockflow tries again, as ${shell`virsh start ${name}`} does`,
   });
 }
 
@@ -162,8 +163,8 @@ async function assertNeverWritten({ plan, jobId }: Taking): Promise<void> {
     now: `${staged} holds what a guest wrote, but no view of the VM names it; all files are kept`,
     next:
       `Where its data was committed, or is not needed, remove the folder ${dirname(staged)}. ` +
-      `Name it in \`virsh edit ${vm}\` only if nothing has written ${base.path} since: else ` +
-      'the guest would read old data. Then repeat the request',
+      `Name it in ${shell`virsh edit ${vm}`} only if nothing has written ${base.path} since: ` +
+      'else the guest would read old data. Then repeat the request',
   });
 }
 
@@ -181,7 +182,7 @@ async function thaw(deps: HostDeps, taking: Taking): Promise<string | null> {
   );
   if (refusal === null) return null;
   const now = `the file systems of the guest may still be frozen (${refusal})`;
-  return `${now}: \`virsh domfsthaw ${vm}\``;
+  return `${now}: ${shell`virsh domfsthaw ${vm}`}`;
 }
 
 function divergent(taking: Taking, { disks }: SnapshotLook) {
@@ -190,8 +191,8 @@ function divergent(taking: Taking, { disks }: SnapshotLook) {
     attempted: `taking snapshot ${snapshot} of ${vm}`,
     now: `the views of its disks differ; nothing more was touched: ${viewsInWords(disks)}`,
     next:
-      `Look at \`blockflow chain ${vm} DISK\` for each disk, make the views agree, and repeat ` +
-      'the request',
+      `Look at ${shell`blockflow chain ${vm} DISK`} for each disk, make the views agree, and ` +
+      'repeat the request',
   });
 }
 
@@ -204,8 +205,9 @@ function unseen(taking: Taking, said = '') {
       `QEMU writes to ${overlays}, but libvirt shows the layers below; all files are kept` +
       (said === '' ? '' : ` (libvirt said: ${said})`),
     next:
-      `Do not stop the VM: its record has the old layers. \`virsh managedsave ${vm}\`, name ` +
-      'the overlays in `virsh managedsave-edit` (without <backingStore>) and `virsh edit`, then ' +
-      `\`virsh start ${vm}\``,
+      `Do not stop the VM: its record has the old layers. ${shell`virsh managedsave ${vm}`}, ` +
+      'name the overlays in `virsh managedsave-edit` (without <backingStore>) and ' +
+      '`virsh edit`, then ' +
+      shell`virsh start ${vm}`,
   });
 }

@@ -12,6 +12,7 @@ import { nameVolume } from '../../pool-folder/id.ts';
 import { isReserved } from '../../pool-folder/presence.ts';
 import { readManifests, stagedFile } from '../../pool-folder/reservation.ts';
 import { layerFolders, type VmLook } from '../chain/observe-vm.ts';
+import { shell } from '../../../workflows/operation/names.ts';
 
 type Layered = Pick<VmLook, 'uuid' | 'live' | 'persistentDomain'>;
 
@@ -44,8 +45,8 @@ export async function assertNoUnfinishedSnapshot(
   const { snapshot } = earlier.plan;
   throw refused('other-operation', {
     attempted,
-    now: `\`snapshot create ${vm.name} ${snapshot}\` is unfinished; nothing was done`,
-    next: `Finish it first: repeat \`blockflow snapshot create ${vm.name} ${snapshot}\``,
+    now: `${shell`snapshot create ${vm.name} ${snapshot}`} is unfinished; nothing was done`,
+    next: `Finish it first: repeat ${shell`blockflow snapshot create ${vm.name} ${snapshot}`}`,
   });
 }
 

@@ -6,6 +6,7 @@ import { observeFile, type FileFacts } from '../../adapters/files/files.ts';
 import { quarantinePathOf } from '../../pool-folder/quarantine.ts';
 import { readManifests } from '../../pool-folder/reservation.ts';
 import { layerFolders, type VmLook } from '../chain/observe-vm.ts';
+import { shell } from '../../../workflows/operation/names.ts';
 
 type Layered = Pick<VmLook, 'uuid' | 'live' | 'persistentDomain'>;
 
@@ -78,8 +79,8 @@ export async function assertNoUnfinishedRevert(attempted: string, vm: VmLook): P
     const what = state.phase === 'begun' ? state.plan.snapshot : '--undo';
     throw refused('other-operation', {
       attempted,
-      now: `\`snapshot revert ${vm.name} ${what}\` is unfinished; nothing was done`,
-      next: `Finish it first: repeat \`blockflow snapshot revert ${vm.name} ${what}\``,
+      now: `${shell`snapshot revert ${vm.name} ${what}`} is unfinished; nothing was done`,
+      next: `Finish it first: repeat ${shell`blockflow snapshot revert ${vm.name} ${what}`}`,
     });
   }
 }

@@ -5,6 +5,7 @@ import { type Snapshot, sourcesOf } from '../../adapters/libvirt-xml/snapshot-xm
 import { readSnapshot } from '../../adapters/virsh/pools.ts';
 import type { HostDeps } from '../deps.ts';
 import { type Identities, isOneOf } from '../uses/volume-users.ts';
+import { shell } from '../../../workflows/operation/names.ts';
 
 /** All of a VM, parents first. @throws as `snapshotTexts` */
 export async function observeSnapshots({ libvirt }: HostDeps, uuid: string): Promise<Snapshot[]> {
@@ -39,7 +40,7 @@ const nameless = (uuid: string, line: string) =>
   hold('unproven', {
     attempted: `reading the snapshots of VM ${uuid}`,
     now: `one has a line break in its name: virsh lists "${line}", and finds none of that name`,
-    next: `Delete it or take it under another name; see \`virsh snapshot-list ${uuid}\``,
+    next: `Delete it or take it under another name; see ${shell`virsh snapshot-list ${uuid}`}`,
   });
 
 /**

@@ -36,6 +36,7 @@ import {
 import { ensureImageHeld } from './ensure-image-held.ts';
 import { lostWords, observeState } from '../chain/lost-vm.ts';
 import { wasSaved } from '../chain/managed-save.ts';
+import { shell } from '../../../workflows/operation/names.ts';
 
 type Outcome = ResultOf<typeof transferOnHost, 'ensureRecordSwitched'>;
 
@@ -171,6 +172,6 @@ function elsewhere(plan: ImagePlan, vm: Vm) {
   return hold('divergent-chain', {
     attempted: `switching the record of ${vm.name}/${vm.disk}`,
     now: `it names neither ${plan.volumes.at(-1)?.path} nor its copy (any more); both are kept`,
-    next: `Compare with \`virsh domblklist ${vm.name} --inactive\`, fix it, try again`,
+    next: `Compare with ${shell`virsh domblklist ${vm.name} --inactive`}, fix it, try again`,
   });
 }

@@ -5,6 +5,7 @@ import { filesNamed, pathsInText } from '../../adapters/libvirt-xml/named-files.
 import type { Pool } from '../../adapters/virsh/pools.ts';
 import type { HostDeps } from '../deps.ts';
 import { firstIn, type Identities } from './volume-users.ts';
+import { shell } from '../../../workflows/operation/names.ts';
 
 interface Question {
   /** All that are defined: a domain may name a volume of one that is not active. */
@@ -70,12 +71,12 @@ export const unreadable = (vm: string, path: string, why: string) =>
   hold('unproven', {
     attempted: `reading which files VM ${vm} uses`,
     now: `its XML names ${path}, and cannot be read (${why})`,
-    next: `See \`virsh dumpxml ${vm}\`; detach the volume there, or report this as a bug`,
+    next: `See ${shell`virsh dumpxml ${vm}`}; detach the volume there, or report this as a bug`,
   });
 
 const unreadableSave = (vm: string, why: string | null) =>
   hold('unproven', {
     attempted: `reading which volumes the saved guest of VM ${vm} names`,
     now: `libvirt cannot tell (${why}), and it may be one of these`,
-    next: `Drop it (\`virsh managedsave-remove ${vm}\`) or fix it, then repeat the request`,
+    next: `Drop it (${shell`virsh managedsave-remove ${vm}`}) or fix it, then repeat the request`,
   });

@@ -8,6 +8,7 @@ import { observePools, readDomain } from '../../adapters/virsh/pools.ts';
 import type { HostDeps } from '../deps.ts';
 import { unreadable } from './domain-uses.ts';
 import { identitiesOf, isOneOf } from './volume-users.ts';
+import { shell } from '../../../workflows/operation/names.ts';
 
 interface Question {
   attempted: string;
@@ -42,7 +43,7 @@ export async function assertOnlyWriter(deps: HostDeps, question: Question): Prom
         now:
           `VM ${name} has ${path} as its disk ${target}, too: what it writes would change the ` +
           'snapshot, and the data of what stands on it; nothing was done',
-        next: `Detach it there (\`virsh dumpxml ${uuid}\` shows it), then repeat the request`,
+        next: `Detach it there (${shell`virsh dumpxml ${uuid}`} shows it), then repeat the request`,
       });
     }
   }

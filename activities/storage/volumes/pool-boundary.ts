@@ -19,6 +19,7 @@ import { assertOwn, OWN_FOLDER } from '../../pool-folder/own-folder.ts';
 import { reservationFolder } from '../../pool-folder/reservation.ts';
 import type { Libvirt } from '../../adapters/virsh/domains.ts';
 import { onThisHost, otherStorage } from '../../pool-folder/presence.ts';
+import { shell } from '../../../workflows/operation/names.ts';
 
 /**
  * A volume of this host's pool, with its identity here.
@@ -64,7 +65,7 @@ function activePool(pools: readonly Pool[], name: string, attempted: string): Fi
     now: pool ? `pool ${name} is of type ${pool.type} now` : `pool ${name} is not active`,
     next: pool
       ? 'Define it as the pool of its folder again; blockflow goes on by itself'
-      : `Start it with \`virsh pool-start ${name}\`; blockflow goes on by itself`,
+      : `Start it with ${shell`virsh pool-start ${name}`}; blockflow goes on by itself`,
   });
 }
 

@@ -1,4 +1,4 @@
-import { diskTarget, vmName } from '../../../workflows/operation/names.ts';
+import { diskTarget, vmName, shell } from '../../../workflows/operation/names.ts';
 import { usage } from '../../library/failure.ts';
 
 /** What `VM DISK` or `VM/DISK` on a command line names. */
@@ -14,7 +14,7 @@ export function parseDisk(first: string, second?: string): DiskArgument {
     throw wrong(
       [first],
       `no disk is named`,
-      `Say ${vm}/vda or ${vm} vda; see \`virsh domblklist ${vm}\``,
+      `Say ${vm}/vda or ${vm} vda; see ${shell`virsh domblklist ${vm}`}`,
     );
   }
   return { vm, disk };
@@ -32,7 +32,12 @@ export function parseVmOrDisk(first: string, second?: string): { vm: string; dis
   const disk = slash < 0 ? second : first.slice(slash + 1);
   check(words, vmName.safeParse(vm), vm, '`virsh list --all` shows the names of VMs');
   if (disk === undefined) return { vm };
-  check(words, diskTarget.safeParse(disk), disk, `\`virsh domblklist ${vm}\` shows its disks`);
+  check(
+    words,
+    diskTarget.safeParse(disk),
+    disk,
+    `${shell`virsh domblklist ${vm}`} shows its disks`,
+  );
   return { vm, disk };
 }
 

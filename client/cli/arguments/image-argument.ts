@@ -1,7 +1,7 @@
 /**
  * What names an image on a command line: VM DISK, VM/DISK, or POOL/VOLUME for a standalone image.
  */
-import { newFileName, poolName } from '../../../workflows/operation/names.ts';
+import { newFileName, poolName, shell } from '../../../workflows/operation/names.ts';
 import type { ImageRef } from '../../../workflows/chain/references.ts';
 import { formatByName } from '../../../workflows/chain/words.ts';
 import { usage } from '../../library/failure.ts';
@@ -25,7 +25,7 @@ export function parseImage(first: string, second?: string, format?: SourceFormat
   throw usage(
     `reading ${JSON.stringify(first)}`,
     `${JSON.stringify(part)} may be a disk of a VM, or a volume whose name tells no format`,
-    `Say \`${name} ${part}\` for a disk of VM ${name}; for a volume of pool ${name} add ` +
+    `Say ${shell`${name} ${part}`} for a disk of VM ${name}; for a volume of pool ${name} add ` +
       '--source-format qcow2 or --source-format raw',
   );
 }

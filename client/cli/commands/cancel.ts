@@ -4,6 +4,7 @@ import type { OperationResult } from '../../../workflows/kinds.ts';
 import type { Operation } from '../../library/operation.ts';
 import type { Screen } from '../screen.ts';
 import { JSON_OPTION, printJson, withBlockflow, type Context } from './command.ts';
+import { shell } from '../../../workflows/operation/names.ts';
 
 interface Options {
   json?: true;
@@ -64,5 +65,5 @@ const tooLate = (id: string, now: string) =>
     code: 'too-late',
     attempted: `cancelling ${id}`,
     now,
-    next: `See \`blockflow status ${id}\``,
+    next: `See ${shell`blockflow status ${id}`}`,
   });

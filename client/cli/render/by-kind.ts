@@ -20,6 +20,7 @@ import type { MoveDisksResult, MoveDisksStatus } from '../../../workflows/transf
 import type { TransferResult, TransferStatus } from '../../../workflows/transfer/kind.ts';
 import type { Screen } from '../screen.ts';
 import { chainWords, msWords, noteLines, resultLines } from './merge-result.ts';
+import { shell } from '../../../workflows/operation/names.ts';
 
 type Row = [name: string, words: string];
 type Paint = Screen['paint'];
@@ -66,8 +67,8 @@ const transfer: Rendering<TransferStatus, TransferResult> = {
     ...(removal === null
       ? []
       : [
-          `  deletion \`blockflow status ${removal}\``,
-          `  events   \`blockflow events ${removal}\``,
+          `  deletion ${shell`blockflow status ${removal}`}`,
+          `  events   ${shell`blockflow events ${removal}`}`,
         ]),
     ...noteLines(warnings, paint),
   ],
@@ -107,7 +108,7 @@ const deletion: Rendering<DeletionStatus, DeleteSnapshotResult> = {
     ...(disks.some(({ state }) => state === 'merging')
       ? ([
           ['limit', `${limitWords(limit)}, of each merge`],
-          ['merges', `\`blockflow status ${vm}/DISK\``],
+          ['merges', shell`blockflow status ${vm}/DISK`],
         ] as Row[])
       : []),
   ],
@@ -150,12 +151,12 @@ const disks: Rendering<MoveDisksStatus, MoveDisksResult> = {
           ]),
           ['switch', how ?? ''],
           ['limit', `${limitWords(limit)}, of each disk`],
-          ['moves', `\`blockflow status ${vm}/DISK\``],
+          ['moves', shell`blockflow status ${vm}/DISK`],
         ],
   resultLines: ({ summary, chainAfter, removals, warnings }, paint) => [
     `${paint('green', 'Done')}: ${summary}`,
     ...chainAfter.map((path) => `  copy     ${path}`),
-    ...removals.map((id) => `  deletion \`blockflow status ${id}\``),
+    ...removals.map((id) => `  deletion ${shell`blockflow status ${id}`}`),
     ...noteLines(warnings, paint),
   ],
 };

@@ -7,6 +7,7 @@ import type { Screen } from '../screen.ts';
 import { columns } from './columns.ts';
 import { chainWords } from './merge-result.ts';
 import { sizeWords } from '../../../workflows/operation/words.ts';
+import { shell } from '../../../workflows/operation/names.ts';
 
 export function chainLines(chain: ChainObservation, paint: Screen['paint']): string[] {
   const { vm, disk, host, readOnly, transient } = chain;
@@ -90,7 +91,7 @@ function jobLines({ job, record, vm, disk }: ChainObservation, paint: Screen['pa
           `  base  ${record.base}`,
           ...(job || record.mode === 'cold'
             ? []
-            : [`  no job runs: \`blockflow merge ${vm.name} ${disk}\` goes on from here`]),
+            : [`  no job runs: ${shell`blockflow merge ${vm.name} ${disk}`} goes on from here`]),
         ]
       : []),
   ];

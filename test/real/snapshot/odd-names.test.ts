@@ -5,7 +5,8 @@ import { beforeEach, expect, it } from '@jest/globals';
 import { createImage, defineShutOff, diskXml } from '../../support/guest/shut-off-vm.ts';
 import { failureOf } from '../../support/scenes/failure-of.ts';
 import { POOL, startSharedSystem } from '../../support/scenes/merge-scene.ts';
-import { deleteSnapshot, takeSnapshot } from '../../support/scenes/snapshot-scene.ts';
+import { deleteSnapshot, sourcesOf, takeSnapshot } from '../../support/scenes/snapshot-scene.ts';
+import { revertTo } from '../../support/scenes/revert-scene.ts';
 import { startRemoval } from '../../support/scenes/transfer/move-scene.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 
@@ -44,6 +45,28 @@ it.each(['end ', ' start', '  ', '123', "it's", '"', 'ü', '\\', '--name', '; qu
     expect(await listed()).toBe('');
   },
 );
+
+it('Disks whose files differ in what follows the last dot alone, VM down and running', async () => {
+  const raw = await createImage(inPool(`${vm}.raw`), { format: 'raw' });
+  const xml = join(system.host.root, 'second.xml');
+  await writeFile(xml, diskXml(raw, 'raw').replaceAll('vdb', 'vdc'));
+  await system.host.virsh('attach-device', vm, xml, '--config');
+  const sources = async () => {
+    const { vdb, vdc } = await sourcesOf(system, vm, '--inactive');
+    return [vdb, vdc];
+  };
+  const before = await sources();
+  expect(await take()).toMatchObject({ outcome: 'created' });
+  const overlays = [inPool(`${vm}.qcow2.ours`), inPool(`${vm}.raw.ours`)];
+  expect(await sources()).toEqual(overlays);
+  await revertTo(system, { vm, name: 'ours' });
+  expect(new Set([...(await sources()), ...before, ...overlays]).size).toBe(6);
+  await deleteSnapshot(system, { vm, name: 'ours' });
+  expect(await sources()).toEqual(before);
+  await system.host.virsh('start', vm, '--paused');
+  expect(await take()).toMatchObject({ outcome: 'created' });
+  expect(await sources()).toEqual(overlays);
+});
 
 it('unproven: a line break in a name, which virsh lists as several names', async () => {
   expect(await take()).toMatchObject({ outcome: 'created' });

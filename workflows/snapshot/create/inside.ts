@@ -19,6 +19,7 @@ import { INSIDE_BEGUN } from '../inside/words.ts';
 import type { Creation } from './create-snapshot.ts';
 import type { CreateSnapshotResult } from './kind.ts';
 import { evidence } from './planning.ts';
+import { shell } from '../../operation/names.ts';
 
 export async function takeInside(op: Creation): Promise<CreateSnapshotResult> {
   const plan = await planInside(op); // 1
@@ -97,7 +98,7 @@ async function take(op: Creation, plan: InsidePlan): Promise<Record<string, stri
     now: taken.reason,
     next:
       'Shut the VM down and repeat the request; what an image has of it already goes with ' +
-      `\`blockflow snapshot delete ${plan.vm} ${plan.snapshot}\``,
+      shell`blockflow snapshot delete ${plan.vm} ${plan.snapshot}`,
   });
 }
 

@@ -17,6 +17,7 @@ import type { snapshotDeletionOnHost } from './activities.ts';
 import { deletionKind } from './kind.ts';
 import type { DeletionPlan, DiskPlan, SnapshotDeletion } from './plan.ts';
 import type { DeleteSnapshotInput } from './request.ts';
+import { shell } from '../../operation/names.ts';
 
 type OnHost = typeof snapshotDeletionOnHost & typeof mergeOnHost;
 
@@ -142,7 +143,7 @@ async function planDisk(
     const foreign = refused('foreign-job', {
       attempted,
       now: `${outcome.reason} on ${disk}; it was not touched, and nothing was begun`,
-      next: `Wait for it (\`virsh blockjob ${vm} ${disk} --info\`), then repeat the request`,
+      next: `Wait for it (${shell`virsh blockjob ${vm} ${disk} --info`}), then repeat the request`,
     });
     return unlessOurs({ vm, disk, attempted })(foreign);
   }

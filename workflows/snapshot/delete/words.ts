@@ -13,7 +13,7 @@ export function deleteWords({ vm, name, scope, only }: DeleteSnapshotInput): str
 }
 
 /** `--disk vda --format qcow2 --id 3` */
-export const handleWords = ({ disk, handle }: NonNullable<DeleteSnapshotInput['only']>) =>
+const handleWords = ({ disk, handle }: NonNullable<DeleteSnapshotInput['only']>) =>
   `--disk ${disk} --format ${handle.format} --id ${typed(handle.id)}`;
 
 /**

@@ -6,6 +6,7 @@ import { mergedDisks } from '../merged-disks.ts';
 import type { snapshotListOnHost } from './activities.ts';
 import { snapshotQuestion, type SnapshotQuestion } from './request.ts';
 import type { ListedSnapshot, SnapshotTree } from './schemas.ts';
+import { shell } from '../../operation/names.ts';
 
 /** The tree of snapshots, and what is wrong with each. */
 export async function ListSnapshots(request: SnapshotQuestion): Promise<SnapshotTree> {
@@ -32,6 +33,6 @@ export function withInterruption(
   const rest = [...left, ...(memoryFile === null ? [] : ['its memory'])].join(', ') || 'its record';
   const fault =
     `its deletion is not complete: ${merged.join(', ')} merged, left is ${rest}; ` +
-    `\`blockflow snapshot delete ${vm} ${name}\` goes on`;
+    `${shell`blockflow snapshot delete ${vm} ${name}`} goes on`;
   return { ...snapshot, faults: [...faults, fault] };
 }

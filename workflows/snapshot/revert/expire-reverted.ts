@@ -16,7 +16,7 @@ import * as z from 'zod/mini';
 import { copyTarget, namedVolume } from '../../chain/references.ts';
 import { spmAgent, unheard } from '../../operation/agents.ts';
 import { failureDetails } from '../../operation/failures.ts';
-import { uuid, vmName } from '../../operation/names.ts';
+import { uuid, vmName, shell } from '../../operation/names.ts';
 import type { AnyOperation } from '../../operation/operation.ts';
 import { readQuestion } from '../../operation/request/request.ts';
 import { oneLine } from '../../operation/words.ts';
@@ -42,8 +42,8 @@ export async function ExpireReverted(request: Expiry): Promise<string> {
   const names = pools.flatMap(({ volumes }) => volumes.map(({ path }) => `\`${path}\``));
   setCurrentDetails(
     `Deletes at ${until} what a revert of \`${vm}\` has discarded: ${names.join(', ')}.\n\n` +
-      `Until then \`blockflow snapshot revert ${vm} --undo\` brings it back. A cancel of this ` +
-      'workflow keeps the files in `.blockflow/` of their pools.',
+      `Until then ${shell`blockflow snapshot revert ${vm} --undo`} brings it back. A cancel ` +
+      'of this workflow keeps the files in `.blockflow/` of their pools.',
   );
   await sleep(keepSeconds * 1000);
   const deleted: string[] = [];

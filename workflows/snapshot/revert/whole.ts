@@ -8,6 +8,7 @@ import type { AuditEvent } from '../../operation/audit/audit.ts';
 import { refused } from '../../operation/failures.ts';
 import { creationKind } from '../create/kind.ts';
 import type { RevertPlan, RevertPlanOutcome } from './plan.ts';
+import { shell } from '../../operation/names.ts';
 
 /**
  * A disk that was merged out would stay as it is now, beside disks of then.
@@ -27,7 +28,7 @@ export async function assertWhole(
     now:
       `${gone.join(', ')} of snapshot ${snapshot} was merged since and would stay as it is now, ` +
       'beside disks as they were then; nothing was done',
-    next: `Delete the rest of it (\`blockflow snapshot delete ${vm} ${snapshot}\`)`,
+    next: `Delete the rest of it (${shell`blockflow snapshot delete ${vm} ${snapshot}`})`,
   });
 }
 

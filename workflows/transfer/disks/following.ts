@@ -29,6 +29,7 @@ import type { DisksMove } from './move-disks.ts';
 import type { DisksPlan } from './plan.ts';
 import { partOf } from './planning.ts';
 import { hasEnded } from './words.ts';
+import { shell } from '../../operation/names.ts';
 
 export type Plan = Extract<DisksPlan, { kind: 'plan' }>;
 type Ended = Pick<TransferResult, 'outcome' | 'chainAfter' | 'removal' | 'warnings'>;
@@ -218,7 +219,7 @@ export async function untilDecided(op: DisksMove, group: Group): Promise<Choice 
   if (!op.input.waitForDecision) return 'pivot';
   const isOver = () => group.failures.length > 0 || op.status.disks.every(hasEnded);
   if (decision.chosen === null) {
-    const note = `all disks wait for it: say \`blockflow decide ${op.id} pivot|keep\``;
+    const note = `all disks wait for it: say ${shell`blockflow decide ${op.id} pivot|keep`}`;
     op.enter('waiting for a decision', { note });
     await condition(() => decision.chosen !== null || isOver());
   }

@@ -54,6 +54,7 @@ import { planDisks } from './planning.ts';
 import { alreadyThere, assertDone, report, showDisks } from './tally.ts';
 import type { MoveDisksInput } from './request.ts';
 import { hasEnded } from './words.ts';
+import { shell } from '../../operation/names.ts';
 
 type OnHost = typeof transferOnHost & typeof disksOnHost & typeof poolsOnHost;
 
@@ -216,6 +217,8 @@ function notSwitched(op: DisksMove, reasons: readonly string[]) {
   return retry('job-lost', {
     attempted: op.words,
     now: `the disks did not switch together (${reasons.join('; ')})`,
-    next: `See \`blockflow status ${op.id}/DISK\` and the log of libvirtd, then repeat the request`,
+    next:
+      `See ${shell`blockflow status ${op.id}/DISK`} and the log of libvirtd, then repeat ` +
+      'the request',
   });
 }

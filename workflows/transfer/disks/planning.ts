@@ -14,6 +14,7 @@ import type { disksOnHost } from './activities.ts';
 import type { DisksFound, DisksPlan, HowSwitched } from './plan.ts';
 import type { MoveDisksInput } from './request.ts';
 import { disksWords } from './words.ts';
+import { shell } from '../../operation/names.ts';
 
 /** Who plans: the operation itself, or a question about it. */
 interface Planner extends AgentListener {
@@ -155,7 +156,8 @@ function calledTheSame(
     now: `disks ${first} and ${second} both have a volume ${name}; nothing was done`,
     next:
       sources === 'keep'
-        ? `While the VM is down, give one a name: \`blockflow copy ${vm} ${second} --name NAME\``
+        ? 'While the VM is down, give one a name: ' +
+          `${shell`blockflow copy ${vm} ${second} --name NAME`}`
         : `Move one of them to another pool, or rename its file first: ${to} can have one ${name}`,
   });
 }

@@ -12,6 +12,7 @@ import { refusedManagedSave } from '../../chain/managed-save.ts';
 import type { Selection } from './selection.ts';
 import type { Chain } from '../../chain/observe-chain.ts';
 import type { Sharing } from '../../uses/sharing.ts';
+import { shell } from '../../../../workflows/operation/names.ts';
 
 export const attempt = ({ vm, disk }: { vm: string; disk: string }) =>
   `planning a merge of ${vm}/${disk}`;
@@ -45,7 +46,9 @@ export function assertAgreement(input: LiveMergeInput, chain: Chain): void {
   throw hold('divergent-chain', {
     attempted: attempt(input),
     now: `the views of the chain differ, nothing was touched: ${chain.disagreements.join('; ')}`,
-    next: `Compare with \`blockflow chain ${input.vm} ${input.disk}\`, fix the wrong view first`,
+    next:
+      `Compare with ${shell`blockflow chain ${input.vm} ${input.disk}`}, fix the wrong ` +
+      'view first',
   });
 }
 

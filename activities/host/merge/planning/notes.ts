@@ -9,6 +9,7 @@ import { linksTo } from '../../chain/links-to.ts';
 import { droppedNotes } from '../../chain/dropped-options.ts';
 import { copiedRecord } from '../../chain/read-record.ts';
 import type { Chain } from '../../chain/observe-chain.ts';
+import { shell } from '../../../../workflows/operation/names.ts';
 
 interface Snapshots {
   /** The one that the request names. */
@@ -22,7 +23,7 @@ function cacheNotes({ vm, disk, xmlDisk }: Chain, { mode, base, overlay }: Merge
   if (mode !== 'active' || xmlDisk.cache === null) return [];
   return [
     `libvirt drops the <metadata_cache> of disk ${disk} with its active layer: set it again ` +
-      `with \`virsh edit ${vm.name}\``,
+      `with ${shell`virsh edit ${vm.name}`}`,
   ];
 }
 

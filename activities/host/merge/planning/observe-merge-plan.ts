@@ -47,6 +47,7 @@ import { changeOf, redefinedBy } from '../../snapshots/after-merge.ts';
 import { assertNoUnfinishedSnapshot } from '../../snapshots/creation-notes.ts';
 import { assertRedefinable } from '../../snapshots/redefinable.ts';
 import { observeSnapshots, spellingsOf } from '../../snapshots/snapshots.ts';
+import { shell } from '../../../../workflows/operation/names.ts';
 
 /**
  * Observes and decides; has no effect.
@@ -207,7 +208,7 @@ async function snapshotLayer(
     now: snapshot
       ? `its layer of ${input.disk} is ${disk?.kind ?? 'not part of it'}, not external`
       : `libvirt lists ${snapshots.map(({ name }) => name).join(', ') || 'no snapshots'}`,
-    next: `See \`virsh snapshot-list ${input.vm}\``,
+    next: `See ${shell`virsh snapshot-list ${input.vm}`}`,
   });
 }
 

@@ -6,6 +6,7 @@ import { basename } from 'node:path';
 import { refused } from '../../../../workflows/operation/failures.ts';
 import type { GuestState, Volume } from '../../../../workflows/chain/schemas.ts';
 import type { LiveMergeInput } from '../../../../workflows/merge/request.ts';
+import { shell } from '../../../../workflows/operation/names.ts';
 
 export interface Selection {
   top: Volume;
@@ -116,7 +117,7 @@ function nothing(input: LiveMergeInput, volume: Volume) {
   return refused('nothing-to-merge', {
     attempted: `merging ${volume.path} of ${input.vm}/${input.disk}`,
     now: 'there is no volume below it that it could be committed into',
-    next: `See \`blockflow chain ${input.vm} ${input.disk}\` for what can be merged`,
+    next: `See ${shell`blockflow chain ${input.vm} ${input.disk}`} for what can be merged`,
   });
 }
 

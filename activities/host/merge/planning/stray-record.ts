@@ -2,6 +2,7 @@
 import { hold } from '../../../../workflows/operation/failures.ts';
 import type { JobRecord } from '../../../../workflows/chain/schemas.ts';
 import { recordUri } from '../../../adapters/virsh/records.ts';
+import { shell } from '../../../../workflows/operation/names.ts';
 
 /**
  * Neither top nor base of it is in the chain: something else has changed the disk since that merge
@@ -17,7 +18,7 @@ export function strayRecord(attempted: string, vm: string, record: JobRecord) {
       `them: nothing was touched; it had yet to delete ${kept}`,
     next:
       'Find out who changed the disk, and delete what nothing uses. Then remove the record: ' +
-      `\`virsh metadata ${vm} ${recordUri(disk)} --config --remove\`, ` +
+      `${shell`virsh metadata ${vm} ${recordUri(disk)} --config --remove`}, ` +
       'with --live, too, while it runs',
   });
 }

@@ -24,6 +24,7 @@ import { inTurn } from '../../snapshots/in-turn.ts';
 import { observeSnapshots } from '../../snapshots/snapshots.ts';
 import { assertLive } from '../inside/assert-live.ts';
 import { lookInside } from '../inside/look-inside.ts';
+import { shell } from '../../../../workflows/operation/names.ts';
 
 type Input = InputOf<typeof snapshotDeletionOnHost, 'ensureInnerSnapshotAbsent'>;
 type Done = ResultOf<typeof snapshotDeletionOnHost, 'ensureInnerSnapshotAbsent'>;
@@ -155,5 +156,7 @@ const otherFile = (input: Input) =>
   hold('identity-changed', {
     attempted: attempt(input),
     now: `${input.part.volume.path} is not the file that was planned; it was not touched`,
-    next: `Compare with \`blockflow chain ${input.vm}/${input.part.disk}\`, repeat the request`,
+    next:
+      `Compare with ${shell`blockflow chain ${input.vm}/${input.part.disk}`}, repeat the ` +
+      'request',
   });

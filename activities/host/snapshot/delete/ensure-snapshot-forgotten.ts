@@ -8,6 +8,7 @@ import type { Snapshot } from '../../../adapters/libvirt-xml/snapshot-xml.ts';
 import type { HostDeps } from '../../deps.ts';
 import { inTurn } from '../../snapshots/in-turn.ts';
 import { disksInside, disksOf, innerOf, lookInside } from '../inside/look-inside.ts';
+import { shell } from '../../../../workflows/operation/names.ts';
 
 type Input = InputOf<typeof snapshotDeletionOnHost, 'ensureSnapshotForgotten'>;
 
@@ -53,5 +54,5 @@ const taken = ({ vm, name }: Input, left: readonly string[]) =>
   hold('unproven', {
     attempted: `removing snapshot ${name} of ${vm} from libvirt's list`,
     now: `its disks are done, but ${left.join(', ')} of libvirt's record still have it`,
-    next: `See \`blockflow snapshot list ${vm}\`: another snapshot of that name may be new`,
+    next: `See ${shell`blockflow snapshot list ${vm}`}: another snapshot of that name may be new`,
   });

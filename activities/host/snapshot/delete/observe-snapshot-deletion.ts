@@ -16,6 +16,7 @@ import { refuseMissingLayer } from '../../chain/missing-layer.ts';
 import { observeSnapshots } from '../../snapshots/snapshots.ts';
 import { observeMemory } from './memory.ts';
 import { planInside } from './plan-inside.ts';
+import { shell } from '../../../../workflows/operation/names.ts';
 
 const attempt = ({ vm, name }: DeleteSnapshotInput) => `deleting snapshot ${name} of ${vm}`;
 
@@ -64,7 +65,7 @@ function chosen(all: readonly Snapshot[], input: DeleteSnapshotInput): Snapshot[
     throw refused('unknown-snapshot', {
       attempted: attempt(input),
       now: `libvirt lists ${all.map((one) => one.name).join(', ') || 'no snapshots'}`,
-      next: `See \`blockflow snapshot list ${vm}\``,
+      next: `See ${shell`blockflow snapshot list ${vm}`}`,
     });
   }
   const names = new Set([name]);
@@ -91,7 +92,7 @@ function areInside(input: DeleteSnapshotInput, going: readonly Snapshot[]): bool
     throw refused('internal-snapshots', {
       attempted: attempt(input),
       now: `snapshot ${names(manual)} was taken by another program (\`snapshot='manual'\`)`,
-      next: `Delete it there, then \`virsh snapshot-delete ${input.vm} NAME --metadata\``,
+      next: `Delete it there, then ${shell`virsh snapshot-delete ${input.vm} NAME --metadata`}`,
     });
   }
   if (inside.length === 0 || layered.length === 0) return inside.length > 0;
@@ -151,7 +152,8 @@ function otherBranch(
       `the layer of snapshot ${name} on ${disk}, ${path}, is not in the chain that the VM runs ` +
       'on: it is of another branch, or gone; nothing was touched',
     next:
-      `See \`blockflow snapshot list ${input.vm}\`; \`virsh snapshot-delete ${input.vm} ${name} ` +
-      '--metadata` forgets it and keeps every file',
+      `See ${shell`blockflow snapshot list ${input.vm}`}; ` +
+      `${shell`virsh snapshot-delete ${input.vm} ${name} --metadata`} forgets it and keeps ` +
+      'every file',
   });
 }

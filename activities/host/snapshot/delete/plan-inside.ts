@@ -3,7 +3,7 @@ import type { NamedVolume } from '../../../../workflows/chain/references.ts';
 import { refused } from '../../../../workflows/operation/failures.ts';
 import type { GoingSnapshot, InnerPart } from '../../../../workflows/snapshot/delete/plan.ts';
 import type { DeleteSnapshotInput } from '../../../../workflows/snapshot/delete/request.ts';
-import { handleWords } from '../../../../workflows/snapshot/delete/words.ts';
+import { deleteWords } from '../../../../workflows/snapshot/delete/words.ts';
 import { factsOf, type Snapshot } from '../../../adapters/libvirt-xml/snapshot-xml.ts';
 import { nameVolume } from '../../../pool-folder/id.ts';
 import { refusedManagedSave } from '../../chain/managed-save.ts';
@@ -20,6 +20,7 @@ import {
   type Inside,
 } from '../inside/look-inside.ts';
 import { assertDiskReady } from '../planning/guards.ts';
+import { shell } from '../../../../workflows/operation/names.ts';
 
 interface Question {
   attempted: string;
@@ -92,7 +93,7 @@ function wantedIn({ attempted, input, inside }: Question, chain: Chain, name: st
     throw refused('unsupported-format', {
       attempted,
       now: `disk ${chain.disk} is ${format}, and the handle says ${only.handle.format}`,
-      next: `Name it as \`blockflow snapshot list ${inside.vm.name}\` does`,
+      next: `Name it as ${shell`blockflow snapshot list ${inside.vm.name}`} does`,
     });
   }
   const inner = innerOf(chain).filter((one) => one.name === name);
@@ -100,13 +101,14 @@ function wantedIn({ attempted, input, inside }: Question, chain: Chain, name: st
   const [first, other] = wanted;
   if (!first || !other) return wanted;
   const words = wanted.map(({ id, path }) => `id ${id} in ${path}`).join(', ');
-  const handle = { disk: chain.disk, handle: { ...first, format: 'qcow2' as const } };
+  const handle = { ...first, format: 'qcow2' as const };
+  const one = { ...input, name, scope: 'snapshot', only: { disk: chain.disk, handle } } as const;
   throw refused('internal-snapshots', {
     attempted,
     now: `disk ${chain.disk} has several of the name ${name} inside: ${words}; nothing was touched`,
     next: only
       ? 'They are in different layers: delete one by hand (`qemu-img snapshot -d`)'
-      : `Name one: \`blockflow snapshot delete ${inside.vm.name} ${name} ${handleWords(handle)}\``,
+      : `Name one: \`blockflow ${deleteWords(one)}\``,
   });
 }
 
@@ -185,6 +187,6 @@ function unknown({ attempted, input, inside, all }: Question, name: string) {
     now: only
       ? `${only.disk} has ${names} inside, and none with name ${name} and id ${only.handle.id}`
       : `libvirt lists ${listed}, and the images have ${names} inside`,
-    next: `See \`blockflow snapshot list ${vm}\``,
+    next: `See ${shell`blockflow snapshot list ${vm}`}`,
   });
 }

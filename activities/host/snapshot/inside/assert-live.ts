@@ -6,6 +6,7 @@ import type { Snapshot } from '../../../adapters/libvirt-xml/snapshot-xml.ts';
 import type { HostDeps } from '../../deps.ts';
 import { liveObstacle } from './live-rules.ts';
 import type { Inside } from './look-inside.ts';
+import { shell } from '../../../../workflows/operation/names.ts';
 
 interface Question {
   attempted: string;
@@ -40,6 +41,6 @@ export async function assertLive(deps: HostDeps, question: Question): Promise<vo
   throw refused('vm-running', {
     attempted,
     now: `VM ${vm.name} is ${vm.state}, and ${obstacle.why}; nothing was touched`,
-    next: `Shut it down (\`virsh shutdown ${vm.name}\`) and repeat the request${newer}`,
+    next: `Shut it down (${shell`virsh shutdown ${vm.name}`}) and repeat the request${newer}`,
   });
 }

@@ -6,6 +6,7 @@ import { readXml } from '../../../adapters/libvirt-xml/xml.ts';
 import { syncRecords } from '../../../adapters/virsh/libvirt-folders.ts';
 import type { HostDeps } from '../../deps.ts';
 import { inTurn } from '../../snapshots/in-turn.ts';
+import { shell } from '../../../../workflows/operation/names.ts';
 
 export async function ensureInsideListed(deps: HostDeps, plan: InsidePlan): Promise<void> {
   const { libvirt } = deps;
@@ -28,6 +29,6 @@ export async function ensureInsideListed(deps: HostDeps, plan: InsidePlan): Prom
   throw retry('command-failed', {
     attempted: `listing snapshot ${snapshot} of ${name}`,
     now: 'all images have it inside, but libvirt does not list it',
-    next: `blockflow tries again; see \`virsh snapshot-list ${name}\``,
+    next: `blockflow tries again; see ${shell`virsh snapshot-list ${name}`}`,
   });
 }

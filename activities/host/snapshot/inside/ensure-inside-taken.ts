@@ -17,6 +17,7 @@ import { wasSaved } from '../../chain/managed-save.ts';
 import { lookAtVm } from '../../chain/observe-vm.ts';
 import type { HostDeps } from '../../deps.ts';
 import { inTurn } from '../../snapshots/in-turn.ts';
+import { shell } from '../../../../workflows/operation/names.ts';
 
 type Taken = ResultOf<typeof insideOnHost, 'ensureInsideTaken'>;
 
@@ -153,5 +154,5 @@ const otherFile = (plan: InsidePlan, disk: string, path: string) =>
   hold('identity-changed', {
     attempted: attempt(plan),
     now: `${path} is not the file that was planned; it was not touched`,
-    next: `Compare with \`blockflow chain ${plan.vm}/${disk}\`, repeat the request`,
+    next: `Compare with ${shell`blockflow chain ${plan.vm}/${disk}`}, repeat the request`,
   });

@@ -9,6 +9,7 @@ import { identityIn } from '../../../pool-folder/id.ts';
 import { lookAtVm } from '../../chain/observe-vm.ts';
 import type { HostDeps } from '../../deps.ts';
 import { lookInside } from './look-inside.ts';
+import { shell } from '../../../../workflows/operation/names.ts';
 
 type Input = InputOf<typeof insideOnHost, 'ensureLeaksRepaired'>;
 
@@ -41,6 +42,6 @@ async function repair(deps: HostDeps, vm: string, image: NamedVolume): Promise<s
   if (found === 'sound') return [];
   if (found === 'locked') return [`${path} was not checked: some process has it open`];
   if (found === 'unreadable')
-    return [`${path} could not be checked: see \`qemu-img check ${path}\``];
-  return [`${path} has errors: \`qemu-img check ${path}\` names them`];
+    return [`${path} could not be checked: see ${shell`qemu-img check ${path}`}`];
+  return [`${path} has errors: ${shell`qemu-img check ${path}`} names them`];
 }

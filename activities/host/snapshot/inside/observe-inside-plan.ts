@@ -1,7 +1,7 @@
 /** Plans a snapshot inside of the images of a VM that is down; refuses early. */
 import type { InputOf } from '../../../../workflows/operation/activities.ts';
 import { refused } from '../../../../workflows/operation/failures.ts';
-import { vmName } from '../../../../workflows/operation/names.ts';
+import { vmName, shell } from '../../../../workflows/operation/names.ts';
 import { createWords } from '../../../../workflows/snapshot/create/words.ts';
 import type { insideOnHost } from '../../../../workflows/snapshot/inside/activities.ts';
 import type { InsidePlan } from '../../../../workflows/snapshot/inside/plan.ts';
@@ -70,7 +70,8 @@ function assertDown(attempted: string, { name, state, managedSave }: VmLook): vo
       now: `VM ${name} is ${state}, and images that QEMU has open take none; nothing was done`,
       next:
         `Shut it down and repeat the request, take one without --internal, or let libvirt take ` +
-        `one with the memory, while the guest stands still: \`virsh snapshot-create-as ${name}\``,
+        'one with the memory, while the guest stands still: ' +
+        `${shell`virsh snapshot-create-as ${name}`}`,
     });
   }
   if (managedSave) throw refusedManagedSave(attempted, name);
@@ -121,7 +122,7 @@ function assertNotInside(
       'nothing was done',
     next:
       'Choose another name, or delete that one first ' +
-      `(\`blockflow snapshot delete ${chain.vm.name} ${snapshot}\`)`,
+      `(${shell`blockflow snapshot delete ${chain.vm.name} ${snapshot}`})`,
   });
 }
 

@@ -10,6 +10,7 @@ import type { Chain } from '../../chain/observe-chain.ts';
 import { keptLayer, notesIn } from '../../snapshots/revert-notes.ts';
 import { observeSnapshots } from '../../snapshots/snapshots.ts';
 import { disksInside, innerOf, lookInside } from '../inside/look-inside.ts';
+import { shell } from '../../../../workflows/operation/names.ts';
 
 export async function observeSnapshotTree(
   deps: HostDeps,
@@ -66,7 +67,10 @@ async function listed(snapshot: Snapshot, surroundings: Surroundings): Promise<L
     ...(file !== null && !memory ? [`its memory, ${file}, does not exist`] : []),
     ...lost.map(({ disk }) => `no image in the chain of ${disk} has it inside`),
     ...(lost.length > 0 && disks.some(({ inside }) => inside.length > 0)
-      ? [`only some disks have it: \`blockflow snapshot delete ${vm} ${name}\` deletes the rest`]
+      ? [
+          `only some disks have it: ${shell`blockflow snapshot delete ${vm} ${name}`} ` +
+            'deletes the rest',
+        ]
       : []),
     ...disks.flatMap(({ disk, inside }) =>
       inside.length < 2

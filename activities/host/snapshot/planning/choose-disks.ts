@@ -3,6 +3,7 @@ import { refused, type RefusalCode } from '../../../../workflows/operation/failu
 import type { SnapshotPlan } from '../../../../workflows/snapshot/create/plan.ts';
 import type { CreateSnapshotInput } from '../../../../workflows/snapshot/create/request.ts';
 import type { XmlDisk, XmlDomain } from '../../../adapters/libvirt-xml/domain-xml.ts';
+import { shell } from '../../../../workflows/operation/names.ts';
 
 interface Choice {
   chosen: string[];
@@ -25,7 +26,7 @@ export function chooseDisks(
   const unknown = [...named, ...exclude].find((target) => !targets.includes(target));
   if (unknown !== undefined) {
     const now = `the VM has ${targets.join(', ') || 'no disks'}, and no ${unknown}`;
-    throw fail('unknown-disk', now, `See \`virsh domblklist ${vm}\``);
+    throw fail('unknown-disk', now, `See ${shell`virsh domblklist ${vm}`}`);
   }
   const both = named.find((target) => exclude.includes(target));
   if (both !== undefined) {

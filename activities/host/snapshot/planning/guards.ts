@@ -8,6 +8,7 @@ import { assertSound } from '../../chain/sound-headers.ts';
 import { toObservation, type Chain } from '../../chain/observe-chain.ts';
 import { assertNoUnfinishedMove } from '../../../pool-folder/unfinished-move.ts';
 import type { HostDeps } from '../../deps.ts';
+import { shell } from '../../../../workflows/operation/names.ts';
 
 /**
  * @returns what users should know, in words
@@ -18,7 +19,7 @@ export async function assertDiskReady(
   deps: HostDeps,
   attempted: string,
   chain: Chain,
-  leaveOut = `Leave it out (\`--exclude ${chain.disk}\`)`,
+  leaveOut = `Leave it out (${shell`--exclude ${chain.disk}`})`,
 ): Promise<string[]> {
   const id = operationId({ vm: chain.vm.name, disk: chain.disk });
   if (chain.record) {
@@ -34,14 +35,14 @@ export async function assertDiskReady(
     throw refused('foreign-job', {
       attempted,
       now: `disk ${chain.disk} has a block job (${job?.type ?? 'a mirror'}); nothing was touched`,
-      next: `Wait for it; see \`virsh blockjob ${chain.vm.name} ${chain.disk} --info\``,
+      next: `Wait for it; see ${shell`virsh blockjob ${chain.vm.name} ${chain.disk} --info`}`,
     });
   }
   if (chain.disagreements.length > 0) {
     throw hold('divergent-chain', {
       attempted,
       now: `the views of ${id} differ, nothing was touched: ${chain.disagreements.join('; ')}`,
-      next: `Compare with \`blockflow chain ${id}\`, fix the wrong view first`,
+      next: `Compare with ${shell`blockflow chain ${id}`}, fix the wrong view first`,
     });
   }
   const base = chain.volumes.at(-1) as Volume;
@@ -89,7 +90,7 @@ export function assertRecorded(attempted: string, { vm, disk, isRecorded }: Chai
       'disks of the record; nothing was done',
     next:
       `Attach it in the record, too (\`virsh attach-disk --config\`), or leave it out ` +
-      `(\`--exclude ${disk}\`)`,
+      `(${shell`--exclude ${disk}`})`,
   });
 }
 
@@ -103,6 +104,6 @@ export function assertRoomForLayer(attempted: string, { vm, disk, volumes }: Cha
   throw refused('too-many-layers', {
     attempted,
     now: `${id} has ${volumes.length} layers, and libvirt uses no more; nothing was done`,
-    next: `Merge some first (\`blockflow merge ${id}\`), then repeat the request`,
+    next: `Merge some first (${shell`blockflow merge ${id}`}), then repeat the request`,
   });
 }

@@ -26,7 +26,7 @@ import { assertDiskReady, assertRecorded, assertRoomForLayer } from './guards.ts
 import { chooseDisks } from './choose-disks.ts';
 import { unfinishedSnapshot } from '../../snapshots/creation-notes.ts';
 import { assertNoUnfinishedRevert } from '../../snapshots/revert-notes.ts';
-import { toOverlay } from './overlays.ts';
+import { toOverlays } from './overlays.ts';
 
 /**
  * Observes and decides; has no effect.
@@ -64,7 +64,7 @@ export async function observeSnapshotPlan(
     bases.map(({ path }) => dirname(path)),
   );
   if (vm.state === 'off') await assertEmulator(deps, attempted, vm.persistentDomain);
-  const disks = await Promise.all(chains.map((chain) => toOverlay(chain, snapshot)));
+  const disks = await toOverlays(chains, snapshot);
   await assertNamesFree(attempted, disks);
   const { name, uuid, state, persistent } = vm;
   const plan: SnapshotPlan = {
@@ -137,17 +137,14 @@ export async function assertNamesFree(
         now:
           `the overlay of ${disk} would be called ${name}, which is longer than ` +
           `${LONGEST_NAME_BYTES} bytes; nothing was done`,
-        next: 'Choose a shorter name',
+        next: 'Choose a shorter name for the snapshot, or for the file of the disk',
       });
     }
-    const isTwice = disks.filter((one) => join(one.to.folder, one.name) === path).length > 1;
-    if (!isTwice && !(await observeFile(path))) continue;
+    if (!(await observeFile(path))) continue;
     throw refused('name-taken', {
       attempted,
-      now: isTwice
-        ? `two overlays would be called ${path}; nothing was done`
-        : `${path} exists, which would be the overlay of ${disk}; nothing was done`,
-      next: 'Choose another name for the snapshot, or make sure that nothing needs that file',
+      now: `${path} exists, which would be the overlay of ${disk}; nothing was done`,
+      next: 'Delete or rename that file if nothing needs it, or choose another name',
     });
   }
 }

@@ -11,8 +11,18 @@ import type { Chain } from '../../chain/observe-chain.ts';
 /** A disk with the layers below the overlay, base-most first. */
 type Based = Pick<Chain, 'disk' | 'volumes' | 'headers'>;
 
-/** @param ending of its file name: what follows the last dot */
-export async function toOverlay(chain: Based, ending: string): Promise<PlannedDisk> {
+/** @param ending of their file names: what follows the last dot */
+export async function toOverlays(chains: readonly Based[], ending: string): Promise<PlannedDisk[]> {
+  const disks = await Promise.all(chains.map((chain) => toOverlay(chain, ending)));
+  const isAlone = ({ to, name }: PlannedDisk) =>
+    disks.filter((one) => one.to.folder === to.folder && one.name === name).length === 1;
+  // `web1.raw` and `web1.qcow2` of one VM, which libvirt itself would refuse.
+  return disks.map((disk) =>
+    isAlone(disk) ? disk : { ...disk, name: `${basename(disk.base.path)}.${ending}` },
+  );
+}
+
+async function toOverlay(chain: Based, ending: string): Promise<PlannedDisk> {
   const base = chain.volumes.at(-1) as Volume;
   const special = chain.headers.get(base.path)?.special ?? [];
   const valueOf = (option: string) =>

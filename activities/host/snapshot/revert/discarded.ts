@@ -12,6 +12,7 @@ import type { Chain } from '../../chain/observe-chain.ts';
 import type { HostDeps } from '../../deps.ts';
 import { observeSnapshots } from '../../snapshots/snapshots.ts';
 import { observeReferences } from '../../uses/references.ts';
+import { shell } from '../../../../workflows/operation/names.ts';
 
 interface Need {
   code: RefusalCode;
@@ -44,8 +45,8 @@ export async function assertDiscardable(
     (use && { code: codeOf(use), now: `${use.by} needs ${active.path}`, next: endOfUse(use) });
   if (!need) return warnings;
   const cover =
-    `Take a snapshot first (\`blockflow snapshot create ${vm.name}\`), so that only what is ` +
-    'written after it is discarded';
+    `Take a snapshot first (${shell`blockflow snapshot create ${vm.name}`}), so that only ` +
+    'what is written after it is discarded';
   throw refused(need.code, {
     attempted,
     now: `${need.now}, and the layer of ${disk} would be discarded; nothing was done`,
@@ -60,7 +61,9 @@ function inside({ vm, headers }: Chain, { path }: Volume): Need | null {
   return {
     code: 'internal-snapshots',
     now: `${path} has ${names.join(', ')} inside`,
-    next: `Delete them first if they are not needed (\`blockflow snapshot delete ${vm.name}\`)`,
+    next:
+      'Delete them first if they are not needed ' +
+      `(${shell`blockflow snapshot delete ${vm.name}`})`,
   };
 }
 

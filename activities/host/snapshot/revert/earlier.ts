@@ -18,6 +18,7 @@ import { baseChanged, changedBelow } from './below.ts';
 import { divergent } from './ensure-disks-switched.ts';
 import { assertNoUnfinishedRevert } from '../../snapshots/revert-notes.ts';
 import { areAll, sidesInWords, sidesOf } from './sides.ts';
+import { shell } from '../../../../workflows/operation/names.ts';
 
 interface Question {
   attempted: string;
@@ -88,7 +89,9 @@ export async function lastRevert(
     now:
       `no revert of ${vm.name} has left the layers that its disks have now, or what it discarded ` +
       'is deleted; nothing was done',
-    next: `See \`blockflow events ${vm.name}\` and \`blockflow snapshot list ${vm.name}\``,
+    next:
+      `See ${shell`blockflow events ${vm.name}`} and ` +
+      `${shell`blockflow snapshot list ${vm.name}`}`,
   });
 }
 

@@ -16,6 +16,7 @@ import type { HostDeps } from '../../deps.ts';
 import { holding } from '../holding.ts';
 import { changedBelow } from './below.ts';
 import { areAll, sidesInWords, sidesOf } from './sides.ts';
+import { shell } from '../../../../workflows/operation/names.ts';
 
 type Outcome = ResultOf<typeof revertOnHost, 'ensureDisksSwitched'>;
 
@@ -89,6 +90,6 @@ export const divergent = (attempted: string, vm: string, now: string) =>
     attempted,
     now: `another program has changed some of its disks meanwhile: ${now}; no file was deleted`,
     next:
-      `Make the record right (\`virsh edit ${vm}\`): all disks name the layers before, or all ` +
-      'those after; then repeat the request',
+      `Make the record right (${shell`virsh edit ${vm}`}): all disks name the layers before, ` +
+      'or all those after; then repeat the request',
   });

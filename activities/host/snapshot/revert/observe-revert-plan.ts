@@ -1,8 +1,9 @@
 /** Plans a revert: which layers of which snapshot; refuses early, finds what earlier runs left. */
 import { refused } from '../../../../workflows/operation/failures.ts';
-import { vmName } from '../../../../workflows/operation/names.ts';
+import { vmName, shell } from '../../../../workflows/operation/names.ts';
 import { nameVolume } from '../../../pool-folder/id.ts';
 import type { Volume } from '../../../../workflows/chain/schemas.ts';
+import type { PlannedDisk } from '../../../../workflows/snapshot/create/plan.ts';
 import type {
   RevertedDisk,
   RevertPlan,
@@ -24,7 +25,7 @@ import { assertUsable } from '../../pools/usable-folders.ts';
 import { assertRedefinable } from '../../snapshots/redefinable.ts';
 import { assertDiskReady } from '../planning/guards.ts';
 import { assertNamesFree } from '../planning/observe-snapshot-plan.ts';
-import { poolFolderOf, toOverlay } from '../planning/overlays.ts';
+import { poolFolderOf, toOverlays } from '../planning/overlays.ts';
 import { assertNoUnfinishedSnapshot } from '../../snapshots/creation-notes.ts';
 import { fingerprintsOf } from './below.ts';
 import { assertDiscardable } from './discarded.ts';
@@ -72,7 +73,7 @@ function assertDown(attempted: string, { name, state, persistent, managedSave }:
     throw refused('vm-running', {
       attempted,
       now: `VM ${name} is ${state}; a revert changes the disks of a VM that is down`,
-      next: `Shut it down (\`virsh shutdown ${name}\`) and try again`,
+      next: `Shut it down (${shell`virsh shutdown ${name}`}) and try again`,
     });
   }
   if (managedSave) throw refusedManagedSave(attempted, name);
@@ -104,13 +105,14 @@ async function planOf(deps: HostDeps, question: Question, name: string): Promise
   const disks: RevertedDisk[] = [];
   const warnings = new Set([...warningsOf(point), ...besideDisks(xml)]);
   const ending = String(Math.floor(Date.now() / 1000));
-  for (const based of point.disks) {
+  const overlays = await toOverlays(point.disks, ending);
+  for (const [at, based] of point.disks.entries()) {
     const found = await discardedChain(deps, question, based.disk);
     const now = found.chain;
     found.warnings.forEach((warning) => warnings.add(warning));
     if (layersSayMore(xml, based.disk)) throw saysMore(attempted, based.disk);
     const below = await fingerprintsOf([...now.volumes.slice(0, -1), ...based.volumes]);
-    disks.push({ ...(await toOverlay(based, ending)), retired: await layerOf(now), below });
+    disks.push({ ...(overlays[at] as PlannedDisk), retired: await layerOf(now), below });
   }
   await assertUsable(
     deps,

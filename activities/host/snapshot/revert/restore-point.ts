@@ -19,6 +19,7 @@ import type { HostDeps } from '../../deps.ts';
 import { observeSnapshots } from '../../snapshots/snapshots.ts';
 import { baseChanged, timeOf } from './below.ts';
 import { saysMore } from './says-more.ts';
+import { shell } from '../../../../workflows/operation/names.ts';
 
 type Based = Pick<Chain, 'disk' | 'volumes' | 'headers'>;
 
@@ -105,7 +106,7 @@ async function find(deps: HostDeps, { attempted, vm }: Question, name: string) {
   throw refused('unknown-snapshot', {
     attempted,
     now: `libvirt lists ${all.map((one) => one.name).join(', ') || 'no snapshots'}`,
-    next: `See \`blockflow snapshot list ${vm.name}\``,
+    next: `See ${shell`blockflow snapshot list ${vm.name}`}`,
   });
 }
 
@@ -120,8 +121,9 @@ function assertExternal({ attempted, input, vm }: Question, snapshot: Snapshot):
         `snapshot ${name} is inside of the images of ${inside.map((d) => d.name).join(', ')}; ` +
         'nothing was done',
       next:
-        `libvirt goes back to such a one itself, VM down: \`virsh snapshot-revert ${vm.name} ` +
-        `${name}\`, which discards what was written since (libvirt 11.2 and 11.3 fail at it, ` +
+        `libvirt goes back to such a one itself, VM down: ` +
+        `${shell`virsh snapshot-revert ${vm.name} ${name}`}, which discards what was written ` +
+        'since (libvirt 11.2 and 11.3 fail at it, ' +
         '11.4 does it)',
     });
   }

@@ -13,6 +13,7 @@ import type { DiskSwitch } from '../../pivot/disk-switch.ts';
 import { pivotFile } from '../../pivot/look-at-disk.ts';
 import { localIdentities } from '../copies.ts';
 import { switchOf } from './look.ts';
+import { shell } from '../../../../workflows/operation/names.ts';
 
 /** Looks before a doubt becomes a Hold. */
 const PATIENCE = 30;
@@ -52,5 +53,5 @@ const unproven = ({ attempted, vm, disk }: DiskSwitch, doubts: string[]) =>
   hold('unproven', {
     attempted,
     now: `${doubts.join('; ')}; source and copies are both kept`,
-    next: `Compare with \`blockflow chain ${vm} ${disk}\`, then repeat the request`,
+    next: `Compare with ${shell`blockflow chain ${vm} ${disk}`}, then repeat the request`,
   });

@@ -10,6 +10,7 @@ import { dataExtents } from '../../../adapters/qemu-img/compare.ts';
 import { measure } from '../../../adapters/qemu-img/qemu-img.ts';
 import { attempt, mergeCommand } from './guards.ts';
 import type { Image } from '../../chain/observe-image.ts';
+import { shell } from '../../../../workflows/operation/names.ts';
 
 type SourceVolume = Image['volumes'][number];
 
@@ -108,7 +109,9 @@ export async function assertNoSnapshots(
     now:
       `its layers belong to libvirt's snapshots ${names.join(', ')}, which a flat copy does not ` +
       'have; nothing was done',
-    next: `Delete them first (\`blockflow snapshot delete ${vm} NAME\`), or leave --flatten out`,
+    next:
+      `Delete them first (${shell`blockflow snapshot delete ${vm} NAME`}), or leave ` +
+      '--flatten out',
   });
 }
 

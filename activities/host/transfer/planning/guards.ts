@@ -19,6 +19,7 @@ import { holdLost } from '../../chain/lost-vm.ts';
 import { refusedManagedSave } from '../../chain/managed-save.ts';
 import type { Image } from '../../chain/observe-image.ts';
 import { identitiesOf } from '../../uses/volume-users.ts';
+import { shell, typed } from '../../../../workflows/operation/names.ts';
 
 const verb = (request: PlanRequest) => (keepsSource(request) ? 'copying' : 'moving');
 export const attempt = (request: PlanRequest) =>
@@ -26,7 +27,7 @@ export const attempt = (request: PlanRequest) =>
 
 /** What makes it one volume. */
 export const mergeCommand = (ref: ImageRef) =>
-  ref.kind === 'disk' ? `blockflow merge ${imageId(ref)}` : 'qemu-img commit';
+  ref.kind === 'disk' ? `blockflow merge ${typed(imageId(ref))}` : 'qemu-img commit';
 
 /** No process writes to the image, and its views agree on what it is. */
 export function assertQuiet(request: PlanRequest, { chain }: Image): void {
@@ -39,7 +40,7 @@ export function assertQuiet(request: PlanRequest, { chain }: Image): void {
     throw refused('vm-running', {
       attempted,
       now: `VM ${vm.name} is ${vm.state}; nothing was done`,
-      next: `Shut it down first (\`virsh shutdown ${vm.name}\`); a running one stays`,
+      next: `Shut it down first (${shell`virsh shutdown ${vm.name}`}); a running one stays`,
     });
   }
   // A copy changes nothing under it, and reads what the guest flushed before it was saved.
@@ -64,7 +65,7 @@ export function assertQuiet(request: PlanRequest, { chain }: Image): void {
     throw hold('divergent-chain', {
       attempted,
       now: `the views of the chain differ, nothing was touched: ${chain.disagreements.join('; ')}`,
-      next: `Compare with \`blockflow chain ${vm.name} ${chain.disk}\` and fix it first`,
+      next: `Compare with ${shell`blockflow chain ${vm.name} ${chain.disk}`} and fix it first`,
     });
   }
 }
@@ -175,7 +176,7 @@ const calledTheSame = (request: PlanRequest, ref: ImageRef, name: string) =>
 const otherName = ({ to }: PlanRequest, ref: ImageRef) =>
   'Choose another pool, or give the copy a name ' +
   (ref.kind === 'disk'
-    ? `while the VM is down (\`blockflow copy ${ref.vm} ${ref.disk} --to ${to} --name NAME\`)`
+    ? `while the VM is down (${shell`blockflow copy ${ref.vm} ${ref.disk} --to ${to} --name NAME`})`
     : '(`--name`)');
 
 const tooLong = (request: PlanRequest, name: string) =>

@@ -5,6 +5,7 @@ import type { MoveDisksInput } from '../../../../workflows/transfer/disks/reques
 import type { HostDeps } from '../../deps.ts';
 import { observeVm } from '../../chain/observe-vm.ts';
 import { stallOfEach } from '../../pivot/stalls.ts';
+import { shell } from '../../../../workflows/operation/names.ts';
 
 /**
  * By default all disks with a file that the guest may write; what a plan of each says is not looked
@@ -19,7 +20,7 @@ export async function observeDisks(deps: HostDeps, input: MoveDisksInput): Promi
     refused('unknown-disk', {
       attempted,
       now: `${now}; nothing was done`,
-      next: `See \`virsh domblklist ${vm}\``,
+      next: `See ${shell`virsh domblklist ${vm}`}`,
     });
   const targets = all.map(({ target }) => target);
   const unknown = named?.find((disk) => !targets.includes(disk));

@@ -17,6 +17,7 @@ import { isEnding } from '../../pivot/look-at-disk.ts';
 import { mayBeCopy } from '../../pivot/our-mirror.ts';
 import type { EarlierRun } from './earlier-runs.ts';
 import { attempt, mergeCommand } from './guards.ts';
+import { shell } from '../../../../workflows/operation/names.ts';
 
 /** The chain of an image that a VM has open; null for any other. */
 export const runningChain = ({ chain }: Image): Chain | null =>
@@ -190,7 +191,7 @@ export async function mirroringRun(
   throw refused('foreign-job', {
     attempted: attempt(request),
     now: `another job runs on the disk: ${job?.type ?? mirror?.job}; it was not touched`,
-    next: `See \`virsh blockjob ${vm.name} ${disk}\`; end it, or wait until it has ended`,
+    next: `See ${shell`virsh blockjob ${vm.name} ${disk}`}; end it, or wait until it has ended`,
   });
 }
 

@@ -6,6 +6,7 @@ import { LacksRights, NEXT_FOR_RIGHTS } from '../../../../worker/roles/rights.ts
 import { BlockflowError, usage } from '../../../library/failure.ts';
 import type { Context } from '../command.ts';
 import { INSTALL_OPTION, serviceAsked, UNINSTALL_OPTION, type ServiceOptions } from './service.ts';
+import { shell } from '../../../../workflows/operation/names.ts';
 
 export interface WorkerOptions {
   connect?: string;
@@ -69,7 +70,9 @@ export function tellRefusedStart(error: unknown): never {
     code: 'metrics-address' as const,
     attempted: `serving metrics on ${address}`,
     now: `the system refuses the address: ${reason}; nothing was started`,
-    next: `Give another --metrics address; \`ss -ltnp sport = :${port}\` says who listens there`,
+    next:
+      `Give another --metrics address; ${shell`ss -ltnp sport = :${port}`} says who ` +
+      'listens there',
   };
   throw new BlockflowError('Refused', details, error);
 }
