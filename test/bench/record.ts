@@ -37,14 +37,16 @@ export const writeRecord = (recorded: Recorded): Promise<void> =>
 
 /** This machine, and the code that is measured. */
 export async function circumstances(quick: boolean): Promise<Omit<Measurement, 'rows' | 'others'>> {
-  const describe = ['describe', '--always', '--dirty', '--exclude=*'];
-  const { stdout: commit } = await execa('git', describe);
+  const { stdout: head } = await execa('git', ['describe', '--always', '--exclude=*']);
+  // What parts that ran before have recorded is no other code.
+  const beside = ['status', '--porcelain', '--', '.', ':!docs/proof'];
+  const { stdout: changed } = await execa('git', beside);
   return {
     date: new Date().toISOString().slice(0, 10),
     processor: cpus()[0]?.model ?? 'unknown',
     cores: cpus().length,
     node: process.version,
-    commit,
+    commit: changed === '' ? head : `${head}-dirty`,
     quick,
   };
 }
