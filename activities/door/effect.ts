@@ -19,6 +19,7 @@ const effects = {
   'libvirt.reload-guest': ['merge', 'move', 'snapshot create'],
   'guest.thaw': ['snapshot create'],
   'libvirt.forget-job': ['merge'],
+  'image.keep-times': ['merge'],
   'libvirt.redefine-snapshot': ['merge', 'move', 'snapshot delete'],
   'libvirt.delete-snapshot-record': ['merge', 'snapshot delete'],
   'libvirt.delete-snapshot': ['snapshot delete'],

@@ -23,6 +23,8 @@ export const mergePlan = z.strictObject({
   base: volume,
   /** The volume above top, whose backing file becomes base; null when top is the active layer. */
   overlay: volume.nullable(),
+  /** When it was modified last, before QEMU or qemu-img writes its header. Absent in old plans. */
+  overlayModifiedNs: notTouched(z.string().regex(/^\d+$/).nullable()).optional(),
   /** Volumes that leave the chain: above base, up to and including top. */
   committed: z.array(volume),
   deletes: z.array(namedVolume),

@@ -3,6 +3,7 @@ import type { FileHandle } from './calls.ts';
 import { copyExtended, copyRights } from './attributes.ts';
 import { withOpen, writeAll } from './files.ts';
 import { withOwnedFile } from './owned-folder.ts';
+import { copyTimes } from './times.ts';
 
 /** Empties the file and gives it this length, all holes. */
 export async function resetFile(path: string, sizeBytes: number): Promise<void> {
@@ -14,7 +15,7 @@ export async function resetFile(path: string, sizeBytes: number): Promise<void> 
 
 /**
  * Makes a copied file whole and durable: the rest after `copiedBytes` and the exact length, unless
- * it is no copy of the file's bytes; the source's owner, mode, ACL and extended attributes.
+ * it is no copy of the file's bytes; the source's owner, mode, ACL, extended attributes and times.
  * QEMU rounds lengths up to 512 bytes, and a qcow2 file may end anywhere.
  * @returns false when there is no space for the rest; nothing is lost, it may be tried again
  */
@@ -30,6 +31,7 @@ export async function completeCopy(
     await copyRights(source, file);
     // The plan says where they cannot follow.
     await copyExtended(source, file).catch(() => undefined);
+    await copyTimes(source, file).catch(() => undefined);
     await file.sync();
     return true;
   });

@@ -2,6 +2,8 @@
 import { retry } from '../../../workflows/operation/failures.ts';
 import { backingNameOnDisk } from '../../adapters/qemu-img/backing-name.ts';
 import { rebaseUnsafe } from '../../adapters/qemu-img/qemu-img.ts';
+import { observeFile } from '../../adapters/files/files.ts';
+import { setModified } from '../../adapters/files/times.ts';
 import type { HostDeps } from '../deps.ts';
 
 interface Header {
@@ -20,7 +22,12 @@ export async function writeBackingName(
   { path, format, backing }: Header,
 ): Promise<void> {
   if ((await backingNameOnDisk(path, format)) === backing.name) return;
-  await deps.effect('qemu-img.rebase', path, () => rebaseUnsafe(path, format, backing));
+  const before = await observeFile(path);
+  await deps.effect('qemu-img.rebase', path, async () => {
+    await rebaseUnsafe(path, format, backing);
+    // A revert to a snapshot goes by it.
+    if (before) await setModified({ path, identity: before.identity }, before.modifiedNs);
+  });
   const found = await backingNameOnDisk(path, format);
   if (found === backing.name) return;
   throw retry('command-failed', {

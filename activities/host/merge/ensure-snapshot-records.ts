@@ -13,11 +13,14 @@ import type { HostDeps } from '../deps.ts';
 import { changeOf } from '../snapshots/after-merge.ts';
 import { inTurn } from '../snapshots/in-turn.ts';
 import { spellingsOf } from '../snapshots/snapshots.ts';
+import { keepTimes } from './keep-times.ts';
 
 type Input = InputOf<typeof mergeOnHost, 'ensureSnapshotRecords'>;
 
 export async function ensureSnapshotRecords(deps: HostDeps, input: Input): Promise<void> {
-  const { vm: name, vmUuid: uuid } = input.plan;
+  const { vm: name, vmUuid: uuid, base, overlay } = input.plan;
+  // A guest writes to base where it is the active layer, which no snapshot stands for.
+  if (overlay) await deps.effect('image.keep-times', base.path, () => keepTimes(input.plan));
   await inTurn(uuid, async () => {
     for (const change of input.changes) await follow(deps, input, change.name);
   });

@@ -238,6 +238,7 @@ async function toPlan(
     top,
     base,
     overlay,
+    overlayModifiedNs: (overlay && (await observeFile(overlay.path)))?.modifiedNs ?? null,
     committed,
     deletes: keep ? [] : await Promise.all(committed.map(nameVolume)),
     snapshots: keep ? [] : await snapshotChanges(input.disk, snapshots, committed),

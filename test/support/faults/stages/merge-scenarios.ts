@@ -131,6 +131,7 @@ export const scenarioOf: Record<EffectName<'merge'>, keyof typeof scenarios> = {
   'libvirt.resume-guest': 'suspended',
   'libvirt.reload-guest': 'limbo',
   'libvirt.forget-job': 'active',
+  'image.keep-times': 'snapshots',
   'libvirt.redefine-snapshot': 'snapshots',
   'libvirt.delete-snapshot-record': 'snapshots',
   'libvirt.switch-disk-source': 'cold',

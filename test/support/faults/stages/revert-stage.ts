@@ -66,8 +66,9 @@ async function expectReverted(scene: Scene, isKept = true): Promise<void> {
 async function expectBoots(scene: Scene): Promise<number> {
   const { system, guest, vm } = scene;
   const before = guest.acknowledged();
-  const isRunning = (await system.host.virsh('domstate', vm)).trim() === 'running';
-  if (!isRunning) await guest.start(60_000);
+  // One that is just being started is paused.
+  const isOff = (await system.host.virsh('domstate', vm)).trim() === 'shut off';
+  if (isOff) await guest.start(60_000);
   await guest.waitForAcks(20);
   const guestWrites = guest.acknowledged() - before;
   await guest.kill();

@@ -80,7 +80,7 @@ export type DisksHandle = Handle<MoveDisksResult>;
 
 /** Starts it as the client library does. */
 export function startDisksMove(
-  { system, guest }: DisksScene,
+  { system, guest }: Pick<DisksScene, 'system' | 'guest'>,
   more: Partial<MoveDisksRequest> = {},
   client: System['client'] = system.client,
 ): Promise<DisksHandle> {
