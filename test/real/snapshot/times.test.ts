@@ -17,17 +17,17 @@ import { startMoveSystem, VAULT } from '../../support/scenes/transfer/move-scene
 import { useSystem } from '../../support/scenes/use-system.ts';
 
 const system = useSystem(() => startMoveSystem({ name: 'times' }));
-const AN_HOUR_AGO = Math.floor(Date.now() / 1000) - 3600;
+const THEN = 1_700_000_000;
 let count = 0;
 let scene: SeveralDisks;
 let vm: string;
 
-/** Three snapshots of two disks; all layers were written an hour ago. */
+/** Three snapshots of two disks; all layers were written long ago. */
 beforeEach(async () => {
   vm = `times${++count}`;
   scene = await defineWithSnapshot(system, vm);
   for (const name of ['s2', 's3']) await takeSnapshot(system, { vm, name });
-  for (const file of await filesIn(POOL)) await utimes(file, AN_HOUR_AGO, AN_HOUR_AGO);
+  for (const file of await filesIn(POOL)) await utimes(file, THEN, THEN);
 });
 
 async function filesIn(pool: string): Promise<string[]> {
@@ -45,7 +45,7 @@ async function ages(pool: string): Promise<Record<string, number>> {
   });
   return Object.fromEntries(await Promise.all(found));
 }
-const old = (...names: string[]) => Object.fromEntries(names.map((name) => [name, AN_HOUR_AGO]));
+const old = (...names: string[]) => Object.fromEntries(names.map((name) => [name, THEN]));
 
 async function run(runs: boolean): Promise<void> {
   if (!runs) return;

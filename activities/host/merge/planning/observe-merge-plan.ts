@@ -220,7 +220,7 @@ async function toPlan(
   snapshots: Snapshot[],
   adopting: boolean,
 ): Promise<MergePlan> {
-  const { top, base, committed, overlay } = selection;
+  const { base, committed, overlay } = selection;
   const keep = input.keepVolumes || input.keepOverlay;
   const { freeBytes, totalBytes } = await observeSpace(base.path);
   const spaceNeededBytes = adopting ? 0 : await spaceNeeded(chain, selection, freeBytes);
@@ -235,11 +235,8 @@ async function toPlan(
     adopted: chain.record,
     alreadyMerged: false,
     chainBefore: chain.volumes,
-    top,
-    base,
-    overlay,
+    ...selection,
     overlayModifiedNs: (overlay && (await observeFile(overlay.path)))?.modifiedNs ?? null,
-    committed,
     deletes: keep ? [] : await Promise.all(committed.map(nameVolume)),
     snapshots: keep ? [] : await snapshotChanges(input.disk, snapshots, committed),
     spaceNeededBytes,
