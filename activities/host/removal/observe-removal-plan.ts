@@ -4,11 +4,11 @@
  */
 import { dirname, join } from 'node:path';
 import { codeOf, END_PROCESS, endOfUse } from '../../../workflows/chain/other-hosts.ts';
-import { refused } from '../../../workflows/operation/failures.ts';
+import { refused, type RefusalCode } from '../../../workflows/operation/failures.ts';
 import type { RemovalPlan } from '../../../workflows/removal/plan.ts';
 import type { RemoveImageInput } from '../../../workflows/removal/request.ts';
 import type { NamedVolume } from '../../../workflows/chain/references.ts';
-import { listFolder, observeFile } from '../../adapters/files/files.ts';
+import { canonical, listFolder, observeFile } from '../../adapters/files/files.ts';
 import { finalName, reservationFolder, reservedFiles } from '../../pool-folder/reservation.ts';
 import { findOpener } from '../../adapters/files/open-files.ts';
 import { observePools } from '../../adapters/virsh/pools.ts';
@@ -31,17 +31,20 @@ export async function observeRemovalPlan(
   deps: HostDeps,
   input: RemoveImageInput,
 ): Promise<RemovalPlan> {
-  const here = await toRemove(deps, input);
+  const whole = await toRemove(deps, input);
   const isLeft = input.left !== null || input.copies !== null;
   // Before the locks are asked, which takes files that may be written.
-  const folders = input.copies ? [] : here.map(({ path }) => dirname(path));
+  const folders = input.copies ? [] : whole.map(({ path }) => dirname(path));
   await assertUsable(deps, attempt(input), folders);
-  await assertChangeable(attempt(input), here);
-  const { obstacle, warnings } = await untilSettled(isLeft ? PATIENCE : 1, async () => {
-    const use = await observeUse(deps, here);
-    const found = use.obstacle ?? (input.copies ? null : await unfinished(here));
+  await assertChangeable(attempt(input), whole);
+  const look = async (volumes: readonly NamedVolume[]) => {
+    const use = await observeUse(deps, volumes);
+    const found = use.obstacle ?? (input.copies ? null : await unfinished(volumes));
     return { ...use, obstacle: found, doubts: found ? [found.now] : [] };
-  });
+  };
+  const { here, stays, obstacle, warnings } = isLeft
+    ? { here: whole, stays: [], ...(await untilSettled(PATIENCE, () => look(whole))) }
+    : await unusedPart(whole, look);
   if (obstacle) {
     throw refused(obstacle.code, {
       attempted: attempt(input),
@@ -54,7 +57,37 @@ export async function observeRemovalPlan(
   const volumes = await Promise.all(here.map(input.copies ? lookedAt : nameVolume));
   const totalBytes = facts.reduce((sum, file) => sum + (file?.allocatedBytes ?? 0), 0);
   const sharedWith = await otherHosts(deps, volumes);
-  return { volumes, totalBytes, sharedWith, warnings };
+  return { volumes, totalBytes, sharedWith, warnings: [...stays, ...warnings] };
+}
+
+interface Look {
+  uses: readonly { path: string }[];
+  obstacle: { code: RefusalCode; now: string; next: string } | null;
+  warnings: string[];
+}
+
+/**
+ * An image may stand on what others need, as a clone does on its template, or a snapshot's layer on
+ * those of another one: that stays. What is above it goes.
+ */
+async function unusedPart(
+  whole: readonly NamedVolume[],
+  look: (volumes: readonly NamedVolume[]) => Promise<Look>,
+) {
+  let here = whole;
+  const stays: string[] = [];
+  for (;;) {
+    const found = await look(here);
+    if (!found.obstacle) return { here, stays, ...found };
+    const used = await Promise.all(found.uses.map(({ path }) => canonical(path)));
+    const highest = here.findLastIndex(({ path }) => used.includes(path));
+    // Nothing goes where it is the active layer, or a process, which may end soon.
+    if (highest < 0 || highest === here.length - 1) return { here, stays, ...found };
+    const [base, ...others] = here.slice(0, highest + 1).map(({ path }) => path);
+    const below = others.length === 0 ? base : `${base} and ${others.length} above it`;
+    stays.push(`${below} stays: ${found.obstacle.now}`);
+    here = here.slice(1 + others.length);
+  }
 }
 
 const attempt = ({ pool, volume }: RemoveImageInput) => `removing image ${pool}/${volume}`;
@@ -104,7 +137,7 @@ async function observeUse(deps: HostDeps, volumes: readonly NamedVolume[]) {
     now: `${use.path} is used by ${use.by}`,
     next: endOfUse(use),
   };
-  return { obstacle: named ?? (await observeOpeners(volumes)), warnings };
+  return { uses, obstacle: named ?? (await observeOpeners(volumes)), warnings };
 }
 
 async function observeOpeners(volumes: readonly NamedVolume[]) {

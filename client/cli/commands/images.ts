@@ -93,8 +93,9 @@ export function defineRm(program: Command, context: Context): void {
     .command('rm')
     .summary('delete an image with all its volumes, unless anything refers to it')
     .description(
-      'Refused while a VM, a snapshot of libvirt or another chain names a volume of it, or ' +
-        'a process has one open. No record is touched.',
+      'Refused while a VM, a snapshot of libvirt or another chain names its active layer, or a ' +
+        'process has a volume of it open. What they name below it stays, with all that it ' +
+        'stands on. No record is touched.',
     )
     .argument('<POOL/VOLUME>', 'the image, by its active layer')
     .option('--wipe', 'overwrite what was written before it is deleted');

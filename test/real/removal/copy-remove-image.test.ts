@@ -145,6 +145,35 @@ describe('RemoveImage', () => {
     expect(await (await remove('dreamt.qcow2')).result()).toMatchObject({ deleted: [file] });
   });
 
+  it('leaves what others need below it, as a clone its template, and says so', async () => {
+    const [ground, base, top, other] = ['ground', 'template', 'clone', 'other'].map((name) =>
+      join(images(), `${name}.qcow2`),
+    ) as [string, string, string, string];
+    await create(ground, '1M');
+    for (const [below, above] of [
+      [ground, base],
+      [base, top],
+      [base, other],
+    ] as const) {
+      await create('-F', 'qcow2', '-b', below, above);
+    }
+    await defineShutOff(system.host, 'cloned', diskXml(other));
+    const result = await (await remove('clone.qcow2')).result();
+    expect(result).toMatchObject({ deleted: [top] });
+    expect(result.warnings).toEqual([
+      expect.stringMatching(/ground\.qcow2 and 1 above it stays: .*template\.qcow2 is used by /),
+    ]);
+    expect(await poolFiles(images())).toEqual(
+      expect.arrayContaining(['ground.qcow2', 'other.qcow2', 'template.qcow2']),
+    );
+    expect(await refusal('other.qcow2')).toBe('volume-in-use');
+    await system.host.virsh('undefine', 'cloned');
+    expect(await (await remove('other.qcow2')).result()).toMatchObject({
+      deleted: [ground, base, other],
+      warnings: [],
+    });
+  });
+
   it('removes an unused chain', async () => {
     const base = join(images(), 'old.qcow2');
     await create(base, '1M');

@@ -2,7 +2,7 @@
 import { beforeEach, expect, it } from '@jest/globals';
 import { expectGuestData } from '../../support/guest/guest-data.ts';
 import { failureOf } from '../../support/scenes/failure-of.ts';
-import { startSharedSystem } from '../../support/scenes/merge-scene.ts';
+import { POOL, startSharedSystem } from '../../support/scenes/merge-scene.ts';
 import { defineWithSnapshot, ownFiles, revertTo } from '../../support/scenes/revert-scene.ts';
 import {
   deleteSnapshot,
@@ -11,7 +11,9 @@ import {
   takeSnapshot,
   type SeveralDisks,
 } from '../../support/scenes/snapshot-scene.ts';
+import { startRemoval } from '../../support/scenes/transfer/move-scene.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
+import { waitUntil } from '../../support/wait-until.ts';
 
 const system = useSystem(() => startSharedSystem({ name: 'backgone' }));
 let count = 0;
@@ -84,4 +86,25 @@ it('shared-base: not while another branch stands on its layers', async () => {
   expect(failure).toMatchObject({ type: 'Refused', code: 'shared-base' });
   expect([await sources(), await ownFiles(system, vm)]).toEqual([before, files]);
   expect(await listed()).toEqual(['s1', 's2']);
+});
+
+it('once the other branch is gone: its record is forgotten, its layers are removed', async () => {
+  await takeSnapshot(system, { vm, name: 's2' });
+  await revertTo(system, { vm, name: 's1', keepSeconds: 1 });
+  await waitUntil('what was discarded to go', async () =>
+    (await ownFiles(system, vm)).every((file) => !file.startsWith('.blockflow/')),
+  );
+  const gone = await failureOf(deleteSnapshot(system, { vm, name: 's2' }));
+  expect(gone).toMatchObject({ type: 'Refused', code: 'volume-not-in-chain' });
+  // What is to be typed.
+  expect(gone.next).toContain(`virsh snapshot-delete ${vm} s2 --metadata`);
+  await system.host.virsh('snapshot-delete', vm, 's2', '--metadata');
+  expect(gone.next).toContain('`blockflow rm`');
+  for (const volume of [`${vm}.s1`, `${vm}-b.s1`]) {
+    const request = { pool: POOL, volume, format: 'qcow2' } as const;
+    const { deleted } = await (await startRemoval(system, request)).result();
+    expect(deleted).toEqual([expect.stringContaining(volume)]);
+  }
+  expect(await deleteSnapshot(system, { vm, name: 's1' })).toMatchObject({ outcome: 'deleted' });
+  expect(await ownFiles(system, vm)).toEqual([`${vm}-b.qcow2`, `${vm}.qcow2`]);
 });

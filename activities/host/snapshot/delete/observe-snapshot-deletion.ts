@@ -154,6 +154,6 @@ function otherBranch(
     next:
       `See ${shell`blockflow snapshot list ${input.vm}`}; ` +
       `${shell`virsh snapshot-delete ${input.vm} ${name} --metadata`} forgets it and keeps ` +
-      'every file',
+      'every file, and `blockflow rm` then deletes layers of it that nothing needs',
   });
 }
