@@ -1,5 +1,5 @@
-/** What a file has beside its data: owner, mode, ACL, extended attributes, flags. */
-import { constants } from 'node:fs';
+/** What a file has beside its data: owner, mode, ACL, extended attributes, flags, times. */
+import { constants, type BigIntStats } from 'node:fs';
 import { open, stat, type FileHandle } from './calls.ts';
 import { run } from '../process/command.ts';
 
@@ -43,16 +43,48 @@ async function copyAttributes(which: string, source: string, target: FileHandle)
  * Gives a file the owner of another one: libvirt, which has forgotten the file, has taken it from
  * QEMU's user. Nothing happens where it has that owner, or another file has its name.
  */
-export async function giveOwnerOf(
-  source: string,
-  { path, identity }: { path: string; identity: string },
+export async function giveOwnerOf(source: string, target: Identified): Promise<void> {
+  await withSameFile(target, async (file, is) => {
+    const wanted = await stat(source);
+    const isSame = Number(is.uid) === wanted.uid && Number(is.gid) === wanted.gid;
+    if (!isSame) await file.chown(wanted.uid, wanted.gid);
+  });
+}
+
+/** Both times of the source. */
+export async function copyTimes(source: string, target: FileHandle): Promise<void> {
+  const { atimeMs, mtimeMs } = await stat(source);
+  await target.utimes(atimeMs / 1000, mtimeMs / 1000);
+}
+
+/**
+ * Lets a file count as modified then, as a change that keeps its data is to be none. Nothing
+ * happens where another file has the name, or where the file system does not allow it.
+ * @param modifiedNs since the epoch; what is set may be off by a microsecond
+ */
+export async function setModified(file: Identified, modifiedNs: string): Promise<void> {
+  const seconds = Number(BigInt(modifiedNs) / 1000n) / 1e6;
+  const set = withSameFile(file, (opened, { atimeMs }) =>
+    opened.utimes(Number(atimeMs) / 1000, seconds),
+  );
+  await set.catch(() => undefined);
+}
+
+interface Identified {
+  path: string;
+  identity: string;
+}
+
+/** Lends the file of this identity; another one that has its name is not touched. */
+async function withSameFile(
+  { path, identity }: Identified,
+  use: (file: FileHandle, is: BigIntStats) => Promise<void>,
 ): Promise<void> {
   const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
   const file = await open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   try {
-    const [is, wanted] = await Promise.all([file.stat({ bigint: true }), stat(source)]);
-    const isSame = Number(is.uid) === wanted.uid && Number(is.gid) === wanted.gid;
-    if (!isSame && `${is.dev}:${is.ino}` === identity) await file.chown(wanted.uid, wanted.gid);
+    const is = await file.stat({ bigint: true });
+    if (`${is.dev}:${is.ino}` === identity) await use(file, is);
   } finally {
     await file.close();
   }

@@ -1,9 +1,8 @@
 /** The first and the last of a copy that a copying daemon makes: its empty file, and its tail. */
 import type { FileHandle } from './calls.ts';
-import { copyExtended, copyRights } from './attributes.ts';
+import { copyExtended, copyRights, copyTimes } from './attributes.ts';
 import { withOpen, writeAll } from './files.ts';
 import { withOwnedFile } from './owned-folder.ts';
-import { copyTimes } from './times.ts';
 
 /** Empties the file and gives it this length, all holes. */
 export async function resetFile(path: string, sizeBytes: number): Promise<void> {

@@ -3,7 +3,7 @@ import { retry } from '../../../workflows/operation/failures.ts';
 import { backingNameOnDisk } from '../../adapters/qemu-img/backing-name.ts';
 import { rebaseUnsafe } from '../../adapters/qemu-img/qemu-img.ts';
 import { observeFile } from '../../adapters/files/files.ts';
-import { setModified } from '../../adapters/files/times.ts';
+import { setModified } from '../../adapters/files/attributes.ts';
 import type { HostDeps } from '../deps.ts';
 
 interface Header {

@@ -4,7 +4,7 @@
  */
 import type { MergePlan } from '../../../workflows/merge/plan.ts';
 import { observeFile } from '../../adapters/files/files.ts';
-import { setModified } from '../../adapters/files/times.ts';
+import { setModified } from '../../adapters/files/attributes.ts';
 
 /** Base is as old as what was merged into it, and the header above as its data. */
 export async function keepTimes(plan: MergePlan): Promise<void> {

@@ -86,7 +86,7 @@ async function unusedPart(
     const [base, ...others] = here.slice(0, highest + 1).map(({ path }) => path);
     const below = others.length === 0 ? base : `${base} and ${others.length} above it`;
     stays.push(`${below} stays: ${found.obstacle.now}`);
-    here = here.slice(1 + others.length);
+    here = here.slice(highest + 1);
   }
 }
 

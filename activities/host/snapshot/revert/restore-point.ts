@@ -121,7 +121,7 @@ function assertExternal({ attempted, input, vm }: Question, snapshot: Snapshot):
         `snapshot ${name} is inside of the images of ${inside.map((d) => d.name).join(', ')}; ` +
         'nothing was done',
       next:
-        `libvirt goes back to such a one itself, VM down: ` +
+        'libvirt goes back to such a one itself, VM down: ' +
         `${shell`virsh snapshot-revert ${vm.name} ${name}`}, which discards what was written ` +
         'since (libvirt 11.2 and 11.3 fail at it, ' +
         '11.4 does it)',
