@@ -8,6 +8,7 @@ import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { keepCompiled } from './compiled.mjs';
 
 // A file system that hangs keeps threads (activities/adapters/files/lanes.ts); read at their start.
 process.env.UV_THREADPOOL_SIZE ??= '128';
@@ -19,6 +20,7 @@ const ownNode = pathOf('../node_modules/.bin/node');
 if (major > 22 || (major === 22 && minor >= 18)) {
   dieWithLauncher();
   hideExperimentalWarnings();
+  keepCompiled();
   await import(existsSync(pathOf('cli/main.ts')) ? './cli/main.ts' : '../dist/client/cli/main.js');
 } else if (existsSync(ownNode)) {
   runWith(ownNode);
