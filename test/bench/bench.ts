@@ -5,6 +5,7 @@
  * whose names begin so (`moves`, `moves-raw`), `--quick` fewer repeats, `--draw` none. A part is
  * not judged when other processes use more than a tenth of the processor before or after it.
  */
+import { parseArgs } from 'node:util';
 import { clusterMerges } from './cluster-merges.ts';
 import { cachedWorkflows } from './cached-workflows.ts';
 import { againstVirsh } from './against-virsh.ts';
@@ -68,15 +69,23 @@ const parts: Record<string, (quick: boolean) => Promise<Row[]>> = {
 /** Run by their names only: they need what `npm run test:cluster` installs. */
 const apart: typeof parts = { cluster: clusterMerges };
 
-const args = process.argv.slice(2);
-const quick = args.includes('--quick');
-const only = args.includes('--only') ? args[args.indexOf('--only') + 1] : undefined;
-const isDrawn = args.includes('--draw');
+const { quick, only, draw, write } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    only: { type: 'string' },
+    draw: { type: 'boolean', default: false },
+    write: { type: 'boolean', default: false },
+  },
+}).values;
+const isWanted = (name: string) => only === undefined || `${name}-`.startsWith(`${only}-`);
+if (![...Object.keys(parts), ...Object.keys(apart)].some(isWanted)) {
+  throw new Error(`no part is named ${only}: ${Object.keys({ ...parts, ...apart }).join(', ')}`);
+}
 const measured: Recorded = {};
-const wanted = isDrawn ? {} : only !== undefined && only in apart ? apart : parts;
+const wanted = draw ? {} : only !== undefined && only in apart ? apart : parts;
 const here = await circumstances(quick);
 for (const [name, part] of Object.entries(wanted)) {
-  if (only !== undefined && !`${name}-`.startsWith(`${only}-`)) continue;
+  if (!isWanted(name)) continue;
   process.stderr.write(`bench: ${name} ...\n`);
   const before = await busyPercent();
   const rows = await part(quick);
@@ -84,7 +93,7 @@ for (const [name, part] of Object.entries(wanted)) {
   measured[name] = { ...here, others, rows: judged(rows, others) };
 }
 process.stdout.write(`${tablesOf(measured)}\n`);
-if (isDrawn || args.includes('--write')) {
+if (draw || write) {
   const known = { ...(await readRecord()), ...measured };
   const names = [...Object.keys(parts), ...Object.keys(apart)].filter((name) => name in known);
   const recorded = Object.fromEntries(names.map((name) => [name, known[name]])) as Recorded;

@@ -55,10 +55,13 @@ async function startedAttempt(merge: Merge) {
   // Of PendingActivityState: it has started.
   if (watching === undefined || Number(watching.state) !== 2) return undefined;
   const { attempt, lastWorkerIdentity: by, lastHeartbeatTime } = watching;
-  const hasTold =
-    Number(lastHeartbeatTime?.seconds ?? 0) >= Number(watching.lastStartedTime?.seconds ?? 0);
+  // To the millisecond: the attempt before may have told in the second in which this one began.
+  const hasTold = msOf(lastHeartbeatTime) > msOf(watching.lastStartedTime);
   return { attempt: attempt ?? 0, by, hasTold };
 }
+
+type Time = { seconds?: unknown; nanos?: number | null } | null | undefined;
+const msOf = (time: Time) => Number(time?.seconds ?? 0) * 1e3 + (time?.nanos ?? 0) / 1e6;
 
 /** Of one that has told of the copy: what is not noted yet waits for the heartbeat time-out. */
 async function attemptOf(merge: Merge): Promise<number> {
