@@ -1,7 +1,9 @@
 /** libvirt's metadata of a snapshot that is taken: it lists it, and the VM runs on it. */
 import { retry } from '../../../workflows/operation/failures.ts';
+import type { SnapshotPlan } from '../../../workflows/snapshot/create/plan.ts';
 import type { Taking } from '../../../workflows/snapshot/create/activities.ts';
 import { buildSnapshotRecord, withoutOverlays } from '../../adapters/libvirt-xml/overlaid.ts';
+import { observeFile } from '../../adapters/files/files.ts';
 import { syncRecords } from '../../adapters/virsh/libvirt-folders.ts';
 import { poolsNamedIn } from '../../adapters/virsh/pools.ts';
 import type { HostDeps } from '../deps.ts';
@@ -16,7 +18,8 @@ export async function ensureSnapshotListed(deps: HostDeps, { plan }: Taking): Pr
     const pools = await poolsNamedIn([xml], libvirt, []);
     const before = withoutOverlays(xml, layeredDisks(plan), pools);
     const parent = await libvirt.currentSnapshot(uuid);
-    const record = buildSnapshotRecord(factsOf(plan), parent, before);
+    const facts = { ...factsOf(plan), createdAt: await takenAtSeconds(plan) };
+    const record = buildSnapshotRecord(facts, parent, before);
     await deps.effect('libvirt.list-snapshot', `${name} ${snapshot}`, () =>
       libvirt.listSnapshot(uuid, record),
     );
@@ -28,4 +31,14 @@ export async function ensureSnapshotListed(deps: HostDeps, { plan }: Taking): Pr
     now: 'the snapshot is taken, but libvirt does not list it',
     next: `blockflow tries again; see ${shell`virsh snapshot-list ${name}`}`,
   });
+}
+
+/**
+ * When it was taken: the guest may have written to a base long after the plan, while a pool was
+ * away, and to none of them since the switch.
+ */
+async function takenAtSeconds({ createdAt, disks }: SnapshotPlan): Promise<number> {
+  const files = await Promise.all(disks.map(({ base }) => observeFile(base.path)));
+  const written = files.map((file) => Number(BigInt(file?.modifiedNs ?? 0) / 1_000_000_000n));
+  return Math.max(createdAt, ...written);
 }

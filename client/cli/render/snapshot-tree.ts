@@ -59,6 +59,7 @@ function table(snapshots: readonly ListedSnapshot[], paint: Paint): string[] {
 
 function diskWords({ disk, found, inside }: ListedSnapshot['disks'][number]): string {
   if (found === 'elsewhere') return `${disk} (other branch)`;
+  if (found === 'detached') return `${disk} (detached)`;
   if (found === 'kept') return `${disk} (kept by a revert)`;
   return inside.length === 0 ? disk : `${disk} (id ${inside.map(({ id }) => id).join(', ')})`;
 }

@@ -1,15 +1,19 @@
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { startSharedSystem, POOL } from '../../support/scenes/merge-scene.ts';
+import { armFault } from '../../support/faults/faults.ts';
 import { expectGuestData, expectOneCut } from '../../support/guest/guest-data.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
 import {
   defineSeveralDisks,
+  deleteSnapshot,
   imagesOf,
   sourcesOf,
   startSnapshot,
   takeSnapshot,
 } from '../../support/scenes/snapshot-scene.ts';
+import { waitUntil } from '../../support/wait-until.ts';
 import { failureOf } from '../../support/scenes/failure-of.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 
@@ -82,4 +86,58 @@ describe('a snapshot of a VM with several disks', () => {
     await expectGuestData(guest, ...imagesOf(overlays));
     expect(await expectOneCut(guest, ...imagesOf(disks))).toBeGreaterThanOrEqual(before);
   });
+
+  it('whose run was terminated after the switch: the same request completes it', async () => {
+    await defineSeveralDisks(system, 'ended', 2);
+    const request = { vm: 'ended', name: 's1', exclude: ['vdb'] };
+    armFault(system.trace, { effect: 'libvirt.list-snapshot', action: 'stop-before' });
+    const first = await startSnapshot(system, request);
+    await system.roleStopped('host');
+    await first.terminate();
+    system.signalRole('host', 'SIGCONT');
+    const result = await takeSnapshot(system, request);
+    expect(result).toMatchObject({ outcome: 'created', snapshot: 's1' });
+    expect(result.disks.map(({ disk }) => disk)).toEqual(['vda']);
+    expect(await takeSnapshot(system, request)).toMatchObject({ outcome: 'already-done' });
+    const other = await startSnapshot(system, { ...request, exclude: [] });
+    expect(await failureOf(other.result())).toMatchObject({ code: 'snapshot-exists' });
+  });
+
+  it('that waited for a pool while the guest wrote: its time is that of the switch', async () => {
+    const { guest, disks } = await defineSeveralDisks(system, 'late', 2);
+    await guest.start();
+    await guest.waitForAcks(5);
+    armFault(system.trace, { effect: 'storage.reserve-overlays', action: 'stop-before' });
+    const creation = await startSnapshot(system, { vm: 'late', name: 's1' });
+    await system.roleStopped('spm');
+    const written = async () => Math.floor((await stat(disks['vdb'] ?? '')).mtimeMs / 1000);
+    const planned = await written();
+    await waitUntil('the guest to write later', async () => (await written()) > planned + 3);
+    system.signalRole('spm', 'SIGCONT');
+    await creation.result();
+    const xml = await system.host.virsh('snapshot-dumpxml', 'late', 's1');
+    const [, time] = /<creationTime>(\d+)</.exec(xml) ?? [];
+    expect(Number(time)).toBeGreaterThanOrEqual(await written());
+    await guest.kill();
+  });
+
+  it('whose name another one has since: the request that made the first is not done', async () => {
+    await defineSeveralDisks(system, 'since', 2);
+    const first = { vm: 'since', name: 's1' };
+    await takeSnapshot(system, first);
+    await deleteSnapshot(system, first);
+    const of = async () => sourcesOf(system, 'since', '--inactive');
+    const before = await of();
+    await untilNextSecond();
+    await takeSnapshot(system, { ...first, disks: ['vdb'] });
+    const again = await startSnapshot(system, first);
+    expect(await failureOf(again.result())).toMatchObject({ code: 'snapshot-exists' });
+    expect(await of()).toEqual({ ...before, vdb: expect.stringMatching(/s1$/) });
+  });
 });
+
+/** libvirt notes the second in which a snapshot was taken. */
+async function untilNextSecond(): Promise<void> {
+  const since = Math.floor(Date.now() / 1000);
+  await waitUntil('the next second', () => Math.floor(Date.now() / 1000) > since);
+}

@@ -45,6 +45,21 @@ describe('snapshot delete', () => {
     await says(both, 2, 'cannot be used with option');
   });
 
+  it('of which a disk was detached since: the others are merged, its file is named', async () => {
+    const scene = await forTest(
+      startThreeDisks({ system, vm: 'less', snapshots: ['one'], running: false }),
+    );
+    await system.host.virsh('detach-disk', 'less', 'vdb', '--config');
+    await says(blockflow('snapshot', 'list', 'less'), 0, /one .* vda vdb \(detached\) vdc/);
+    await says(
+      blockflow('snapshot', 'delete', 'less', 'one'),
+      0,
+      /^Done: deleted snapshot one of less: 2 of 2 disks merged \(vda, vdc\)/m,
+      `less does not have vdb any more: ${layerOf(scene, 'one', 'vdb')} stays`,
+    );
+    expect(await listed(scene)).toEqual({});
+  });
+
   it('is shown, limited and cancelled by the name of the VM', async () => {
     const options = { system, vm: 'web1', snapshots: ['one'], mebibytes: 120 };
     const scene = await forTest(startThreeDisks(options));

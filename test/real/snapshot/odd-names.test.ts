@@ -38,6 +38,8 @@ it.each(['end ', ' start', '  ', '123', "it's", '"', 'ü', '\\', '--name', '; qu
   'A snapshot called %j',
   async (name) => {
     await takeBeside(name);
+    await revertTo(system, { vm, name });
+    await revertTo(system, { vm, undo: true });
     expect(await take()).toMatchObject({ outcome: 'created' });
     await deleteSnapshot(system, { vm, name: 'ours' });
     expect(await listed()).toBe(name);

@@ -2,8 +2,11 @@
 import { utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from '@jest/globals';
+import { execa } from 'execa';
 import { createImage, redefine } from '../../support/guest/shut-off-vm.ts';
 import { POOL, startSharedSystem } from '../../support/scenes/merge-scene.ts';
+import { commandLine, environmentOf } from '../../support/host/roles/command-line.ts';
+import { says } from '../../support/host/roles/says.ts';
 import { failureOf } from '../../support/scenes/failure-of.ts';
 import {
   defineWithSnapshot,
@@ -83,13 +86,34 @@ describe('A revert is refused', () => {
     await expectRefused('disks-changed', { name: 's4' });
   });
 
+  it('when a disk is another image than at any snapshot: disks-changed', async () => {
+    const other = await createImage(join(system.host.pools, POOL, `${vm}.restored.qcow2`));
+    const { vdb = '' } = await sourcesOf(system, vm, '--inactive');
+    const replace = (from: string, to: string) =>
+      redefine(system.host, vm, (xml) => xml.replace(from, to));
+    await replace(vdb, other);
+    await expectRefused('disks-changed');
+    const { now, next } = await failureOf(revertTo(system, { vm, name: 's1' }));
+    expect(now).toContain(`vdb has another image than at any snapshot, ${other}`);
+    expect(next).toContain(`blockflow snapshot create ${vm}`);
+    await takeSnapshot(system, { vm, name: 's2' });
+    expect(await revertTo(system, { vm, name: 's1' })).toMatchObject({ outcome: 'reverted' });
+    await revertTo(system, { vm, name: 's2' });
+    expect((await sourcesOf(system, vm, '--inactive'))['vdb']).toContain('.restored.');
+  });
+
   it('inside of images, or with memory: internal-snapshots, unsupported-format', async () => {
     await system.host.virsh('snapshot-create-as', vm, 'inside');
     await expectRefused('internal-snapshots', { name: 'inside' });
     const { next } = await failureOf(revertTo(system, { vm, name: 'inside' }));
     expect(next).toMatch(`VM down: \`virsh snapshot-revert ${vm} inside\`, which discards`);
     expect(next).toMatch(/libvirt 11\.2 and 11\.3 fail at it/);
-    // What is to be typed works.
+    // What is to be typed works, when nothing stands on the images.
+    await takeSnapshot(system, { vm, name: 's2' });
+    const covered = await failureOf(revertTo(system, { vm, name: 'inside' }));
+    expect(covered.next).toMatch(/^Layers stand on the image of vda, vdb now/);
+    await deleteSnapshot(system, { vm, name: 's2' });
+    expect(await failureOf(revertTo(system, { vm, name: 'inside' }))).toMatchObject({ next });
     await system.host.virsh('snapshot-revert', vm, 'inside');
     await scene.guest.start(60_000);
     const memory = `file=${join(system.host.root, `${vm}.memory`)}`;
@@ -99,6 +123,22 @@ describe('A revert is refused', () => {
     const result = await revertTo(system, { vm, name: 'awake', dropMemory: true });
     expect(result.warnings).toEqual([expect.stringContaining('memory in the snapshot is dropped')]);
   });
+});
+
+it('inside of images, under the id of another one: the advice goes back to the right one', async () => {
+  const { vda = '', vdb = '' } = await sourcesOf(system, vm, '--inactive');
+  const write = (pattern: string) =>
+    execa('qemu-io', ['-f', 'qcow2', '-c', `write -P ${pattern} 0 64k`, vda]);
+  await write('0x11');
+  await system.host.virsh('snapshot-create-as', vm, '2');
+  await write('0x22');
+  await system.host.virsh('snapshot-create-as', vm, 'second');
+  await write('0x33');
+  const { next } = await failureOf(revertTo(system, { vm, name: '2' }));
+  const [, command = ''] = /by its own id: `(.*)`, which/.exec(next ?? '') ?? [];
+  expect(command).toBe(`qemu-img snapshot -a 1 ${vda} && qemu-img snapshot -a 1 ${vdb}`);
+  await execa('bash', ['-c', command]);
+  await execa('qemu-io', ['-f', 'qcow2', '-c', 'read -P 0x11 0 64k', vda]);
 });
 
 it('tells what the guest has kept outside of its disks, which stays', async () => {
@@ -132,6 +172,8 @@ it('a cancel before the switch leaves nothing; of an undo neither', async () => 
   await system.startRole('spm');
   await expect(undo.result()).rejects.toThrow();
   expect(await look()).toEqual(reverted);
+  const creation = commandLine(environmentOf(system))('snapshot', 'create', vm, '--dry-run');
+  await says(creation, 0, `Snapshot `);
   expect((await revertTo(system, { vm, undo: true })).outcome).toBe('undone');
   expect(await takeSnapshot(system, { vm, name: 's2' })).toMatchObject({ outcome: 'created' });
 });

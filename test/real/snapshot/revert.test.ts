@@ -166,15 +166,8 @@ describe('What dies', () => {
     async (what) => {
       if (what === 'undo') await revertTo(system, { vm, name: 's1' });
       const request = what === 'undo' ? { vm, undo: true } : { vm, name: 's1' };
-      await system.killRole('spm');
-      await system.startRole('spm', [
-        { effect: 'storage.quarantine-volume', action: 'kill-before' },
-      ]);
-      const first = await startRevert(system, request);
-      await system.roleEnded('spm');
-      await first.terminate();
+      await terminatedAfterSwitch(request);
       const switched = await sources();
-      await system.startRole('spm');
       const create = startSnapshot(system, { vm, name: 's9' });
       expect(await failureOf((await create).result())).toMatchObject({ code: 'other-operation' });
       const result = await revertTo(system, request);
@@ -184,4 +177,23 @@ describe('What dies', () => {
       await write(20);
     },
   );
+
+  it('the workflow after the switch, before an undo: what either has left is deleted', async () => {
+    await terminatedAfterSwitch({ vm, name: 's1' });
+    const undone = await revertTo(system, { vm, undo: true, keepSeconds: 1 });
+    expect(undone).toMatchObject({ outcome: 'undone' });
+    await waitUntil('what was left to go', async () => (await hidden()).length === 0);
+    expect(await seen()).toHaveLength(4);
+    await write(20);
+  });
 });
+
+/** Its SPM agent, killed before the layers are out of sight, runs again. */
+async function terminatedAfterSwitch(request: Parameters<typeof startRevert>[1]): Promise<void> {
+  await system.killRole('spm');
+  await system.startRole('spm', [{ effect: 'storage.quarantine-volume', action: 'kill-before' }]);
+  const first = await startRevert(system, request);
+  await system.roleEnded('spm');
+  await first.terminate();
+  await system.startRole('spm');
+}

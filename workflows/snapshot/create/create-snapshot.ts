@@ -34,14 +34,19 @@ import type { poolsOnHost, poolsOnStorage } from '../../pools/activities.ts';
 import { holdDisks } from '../disk-locks.ts';
 import type { snapshotOnHost, snapshotOnStorage, TakenOutcome, Taking } from './activities.ts';
 import type { insideOnHost } from '../inside/activities.ts';
+import type { snapshotListOnHost } from '../list/activities.ts';
 import { takeInside } from './inside.ts';
 import { creationKind, type CreateSnapshotResult } from './kind.ts';
 import { completeTaken, removeReservations, reserveOverlays } from './overlays.ts';
 import type { SnapshotPlan } from './plan.ts';
 import { planSnapshot } from './planning.ts';
+import { takenResult, type Taken } from './taken-result.ts';
 import type { CreateSnapshotInput } from './request.ts';
 
-type OnHost = typeof snapshotOnHost & typeof insideOnHost & typeof poolsOnHost;
+type OnHost = typeof snapshotOnHost &
+  typeof insideOnHost &
+  typeof snapshotListOnHost &
+  typeof poolsOnHost;
 type OnStorage = typeof snapshotOnStorage & typeof poolsOnStorage;
 
 export interface Creation extends Operation<typeof creationKind>, Agents<OnHost, OnStorage> {}
@@ -56,8 +61,6 @@ export function CreateSnapshot(request: CreateSnapshotInput): Promise<CreateSnap
 
 /** Times that the VM may change, or QEMU refuse, between plan and switch. */
 const ATTEMPTS = 3;
-
-type Taken = Extract<TakenOutcome, { outcome: 'taken' }>;
 
 async function create(op: Creation): Promise<CreateSnapshotResult> {
   if (op.input.internal) return takeInside(op);
@@ -104,28 +107,8 @@ async function switchDisks(op: Creation, taking: Taking): Promise<TakenOutcome> 
 
 /** 5, 6 */
 async function finish(op: Creation, taking: Taking, taken: Taken): Promise<CreateSnapshotResult> {
-  const { plan } = taking;
   await completeTaken(op, taking);
-  const disks = plan.disks.map(({ disk, base, to, name }) => ({
-    disk,
-    base: base.path,
-    overlay: `${to.folder}/${name}`,
-  }));
-  const { stallMs, quiesced } = taken;
-  const how = quiesced ? ', its file systems frozen' : '';
-  const names = disks.map(({ disk }) => disk).join(', ');
-  const left = plan.left.map(({ disk, why }) => `${disk} is not part of it: ${why}`);
-  return {
-    outcome: 'created',
-    summary: `snapshot ${plan.snapshot} of ${plan.vm} (${names}) is taken${how}`,
-    snapshot: plan.snapshot,
-    jobId: taking.jobId,
-    disks,
-    chainAfter: disks.map(({ overlay }) => overlay),
-    stallMs,
-    quiesced,
-    warnings: [...left, ...plan.warnings, ...taken.warnings, ...op.point.warnings()],
-  };
+  return takenResult(op, taking, taken);
 }
 
 /** Undoes 3: the overlays go. */

@@ -18,6 +18,10 @@ const request = z.extend(vmRef, {
 });
 
 export const createSnapshotInput = request.check(
+  z.refine(({ internal, name }) => !internal || name === null || !/^\d+$/.test(name), {
+    path: ['name'],
+    error: "must not be a number with `internal`: QEMU's tools would take it for an id",
+  }),
   z.refine(({ internal, quiesce }) => !internal || quiesce === 'no', {
     path: ['quiesce'],
     error: 'needs a guest that runs, and `internal` one that is down',

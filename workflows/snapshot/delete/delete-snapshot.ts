@@ -80,9 +80,13 @@ async function forget(op: Deletion, { deletion }: Plan, snapshot: GoingSnapshot)
   op.enter('forgetting');
   op.truth = `all disks of snapshot ${snapshot.name} are merged; libvirt may still list it`;
   const { vm, vmUuid } = deletion;
-  const { name, memory } = snapshot;
-  const warnings =
-    memory?.stays == null ? [] : [`the guest's memory stays in ${memory.file}: ${memory.stays}`];
+  const { name, memory, detached = [] } = snapshot;
+  const warnings = [
+    ...(memory?.stays == null
+      ? []
+      : [`the guest's memory stays in ${memory.file}: ${memory.stays}`]),
+    ...detached.map(({ disk, layer }) => `${vm} does not have ${disk} any more: ${layer} stays`),
+  ];
   let done = { deleted: [] as string[], regainedBytes: 0 };
   if (memory?.volume) {
     const { volume } = memory;

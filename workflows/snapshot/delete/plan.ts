@@ -42,6 +42,8 @@ const goingSnapshot = z.strictObject({
   takenAt: z.string().nullable(),
   /** Disks that still have a layer of it. */
   disks: z.array(diskTarget),
+  /** Disks that the VM does not have any more, and the layers of it that stay. */
+  detached: z.array(z.strictObject({ disk: plainText, layer: z.string() })).optional(),
   memory: memory.nullable(),
   /** Of one inside of images; without it the snapshot is one of layers. */
   inside: inside.optional(),

@@ -8,7 +8,6 @@ import {
   hostName,
   imageFormat,
   plainName,
-  snapshotName,
   plainText,
   sizeBytes,
   uuid,
@@ -74,7 +73,7 @@ export const diskSwitch = z.strictObject({
   vmUuid: uuid,
   disks: z.array(switchedDisk).min(1),
   /** What the VM runs on before and after; null where libvirt names none. */
-  current: z.strictObject({ from: z.nullable(snapshotName), to: z.nullable(snapshotName) }),
+  current: z.strictObject({ from: z.nullable(plainName), to: z.nullable(plainName) }),
 });
 export type DiskSwitch = z.infer<typeof diskSwitch>;
 

@@ -1,4 +1,5 @@
 /** Step 1: a plan, or the finding that it is done; first what earlier runs left. */
+import { uuid4 } from '@temporalio/workflow';
 import { assertUnusedElsewhere } from '../../chain/other-hosts.ts';
 import { forwardOnly } from '../../operation/point-of-no-return.ts';
 import { holdDisks } from '../disk-locks.ts';
@@ -19,6 +20,8 @@ export async function planRevert(op: Revert): Promise<Planned> {
     if (outcome.kind === 'switched') {
       const switching = await completeEarlier(op, outcome);
       if (outcome.isThis) return { kind: 'completed', switching };
+      // What the earlier run has discarded has its own end, under the id of this one until now.
+      op.jobId = uuid4();
     } else if (outcome.kind === 'leftover') await deleteEarlier(op, outcome);
     else {
       await assertUnusedElsewhere(op, discardedBy(op.words, outcome));

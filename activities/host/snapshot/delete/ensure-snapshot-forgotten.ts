@@ -7,7 +7,8 @@ import { readSnapshot } from '../../../adapters/virsh/pools.ts';
 import type { Snapshot } from '../../../adapters/libvirt-xml/snapshot-xml.ts';
 import type { HostDeps } from '../../deps.ts';
 import { inTurn } from '../../snapshots/in-turn.ts';
-import { disksInside, disksOf, innerOf, lookInside } from '../inside/look-inside.ts';
+import { observeDomain } from '../../chain/observe-chain.ts';
+import { disksInside, disksOf, innerOf, lookInside, targetsOf } from '../inside/look-inside.ts';
 import { shell } from '../../../../workflows/operation/names.ts';
 
 type Input = InputOf<typeof snapshotDeletionOnHost, 'ensureSnapshotForgotten'>;
@@ -20,8 +21,10 @@ export async function ensureSnapshotForgotten(deps: HostDeps, input: Input): Pro
     if (found === null) return;
     const snapshot = await readSnapshot(deps.libvirt, found);
     const layered = snapshot.disks.filter(({ kind }) => kind === 'external' || kind === 'manual');
+    const targets = targetsOf(await observeDomain(deps, { vm }, vmUuid));
     const left = [
-      ...layered.map((disk) => disk.name),
+      // One that the VM does not have any more has nothing to say.
+      ...layered.map((disk) => disk.name).filter((disk) => targets.includes(disk)),
       ...(await stillInside(deps, input, snapshot)),
     ];
     if (left.length > 0) throw taken(input, left);

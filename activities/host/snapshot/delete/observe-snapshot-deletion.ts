@@ -14,6 +14,7 @@ import type { HostDeps } from '../../deps.ts';
 import { observeChain, observeDomain, type Chain } from '../../chain/observe-chain.ts';
 import { refuseMissingLayer } from '../../chain/missing-layer.ts';
 import { observeSnapshots } from '../../snapshots/snapshots.ts';
+import { targetsOf } from '../inside/look-inside.ts';
 import { observeMemory } from './memory.ts';
 import { planInside } from './plan-inside.ts';
 import { shell } from '../../../../workflows/operation/names.ts';
@@ -25,7 +26,7 @@ export async function observeSnapshotDeletion(
   deps: HostDeps,
   input: DeleteSnapshotInput,
 ): Promise<SnapshotDeletion> {
-  const { identity } = await observeDomain(deps, input);
+  const { identity, live, persistentDomain } = await observeDomain(deps, input);
   const { uuid, name: vm } = identity.vm;
   const all = await observeSnapshots(deps, uuid);
   const found = { vm, vmUuid: uuid, host: deps.host };
@@ -35,13 +36,15 @@ export async function observeSnapshotDeletion(
     return { ...found, snapshots: await planInside(deps, question, inside) };
   }
   const chains = createChains(deps, input, uuid);
+  const targets = targetsOf({ live, persistentDomain });
   const snapshots: GoingSnapshot[] = [];
   for (const snapshot of chosen(all, input)) {
     const { takenAtSeconds } = factsOf(snapshot);
     snapshots.push({
       name: snapshot.name,
       takenAt: takenAtSeconds === null ? null : new Date(takenAtSeconds * 1000).toISOString(),
-      disks: await disksToMerge(input, snapshot, chains),
+      disks: await disksToMerge(input, snapshot, { chains, targets }),
+      ...detachedDisks(snapshot, targets),
       memory: await observeMemory(deps, { uuid, snapshot, others: all }),
     });
   }
@@ -127,11 +130,11 @@ function createChains(deps: HostDeps, input: DeleteSnapshotInput, uuid: string):
 async function disksToMerge(
   input: DeleteSnapshotInput,
   { name, disks }: Snapshot,
-  chains: Chains,
+  { chains, targets }: { chains: Chains; targets: readonly string[] },
 ): Promise<string[]> {
   const found: string[] = [];
   for (const { name: disk, kind, source } of disks) {
-    if (kind !== 'external' || source === null) continue;
+    if (kind !== 'external' || source === null || !targets.includes(disk)) continue;
     const { volumes, record } = await chains(disk);
     const path = await canonical(source);
     const isThere = volumes.slice(1).some((volume) => volume.path === path);
@@ -140,6 +143,15 @@ async function disksToMerge(
     found.push(disk);
   }
   return found;
+}
+
+function detachedDisks({ disks }: Snapshot, targets: readonly string[]) {
+  const detached = disks.flatMap(({ name: disk, kind, source }) =>
+    kind === 'external' && source !== null && !targets.includes(disk)
+      ? [{ disk, layer: source }]
+      : [],
+  );
+  return detached.length === 0 ? {} : { detached };
 }
 
 function otherBranch(

@@ -39,14 +39,18 @@ export async function lookInside(
   };
 }
 
-/** As the VM has them now, or will have them when it starts. */
-export const disksOf = ({
-  live,
-  persistentDomain,
-}: {
+interface Domains {
   live: XmlDomain | null;
   persistentDomain: XmlDomain | null;
-}): XmlDisk[] => (live ?? persistentDomain)?.disks ?? [];
+}
+
+/** As the VM has them now, or will have them when it starts. */
+export const disksOf = ({ live, persistentDomain }: Domains): XmlDisk[] =>
+  (live ?? persistentDomain)?.disks ?? [];
+
+/** Of all disks that the VM has, or will have when it starts. */
+export const targetsOf = ({ live, persistentDomain }: Domains): string[] =>
+  [live, persistentDomain].flatMap((domain) => domain?.disks.map(({ target }) => target) ?? []);
 
 const isFileBacked = ({ device, type, chain }: XmlDisk) =>
   device === 'disk' && (type === 'file' || type === 'volume') && chain.length > 0;

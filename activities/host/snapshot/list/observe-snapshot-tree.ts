@@ -9,14 +9,15 @@ import type { HostDeps } from '../../deps.ts';
 import type { Chain } from '../../chain/observe-chain.ts';
 import { keptLayer, notesIn } from '../../snapshots/revert-notes.ts';
 import { observeSnapshots } from '../../snapshots/snapshots.ts';
-import { disksInside, innerOf, lookInside } from '../inside/look-inside.ts';
+import { disksInside, disksOf, innerOf, lookInside } from '../inside/look-inside.ts';
 import { shell } from '../../../../workflows/operation/names.ts';
 
 export async function observeSnapshotTree(
   deps: HostDeps,
   question: SnapshotQuestion,
 ): Promise<SnapshotTree> {
-  const { vm, chains, faults } = await lookInside(deps, question);
+  const { vm, chains, faults, ...domains } = await lookInside(deps, question);
+  const targets = disksOf(domains).map(({ target }) => target);
   const { name, uuid, state, stateReason } = vm;
   const paths = chains.flatMap(({ volumes }) => volumes.map(({ path }) => path));
   const [snapshots, current, notes] = await Promise.all([
@@ -29,7 +30,7 @@ export async function observeSnapshotTree(
     vm: { name, uuid, state, stateReason },
     host: question.host,
     snapshots: await Promise.all(
-      snapshots.map((each) => listed(each, { vm: name, current, chains, notes })),
+      snapshots.map((each) => listed(each, { vm: name, current, targets, chains, notes })),
     ),
     unnamedLayers: chains.flatMap((chain) => unnamedLayers(chain, new Set(layers))),
     unlistedInternal: chains.flatMap((chain) => unlistedInternal(chain, snapshots)),
@@ -43,6 +44,8 @@ const layersOf = ({ disks }: Snapshot) =>
 interface Surroundings {
   vm: string;
   current: string | null;
+  /** Disks that the VM has. */
+  targets: readonly string[];
   chains: readonly Chain[];
   notes: readonly RevertNote[];
 }
@@ -99,7 +102,7 @@ const idWords = ({ id }: { id: string }) => `id ${id}`;
 async function diskOf(
   { name }: Snapshot,
   { name: disk, kind, source }: Snapshot['disks'][number],
-  { chains, notes }: Surroundings,
+  { targets, chains, notes }: Surroundings,
 ): Promise<ListedSnapshot['disks'][number]> {
   const known = kind as ListedSnapshot['disks'][number]['kind'];
   if (known !== 'external' || source === null) {
@@ -116,7 +119,8 @@ async function diskOf(
     keptLayer(source, notes),
   ]);
   const isInChain = chains.some(({ volumes }) => volumes.some((volume) => volume.path === path));
-  const found = isInChain ? 'in chain' : file ? 'elsewhere' : kept ? 'kept' : 'gone';
+  const there = targets.includes(disk) ? 'elsewhere' : 'detached';
+  const found = isInChain ? 'in chain' : file ? there : kept ? 'kept' : 'gone';
   const { allocatedBytes } = file ?? kept ?? { allocatedBytes: 0 };
   return { disk, kind: known, layer: source, found, allocatedBytes, inside: [] };
 }

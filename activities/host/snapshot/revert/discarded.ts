@@ -24,7 +24,7 @@ interface Need {
 /**
  * @param undo whether a snapshot that is taken first would help: it makes an undo impossible
  * @returns where it could not be looked for, in words
- * @throws Refused: internal-snapshots, shared-base, volume-in-use; Hold `unproven`
+ * @throws Refused: internal-snapshots, shared-base, disks-changed, volume-in-use; Hold `unproven`
  */
 export async function assertDiscardable(
   deps: HostDeps,
@@ -41,7 +41,7 @@ export async function assertDiscardable(
   const [use] = uses;
   const need =
     inside(chain, active) ??
-    (await restored(deps, chain, active)) ??
+    (await ofSnapshots(deps, chain, undo)) ??
     (use && { code: codeOf(use), now: `${use.by} needs ${active.path}`, next: endOfUse(use) });
   if (!need) return warnings;
   const cover =
@@ -63,22 +63,36 @@ function inside({ vm, headers }: Chain, { path }: Volume): Need | null {
     now: `${path} has ${names.join(', ')} inside`,
     next:
       'Delete them first if they are not needed ' +
-      `(${shell`blockflow snapshot delete ${vm.name}`})`,
+      `(${shell`blockflow snapshot delete ${vm.name} ${names[0] ?? ''}`})`,
   };
 }
 
-/** Of the VM itself, whose record a person may have put back on such a layer. */
-async function restored(deps: HostDeps, chain: Chain, { path }: Volume): Promise<Need | null> {
+/**
+ * By the VM's own snapshots: a person may have put the record back on a layer that one goes back
+ * to, or on an image that none of them has anything to do with.
+ */
+async function ofSnapshots(deps: HostDeps, chain: Chain, undo: boolean): Promise<Need | null> {
+  const { path } = chain.volumes.at(-1) as Volume;
+  const bases = new Map<string, string>();
   for (const snapshot of await observeSnapshots(deps, chain.vm.uuid)) {
     const layer = layerOf(snapshot, chain.disk);
-    if (layer === null || (await canonical(layer)) !== path) continue;
+    if (layer !== null) bases.set(await canonical(layer), snapshot.name);
+  }
+  const restored = bases.get(path);
+  if (restored !== undefined) {
     return {
       code: 'shared-base',
-      now: `snapshot ${snapshot.name} goes back to ${path}`,
+      now: `snapshot ${restored} goes back to ${path}`,
       next: 'If that snapshot is not needed, forget it (`virsh snapshot-delete --metadata`)',
     };
   }
-  return null;
+  // What an undo leaves is known by inode.
+  if (undo || chain.volumes.some((volume) => bases.has(volume.path))) return null;
+  return {
+    code: 'disks-changed',
+    now: `${chain.disk} has another image than at any snapshot, ${path}`,
+    next: 'Put back the disk that it had',
+  };
 }
 
 /** What the disk goes back to with it; null where it has no part in it. */

@@ -19,6 +19,7 @@ import type { HostDeps } from '../../deps.ts';
 import { observeSnapshots } from '../../snapshots/snapshots.ts';
 import { baseChanged, timeOf } from './below.ts';
 import { saysMore } from './says-more.ts';
+import { wayBack } from './way-back.ts';
 import { shell } from '../../../../workflows/operation/names.ts';
 
 type Based = Pick<Chain, 'disk' | 'volumes' | 'headers'>;
@@ -56,7 +57,7 @@ export async function observeRestorePoint(
   const { attempted, vm } = question;
   const snapshot = await find(deps, question, name);
   const { takenAtSeconds } = factsOf(snapshot);
-  const xml = assertExternal(question, snapshot);
+  const xml = await assertExternal(deps, question, snapshot);
   const domain = parseDomain(xml, snapshot.pools);
   assertSameDisks(question, snapshot.name, domain);
   const pools = await observePools(deps.libvirt);
@@ -111,20 +112,20 @@ async function find(deps: HostDeps, { attempted, vm }: Question, name: string) {
 }
 
 /** @returns the VM as it was then, as a document */
-function assertExternal({ attempted, input, vm }: Question, snapshot: Snapshot): string {
-  const { name, disks } = snapshot;
-  const inside = disks.filter(({ kind }) => kind === 'internal' || kind === 'manual');
+async function assertExternal(
+  deps: HostDeps,
+  { attempted, input, vm }: Question,
+  snapshot: Snapshot,
+): Promise<string> {
+  const { name } = snapshot;
+  const inside = snapshot.disks.filter(({ kind }) => kind === 'internal' || kind === 'manual');
   if (inside.length > 0) {
+    const isManual = inside.some(({ kind }) => kind === 'manual');
+    const disks = inside.map((disk) => disk.name);
     throw refused('internal-snapshots', {
       attempted,
-      now:
-        `snapshot ${name} is inside of the images of ${inside.map((d) => d.name).join(', ')}; ` +
-        'nothing was done',
-      next:
-        'libvirt goes back to such a one itself, VM down: ' +
-        `${shell`virsh snapshot-revert ${vm.name} ${name}`}, which discards what was written ` +
-        'since (libvirt 11.2 and 11.3 fail at it, ' +
-        '11.4 does it)',
+      now: `snapshot ${name} is inside of the images of ${disks.join(', ')}; nothing was done`,
+      next: await wayBack(deps, { attempted, vm: vm.name, name, disks, isManual }),
     });
   }
   const { memory } = factsOf(snapshot);
@@ -136,7 +137,7 @@ function assertExternal({ attempted, input, vm }: Question, snapshot: Snapshot):
     );
   }
   const xml = domainOf(snapshot);
-  if (xml !== null && disks.some(({ kind }) => kind === 'external')) return xml;
+  if (xml !== null && snapshot.disks.some(({ kind }) => kind === 'external')) return xml;
   throw refusal(attempted, `libvirt's record of ${name} does not say which layers it has`);
 }
 
