@@ -4,8 +4,7 @@
  * docs/interop/qcow2.txt of QEMU.
  */
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
-import { resolve } from 'node:path';
-import { folderOf, nullIfMissing, type FilePath } from '../files/paths.ts';
+import { folderOf, nameFrom, nullIfMissing, type FilePath } from '../files/paths.ts';
 
 const MAGIC = 0x514649fb;
 /** QEMU refuses a name beyond the first cluster, and clusters of more than this. */
@@ -119,7 +118,7 @@ export function localFiles(folder: Buffer, name: Buffer): Buffer[] {
   const found = json
     ? fileNamesIn(json[1] ?? '').map((text) => Buffer.from(text))
     : partsOf(name.toString('latin1')).map((text) => Buffer.from(text, 'latin1'));
-  return found.map((one) => resolveBytes(folder, one));
+  return found.map((one) => bytesFrom(folder, one));
 }
 
 /** `blkdebug:CONFIG:FILE` and `blkverify:RAW:FILE` name two files, each of them again so. */
@@ -136,8 +135,8 @@ function partsOf(name: string): string[] {
 }
 
 /** In latin1 a character is a byte, so that every name comes back as it was. */
-const resolveBytes = (folder: Buffer, name: Buffer): Buffer =>
-  Buffer.from(resolve(folder.toString('latin1'), name.toString('latin1')), 'latin1');
+const bytesFrom = (folder: Buffer, name: Buffer): Buffer =>
+  Buffer.from(nameFrom(folder.toString('latin1'), name.toString('latin1')), 'latin1');
 
 /** QEMU takes what stands before a colon for a protocol, unless a slash comes first. */
 export const hasProtocol = (name: string) => /^[^/]*:/.test(name);

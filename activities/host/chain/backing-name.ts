@@ -1,10 +1,15 @@
 /** The backing name in the header of an overlay, for merges and for copies. */
+import { dirname, relative } from 'node:path';
 import { retry } from '../../../workflows/operation/failures.ts';
 import { backingNameOnDisk } from '../../adapters/qemu-img/backing-name.ts';
-import { rebaseUnsafe } from '../../adapters/qemu-img/qemu-img.ts';
+import { asFileName, rebaseUnsafe } from '../../adapters/qemu-img/qemu-img.ts';
 import { observeFile } from '../../adapters/files/files.ts';
 import { setModified } from '../../adapters/files/attributes.ts';
 import type { HostDeps } from '../deps.ts';
+
+/** Of base, for the header of an overlay. */
+export const relativeName = (overlay: { path: string }, base: { path: string }): string =>
+  asFileName(relative(dirname(overlay.path), base.path));
 
 interface Header {
   path: string;

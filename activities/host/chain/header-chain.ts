@@ -1,12 +1,18 @@
 /** The chain as the headers on storage have it. */
-import { dirname, resolve } from 'node:path';
+import { dirname } from 'node:path';
 import { refused } from '../../../workflows/operation/failures.ts';
 import { VOLUME_PATH } from '../../../workflows/operation/names.ts';
 import type { DiskRef } from '../../../workflows/chain/references.ts';
 import type { XmlDisk } from '../../adapters/libvirt-xml/domain-xml.ts';
 import { canonical, observeFile } from '../../adapters/files/files.ts';
+import { nameFrom } from '../../adapters/files/paths.ts';
 import { hasProtocol } from '../../adapters/qemu-img/qcow2-header.ts';
 import { readHeader, type ImageHeader } from '../../adapters/qemu-img/qemu-img.ts';
+
+export interface LayerHeader extends ImageHeader {
+  /** The name by which QEMU opens the file, from whose folder a relative backing name counts. */
+  openedAs: string;
+}
 
 /** Its storage may be unavailable; a caller that knows so reports that instead. */
 export class LayerMissing extends Error {
@@ -30,7 +36,7 @@ export async function readHeaderChain(
   ref: DiskRef,
   disk: XmlDisk,
   kept?: XmlDisk,
-): Promise<Map<string, ImageHeader>> {
+): Promise<Map<string, LayerHeader>> {
   const locked = await encryptedIn([disk, ...(kept ? [kept] : [])]);
   // The XML names the layers that are probably there: reading them at once saves one process start
   // a layer.
@@ -39,7 +45,7 @@ export async function readHeaderChain(
     if (isFormat(format)) early.set(`${format} ${path}`, readHeader(path, format));
   }
   for (const promise of early.values()) promise.catch(() => undefined);
-  const found: [string, ImageHeader][] = [];
+  const found: [string, LayerHeader][] = [];
   const seen = new Set<string>();
   let next = activeLayer(ref, disk);
   if (next && !(await observeFile(next.path))) throw new LayerMissing(next.path, null);
@@ -51,7 +57,8 @@ export async function readHeaderChain(
     if (!VOLUME_PATH.test(real)) throw unsupported(ref, JSON.stringify(real), ODD_NAME, RENAME);
     if (seen.has(real)) throw unsupported(ref, path, 'its backing files form a loop');
     seen.add(real);
-    found.unshift([real, { ...header, encrypted: header.encrypted || locked.has(real) }]);
+    const encrypted = header.encrypted || locked.has(real);
+    found.unshift([real, { ...header, encrypted, openedAs: path }]);
     next = layerBelow(ref, path, header);
     if (next && !(await observeFile(next.path))) throw new LayerMissing(next.path, path);
   }
@@ -84,14 +91,17 @@ function activeLayer(ref: DiskRef, disk: XmlDisk): Layer | null {
 
 function layerBelow(ref: DiskRef, path: string, header: ImageHeader): Layer | null {
   if (header.backingName === null) return null;
-  const name = header.backingName.replace(/^file:/, '');
+  const name = withoutProtocol(header.backingName);
   if (hasProtocol(name)) throw unsupported(ref, path, `its backing file is ${name}`);
   const format = header.backingFormat;
   if (!isFormat(format)) {
     throw unsupported(ref, path, `its header names backing format ${format ?? '(none)'}`);
   }
-  return { path: resolve(dirname(path), name), format };
+  return { path: nameFrom(dirname(path), name), format };
 }
+
+/** Of a local file. */
+export const withoutProtocol = (name: string) => name.replace(/^file:/, '');
 
 const FORMATS = 'blockflow drives chains of qcow2 and raw files whose headers name their formats';
 

@@ -13,7 +13,7 @@ import type { DiskRef } from '../../../workflows/chain/references.ts';
 import type { HostDeps } from '../deps.ts';
 import { disagreements, formatDisagreements } from './disagreements.ts';
 import { lostWords, type LostVm } from './lost-vm.ts';
-import { readHeaderChain, unsupported } from './header-chain.ts';
+import { readHeaderChain, unsupported, type LayerHeader } from './header-chain.ts';
 import { resolveLinks } from './resolve-links.ts';
 import { readRecord } from './read-record.ts';
 import { readVm, unknownVm } from './observe-vm.ts';
@@ -35,7 +35,7 @@ export interface Chain extends ChainObservation {
   lost: LostVm | null;
   pools: Pool[];
   openFiles: OpenFile[] | null;
-  headers: Map<string, ImageHeader>;
+  headers: Map<string, LayerHeader>;
 }
 
 /**

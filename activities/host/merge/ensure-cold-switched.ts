@@ -1,10 +1,9 @@
 /** The point of no return of a cold merge: the one record that names top names base instead. */
 import type { InputOf, ResultOf } from '../../../workflows/operation/activities.ts';
 import type { mergeOnHost } from '../../../workflows/merge/activities.ts';
-import { dirname, relative } from 'node:path';
 import { operationId } from '../../../workflows/chain/references.ts';
 import { vmGone } from '../../../workflows/operation/failures.ts';
-import { asFileName, whileHeld } from '../../adapters/qemu-img/qemu-img.ts';
+import { whileHeld } from '../../adapters/qemu-img/qemu-img.ts';
 import { orRefused } from '../../door/lasting.ts';
 import type { HostDeps } from '../deps.ts';
 import { topModified } from './ensure-cold-committed.ts';
@@ -13,7 +12,7 @@ import { hasSwitched, lookAtDisk } from '../pivot/look-at-disk.ts';
 import { switchRecord } from '../pivot/switch-record.ts';
 import { assertOfDisk } from './own-chain.ts';
 import { switchOf } from './observe-disk.ts';
-import { writeBackingName } from '../chain/backing-name.ts';
+import { relativeName, writeBackingName } from '../chain/backing-name.ts';
 
 type Input = InputOf<typeof mergeOnHost, 'ensureColdSwitched'>;
 type Outcome = ResultOf<typeof mergeOnHost, 'ensureColdSwitched'>;
@@ -73,7 +72,7 @@ async function staleness(deps: HostDeps, { plan, topModifiedNs }: Input) {
 async function switchHeader(deps: HostDeps, { plan, keepRelative }: Input): Promise<void> {
   const { overlay, base } = plan;
   if (!overlay) return;
-  const name = keepRelative ? asFileName(relative(dirname(overlay.path), base.path)) : base.path;
+  const name = keepRelative ? relativeName(overlay, base) : base.path;
   const { path, format } = overlay;
   await writeBackingName(deps, { path, format, backing: { name, format: base.format } });
 }

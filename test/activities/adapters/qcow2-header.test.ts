@@ -36,7 +36,7 @@ describe('the backing file of a qcow2 header', () => {
   it('is a path, absolute or from the folder of the image', async () => {
     expect(await backingOf(await header('/pool/base.qcow2'))).toBe('/pool/base.qcow2');
     expect(await backingOf(await header('base.qcow2'))).toBe(join(folder, 'base.qcow2'));
-    expect(await backingOf(await header('../日本.raw'))).toBe(join(folder, '../日本.raw'));
+    expect(await backingOf(await header('../日本.raw'))).toBe(`${folder}/../日本.raw`);
   });
 
   it('is none where there is no name, no qcow2, no file, or half a header', async () => {

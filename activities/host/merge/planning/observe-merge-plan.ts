@@ -39,6 +39,7 @@ import { assertChangeable, assertUsable } from '../../pools/usable-folders.ts';
 import { assertNotWritten } from '../../uses/writers.ts';
 import { observeSharing } from '../../uses/sharing.ts';
 import { observeChain, toObservation, type Chain } from '../../chain/observe-chain.ts';
+import { assertSameBelow, assertSameFrom } from '../../chain/same-below.ts';
 import { refuseMissingLayer } from '../../chain/missing-layer.ts';
 import { assertNoUnfinishedMove } from '../../../pool-folder/unfinished-move.ts';
 import { isCommitInto } from '../observe-disk.ts';
@@ -90,6 +91,8 @@ export async function observeMergePlan(
   if (chain.vm.state === 'off') await assertEmulator(deps, attempted, chain.persistentDomain);
   assertNoInternalSnapshots(input, selection);
   assertWritableHeaders(input, chain, selection);
+  await assertSameBelow(attempted, chain, base);
+  if (overlay && input.keepRelative) await assertSameFrom(attempted, chain, overlay, base);
   const pivots = !overlay && !input.keepOverlay;
   const leases = await observeLeases(attempted, chain.vm, { pivots });
   const notes = job

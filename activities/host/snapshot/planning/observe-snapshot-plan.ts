@@ -14,6 +14,7 @@ import { createWords } from '../../../../workflows/snapshot/create/words.ts';
 import { observeFile } from '../../../adapters/files/files.ts';
 import { LONGEST_NAME_BYTES } from '../../../pool-folder/reservation.ts';
 import { observeChain } from '../../chain/observe-chain.ts';
+import { assertSameBelow } from '../../chain/same-below.ts';
 import { refuseMissingLayer } from '../../chain/missing-layer.ts';
 import { refusedManagedSave } from '../../chain/managed-save.ts';
 import { observeVm } from '../../chain/observe-vm.ts';
@@ -53,6 +54,7 @@ export async function observeSnapshotPlan(
   const warnings = found.flat();
   for (const chain of chains) assertRecorded(attempted, chain);
   for (const chain of chains) assertRoomForLayer(attempted, chain);
+  for (const chain of chains) await assertSameBelow(attempted, chain, activeOf(chain.volumes));
   const bases = chains.map(({ volumes }) => activeOf(volumes));
   const owner = { uuid: vm.uuid, disks: chosen };
   await assertOnlyWriter(deps, { attempted, volumes: bases, owner });

@@ -9,6 +9,7 @@ import { layersSayMore } from '../../../adapters/libvirt-xml/disk-element.ts';
 import { parseDomain, type XmlDomain } from '../../../adapters/libvirt-xml/domain-xml.ts';
 import { domainOf, factsOf, type Snapshot } from '../../../adapters/libvirt-xml/snapshot-xml.ts';
 import { isFilePool, observePools, poolNeeded, poolOf } from '../../../adapters/virsh/pools.ts';
+import { assertSameBelow } from '../../chain/same-below.ts';
 import { readHeaderChain } from '../../chain/header-chain.ts';
 import { refuseMissingLayer } from '../../chain/missing-layer.ts';
 import { toVolume, type Chain } from '../../chain/observe-chain.ts';
@@ -74,6 +75,7 @@ export async function observeRestorePoint(
       [...headers].map(([path, header]) => toVolume(path, header, found, pools)),
     );
     const based = { disk, volumes, headers };
+    await assertSameBelow(attempted, based, volumes.at(-1) as Volume);
     await assertAsThen(attempted, based, takenAtSeconds);
     const base = volumes.at(-1) as Volume;
     const pool = poolOf(pools, base.path);

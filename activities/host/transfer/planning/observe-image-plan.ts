@@ -2,7 +2,7 @@
  * Plans a move or a copy of an image: observes, refuses early, names the copies, finds what an
  * earlier run left.
  */
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join } from 'node:path';
 import type {
   Conversion,
   ImagePlan,
@@ -15,6 +15,7 @@ import { keepsSource, type PlanRequest } from '../../../../workflows/transfer/re
 import { observeFile, observeSpace } from '../../../adapters/files/files.ts';
 import { identityOfPool, lookedAt, nameVolume } from '../../../pool-folder/id.ts';
 import { missingPool, type MissingPool } from '../../../pool-folder/known-pools.ts';
+import { nameFrom } from '../../../adapters/files/paths.ts';
 import { asFileName } from '../../../adapters/qemu-img/qemu-img.ts';
 import { assertAttributesFollow } from './attributes.ts';
 import { copyNames } from './copy-names.ts';
@@ -302,5 +303,5 @@ async function toVolumes(
 function headerName(before: string, folder: string, below: string): string {
   const isRelative = !before.startsWith('/') && !before.startsWith('file:');
   if (!isRelative) return join(folder, below);
-  return resolve(folder, before) === join(folder, below) ? before : asFileName(below);
+  return nameFrom(folder, before) === join(folder, below) ? before : asFileName(below);
 }
