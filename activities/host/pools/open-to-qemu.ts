@@ -82,7 +82,7 @@ async function obstacleToWriting({ libvirt }: HostDeps, { path, vm, disk, isMode
   return may === false ? `${words} may not write to ${path}, whose owner libvirt keeps` : null;
 }
 
-/** Modes say nothing to it. */
+/** Modes say nothing to it: libvirt 9.0 leaves it its capabilities. */
 const ROOT = new Set(['root', '0']);
 
 /** @throws Refused `closed-volume` */
