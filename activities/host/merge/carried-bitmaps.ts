@@ -2,6 +2,7 @@
  * The dirty bitmaps of the volumes that an offline commit makes superfluous: checkpoints, which the
  * next incremental backup counts on. A live commit carries them by itself (libvirt).
  */
+import { inLine } from '../../../workflows/operation/words.ts';
 import type { Volume } from '../../../workflows/chain/schemas.ts';
 import {
   addBitmap,
@@ -41,14 +42,22 @@ export function bitmapsIn(committed: readonly Layer[]): Carried[] {
   return [...found.values()];
 }
 
-/** Why base cannot take them, null when it can. */
+/** Why base can hold no dirty bitmaps of these names, null when it can. */
+export function obstacleToHold({ path, header }: Layer, names: readonly string[]): string | null {
+  if (names.length === 0) return null;
+  const words = `and cannot hold the dirty bitmaps ${inLine(names.join(', '))}`;
+  if (header.format === 'raw') return `${path} is raw, ${words}`;
+  return header.isVersion2 ? `${path} has compat=0.10, ${words}` : null;
+}
+
+/** Why base cannot take them offline, null when it can. */
 export function obstacleToCarry(base: Layer, bitmaps: readonly Carried[]): string | null {
-  const { path, header } = base;
-  const names = bitmaps.map(({ name }) => name).join(', ');
-  if (bitmaps.length === 0) return null;
-  if (header.format === 'raw') return `${path} is raw, and cannot hold the dirty bitmaps ${names}`;
-  if (header.isVersion2)
-    return `${path} has compat=0.10, and cannot hold the dirty bitmaps ${names}`;
+  const { path } = base;
+  const obstacle = obstacleToHold(
+    base,
+    bitmaps.map(({ name }) => name),
+  );
+  if (obstacle !== null) return obstacle;
   const sizeOf = ({ header: { virtualSizeBytes } }: Layer) => virtualSizeBytes;
   const odd = bitmaps.find(
     ({ isEnabled, from }) => !isEnabled && from.some((layer) => sizeOf(layer) !== sizeOf(base)),

@@ -6,10 +6,12 @@ import { filePoolTypes, poolNeeded, poolOf } from '../../../adapters/virsh/pools
 import { hold, refused } from '../../../../workflows/operation/failures.ts';
 import type { LiveMergeInput } from '../../../../workflows/merge/request.ts';
 import type { Volume } from '../../../../workflows/chain/schemas.ts';
-import { bitmapsIn, obstacleToCarry } from '../carried-bitmaps.ts';
+import { bitmapsIn, obstacleToCarry, obstacleToHold } from '../carried-bitmaps.ts';
+import { checkpointsOf } from '../../chain/checkpoints-of.ts';
 import { assertSound } from '../../chain/sound-headers.ts';
 import { refusedManagedSave } from '../../chain/managed-save.ts';
 import type { Selection } from './selection.ts';
+import type { HostDeps } from '../../deps.ts';
 import type { Chain } from '../../chain/observe-chain.ts';
 import type { Sharing } from '../../uses/sharing.ts';
 import { shell } from '../../../../workflows/operation/names.ts';
@@ -139,18 +141,24 @@ export function assertWritableHeaders(
 }
 
 /**
- * Offline: libvirt carries dirty bitmaps through a live commit.
+ * libvirt carries dirty bitmaps through a live commit, and loses without a word what base cannot
+ * hold (libvirt 9.0).
  * @returns what users should know, in words
  */
-export function assertBitmapsFollow(
+export async function assertBitmapsFollow(
+  deps: HostDeps,
   input: LiveMergeInput,
   chain: Chain,
   selection: Selection,
-): string[] {
+): Promise<string[]> {
   const [base] = layersOf(chain, [selection.base]);
-  if (!base || chain.vm.state !== 'off') return [];
+  if (!base) return [];
+  const isDown = chain.vm.state === 'off';
   const bitmaps = bitmapsIn(layersOf(chain, selection.committed));
-  const now = obstacleToCarry(base, bitmaps);
+  const inQemu =
+    isDown || selection.overlay ? [] : await checkpointsOf(deps, chain.vm.uuid, input.disk);
+  const names = new Set([...bitmaps.map(({ name }) => name), ...inQemu]);
+  const now = isDown ? obstacleToCarry(base, bitmaps) : obstacleToHold(base, [...names]);
   if (now !== null) {
     throw refused('dirty-bitmaps', {
       attempted: attempt(input),
@@ -160,6 +168,7 @@ export function assertBitmapsFollow(
         'the next backup is a full one then',
     });
   }
+  if (!isDown) return [];
   const larger = bitmaps.filter(({ isEnabled }) => isEnabled).map(({ name }) => name);
   if (larger.length === 0) return [];
   const words = `dirty bitmaps ${larger.join(', ')} follow into ${base.path}`;

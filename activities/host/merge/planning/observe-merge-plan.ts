@@ -95,9 +95,8 @@ export async function observeMergePlan(
   if (overlay && input.keepRelative) await assertSameFrom(attempted, chain, overlay, base);
   const pivots = !overlay && !input.keepOverlay;
   const leases = await observeLeases(attempted, chain.vm, { pivots });
-  const notes = job
-    ? []
-    : [...assertSizesFit(input, chain, selection), ...assertBitmapsFollow(input, chain, selection)];
+  const sizes = job ? [] : assertSizesFit(input, chain, selection);
+  const notes = job ? [] : await assertBitmapsFollow(deps, input, chain, selection);
   const sharing = await observeSharing(deps, chain, [base, ...committed], chain.volumes);
   assertUnshared(input, sharing);
   // QEMU has those of a VM that runs, and others are kept out by its locks.
@@ -108,7 +107,7 @@ export async function observeMergePlan(
   const made = await toPlan(deps, input, chain, selection, snapshots, job !== null);
   await assertRedefinable(deps, attempted, chain.vm.uuid, redefinedBy(made.snapshots));
   const left = await observeNotes(chain, made, { named: input.snapshot, snapshots });
-  const plan = { ...made, warnings: [...sharing.warnings, ...notes, ...leases, ...left] };
+  const plan = { ...made, warnings: [...sharing.warnings, ...sizes, ...notes, ...leases, ...left] };
   if (!job && plan.spaceNeededBytes > plan.spaceFreeBytes) return lackOfSpace(plan);
   return { kind: 'plan', plan };
 }

@@ -3,7 +3,6 @@ import type { Conversion, LiveTop } from '../../../../workflows/transfer/plan.ts
 import { refused, type RefusalCode } from '../../../../workflows/operation/failures.ts';
 import type { PlanRequest } from '../../../../workflows/transfer/request.ts';
 import { inLine } from '../../../../workflows/operation/words.ts';
-import { disksWithBitmap } from '../../../adapters/libvirt-xml/checkpoint-xml.ts';
 import { layersSayMore } from '../../../adapters/libvirt-xml/disk-element.ts';
 import type { XmlDisk } from '../../../adapters/libvirt-xml/domain-xml.ts';
 import { readDomain } from '../../../adapters/virsh/pools.ts';
@@ -12,6 +11,7 @@ import { stagedFile } from '../../../pool-folder/reservation.ts';
 import type { HostDeps } from '../../deps.ts';
 import type { Chain } from '../../chain/observe-chain.ts';
 import type { Image } from '../../chain/observe-image.ts';
+import { checkpointsOf } from '../../chain/checkpoints-of.ts';
 import { assertResumable } from '../../pivot/lock-manager.ts';
 import { isEnding } from '../../pivot/look-at-disk.ts';
 import { mayBeCopy } from '../../pivot/our-mirror.ts';
@@ -140,23 +140,15 @@ function layerObstacle({ volumes, ref }: Image): Obstacle | null {
   return { code: 'dirty-bitmaps', now, next: `Delete their checkpoints or \`${merge}\` first` };
 }
 
-/**
- * libvirt takes dirty bitmaps along into a qcow2 copy. Those that began since QEMU opened the image
- * are in no header yet.
- */
+/** libvirt takes dirty bitmaps along into a qcow2 copy. */
 async function checkpointObstacle(
-  { libvirt }: HostDeps,
+  deps: HostDeps,
   request: PlanRequest,
   image: Image,
 ): Promise<Obstacle | null> {
   const chain = runningChain(image);
   if (!chain || request.format !== 'raw' || image.volumes.at(-1)?.format === 'raw') return null;
-  const { uuid } = chain.vm;
-  const lost: string[] = [];
-  for (const name of await libvirt.checkpointNames(uuid)) {
-    const disks = disksWithBitmap(await libvirt.checkpointXml(uuid, name));
-    if (disks.includes(chain.disk)) lost.push(name);
-  }
+  const lost = await checkpointsOf(deps, chain.vm.uuid, chain.disk);
   if (lost.length === 0) return null;
   return {
     code: 'dirty-bitmaps',
