@@ -16,6 +16,7 @@ const CURES: readonly (readonly [RegExp, string])[] = [
     "See the kernel's log of the host: the storage answered with an error",
   ],
   [/stale file handle/i, 'Mount the share again'],
+  [/(socket|endpoint) is not connected/i, 'Mount its file system again: what served it has ended'],
   [/file too large/i, 'Choose a pool whose file system takes files of that size'],
   [/image is corrupt/i, 'Repair a copy of that image (`qemu-img check -r all`)'],
   [

@@ -4,6 +4,7 @@
  */
 import { cureOf } from '../../../workflows/operation/cure.ts';
 import { hold, ownFailure } from '../../../workflows/operation/failures.ts';
+import { shell } from '../../../workflows/operation/names.ts';
 import type { FilePath } from '../../adapters/files/paths.ts';
 import { asking } from '../../adapters/process/asking.ts';
 import { createTogether } from '../../adapters/process/together.ts';
@@ -17,6 +18,8 @@ export interface Headers {
   named: readonly (FileNames & { file: Buffer })[];
   /** Folders that could not be searched, each with the reason. */
   notSearched: readonly string[];
+  /** Why the folder itself cannot be searched, else null. */
+  closed: Error | null;
 }
 
 const lookTogether = createTogether(look);
@@ -30,11 +33,34 @@ export const headersBelow = (folder: string): Promise<Headers> =>
   asking(`the headers of all files in ${folder}`, () => lookTogether(folder));
 
 async function look(folder: string): Promise<Headers> {
-  const found = await readFolderHeaders({ folder, without: OWN_FOLDER });
+  const found = await readFolderHeaders({ folder, without: OWN_FOLDER }).catch(ofFileSystem);
+  if (found instanceof Error) return { named: [], notSearched: [], closed: found };
   if (found.unread) cannotTell(found.unread.file)(found.unread.error);
   const { named } = found;
-  return { named, notSearched: found.leftOut.map(({ folder: where, why }) => `${where} (${why})`) };
+  const notSearched = found.leftOut.map(({ folder: where, why }) => `${where} (${why})`);
+  return { named, notSearched, closed: null };
 }
+
+/** A storage that is silent may answer later, and a thread that has ended says nothing of it. */
+function ofFileSystem(error: Error): Error {
+  if (ownFailure(error) || (error as NodeJS.ErrnoException).code === undefined) throw error;
+  return error;
+}
+
+/** @param pool whose folder it is, else null */
+export const cannotSearch = (folder: string, pool: string | null, error: Error) =>
+  hold('unproven', {
+    attempted: `looking which images in ${folder} stand on the volumes`,
+    now:
+      `${pool === null ? 'that folder' : `the folder of pool ${pool}`} cannot be read ` +
+      `(${error.message}); nothing was done`,
+    next:
+      cureOf(error.message, 'Mount its file system again, or fix it') +
+      (pool === null
+        ? ''
+        : `; if no image there needs the volumes: ${shell`virsh pool-destroy ${pool}`} stops the ` +
+          'pool, which is left out then'),
+  });
 
 /**
  * @param leaveOut told of a device that cannot be read: a LUN without a path must not stop what

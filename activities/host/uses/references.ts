@@ -59,7 +59,7 @@ export async function observeHolders(deps: Deps, question: Question): Promise<Re
   // The volumes of those that are not active may stand on others all the same.
   const asleep = all.filter(({ name }) => !active.has(name)).filter(isFilePool);
   const [{ children, notSearched }, domains] = await Promise.all([
-    childrenOf(files, { pools: [...pools, ...asleep], volumes: family }),
+    childrenOf(files, { pools, asleep, volumes: family }),
     domainUses(deps, files, { ...question, pools: all }),
   ]);
   const stand = children.map(({ child, path }) => ({

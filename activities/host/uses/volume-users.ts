@@ -6,7 +6,13 @@ import { dirname } from 'node:path';
 import { observeFile } from '../../adapters/files/files.ts';
 import type { FilePath } from '../../adapters/files/paths.ts';
 import type { Pool } from '../../adapters/virsh/pools.ts';
-import { cannotTell, headersBelow, namesBelow, type LeaveOut } from './headers-below.ts';
+import {
+  cannotSearch,
+  cannotTell,
+  headersBelow,
+  namesBelow,
+  type LeaveOut,
+} from './headers-below.ts';
 
 /** `device:inode` of each. */
 export type Identities = ReadonlySet<string>;
@@ -70,6 +76,8 @@ export async function firstIn(
 
 interface Search {
   pools: readonly Pool[];
+  /** Those that are not active: one that cannot be searched is left out. */
+  asleep?: readonly Pool[];
   /**
    * These may stand on each other. Their own folders are looked through whether or not a pool is
    * active there (any more).
@@ -88,14 +96,21 @@ export interface Children {
  * @returns each child with the name that its header has for the file
  * @throws Hold `unproven`
  */
-export async function childrenOf(files: Identities, { pools, volumes }: Search): Promise<Children> {
+export async function childrenOf(
+  files: Identities,
+  { pools, asleep = [], volumes }: Search,
+): Promise<Children> {
   const found: Children = { children: [], notSearched: [] };
   const family = identitiesOf(volumes);
   const isFile = remembered((path) => isOneOf(files, path));
   const own = volumes.map(({ path }) => dirname(path));
-  for (const folder of new Set([...pools.flatMap((pool) => pool.folder ?? []), ...own])) {
-    const { named, notSearched } = await headersBelow(folder);
-    found.notSearched.push(...notSearched);
+  const foldersOf = (of: readonly Pool[]) => of.flatMap(({ folder }) => folder ?? []);
+  const needed = new Set([...foldersOf(pools), ...own]);
+  for (const folder of new Set([...needed, ...foldersOf(asleep)])) {
+    const { named, notSearched, closed } = await headersBelow(folder);
+    const pool = pools.find((one) => one.folder === folder)?.name ?? null;
+    if (closed && needed.has(folder)) throw cannotSearch(folder, pool, closed);
+    found.notSearched.push(...notSearched, ...(closed ? [`${folder} (${closed.message})`] : []));
     for (const { file: child, backing, dataFile } of named) {
       for (const path of [...backing, ...dataFile]) {
         if (!(await isFile(path)) || (await isOneOf(family, child))) continue;
