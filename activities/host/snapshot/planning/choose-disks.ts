@@ -41,8 +41,10 @@ export function chooseDisks(
     if (exclude.includes(disk.target) || (named.length > 0 && !isNamed)) {
       left.push({ disk: disk.target, why: 'it was not asked for' });
     } else if (!obstacle) chosen.push(disk.target);
-    else if (isNamed) throw fail(obstacle.code, `${disk.target}: ${obstacle.why}`, LEAVE_OUT);
-    else left.push({ disk: disk.target, why: obstacle.why });
+    else if (isNamed || obstacle.next !== undefined) {
+      const { code, why, next = LEAVE_OUT } = obstacle;
+      throw fail(code, `${disk.target}: ${why}`, next);
+    } else left.push({ disk: disk.target, why: obstacle.why });
   }
   if (chosen.length > 0) return { chosen, left };
   const why = left.map((one) => `${one.disk}: ${one.why}`).join('; ') || 'it has none';
@@ -51,11 +53,30 @@ export function chooseDisks(
 
 const LEAVE_OUT = 'Name the disks that the guest writes (`--disk`), or leave this one out';
 
-function obstacleOf(disk: XmlDisk): { code: RefusalCode; why: string } | null {
-  const { device, readOnly, shareable, transient } = disk;
+/** Where one is not left out by default: its pool may only be stopped, and its data is wanted. */
+const startPool = ({ target }: XmlDisk) =>
+  'Start its pool (`virsh pool-list --all`); where that is no pool of folders, leave the disk ' +
+  `out (${shell`--exclude ${target}`})`;
+
+interface Obstacle {
+  code: RefusalCode;
+  why: string;
+  /** Of one that stops the snapshot unless it is excluded. */
+  next?: string;
+}
+
+function obstacleOf(disk: XmlDisk): Obstacle | null {
+  const { device, readOnly, shareable, transient, type, chain } = disk;
   if (device !== 'disk') return { code: 'unsupported-format', why: `it is a ${device}` };
   if (readOnly) return { code: 'read-only-disk', why: 'it is read-only for the VM' };
   if (shareable) return { code: 'volume-in-use', why: 'it is shareable: other VMs may write it' };
   if (transient) return { code: 'transient-disk', why: 'it is <transient/>' };
+  if (type === 'volume' && chain.length === 0) {
+    const why = 'its source is a volume of which no active pool of folders has the file';
+    return { code: 'unsupported-format', why, next: startPool(disk) };
+  }
+  if (type !== 'file' && type !== 'volume') {
+    return { code: 'unsupported-format', why: `its source is of type ${type}, not file` };
+  }
   return null;
 }

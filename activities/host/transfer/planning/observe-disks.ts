@@ -29,9 +29,9 @@ export async function observeDisks(deps: HostDeps, input: MoveDisksInput): Promi
   }
   const left = named
     ? []
-    : all.flatMap(({ target: disk, device, chain }) => {
+    : all.flatMap(({ target: disk, device, type, chain }) => {
         if (device !== 'disk') return [{ disk, why: `it is a ${device}` }];
-        return chain.length === 0 ? [{ disk, why: 'it has no file' }] : [];
+        return chain.length === 0 || type === 'block' ? [{ disk, why: 'it has no file' }] : [];
       });
   const stay = left.map(({ disk }) => disk);
   const disks = named ?? targets.filter((target) => !stay.includes(target));
