@@ -83,7 +83,7 @@ export function cacheOf(disk: XmlElement): string | null {
   const cache = onlyOf(onlyOf(disk, 'driver'), CACHE);
   return cache && writeXml(cache);
 }
-const CACHE = 'metadata_cache';
+export const CACHE = 'metadata_cache';
 const UNREFERENCED = 'discard_no_unref';
 
 /** What its driver has that libvirt takes of qcow2 alone, as people know it. */
@@ -96,7 +96,7 @@ export function qcow2Only(disk: XmlElement): string[] {
 }
 
 /** The driver of an active layer of that format. */
-function driverOf(disk: XmlElement, format: string): XmlElement {
+export function driverOf(disk: XmlElement, format: string): XmlElement {
   const { attributes = {}, children = [] } = onlyOf(disk, 'driver') ?? {};
   const { [UNREFERENCED]: unreferenced, ...others } = attributes;
   const kept = format === 'qcow2' ? attributes : others;
@@ -190,7 +190,7 @@ const isSame = (before: readonly XmlElement[], after: readonly Layer[]) =>
   before.every((layer, at) => diskFile(layer) === after[at]?.file);
 
 /** Of a layer that leaves: its key opens no other one. */
-function withoutSecret(disk: XmlElement): XmlElement {
+export function withoutSecret(disk: XmlElement): XmlElement {
   const source = onlyOf(disk, 'source');
   const children = source?.children.filter(
     (child) => typeof child === 'string' || child.name !== 'encryption',
@@ -212,7 +212,7 @@ export function saysMore(layer: XmlElement): boolean {
 export const layersSayMore = (domainXml: string, target: string): boolean =>
   layersOf(diskElement(domainXml, target)).some(saysMore);
 
-function sourceOf({ element, file }: Layer, more: Record<string, string> = {}): XmlElement {
+export function sourceOf({ element, file }: Layer, more: Record<string, string> = {}): XmlElement {
   const source = onlyOf(element, 'source');
   const { index, ...attributes } = source?.attributes ?? {};
   const named = file === null ? attributes : namedByPath(attributes, file);

@@ -2,7 +2,15 @@
  * libvirt's snapshot metadata: which files a snapshot names, and the same document after a merge.
  */
 import { unexpected } from '../reply.ts';
-import { fileOf, namedByPath, withOwnSecret } from './disk-element.ts';
+import {
+  fileOf,
+  namedByPath,
+  policyOf,
+  sourceOf,
+  withOwnSecret,
+  withoutSecret,
+} from './disk-element.ts';
+import { setFormat } from './snapshot-format.ts';
 import { sourceFile, type PoolFolders } from './named-files.ts';
 import {
   allOf,
@@ -128,34 +136,51 @@ function shorten(layer: XmlElement, merge: Merge): void {
   const { gone, base, pools } = merge;
   const file = fileOf(layer, pools);
   if (file === null) return;
-  const [lower] = allOf(layer, 'backingStore');
-  if (!gone.has(file)) return lower && shorten(lower, merge);
-  const lowerFile = lower ? fileOf(lower, pools) : null;
-  if (!lower || lowerFile === null) return setFile(layer, base.path, base.format);
-  const format = allOf(lower, 'format')[0]?.attributes['type'] ?? base.format;
-  setFile(layer, lowerFile, format, allOf(lower, 'source')[0]?.children);
-  // It has taken the place of the layer below it, whose own backing store it gets. That may be gone
-  // as well.
-  const at = layer.children.indexOf(lower);
-  layer.children.splice(at, 1, ...allOf(lower, 'backingStore'));
+  const [next] = allOf(layer, 'backingStore');
+  if (!gone.has(file)) return next && shorten(next, merge);
+  const below = belowGone(layer, merge);
+  const [lower] = below;
+  if (!lower || fileOf(lower, pools) === null) return becomeBase(layer, base, below);
+  becomeLower(layer, lower, merge);
+  // One further below may be gone as well.
   shorten(layer, merge);
+}
+
+/** What the last one says that is gone from here on down. */
+function belowGone(layer: XmlElement, merge: Merge): XmlElement[] {
+  const below = allOf(layer, 'backingStore');
+  const file = below[0] ? fileOf(below[0], merge.pools) : null;
+  return below[0] && file !== null && merge.gone.has(file) ? belowGone(below[0], merge) : below;
+}
+
+function becomeLower(layer: XmlElement, lower: XmlElement, { base, pools }: Merge): void {
+  if (layer.name === 'backingStore') return void Object.assign(layer, lower);
+  const source = sourceOf({ element: lower, file: fileOf(lower, pools) }, policyOf(layer));
+  setFormat(layer, onlyOf(lower, 'format')?.attributes['type'] ?? base.format);
+  putChildren(layer, { source: [source], backingStore: allOf(lower, 'backingStore') });
+  if ('type' in layer.attributes) layer.attributes['type'] = 'file';
+}
+
+function becomeBase(layer: XmlElement, { path, format }: Base, below: XmlElement[]): void {
+  const source = sourceOf({ element: withoutSecret(layer), file: path }, policyOf(layer));
+  setFormat(layer, format);
+  // A cache beside a format is of the layer that is gone.
+  const said = createElement('format', { type: format });
+  putChildren(layer, { source: [source], format: [said], backingStore: below });
+  if ('type' in layer.attributes) layer.attributes['type'] = 'file';
+}
+
+/** In the places of those that are there. */
+function putChildren(layer: XmlElement, others: Record<string, XmlElement[]>): void {
+  layer.children = layer.children.flatMap<XmlElement | string>((child) =>
+    typeof child === 'string' ? [child] : (others[child.name] ?? [child]),
+  );
 }
 
 interface Merge {
   gone: ReadonlySet<string>;
   base: Base;
   pools: PoolFolders;
-}
-
-/** @param inside what the source says besides: of the layer that has this file */
-function setFile(layer: XmlElement, file: string, format: string, inside?: XmlElement['children']) {
-  const [source] = allOf(layer, 'source');
-  if (source) nameFile(layer, source, file);
-  if (source && inside) source.children = inside;
-  const said = [...allOf(layer, 'driver'), ...allOf(layer, 'format')];
-  for (const { attributes } of said) attributes['type'] = format;
-  // A disk without one counts as raw.
-  if (said.length === 0) layer.children.unshift(createElement('driver', { type: format }));
 }
 
 /** The document after files were moved: every source that `renamed` knows has its new name. */

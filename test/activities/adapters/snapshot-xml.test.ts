@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { withFormat } from '../../../activities/adapters/libvirt-xml/snapshot-format.ts';
 import {
   parseSnapshot,
   renameSources,
@@ -64,6 +65,21 @@ describe('the record of a snapshot', () => {
     const xml = snapshot(disks, vmDisk('/r', 'qcow2'));
     const fewer = `<disk name='vda' snapshot='no'/>${snapshotDisk('vdb', '/s-b')}`;
     expect(rewritten(xml, ['/s'])).toBe(snapshot(fewer, vmDisk('/r', 'qcow2')));
+  });
+
+  it('has what only qcow2 takes no longer where a raw layer has its place', () => {
+    const cache = '<metadata_cache><max_size unit="bytes">4096</max_size></metadata_cache>';
+    const special = (driver: string, inside: string) =>
+      `<disk type='file' device='disk'><driver name='qemu' ${driver}${inside}` +
+      `<source file='/r'/><target dev='vda' bus='virtio'/></disk>`;
+    const before = special(`type='qcow2' discard_no_unref='on'>`, `${cache}</driver>`);
+    const after = special(`type='raw'`, '/>');
+    expect(withFormat(snapshot('', before), '/r', 'raw').replaceAll('"', "'")).toBe(
+      snapshot('', after).replace('<disks></disks>', '<disks/>'),
+    );
+    expect(rewritten(snapshot('', before), ['/r'])).toBe(
+      snapshot('', after.replace('/r', '/base')).replace('<disks></disks>', '<disks/>'),
+    );
   });
 
   it('names a volume of a pool by its path once it was moved', () => {
