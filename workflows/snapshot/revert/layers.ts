@@ -47,11 +47,11 @@ async function restore(op: Revert, jobId: string, change: DiskSwitch): Promise<S
   const note = noteOf(op, jobId, { phase: 'undoing', change });
   for (const to of poolsOf(change)) {
     const summary = `give what was discarded in pool ${to.pool} its names back`;
-    // Also what is done in part is taken back.
-    op.restored.push(to);
-    const restored = await withPool(op, { to, jobId, until: 'mounted' }, () =>
-      op.spm(to).ensureLayersRestored({ note, to }, summary),
-    );
+    const restored = await withPool(op, { to, jobId, until: 'mounted' }, () => {
+      // Before it: also what is done in part is taken back.
+      if (!op.restored.includes(to)) op.restored.push(to);
+      return op.spm(to).ensureLayersRestored({ note, to }, summary);
+    });
     if (restored.outcome === 'taken') throw nameTaken(op, restored.path);
     if (restored.outcome === 'gone') {
       op.restored.pop();
