@@ -8,6 +8,7 @@ import {
   open,
   readdir,
   readFile,
+  readlink,
   realpath,
   rename,
   stat,
@@ -19,7 +20,7 @@ import {
 import { nullIfMissing, type FilePath } from './paths.ts';
 import { unlessSilent } from '../process/asking.ts';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 
 export interface FileFacts {
   identity: string;
@@ -57,6 +58,16 @@ export const isRegularOrMissing = async (path: string) =>
  * @throws Retry `storage-silent`: what was not seen is not known to be no link
  */
 export const canonical = (path: string) => realpath(path).catch(unlessSilent(path));
+
+const MANY_LINKS = 40;
+
+/** What a name leads to that no file has, by links in it and by what may be a link itself. */
+export async function leadsTo(path: string, left = MANY_LINKS): Promise<string> {
+  const place = join(await canonical(dirname(path)), basename(path));
+  const link = await readlink(place).catch(unlessSilent(null));
+  if (link === null || left === 0) return place;
+  return leadsTo(resolve(dirname(place), link), left - 1);
+}
 
 /**
  * Free and total bytes of the file system that holds `path`, as an unprivileged writer sees them.

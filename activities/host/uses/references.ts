@@ -18,6 +18,8 @@ interface File {
 
 interface Question {
   volumes: readonly File[];
+  /** Those that the volumes had: what names one that no file has now would get it back. */
+  names?: readonly string[];
   /** These may stand on each other; default the volumes. */
   family?: readonly File[];
   pools: readonly Pool[];
@@ -52,8 +54,8 @@ export async function observeReferences(deps: Deps, question: Question): Promise
  * @throws Hold `unproven` where that cannot be told
  */
 export async function observeHolders(deps: Deps, question: Question): Promise<References> {
-  const { volumes, family = volumes, pools } = question;
-  const files = identitiesOf(volumes);
+  const { volumes, names = [], family = volumes, pools } = question;
+  const files = new Set([...identitiesOf(volumes), ...names]);
   const active = new Set(pools.map(({ name }) => name));
   const all = await observePools(deps.libvirt, 'all');
   // The volumes of those that are not active may stand on others all the same.

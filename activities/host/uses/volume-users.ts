@@ -3,7 +3,7 @@
  * and hard links cannot hide one.
  */
 import { dirname } from 'node:path';
-import { observeFile } from '../../adapters/files/files.ts';
+import { leadsTo, observeFile } from '../../adapters/files/files.ts';
 import type { FilePath } from '../../adapters/files/paths.ts';
 import type { Pool } from '../../adapters/virsh/pools.ts';
 import {
@@ -14,7 +14,7 @@ import {
   type LeaveOut,
 } from './headers-below.ts';
 
-/** `device:inode` of each. */
+/** `device:inode` of each, and names that count as one of them while no file has them. */
 export type Identities = ReadonlySet<string>;
 
 interface File {
@@ -28,8 +28,11 @@ export const identitiesOf = (volumes: readonly Pick<File, 'identity'>[]): Identi
 /** @throws Hold `unproven` where that cannot be told */
 export async function isOneOf(files: Identities, path: FilePath): Promise<boolean> {
   const facts = await observeFile(path).catch(cannotTell(path));
-  return facts !== null && files.has(facts.identity);
+  if (facts !== null) return files.has(facts.identity);
+  return hasNames(files) && files.has(await leadsTo(path.toString()));
 }
+
+const hasNames = (files: Identities) => [...files].some((one) => one.startsWith('/'));
 
 interface Walk {
   /** What was found at and below files before: a VM that runs names all layers of a chain. */

@@ -56,9 +56,10 @@ async function deleteRetired(
     const file = await observeFile(quarantinedPath);
     if (file) left.push({ volume, quarantinedPath, identity: file.identity });
   }
-  // Before the note is given up: without it no request finds them.
-  for (const { quarantinedPath: path, identity } of left) {
-    await assertUnheld(deps.libvirt, `deleting ${path}`, [{ path, identity }]);
+  // Before the note is given up: without it no request finds them. What came to stand on one, or
+  // to have it, names it as it was.
+  for (const { volume, quarantinedPath: path, identity } of left) {
+    await assertUnheld(deps.libvirt, `deleting ${path}`, [{ path, identity, was: volume.path }]);
   }
   const isOurs = await deps.effect('storage.abandon-reservation', folder, () =>
     abandonReservation(folder, [owner]),

@@ -13,6 +13,8 @@ interface File {
   path: string;
   /** `device:inode` on this host. */
   identity: string;
+  /** The name that it had before it was put into quarantine. */
+  was?: string;
 }
 
 export interface Holder {
@@ -30,7 +32,9 @@ export interface Holder {
 export async function holderOf(libvirt: Libvirt, files: readonly File[]): Promise<Holder | null> {
   if (files.length === 0) return null;
   const pools = await observePools(libvirt);
-  const { uses } = await observeHolders({ libvirt }, { volumes: files, pools, owner: null });
+  const names = files.flatMap(({ was }) => was ?? []);
+  const question = { volumes: files, names, pools, owner: null };
+  const { uses } = await observeHolders({ libvirt }, question);
   const [use] = uses;
   if (!use) return null;
   const verb = use.kind === 'child' ? 'stands on' : 'uses';
@@ -38,7 +42,7 @@ export async function holderOf(libvirt: Libvirt, files: readonly File[]): Promis
 }
 
 /**
- * Of copies under their final names, which a VM may already have.
+ * Of copies under their final names, which a VM may already have, and of what is in quarantine.
  * @throws Hold `unproven`
  */
 export async function assertUnheld(

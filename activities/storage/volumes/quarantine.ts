@@ -62,8 +62,8 @@ export async function quarantineAll(
     whereFileIs(all, (one) => one.quarantinedPath),
   ]);
   const isBegun = quarantined.length > 0;
-  // Of a revert, which keeps them: the record has switched, and they are looked at before they go.
-  if (doing !== 'retiring') await assertNotNeeded(deps, stillNamed, { doing, isBegun });
+  // Also of a revert, whose VM's record has switched: what names one would lose it.
+  await assertNotNeeded(deps, stillNamed, { doing, isBegun });
   // The last look, as this one is quick.
   for (const { volume } of stillNamed.toReversed()) {
     await assertUnused(volume.path, doing, isBegun);

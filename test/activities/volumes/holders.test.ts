@@ -2,12 +2,13 @@
  * The SPM agent believes no proof but its own: right before it deletes, it looks once more who uses
  * the file. Real files, the real activities.
  */
-import { link, mkdir, mkdtemp, readdir, realpath, rm, writeFile } from 'node:fs/promises';
+import { link, mkdir, mkdtemp, readdir, realpath, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { execa } from 'execa';
+import { observeFile } from '../../../activities/adapters/files/files.ts';
 import type { Libvirt } from '../../../activities/adapters/virsh/domains.ts';
 import { createEffect } from '../../../activities/door/effect.ts';
 import { createStorageActivities } from '../../../activities/storage/index.ts';
@@ -53,6 +54,24 @@ async function run(name: Name, input: unknown) {
   return environment.run(async () => void (await activity(input))).then(() => null, failed);
 }
 
+/** A revert that has made its record switch from `a.qcow2`, as its note says. */
+async function reverted() {
+  const to = { pool: 'images', folder: pool, identity: await idInPool(pool) };
+  const layer = async (name: string) => ({
+    ...{ volume: await volume(join(pool, name)), format: 'raw', to },
+  });
+  const folder = join(pool, '.blockflow', JOB);
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(pool, 'b.qcow2'), 'b');
+  const [from, overlay] = [await layer('a.qcow2'), await layer('b.qcow2')];
+  const disks = [{ disk: 'vda', from, to: overlay, below: [] }];
+  const change = { vm: 'web', vmUuid: JOB, disks, current: { from: null, to: null } };
+  const time = '2026-12-02T12:00:00Z';
+  const note = { jobId: JOB, owner: JOB, workflow: 'web', time, state: { phase: 'kept', change } };
+  await writeFile(join(folder, `${JOB}.json`), JSON.stringify(note));
+  return { to, note, expiry: { jobId: JOB, owner: JOB, to, volumes: [from.volume] } };
+}
+
 const volume = async (path: string) => ({ path, pool: 'images', identity: await idInPool(path) });
 
 describe('The SPM agent proves itself, right before it deletes, that', () => {
@@ -74,15 +93,16 @@ describe('The SPM agent proves itself, right before it deletes, that', () => {
       { jobId: JOB, volumes: [await volume(join(pool, 'a.qcow2'))] },
     ],
     'a copy that has its name': copied,
+    'what a revert has left': async () => {
+      const { to, note } = await reverted();
+      return ['ensureLayersRetired', { to, note }];
+    },
   };
 
   it.each(Object.entries(deletions))('no VM has %s', async (_, deletion) => {
     const [name, input] = await deletion();
     const file = name === 'ensureReservationAbsent' ? 'x' : 'a.qcow2';
-    const source = `<source file='${join(pool, file)}'/><target dev='vda'/>`;
-    const disk = `<disk type='file' device='disk'>${source}</disk>`;
-    const xml = `<domain><name>web</name><devices>${disk}</devices></domain>`;
-    domains = [{ uuid: JOB, name: 'web', xml, unread: null }];
+    defineOn(join(pool, file));
     const details = { code: 'unproven', now: expect.stringMatching('VM web uses') as unknown };
     expect(await run(name, input)).toMatchObject({ type: 'Hold', details });
     expect([effects, await readdir(pool)]).toEqual([[], expect.arrayContaining([file])]);
@@ -91,8 +111,7 @@ describe('The SPM agent proves itself, right before it deletes, that', () => {
   it.each(Object.entries(deletions))('no chain stands on %s', async (_, deletion) => {
     const [name, input] = await deletion();
     const file = name === 'ensureReservationAbsent' ? 'x' : 'a.qcow2';
-    const over = ['create', '-q', '-f', 'qcow2', '-u', '-b', join(pool, file), '-F', 'raw'];
-    await execa('qemu-img', [...over, join(pool, 'clone'), '1M'], { env: { PATH } });
+    await cloneOf(pool, join(pool, file));
     const details = { code: 'unproven', now: expect.stringMatching('clone stands on') as unknown };
     expect(await run(name, input)).toMatchObject({ type: 'Hold', details });
     expect([effects, await readdir(pool)]).toEqual([[], expect.arrayContaining([file])]);
@@ -111,3 +130,61 @@ describe('The SPM agent proves itself, right before it deletes, that', () => {
     expect(effects).not.toEqual([]);
   });
 });
+
+describe('What a revert has left has no name, and is kept', () => {
+  const original = () => join(pool, 'a.qcow2');
+  const quarantined = () => join(pool, '.blockflow', `${JOB}-a.qcow2`);
+  let expiry: object;
+  beforeEach(async () => {
+    const { to, note, expiry: input } = await reverted();
+    expiry = input;
+    expect(await run('ensureLayersRetired', { to, note })).toBeNull();
+    expect(await exists(original())).toBe(false);
+    effects = [];
+  });
+
+  const named: Record<string, () => Promise<unknown>> = {
+    'a VM': () => Promise.resolve(defineOn(original())),
+    'a VM by a folder that is a link': async () => {
+      await symlink(pool, join(root, 'linked'));
+      defineOn(join(root, 'linked/a.qcow2'));
+    },
+    'a VM by a link': async () => {
+      await symlink(original(), join(root, 'link'));
+      defineOn(join(root, 'link'));
+    },
+    'a VM whose image stands on it': async () => defineOn(await cloneOf(root, original())),
+    'a chain by its path': () => cloneOf(pool, original()),
+    'a chain by its name': () => cloneOf(pool, 'a.qcow2'),
+  };
+  it.each(Object.entries(named))('while %s names what it was', async (_, name) => {
+    await name();
+    const details = { code: 'unproven' };
+    expect(await run('ensureRetiredAbsent', expiry)).toMatchObject({ type: 'Hold', details });
+    expect([effects, await exists(quarantined())]).toEqual([[], true]);
+  });
+
+  it('no longer, once another file has that name', async () => {
+    defineOn(original());
+    await cloneOf(pool, original());
+    await writeFile(original(), 'another');
+    expect(await run('ensureRetiredAbsent', expiry)).toBeNull();
+    expect([await exists(quarantined()), await exists(original())]).toEqual([false, true]);
+  });
+});
+
+const exists = async (path: string) => (await observeFile(path)) !== null;
+
+async function cloneOf(folder: string, backing: string): Promise<string> {
+  const clone = join(folder, 'clone');
+  const over = ['create', '-q', '-f', 'qcow2', '-u', '-b', backing, '-F', 'raw'];
+  await execa('qemu-img', [...over, clone, '1M'], { env: { PATH } });
+  return clone;
+}
+
+function defineOn(path: string): void {
+  const source = `<source file='${path}'/><target dev='vda'/>`;
+  const disk = `<disk type='file' device='disk'>${source}</disk>`;
+  const xml = `<domain><name>web</name><devices>${disk}</devices></domain>`;
+  domains = [{ uuid: JOB, name: 'web', xml, unread: null }];
+}

@@ -1,6 +1,9 @@
 /** A VM goes back to a snapshot, and comes back from there. */
+import { rm } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { expectNoLoss, verifyGuestData } from '../../support/guest/oracle.ts';
+import { createImage } from '../../support/guest/shut-off-vm.ts';
 import { connectTo } from '../../support/host/roles/blockflow-client.ts';
 import { commandLine, environmentOf, type Typed } from '../../support/host/roles/command-line.ts';
 import { says } from '../../support/host/roles/says.ts';
@@ -160,6 +163,23 @@ describe('What dies', () => {
       await write(20);
     },
   );
+
+  it('the SPM agent, while a clone is made: what it stands on stays until it is gone', async () => {
+    const { vda = '' } = await sources();
+    await system.killRole('spm');
+    await system.startRole('spm', [{ effect: 'storage.quarantine-volume', action: 'kill-before' }]);
+    const revert = await startRevert(system, { vm, name: 's1', keepSeconds: 1 });
+    await system.roleEnded('spm');
+    const clone = await createImage(`${vda}.clone`, { below: vda });
+    await system.startRole('spm');
+    const failure = await failureOf(revert.result());
+    expect(failure).toMatchObject({ type: 'Hold', code: 'unproven' });
+    expect(failure.now).toContain(`${clone} stands on ${vda}; it is kept`);
+    expect(await seen()).toContain(basename(vda));
+    await rm(clone);
+    expect(await revertTo(system, { vm, name: 's1' })).toMatchObject({ outcome: 'reverted' });
+    await write(20);
+  });
 
   it.each(['revert', 'undo'] as const)(
     'the workflow after the switch of a %s: the same request completes it',
