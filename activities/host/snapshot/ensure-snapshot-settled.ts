@@ -23,6 +23,7 @@ import type { HostDeps } from '../deps.ts';
 import { observeState } from '../chain/lost-vm.ts';
 import { defineRecord } from './define-record.ts';
 import { lookAtSnapshot, overtakenIn, verdictOf, viewsInWords, type SnapshotLook } from './look.ts';
+import { unlikeLive } from './made-overlays.ts';
 import { shell } from '../../../workflows/operation/names.ts';
 
 export const scriptState = (deps: HostDeps, { plan }: Taking) =>
@@ -52,8 +53,9 @@ export async function settleSnapshot(deps: HostDeps, taking: Taking): Promise<Ta
     const isSaved = look.vm.state === 'off' && look.vm.managedSave && isOurs(report);
     if (verdict === 'unseen' || isSaved) await goBack(deps, taking, look, report);
     // libvirtd died before it wrote it.
-    else if (verdict === 'unrecorded') await defineRecord(deps, taking.plan);
-    else if (verdict === 'divergent') throw divergent(taking, look);
+    else if (verdict === 'unrecorded' && !(await unlikeLive(taking)))
+      await defineRecord(deps, taking.plan);
+    else if (verdict === 'unrecorded' || verdict === 'divergent') throw divergent(taking, look);
     else return end(deps, taking, { look, verdict, report });
   }
 }

@@ -12,6 +12,7 @@ import { defineRecord, recordWithOverlays } from './define-record.ts';
 import { holding } from './holding.ts';
 import { factsOf, layeredDisks } from './layered.ts';
 import { lookAtSnapshot } from './look.ts';
+import { strangeOverlay } from './made-overlays.ts';
 import { ensureSnapshotSettled, scriptState, settleSnapshot } from './ensure-snapshot-settled.ts';
 
 /**
@@ -32,6 +33,8 @@ export async function ensureSnapshotTaken(deps: HostDeps, taking: Taking): Promi
   if ((state !== 'off') !== plan.running) {
     return { outcome: 'changed', reason: `VM ${plan.vm} is ${state} now` };
   }
+  const strange = await strangeOverlay({ ...taking, disks: plan.disks });
+  if (strange !== null) return { outcome: 'changed', reason: strange };
   if (plan.running) return takeOfRunning(deps, taking, shown);
   const isUntouched = async () => (await settleSnapshot(deps, taking)).outcome === 'not-taken';
   const taken = await orRefused(() => takeOfStopped(deps, taking), isUntouched);

@@ -3,10 +3,10 @@ import { dirname, join } from 'node:path';
 import type { ImageJob } from '../../../workflows/transfer/activities.ts';
 import { copiesOf } from '../../../workflows/transfer/copied.ts';
 import type { ImagePlan, ImageVolume } from '../../../workflows/transfer/plan.ts';
-import { canonical, observeFile } from '../../adapters/files/files.ts';
+import { canonical } from '../../adapters/files/files.ts';
 import { readDomain } from '../../adapters/virsh/pools.ts';
 import { identityIn } from '../../pool-folder/id.ts';
-import { stagedFile } from '../../pool-folder/reservation.ts';
+import { madeForJob } from '../../pool-folder/made-for-job.ts';
 import { snapshotsNaming } from '../snapshots/snapshots.ts';
 import { observeState } from '../chain/lost-vm.ts';
 import type { HostDeps } from '../deps.ts';
@@ -40,9 +40,8 @@ export async function localIdentities({ volumes }: ImagePlan): Promise<Map<strin
 /** Another process may have deleted files: what the record will name is looked at once more. */
 export async function goneCopy({ plan, jobId }: ImageJob): Promise<string | null> {
   for (const volume of copiesOf(plan)) {
-    const ready = await observeFile(stagedFile(plan.to.folder, jobId, volume.name, 'ready'));
-    const named = await observeFile(copyPath(plan, volume));
-    if (!named || named.identity !== ready?.identity) return copyPath(plan, volume);
+    const made = await madeForJob({ to: plan.to, jobId, name: volume.name });
+    if (made === null) return copyPath(plan, volume);
   }
   return null;
 }

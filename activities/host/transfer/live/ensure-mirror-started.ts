@@ -7,6 +7,7 @@ import { operationId } from '../../../../workflows/chain/references.ts';
 import { CommandError, saidIn } from '../../../adapters/process/command.ts';
 import { copyTargetXml } from '../../../adapters/libvirt-xml/disk-element.ts';
 import { isStillEmpty } from '../../../adapters/qemu-img/empty-image.ts';
+import { madeForJob } from '../../../pool-folder/made-for-job.ts';
 import { assertReserved } from '../../../pool-folder/presence.ts';
 import type { HostDeps } from '../../deps.ts';
 import { formatOf } from '../copies.ts';
@@ -41,6 +42,10 @@ export async function ensureMirrorStarted(deps: HostDeps, input: Input): Promise
   const other = await deps.libvirt.blockJob(change.vmUuid, change.disk);
   if (other) return { outcome: 'busy', reason: `another job began on the disk: ${other.type}` };
   if (!(await isNew(input))) return { outcome: 'lost', reason: 'no mirror runs (any more)' };
+  const { name } = topOf(input);
+  if ((await madeForJob({ to: input.plan.to, jobId: input.jobId, name })) !== change.to.identity) {
+    return { outcome: 'lost', reason: `${change.to.path} is not the file that was made for it` };
+  }
   return start(deps, input, change, look.disk?.cache ?? null);
 }
 
