@@ -96,7 +96,7 @@ async function ofSnapshots(deps: HostDeps, chain: Chain, undo: boolean): Promise
 }
 
 /** What the disk goes back to with it; null where it has no part in it. */
-function layerOf(snapshot: Snapshot, disk: string): string | null {
+export function layerOf(snapshot: Snapshot, disk: string): string | null {
   const isPart = snapshot.disks.some(({ name, kind }) => name === disk && kind === 'external');
   const xml = isPart ? domainOf(snapshot) : null;
   if (xml === null) return null;

@@ -15,6 +15,7 @@ import { orRefused } from '../../../door/lasting.ts';
 import type { HostDeps } from '../../deps.ts';
 import { holding } from '../holding.ts';
 import { changedBelow } from './below.ts';
+import { notNoted } from './noted-change.ts';
 import { areAll, sidesInWords, sidesOf } from './sides.ts';
 import { shell } from '../../../../workflows/operation/names.ts';
 
@@ -50,6 +51,8 @@ async function obstacleTo(deps: HostDeps, change: DiskSwitch): Promise<string | 
   if (managedSave) return wasSaved(vm.name);
   const unlike = (await missingLayer(change)) ?? (await changedBelow(change));
   if (unlike !== null) return unlike;
+  const unnoted = await notNoted(deps, change);
+  if (unnoted !== null) return unnoted;
   const xml = await deps.libvirt.wholeXml(vm.uuid, 'inactive');
   const pools = await poolsNamedIn([xml], deps.libvirt, []);
   const layers = change.disks.map(({ disk, to: { volume, format } }) => ({
