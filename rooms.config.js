@@ -102,9 +102,13 @@ export default {
       severity: 'error',
       from: {
         path: ours,
-        pathNot: [...Object.keys(rooms), 'activities/', 'client/blockflow', 'test/'].map(
-          (p) => `^${p}`,
-        ),
+        pathNot: [
+          ...Object.keys(rooms),
+          'activities/',
+          'client/blockflow',
+          'client/compiled',
+          'test/',
+        ].map((p) => `^${p}`),
       },
       to: {},
     },

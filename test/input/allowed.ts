@@ -29,6 +29,11 @@ const RULES: Record<string, Rule> = {
   modifiedNs: (text) => /^\d+$/.test(text),
 };
 
+/** Of a snapshot, which others may have named: libvirt allows a leading dash. */
+const isSnapshot: Rule = (text) => text !== '' && !text.includes('/');
+const ruleOf = (key: string, place: readonly string[]) =>
+  place.includes('current') ? isSnapshot : RULES[key];
+
 /** The values in it that should not be there, by their place. */
 export function notAllowed(value: unknown, place: readonly string[] = []): string[] {
   const key = place.findLast((part) => !/^\d+$/.test(part)) ?? '';
@@ -38,7 +43,8 @@ export function notAllowed(value: unknown, place: readonly string[] = []): strin
   }
   if (typeof value === 'string') {
     if (FREE.has(key) || ALSO_FREE.has(key)) return [];
-    const good = !CONTROL.test(value) && value.length <= 4096 && (RULES[key]?.(value) ?? true);
+    const good =
+      !CONTROL.test(value) && value.length <= 4096 && (ruleOf(key, place)?.(value) ?? true);
     return good ? [] : [`${at} is ${JSON.stringify(value.slice(0, 80))}`];
   }
   if (typeof value !== 'object' || value === null) return [];

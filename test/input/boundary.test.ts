@@ -119,8 +119,7 @@ describe.each(['ensureVolumesAbsent', 'ensureVolumesWiped'] as const)('%s', (nam
     const path = paths[what]?.() ?? '';
     const failure = await run(name, { jobId: JOB, volumes: [await volume(path)] });
     expect(failure).toMatchObject({ type: 'Bug' });
-    expect([await outside(), await readdir(pool)]).toEqual(before);
-    expect(effects).toEqual([]);
+    expect([await outside(), await readdir(pool), ...effects]).toEqual(before);
   });
 
   it('touches nothing when its own folder was replaced by a link', async () => {
@@ -130,8 +129,7 @@ describe.each(['ensureVolumesAbsent', 'ensureVolumesWiped'] as const)('%s', (nam
     const before = await outside();
     const volumes = [await volume(join(pool, 'a.qcow2'))];
     expect(await run(name, { jobId: JOB, volumes })).toMatchObject({ type: 'Hold' });
-    expect(await outside()).toBe(before);
-    expect(effects).toEqual([]);
+    expect([await outside(), effects]).toEqual([before, []]);
   });
 
   it('does its work on a file of the pool', async () => {
@@ -146,8 +144,7 @@ it('never wipes a file that has another name, perhaps outside of the pool', asyn
   const before = await outside();
   const volumes = [await volume(join(pool, 'hard.raw'))];
   expect(await run('ensureVolumesWiped', { jobId: JOB, volumes })).toMatchObject({ type: 'Hold' });
-  expect(await outside()).toBe(before);
-  expect(effects).toEqual([]);
+  expect([await outside(), effects]).toEqual([before, []]);
   // Deleting takes only the name that is in the pool.
   expect(await run('ensureVolumesAbsent', { jobId: JOB, volumes })).toBeNull();
   expect(await outside()).toBe(before);
@@ -238,12 +235,32 @@ describe('The reservation of a copy', () => {
     const plan = { ...planFor(pool, 'x'), to: { pool: 'images', folder: pool, identity } };
     const isMine = join(own(), JOB);
     const before = [await outside(), await readdir(isMine)];
+    const unproven = { type: 'Hold', details: { code: 'unproven' } };
     for (const [activity, input] of stepsOf(plan)) {
-      const code = 'unproven';
-      expect(await run(activity, input)).toMatchObject({ type: 'Hold', details: { code } });
+      expect(await run(activity, input)).toMatchObject(unproven);
     }
     expect([[await outside(), await readdir(isMine)], effects]).toEqual([before, []]);
   });
+});
+
+it('No overlay is made in a folder that only a disk of its plan names', async () => {
+  const to = { pool: 'images', folder: pool, identity: await idInPool(pool) };
+  const theirs = { ...to, folder: join(root, 'outside') };
+  const base = await volume(join(pool, 'a.qcow2'));
+  const disks = Object.entries({ vda: to, vdb: theirs }).map(([disk, target]) => ({
+    ...{ disk, base, baseFormat: 'qcow2', virtualSizeBytes: 0, clusterBytes: null },
+    ...{ extendedL2: false, to: target, name: disk, backingName: join(pool, 'a.qcow2') },
+  }));
+  await mkdir(join(theirs.folder, '.blockflow', JOB), { recursive: true });
+  await symlink(secret, join(theirs.folder, '.blockflow', JOB, 'vdb.part'));
+  await stubTool(join(root, 'bin'), 'qemu-img', 'echo written > "${@: -2:1}"');
+  const before = await outside();
+  const vm = { vm: 'web', vmUuid: JOB, host: 'h1', snapshot: 's1', warnings: [], left: [] };
+  const facts = { persistent: true, running: false, description: '', createdAt: 0, quiesce: 'no' };
+  const owned = { jobId: JOB, owner: OWNER, workflow: 'w', pool: 'images' };
+  const input = { ...owned, snapshot: { ...vm, ...facts, disks } };
+  expect(await run('ensureOverlaysCreated', input)).toMatchObject({ type: 'Bug' });
+  expect([await outside(), effects]).toEqual([before, []]);
 });
 
 describe('A pool that is not active', () => {

@@ -8,6 +8,7 @@ const SAMPLES = new Map<string, readonly string[]>(
   (
     [
       [patterns.LIBVIRT_NAME, ['web1', 'a b ', '日本', "it's; x"]],
+      [patterns.SNAPSHOT_NAME, ['s1', '--name', ' b']],
       [patterns.DISK_TARGET, ['vda', 'sdb']],
       [patterns.VOLUME_PATH, ['/pools/images/a.qcow2', '/x', "/a b/it's <é>:1", '/pools/..a']],
       [patterns.VOLUME_NAME, ['a.qcow2', '/pools/images/a.qcow2', 'vda[2]']],

@@ -9,6 +9,8 @@ const pattern = (source: string) => new RegExp(source.replaceAll('CHAR', CHAR), 
 
 /** A domain's or pool's name; a leading `-` could become an option. */
 export const LIBVIRT_NAME = pattern('^[^-/CHAR][^/CHAR]*$');
+/** A snapshot's, as others may have named it: libvirt makes a file's name of it. */
+export const SNAPSHOT_NAME = pattern('^[^/CHAR]+$');
 export const DISK_TARGET = /^[a-z][a-z0-9]{0,15}$/;
 /** Absolute and without `.` and `..`; protocol prefixes cannot begin with a slash. */
 export const VOLUME_PATH = pattern('^(?:/(?!\\.{1,2}(?:/|$))[^/CHAR]+)+$');
@@ -47,11 +49,6 @@ export const poolName = z
   .string()
   .check(z.minLength(1), z.maxLength(255))
   .check(z.regex(LIBVIRT_NAME, 'is not a pool name as `virsh pool-list` prints it'));
-/** The name of a snapshot, of which libvirt makes a file's. */
-export const snapshotName = z
-  .string()
-  .check(z.minLength(1), z.maxLength(255))
-  .check(z.regex(LIBVIRT_NAME, 'is not a name as `virsh snapshot-list` prints it'));
 /** A disk's target device, as `virsh domblklist` prints it. */
 export const diskTarget = z
   .string()
@@ -75,6 +72,11 @@ export const plainText = z
   .check(z.maxLength(1000), z.regex(PLAIN_TEXT, 'holds control characters'));
 /** One that names something, as a snapshot or a volume. */
 export const plainName = plainText.check(z.minLength(1), z.maxLength(255));
+/** The name of a snapshot that is there. */
+export const snapshotName = z
+  .string()
+  .check(z.minLength(1), z.maxLength(255))
+  .check(z.regex(SNAPSHOT_NAME, 'is not a name as `virsh snapshot-list` prints it'));
 export const sizeBytes = z.int().check(z.nonnegative());
 /**
  * Identity of a file that a rename keeps and a new file of the same name does not: `device:inode`.

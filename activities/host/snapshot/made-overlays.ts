@@ -1,4 +1,4 @@
-/** Whether the overlays of a plan are what was made for it: a guest, and a record, get nothing else. */
+/** Whether the overlays of a plan were made for it: a guest, and a record, get nothing else. */
 import { dirname, join } from 'node:path';
 import type { CopyTarget, NamedVolume } from '../../../workflows/chain/references.ts';
 import type { Taking } from '../../../workflows/snapshot/create/activities.ts';

@@ -1,5 +1,6 @@
 /** The copies of an image by their final names, and which of the two the record has. */
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
+import { bug } from '../../../workflows/operation/failures.ts';
 import type { ImageJob } from '../../../workflows/transfer/activities.ts';
 import { copiesOf } from '../../../workflows/transfer/copied.ts';
 import type { ImagePlan, ImageVolume } from '../../../workflows/transfer/plan.ts';
@@ -36,6 +37,21 @@ export async function localIdentities({ volumes }: ImagePlan): Promise<Map<strin
   });
   return new Map((await Promise.all(found)).flat());
 }
+
+/**
+ * A header names what a guest reads: that of a copy the copy below it, in its format, and no other.
+ * @throws Bug
+ */
+export function assertOnCopyBelow(plan: ImagePlan, at: number, backing: Backing): void {
+  const { volumes, flatten, to } = plan;
+  const below = flatten ? undefined : volumes[at - 1];
+  const isCopy = below && resolve(to.folder, backing.name) === copyPath(plan, below);
+  if (isCopy && backing.format === below.format) return;
+  throw bug(
+    `the copy of ${volumes[at]?.path} was to stand on ${backing.name}, no copy of its base`,
+  );
+}
+type Backing = NonNullable<ImageVolume['rebase']>;
 
 /** Another process may have deleted files: what the record will name is looked at once more. */
 export async function goneCopy({ plan, jobId }: ImageJob): Promise<string | null> {

@@ -5,6 +5,7 @@ import { stagedFile } from '../../pool-folder/reservation.ts';
 import { isToolFailure } from '../../adapters/process/command.ts';
 import { assertReserved } from '../../pool-folder/presence.ts';
 import type { HostDeps } from '../deps.ts';
+import { assertOnCopyBelow } from './copies.ts';
 import { writeBackingName } from '../chain/backing-name.ts';
 
 /**
@@ -14,6 +15,9 @@ import { writeBackingName } from '../chain/backing-name.ts';
 export async function ensureBackingNames(deps: HostDeps, job: ImageJob): Promise<void> {
   const { plan, jobId } = job;
   const attempted = 'letting the copies refer to the copies only';
+  for (const [at, { rebase }] of plan.volumes.entries()) {
+    if (rebase) assertOnCopyBelow(plan, at, rebase);
+  }
   await assertReserved(job, attempted);
   for (const { name, format, rebase } of plan.volumes) {
     if (!rebase) continue;

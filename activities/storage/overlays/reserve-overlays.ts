@@ -34,6 +34,8 @@ export async function reserveOverlays(
   const { pool } = to;
   const poolFolder = await targetFolder(deps.libvirt, { to, jobId });
   const folder = reservationFolder(poolFolder, jobId);
+  const stray = disks.find((disk) => disk.to.folder !== poolFolder);
+  if (stray) throw bug(`${stray.name} was to be made in ${stray.to.folder}, not in pool ${pool}`);
   await assertBases(deps, disks);
   await deps.effect('storage.reserve-overlays', folder, async () => {
     await writeReservation(folder, { owner, text });

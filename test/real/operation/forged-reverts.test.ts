@@ -1,4 +1,4 @@
-/** Whoever starts steps of a revert with a change of their own gives no VM another disk (I16). */
+/** Steps of a revert that are started with a forged change give no VM another disk (I16). */
 import { randomUUID } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -6,6 +6,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { execa } from 'execa';
 import { ensurePoolId } from '../../../activities/pool-folder/id.ts';
 import { createSnapshotInput } from '../../../workflows/snapshot/create/request.ts';
 import { moveImageInput } from '../../../workflows/transfer/request.ts';
@@ -151,6 +152,32 @@ describe('A mirror', () => {
     effects = [];
     expect(await start(forged)).toMatchObject({ outcome: 'lost' });
     expect([await facts(), effects]).toEqual([before, []]);
+  });
+
+  const names: Record<string, () => string> = {
+    'a file of the host': () => '/etc/shadow',
+    'an image of another VM in its pool': () => join(vault, victim),
+    'the same by its name': () => victim,
+    'one in another pool': () => `../${POOL}/${victim}`,
+    'the copy itself': () => `${vm}.qcow2`,
+    'the source of what is below': () => join(pool, `${vm}-base.qcow2`),
+    'the copy below in another format': () => `${vm}-base.qcow2`,
+  };
+  it.each(Object.entries(names))('never stands on %s, nor does another copy', async (_, name) => {
+    const base = await createImage(join(pool, `${vm}-base.qcow2`));
+    await execa('qemu-img', ['rebase', '-u', '-b', base, '-F', 'qcow2', file]);
+    const { plan, jobId: id } = await planned();
+    expect(plan.live?.backing).toEqual({ name: join(vault, `${vm}-base.qcow2`), format: 'qcow2' });
+    const backing = { name: name(), format: name().includes('-base') ? 'raw' : 'qcow2' } as const;
+    const live = plan.live && { ...plan.live, backing };
+    const forged = { plan: { ...plan, live }, jobId: id };
+    await agents.ask('ensureImageReserved', { ...forged, owner: id, workflow: vm });
+    await expect(agents.ask('ensureTopCreated', forged)).rejects.toThrow('no copy of its base');
+    const volumes = plan.volumes.map((volume) => ({ ...volume, rebase: backing }));
+    const renamed = { plan: { ...plan, volumes }, jobId: id };
+    effects = [];
+    await expect(agents.ask('ensureBackingNames', renamed)).rejects.toThrow('no copy of its base');
+    expect(effects).toEqual([]);
   });
 
   it('writes to what was made for it', async () => {

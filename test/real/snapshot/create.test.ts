@@ -138,6 +138,7 @@ describe('a snapshot of a VM with several disks', () => {
 
 /** libvirt notes the second in which a snapshot was taken. */
 async function untilNextSecond(): Promise<void> {
-  const since = Math.floor(Date.now() / 1000);
-  await waitUntil('the next second', () => Math.floor(Date.now() / 1000) > since);
+  const second = () => new Date().toISOString().slice(0, 19);
+  const since = second();
+  await waitUntil('the next second', () => second() !== since);
 }

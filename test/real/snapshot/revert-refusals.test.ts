@@ -125,7 +125,7 @@ describe('A revert is refused', () => {
   });
 });
 
-it('inside of images, under the id of another one: the advice goes back to the right one', async () => {
+it('inside of images, with the id of another one for its name: the advice is right', async () => {
   const { vda = '', vdb = '' } = await sourcesOf(system, vm, '--inactive');
   const write = (pattern: string) =>
     execa('qemu-io', ['-f', 'qcow2', '-c', `write -P ${pattern} 0 64k`, vda]);

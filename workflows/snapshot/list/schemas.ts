@@ -12,9 +12,9 @@ const snapshotDisk = z.strictObject({
   /** Of an external one: the layer that came with it, into which the VM wrote from then on. */
   layer: text.nullable(),
   /**
-   * `elsewhere`: it exists, but is not in the chain that the VM has now. `detached`: the VM does not
-   * have the disk any more. `kept`: a revert, or its undo, has discarded it, and keeps it in the
-   * pool's `.blockflow/` for a while.
+   * `elsewhere`: it exists, but is not in the chain that the VM has now. `detached`: the VM has no
+   * such disk any more. `kept`: a revert, or its undo, has discarded it, and keeps it in the pool's
+   * `.blockflow/` for a while.
    */
   found: z.enum(['in chain', 'elsewhere', 'detached', 'kept', 'gone']).nullable(),
   allocatedBytes: sizeBytes,

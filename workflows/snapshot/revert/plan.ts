@@ -9,6 +9,7 @@ import {
   imageFormat,
   plainName,
   plainText,
+  snapshotName,
   sizeBytes,
   uuid,
   vmName,
@@ -73,7 +74,7 @@ export const diskSwitch = z.strictObject({
   vmUuid: uuid,
   disks: z.array(switchedDisk).min(1),
   /** What the VM runs on before and after; null where libvirt names none. */
-  current: z.strictObject({ from: z.nullable(plainName), to: z.nullable(plainName) }),
+  current: z.strictObject({ from: z.nullable(snapshotName), to: z.nullable(snapshotName) }),
 });
 export type DiskSwitch = z.infer<typeof diskSwitch>;
 

@@ -1,4 +1,4 @@
-/** A change of a VM's disks that a revert has noted: no other one is made, whatever is asked for. */
+/** A change of a VM's disks that a revert has noted: no other one is made. */
 import { dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { backwards, changeOf } from '../../../../workflows/snapshot/revert/change.ts';

@@ -44,8 +44,9 @@ export async function wayBack(deps: HostDeps, inside: Inside): Promise<string> {
       'written since'
     );
   }
+  const command = shell`virsh snapshot-revert ${vm} ${name}`;
   return (
-    `libvirt goes back to such a one itself, VM down: ${shell`virsh snapshot-revert ${vm} ${name}`}` +
+    `libvirt goes back to such a one itself, VM down: ${command}` +
     ', which discards what was written since (libvirt 11.2 and 11.3 fail at it, 11.4 does it)'
   );
 }

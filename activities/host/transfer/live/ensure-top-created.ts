@@ -8,7 +8,7 @@ import type { ImageJob } from '../../../../workflows/transfer/activities.ts';
 import { bug, noSpace, retry } from '../../../../workflows/operation/failures.ts';
 import { assertReserved } from '../../../pool-folder/presence.ts';
 import type { HostDeps } from '../../deps.ts';
-import { formatOf } from '../copies.ts';
+import { assertOnCopyBelow, formatOf } from '../copies.ts';
 import { topFile, topOf } from './look.ts';
 
 /**
@@ -32,6 +32,7 @@ async function create(job: ImageJob, part: string): Promise<void> {
   const { path } = top;
   const { live, to } = job.plan;
   if (!live) throw bug(`a top for ${path}, whose VM does not run`);
+  if (live.backing) assertOnCopyBelow(job.plan, job.plan.volumes.length - 1, live.backing);
   const shape = { ...live, format: formatOf(top) };
   const attempted = `creating the copy of ${path}`;
   try {
