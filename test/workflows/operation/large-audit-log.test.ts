@@ -41,6 +41,23 @@ it('Status and cancel do not wait for it, and its newest events are found', asyn
   expect((await bench.events(vm)).map(({ kind }) => kind)).toEqual(['started', 'cancelled']);
 });
 
+it('Of events that are large as many are answered as a payload holds, the newest', async () => {
+  await (await bench.merge(bench.addVm(), CACHE)).result();
+  const [month = ''] = await monthsIn(bench.auditFolder);
+  const [some] = await bench.allEvents();
+  const before = Array.from({ length: 100 }, (_, n) => `/pools/images/${'deep'.repeat(10)}-${n}`);
+  for (let n = 0; n < 600; n += 1) {
+    const time = new Date(Date.parse(OLD) + n).toISOString();
+    const event = JSON.stringify({ ...some, id: `deep${n}`, vm: 'deep', before, time });
+    await writeFile(join(bench.auditFolder, month, `deep${n}.json`), event);
+  }
+  const events = await observeEvents({ vm: 'deep', limit: 1000 });
+  expect(events.length).toBeGreaterThan(100);
+  expect(events.at(-1)?.id).toBe('deep599');
+  expect(events[0]?.id).toBe(`deep${600 - events.length}`);
+  expect(JSON.stringify(events).length).toBeLessThan(1.1 * 2 ** 20);
+});
+
 it('A merge that looks into it finds that the same request has merged', async () => {
   const vm = bench.addVm(2);
   const top = vm.path(1);

@@ -33,7 +33,7 @@ export type AuditEvent = z.infer<typeof auditEvent>;
 export const orchestratorActivities = defineActivities({
   /** Appends an event unless it is there. */
   ensureEventRecorded: { input: auditEvent, result: z.void(), beats: 'never' },
-  /** Which events of the audit log; of those that match, the newest `limit`, oldest first. */
+  /** Of the events that match, the newest `limit` that fit into 1 MiB, oldest first. */
   observeEvents: {
     input: auditFilter,
     result: z.array(auditEvent),
