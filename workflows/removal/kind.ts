@@ -37,10 +37,11 @@ function words(input: RemoveImageInput): string {
 export const COPIES_STAY = 'the copies stay until the move or copy is requested again';
 
 /** A source whose deletion has ended takes its space until a user requests it again. */
-function untouched({ pool, volume, left, copies }: RemoveImageInput): string {
+function untouched({ pool, volume, format, left, copies }: RemoveImageInput): string {
   if (copies) return COPIES_STAY;
   if (!left) return 'nothing was deleted';
-  return `what the move has left stays; ${shell`blockflow rm ${pool}/${volume}`} deletes it`;
+  const command = shell`blockflow rm ${pool}/${volume} --source-format ${format}`;
+  return `what the move has left stays; ${command} deletes it`;
 }
 
 export const removalKind: Kind<'RemoveImage', RemoveImageInput, RemoveImageResult, RemovalStatus> =

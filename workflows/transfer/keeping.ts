@@ -70,12 +70,14 @@ export async function finishKept(op: Move, plan: ImagePlan): Promise<TransferRes
   await removeReservation(op, job, 'keep', 'the reservation');
   const chainAfter = copyPaths(plan);
   const size = `${chainAfter.length} volume(s), ${sizeWords(plan.totalBytes)}`;
-  const top = plan.volumes.at(-1)?.name ?? '';
+  const active = plan.volumes.at(-1);
+  const top = active?.name ?? '';
+  const format = active?.convert?.format ?? active?.format ?? '';
   return {
     outcome: 'kept',
     summary:
       `kept the source of ${op.id}; its copy of this moment is ${plan.to.folder}/${top}: ` +
-      `${size}; ${shell`blockflow rm ${plan.to.pool}/${top}`} deletes it`,
+      `${size}; ${shell`blockflow rm ${plan.to.pool}/${top} --source-format ${format}`} deletes it`,
     jobId,
     chainBefore: plan.volumes.map((volume) => volume.path),
     chainAfter,

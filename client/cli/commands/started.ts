@@ -1,5 +1,6 @@
 /** What a command does with the operation that it has started, whatever its kind. */
 import type { OperationResult } from '../../../workflows/kinds.ts';
+import { typed } from '../../../workflows/operation/names.ts';
 import type { Operation } from '../../library/operation.ts';
 import type { Screen } from '../screen.ts';
 import { printJson } from './command.ts';
@@ -18,7 +19,10 @@ export async function followStarted(
   const { id, runId, attached } = operation;
   if (options.detach) {
     if (options.json) printJson(screen, { outcome: 'started', id, runId, attached });
-    else screen.print(`${id} ${attached ? 'runs already' : 'has started'}: blockflow status ${id}`);
+    else {
+      const state = attached ? 'runs already' : 'has started';
+      screen.print(`${id} ${state}: blockflow status ${typed(id)}`);
+    }
     return 0;
   }
   if (attached && !options.json) screen.tell(`${id}: this request runs already, following it`);

@@ -83,10 +83,15 @@ const ANSWERS = {
 };
 
 /** Copies of disks that must not stand still together; null for what is possible. */
-const whyNotKept = (op: DisksMove, choice: Choice): string | null =>
-  choice === 'pivot' || op.status.switch === 'together'
-    ? null
-    : 'the copies would not be of one moment (--max-pause): say pivot, or cancel';
+function whyNotKept(op: DisksMove, choice: Choice): string | null {
+  if (choice === 'pivot') return null;
+  if (op.status.switch !== 'together') {
+    return 'the copies would not be of one moment (--max-pause): say pivot, or cancel';
+  }
+  const moved = op.status.disks.filter(({ state }) => state === 'moved');
+  if (moved.length === 0) return null;
+  return `${moved.map(({ disk }) => disk).join(', ')} has been moved by itself: say pivot, or cancel`;
+}
 
 /** Shows the state of a disk. */
 export function tell(

@@ -157,7 +157,7 @@ function calledTheSame(
     next:
       sources === 'keep'
         ? 'While the VM is down, give one a name: ' +
-          `${shell`blockflow copy ${vm} ${second} --name NAME`}`
+          `${shell`blockflow copy ${vm} ${second} --to ${to} --name NAME`}`
         : `Move one of them to another pool, or rename its file first: ${to} can have one ${name}`,
   });
 }

@@ -65,6 +65,22 @@ describe('Disks of a VM that wait for a decision', () => {
     expect(await pivots('apart')).toHaveLength(2);
   });
 
+  it('are not kept together once one of them has been moved by itself', async () => {
+    const scene = await startDisks(system, 'alone');
+    const move = await waiting(scene);
+    await system.client.workflow
+      .getHandle('alone/vda')
+      .executeUpdate('decide', { args: ['pivot'] });
+    await untilDisks(move, 'vda to be moved', ({ disks }) =>
+      disks.some(({ disk, state }) => disk === 'vda' && state === 'moved'),
+    );
+    await expect(decide(move, 'keep')).rejects.toMatchObject({
+      cause: { message: expect.stringContaining('vda has been moved by itself') },
+    });
+    await decide(move, 'pivot');
+    await expectAllMoved(scene, move);
+  });
+
   it('stay as they are when it is cancelled', async () => {
     const scene = await startDisks(system, 'cancels');
     const move = await waiting(scene);
