@@ -90,7 +90,8 @@ function whyNotKept(op: DisksMove, choice: Choice): string | null {
   }
   const moved = op.status.disks.filter(({ state }) => state === 'moved');
   if (moved.length === 0) return null;
-  return `${moved.map(({ disk }) => disk).join(', ')} has been moved by itself: say pivot, or cancel`;
+  const names = moved.map(({ disk }) => disk).join(', ');
+  return `${names} has been moved by itself: say pivot, or cancel`;
 }
 
 /** Shows the state of a disk. */
