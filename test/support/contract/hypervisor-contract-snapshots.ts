@@ -127,6 +127,11 @@ export const snapshotting: readonly Case[] = [
       const { request, overlay } = await taken(h);
       expect(await codeOf(h.ask('observeSnapshotPlan', request))).toBe('snapshot-exists');
       expect(await deletion(h)).toMatchObject({ snapshots: [{ name: 's1', disks: ['vda'] }] });
+      const { vm, host } = h.ref;
+      const { snapshots } = await h.ask('observeSnapshotTree', { vm, host });
+      const [{ takenAt = null } = {}] = snapshots;
+      expect(snapshots).toMatchObject([{ name: 's1', isCurrent: true, kind: 'external' }]);
+      expect(Date.parse(takenAt ?? '')).toBeLessThanOrEqual(Date.now());
       const { vmUuid } = await deletion(h);
       const name = { vm: h.ref.vm, vmUuid, name: 's1' };
       expect(await codeOf(h.ask('ensureSnapshotForgotten', name))).toBe('unproven');

@@ -8,7 +8,6 @@ import type { ColdOutcome, JobInput } from '../../../workflows/merge/activities.
 import type { HostActivities } from '../../../activities/host/index.ts';
 import type { StorageActivities } from '../../../activities/storage/index.ts';
 import { hold, refused } from '../../../workflows/operation/failures.ts';
-import type { snapshotListOnHost } from '../../../workflows/snapshot/list/activities.ts';
 import type { MergePlan } from '../../../workflows/merge/plan.ts';
 import { bury, quarantineAll } from './simulated-deletion.ts';
 import { imageHost } from './simulated-image-host.ts';
@@ -36,7 +35,7 @@ import { until, type Implementations } from './simulated-waits.ts';
 
 /**
  * What is met on real hosts only: conversions, mirrors of several disks and those that are kept,
- * several hosts, and lists of snapshots.
+ * and several hosts.
  */
 export type RealOnly =
   | 'ensureVolumeCreated'
@@ -44,8 +43,7 @@ export type RealOnly =
   | 'observeDisks'
   | 'ensureMirrorKept'
   | 'observeLeases'
-  | 'observeUses'
-  | keyof typeof snapshotListOnHost;
+  | 'observeUses';
 /** What the workflows' tests ask. */
 export type AgentActivities = Omit<HostActivities & StorageActivities, RealOnly>;
 

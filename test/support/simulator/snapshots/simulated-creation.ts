@@ -6,6 +6,8 @@ import {
   type Layer,
 } from '../../../../activities/host/snapshot/look.ts';
 import type { snapshotOnHost, Taking } from '../../../../workflows/snapshot/create/activities.ts';
+import type { snapshotListOnHost } from '../../../../workflows/snapshot/list/activities.ts';
+import type { ListedSnapshot } from '../../../../workflows/snapshot/list/schemas.ts';
 import type { ResultOf } from '../../../../workflows/operation/activities.ts';
 import type { Volume } from '../../../../workflows/chain/schemas.ts';
 import { isLocked } from '../simulated-images.ts';
@@ -20,10 +22,19 @@ import {
   planOf,
   unfinishedSnapshot,
 } from './simulated-snapshot-plan.ts';
+import type { ListedPoint } from './simulated-tree.ts';
 
 type Taken = ResultOf<typeof snapshotOnHost, 'ensureSnapshotTaken'>;
 
-export const snapshotHost: Implementations<Pick<HostActivities, keyof typeof snapshotOnHost>> = {
+type Simulated = keyof typeof snapshotOnHost | keyof typeof snapshotListOnHost;
+
+export const snapshotHost: Implementations<Pick<HostActivities, Simulated>> = {
+  observeSnapshotTree({ machine }, { vm, host }) {
+    const { uuid, state, stateReason, tree } = machine;
+    const nothing = { unnamedLayers: [], unlistedInternal: [], faults: [] };
+    const snapshots = tree.points.map((point) => listedOf(machine, point));
+    return { vm: { name: vm, uuid, state, stateReason }, host, snapshots, ...nothing };
+  },
   observeSnapshotPlan({ machine }, input) {
     const earlier = unfinishedSnapshot(machine);
     if (earlier) return { kind: 'unfinished', earlier };
@@ -61,6 +72,22 @@ export const snapshotHost: Implementations<Pick<HostActivities, keyof typeof sna
     passStrike();
   },
 };
+
+/** Its time is that of the workflows' clock: the VM's own may have been set forward. */
+function listedOf(machine: SimulatedMachine, point: ListedPoint): ListedSnapshot {
+  const aheadMs = machine.now() - Date.now();
+  const disks = [...point.disks].map(([disk, { kind, source }]) => ({
+    ...{ disk, kind, layer: source, found: null, allocatedBytes: 0, inside: [] },
+  }));
+  const kinds = new Set(disks.map(({ kind }) => kind));
+  return {
+    ...{ name: point.name, parent: point.parent, description: '', memory: 'no', memoryFile: null },
+    takenAt: new Date(point.createdAt * 1000 - aheadMs).toISOString(),
+    kind: kinds.has('internal') ? 'internal' : 'external',
+    isCurrent: machine.tree.current === point.name,
+    ...{ disks, allocatedBytes: 0, faults: [] },
+  };
+}
 
 function take(machine: SimulatedMachine, taking: Taking): Taken {
   const before = settle(machine, taking);
