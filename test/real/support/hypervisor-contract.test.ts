@@ -6,15 +6,9 @@ import { randomUUID } from 'node:crypto';
 import { readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import { MockActivityEnvironment } from '@temporalio/testing';
 import { ensurePoolId } from '../../../activities/pool-folder/id.ts';
 import { OWN_FOLDER } from '../../../activities/pool-folder/own-folder.ts';
-import { createEffect, type EffectHook } from '../../../activities/door/effect.ts';
-import { createJobWatch, type JobWatch } from '../../../activities/adapters/virsh/job-watch.ts';
-import { createPivots, type Pivots } from '../../../activities/adapters/virsh/safe-pivot.ts';
-import { createLibvirt, type Libvirt } from '../../../activities/adapters/virsh/domains.ts';
-import { createHostActivities } from '../../../activities/host/index.ts';
-import { createStorageActivities } from '../../../activities/storage/index.ts';
+import type { EffectHook } from '../../../activities/door/effect.ts';
 import { sample } from '../../support/sample.ts';
 import { createGuestDisk } from '../../support/guest/disks/guest-disk.ts';
 import { defineGuest, type Guest } from '../../support/guest/guest.ts';
@@ -25,54 +19,29 @@ import { inside } from '../../support/contract/hypervisor-contract-inside.ts';
 import { mirroring } from '../../support/contract/hypervisor-contract-mirrors.ts';
 import { snapshotting } from '../../support/contract/hypervisor-contract-snapshots.ts';
 import { moving } from '../../support/contract/hypervisor-contract-images.ts';
-import type { Ask, Hypervisor } from '../../support/contract/hypervisor.ts';
+import type { Hypervisor } from '../../support/contract/hypervisor.ts';
 import { activeLayer, POOL } from '../../support/scenes/merge-scene.ts';
 import { expectNoLoss, verifyGuestData } from '../../support/guest/oracle.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
+import { startOwnAgents, type OwnAgents } from '../../support/host/own-agents.ts';
 import { startPrivateHost, type PrivateHost } from '../../support/host/private-host.ts';
-import type { AgentActivities } from '../../support/simulator/simulated-host.ts';
 import { takeExternalSnapshot } from '../../support/guest/disks/snapshots.ts';
 import { waitUntil } from '../../support/wait-until.ts';
-import { freeTurns } from '../../support/simulator/free-turns.ts';
 
 const FEW_SLOTS = { slots: 16 };
 let host: PrivateHost;
 let pool: string;
 let vault: string;
-let libvirt: Libvirt;
-let watch: JobWatch;
-let pivots: Pivots;
-let activities: AgentActivities;
+let agents: OwnAgents;
 beforeAll(async () => {
   host = await startPrivateHost({ name: 'contract' });
   pool = await host.definePool(POOL);
   vault = await host.definePool('vault');
   await Promise.all([pool, vault].map((folder) => ensurePoolId(folder, randomUUID())));
-  libvirt = createLibvirt(host.uri);
-  watch = createJobWatch(libvirt);
-  pivots = createPivots(host.uri);
-  const effect = createEffect([dieAfter]);
-  const runtimeDir = join(host.root, 'runtime');
-  activities = {
-    ...createStorageActivities({ libvirt, effect }),
-    ...createHostActivities({
-      host: 'h1',
-      machine: 'm1',
-      installation: '',
-      libvirt,
-      watch,
-      pivots,
-      effect,
-      turns: freeTurns(),
-      runtimeDir,
-      stateDir: runtimeDir,
-    }),
-  };
+  agents = startOwnAgents(host, dieAfter);
 });
 afterAll(async () => {
-  watch?.close();
-  pivots?.close();
-  libvirt?.close();
+  agents?.close();
   await host?.close();
 });
 
@@ -108,8 +77,7 @@ async function startGuest(layers: number): Promise<{ guest: Guest; chain: string
 async function open(layers: number): Promise<Hypervisor> {
   const { guest, chain } = await startGuest(layers);
   const { name: vm, disk: guestDisk } = guest;
-  const ask: Ask = (name, input) =>
-    new MockActivityEnvironment().run(activities[name] as never, input as never);
+  const { ask } = agents;
   const read = async (imagePath: string, forceShare: boolean) => {
     const { parameters } = guestDisk;
     const question = { imagePath, format: 'qcow2', parameters, forceShare };

@@ -1,7 +1,7 @@
 /** The agents' activities in the test's own process, on a private host and without Temporal. */
 import { join } from 'node:path';
 import { MockActivityEnvironment } from '@temporalio/testing';
-import { createLibvirt, type Libvirt } from '../../../activities/adapters/virsh/domains.ts';
+import { createLibvirt } from '../../../activities/adapters/virsh/domains.ts';
 import { createJobWatch } from '../../../activities/adapters/virsh/job-watch.ts';
 import { createPivots } from '../../../activities/adapters/virsh/safe-pivot.ts';
 import { createEffect, type EffectHook } from '../../../activities/door/effect.ts';
@@ -12,7 +12,6 @@ import { freeTurns } from '../simulator/free-turns.ts';
 import type { PrivateHost } from './private-host.ts';
 
 export interface OwnAgents {
-  libvirt: Libvirt;
   /** Runs an activity once, as a worker does. */
   ask: Ask;
   close(): void;
@@ -34,7 +33,6 @@ export function startOwnAgents(host: PrivateHost, hook: EffectHook): OwnAgents {
     }),
   };
   return {
-    libvirt,
     ask: (name, input) =>
       new MockActivityEnvironment().run(activities[name] as never, input as never),
     close() {
