@@ -1,8 +1,6 @@
 /** A VM goes back to a snapshot, and comes back from there. */
-import { rm } from 'node:fs/promises';
-import { basename } from 'node:path';
-import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readdir, rm } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { expectNoLoss, verifyGuestData } from '../../support/guest/oracle.ts';
 import { createImage } from '../../support/guest/shut-off-vm.ts';
