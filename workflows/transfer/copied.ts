@@ -7,6 +7,13 @@ type Planned = Pick<ImagePlan, 'volumes' | 'flatten'>;
 export const copiesOf = ({ volumes, flatten }: Planned): ImageVolume[] =>
   flatten ? volumes.slice(-1) : volumes;
 
+/** A plan has at least one volume. */
+export const activeLayer = (volumes: readonly ImageVolume[]) => volumes.at(-1) as ImageVolume;
+
+/** The format that the copy of a volume has. */
+export const formatOf = ({ convert, format }: Pick<ImageVolume, 'convert' | 'format'>) =>
+  convert?.format ?? format;
+
 /** Their paths. */
 export const copyPaths = (plan: Planned & Pick<ImagePlan, 'to'>): string[] =>
   copiesOf(plan).map(({ name }) => `${plan.to.folder}/${name}`);

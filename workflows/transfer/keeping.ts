@@ -3,7 +3,7 @@ import type { Operation } from '../operation/operation.ts';
 import { acceptDecision, untilDecided } from '../operation/steering/decision.ts';
 import { sizeWords } from '../operation/words.ts';
 import type { ImageJob } from './activities.ts';
-import { copyPaths } from './copied.ts';
+import { activeLayer, copyPaths, formatOf } from './copied.ts';
 import type { moveKind, TransferResult } from './kind.ts';
 import type { ImagePlan } from './plan.ts';
 import { tellReady, type Ready } from './together.ts';
@@ -70,14 +70,14 @@ export async function finishKept(op: Move, plan: ImagePlan): Promise<TransferRes
   await removeReservation(op, job, 'keep', 'the reservation');
   const chainAfter = copyPaths(plan);
   const size = `${chainAfter.length} volume(s), ${sizeWords(plan.totalBytes)}`;
-  const active = plan.volumes.at(-1);
-  const top = active?.name ?? '';
-  const format = active?.convert?.format ?? active?.format ?? '';
+  const active = activeLayer(plan.volumes);
+  const { name: top } = active;
+  const removal = shell`blockflow rm ${plan.to.pool}/${top} --source-format ${formatOf(active)}`;
   return {
     outcome: 'kept',
     summary:
       `kept the source of ${op.id}; its copy of this moment is ${plan.to.folder}/${top}: ` +
-      `${size}; ${shell`blockflow rm ${plan.to.pool}/${top} --source-format ${format}`} deletes it`,
+      `${size}; ${removal} deletes it`,
     jobId,
     chainBefore: plan.volumes.map((volume) => volume.path),
     chainAfter,

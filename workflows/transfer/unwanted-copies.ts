@@ -7,6 +7,7 @@ import { fileName } from '../operation/words.ts';
 import { withPool, type CopiesJob } from '../pools/waiting.ts';
 import { startRemoval } from '../removal/detached.ts';
 import type { ImageJob } from './activities.ts';
+import { activeLayer, formatOf } from './copied.ts';
 import type { ImagePlan } from './plan.ts';
 import type { Transfer } from './transfer.ts';
 
@@ -122,8 +123,8 @@ export function deleteSource(
 
 /** The copies, unless a repeated request is faster and adopts them. @returns the workflow's id */
 function deleteCopies(op: Transfer, plan: ImagePlan): Promise<string> {
-  const { name: volume, format: before, convert } = activeLayer(plan.volumes);
-  const format = convert?.format ?? before;
+  const active = activeLayer(plan.volumes);
+  const [volume, format] = [active.name, formatOf(active)];
   const { to, adopted } = plan;
   const owners = [op.owner, ...(adopted ? [adopted.owner] : [])];
   const copies = { jobId: op.jobId, owners, to };
@@ -147,5 +148,3 @@ export async function deleteElsewhere(op: Transfer, { elsewhere }: ImagePlan): P
   }
   return warnings;
 }
-
-const activeLayer = (volumes: ImagePlan['volumes']) => volumes.at(-1) as ImagePlan['volumes'][0];

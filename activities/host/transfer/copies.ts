@@ -14,7 +14,6 @@ import type { HostDeps } from '../deps.ts';
 
 export type Vm = NonNullable<ImagePlan['vm']>;
 
-export const formatOf = ({ convert, format }: ImageVolume) => convert?.format ?? format;
 /** What the record names instead of a layer: null for one that has no copy. */
 export function nameIn(plan: ImagePlan): (path: string) => string | null | undefined {
   const copies = copiesOf(plan);

@@ -17,6 +17,7 @@ import {
   type Snapshot,
 } from '../../adapters/libvirt-xml/snapshot-xml.ts';
 import { isReserved } from '../../pool-folder/presence.ts';
+import { formatOf } from '../../../workflows/transfer/copied.ts';
 import { orRefused } from '../../door/lasting.ts';
 import type { HostDeps } from '../deps.ts';
 import { observeWriter } from '../uses/writers.ts';
@@ -24,15 +25,7 @@ import { observeReach } from '../pools/open-to-qemu.ts';
 import { inTurn } from '../snapshots/in-turn.ts';
 import { snapshotTexts } from '../snapshots/snapshots.ts';
 import { switchRecord, type RecordSwitch } from '../pivot/switch-record.ts';
-import {
-  copyPath,
-  formatOf,
-  goneCopy,
-  nameIn,
-  takenSnapshots,
-  whereRecordIs,
-  type Vm,
-} from './copies.ts';
+import { copyPath, goneCopy, nameIn, takenSnapshots, whereRecordIs, type Vm } from './copies.ts';
 import { ensureImageHeld } from './ensure-image-held.ts';
 import { lostWords, observeState } from '../chain/lost-vm.ts';
 import { wasSaved } from '../chain/managed-save.ts';

@@ -1,4 +1,5 @@
 /** Proves a copy before the source may go. */
+import { formatOf } from '../../../workflows/transfer/copied.ts';
 import type { ResultOf } from '../../../workflows/operation/activities.ts';
 import type { transferOnHost, VolumeJob } from '../../../workflows/transfer/activities.ts';
 import { Context } from '@temporalio/activity';
@@ -28,7 +29,7 @@ export async function ensureVolumeVerified(
   const staged = (stage: 'copied' | 'ready') =>
     stagedFile(plan.to.folder, jobId, volume.name, stage);
   if (await observeFile(staged('ready'))) return { same: true, reason: 'verified before' };
-  const copy = { path: staged('copied'), format: volume.convert?.format ?? volume.format };
+  const copy = { path: staged('copied'), format: formatOf(volume) };
   let reason: string | null = null;
   try {
     const options = compareOptions(job, show);

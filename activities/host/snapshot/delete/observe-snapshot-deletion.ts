@@ -40,11 +40,14 @@ export async function observeSnapshotDeletion(
   const snapshots: GoingSnapshot[] = [];
   for (const snapshot of chosen(all, input)) {
     const { takenAtSeconds } = factsOf(snapshot);
+    const layers = layersOf(snapshot);
+    const attached = layers.filter(({ disk }) => targets.includes(disk));
+    const detached = layers.filter(({ disk }) => !targets.includes(disk));
     snapshots.push({
       name: snapshot.name,
       takenAt: takenAtSeconds === null ? null : new Date(takenAtSeconds * 1000).toISOString(),
-      disks: await disksToMerge(input, snapshot, { chains, targets }),
-      ...detachedDisks(snapshot, targets),
+      disks: await disksToMerge(input, snapshot.name, attached, chains),
+      ...(detached.length === 0 ? {} : { detached }),
       memory: await observeMemory(deps, { uuid, snapshot, others: all }),
     });
   }
@@ -129,14 +132,14 @@ function createChains(deps: HostDeps, input: DeleteSnapshotInput, uuid: string):
  */
 async function disksToMerge(
   input: DeleteSnapshotInput,
-  { name, disks }: Snapshot,
-  { chains, targets }: { chains: Chains; targets: readonly string[] },
+  name: string,
+  layers: readonly { disk: string; layer: string }[],
+  chains: Chains,
 ): Promise<string[]> {
   const found: string[] = [];
-  for (const { name: disk, kind, source } of disks) {
-    if (kind !== 'external' || source === null || !targets.includes(disk)) continue;
+  for (const { disk, layer } of layers) {
     const { volumes, record } = await chains(disk);
-    const path = await canonical(source);
+    const path = await canonical(layer);
     const isThere = volumes.slice(1).some((volume) => volume.path === path);
     const isLeft = record !== null && record.deletes.some((volume) => volume.path === path);
     if (!isThere && !isLeft) throw otherBranch(input, { name, disk, path });
@@ -145,14 +148,11 @@ async function disksToMerge(
   return found;
 }
 
-function detachedDisks({ disks }: Snapshot, targets: readonly string[]) {
-  const detached = disks.flatMap(({ name: disk, kind, source }) =>
-    kind === 'external' && source !== null && !targets.includes(disk)
-      ? [{ disk, layer: source }]
-      : [],
+/** Those that came with it. */
+const layersOf = ({ disks }: Snapshot) =>
+  disks.flatMap(({ name: disk, kind, source }) =>
+    kind === 'external' && source !== null ? [{ disk, layer: source }] : [],
   );
-  return detached.length === 0 ? {} : { detached };
-}
 
 function otherBranch(
   input: DeleteSnapshotInput,

@@ -1,7 +1,7 @@
 /** Start-or-attach of the mirror of a running VM's active layer. */
 import type { InputOf, ResultOf } from '../../../../workflows/operation/activities.ts';
 import type { transferOnHost } from '../../../../workflows/transfer/activities.ts';
-import { copiesOf } from '../../../../workflows/transfer/copied.ts';
+import { copiesOf, formatOf } from '../../../../workflows/transfer/copied.ts';
 import { activityInfo } from '@temporalio/activity';
 import { operationId } from '../../../../workflows/chain/references.ts';
 import { CommandError, saidIn } from '../../../adapters/process/command.ts';
@@ -10,7 +10,6 @@ import { isStillEmpty } from '../../../adapters/qemu-img/empty-image.ts';
 import { madeForJob } from '../../../pool-folder/made-for-job.ts';
 import { assertReserved } from '../../../pool-folder/presence.ts';
 import type { HostDeps } from '../../deps.ts';
-import { formatOf } from '../copies.ts';
 import type { DiskSwitch } from '../../pivot/disk-switch.ts';
 import { lookAndGiveBack } from '../../pivot/give-back-guest.ts';
 import { assertActive } from '../../pivot/holds.ts';

@@ -8,7 +8,8 @@ import type { ImageJob } from '../../../../workflows/transfer/activities.ts';
 import { bug, noSpace, retry } from '../../../../workflows/operation/failures.ts';
 import { assertReserved } from '../../../pool-folder/presence.ts';
 import type { HostDeps } from '../../deps.ts';
-import { assertOnCopyBelow, formatOf } from '../copies.ts';
+import { formatOf } from '../../../../workflows/transfer/copied.ts';
+import { assertOnCopyBelow } from '../copies.ts';
 import { topFile, topOf } from './look.ts';
 
 /**

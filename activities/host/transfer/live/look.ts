@@ -13,7 +13,8 @@ import { stagedFile } from '../../../pool-folder/reservation.ts';
 import type { HostDeps } from '../../deps.ts';
 import type { DiskSwitch } from '../../pivot/disk-switch.ts';
 import { pivotFile } from '../../pivot/look-at-disk.ts';
-import { copyPath, formatOf, nameIn } from '../copies.ts';
+import { formatOf } from '../../../../workflows/transfer/copied.ts';
+import { copyPath, nameIn } from '../copies.ts';
 
 /** The place of the active layer's copy in the target pool, by how far it is. */
 export const topFile = ({ plan, jobId }: ImageJob, stage: 'part' | 'ready') =>

@@ -6,7 +6,7 @@ import {
   type LiveTop,
   type Reservation,
 } from '../../../../workflows/transfer/plan.ts';
-import { copiesOf } from '../../../../workflows/transfer/copied.ts';
+import { copiesOf, formatOf } from '../../../../workflows/transfer/copied.ts';
 import { imageId } from '../../../../workflows/chain/references.ts';
 import type { PlanRequest } from '../../../../workflows/transfer/request.ts';
 import { observeFile } from '../../../adapters/files/files.ts';
@@ -55,13 +55,13 @@ export async function runsElsewhere(
   const { used } = await sortByUse(deps, image, { runs, mirroredBy });
   return runs.map((run) => {
     const { jobId, owner, plan } = run;
-    const { name: volume, format, convert } = plan.volumes.at(-1) as ImageVolume;
+    const active = plan.volumes.at(-1) as ImageVolume;
     return {
       jobId,
       owner: owner ?? jobId,
       to: plan.to,
-      volume,
-      format: convert?.format ?? format,
+      volume: active.name,
+      format: formatOf(active),
       isUsed: used.includes(run),
     };
   });
