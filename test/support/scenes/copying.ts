@@ -5,6 +5,9 @@ import { waitUntil } from '../wait-until.ts';
 /** Slow enough that a copy of some MiB does not end by itself within a test. */
 export const SLOW = 65_536;
 
+/** Of a disk whose mirror is to last: the limit holds QEMU back only after its first 16 MiB. */
+export const LASTING = { bytes: 24 * 2 ** 20 };
+
 /** Waits until the block job runs in QEMU. */
 export async function untilCopying({ system, guest }: Scene): Promise<void> {
   await waitUntil(`the block job of ${guest.name}`, () => hasJob(system, guest.name), {

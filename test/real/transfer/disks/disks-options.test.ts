@@ -11,7 +11,7 @@ import {
   untilDisks,
   type DisksScene,
 } from '../../../support/scenes/transfer/disks-scene.ts';
-import { SLOW } from '../../../support/scenes/copying.ts';
+import { LASTING, SLOW } from '../../../support/scenes/copying.ts';
 import { startMove, startMoveSystem } from '../../../support/scenes/transfer/move-scene.ts';
 import { unlimit } from '../../../support/scenes/transfer/slow-move.ts';
 import { sourcesOf } from '../../../support/scenes/snapshot-scene.ts';
@@ -21,7 +21,6 @@ import { waitUntil } from '../../../support/wait-until.ts';
 const system = useSystem(() => startMoveSystem({ name: 'disks-options' }));
 const MIB = 2 ** 20;
 /** A limit holds QEMU back only after its first 16 MiB. */
-const LARGE = { bytes: 24 * MIB };
 const pivots = async (vm: string) =>
   (await system.effects()).filter((line) => line.startsWith(`libvirt.pivot ${vm}/`));
 
@@ -80,7 +79,7 @@ describe('--preallocation', () => {
 
 describe('--synchronous-writes', () => {
   it('lets all mirrors become READY below the rate of the guest', async () => {
-    const scene = await startDisks(system, 'sync', LARGE);
+    const scene = await startDisks(system, 'sync', LASTING);
     const options = { synchronousWrites: true, bandwidthBytesPerSecond: 2 * MIB };
     expect(await (await startDisksMove(scene, options)).result()).toMatchObject({
       outcome: 'moved',
@@ -104,7 +103,7 @@ describe('The move of one disk that runs already', () => {
   }
 
   it('refuses a copy of all, which needs that disk at the same moment', async () => {
-    const scene = await startDisks(system, 'meets', LARGE);
+    const scene = await startDisks(system, 'meets', LASTING);
     const one = await startOne(scene);
     const failure = await failureOf(scene, { sources: 'keep' });
     expect(failure).toMatchObject({ type: 'Refused', details: { code: 'other-operation' } });
@@ -116,7 +115,7 @@ describe('The move of one disk that runs already', () => {
   });
 
   it('is gone on with by a move of all', async () => {
-    const scene = await startDisks(system, 'joined', LARGE);
+    const scene = await startDisks(system, 'joined', LASTING);
     const one = await startOne(scene);
     const all = await startDisksMove(scene);
     await untilDisks(all, 'vda', ({ disks }) => disks.some(({ state }) => state === 'ready'));

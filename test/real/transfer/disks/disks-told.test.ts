@@ -13,7 +13,7 @@ import {
   untilDisks,
 } from '../../../support/scenes/transfer/disks-scene.ts';
 import { VAULT } from '../../../support/scenes/transfer/image-operations.ts';
-import { SLOW } from '../../../support/scenes/copying.ts';
+import { LASTING, SLOW } from '../../../support/scenes/copying.ts';
 import { startMoveSystem } from '../../../support/scenes/transfer/move-scene.ts';
 import { sourcesOf } from '../../../support/scenes/snapshot-scene.ts';
 import { useSystem } from '../../../support/scenes/use-system.ts';
@@ -25,7 +25,7 @@ const blockflow = use('the client', () => connectTo(system));
 
 describe('A client', () => {
   it('sees the plan, each disk and all together, and changes their limit', async () => {
-    const scene = await startDisks(system, 'seen');
+    const scene = await startDisks(system, 'seen', LASTING);
     const request = { vm: 'seen', to: VAULT, maxPauseMs: 20_000 };
     const plan = await blockflow.planDisks(request);
     expect(plan).toMatchObject({ kind: 'plan', switch: 'together', there: [] });
@@ -44,7 +44,7 @@ describe('A client', () => {
   });
 
   it('cancels all disks at once', async () => {
-    const scene = await startDisks(system, 'unwanted');
+    const scene = await startDisks(system, 'unwanted', LASTING);
     const request = { vm: 'unwanted', to: VAULT, maxPauseMs: 20_000 };
     const move = await blockflow.moveDisks({ ...request, bandwidthBytesPerSecond: SLOW });
     await waitUntil('both mirrors', async () => (await move.status()).parts.length === 2);
@@ -56,7 +56,7 @@ describe('A client', () => {
 
 describe('Of a VM that is down', () => {
   it('a disk that has moved stays so when another one ends: partly-moved', async () => {
-    const scene = await startDisks(system, 'partly', { running: false });
+    const scene = await startDisks(system, 'partly', { running: false, ...LASTING });
     const move = await startDisksMove(scene, { bandwidthBytesPerSecond: SLOW });
     const { workflow } = system.client;
     const isCopying = async (disk: string) =>

@@ -2,7 +2,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { failureDetails } from '../../../../workflows/operation/failures.ts';
 import { statusQuery } from '../../../../workflows/kinds.ts';
-import { SLOW } from '../../../support/scenes/copying.ts';
+import { LASTING, SLOW } from '../../../support/scenes/copying.ts';
 import { expectAllMoved } from '../../../support/scenes/transfer/disks-proofs.ts';
 import {
   startDisks,
@@ -16,7 +16,6 @@ import { sourcesOf } from '../../../support/scenes/snapshot-scene.ts';
 import { waitUntil } from '../../../support/wait-until.ts';
 
 const { system, held } = useHeldSystem((how) => startMoveSystem({ ...how, name: 'disks-vm-stop' }));
-const MIB = 2 ** 20;
 const CONTINUE = { onVmStop: 'continue' } as const;
 const pivots = async (vm: string) =>
   (await system.effects()).filter((line) => line.startsWith(`libvirt.pivot ${vm}/`));
@@ -36,7 +35,7 @@ const untilMirrored = ({ guest, disks }: DisksScene) =>
 
 describe('The VM of a move with --on-vm-stop continue stops', () => {
   it('in the mirrors: all disks are moved cold', async () => {
-    const scene = await startDisks(system, 'mirrors', { bytes: 24 * MIB });
+    const scene = await startDisks(system, 'mirrors', LASTING);
     const options = { ...CONTINUE, bandwidthBytesPerSecond: SLOW };
     const move = await startDisksMove(scene, options);
     await untilMirrored(scene);
@@ -76,7 +75,7 @@ describe('The VM of a move with --on-vm-stop continue stops', () => {
 });
 
 it('A copy whose VM stops in the mirrors fails, and the VM stays on its disks', async () => {
-  const scene = await startDisks(system, 'copied', { bytes: 24 * MIB });
+  const scene = await startDisks(system, 'copied', LASTING);
   const copy = await startDisksMove(scene, { sources: 'keep', bandwidthBytesPerSecond: SLOW });
   await untilMirrored(scene);
   await scene.guest.kill();

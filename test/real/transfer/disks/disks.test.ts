@@ -13,7 +13,7 @@ import {
   untilDisks,
   type DisksHandle,
 } from '../../../support/scenes/transfer/disks-scene.ts';
-import { SLOW } from '../../../support/scenes/copying.ts';
+import { LASTING, SLOW } from '../../../support/scenes/copying.ts';
 import { startMoveSystem } from '../../../support/scenes/transfer/move-scene.ts';
 import { imagesOf, sourcesOf } from '../../../support/scenes/snapshot-scene.ts';
 import { useSystem } from '../../../support/scenes/use-system.ts';
@@ -101,7 +101,7 @@ describe('a copy of all disks of a VM that runs', () => {
 
 describe('before its disks have switched', () => {
   it('a cancel leaves every source as it was', async () => {
-    const scene = await startDisks(system, 'cancelled');
+    const scene = await startDisks(system, 'cancelled', LASTING);
     const move = await startDisksMove(scene, { bandwidthBytesPerSecond: SLOW });
     await untilCopying(move);
     await move.cancel();
@@ -110,7 +110,7 @@ describe('before its disks have switched', () => {
   });
 
   it('the end of one disk ends all, and says which', async () => {
-    const scene = await startDisks(system, 'ended');
+    const scene = await startDisks(system, 'ended', LASTING);
     const move = await startDisksMove(scene, { bandwidthBytesPerSecond: SLOW });
     await untilCopying(move);
     await system.client.workflow.getHandle('ended/vdb').cancel();
@@ -128,7 +128,7 @@ describe('before its disks have switched', () => {
   });
 
   it('a terminate leaves the moves of the disks, which the same request adopts', async () => {
-    const scene = await startDisks(system, 'adopted');
+    const scene = await startDisks(system, 'adopted', LASTING);
     const move = await startDisksMove(scene, { bandwidthBytesPerSecond: SLOW });
     await untilCopying(move);
     await move.terminate();

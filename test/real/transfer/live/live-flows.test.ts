@@ -155,7 +155,7 @@ describe('A mirror that is lost', () => {
   it('is begun again with another file, in which a full pool is a wait', async () => {
     const move = await startSlowMirror(scene, { to: 'tight' });
     await fill(mount.path, 0);
-    await goOn(move);
+    await unlimit(move);
     await untilMove(move, 'the wait', ({ phase }) => phase === 'waiting for space');
     expect((await virsh('domstate', vm())).trim()).toBe('running');
     await unfill(mount.path);

@@ -1,6 +1,6 @@
 /** What makes the effects of a move of several disks happen, of a guest with two each. */
 import type { System } from '../../host/system.ts';
-import { SLOW } from '../../scenes/copying.ts';
+import { LASTING, SLOW } from '../../scenes/copying.ts';
 import {
   startDisks,
   startDisksMove,
@@ -43,12 +43,12 @@ const moving =
 const moved = moving('delete', 'moved');
 const copied = moving('keep', 'copied');
 
-/** Mirrors that are met at their work: the guest writes faster than they may. */
+/** Mirrors that are met at their work: their limit lets them not end by themselves. */
 const slow =
   (steer: (move: DisksHandle) => Promise<unknown>, end: 'moved' | 'cancelled'): Scenario =>
   async (given) => {
     const { writes } = given;
-    const scene = await startDisks(given.system, given.vm);
+    const scene = await startDisks(given.system, given.vm, LASTING);
     const before = scene.guest.acknowledged();
     const move = await startDisksMove(scene, { bandwidthBytesPerSecond: SLOW });
     await untilMirrors(scene);

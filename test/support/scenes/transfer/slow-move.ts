@@ -35,10 +35,10 @@ export async function slowMove(system: System, vm: string, bandwidthBytesPerSeco
 }
 
 /** Removes the limit, once there is a copy that has one. */
-export async function unlimit(move: WorkflowHandle): Promise<void> {
-  await waitUntil('the limit to go', () =>
-    move.executeUpdate('bandwidth', { args: [0] }).then(() => true),
-  );
+export const unlimit = (move: WorkflowHandle): Promise<void> => limit(move, 0);
+
+export async function limit(move: WorkflowHandle, bytesPerSecond: number): Promise<void> {
+  await move.executeUpdate('bandwidth', { args: [bytesPerSecond] });
 }
 
 /** The audit events of a workflow, oldest first. */
