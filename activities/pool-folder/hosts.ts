@@ -95,7 +95,11 @@ export async function registerHost(poolFolder: string, own: Host): Promise<void>
   await assertOwnName(poolFolder, own);
 }
 
-async function assertOwnName(poolFolder: string, own: Host): Promise<void> {
+/** @throws NameTaken when the pool says that another machine has this host's name */
+export async function assertOwnName(
+  poolFolder: string,
+  own: Pick<Host, 'host' | 'machine'>,
+): Promise<void> {
   const namesake = await namesakeIn(poolFolder, own);
   if (namesake !== null) throw new NameTaken(`${namesake}. ${OTHER_NAME}`);
 }

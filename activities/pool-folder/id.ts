@@ -11,7 +11,7 @@ import { observeFile, readText, writeWhole } from '../adapters/files/files.ts';
 import { unlessSilent } from '../adapters/process/asking.ts';
 import { ensureOwnFolder, OWN_FOLDER } from './own-folder.ts';
 
-const idFile = (poolFolder: string) => join(poolFolder, OWN_FOLDER, 'id');
+export const idFile = (poolFolder: string) => join(poolFolder, OWN_FOLDER, 'id');
 
 /** Durable when it returns. Nothing happens when the pool has one. */
 export async function ensurePoolId(poolFolder: string, id: string): Promise<void> {

@@ -1,16 +1,18 @@
 /**
  * Which pool is in which folder, as agents of this machine have seen it: `STATE/pools/`. A folder
  * whose file system is not mounted looks like a new pool; what was written into it would be hidden
- * when the file system is back, and an operation would end with its data on the wrong one.
+ * when the file system is back, and an operation would end with its data on the wrong one. A folder
+ * that was copied, or whose machine was cloned, has the id of another pool.
  */
 import { createHash, randomUUID } from 'node:crypto';
 import { mkdir } from '../adapters/files/calls.ts';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { UUID } from '../../workflows/operation/names.ts';
-import { observeFile, readText, writeWhole } from '../adapters/files/files.ts';
+import { shell, UUID } from '../../workflows/operation/names.ts';
+import { listFolder, observeFile, readText, writeWhole } from '../adapters/files/files.ts';
 import { nullIfMissing } from '../adapters/files/paths.ts';
-import { ensurePoolId, observePoolId } from './id.ts';
+
+import { ensurePoolId, idFile, observePoolId } from './id.ts';
 
 const known = z.object({
   folder: z.string(),
@@ -18,6 +20,8 @@ const known = z.object({
   id: z.string().regex(UUID),
   /** `device:inode` of the folder when that was written. */
   place: z.string(),
+  /** Who was seen to serve another pool of this id: `spm@host:pid`. */
+  otherSpm: z.optional(z.string()),
 });
 type Known = z.infer<typeof known>;
 
@@ -29,9 +33,10 @@ export interface MissingPool {
   next: string;
 }
 
+const recordsOf = (stateDir: string) => join(stateDir, 'pools');
 const fileOf = (stateDir: string, folder: string) => {
   const name = createHash('sha256').update(folder).digest('hex').slice(0, 16);
-  return join(stateDir, 'pools', `${name}.json`);
+  return join(recordsOf(stateDir), `${name}.json`);
 };
 
 /**
@@ -46,18 +51,44 @@ interface Look {
   before: Known | null;
   id: string | null;
   place: string | null;
+  /** Who or what else has the id that is there, or was. */
+  other: string | null;
 }
 
 async function look(stateDir: string, folder: string): Promise<Look> {
   const [before, id, facts] = await Promise.all([
-    readKnown(stateDir, folder),
+    readKnown(fileOf(stateDir, folder)),
     observePoolId(folder),
     observeFile(folder),
   ]);
-  return { folder, before, id, place: facts?.identity ?? null };
+  const found = { folder, before, id, place: facts?.identity ?? null };
+  return { ...found, other: await otherOf(stateDir, found) };
 }
 
-function missing(stateDir: string, { folder, before, id, place }: Look): MissingPool | null {
+async function otherOf(
+  stateDir: string,
+  { folder, before, id, place }: Omit<Look, 'other'>,
+): Promise<string | null> {
+  const own = id ?? before?.id;
+  if (own === undefined) return null;
+  if (before?.otherSpm !== undefined && before.id === own) {
+    return `the pool that ${before.otherSpm} serves, which does not share its lease`;
+  }
+  for (const other of await allKnown(stateDir)) {
+    if (other.folder === folder || other.id !== own) continue;
+    const [otherId, facts] = await Promise.all([
+      observePoolId(other.folder),
+      observeFile(other.folder).catch(() => null),
+    ]);
+    // One folder may have two names.
+    if (otherId === own && facts?.identity !== place) return `the pool in ${other.folder}`;
+  }
+  return null;
+}
+
+function missing(stateDir: string, found: Look): MissingPool | null {
+  const { folder, before, id, place, other } = found;
+  if (id !== null && other !== null) return copied(stateDir, found, id);
   if (!before || before.id === id) return null;
   // The same folder of the same file system: only the id was removed.
   if (id === null && place === before.place) return null;
@@ -73,6 +104,31 @@ function missing(stateDir: string, { folder, before, id, place }: Look): Missing
   };
 }
 
+const copied = (stateDir: string, { folder, other }: Look, id: string): MissingPool => ({
+  id,
+  now: `${folder} has the id (${id}) of ${String(other)}: one of the two is a copy`,
+  next:
+    'If this one is the copy, remove its id, and blockflow gives it another one: ' +
+    `${shell`rm ${idFile(folder)}`}. If it is the original, do so at the other one, then ` +
+    `${shell`rm -f ${fileOf(stateDir, folder)}`}. If both are one storage, its locks (flock) ` +
+    'must reach all of its hosts: mount it so, then remove that file',
+});
+
+/** An agent was seen to serve another pool of its id: it is none until a person has decided. */
+export async function rememberOtherSpm(
+  stateDir: string,
+  folder: string,
+  otherSpm: string,
+): Promise<void> {
+  const before = await readKnown(fileOf(stateDir, folder));
+  if (before) await remember(stateDir, { ...before, otherSpm });
+}
+
+async function remember(stateDir: string, pool: Known): Promise<void> {
+  await mkdir(recordsOf(stateDir), { recursive: true, mode: 0o700 });
+  await writeWhole(fileOf(stateDir, pool.folder), JSON.stringify(pool), { ifThere: 'replace' });
+}
+
 /**
  * Remembers the pool of a folder. One that was never seen gets its id.
  * @returns what is missing; null when the folder holds its pool, which is durable then
@@ -86,26 +142,29 @@ export async function ensureKnownPool(
   const gone = missing(stateDir, found);
   if (gone) return gone;
   const { before, place } = found;
-  const id = found.id ?? before?.id ?? randomUUID();
+  // The id of a copy was removed so that it gets another one.
+  const known = found.other === null ? before?.id : undefined;
+  const id = found.id ?? known ?? randomUUID();
   if (place === null || (before?.id === id && before.place === place && found.id === id))
     return null;
-  await mkdir(join(stateDir, 'pools'), { recursive: true, mode: 0o700 });
-  const remember = (seen: string) => {
-    const text = JSON.stringify({ folder, id: seen, place } satisfies Known);
-    return writeWhole(fileOf(stateDir, folder), text, { ifThere: 'replace' });
-  };
   // First, so that an id in the folder is always known here.
-  await remember(id);
+  await remember(stateDir, { folder, id, place });
   if (found.id !== null) return null;
   await ensurePoolId(folder, id);
   // An agent of another host may have been faster.
   const written = await observePoolId(folder);
-  if (written !== null && written !== id) await remember(written);
+  if (written !== null && written !== id) await remember(stateDir, { folder, id: written, place });
   return null;
 }
 
-async function readKnown(stateDir: string, folder: string): Promise<Known | null> {
-  const path = fileOf(stateDir, folder);
+/** A record that is none is told of when its folder is looked at. */
+async function allKnown(stateDir: string): Promise<Known[]> {
+  const names = await listFolder(recordsOf(stateDir));
+  const read = (name: string) => readKnown(join(recordsOf(stateDir), name)).catch(() => null);
+  return (await Promise.all(names.map(read))).filter((pool) => pool !== null);
+}
+
+async function readKnown(path: string): Promise<Known | null> {
   const text = await readText(path).catch(nullIfMissing);
   if (text === null) return null;
   try {

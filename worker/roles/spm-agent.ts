@@ -3,14 +3,18 @@ import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { Worker } from '@temporalio/worker';
 import { childEnvironment } from '../../activities/adapters/process/environment.ts';
-import { acquireFlockLease } from '../../activities/pool-folder/flock-lease.ts';
+import { acquireFlockLease, observeFlockLease } from '../../activities/pool-folder/flock-lease.ts';
 import { filePoolTypes, observePools, type Pool } from '../../activities/adapters/virsh/pools.ts';
 import { createLibvirt, type Libvirt } from '../../activities/adapters/virsh/domains.ts';
 import { createStorageActivities } from '../../activities/storage/index.ts';
+import { assertOwnName } from '../../activities/pool-folder/hosts.ts';
 import { observePoolId } from '../../activities/pool-folder/id.ts';
+import { rememberOtherSpm } from '../../activities/pool-folder/known-pools.ts';
 import { tenureOf, type Lease, type Tenure } from '../../activities/pool-folder/lease.ts';
 import { spmQueue } from '../../workflows/operation/contract.ts';
 import { assertOwnPool, assertOwnPools, forAWhile } from './host-registration.ts';
+import { machineId } from '../machine-id.ts';
+import { announceSpm } from './sole-spm.ts';
 import { agentOptions, door, identityOf, run, type Role, type RoleContext } from './role.ts';
 
 const POOLS_EVERY_MS = 5000;
@@ -69,10 +73,14 @@ const placeOf = ({ name, folder }: ServedPool) => `${name} at ${folder}`;
  * fails: `done` never rejects.
  */
 function servePool(context: RoleContext, libvirt: Libvirt, pool: ServedPool): Role {
+  const { stateDir, host } = context.config;
   const stop = new AbortController();
-  const wanted = { pool: pool.name, folder: pool.folder, holder: identityOf(context, 'spm') };
+  const holder = identityOf(context, 'spm');
   const serve = async () => {
-    await assertOwnPool(libvirt, context.config.stateDir, pool.folder);
+    await assertOwnPool(libvirt, stateDir, pool.folder);
+    await assertOwnName(pool.folder, { host, machine: await machineId(context.config) });
+    const before = await observeFlockLease(pool.folder);
+    const wanted = { pool: pool.name, folder: pool.folder, holder };
     const lease = await acquireFlockLease(wanted, stop.signal);
     if (!lease) return;
     const { version } = lease.record;
@@ -80,13 +88,9 @@ function servePool(context: RoleContext, libvirt: Libvirt, pool: ServedPool): Ro
     const tenure = tenureOf(lease);
     // Without waiting for it: an effect may last for hours, and the lease as long.
     const leave = () => void tenure.end().then(() => lease.release().catch(() => undefined));
-    const serveBy = async () => {
-      const identity = await observePoolId(pool.folder);
-      // It was there before the lease was.
-      if (identity === null) throw new Error(`${pool.folder} has no .blockflow/id any more`);
-      await serveLeased(context, libvirt, { lease, tenure, identity }, stop.signal);
-    };
-    await serveBy().finally(leave);
+    const sharer = before?.isHeld ? before.holder : null;
+    const held = { folder: pool.folder, lease, tenure, sharer };
+    await serveLeased(context, libvirt, held, stop.signal).finally(leave);
   };
   const done = serve().catch(({ message: reason }: Error) => {
     const words = 'the pool is not served any more; it is tried again within 5 s';
@@ -102,26 +106,56 @@ function servePool(context: RoleContext, libvirt: Libvirt, pool: ServedPool): Ro
   };
 }
 
-/** Until the agent is stopped or the lease lost. */
+interface Held {
+  folder: string;
+  lease: Lease;
+  tenure: Tenure;
+  /** Who had it when it was asked for. */
+  sharer: string | null;
+}
+
+/** Until the agent is stopped or the lease lost; not at all where another one serves the queue. */
 async function serveLeased(
   context: RoleContext,
   libvirt: Libvirt,
-  { lease, tenure, identity }: { lease: Lease; tenure: Tenure; identity: string },
+  { folder, lease, tenure, sharer }: Held,
   stop: AbortSignal,
 ): Promise<void> {
-  const effect = door(context, tenure.hook);
-  const activities = createStorageActivities({ libvirt, effect, tenure });
-  const { pool } = lease;
+  const identity = await observePoolId(folder);
+  // It was there before the lease was.
+  if (identity === null) throw new Error(`${folder} has no .blockflow/id any more`);
+  const queue = spmQueue({ pool: lease.pool, identity });
+  const announced = await announceSpm(context, lease, queue, { before: sharer, stop });
+  try {
+    const { other } = announced;
+    if (other !== null) await rememberOtherSpm(context.config.stateDir, folder, other);
+    else await serveQueue(context, libvirt, { lease, tenure, queue }, stop);
+  } finally {
+    announced.stop();
+  }
+}
+
+async function serveQueue(
+  context: RoleContext,
+  libvirt: Libvirt,
+  { lease, tenure, queue }: { lease: Lease; tenure: Tenure; queue: string },
+  stop: AbortSignal,
+): Promise<void> {
+  const activities = createStorageActivities({
+    libvirt,
+    effect: door(context, tenure.hook),
+    tenure,
+  });
   const worker = await Worker.create({
     ...agentOptions(context, 'spm', activities),
-    taskQueue: spmQueue({ pool, identity }),
+    taskQueue: queue,
     maxConcurrentActivityTaskExecutions: 10,
   });
-  const role = run(`spm of ${pool}`, [worker]);
+  const role = run(`spm of ${lease.pool}`, [worker]);
   const end = () => void role.stop().catch(() => undefined);
   stop.addEventListener('abort', end, { once: true });
   lease.lost.addEventListener('abort', end, { once: true });
-  if (stop.aborted) end();
+  if (stop.aborted || lease.lost.aborted) end();
   await role.done;
   stop.removeEventListener('abort', end);
   if (lease.lost.aborted) {
