@@ -2,7 +2,9 @@
  * A VM that is renamed or undefined while an operation on its disk is under way: from the plan on
  * it is known by its UUID, and without a record nothing is tried without end.
  */
-import { join } from 'node:path';
+import { existsSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { defineChain } from '../../support/guest/shut-off-vm.ts';
@@ -10,10 +12,12 @@ import {
   contents,
   digests,
   expectNothingLeft,
+  removalOf,
   startMove,
   startMoveSystem,
   VAULT,
 } from '../../support/scenes/transfer/move-scene.ts';
+import { poolFiles } from '../../support/scenes/pool-files.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 
@@ -52,6 +56,45 @@ describe('A VM that is renamed', () => {
       expect(await contents(chain.slice(0, 1))).toEqual([content]);
       expect(await system.host.virsh('dumpxml', `${vm}2`)).toContain(chain[0]);
     }
+  });
+});
+
+describe('A VM that is renamed after a move that was ended in its switch', () => {
+  it('is told how that move is finished, by a merge and by a move', async () => {
+    const { chain, image } = await defineChain(system.host, 'ended', inPool(), 2);
+    const before = await digests(chain);
+    await system.killRole('host');
+    const effect = 'libvirt.switch-disk-source';
+    await system.startRole('host', [{ effect, action: 'stop-after' }]);
+    const ended = await startMove(system, { image, to: VAULT });
+    await system.roleStopped('host');
+    await ended.terminate();
+    system.signalRole('host', 'SIGCONT');
+    await system.host.virsh('domrename', 'ended', 'ended2');
+    const renamed = { ...image, vm: 'ended2' };
+    for (const start of [
+      () => startMove(system, { image: renamed, to: VAULT }),
+      () => system.merge({ vm: 'ended2', disk: image.disk }),
+    ]) {
+      const again = await start();
+      const failure = failureDetails(await again.result().catch((error: unknown) => error));
+      expect(failure).toMatchObject({ type: 'Refused', details: { code: 'other-operation' } });
+      expect(failure?.details.next).toContain(
+        '`virsh domrename ended2 ended`, `blockflow move ended/vdb --to vault`, ' +
+          '`virsh domrename ended ended2`',
+      );
+    }
+    expect(await digests(chain)).toEqual(before);
+    await system.host.virsh('domrename', 'ended2', 'ended');
+    const repeated = await startMove(system, { image, to: VAULT });
+    const result = await repeated.result();
+    expect(result).toMatchObject({ outcome: 'moved' });
+    await removalOf(system, result);
+    const names = chain.map((path) => basename(path)).sort();
+    const vault = join(system.host.pools, VAULT);
+    expect(await poolFiles(vault)).toEqual(names);
+    expect(chain.filter((path) => existsSync(path))).toEqual([]);
+    await Promise.all(names.map((name) => rm(join(vault, name))));
   });
 });
 

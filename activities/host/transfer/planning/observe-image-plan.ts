@@ -13,6 +13,7 @@ import { copyPaths } from '../../../../workflows/transfer/copied.ts';
 import { imageId } from '../../../../workflows/chain/references.ts';
 import { keepsSource, type PlanRequest } from '../../../../workflows/transfer/request.ts';
 import { observeFile, observeSpace } from '../../../adapters/files/files.ts';
+import { assertNotRenamedMeanwhile } from '../../../pool-folder/unfinished-move.ts';
 import { identityOfPool, lookedAt, nameVolume } from '../../../pool-folder/id.ts';
 import { missingPool, type MissingPool } from '../../../pool-folder/known-pools.ts';
 import { nameFrom } from '../../../adapters/files/paths.ts';
@@ -90,6 +91,7 @@ export async function observeImagePlan(
       return { kind: 'plan', plan: await switchedBefore(deps, image, finished, earlier) };
     }
     assertUnchangedSince(attempted, image, earlier);
+    if (image.chain) await assertNotRenamedMeanwhile(attempted, image.chain);
   }
   await assertMirrorable(deps, request, image);
   await assertNoSnapshots(deps, request, image);
