@@ -78,6 +78,8 @@ export const imagePlan = z.strictObject({
   totalBytes: sizeBytes,
   spaceNeededBytes: sizeBytes,
   spaceFreeBytes: sizeBytes,
+  /** Of the whole file system. Absent in old plans. */
+  spaceTotalBytes: z.optional(sizeBytes),
   /** As asked for, or stricter: as what it adopts was. A manifest that does not say is of none. */
   verify: z.enum(['full', 'none']).default('none'),
   /** What an earlier run reserved, which this one goes on with. */

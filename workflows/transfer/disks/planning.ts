@@ -9,6 +9,7 @@ import { unlessOurs } from '../../operation/parts.ts';
 import type { transferOnHost } from '../activities.ts';
 import { copyKind, moveKind } from '../kind.ts';
 import { momentOf } from '../moment.ts';
+import { lackOf } from '../space.ts';
 import type { ImagePlan, ImagePlanOutcome } from '../plan.ts';
 import type { disksOnHost } from './activities.ts';
 import type { DisksFound, DisksPlan, HowSwitched } from './plan.ts';
@@ -81,7 +82,11 @@ export async function planDisks(planner: Planner): Promise<DisksPlan | Lack> {
     return { kind: 'done', reason: `every disk is in pool ${input.to} (${there.join(', ')})` };
   }
   assertNamesDiffer(planner, plans);
-  const lack = lackOfAll(plans.map(({ plan }) => plan));
+  // Each has space for itself.
+  const lack = lackOf(
+    plans.map(({ plan }) => plan),
+    words,
+  );
   if (lack) return lack;
   const expectedStallMs = found.stallMsOfEach * plans.length;
   const how = switchOf(planner, found, expectedStallMs);
@@ -160,16 +165,6 @@ function calledTheSame(
           `${shell`blockflow copy ${vm} ${second} --to ${to} --name NAME`}`
         : `Move one of them to another pool, or rename its file first: ${to} can have one ${name}`,
   });
-}
-
-/** Each has space for itself. */
-function lackOfAll(plans: readonly ImagePlan[]): Lack | null {
-  const neededBytes = plans.reduce((sum, plan) => sum + plan.spaceNeededBytes, 0);
-  const freeBytes = Math.min(...plans.map((plan) => plan.spaceFreeBytes));
-  const [{ to }] = plans as [ImagePlan];
-  return neededBytes <= freeBytes
-    ? null
-    : { kind: 'no-space', path: to.folder, neededBytes, freeBytes };
 }
 
 /** @throws Refused `pause-too-long` for a copy: its disks cannot be of one moment otherwise */

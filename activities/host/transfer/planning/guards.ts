@@ -8,7 +8,6 @@ import type { ImagePlan } from '../../../../workflows/transfer/plan.ts';
 import { type ImageRef, imageId } from '../../../../workflows/chain/references.ts';
 import { codeOf, endOfUse } from '../../../../workflows/chain/other-hosts.ts';
 import { nameTaken, refused, hold } from '../../../../workflows/operation/failures.ts';
-import { sizeWords } from '../../../../workflows/operation/words.ts';
 import { keepsSource, type PlanRequest } from '../../../../workflows/transfer/request.ts';
 import { isLink, observeFile, type FileFacts } from '../../../adapters/files/files.ts';
 import { LONGEST_NAME_BYTES, stagedFile } from '../../../pool-folder/reservation.ts';
@@ -191,15 +190,6 @@ async function isOfEarlierRun(plan: ImagePlan, name: string, there: FileFacts): 
   const jobs = [plan.adopted?.jobId ?? [], plan.leftovers].flat();
   const own = jobs.map((jobId) => observeFile(stagedFile(plan.to.folder, jobId, name, 'ready')));
   return (await Promise.all(own)).some((file) => file?.identity === there.identity);
-}
-
-export function tooSmall(request: PlanRequest, plan: ImagePlan, totalBytes: number) {
-  const [needed, total] = [plan.spaceNeededBytes, totalBytes].map(sizeWords);
-  return refused('not-enough-space', {
-    attempted: attempt(request),
-    now: `it needs ${needed}, the pool's whole file system has ${total}`,
-    next: 'Enlarge that pool, or choose another one',
-  });
 }
 
 /**

@@ -12,6 +12,7 @@ import type {
 import { copyPaths } from '../../../../workflows/transfer/copied.ts';
 import { imageId } from '../../../../workflows/chain/references.ts';
 import { keepsSource, type PlanRequest } from '../../../../workflows/transfer/request.ts';
+import { lackOf } from '../../../../workflows/transfer/space.ts';
 import { observeFile, observeSpace } from '../../../adapters/files/files.ts';
 import { assertNotRenamedMeanwhile } from '../../../pool-folder/unfinished-move.ts';
 import { identityOfPool, lookedAt, nameVolume } from '../../../pool-folder/id.ts';
@@ -46,7 +47,6 @@ import {
   assertQuiet,
   assertUnused,
   attempt,
-  tooSmall,
   assertUnderstood,
 } from './guards.ts';
 import { assertUnchangedSince } from './changed-since.ts';
@@ -125,11 +125,8 @@ export async function observeImagePlan(
   await assertRedefinable(deps, attempted, plan.vm?.uuid ?? '', plan.snapshots);
   assertSound(attempted, layersWritten(image, plan));
   await assertNamesFree(request, image, plan);
-  const { totalBytes } = await observeSpace(to.folder);
-  if (plan.spaceNeededBytes > totalBytes) throw tooSmall(request, plan, totalBytes);
-  if (plan.spaceNeededBytes <= plan.spaceFreeBytes) return { kind: 'plan', plan };
-  const { spaceNeededBytes: neededBytes, spaceFreeBytes: freeBytes } = plan;
-  return { kind: 'no-space', path: to.folder, neededBytes, freeBytes };
+  const lack = lackOf([plan], attempted);
+  return lack ?? { kind: 'plan', plan };
 }
 
 /** QEMU may open the copy. */
@@ -240,7 +237,7 @@ async function toPlan(
   const { chain } = image;
   const isOfVm = chain !== null && mayBeLive(request);
   const vm = isOfVm ? { name: chain.vm.name, uuid: chain.vm.uuid, disk: chain.disk } : null;
-  const { freeBytes } = await observeSpace(to.folder);
+  const { freeBytes, totalBytes } = await observeSpace(to.folder);
   const sum = (part: (volume: ImageVolume) => number) =>
     volumes.reduce((all, v) => all + part(v), 0);
   const needed = convert ? await spaceFor(image.volumes, convert) : sum((v) => v.allocatedBytes);
@@ -255,6 +252,7 @@ async function toPlan(
     totalBytes: convert?.virtualSizeBytes ?? sum((volume) => volume.sizeBytes),
     spaceNeededBytes: Math.max(0, needed - there),
     spaceFreeBytes: freeBytes,
+    spaceTotalBytes: totalBytes,
     // Copies that were to be verified are, also for who does not ask for it.
     verify: run?.plan.verify ?? request.verify,
     adopted,
