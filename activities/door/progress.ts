@@ -20,6 +20,7 @@ export interface Divergence {
  * follow a change.
  */
 const WINDOW_MS = 10_000;
+const FULL_MS = WINDOW_MS * 0.8;
 
 /** Follows one copy. QEMU's `total` grows while the guest writes, so percent may go back (H6). */
 export function createProgress(phase: string) {
@@ -32,10 +33,17 @@ export function createProgress(phase: string) {
       }
       return toProgress(phase, samples);
     },
+    /** Milliseconds that the rest takes at the rate of a full window; null without one. */
+    restMs(): number | null {
+      const [first, last] = [samples[0], samples.at(-1)];
+      if (!first || !last || last.atMs - first.atMs < FULL_MS) return null;
+      const rate = (last.copiedBytes - first.copiedBytes) / (last.atMs - first.atMs);
+      return rate > 0 ? Math.ceil((last.totalBytes - last.copiedBytes) / rate) : null;
+    },
     /** When in a full window the guest added at least as much work as the job did. */
     divergence(): Divergence | null {
       const [first, last] = [samples[0], samples.at(-1)];
-      if (!first || !last || last.atMs - first.atMs < WINDOW_MS * 0.8) return null;
+      if (!first || !last || last.atMs - first.atMs < FULL_MS) return null;
       const remaining = (s: Sample) => s.totalBytes - s.copiedBytes;
       const isFaster =
         last.totalBytes > first.totalBytes &&

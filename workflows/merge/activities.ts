@@ -56,7 +56,12 @@ const pivotOutcome = z.discriminatedUnion('outcome', [
     stallMs: milliseconds.nullable(),
     pivotIssuedAtMs: milliseconds.nullable(),
   }),
-  z.strictObject({ outcome: z.literal('not-pivoted'), reason }),
+  /** `isBehind`: the job had more left to write than fits into the suspension. */
+  z.strictObject({
+    outcome: z.literal('not-pivoted'),
+    reason,
+    isBehind: z.literal(true).optional(),
+  }),
   z.strictObject({ outcome: z.literal('vm-stopped'), reason }),
 ]);
 
@@ -83,6 +88,7 @@ export const mergeOnHost = defineActivities({
       until: z.enum(['ready', 'end']),
       tellConvergence: z.boolean(),
       fitsMs: z.int().nonnegative().optional(),
+      isBehind: z.literal(true).optional(),
     }),
     result: readyOutcome,
     beats: 'by itself',
@@ -94,7 +100,7 @@ export const mergeOnHost = defineActivities({
     beats: 'while working',
     files: 'only compared',
   },
-  /** `settleMs`: of a job that need not be READY, the longest suspension of the guest. */
+  /** `settleMs`: longest suspension of the guest, in which the job writes what it has left. */
   ensurePivoted: {
     input: job.extend({ settleMs: z.int().positive().optional() }),
     result: pivotOutcome,

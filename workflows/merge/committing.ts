@@ -21,8 +21,6 @@ export type Attempt =
 interface Ready {
   end: 'ready';
   readyAtMs: number | null;
-  /** The job is not READY: the guest is suspended until it is, so long at most. */
-  settleMs?: number;
 }
 
 export const SWITCHED: Attempt = { end: 'switched', stallMs: null, readyToPivotMs: null };
@@ -62,9 +60,9 @@ async function liveMerge(
     const choice = plan.alreadyMerged ? 'pivot' : await decide(op, job, decision);
     if (choice === 'keep') return { end: 'kept' };
     if (choice === 'look again') continue;
-    const pivoted = await pivot(op, job, ready); // 5
+    const pivoted = await pivot(op, job, { ...ready, settleMs: convergence.maxPauseMs }); // 5
     if (pivoted.end !== 'refused') return pivoted;
-    if (ready.settleMs === undefined) refusals.push(pivoted.reason);
+    if (!pivoted.isBehind) refusals.push(pivoted.reason);
     else {
       convergence.missed(pivoted.reason);
       op.enter('copying', { note: convergence.note() });
@@ -126,7 +124,7 @@ async function awaitReady(
         op.enter('copying', { note: await convergence.outrun(seen, () => limitJob(op)) });
         break;
       case 'fits':
-        return { end: 'ready', readyAtMs: null, settleMs: convergence.maxPauseMs };
+        return READY_BEFORE;
     }
   }
 }
@@ -135,12 +133,12 @@ async function awaitReady(
 async function pivot(
   op: MergeOperation,
   job: JobInput,
-  { readyAtMs, settleMs }: Ready,
-): Promise<Attempt | { end: 'refused'; reason: string }> {
+  { readyAtMs, settleMs }: Ready & { settleMs: number },
+): Promise<Attempt | { end: 'refused'; reason: string; isBehind: boolean }> {
   op.point.pass();
   op.enter('pivoting');
   const summary = `pivot to ${fileName(job.plan.base.path)}: suspend, pivot, verify, resume`;
-  const input = settleMs === undefined ? job : { ...job, settleMs };
+  const input = { ...job, settleMs };
   const done = await forwardOnly(() => op.host.ensurePivoted(input, summary));
   if (done.outcome === 'pivoted') {
     const { stallMs, pivotIssuedAtMs: issuedAtMs } = done;
@@ -150,7 +148,9 @@ async function pivot(
   }
   const reason = `the pivot did not happen: ${done.reason}`;
   op.point.takeBack(reason);
-  if (done.outcome === 'not-pivoted') return { end: 'refused', reason };
+  if (done.outcome === 'not-pivoted') {
+    return { end: 'refused', reason, isBehind: done.isBehind ?? false };
+  }
   return { end: 'vm stopped', reason: done.reason };
 }
 

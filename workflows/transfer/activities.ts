@@ -43,13 +43,15 @@ const limitedJob = job.extend({ bandwidthBytesPerSecond: sizeBytes });
 const stallMs = z.number().nullable();
 const switchOutcome = z.union([
   outcome('pivoted').extend({ stallMs }),
-  z.strictObject({ outcome: z.enum(['not-ready', 'changed', 'pool-away']), reason }),
+  /** `isBehind`: the mirror had more left to write than fits into the suspension. */
+  outcome('not-ready').extend({ reason, isBehind: z.literal(true).optional() }),
+  z.strictObject({ outcome: z.enum(['changed', 'pool-away']), reason }),
   lost,
   stopped,
 ]);
 /** Of a mirror that is ended, or that has switched already. */
 const endOutcome = z.union([switchOutcome, kept.extend({ stallMs })]);
-/** Of a mirror that need not be READY, the longest suspension of the guest. */
+/** Longest suspension of the guest, in which the mirror writes what it has left. */
 const settleMs = z.int().positive().optional();
 const settledJob = job.extend({ settleMs });
 
@@ -122,6 +124,8 @@ export const transferOnHost = defineActivities({
       tellConvergence: z.boolean(),
       until: z.enum(['ready', 'end']).default('ready'),
       fitsMs: z.int().nonnegative().optional(),
+      /** What was left at READY did not fit: awaited until it does, or nothing is left. */
+      isBehind: z.literal(true).optional(),
     }),
     result: z.union([
       outcome('ready'),
@@ -131,7 +135,7 @@ export const transferOnHost = defineActivities({
         note: z.string(),
         writtenBytesPerSecond: z.optional(sizeBytes),
       }),
-      /** The guest outruns the mirror, and what is left is copied within `fitsMs`. */
+      /** The guest outruns the mirror, but what is left is copied within `fitsMs`. */
       outcome('fits'),
       lost.extend({
         /** When the target cannot take the layer. */

@@ -25,18 +25,18 @@ const ANSWERS = {
 };
 
 /** What to do now, or what has become of the mirror meanwhile: null where it is awaited again. */
-export async function decide(op: Move, ready: Ready) {
+export async function decide(op: Move, ready: Ready, fits: boolean) {
   const { keepsSource, waitForDecision } = op.input;
   // Of a copy nothing but its end can be chosen.
   const chosen = waitForDecision ? op.decision.chosen : 'pivot';
   if (chosen !== null) return { chosen: keepsSource ? ('keep' as const) : chosen };
-  const { job, settleMs } = ready;
+  const { job } = ready;
   const { by } = op.asked;
   op.enter('waiting for a decision', {
     note:
-      (settleMs === undefined
-        ? 'READY: both hold the same; '
-        : `what is left fits into a suspension of ${settleMs} ms; `) +
+      (fits
+        ? `what is left fits into a suspension of ${op.convergence.maxPauseMs} ms; `
+        : 'READY: both hold the same; ') +
       (by === null
         ? `say ${shell`blockflow decide ${op.id} pivot|keep`}`
         : `\`${by}\` ${keepsSource ? 'ends' : 'switches'} it with the other disks`),
@@ -54,9 +54,10 @@ export async function decide(op: Move, ready: Ready) {
 }
 
 /** Ends the mirror without a pivot, in a suspension in which it holds what the source holds. */
-export function keepCopy(op: Move, job: ImageJob & { settleMs?: number }) {
+export function keepCopy(op: Move, job: ImageJob) {
   op.enter('mirroring', { note: 'the mirror ends, and its copy is kept' });
-  return op.host.ensureMirrorKept(job, 'end the mirror, keep its copy');
+  const asked = { ...job, settleMs: op.convergence.maxPauseMs };
+  return op.host.ensureMirrorKept(asked, 'end the mirror, keep its copy');
 }
 
 /** The source stays, and the copies too. */

@@ -29,9 +29,10 @@ interface Lack {
 }
 type Attempt =
   | Mirrored
-  /** With `settleMs` it is not: the guest is suspended until it is, so long at most. */
-  | { end: 'ready'; settleMs?: number }
-  | { end: 'not ready'; reason: string }
+  /** With `fits` it is not, but what is left is copied within the suspension. */
+  | { end: 'ready'; fits?: true }
+  /** `isBehind`: it had more left than that. */
+  | { end: 'not ready'; reason: string; isBehind: boolean }
   /** The mirror has ended, or can never be pivoted: another one needs a new file. */
   | { end: 'lost'; reason: string; lack: Lack | null }
   | { end: 'pool away'; reason: string }
@@ -66,9 +67,8 @@ export async function mirrorAndPivot(op: Move, plan: ImagePlan): Promise<Mirrore
         await renewTop(op, job, done);
         isNewTop = true;
       } else if (done.end === 'not ready') {
-        if (ready.end === 'ready' && ready.settleMs !== undefined) {
-          op.convergence.missed(done.reason);
-        } else refused.push(done.reason);
+        if (done.isBehind) op.convergence.missed(done.reason);
+        else refused.push(done.reason);
         if (refused.length > PIVOTS) throw mirrorLost(op, [...lost, done.reason]);
       }
     });
@@ -101,7 +101,7 @@ async function untilReady(op: Move, job: ImageJob, isNewTop: boolean): Promise<A
       { ...job, until: 'ready', ...op.convergence.asked() },
       words,
     );
-    if (seen.outcome !== 'not-converging') return attemptOf(op, seen);
+    if (seen.outcome !== 'not-converging') return attemptOf(seen);
     const note = await op.convergence.outrun(seen, () => limitMirror(op, job));
     op.enter('mirroring', { note });
   }
@@ -109,11 +109,11 @@ async function untilReady(op: Move, job: ImageJob, isNewTop: boolean): Promise<A
 
 type Seen = Awaited<ReturnType<Transfer['host']['awaitMirrorReady']>>;
 
-function attemptOf(op: Move, seen: Exclude<Seen, { outcome: 'not-converging' }>): Attempt {
+function attemptOf(seen: Exclude<Seen, { outcome: 'not-converging' }>): Attempt {
   if (seen.outcome === 'vm-stopped') return { end: 'vm stopped', reason: seen.reason };
   if (seen.outcome === 'lost') return { ...seen, end: 'lost' };
   if (seen.outcome === 'kept') return { end: 'kept' };
-  if (seen.outcome === 'fits') return { end: 'ready', settleMs: op.convergence.maxPauseMs };
+  if (seen.outcome === 'fits') return { end: 'ready', fits: true };
   // Switched already, by an earlier run or by another operation, or READY.
   return { end: 'ready' };
 }
@@ -122,25 +122,23 @@ function attemptOf(op: Move, seen: Exclude<Seen, { outcome: 'not-converging' }>)
 async function atReady(
   op: Move,
   job: ImageJob,
-  { settleMs }: { settleMs?: number },
+  { fits = false }: { fits?: boolean },
 ): Promise<Attempt> {
   const { plan } = job;
-  const settle = settleMs === undefined ? {} : { settleMs };
-  const decided = await undoOnFailure(op, plan, () => decide(op, { job, ...settle }));
-  const settled = { ...job, ...settle };
-  if (decided.chosen === 'keep') return undoOnFailure(op, plan, () => keep(op, settled));
+  const decided = await undoOnFailure(op, plan, () => decide(op, { job }, fits));
+  if (decided.chosen === 'keep') return undoOnFailure(op, plan, () => keep(op, job));
   if (decided.chosen === null) {
     const { seen } = decided;
-    if (seen === null) return { end: 'not ready', reason: op.asked.missed ?? '' };
-    const attempt: Attempt = seen.outcome === 'not-converging' ? READY : attemptOf(op, seen);
+    if (seen === null) return { end: 'not ready', reason: op.asked.missed ?? '', isBehind: true };
+    const attempt: Attempt = seen.outcome === 'not-converging' ? READY : attemptOf(seen);
     if (attempt.end !== 'ready') return attempt;
   }
-  return pivot(op, settled);
+  return pivot(op, job);
 }
 
 const READY: Attempt = { end: 'ready' };
 
-async function keep(op: Move, job: ImageJob & { settleMs?: number }): Promise<Attempt> {
+async function keep(op: Move, job: ImageJob): Promise<Attempt> {
   const done = await keepCopy(op, job);
   switch (done.outcome) {
     case 'kept':
@@ -159,13 +157,14 @@ export function limitMirror(op: Transfer, job: ImageJob): Promise<boolean> {
 }
 
 /** 6: the point of no return, unless QEMU did not pivot. */
-async function pivot(op: Transfer, job: ImageJob & { settleMs?: number }): Promise<Attempt> {
+async function pivot(op: Move, job: ImageJob): Promise<Attempt> {
   const { plan } = job;
   await undoOnFailure(op, plan, () => op.point.pass());
   op.enter('switching', { note: null });
   const summary = `pivot to pool ${plan.to.pool}: suspend, pivot, verify, resume`;
+  const asked = { ...job, settleMs: op.convergence.maxPauseMs };
   const done = await forwardOnly(() =>
-    op.host.ensureMirrorPivoted(job, summary).catch((error: unknown) => keepBoth(op, error)),
+    op.host.ensureMirrorPivoted(asked, summary).catch((error: unknown) => keepBoth(op, error)),
   );
   if (done.outcome === 'pivoted') return { end: 'switched', stallMs: done.stallMs };
   const reason = `the pivot did not happen: ${done.reason}`;
@@ -176,13 +175,14 @@ async function pivot(op: Transfer, job: ImageJob & { settleMs?: number }): Promi
 interface NotDone {
   outcome: 'not-ready' | 'lost' | 'pool-away' | 'changed' | 'vm-stopped';
   reason: string;
+  isBehind?: true | undefined;
 }
 
 /** @param reason that is told where it is tried again */
 function attemptAgain(done: NotDone, reason: string): Attempt {
   switch (done.outcome) {
     case 'not-ready':
-      return { end: 'not ready', reason };
+      return { end: 'not ready', reason, isBehind: done.isBehind ?? false };
     case 'lost':
       return { end: 'lost', reason, lack: null };
     case 'pool-away':

@@ -9,8 +9,6 @@ import type { ImageJob } from './activities.ts';
 /** What a switch of a disk that waits needs to know. */
 export interface Ready {
   job: ImageJob;
-  /** Its mirror is not READY: the guest is suspended until it is, so long at most. */
-  settleMs?: number;
 }
 
 /** A disk whose mirror may end. */
@@ -41,7 +39,7 @@ export function acceptAsking(op: AnyOperation): Asked {
   const hear = async (by: string, missed?: string) => {
     if (typeof by !== 'string' || by === '') return;
     asked.by = by;
-    if (typeof missed === 'string' && asked.ready?.settleMs !== undefined) asked.missed = missed;
+    if (typeof missed === 'string' && asked.ready !== null) asked.missed = missed;
     else await tellReady(op, asked);
   };
   setHandler(askReadySignal, hear, { description: 'Tell this workflow when the mirror is READY' });

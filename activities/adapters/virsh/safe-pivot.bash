@@ -7,11 +7,11 @@
 # libvirt's lock manager lets no guest be resumed (D53).
 # usage: safe-pivot.bash URI, then on standard input one line each, when the pivot is due (no line:
 # nothing is done): UUID, ACTION (pivot or abort: what ends the jobs), PERSISTENT (yes or no),
-# FOLDER (of the persistent XML, or empty), LOCK, BUDGET (milliseconds for jobs that are not READY to
-# become it while the guest is suspended, or empty); then six for each disk: DISK, JOB (active-commit
-# or copy), TO (the layer that it leads to), RECORD (metadata element that announces the pivot, or
-# empty), KEPT (whose copy it is once all jobs were ended in this suspension, or empty), RESULT
-# (file for its report)
+# FOLDER (of the persistent XML, or empty), LOCK, BUDGET (milliseconds for jobs to become READY, and
+# to write all that they have left, while the guest is suspended); then six for each disk: DISK, JOB
+# (active-commit or copy), TO (the layer that it leads to), RECORD (metadata element that announces
+# the pivot, or empty), KEPT (whose copy it is once all jobs were ended in this suspension, or
+# empty), RESULT (file for its report)
 # It connects before it reads, so that a process that waits with its connection open loses no time
 # at READY.
 #
@@ -22,6 +22,7 @@
 #   pivot    unknown  not asked yet, or virsh or libvirtd died before it answered
 #            done     libvirt says so; only the chain proves it
 #            failed   with libvirt's words: the guest goes on with its layer
+#   behind  yes       its job had more left than the budget is long
 #   resumed  no       the guest may be suspended by this script
 #            yes      it is not: it runs again, was never suspended, or has ended
 #   refused           why libvirt has not resumed it, in its words
@@ -33,16 +34,16 @@ shopt -s extglob
 trap '' PIPE HUP TERM
 uri=$1
 export LC_ALL=C
-disks=() resumed=no left=no refused=
+disks=() resumed=no left=no refused='' waited_ms=0
 # Each of them by the name of the disk.
-declare -A job to record kept result before pivot
+declare -A job to record kept result before pivot behind
 
 report() {
   local disk
   for disk in "${disks[@]}"; do
     printf '%s\n' "job=${job[$disk]}" "from=$(path_in "${before[$disk]}")" "to=${to[$disk]}" \
       "with=${disks[*]}" "action=$action" "guest=$guest" "pivot=${pivot[$disk]}" \
-      "resumed=$resumed" "refused=$refused" "$@" >"${result[$disk]}"
+      "behind=${behind[$disk]}" "resumed=$resumed" "refused=$refused" "$@" >"${result[$disk]}"
     ! is_kept || echo "kept=${kept[$disk]}" >>"${result[$disk]}"
   done
 }
@@ -88,7 +89,7 @@ read_request() {
   while IFS= read -r disk && IFS= read -r "job[$disk]" && IFS= read -r "to[$disk]" &&
     IFS= read -r "record[$disk]" && IFS= read -r "kept[$disk]" &&
     IFS= read -r "result[$disk]"; do
-    disks+=("$disk") pivot[$disk]=unknown
+    disks+=("$disk") pivot[$disk]=unknown behind[$disk]=no
   done
 }
 
@@ -145,21 +146,24 @@ suspend_and_pivot() {
   done
 }
 
-# What is left is copied while the guest is suspended, or the guest runs on. Copies of one moment need
-# that too: libvirt reports no failure of an abort, and ends a mirror that is not READY as well.
+# What is left is copied while the guest is suspended, or the guest runs on: a pivot would keep it
+# suspended for as long as that takes. And libvirt reports no failure of an abort, and ends a mirror
+# that is not READY as well.
 settle() {
-  local disk late=$budget
-  [[ -n $budget || $action == abort ]] || return 0
-  : "${budget:=2000}"
+  local disk xml since=
   while ask "dumpxml $uuid"; do
-    if [[ -n $late ]] && any_disk is_behind; then :
-    elif [[ $action == pivot ]]; then return 0
-    elif any_disk is_unready; then
+    xml=$reply
+    if [[ $action == abort ]] && any_disk has_ended; then
       not_settled 'a mirror is not READY'
       return 1
-    elif ! any_disk is_unequal; then return 0
     fi
-    if is_late; then
+    look_at_jobs || return
+    if ! any_disk is_behind; then
+      [[ -z $since ]] || waited_ms=$(ms_since "$since")
+      return 0
+    fi
+    : "${since:=$EPOCHREALTIME}"
+    if (($(ms_since "$issued") >= budget)); then
       not_settled "not READY after $budget ms"
       return 1
     fi
@@ -171,16 +175,28 @@ not_settled() {
   local disk
   for disk in "${disks[@]}"; do pivot[$disk]="failed $1"; done
 }
-is_unready() { [[ $(mirror_of "$reply") != *'<mirror '*" ready='yes'"* ]]; }
-is_unequal() {
-  ask "blockjob $uuid $disk --raw" || return 0
-  [[ ! $reply =~ cur=([0-9]+).*end=([0-9]+) || ${BASH_REMATCH[1]} != "${BASH_REMATCH[2]}" ]]
+has_ended() { [[ $(mirror_of "$xml") != *'<mirror '* ]]; }
+is_behind() { [[ ${behind[$disk]} == yes ]]; }
+# Not READY, or READY without all of what the guest has written since. A job that has ended is none
+# to wait for: its pivot is refused.
+look_at_jobs() {
+  local disk
+  for disk in "${disks[@]}"; do
+    behind[$disk]=no
+    ! has_ended || continue
+    if [[ $(mirror_of "$xml") == *" ready='yes'"* ]]; then
+      ask "blockjob $uuid $disk --raw" || return
+      ! is_equal || continue
+    fi
+    behind[$disk]=yes
+  done
 }
-# A job that has ended is none to wait for: its pivot is refused.
-is_behind() { [[ $(mirror_of "$reply") == *'<mirror '* && $(mirror_of "$reply") != *" ready='yes'"* ]]; }
-is_late() {
+is_equal() {
+  [[ $reply =~ cur=([0-9]+).*end=([0-9]+) && ${BASH_REMATCH[1]} == "${BASH_REMATCH[2]}" ]]
+}
+ms_since() {
   local now=$EPOCHREALTIME
-  (((${now/./} - ${issued/./}) / 1000 >= budget))
+  printf %d $(((${now/./} - ${1/./}) / 1000))
 }
 # What the XML of a domain says of the disk before its target: source, mirror and chain.
 mirror_of() {
@@ -311,7 +327,6 @@ suspend_and_pivot
 verify_record
 resume_guest
 await_resumed
-ended=$EPOCHREALTIME
-stall=$(((${ended/./} - ${issued/./}) / 1000))
+stall=$(ms_since "$issued")
 [[ $guest == running ]] || stall=0
-report "stallMs=$stall" "issuedAt=$issued"
+report "stallMs=$stall" "waitedMs=$waited_ms" "issuedAt=$issued"

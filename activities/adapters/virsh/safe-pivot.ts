@@ -26,10 +26,10 @@ export interface PivotRequest {
   /** Of the persistent XML, whose new name is flushed before the guest runs on; null: it is not. */
   folder: string | null;
   /**
-   * Longest suspension of a guest whose jobs need not be READY: it is suspended until they are, or
-   * runs on without a pivot; null where they are READY.
+   * For so long the guest may stand still until its jobs have written all; else it runs on without
+   * a pivot.
    */
-  settleMs: number | null;
+  budgetMs: number;
   disks: PivotDisk[];
 }
 export interface PivotDisk {
@@ -48,6 +48,8 @@ export interface PivotReport {
   /** `done`, `unknown` (the script or libvirtd died), or `failed` with libvirt's words. */
   pivot: string;
   guest: string;
+  /** Its job had more left to write than fits into the budget. */
+  isBehind: boolean;
   /** Of a copy the file that it leads to, and the one that the record named before. */
   copy: string | null;
   from: string | null;
@@ -58,6 +60,8 @@ export interface PivotReport {
   /** Why libvirt has not resumed the guest, in its words; null when it was not refused. */
   refused: string | null;
   stallMs: number | null;
+  /** For which the suspension has waited for what the jobs had left. */
+  waitedMs: number;
   issuedAtMs: number | null;
   /** The agent has begun to save and start the guest, which is to run or be paused after it. */
   reload: GuestAfter | null;
@@ -97,13 +101,12 @@ export function createPivots(uri: string): Pivots {
   };
   return {
     async run(request) {
-      const { uuid, action, persistent, folder, settleMs, disks } = request;
+      const { uuid, action, persistent, folder, budgetMs, disks } = request;
       const files = disks.map(({ resultFile }) => resultFile);
       const [first = ''] = files;
       await mkdir(dirname(first), { recursive: true });
       const lines = [uuid, action, persistent ? 'yes' : 'no', folder ?? '', lockOf(stateOf(first))];
-      // The pivot itself takes time, too.
-      lines.push(settleMs === null ? '' : String(Math.ceil((settleMs * 3) / 4)));
+      lines.push(String(budgetMs));
       for (const { disk, job, to, record, kept, resultFile } of disks) {
         lines.push(disk, job, to, record ?? '', kept ?? '', resultFile);
       }
@@ -157,6 +160,7 @@ export async function readPivotReport(resultFile: string): Promise<PivotReport |
   return {
     pivot: field('pivot') ?? 'unknown',
     guest: field('guest') ?? 'unknown',
+    isBehind: field('behind') === 'yes',
     copy: field('job') === 'copy' ? (field('to') ?? null) : null,
     from: field('from') || null,
     disks: (field('with') ?? '').split(' ').filter(Boolean),
@@ -164,6 +168,7 @@ export async function readPivotReport(resultFile: string): Promise<PivotReport |
     resumed: field('resumed') !== 'no',
     refused: field('refused') || null,
     stallMs: number('stallMs'),
+    waitedMs: number('waitedMs') ?? 0,
     issuedAtMs: issuedAt === null ? null : issuedAt * 1000,
     reload: reload === 'running' || reload === 'paused' ? reload : null,
     reloadedQemu: number('qemu'),

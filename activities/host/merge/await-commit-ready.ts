@@ -19,22 +19,22 @@ export async function awaitCommitReady(deps: HostDeps, input: Input): Promise<Re
 }
 
 function awaitCommit(deps: HostDeps, input: Input): Promise<ReadyOutcome> {
-  const { plan, until, tellConvergence, fitsMs } = input;
-  const awaited = { until, tellConvergence, fitsMs, phase: 'copying' };
+  const { plan, until, tellConvergence, fitsMs, isBehind } = input;
+  const awaited = { until, tellConvergence, fitsMs, isBehind, phase: 'copying' };
   return untilReady(deps, plan, awaited, (vanished) => lookOnce(deps, input, vanished));
 }
 
 /** @param vanished what was said of the job's end, null while nothing was said. */
 async function lookOnce(
   deps: HostDeps,
-  { plan, until }: Input,
+  { plan, until, isBehind }: Input,
   vanished: string | null,
 ): Promise<ReadyOutcome | null> {
   const change = switchOf(plan);
   const look = await lookAtDisk(deps, change);
   if (hasSwitched(look, change)) return { outcome: 'finished' };
   if (look.state === 'off') return { outcome: 'vm-stopped', reason: look.stateReason };
-  if (until === 'ready' && (await isReady(look, plan)))
+  if (until === 'ready' && !isBehind && (await isReady(look, plan)))
     return { outcome: 'ready', readyAtMs: Date.now() };
   const job = await deps.libvirt.blockJob(plan.vmUuid, plan.disk);
   if (job && (await isCommitOf(plan, look, job))) return null;

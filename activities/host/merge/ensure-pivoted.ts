@@ -12,6 +12,7 @@ import type { HostDeps } from '../deps.ts';
 import { recordOf } from './job-record.ts';
 import { lookAndGiveBack } from '../pivot/give-back-guest.ts';
 import { hasSwitched, pivotFile, type DiskLook } from '../pivot/look-at-disk.ts';
+import { budgetMs } from '../pivot/stalls.ts';
 import { whileTelling } from '../pivot/telling.ts';
 import { isCommitOf, switchOf } from './observe-disk.ts';
 
@@ -48,15 +49,19 @@ export async function ensurePivoted(deps: HostDeps, input: Input): Promise<Outco
     kept: null,
     resultFile: pivotFile(deps, plan),
   };
+  const budget = await budgetMs(deps.stateDir, { settleMs, disks: 1 });
   const [report] = await deps.effect('libvirt.pivot', operationId(plan), () => {
     const { vmUuid: uuid } = plan;
     const disks = [announced];
-    const request = { uuid, action: 'pivot', persistent, folder, settleMs, disks } as const;
+    const how = { action: 'pivot', persistent, folder, budgetMs: budget } as const;
+    const request = { uuid, ...how, disks };
     return whileTelling(deps, plan, deps.pivots.run(request));
   });
   const after = await lookAndGiveBack(deps, switchOf(plan));
   const late = await outcomeOf(deps, input, after);
-  return late ?? { outcome: 'not-pivoted', reason: refusalWords(report) };
+  if (late) return late;
+  const reason = refusalWords(report);
+  return { outcome: 'not-pivoted', reason, ...(report?.isBehind && { isBehind: true }) };
 }
 
 /** What the chain says; null while the job must still be pivoted. */

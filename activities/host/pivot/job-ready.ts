@@ -14,6 +14,8 @@ interface Awaited {
   tellConvergence: boolean;
   /** What is left of a job that the guest outruns is an outcome once it is copied so soon. */
   fitsMs?: number | undefined;
+  /** The same of one that may be READY, and that the guest need not outrun; or nothing is left. */
+  isBehind?: true | undefined;
   /** What heartbeats call it. */
   phase: string;
 }
@@ -111,15 +113,23 @@ function decide(event: JobEvent, awaited: Awaited, waiting: Waiting): Told | nul
 
 function decideByProgress(
   job: JobSample,
-  { until, tellConvergence, fitsMs = -1 }: Awaited,
+  { until, tellConvergence, fitsMs = -1, isBehind }: Awaited,
   { looks, progress }: Waiting,
 ): Told | null {
   const now = progress.add({ atMs: Date.now(), ...job });
   const divergence = progress.divergence();
-  const note = divergence && divergenceWords(divergence, job.bandwidthBytesPerSecond);
+  // No limit holds at READY.
+  const limit = isBehind ? 0 : job.bandwidthBytesPerSecond;
+  const note = divergence && divergenceWords(divergence, limit);
   beatWith({ ...now, note });
   // libvirt reports copied == total only for a job in READY (qemu_driver.c), so this finds a
   // missed event.
+  if (
+    isBehind &&
+    (job.copiedBytes === job.totalBytes || (progress.restMs() ?? Infinity) <= fitsMs)
+  ) {
+    return { outcome: 'fits' };
+  }
   if (until === 'ready' && job.copiedBytes === job.totalBytes) looks.ask(null);
   if (!divergence || !note) return null;
   if ((restMs(divergence) ?? Infinity) <= fitsMs) return { outcome: 'fits' };

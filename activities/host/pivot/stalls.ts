@@ -30,6 +30,20 @@ export async function noteStall(stateDir: string, msOfEach: number): Promise<voi
   await writeWhole(fileOf(stateDir), text, { ifThere: 'replace' }).catch(() => undefined);
 }
 
+/**
+ * For how long disks that switch together may be waited for while the guest is suspended. The
+ * switch itself takes time, too; where that is more than the guest may stand still, no less.
+ * @param settleMs longest suspension; null where an orchestrator of the version before says none
+ */
+export async function budgetMs(
+  stateDir: string,
+  { settleMs, disks }: { settleMs: number | null; disks: number },
+): Promise<number> {
+  const asked = Math.ceil(((settleMs ?? UNSAID_MS) * 3) / 4);
+  return Math.max(asked, Math.ceil(disks * (await stallOfEach(stateDir))));
+}
+const UNSAID_MS = 2000;
+
 /** The median of what was measured. */
 export async function stallOfEach(stateDir: string): Promise<number> {
   const all = (await read(stateDir)).sort((a, b) => a - b);

@@ -5,15 +5,12 @@ import type { PivotRequest } from '../../../activities/adapters/virsh/safe-pivot
 import { commands, read, root, runPivot, set, UUID } from '../../support/scenes/pivot-script.ts';
 
 /** Of two copies, with one suspension. */
-const both = async (
-  action: PivotRequest['action'] = 'pivot',
-  settleMs: PivotRequest['settleMs'] = null,
-) => {
+const both = async (action: PivotRequest['action'] = 'pivot', more: Partial<PivotRequest> = {}) => {
   const of = (disk: string, to: string) => {
     const resultFile = join(root, `run/pivot-${UUID}-${disk}`);
     return { disk, job: 'copy' as const, to, record: null, kept: `job of ${disk}`, resultFile };
   };
-  return runPivot({ action, settleMs }, [
+  return runPivot({ action, ...more }, [
     of('vda', '/images/base.qcow2'),
     of('vdb', '/new/b.qcow2'),
   ]);
@@ -27,8 +24,9 @@ const READY = ['vda', 'vdb']
 describe('The safe pivot of several disks', () => {
   it('switches several disks within one suspension', async () => {
     const reports = await both();
-    expect((await commands()).slice(-6)).toEqual([
+    expect((await commands()).slice(-7)).toEqual([
       `suspend ${UUID}`,
+      `dumpxml ${UUID}`,
       `blockjob ${UUID} vda --pivot`,
       `blockjob ${UUID} vdb --pivot`,
       `domblklist ${UUID} --inactive`,
@@ -77,10 +75,21 @@ describe('The safe pivot of several disks', () => {
     ['has ended', READY.replace(/<mirror [^>]*>/, ''), 'failed a mirror is not READY'],
   ])('with a budget, ends no copy when one %s', async (_, xml, pivot) => {
     await set({ xml, job: EQUAL });
-    const reports = await both('abort', 100);
+    const reports = await both('abort', { budgetMs: 75 });
     const said = { pivot, kept: null, resumed: true };
     expect(reports).toMatchObject([said, said]);
     expect((await commands()).join()).not.toContain('--abort');
+  });
+
+  it('switches none when one has more left than fits, and tells which', async () => {
+    const behind = READY.replace("ready='yes'", '');
+    await set({ xml: behind, job: EQUAL });
+    const reports = await both('pivot', { budgetMs: 75 });
+    expect(reports).toMatchObject([
+      { pivot: 'failed not READY after 75 ms', isBehind: true, resumed: true },
+      { pivot: 'failed not READY after 75 ms', isBehind: false, resumed: true },
+    ]);
+    expect((await commands()).join()).not.toContain('--pivot');
   });
 
   it('ends several copies at one moment, and looks for no other record', async () => {

@@ -18,6 +18,8 @@ import {
 } from '../../support/scenes/pivot-script.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 
+const READY = "<disk><mirror job='copy' ready='yes'><target dev='vda'";
+
 describe('The safe pivot', () => {
   it('announces, suspends, pivots, verifies and flushes the persistent XML, resumes', async () => {
     const report = await pivot();
@@ -26,6 +28,7 @@ describe('The safe pivot', () => {
       `domblklist --inactive ${UUID}`,
       `metadata ${UUID} --uri urn:blockflow:job:vda --key blockflow --set '<job/>' --live`,
       `suspend ${UUID}`,
+      `dumpxml ${UUID}`,
       `blockjob ${UUID} vda --pivot`,
       `domblklist ${UUID} --inactive`,
       `sync ${root}`,
@@ -180,17 +183,48 @@ describe('The safe pivot', () => {
   });
 
   it('waits for READY while the guest is suspended, and pivots then', async () => {
-    await set({ xml: "<disk><mirror job='copy'><target dev='vda'", log: '' });
-    const settled = pivot({ settleMs: 60_000 });
+    await set({ xml: "<disk><mirror job='copy'><target dev='vda'", job: 'cur=7 end=7', log: '' });
+    const settled = pivot({ budgetMs: 60_000 });
     await waitUntil('a look', async () => (await commands()).at(-1) === `dumpxml ${UUID}`);
-    await set({ xml: "<disk><mirror job='copy' ready='yes'><target dev='vda'" });
-    expect(await settled).toMatchObject({ pivot: 'done', resumed: true });
+    await set({ xml: READY });
+    expect(await settled).toMatchObject({ pivot: 'done', resumed: true, isBehind: false });
+  });
+
+  it('waits for what a job at READY has left, and pivots then', async () => {
+    await set({ xml: READY, job: 'cur=6 end=7', log: '' });
+    const settled = pivot({ budgetMs: 60_000 });
+    const raw = `blockjob ${UUID} vda --raw`;
+    await waitUntil('two looks', async () => (await commands()).indexOf(raw, 6) > 0);
+    await set({ job: 'cur=7 end=7' });
+    const report = await settled;
+    expect(report).toMatchObject({ pivot: 'done', resumed: true, isBehind: false });
+    expect(report?.waitedMs).toBeGreaterThan(0);
+  });
+
+  it('resumes without a pivot when a job at READY has more left than fits', async () => {
+    await set({ xml: READY, job: 'cur=6 end=7' });
+    const report = await pivot();
+    expect(report).toMatchObject({ isBehind: true, resumed: true });
+    expect(report?.pivot).toMatch(/^failed not READY after 150 ms/);
+    expect((await commands()).join()).not.toContain('--pivot');
+  });
+
+  it('does not go on with a libvirtd that it has not asked for the rest', async () => {
+    const lost = 'error: Disconnected from test:///x due to end of file';
+    await set({ xml: READY, job: lost, log: '' });
+    const running = pivot();
+    const raw = `blockjob ${UUID} vda --raw`;
+    await waitUntil('a look', async () => (await commands()).includes(raw));
+    await set({ job: 'cur=7 end=7' });
+    expect(await running).toMatchObject({ pivot: 'unknown', resumed: true });
+    expect((await commands()).join()).not.toContain('--pivot');
   });
 
   it('resumes without a pivot when the job is not READY in time', async () => {
     await set({ xml: "<disk><mirror job='copy'><target dev='vda'" });
-    const report = await pivot({ settleMs: 200 });
+    const report = await pivot();
     expect(report?.pivot).toMatch(/^failed not READY after 150 ms/);
+    expect(report?.isBehind).toBe(true);
     expect([report?.resumed, await read('state')]).toEqual([true, 'running (unpaused)']);
   });
 
@@ -199,7 +233,7 @@ describe('The safe pivot', () => {
     const seen = (await commands()).map((line) => line.split(' ')[0]);
     const [before, after] = [
       ['domstate', 'domblklist', 'metadata'],
-      ['suspend', 'blockjob', 'domblklist', 'sync', 'resume'],
+      ['suspend', 'dumpxml', 'blockjob', 'domblklist', 'sync', 'resume'],
     ];
     const one = [...before, ...after];
     expect(seen).toEqual([...one, ...one]);

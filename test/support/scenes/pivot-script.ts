@@ -63,7 +63,7 @@ export const commands = async () =>
 export const runPivot = async (changes: Partial<PivotRequest>, disks: PivotRequest['disks']) => {
   const pivots = createPivots('test:///x');
   const whole = { uuid: UUID, action: 'pivot' as const, persistent: true, folder: root };
-  const request = { ...whole, settleMs: null };
+  const request = { ...whole, budgetMs: 150 };
   return pivots.run({ ...request, disks, ...changes }).finally(() => pivots.close());
 };
 export const vda = (resultFile = join(root, 'run/pivot')) => ({

@@ -1,7 +1,8 @@
 /**
- * `--converge`: what an operation does about a guest that outruns its job. It raises its own limit
- * first. Once what is left fits into the pause, the guest is suspended until the job is READY and
- * has switched.
+ * A guest that outruns its job: no suspension lasts longer than its pause. With `--converge` the
+ * operation raises its own limit first; and once what is left fits into the pause, the guest is
+ * suspended until the job is READY and has switched. Without, or at READY, that is done where the
+ * first suspension was in vain.
  */
 import { limitWords } from '../words.ts';
 import type { AnyOperation } from '../operation.ts';
@@ -14,7 +15,7 @@ interface Wanted {
 
 export interface Convergence {
   /** What the next wait for READY is asked. */
-  asked(): { tellConvergence: boolean; fitsMs?: number };
+  asked(): { tellConvergence: boolean; fitsMs?: number; isBehind?: true };
   /**
    * The guest outruns the job. @param limit gives the job the limit of the operation
    * @returns the note
@@ -23,7 +24,7 @@ export interface Convergence {
     seen: { note: string; writtenBytesPerSecond?: number | undefined },
     limit: () => Promise<unknown>,
   ): Promise<string>;
-  /** The job was not READY in time: the guest runs on, and what is left has to be less. */
+  /** The job had not written all in time: the guest runs on, and what is left has to be less. */
   missed(reason: string): void;
   /** Why the last suspension was in vain; null without one. */
   note(): string | null;
@@ -54,7 +55,8 @@ export function createConvergence(op: AnyOperation, wanted: Wanted): Convergence
   // One that a user has set meanwhile stays.
   const mayRaise = () =>
     converge && isLimited && own > 0 && op.status.bandwidthBytesPerSecond === own;
-  const mayPause = () => converge && missed.length < SUSPENSIONS;
+  const isBehind = () => missed.length > 0;
+  const mayPause = () => (converge || isBehind()) && missed.length < SUSPENSIONS;
   const fitsMs = () =>
     Math.floor(maxPauseMs / (LEAST_PART * 2 ** Math.min(missed.length, HALVINGS)));
   return {
@@ -63,6 +65,7 @@ export function createConvergence(op: AnyOperation, wanted: Wanted): Convergence
       tellConvergence: !isTold || mayRaise(),
       // Not under a limit that can be raised: QEMU keeps to it in steps of seconds.
       ...(mayPause() && !mayRaise() ? { fitsMs: fitsMs() } : {}),
+      ...(isBehind() ? { isBehind: true } : {}),
     }),
     async outrun({ note, writtenBytesPerSecond = 0 }, limit) {
       isTold = true;
@@ -75,7 +78,7 @@ export function createConvergence(op: AnyOperation, wanted: Wanted): Convergence
     },
     missed: (reason) => void (missed = [...missed, reason]),
     note: () =>
-      converge && !mayPause() ? `${missed.at(-1)}; ${IN_VAIN}` : (missed.at(-1) ?? null),
+      missed.length < SUSPENSIONS ? (missed.at(-1) ?? null) : `${missed.at(-1)}; ${IN_VAIN}`,
   };
 }
 

@@ -158,7 +158,7 @@ interface Switched {
   reason: string | null;
   /** Whether any has. */
   isPast: boolean;
-  /** A mirror was not READY in time, and is waited for again. */
+  /** A mirror had more left than fits into the suspension, and is waited for again. */
   isMissed: boolean;
 }
 
@@ -167,8 +167,7 @@ async function switchAll(op: DisksMove, group: Group, isPast: boolean): Promise<
   const isCopy = group.keeps;
   const ready = [...group.ready].sort(([a], [b]) => (a < b ? -1 : 1));
   const jobs = ready.map(([, { job }]) => job);
-  const settles = ready.flatMap(([, { settleMs }]) => settleMs ?? []);
-  const settleMs = settles.length > 0 ? { settleMs: Math.max(...settles) } : {};
+  const settleMs = op.input.maxPauseMs;
   if (isPast) op.point.isBehind();
   else op.point.pass();
   op.enter('switching', { note: null });
@@ -180,7 +179,7 @@ async function switchAll(op: DisksMove, group: Group, isPast: boolean): Promise<
   const action = isCopy ? 'abort' : 'pivot';
   const all = await forwardOnly(() =>
     op.host
-      .ensureMirrorsSwitched({ jobs, action, ...settleMs }, summary)
+      .ensureMirrorsSwitched({ jobs, action, settleMs }, summary)
       .catch(async (error: unknown) => {
         // Each move tells what is true of its disk, and keeps source and copy.
         group.isReleased = !isCopy;
@@ -203,15 +202,22 @@ async function switchAll(op: DisksMove, group: Group, isPast: boolean): Promise<
   for (const { disk, done } of left) {
     const isOurs =
       ['not-ready', 'lost'].includes(done.outcome) || (isCopy && done.outcome === 'pool-away');
-    const why = settles.length > 0 && 'reason' in done ? [done.reason] : [];
+    const why = isBehind(done) ? [done.reason] : [];
     if (isOurs) await forwardOnly(() => ask(op, disk, ...why));
     else if (!isCopy) await forwardOnly(() => release(op, disk, 'pivot'));
   }
   // Copies that are made again would be of another moment than those that are there.
   const isSplit = !isAll || left.some(({ done }) => done.outcome === 'changed');
   if (isCopy && isSplit) throw notSwitched(op, [reason]);
-  return { stallMs, reason, isPast: !isAll, isMissed: settles.length > 0 };
+  return { stallMs, reason, isPast: !isAll, isMissed: left.some(({ done }) => isBehind(done)) };
 }
+
+type Done = Awaited<
+  ReturnType<DisksMove['host']['ensureMirrorsSwitched']>
+>['disks'][number]['done'];
+
+const isBehind = (done: Done): done is Extract<Done, { outcome: 'not-ready' }> =>
+  done.outcome === 'not-ready' && done.isBehind === true;
 
 function notSwitched(op: DisksMove, reasons: readonly string[]) {
   return retry('job-lost', {

@@ -23,8 +23,8 @@ export async function awaitMirrorReady(deps: HostDeps, input: Input): Promise<Ou
 
 async function awaitMirror(deps: HostDeps, input: Input): Promise<Outcome> {
   const change = await switchOf(input);
-  const { tellConvergence, fitsMs, until } = input;
-  const awaited = { until, tellConvergence, fitsMs, phase: 'mirroring' };
+  const { tellConvergence, fitsMs, isBehind, until } = input;
+  const awaited = { until, tellConvergence, fitsMs, isBehind, phase: 'mirroring' };
   const seen = await untilReady<Outcome>(deps, change, awaited, (vanished) =>
     lookOnce(deps, { job: input, change }, vanished),
   );
@@ -42,7 +42,7 @@ async function lookOnce(
   if (look.state === 'off') return { outcome: 'vm-stopped', reason: look.stateReason };
   const isOurs = await isOurMirror(change, look.disk);
   const { ready = false, ending = null } = look.disk?.mirror ?? {};
-  if (isOurs && ready && job.until === 'ready') return { outcome: 'ready' };
+  if (isOurs && ready && job.until === 'ready' && !job.isBehind) return { outcome: 'ready' };
   if (isOurs && ending === null) return null;
   // Another operation may be ending the mirrors of several disks: its script says how at its end.
   await awaitPivotScript(pivotFile(deps, change));

@@ -17,7 +17,7 @@ import { vmOf, type DiskSwitch } from '../../pivot/disk-switch.ts';
 import { lookAndGiveBackAll } from '../../pivot/give-back-guest.ts';
 import { hasSwitched, pivotFile, type DiskLook } from '../../pivot/look-at-disk.ts';
 import { isOurMirror } from '../../pivot/our-mirror.ts';
-import { noteStall } from '../../pivot/stalls.ts';
+import { budgetMs, noteStall } from '../../pivot/stalls.ts';
 import { switchRecord } from '../../pivot/switch-record.ts';
 import { whileTelling } from '../../pivot/telling.ts';
 import { takenSnapshots, whereRecordIs } from '../copies.ts';
@@ -42,7 +42,11 @@ export async function ensureMirrorsSwitched(deps: HostDeps, input: Input): Promi
 }
 
 /** How mirrors end. */
-type End = Pick<PivotRequest, 'action' | 'settleMs'>;
+interface End {
+  action: PivotRequest['action'];
+  /** Longest suspension; null for one of mirrors that are READY, of which none was said. */
+  settleMs: number | null;
+}
 
 interface Mirror {
   job: ImageJob;
@@ -84,7 +88,9 @@ export async function endMirrors(
     // Ended here, so that its move sees that and makes another one, also while it waits.
     if (NEVER.test(reason)) await endMirror(deps, mirror.change);
     const isHopeless = mirror.look.isReloaded || NEVER.test(reason);
-    const again = { outcome: isHopeless ? ('lost' as const) : ('not-ready' as const), reason };
+    const again: Done = isHopeless
+      ? { outcome: 'lost', reason }
+      : { outcome: 'not-ready', reason, ...(reports[at]?.isBehind && { isBehind: true }) };
     // The move of a disk that sees its end first has removed the file of the report.
     const told = { ...mirror, report: reports[at] ?? mirror.report };
     early.set(mirror.job, (await outcomeOf(deps, told, action)) ?? again);
@@ -113,6 +119,7 @@ async function suspend(
 ): Promise<(PivotReport | null)[]> {
   const [{ change }] = due as [Mirror];
   const name = action === 'pivot' ? 'libvirt.pivot' : 'libvirt.abort-job';
+  const budget = await budgetMs(deps.stateDir, { settleMs, disks: due.length });
   const reports = await deps.effect(name, operationId(change), async () =>
     whileTelling(
       deps,
@@ -122,7 +129,7 @@ async function suspend(
         action,
         persistent: true,
         folder: await domainFolder(vmOf(change)),
-        settleMs,
+        budgetMs: budget,
         disks: due.map(({ job, change: { disk, to, job: kind }, look }) => ({
           disk,
           job: kind,
@@ -135,10 +142,9 @@ async function suspend(
       }),
     ),
   );
-  const stallMs = reports[0]?.stallMs ?? null;
-  // Not one that waited for READY, or in which nothing switched.
-  const isUsual = settleMs === null && reports.every((report) => report?.pivot === 'done');
-  if (stallMs && isUsual) await noteStall(deps.stateDir, stallMs / due.length);
+  const { stallMs = null, waitedMs = 0 } = reports[0] ?? {};
+  const haveAll = reports.every((report) => report?.pivot === 'done');
+  if (stallMs && haveAll) await noteStall(deps.stateDir, (stallMs - waitedMs) / due.length);
   return reports;
 }
 
