@@ -31,6 +31,8 @@ export const readdir = question('readdir', fs.readdir);
 export const readFile = question('read', fs.readFile);
 export const readlink = question('readlink', fs.readlink);
 export const realpath = question('realpath', fs.realpath);
+/** Of who only wants to know which part of a path it is that does not answer. */
+export const readlinkSoon = guarded('readlink', fs.readlink, 2000);
 export const stat = question('stat', fs.stat);
 export const statfs = question('statfs', fs.statfs);
 

@@ -3,10 +3,12 @@
  * one that hangs is not asked.
  */
 import { readFileSync } from 'node:fs';
+import type { FilePath } from './paths.ts';
 
 export interface Mounts {
   /** Device numbers of file systems, as `stat` tells them, by the id of their mount. */
   byId: ReadonlyMap<string, string>;
+  /** By its folder, each byte a character. */
   byPath: ReadonlyMap<string, string>;
 }
 
@@ -24,13 +26,29 @@ export function mountsOf(pid: number | 'self'): Mounts {
 }
 
 /** Undefined when no mount is known that a path could be on. */
-export function deviceOfPath({ byPath }: Mounts, path: string): string | undefined {
-  for (let place = path; place !== ''; place = place.slice(0, place.lastIndexOf('/'))) {
+export function deviceOfPath({ byPath }: Mounts, path: FilePath): string | undefined {
+  const bytes = Buffer.from(path).toString('latin1');
+  for (let place = bytes; place !== ''; place = place.slice(0, place.lastIndexOf('/'))) {
     const device = byPath.get(place);
     if (device !== undefined) return device;
   }
   return byPath.get('/');
 }
+
+/**
+ * Of files by their identities. Null where the kernel's list has other numbers for one of them, as
+ * with subvolumes of btrfs.
+ */
+export function devicesOf(files: ReadonlySet<string>, { byId }: Mounts): Devices {
+  const known = new Set(byId.values());
+  const devices = new Set([...files].map((file) => file.split(':')[0] ?? ''));
+  return [...devices].every((one) => known.has(one)) ? devices : null;
+}
+export type Devices = ReadonlySet<string> | null;
+
+/** Known to be none of those devices. */
+export const isForeign = (devices: Devices, device: string | undefined): device is string =>
+  devices !== null && device !== undefined && !devices.has(device);
 
 /** The mount that a descriptor was opened by; null when it is closed. */
 export const mountIdOf = (pid: number, fd: string): string | null =>

@@ -6,7 +6,15 @@ import { readFileSync } from 'node:fs';
 import { readFile, readdir, readlink, stat } from './calls.ts';
 import { join } from 'node:path';
 import { observeFile } from './files.ts';
-import { deviceOfPath, mountIdOf, mountsOf, type Mounts } from './mounts.ts';
+import {
+  deviceOfPath,
+  devicesOf,
+  isForeign,
+  mountIdOf,
+  mountsOf,
+  type Devices,
+  type Mounts,
+} from './mounts.ts';
 import { unlessSilent } from '../process/asking.ts';
 
 export interface OpenFile {
@@ -101,25 +109,19 @@ interface Wanted {
   mounts: Mounts;
   /** As a process sees them, which may be in a namespace of its own; read once. */
   mountsOfProcess: (pid: number) => Mounts;
-  /**
-   * Null where the kernel's list has other numbers for one of them, as with subvolumes of btrfs:
-   * then all are asked.
-   */
-  devices: ReadonlySet<string> | null;
+  /** Null where all are asked. */
+  devices: Devices;
 }
 
 function placed(files: ReadonlySet<string>): Wanted {
   const mounts = mountsOf('self');
-  const known = new Set(mounts.byId.values());
-  const devices = new Set([...files].map((file) => file.split(':')[0] ?? ''));
   const read = new Map<number, Mounts>();
   const mountsOfProcess = (pid: number) => {
     const list = read.get(pid) ?? mountsOf(pid);
     read.set(pid, list);
     return list;
   };
-  const isKnown = [...devices].every((one) => known.has(one));
-  return { files, mounts, mountsOfProcess, devices: isKnown ? devices : null };
+  return { files, mounts, mountsOfProcess, devices: devicesOf(files, mounts) };
 }
 
 /** What was opened by a mount that is not in the lists may be anywhere. */
@@ -129,11 +131,8 @@ function isElsewhere(wanted: Wanted, pid: number, fd: string): boolean {
   if (!devices) return false;
   const id = mountIdOf(pid, fd) ?? '';
   const device = mounts.byId.get(id) ?? mountsOfProcess(pid).byId.get(id);
-  return isUnwanted(wanted, device);
+  return isForeign(devices, device);
 }
-
-const isUnwanted = ({ devices }: Wanted, device: string | undefined) =>
-  devices !== null && device !== undefined && !devices.has(device);
 
 /**
  * The identity of a regular file or device; null for anything else, nothing any more, or what is
@@ -205,7 +204,7 @@ async function findLoopDevice(wanted: Wanted, access: Access): Promise<Opener | 
   for (const name of names.filter((each) => each.startsWith('loop'))) {
     const text = readFile(join('/sys/block', name, 'loop/backing_file'), 'utf8');
     const path = (await text.catch(() => '')).trimEnd();
-    if (path === '' || isUnwanted(wanted, deviceOfPath(mounts, path))) continue;
+    if (path === '' || isForeign(wanted.devices, deviceOfPath(mounts, path))) continue;
     const file = await observeFile(path).catch(unlessSilent(null));
     if (!file || !files.has(file.identity)) continue;
     if (access !== 'any' && (await isReadOnly(name))) continue;

@@ -24,6 +24,10 @@ interface Where {
 export interface NamedFiles {
   /** Absolute, each once. */
   paths: ReadonlySet<string>;
+  /** Those that may be images on others, which their headers alone tell. */
+  open: ReadonlySet<string>;
+  /** Those of which the document tells what they stand on. */
+  told: ReadonlySet<string>;
   /** Why the document could not be read: then every path in its text is given. */
   unread: string | null;
 }
@@ -50,31 +54,46 @@ const known = new Map<string, NamedFiles>();
 const MOST_KNOWN = 5000;
 
 function findFiles(xml: string, root: Root, { pools, own }: Where): NamedFiles {
-  const paths = new Set<string>();
+  const [paths, open, told] = [new Set<string>(), new Set<string>(), new Set<string>()];
   try {
     look(readXml(xml, root), false);
   } catch (error) {
     if (!new RegExp(`^<${root}\\b.*</${root}>\\s*$`, 's').test(xml)) throw error;
-    return {
-      paths: new Set(pathsInText(xml, pools)),
-      unread: (error as Error).message.slice(0, 200),
-    };
+    const all = new Set(pathsInText(xml, pools));
+    return { paths: all, open: all, told, unread: (error as Error).message.slice(0, 200) };
   }
-  return { paths, unread: null };
+  return { paths, open, told, unread: null };
 
-  function look(element: XmlElement, isOfQemu: boolean): void {
+  function look(element: XmlElement, isOfQemu: boolean, parent?: XmlElement): void {
     const { name, attributes, children } = element;
     if (WITHOUT_FILES.has(name) || (own !== undefined && isDisk(element, own))) return;
     const texts = children.filter((child) => typeof child === 'string');
-    const pathsIn = isOfQemu || name.startsWith('qemu:') ? pathsOfArgument : pathOfText;
-    for (const text of [...Object.values(attributes), ...texts]) {
-      pathsIn(text.trim()).forEach((path) => paths.add(path));
-    }
+    const isArgument = isOfQemu || name.startsWith('qemu:');
+    const pathsIn = isArgument ? pathsOfArgument : pathOfText;
+    const here = [...Object.values(attributes), ...texts].flatMap((text) => pathsIn(text.trim()));
     const volume = volumePath(attributes, pools);
-    if (volume !== null) paths.add(volume);
-    for (const child of elementsIn(element)) look(child, isOfQemu || name.startsWith('qemu:'));
+    here.push(...(volume === null ? [] : [volume]));
+    here.forEach((path) => paths.add(path));
+    const kind = isArgument ? 'open' : kindOf(element, parent);
+    if (kind !== 'raw') here.forEach((path) => (kind === 'open' ? open : told).add(path));
+    for (const child of elementsIn(element)) look(child, isArgument, element);
   }
 }
+
+/** Whether a file that an element names stands on others, and whether the document tells which. */
+function kindOf(element: XmlElement, parent?: XmlElement): 'raw' | 'open' | 'told' {
+  if (element.name === 'loader' || element.name === 'nvram') {
+    return isRaw(element.attributes['format']) ? 'raw' : 'open';
+  }
+  if (element.name !== 'source' || !parent || !LAYERS.has(parent.name)) return 'raw';
+  const format = onlyOf(parent, parent.name === 'disk' ? 'driver' : 'format')?.attributes['type'];
+  if (isRaw(format)) return 'raw';
+  return elementsIn(parent).some(({ name }) => name === 'backingStore') ? 'told' : 'open';
+}
+
+const LAYERS = new Set(['disk', 'backingStore', 'mirror']);
+/** libvirt takes what has no format for raw, and QEMU is told so. */
+const isRaw = (format: string | undefined) => format === undefined || format === 'raw';
 
 /** A domain's disk by its target, a snapshot's by its name. */
 function isDisk(element: XmlElement, own: string): boolean {

@@ -106,7 +106,7 @@ interface Vm {
   name: string;
 }
 
-interface DomainXml extends Vm {
+export interface DomainXml extends Vm {
   /** Where `unread` says why, the text of its file; null where that cannot be told, either. */
   xml: string | null;
   /** Of a saved guest: why libvirt cannot tell it. */

@@ -2,6 +2,7 @@
 import { hold } from '../../../workflows/operation/failures.ts';
 import { inLine } from '../../../workflows/operation/words.ts';
 import { filesNamed, pathsInText } from '../../adapters/libvirt-xml/named-files.ts';
+import type { DomainXml } from '../../adapters/virsh/domains.ts';
 import type { Pool } from '../../adapters/virsh/pools.ts';
 import type { HostDeps } from '../deps.ts';
 import { firstIn, type Identities } from './volume-users.ts';
@@ -39,11 +40,15 @@ export async function domainUses(
   { pools, owner }: Question,
 ): Promise<DomainUses> {
   const domains = await deps.libvirt.allDomainXml();
-  const [uses, warnings, notSearched]: [DomainUse[], string[], string[]] = [[], [], []];
+  const [uses, warnings]: [DomainUse[], string[]] = [[], []];
+  const notSearched = new Set<string>();
   // Most domains name the same emulator, firmware and base images.
   const known = new Map<string, string | null>();
-  const walk = { known, leaveOut: (where: string) => void notSearched.push(where) };
+  const leaveOut = (where: string) => void notSearched.add(where);
+  const folders = pools.flatMap(({ folder }) => folder ?? []);
   for (const { uuid, name, xml, unread: lost } of domains) {
+    const release = `detach it from VM ${name} (${shell`virsh dumpxml ${name}`} shows it)`;
+    const walk = { known, leaveOut, namer: { by: `VM ${name}`, release }, mayStand: () => true };
     if (xml === null) throw unreadableSave(name, lost);
     if (lost !== null) {
       const paths = pathsInText(xml, pools);
@@ -52,19 +57,29 @@ export async function domainUses(
       warnings.push(`the saved guest of VM ${name} cannot be read (${inLine(lost)})`);
       continue;
     }
-    const { paths, unread } = filesNamed(xml, 'domain', {
+    const { paths, unread, open } = filesNamed(xml, 'domain', {
       pools,
       ...(uuid === owner?.uuid ? { own: owner.disk } : {}),
     });
+    // Of what is in a pool, active or not, its folder is searched: that decides.
+    const inPool = (path: string) => folders.some((folder) => path.startsWith(`${folder}/`));
+    const isTold = (path: string) =>
+      domains.some((one) => one.uuid === uuid && toldIn(one, pools).has(path));
+    const mayStand = (path: string) =>
+      (open.has(path) || !paths.has(path)) && !inPool(path) && !isTold(path);
     for (const source of paths) {
-      const path = await firstIn(files, source, walk);
+      const path = await firstIn(files, source, { ...walk, mayStand });
       if (path === null) continue;
       if (unread !== null) throw unreadable(name, path, unread);
       uses.push({ uuid, name, path });
     }
   }
-  return { uses, warnings, notSearched };
+  return { uses, warnings, notSearched: [...notSearched] };
 }
+
+/** A VM that runs tells what its layers stand on; its record does not. */
+const toldIn = ({ xml, unread }: DomainXml, pools: readonly Pool[]): ReadonlySet<string> =>
+  xml === null || unread !== null ? new Set() : filesNamed(xml, 'domain', { pools }).told;
 
 /** Its text holds the name; what it means there cannot be told. */
 export const unreadable = (vm: string, path: string, why: string) =>

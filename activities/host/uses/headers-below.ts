@@ -3,14 +3,13 @@
  * the same time, and a folder may hold thousands of files: those who ask together look once.
  */
 import { cureOf } from '../../../workflows/operation/cure.ts';
-import { hold, ownFailure } from '../../../workflows/operation/failures.ts';
+import { failureDetails, hold, ownFailure, retry } from '../../../workflows/operation/failures.ts';
 import { shell } from '../../../workflows/operation/names.ts';
 import type { FilePath } from '../../adapters/files/paths.ts';
 import { asking } from '../../adapters/process/asking.ts';
 import { createTogether } from '../../adapters/process/together.ts';
 import { readFolderHeaders } from '../../adapters/qemu-img/folder-headers.ts';
-import { holdingOf, namesIn } from '../../adapters/qemu-img/names-in.ts';
-import { NONE, type FileNames } from '../../adapters/qemu-img/qcow2-header.ts';
+import type { FileNames } from '../../adapters/qemu-img/qcow2-header.ts';
 import { OWN_FOLDER } from '../../pool-folder/own-folder.ts';
 
 export interface Headers {
@@ -62,32 +61,29 @@ export const cannotSearch = (folder: string, pool: string | null, error: Error) 
           'pool, which is left out then'),
   });
 
-/**
- * @param leaveOut told of a device that cannot be read: a LUN without a path must not stop what
- * is about other VMs
- * @throws Hold `unproven` where that cannot be told
- */
-export async function namesBelow(path: FilePath, leaveOut: LeaveOut): Promise<FileNames> {
-  try {
-    return await namesIn(path);
-  } catch (error) {
-    if ((await holdingOf(path).catch(() => null)) !== 'device') cannotTell(path)(error as Error);
-    leaveOut(`${path.toString()} (${(error as Error).message})`);
-    return NONE;
-  }
+/** Who names a file that is looked for, in words, and what would end that. */
+export interface Namer {
+  by: string;
+  /** An imperative clause. */
+  release: string;
 }
 
-/** Told of each place that was not searched, with the reason. */
-export type LeaveOut = (where: string) => void;
-
+/** @throws Hold `unproven`; Retry `storage-silent`: the storage may answer later */
 export const cannotTell =
-  (path: FilePath) =>
+  (path: FilePath, namer?: Namer) =>
   (error: Error): never => {
-    // A storage that is silent may answer later.
-    if (ownFailure(error)) throw error;
-    throw hold('unproven', {
-      attempted: `looking what ${path.toString()} stands on`,
-      now: `it cannot be read (${error.message}), so it may be one of the volumes or stand on one`,
-      next: cureOf(error.message, 'Fix it, or take it out of the pool'),
-    });
+    const own = failureDetails(error);
+    if (own && (own.details.code !== 'storage-silent' || !namer)) throw error;
+    const names = namer ? `, which ${namer.by} names,` : '';
+    const cure = own?.details.next ?? cureOf(error.message, 'Mount its file system again');
+    const words = {
+      attempted: `looking what ${path.toString()}${names} stands on`,
+      now:
+        `it cannot be read (${own?.details.now ?? error.message}), so it may be one of the ` +
+        'volumes or stand on one',
+      next: namer
+        ? `${cure}; if it has nothing to do with the volumes: ${namer.release}`
+        : cureOf(error.message, 'Fix it, or take it out of the pool'),
+    };
+    throw own ? retry('storage-silent', words) : hold('unproven', words);
   };

@@ -5,6 +5,7 @@
 import type { VolumeUse } from '../../../workflows/chain/schemas.ts';
 import { filesNamed } from '../../adapters/libvirt-xml/named-files.ts';
 import { isFilePool, observePools, poolsNamedIn, type Pool } from '../../adapters/virsh/pools.ts';
+import { shell } from '../../../workflows/operation/names.ts';
 import { inLine } from '../../../workflows/operation/words.ts';
 import type { HostDeps } from '../deps.ts';
 import { snapshotTexts } from '../snapshots/snapshots.ts';
@@ -92,9 +93,11 @@ async function snapshotReferences(
     const references: VolumeUse[] = [];
     for (const { name: snapshot, xml } of await snapshotTexts(deps.libvirt, uuid)) {
       const pools = await poolsNamedIn([xml], deps.libvirt, active);
+      const by = `snapshot ${snapshot} of VM ${name}`;
+      const drop = shell`virsh snapshot-delete ${name} --snapshotname ${snapshot} --metadata`;
+      const namer = { by, release: `drop its record (${drop})` };
       for (const path of filesNamed(xml, 'domainsnapshot', { pools }).paths) {
-        const by = `snapshot ${snapshot} of VM ${name}`;
-        if (await isOneOf(files, path)) references.push({ kind: 'snapshot', path, by });
+        if (await isOneOf(files, path, namer)) references.push({ kind: 'snapshot', path, by });
       }
     }
     return references;

@@ -33,6 +33,23 @@ describe('the files that a domain names', () => {
     expect(named(xml)).toEqual([]);
   });
 
+  it('tells which may stand on others, and which stand on what it names', () => {
+    const layer = (format: string, path: string, inside = '') =>
+      `<backingStore type='file'><format type='${format}'/><source file='${path}'/>${inside}
+      </backingStore>`;
+    const disk = (format: string, path: string, inside = '') =>
+      `<disk><driver name='qemu' type='${format}'/><source file='${path}'/>${inside}</disk>`;
+    const xml = `<domain><os><loader format='qcow2'>/loader</loader><nvram>/nvram</nvram>
+      <kernel>/kernel</kernel></os><devices><disk device='cdrom'><source file='/iso'/></disk>
+      ${disk('raw', '/raw')}${disk('qcow2', '/alone')}
+      ${disk('qcow2', '/top', layer('qcow2', '/mid', layer('qcow2', '/open')))}
+      ${disk('qcow2', '/whole', layer('raw', '/base', '<backingStore/>'))}
+      <serial type='file'><source path='/log'/></serial></devices></domain>`;
+    const { open, told } = filesNamed(xml, 'domain', { pools: [] });
+    expect([...open].sort()).toEqual(['/alone', '/loader', '/open']);
+    expect([...told].sort()).toEqual(['/mid', '/top', '/whole']);
+  });
+
   const args: [string, string][] = [
     ['file=/a,if=none', '/a'],
     ['if=none,file=/a b,,c', '/a b,c'],

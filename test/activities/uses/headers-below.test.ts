@@ -56,7 +56,12 @@ it('finds for each file what is below it, and not what is below its neighbour', 
   const names = [left, right].map((path) => `"filename":"${path}"`).join(',');
   await writeFile(both, header(`json:{${names}}`));
   const { identity = '' } = (await observeFile(target)) ?? {};
-  const walk = { known: new Map<string, string | null>(), leaveOut: () => undefined };
+  const walk = {
+    known: new Map<string, string | null>(),
+    namer: { by: 'VM a', release: 'detach it' },
+    mayStand: () => true,
+    leaveOut: () => undefined,
+  };
   const look = (path: string) => firstIn(new Set([identity]), path, walk);
   expect(await look(both)).toBe(target);
   expect([await look(left), await look(right), await look(both)]).toEqual([null, target, target]);
