@@ -105,5 +105,9 @@ export const shell = (parts: TemplateStringsArray, ...values: (string | number)[
   `\`${parts.map((part, at) => part + (at in values ? typed(String(values[at])) : '')).join('')}\``;
 
 /** A word of a command line as one would type it in a shell. */
-export const typed = (word: string) =>
-  /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+export const typed = (word: string) => {
+  if (/\p{Cc}/u.test(word))
+    return `$'${word.replaceAll(/[\\']/g, '\\$&').replaceAll(/\p{Cc}/gu, code)}'`;
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+};
+const code = (char: string) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`;

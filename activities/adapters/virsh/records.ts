@@ -2,6 +2,7 @@
 import { CommandError } from '../process/command.ts';
 import { buildRecord, type RecordFields } from '../libvirt-xml/domain-xml.ts';
 import { nullIf, type VirshConnection } from './connection.ts';
+import { snapshotTexts, snapshotXml } from './snapshot-texts.ts';
 
 /**
  * One metadata element a disk, so that two operations of one VM never rewrite each other's record.
@@ -32,16 +33,9 @@ export function recordCommands(virsh: VirshConnection) {
     },
     checkpointXml: (uuid: string, name: string) =>
       virsh.command('checkpoint-dumpxml', uuid, '--checkpointname', name, '--no-domain'),
-    async snapshotNames(uuid: string): Promise<string[]> {
-      return (await virsh.ask(`snapshot-list ${uuid} --name --topological`))
-        .split('\n')
-        .filter(Boolean);
-    },
+    snapshotTexts: (uuid: string) => snapshotTexts(virsh, uuid),
     /** Null where there is none of that name. */
-    snapshotXml: (uuid: string, name: string) =>
-      virsh
-        .command('snapshot-dumpxml', uuid, '--snapshotname', name, '--security-info')
-        .catch(nullIf(/no domain snapshot with matching/)),
+    snapshotXml: (uuid: string, name: string) => snapshotXml(virsh, uuid, name),
     redefineSnapshot: (uuid: string, xml: string) =>
       virsh.feed(xml, (path) => ['snapshot-create', uuid, '--xmlfile', path, '--redefine']),
     /** The one that the VM runs on; null without. A name may begin and end with blanks. */

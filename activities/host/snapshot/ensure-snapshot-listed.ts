@@ -13,7 +13,7 @@ import { shell } from '../../../workflows/operation/names.ts';
 export async function ensureSnapshotListed(deps: HostDeps, { plan }: Taking): Promise<void> {
   const { libvirt } = deps;
   const { vmUuid: uuid, vm: name, snapshot, persistent } = plan;
-  if (!(await libvirt.snapshotNames(uuid)).includes(snapshot)) {
+  if ((await libvirt.snapshotXml(uuid, snapshot)) === null) {
     const xml = await libvirt.wholeXml(uuid, persistent ? 'inactive' : 'live');
     const pools = await poolsNamedIn([xml], libvirt, []);
     const before = withoutOverlays(xml, layeredDisks(plan), pools);
@@ -25,7 +25,7 @@ export async function ensureSnapshotListed(deps: HostDeps, { plan }: Taking): Pr
     );
   }
   await syncRecords({ name, uuid });
-  if ((await libvirt.snapshotNames(uuid)).includes(snapshot)) return;
+  if ((await libvirt.snapshotXml(uuid, snapshot)) !== null) return;
   throw retry('command-failed', {
     attempted: `listing snapshot ${snapshot} of ${name}`,
     now: 'the snapshot is taken, but libvirt does not list it',

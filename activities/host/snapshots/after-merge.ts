@@ -26,4 +26,6 @@ export function changeOf(
 
 /** Names of the snapshots whose records name other files after the merge. */
 export const redefinedBy = (changes: readonly SnapshotChange[]) =>
-  changes.filter(({ action }) => action === 'redefine').map(({ name }) => name);
+  namesOf(changes.filter(({ action }) => action === 'redefine'));
+
+export const namesOf = (changes: readonly SnapshotChange[]) => changes.map(({ name }) => name);

@@ -1,7 +1,28 @@
 /** Whether libvirt lets the records of snapshots follow an operation. */
 import { refused } from '../../../workflows/operation/failures.ts';
-import { inLine } from '../../../workflows/operation/words.ts';
+import { shell, SNAPSHOT_NAME } from '../../../workflows/operation/names.ts';
+import { inLine, quoted } from '../../../workflows/operation/words.ts';
 import type { HostDeps } from '../deps.ts';
+
+/**
+ * Others may have named a snapshot so that it fits into no line, as plans and commands have it.
+ * @param snapshots names of those that the operation would change or go by
+ * @throws Refused `has-snapshots`
+ */
+export function assertNamesFit(attempted: string, vm: string, snapshots: readonly string[]): void {
+  const odd = snapshots.find((name) => !SNAPSHOT_NAME.test(name));
+  if (odd === undefined) return;
+  throw refused('has-snapshots', {
+    attempted,
+    now:
+      `a snapshot of VM ${vm} that this would change has a control character in its name, ` +
+      `${quoted(odd)}; nothing was done`,
+    next:
+      'Take it under another name, or forget it, which keeps its files ' +
+      `(${shell`virsh snapshot-delete ${vm} --snapshotname ${odd} --metadata`}), ` +
+      'and repeat the request',
+  });
+}
 
 /**
  * libvirt refuses to redefine a snapshot while the VM has checkpoints ("cannot perform block

@@ -23,7 +23,6 @@ import type { HostDeps } from '../deps.ts';
 import { observeWriter } from '../uses/writers.ts';
 import { observeReach } from '../pools/open-to-qemu.ts';
 import { inTurn } from '../snapshots/in-turn.ts';
-import { snapshotTexts } from '../snapshots/snapshots.ts';
 import { switchRecord, type RecordSwitch } from '../pivot/switch-record.ts';
 import { copyPath, goneCopy, nameIn, takenSnapshots, whereRecordIs, type Vm } from './copies.ts';
 import { ensureImageHeld } from './ensure-image-held.ts';
@@ -124,7 +123,7 @@ async function staleSnapshots(deps: HostDeps, plan: ImagePlan, vm: Vm): Promise<
   const stale: Stale[] = [];
   // A flat copy is none of a snapshot's layers: one that was taken since keeps the source.
   if (plan.flatten) return stale;
-  for (const { name, xml } of await snapshotTexts(deps.libvirt, vm.uuid)) {
+  for (const { name, xml } of await deps.libvirt.snapshotTexts(vm.uuid)) {
     const snapshot = await readSnapshot(deps.libvirt, xml);
     const renamed = await renamedIn(plan, snapshot);
     if (renamed.size > 0) stale.push({ name, snapshot, renamed });

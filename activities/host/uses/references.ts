@@ -8,7 +8,6 @@ import { isFilePool, observePools, poolsNamedIn, type Pool } from '../../adapter
 import { shell } from '../../../workflows/operation/names.ts';
 import { inLine } from '../../../workflows/operation/words.ts';
 import type { HostDeps } from '../deps.ts';
-import { snapshotTexts } from '../snapshots/snapshots.ts';
 import { domainUses } from './domain-uses.ts';
 import { childrenOf, identitiesOf, isOneOf, type Identities } from './volume-users.ts';
 
@@ -91,9 +90,9 @@ async function snapshotReferences(
   const vms = (await deps.libvirt.listSnapshotted()).filter(({ uuid }) => uuid !== owner?.uuid);
   const referencesOf = async ({ uuid, name }: (typeof vms)[number]) => {
     const references: VolumeUse[] = [];
-    for (const { name: snapshot, xml } of await snapshotTexts(deps.libvirt, uuid)) {
+    for (const { name: snapshot, xml } of await deps.libvirt.snapshotTexts(uuid)) {
       const pools = await poolsNamedIn([xml], deps.libvirt, active);
-      const by = `snapshot ${snapshot} of VM ${name}`;
+      const by = `snapshot ${inLine(snapshot)} of VM ${name}`;
       const drop = shell`virsh snapshot-delete ${name} --snapshotname ${snapshot} --metadata`;
       const namer = { by, release: `drop its record (${drop})` };
       for (const path of filesNamed(xml, 'domainsnapshot', { pools }).paths) {

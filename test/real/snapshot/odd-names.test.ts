@@ -2,7 +2,14 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, expect, it } from '@jest/globals';
-import { createImage, defineShutOff, diskXml } from '../../support/guest/shut-off-vm.ts';
+import { execa } from 'execa';
+import {
+  createImage,
+  defineChain,
+  defineShutOff,
+  diskXml,
+} from '../../support/guest/shut-off-vm.ts';
+import { commandLine, environmentOf } from '../../support/host/roles/command-line.ts';
 import { failureOf } from '../../support/scenes/failure-of.ts';
 import { POOL, startSharedSystem } from '../../support/scenes/merge-scene.ts';
 import { deleteSnapshot, sourcesOf, takeSnapshot } from '../../support/scenes/snapshot-scene.ts';
@@ -70,18 +77,29 @@ it('Disks whose files differ in what follows the last dot alone, VM down and run
   expect(await sources()).toEqual(overlays);
 });
 
-it('unproven: a line break in a name, which virsh lists as several names', async () => {
-  expect(await take()).toMatchObject({ outcome: 'created' });
-  await takeBeside('one\nline');
-  const odd = { type: 'Hold', code: 'unproven', now: expect.stringContaining('has a line break') };
-  await createImage(inPool('gone.qcow2'));
-  const request = { pool: POOL, volume: 'gone.qcow2', format: 'qcow2' } as const;
-  const ended = [
-    () => deleteSnapshot(system, { vm, name: 'ours' }),
-    () => system.merge({ vm, disk: 'vdb' }).then((merge) => merge.result()),
-    () => startRemoval(system, request).then((removal) => removal.result()),
-  ];
-  for (const end of ended) expect(await failureOf(end())).toMatchObject(odd);
-  await system.host.virsh('snapshot-delete', vm, 'one\nline', '--metadata');
-  await (await startRemoval(system, request)).result();
-});
+it.each(['one\nline', '\n', 'ours\nours\nours'])(
+  'has-snapshots: the name %j stops what changes that snapshot, and no other VM',
+  async (name) => {
+    expect(await take()).toMatchObject({ outcome: 'created' });
+    await takeBeside(name);
+    const odd = { type: 'Refused', code: 'has-snapshots', now: expect.stringContaining(vm) };
+    const ended = [
+      () => deleteSnapshot(system, { vm, name: 'ours' }),
+      () => system.merge({ vm, disk: 'vdb' }).then((merge) => merge.result()),
+    ];
+    for (const end of ended) expect(await failureOf(end())).toMatchObject(odd);
+    const { printed } = await commandLine(environmentOf(system))('snapshot', 'list', vm);
+    expect(printed).toContain('ours');
+    await createImage(inPool('gone.qcow2'));
+    const request = { pool: POOL, volume: 'gone.qcow2', format: 'qcow2' } as const;
+    await (await startRemoval(system, request)).result();
+    const other = `${vm}-other`;
+    await defineChain(system.host, other, inPool(''), 1);
+    await takeSnapshot(system, { vm: other, name: 'ours', exclude: ['vda'] });
+    await deleteSnapshot(system, { vm: other, name: 'ours' });
+    const { next = '' } = await failureOf(deleteSnapshot(system, { vm, name: 'ours' }));
+    const [, command = ''] = /`virsh (.*)`/.exec(next) ?? [];
+    await execa('bash', ['-c', `virsh -c "$0" ${command}`, system.host.uri]);
+    await deleteSnapshot(system, { vm, name: 'ours' });
+  },
+);

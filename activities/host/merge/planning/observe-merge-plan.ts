@@ -44,9 +44,9 @@ import { refuseMissingLayer } from '../../chain/missing-layer.ts';
 import { assertNoUnfinishedMove } from '../../../pool-folder/unfinished-move.ts';
 import { isCommitInto } from '../observe-disk.ts';
 import { otherHosts } from '../../uses/observe-uses.ts';
-import { changeOf, redefinedBy } from '../../snapshots/after-merge.ts';
+import { changeOf, namesOf, redefinedBy } from '../../snapshots/after-merge.ts';
 import { assertNoUnfinishedSnapshot } from '../../snapshots/creation-notes.ts';
-import { assertRedefinable } from '../../snapshots/redefinable.ts';
+import { assertNamesFit, assertRedefinable } from '../../snapshots/redefinable.ts';
 import { observeSnapshots, spellingsOf } from '../../snapshots/snapshots.ts';
 import { shell } from '../../../../workflows/operation/names.ts';
 
@@ -105,6 +105,7 @@ export async function observeMergePlan(
     await assertStarts(deps, attempted, { path: base.path, vm: chain.vm.uuid, disk: input.disk });
   }
   const made = await toPlan(deps, input, chain, selection, snapshots, job !== null);
+  assertNamesFit(attempted, chain.vm.name, namesOf(made.snapshots));
   await assertRedefinable(deps, attempted, chain.vm.uuid, redefinedBy(made.snapshots));
   const left = await observeNotes(chain, made, { named: input.snapshot, snapshots });
   const plan = { ...made, warnings: [...sharing.warnings, ...sizes, ...notes, ...leases, ...left] };

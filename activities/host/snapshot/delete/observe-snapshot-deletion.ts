@@ -13,6 +13,7 @@ import { factsOf, type Snapshot } from '../../../adapters/libvirt-xml/snapshot-x
 import type { HostDeps } from '../../deps.ts';
 import { observeChain, observeDomain, type Chain } from '../../chain/observe-chain.ts';
 import { refuseMissingLayer } from '../../chain/missing-layer.ts';
+import { assertNamesFit } from '../../snapshots/redefinable.ts';
 import { observeSnapshots } from '../../snapshots/snapshots.ts';
 import { targetsOf } from '../inside/look-inside.ts';
 import { observeMemory } from './memory.ts';
@@ -29,6 +30,12 @@ export async function observeSnapshotDeletion(
   const { identity, live, persistentDomain } = await observeDomain(deps, input);
   const { uuid, name: vm } = identity.vm;
   const all = await observeSnapshots(deps, uuid);
+  // Its merges change the records of those that stand on it.
+  assertNamesFit(
+    attempt(input),
+    vm,
+    all.map((snapshot) => snapshot.name),
+  );
   const found = { vm, vmUuid: uuid, host: deps.host };
   const inside = namesInside(input, all);
   if (inside) {

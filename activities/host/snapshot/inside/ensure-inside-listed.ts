@@ -11,7 +11,7 @@ import { shell } from '../../../../workflows/operation/names.ts';
 export async function ensureInsideListed(deps: HostDeps, plan: InsidePlan): Promise<void> {
   const { libvirt } = deps;
   const { vmUuid: uuid, vm: name, snapshot, description, since } = plan;
-  const isListed = async () => (await libvirt.snapshotNames(uuid)).includes(snapshot);
+  const isListed = async () => (await libvirt.snapshotXml(uuid, snapshot)) !== null;
   await inTurn(uuid, async () => {
     if (await isListed()) return;
     const facts = {

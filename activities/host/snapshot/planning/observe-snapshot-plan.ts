@@ -105,8 +105,7 @@ export async function assertNameFree(
   uuid: string,
   name: string,
 ) {
-  const names = await deps.libvirt.snapshotNames(uuid);
-  if (!names.includes(name)) return;
+  if ((await deps.libvirt.snapshotXml(uuid, name)) === null) return;
   throw refused('snapshot-exists', {
     attempted,
     now: `libvirt lists a snapshot ${name} of this VM; nothing was done`,

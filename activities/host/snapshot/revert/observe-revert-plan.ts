@@ -22,7 +22,7 @@ import type { HostDeps } from '../../deps.ts';
 import { assertEmulator } from '../../chain/emulator.ts';
 import { otherHosts } from '../../uses/observe-uses.ts';
 import { assertUsable } from '../../pools/usable-folders.ts';
-import { assertRedefinable } from '../../snapshots/redefinable.ts';
+import { assertNamesFit, assertRedefinable } from '../../snapshots/redefinable.ts';
 import { assertDiskReady } from '../planning/guards.ts';
 import { assertNamesFree } from '../planning/observe-snapshot-plan.ts';
 import { poolFolderOf, toOverlays } from '../planning/overlays.ts';
@@ -100,6 +100,8 @@ async function discardedChain(
 async function planOf(deps: HostDeps, question: Question, name: string): Promise<RevertPlan> {
   const { attempted, vm } = question;
   await assertRedefinable(deps, attempted, vm.uuid, [name]);
+  const before = await deps.libvirt.currentSnapshot(vm.uuid);
+  assertNamesFit(attempted, vm.name, before === null ? [] : [before]);
   const point = await observeRestorePoint(deps, question, name);
   const xml = await deps.libvirt.inactiveXml(vm.uuid);
   const disks: RevertedDisk[] = [];
@@ -123,7 +125,7 @@ async function planOf(deps: HostDeps, question: Question, name: string): Promise
   const { takenAtSeconds } = point;
   return {
     ...{ vm: vmName.parse(vm.name), vmUuid: vm.uuid, host: deps.host, snapshot: name, disks },
-    before: await deps.libvirt.currentSnapshot(vm.uuid),
+    before,
     stay: point.stay,
     stayed: point.stayed,
     takenAt: takenAtSeconds === null ? null : new Date(takenAtSeconds * 1000).toISOString(),

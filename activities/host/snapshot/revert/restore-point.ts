@@ -21,6 +21,7 @@ import { observeSnapshots } from '../../snapshots/snapshots.ts';
 import { baseChanged, timeOf } from './below.ts';
 import { saysMore } from './says-more.ts';
 import { wayBack } from './way-back.ts';
+import { inLine } from '../../../../workflows/operation/words.ts';
 import { shell } from '../../../../workflows/operation/names.ts';
 
 type Based = Pick<Chain, 'disk' | 'volumes' | 'headers'>;
@@ -108,7 +109,7 @@ async function find(deps: HostDeps, { attempted, vm }: Question, name: string) {
   if (snapshot) return snapshot;
   throw refused('unknown-snapshot', {
     attempted,
-    now: `libvirt lists ${all.map((one) => one.name).join(', ') || 'no snapshots'}`,
+    now: `libvirt lists ${inLine(all.map((one) => one.name).join(', ')) || 'no snapshots'}`,
     next: `See ${shell`blockflow snapshot list ${vm.name}`}`,
   });
 }

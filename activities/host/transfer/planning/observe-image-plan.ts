@@ -54,7 +54,7 @@ import { assertOpen } from '../../pools/open-to-qemu.ts';
 import { assertSound } from '../../chain/sound-headers.ts';
 import { assertEmulator } from '../../chain/emulator.ts';
 import { assertChangeable, assertUsable } from '../../pools/usable-folders.ts';
-import { assertRedefinable } from '../../snapshots/redefinable.ts';
+import { assertNamesFit, assertRedefinable } from '../../snapshots/redefinable.ts';
 import { snapshotsNaming } from '../../snapshots/snapshots.ts';
 import type { FilePool } from '../../../adapters/virsh/pools.ts';
 import { findPool, observeImage, type Image } from '../../chain/observe-image.ts';
@@ -242,13 +242,16 @@ async function toPlan(
     volumes.reduce((all, v) => all + part(v), 0);
   const needed = convert ? await spaceFor(image.volumes, convert) : sum((v) => v.allocatedBytes);
   const there = await copiedBefore(unused);
+  const names =
+    vm && moves ? await snapshotsNaming(deps, vm.uuid, identitiesOf(image.volumes)) : [];
+  assertNamesFit(attempt(request), vm?.name ?? '', names);
   return {
     host: deps.host,
     vm,
     to,
     volumes,
     ...(flatten ? { flatten } : {}),
-    snapshots: vm && moves ? await snapshotsNaming(deps, vm.uuid, identitiesOf(image.volumes)) : [],
+    snapshots: names,
     totalBytes: convert?.virtualSizeBytes ?? sum((volume) => volume.sizeBytes),
     spaceNeededBytes: Math.max(0, needed - there),
     spaceFreeBytes: freeBytes,
