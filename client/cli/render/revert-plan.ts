@@ -1,5 +1,6 @@
 /** What `snapshot revert --dry-run` tells. Pure. */
 import type { RevertPlan, RevertPlanOutcome } from '../../../workflows/snapshot/revert/plan.ts';
+import { laterUndone } from '../../../workflows/snapshot/revert/words.ts';
 import { warningRows } from './merge-plan.ts';
 
 const UNTOUCHED = 'Nothing was touched (--dry-run).';
@@ -23,6 +24,7 @@ export function revertPlanLines(outcome: RevertPlanOutcome): string[] {
           ({ disk, from, to }) =>
             `  ${disk.padEnd(9)} ${from.volume.path} again, in place of ${to.volume.path}`,
         ),
+        ...warningRows({ warnings: laterUndone(outcome) }),
         '',
         UNTOUCHED,
       ];

@@ -102,7 +102,14 @@ const sharedWith = z.array(hostName).optional();
 
 export const revertPlanOutcome = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('plan'), plan: revertPlan, sharedWith }),
-  z.strictObject({ kind: z.literal('undo'), note: revertNote, change: diskSwitch, sharedWith }),
+  z.strictObject({
+    kind: z.literal('undo'),
+    note: revertNote,
+    change: diskSwitch,
+    sharedWith,
+    /** When a later revert was undone, so that this is the one before it. */
+    laterUndoneAt: z.iso.datetime().optional(),
+  }),
   /** An earlier run has switched: it is completed before anything else. */
   z.strictObject({
     kind: z.literal('switched'),

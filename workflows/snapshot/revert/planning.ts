@@ -6,6 +6,7 @@ import { holdDisks } from '../disk-locks.ts';
 import { backwards, layersLeft } from './change.ts';
 import { deleteOverlays } from './layers.ts';
 import type { DiskSwitch, RevertPlanOutcome } from './plan.ts';
+import { laterUndone } from './words.ts';
 import { complete, type Revert, type Switching } from './revert-snapshot.ts';
 import { assertWhole } from './whole.ts';
 
@@ -72,6 +73,7 @@ function adopt(op: Revert, outcome: Outcome<'plan' | 'undo' | 'done'>): void {
   if (outcome.kind === 'done') return;
   if (outcome.kind === 'undo') {
     showChange(op, backwards(outcome.change));
+    op.warnings = laterUndone(outcome);
     return;
   }
   const { snapshot, disks, warnings } = outcome.plan;

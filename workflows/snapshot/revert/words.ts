@@ -27,3 +27,9 @@ export function durationWords(seconds: number): string {
   const [unit, size] = UNITS.find(([, each]) => seconds % each === 0) ?? ['s', 1];
   return `${seconds / size}${unit}`;
 }
+
+/** Of an undo that goes on with the revert before the one that is undone already. */
+export const laterUndone = ({ laterUndoneAt }: { laterUndoneAt?: string | undefined }): string[] =>
+  laterUndoneAt === undefined
+    ? []
+    : [`a later revert was undone at ${laterUndoneAt}: this undid the one before it`];

@@ -20,6 +20,8 @@ import { assertNoUnfinishedRevert } from '../../snapshots/revert-notes.ts';
 import { areAll, sidesInWords, sidesOf } from './sides.ts';
 import { shell } from '../../../../workflows/operation/names.ts';
 
+type Undo = Extract<RevertPlanOutcome, { kind: 'undo' }>;
+
 interface Question {
   attempted: string;
   input: RevertSnapshotInput;
@@ -71,18 +73,27 @@ async function undoing(
   return undoOf(attempted, note, change);
 }
 
-/** @throws Refused: nothing-to-undo, base-changed */
+/**
+ * The newest one that is not undone, of those that have left the layers that the disks have now: an
+ * undo that is repeated goes on with the revert before.
+ * @throws Refused: nothing-to-undo, base-changed
+ */
 export async function lastRevert(
   { attempted, vm }: Question,
   notes: readonly RevertNote[],
 ): Promise<RevertPlanOutcome> {
+  let undoneAt: string | null = null;
   for (const note of notes) {
     const { state } = note;
     if (state.phase === 'begun') continue;
     const { change, phase } = state;
     if (!areAll(await sidesOf(vm.persistentDomain, change.disks), 'to')) continue;
-    if (phase === 'kept') return undoOf(attempted, note, change);
-    return { kind: 'done', reason: `its last revert was undone at ${note.time}` };
+    if (phase !== 'kept') undoneAt ??= note.time;
+    else if (undoneAt === null) return undoOf(attempted, note, change);
+    else return { ...(await before(attempted, undoneAt, note, change)), laterUndoneAt: undoneAt };
+  }
+  if (undoneAt !== null) {
+    return { kind: 'done', reason: `its last revert was undone at ${undoneAt}` };
   }
   throw refused('nothing-to-undo', {
     attempted,
@@ -95,11 +106,15 @@ export async function lastRevert(
   });
 }
 
-async function undoOf(
-  attempted: string,
-  note: RevertNote,
-  change: DiskSwitch,
-): Promise<RevertPlanOutcome> {
+const before = (attempted: string, undoneAt: string, note: RevertNote, change: DiskSwitch) =>
+  undoOf(
+    `${attempted}: of the revert at ${note.time}, the one before it (a later one was undone at ` +
+      `${undoneAt})`,
+    note,
+    change,
+  );
+
+async function undoOf(attempted: string, note: RevertNote, change: DiskSwitch): Promise<Undo> {
   const now = await changedBelow(change);
   if (now !== null) throw baseChanged(attempted, now);
   for (const { from } of change.disks) {

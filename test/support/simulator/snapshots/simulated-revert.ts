@@ -130,21 +130,26 @@ function undoing(
 }
 
 function lastRevert(machine: SimulatedMachine): RevertPlanOutcome {
+  let laterUndoneAt: string | undefined;
   for (const note of machine.notes.reverts()) {
     const { state } = note;
     if (state.phase === 'begun') continue;
     if (!areAll(sidesOf(machine, state.change.disks), 'to')) continue;
-    if (state.phase === 'kept') return undoOf(machine, note, state.change);
-    return { kind: 'done', reason: `its last revert was undone at ${note.time}` };
+    if (state.phase === 'kept') {
+      const undo = undoOf(machine, note, state.change);
+      return laterUndoneAt === undefined ? undo : { ...undo, laterUndoneAt };
+    }
+    laterUndoneAt ??= note.time;
+  }
+  if (laterUndoneAt !== undefined) {
+    return { kind: 'done', reason: `its last revert was undone at ${laterUndoneAt}` };
   }
   throw refuse('nothing-to-undo', 'no revert has left the layers that the disks have now');
 }
 
-function undoOf(
-  machine: SimulatedMachine,
-  note: RevertNote,
-  change: DiskSwitch,
-): RevertPlanOutcome {
+type Undo = Extract<RevertPlanOutcome, { kind: 'undo' }>;
+
+function undoOf(machine: SimulatedMachine, note: RevertNote, change: DiskSwitch): Undo {
   const now = changedBelow(machine, change);
   if (now !== null) throw refuse('base-changed', now);
   for (const { disk, from } of change.disks) {
