@@ -1,6 +1,7 @@
 /** Follows an operation until it ends or the person at the terminal has seen enough. */
 import type { OperationResult } from '../../workflows/kinds.ts';
 import type { Operation } from '../library/operation.ts';
+import { typed } from '../../workflows/operation/names.ts';
 import type { Screen } from './screen.ts';
 import { openDisplay } from './show-progress.ts';
 
@@ -33,7 +34,8 @@ export async function followOnScreen<R extends OperationResult>(
   }
   const { id } = operation;
   screen.tell(
-    `${id} goes on. Follow it: blockflow status --follow ${id}. End it: blockflow cancel ${id}`,
+    `${id} goes on. Follow it: blockflow status --follow ${typed(id)}. ` +
+      `End it: blockflow cancel ${typed(id)}`,
   );
   return null;
 }

@@ -5,7 +5,6 @@
  */
 import { ApplicationFailure } from '@temporalio/common';
 import type { FailureCode, HoldCode, RefusalCode, RetryCode } from './failure-codes.ts';
-import { shell } from './names.ts';
 
 export type { FailureCode, HoldCode, RefusalCode, RetryCode };
 
@@ -169,18 +168,3 @@ export function partFailure(part: Part, cause: unknown, now: string): Applicatio
 function rootMessage(error: Error): string {
   return error.cause instanceof Error ? rootMessage(error.cause) : error.message;
 }
-
-/** A file that another program may need; this agent cannot know. */
-export const nameTaken = (
-  attempted: string,
-  { pool }: { pool: string },
-  name: string,
-  now: string,
-) =>
-  refused('name-taken', {
-    attempted,
-    now,
-    next:
-      'Choose another pool, or make sure that nothing needs that file and remove it: ' +
-      `${shell`blockflow rm ${pool}/${name}`} looks who uses it`,
-  });

@@ -5,7 +5,8 @@
 import { condition } from '@temporalio/workflow';
 import { assertUnusedElsewhere } from '../chain/other-hosts.ts';
 import { cureOf } from '../operation/cure.ts';
-import { nameTaken, refused, retry } from '../operation/failures.ts';
+import { refused, retry } from '../operation/failures.ts';
+import { nameTaken } from './name-taken.ts';
 import { startedAt } from '../operation/operation.ts';
 import { forwardOnly } from '../operation/point-of-no-return.ts';
 import { fileName, sizeWords } from '../operation/words.ts';
