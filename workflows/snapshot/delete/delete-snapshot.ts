@@ -30,6 +30,7 @@ import { run } from '../../operation/run.ts';
 import type { poolsOnStorage } from '../../pools/activities.ts';
 import type { snapshotDeletionOnHost } from './activities.ts';
 import type { insideOnHost } from '../inside/activities.ts';
+import type { snapshotListOnHost } from '../list/activities.ts';
 import { removeInside } from './inside.ts';
 import { deletionKind, type DeleteSnapshotResult } from './kind.ts';
 import { acceptLimit } from './limit.ts';
@@ -40,7 +41,10 @@ import type { DeleteSnapshotInput } from './request.ts';
 import { assertDone, report, showDisks, type Freed, type Plan } from './tally.ts';
 import { waitingDisks } from './waiting-disks.ts';
 
-type OnHost = typeof snapshotDeletionOnHost & typeof insideOnHost & typeof mergeOnHost;
+type OnHost = typeof snapshotDeletionOnHost &
+  typeof snapshotListOnHost &
+  typeof insideOnHost &
+  typeof mergeOnHost;
 type OnStorage = typeof poolsOnStorage;
 
 export interface Deletion extends Operation<typeof deletionKind>, Agents<OnHost, OnStorage> {}

@@ -12,6 +12,7 @@ import { WHOLE_VM } from '../../operation/contract.ts';
 import { failureDetails, refused } from '../../operation/failures.ts';
 import { unlessOurs } from '../../operation/parts.ts';
 import { INSIDE_BEGUN } from '../inside/words.ts';
+import type { snapshotListOnHost } from '../list/activities.ts';
 import { mergedDisks, openMerges, type DiskMerge } from '../merged-disks.ts';
 import type { snapshotDeletionOnHost } from './activities.ts';
 import { deletionKind } from './kind.ts';
@@ -19,7 +20,7 @@ import type { DeletionPlan, DiskPlan, SnapshotDeletion } from './plan.ts';
 import type { DeleteSnapshotInput } from './request.ts';
 import { shell } from '../../operation/names.ts';
 
-type OnHost = typeof snapshotDeletionOnHost & typeof mergeOnHost;
+type OnHost = typeof snapshotDeletionOnHost & typeof snapshotListOnHost & typeof mergeOnHost;
 
 /** Who plans: the operation itself, or a question about it. */
 interface Planner extends AgentListener {
@@ -51,7 +52,11 @@ export async function planDeletion(planner: Planner): Promise<DeletionPlan> {
   ]);
   const half = await planHalfMerged(planner, events, listed);
   const found = withHalfMerged(planner, listed, half);
-  if (found instanceof Error) return { kind: 'done', reason: evidence(planner, events, found) };
+  if (found instanceof Error) {
+    const reason = evidence(planner, events, found);
+    await assertNothingLeft(planner, reason);
+    return { kind: 'done', reason };
+  }
   if (found.snapshots.length === 0) {
     return { kind: 'done', reason: `no snapshot was taken on ${input.name}` };
   }
@@ -187,6 +192,31 @@ function evidence(
   if (!begun || merges.length === 0) throw error;
   const disks = merges.join(', ');
   return `this request, begun at ${begun.time}, merged ${disks}, and the record is gone`;
+}
+
+/**
+ * The name may have had another life since: another snapshot, whose record alone is gone.
+ * @throws Refused `unknown-snapshot`
+ */
+async function assertNothingLeft({ input, words, host }: Planner, reason: string): Promise<void> {
+  const { vm, name, only } = input;
+  if (only) return;
+  const question = { vm, host: input.host };
+  const tree = await host.observeSnapshotTree(question, `look for layers of ${name} in ${vm}`);
+  const left = tree.unnamedLayers.filter(({ path }) => path.endsWith(`.${name}`));
+  const [layer] = left;
+  if (!layer) return;
+  const { disk, path } = layer;
+  throw refused('unknown-snapshot', {
+    attempted: words,
+    now:
+      `${reason}, but ${left.map((one) => `${one.path} on ${one.disk}`).join(', ')} ` +
+      'has its name, and libvirt no record of it: it is of a later snapshot; nothing was done',
+    next:
+      `If that is not needed, merge it into the layer below it (BELOW in ` +
+      `${shell`blockflow chain ${vm} ${disk}`}): ` +
+      `${shell`blockflow merge ${vm} ${disk} --top ${path} --base BELOW`}`,
+  });
 }
 
 /** What the audit log has of earlier runs of this request. */

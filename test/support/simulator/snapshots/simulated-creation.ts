@@ -31,9 +31,18 @@ type Simulated = keyof typeof snapshotOnHost | keyof typeof snapshotListOnHost;
 export const snapshotHost: Implementations<Pick<HostActivities, Simulated>> = {
   observeSnapshotTree({ machine }, { vm, host }) {
     const { uuid, state, stateReason, tree } = machine;
-    const nothing = { unnamedLayers: [], unlistedInternal: [], faults: [] };
+    const nothing = { unlistedInternal: [], faults: [] };
     const snapshots = tree.points.map((point) => listedOf(machine, point));
-    return { vm: { name: vm, uuid, state, stateReason }, host, snapshots, ...nothing };
+    const named = snapshots.flatMap(({ disks }) => disks.map(({ layer }) => layer));
+    const unnamedLayers = machine.disks.flatMap((one) =>
+      one
+        .paths()
+        .slice(1)
+        .filter((path) => !named.includes(path))
+        .map((path) => ({ disk: one.disk, path, allocatedBytes: 0 })),
+    );
+    const found = { vm: { name: vm, uuid, state, stateReason }, host, snapshots, unnamedLayers };
+    return { ...found, ...nothing };
   },
   observeSnapshotPlan({ machine }, input) {
     const earlier = unfinishedSnapshot(machine);
