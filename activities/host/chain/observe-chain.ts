@@ -48,9 +48,11 @@ export async function observeChain(deps: HostDeps, ref: DiskRef, vmUuid?: string
   const domain = await observeDomain(deps, ref, vmUuid);
   const source = domain.live ?? domain.persistentDomain;
   const spelled = source?.disks.find((disk) => disk.target === ref.disk);
-  if (!source || !spelled) throw unknownDisk(ref, source?.disks.map((d) => d.target) ?? []);
-  assertFileBacked(ref, spelled);
   const kept = domain.persistentDomain?.disks.find((d) => d.target === ref.disk);
+  if (!source || !spelled) {
+    throw unknownDisk(ref, source?.disks.map((d) => d.target) ?? [], kept !== undefined);
+  }
+  assertFileBacked(ref, spelled);
   const [xmlDisk, headers, pools, open] = await Promise.all([
     resolveLinks(spelled),
     readHeaderChain(ref, spelled, kept),
@@ -155,11 +157,17 @@ export async function toVolume(
 const openPaths = (volumes: Volume[], open: OpenFile[]) =>
   volumes.filter((v) => open.some((file) => file.identity === v.identity)).map((v) => v.path);
 
-function unknownDisk(ref: DiskRef, targets: string[]) {
+function unknownDisk({ vm, disk }: DiskRef, targets: string[], isKept: boolean) {
+  const has = targets.length ? targets.join(', ') : 'no disks';
   return refused('unknown-disk', {
-    attempted: `looking up disk ${ref.disk} of ${ref.vm}`,
-    now: `the VM has ${targets.length ? targets.join(', ') : 'no disks'}`,
-    next: `See ${shell`virsh domblklist ${ref.vm}`}`,
+    attempted: `looking up disk ${disk} of ${vm}`,
+    now: isKept
+      ? `only its record has that disk, which is there when the VM starts again; now it has ${has}`
+      : `the VM has ${has}`,
+    next: isKept
+      ? 'Shut the VM down and repeat the request, or detach the disk ' +
+        `(${shell`virsh detach-disk ${vm} ${disk} --config`})`
+      : `See ${shell`virsh domblklist ${vm}`}`,
   });
 }
 

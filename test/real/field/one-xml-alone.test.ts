@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, expect, it } from '@jest/globals';
 import { createImage, defineShutOff, diskXml } from '../../support/guest/shut-off-vm.ts';
+import { commandLine, environmentOf } from '../../support/host/roles/command-line.ts';
 import { failureOf } from '../../support/scenes/failure-of.ts';
 import { POOL, startSharedSystem } from '../../support/scenes/merge-scene.ts';
 import { ownFiles } from '../../support/scenes/revert-scene.ts';
@@ -56,4 +57,27 @@ it('A read-only disk of the running VM alone does not stop it', async () => {
 it('A disk of the record alone is not listed as a part of it', async () => {
   await attach('--config');
   await expectTaken('s1');
+});
+
+it('unknown-disk: what only the record has is no detached disk, and waits for the VM', async () => {
+  await virsh('destroy', vm);
+  await take('s1');
+  const overlay = join(system.host.pools, POOL, `${vm}.s1`);
+  await virsh('detach-disk', vm, 'vdb', '--config');
+  const file = join(system.host.root, 'again.xml');
+  await writeFile(file, diskXml(overlay));
+  await virsh('start', vm);
+  const list = async () =>
+    (await commandLine(environmentOf(system))('snapshot', 'list', vm)).printed;
+  expect(await list()).toContain('vdb (detached)');
+  await virsh('attach-device', vm, file, '--config');
+  const printed = await list();
+  expect(printed).toMatch(/s1 .* vdb$/m);
+  expect(printed).toContain('vdb: only its record has that disk');
+  const failure = await failureOf(deleteSnapshot(system, { vm, name: 's1' }));
+  expect(failure).toMatchObject({ type: 'Refused', code: 'unknown-disk' });
+  expect(failure.next).toContain('Shut the VM down');
+  await virsh('destroy', vm);
+  expect(await list()).toMatch(/s1 .* vdb$/m);
+  expect(await deleteSnapshot(system, { vm, name: 's1' })).toMatchObject({ outcome: 'deleted' });
 });

@@ -8,7 +8,7 @@ import type { Snapshot } from '../../../adapters/libvirt-xml/snapshot-xml.ts';
 import type { HostDeps } from '../../deps.ts';
 import { inTurn } from '../../snapshots/in-turn.ts';
 import { observeDomain } from '../../chain/observe-chain.ts';
-import { disksInside, disksOf, innerOf, lookInside, targetsOf } from '../inside/look-inside.ts';
+import { disksInside, innerOf, lookInside, targetsOf } from '../inside/look-inside.ts';
 import { shell } from '../../../../workflows/operation/names.ts';
 
 type Input = InputOf<typeof snapshotDeletionOnHost, 'ensureSnapshotForgotten'>;
@@ -44,7 +44,7 @@ async function stillInside(deps: HostDeps, { vm, vmUuid, name }: Input, snapshot
     { vm, host: deps.host },
     vmUuid,
   );
-  const targets = disksOf({ live, persistentDomain }).map(({ target }) => target);
+  const targets = targetsOf({ live, persistentDomain });
   return recorded.filter((disk) => {
     const chain = chains.find((one) => one.disk === disk);
     // One that the VM does not have any more has nothing to say.

@@ -44,13 +44,22 @@ interface Domains {
   persistentDomain: XmlDomain | null;
 }
 
-/** As the VM has them now, or will have them when it starts. */
-export const disksOf = ({ live, persistentDomain }: Domains): XmlDisk[] =>
-  (live ?? persistentDomain)?.disks ?? [];
+/** As the VM has them now; and those that its record alone has, which are there when it starts. */
+const disksOf = (domains: Domains): XmlDisk[] =>
+  domains.live
+    ? [...domains.live.disks, ...recordAlone(domains)]
+    : (domains.persistentDomain?.disks ?? []);
 
-/** Of all disks that the VM has, or will have when it starts. */
-export const targetsOf = ({ live, persistentDomain }: Domains): string[] =>
-  [live, persistentDomain].flatMap((domain) => domain?.disks.map(({ target }) => target) ?? []);
+/** Of a VM that runs. */
+export function recordAlone({ live, persistentDomain }: Domains): XmlDisk[] {
+  if (!live) return [];
+  const has = (target: string) => live.disks.some((disk) => disk.target === target);
+  return persistentDomain?.disks.filter(({ target }) => !has(target)) ?? [];
+}
+
+/** Of all disks that the VM has, or will have when it starts: others are detached. */
+export const targetsOf = (domains: Domains): string[] =>
+  disksOf(domains).map(({ target }) => target);
 
 const isFileBacked = ({ device, type, chain }: XmlDisk) =>
   device === 'disk' && (type === 'file' || type === 'volume') && chain.length > 0;

@@ -9,7 +9,7 @@ import type { HostDeps } from '../../deps.ts';
 import type { Chain } from '../../chain/observe-chain.ts';
 import { keptLayer, notesIn } from '../../snapshots/revert-notes.ts';
 import { observeSnapshots } from '../../snapshots/snapshots.ts';
-import { disksInside, disksOf, innerOf, lookInside } from '../inside/look-inside.ts';
+import { disksInside, innerOf, lookInside, recordAlone, targetsOf } from '../inside/look-inside.ts';
 import { shell } from '../../../../workflows/operation/names.ts';
 
 export async function observeSnapshotTree(
@@ -17,9 +17,11 @@ export async function observeSnapshotTree(
   question: SnapshotQuestion,
 ): Promise<SnapshotTree> {
   const { vm, chains, faults, ...domains } = await lookInside(deps, question);
-  const targets = disksOf(domains).map(({ target }) => target);
+  const targets = targetsOf(domains);
   const { name, uuid, state, stateReason } = vm;
   const paths = chains.flatMap(({ volumes }) => volumes.map(({ path }) => path));
+  const recorded = recordAlone(domains).flatMap(({ chain }) => chain);
+  const inRecord = await Promise.all(recorded.map(({ path }) => canonical(path)));
   const [snapshots, current, notes] = await Promise.all([
     observeSnapshots(deps, uuid),
     deps.libvirt.currentSnapshot(uuid),
@@ -30,7 +32,9 @@ export async function observeSnapshotTree(
     vm: { name, uuid, state, stateReason },
     host: question.host,
     snapshots: await Promise.all(
-      snapshots.map((each) => listed(each, { vm: name, current, targets, chains, notes })),
+      snapshots.map((each) =>
+        listed(each, { vm: name, current, targets, chains, inRecord, notes }),
+      ),
     ),
     unnamedLayers: chains.flatMap((chain) => unnamedLayers(chain, new Set(layers))),
     unlistedInternal: chains.flatMap((chain) => unlistedInternal(chain, snapshots)),
@@ -47,6 +51,8 @@ interface Surroundings {
   /** Disks that the VM has. */
   targets: readonly string[];
   chains: readonly Chain[];
+  /** Layers of disks that the VM's record alone has. */
+  inRecord: readonly string[];
   notes: readonly RevertNote[];
 }
 
@@ -102,7 +108,7 @@ const idWords = ({ id }: { id: string }) => `id ${id}`;
 async function diskOf(
   { name }: Snapshot,
   { name: disk, kind, source }: Snapshot['disks'][number],
-  { targets, chains, notes }: Surroundings,
+  { targets, chains, inRecord, notes }: Surroundings,
 ): Promise<ListedSnapshot['disks'][number]> {
   const known = kind as ListedSnapshot['disks'][number]['kind'];
   if (known !== 'external' || source === null) {
@@ -118,7 +124,9 @@ async function diskOf(
     observeFile(source),
     keptLayer(source, notes),
   ]);
-  const isInChain = chains.some(({ volumes }) => volumes.some((volume) => volume.path === path));
+  const chain = chains.find((one) => one.volumes.some((volume) => volume.path === path));
+  // The chain of a disk that the record alone has is not looked at while the VM runs.
+  const isInChain = chain !== undefined || (file !== null && inRecord.includes(path));
   const there = targets.includes(disk) ? 'elsewhere' : 'detached';
   const found = isInChain ? 'in chain' : file ? there : kept ? 'kept' : 'gone';
   const { allocatedBytes } = file ?? kept ?? { allocatedBytes: 0 };
