@@ -145,7 +145,7 @@ export const seededBugs: readonly SeededBug[] = [
   },
   {
     name: 'a foreign job is taken for ours',
-    file: 'activities/host/merge/observe-disk.ts',
+    file: 'activities/host/pivot/our-commit.ts',
     from: 'return isCommit && (await canonical(mirror.path)) === base;',
     to: 'return (await canonical(mirror.path)) !== null;',
     caughtBy: 'test/real/support/hypervisor-contract.test.ts',

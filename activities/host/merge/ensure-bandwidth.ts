@@ -5,7 +5,7 @@ import type { BlockJob } from '../../../workflows/chain/schemas.ts';
 import { operationId } from '../../../workflows/chain/references.ts';
 import { readDomain } from '../../adapters/virsh/pools.ts';
 import type { JobReading } from '../../adapters/virsh/jobs.ts';
-import { isCommitInto } from './observe-disk.ts';
+import { isCommitInto } from '../pivot/our-commit.ts';
 import { observeState } from '../chain/lost-vm.ts';
 import { readRecord } from '../chain/read-record.ts';
 import type { HostDeps } from '../deps.ts';

@@ -1,11 +1,10 @@
 /** The disk of a merge: what its job and its chain say of it. */
-import type { XmlDisk } from '../../adapters/libvirt-xml/domain-xml.ts';
-import { canonical } from '../../adapters/files/files.ts';
 import type { BlockJob } from '../../../workflows/chain/schemas.ts';
 import { operationId } from '../../../workflows/chain/references.ts';
 import type { MergePlan } from '../../../workflows/merge/plan.ts';
 import type { DiskSwitch } from '../pivot/disk-switch.ts';
 import type { DiskLook } from '../pivot/look-at-disk.ts';
+import { isCommitInto } from '../pivot/our-commit.ts';
 
 export const attempt = ({ vm, disk, top, base }: MergePlan) =>
   `merging ${top.path} into ${base.path} of ${operationId({ vm, disk })}`;
@@ -22,27 +21,7 @@ export function switchOf(plan: MergePlan): DiskSwitch {
   return { ...named, job: 'active-commit', from: top, to: base, nameOf };
 }
 
-/**
- * True when the disk's job is the commit of this mode into this base. A user may begin a job
- * when ours has ended, or has not begun; that one is never attached to, pivoted or ended. Of
- * an inner commit libvirt names no volumes, so there the kind of job has to do.
- */
-export async function isCommitInto(
-  base: string,
-  mode: MergePlan['mode'],
-  disk: XmlDisk | null,
-  job: Pick<BlockJob, 'type'>,
-): Promise<boolean> {
-  const mirror = disk?.mirror;
-  if (mode !== 'active') return mode === 'inner' && !mirror && job.type === 'Block Commit';
-  // For a moment around its start and end a job has no mirror in the XML.
-  if (!mirror) return job.type === 'Active Block Commit';
-  const isCommit =
-    mirror.job === 'active-commit' || (mirror.job === '' && job.type === 'Active Block Commit');
-  return isCommit && (await canonical(mirror.path)) === base;
-}
-
-/** The same for a plan; `job` is what the look found to run. */
+/** Whether the job is the commit of a plan; `job` is what the look found to run. */
 export const isCommitOf = (plan: MergePlan, look: DiskLook, job: Pick<BlockJob, 'type'>) =>
   isCommitInto(plan.base.path, plan.mode, look.disk, job);
 

@@ -18,6 +18,7 @@ import type { HostDeps } from '../deps.ts';
 import { abortQuietly } from './abort-quietly.ts';
 import type { DiskSwitch } from './disk-switch.ts';
 import { isEnding, lookAtDisk, pivotFile } from './look-at-disk.ts';
+import { endOwnJobs } from './own-jobs.ts';
 import { isOurMirror } from './our-mirror.ts';
 import { shell } from '../../../workflows/operation/names.ts';
 
@@ -41,8 +42,9 @@ interface Reload extends Together {
 export async function reloadVm(deps: HostDeps, reload: Reload): Promise<void> {
   const { change, others, after, code, why, before, isStuck } = reload;
   const { vmUuid: uuid, vm, from, to } = change;
-  // libvirt saves no guest that has a mirror. They are made again.
+  // libvirt saves no guest that has a job. They are made again.
   for (const other of others) await endMirror(deps, other);
+  await endOwnJobs(deps, change);
   beatWith({ phase: 'waiting', note: `saving and starting VM ${vm}, ${why}` });
   const said = await deps.effect('libvirt.reload-guest', operationId(change), async () => {
     await before?.();

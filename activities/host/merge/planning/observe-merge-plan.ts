@@ -42,7 +42,7 @@ import { observeChain, toObservation, type Chain } from '../../chain/observe-cha
 import { assertSameBelow, assertSameFrom } from '../../chain/same-below.ts';
 import { refuseMissingLayer } from '../../chain/missing-layer.ts';
 import { assertNoUnfinishedMove } from '../../../pool-folder/unfinished-move.ts';
-import { isCommitInto } from '../observe-disk.ts';
+import { isCommitInto } from '../../pivot/our-commit.ts';
 import { otherHosts } from '../../uses/observe-uses.ts';
 import { changeOf, namesOf, redefinedBy } from '../../snapshots/after-merge.ts';
 import { assertNoUnfinishedSnapshot } from '../../snapshots/creation-notes.ts';
