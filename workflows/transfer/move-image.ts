@@ -80,7 +80,9 @@ async function move(op: Move): Promise<TransferResult> {
     const planned: Planned = stopped ? await planCold(op, stopped) : await planMove(op); // 1
     if (planned.kind === 'done') return alreadyThere(op, planned);
     const { plan }: { plan: ImagePlan } = planned;
-    const moved: Mirrored = plan.switched ? SWITCHED : await untilSwitched(op, plan); // 2-6
+    const moved: Mirrored = plan.switched
+      ? SWITCHED
+      : await untilSwitched(op, plan).catch(orSwitched(op)); // 2-6
     if (moved.end === 'switched') {
       op.point.isBehind();
       op.mirroring = null;
@@ -114,6 +116,12 @@ function planCold(op: Move, earlier: ImagePlan): Promise<Planned> {
 }
 
 const SWITCHED: Mirrored = { end: 'switched', stallMs: null };
+
+/** Whatever has ended it, a cancel too: the switch of all disks of the VM may have been faster. */
+const orSwitched = (op: Move) => (error: unknown) => {
+  if (op.hasSwitched) return SWITCHED;
+  throw error;
+};
 
 /** 2 to 6. */
 async function untilSwitched(op: Move, plan: ImagePlan): Promise<Mirrored> {

@@ -17,6 +17,8 @@ export interface Transfer
   owner: string;
   /** While the image that is moved is a running VM's: what its active layer is mirrored by. */
   mirroring: ImageJob | null;
+  /** The end of that mirror has found that the VM is on its copy: nothing can be undone. */
+  hasSwitched: boolean;
 }
 
 /** Of a disk that is to leave its source. */
@@ -30,6 +32,7 @@ export function openTransfer<O extends Operation<typeof moveKind> | Operation<ty
   const op = Object.assign(opened, {
     owner: opened.jobId,
     mirroring: null,
+    hasSwitched: false,
     ...agentsOf<OnHost, OnStorage>(opened),
   }) as O & Transfer;
   acceptBandwidth(op, {

@@ -11,7 +11,10 @@ import { activeLayer, formatOf } from './copied.ts';
 import type { ImagePlan } from './plan.ts';
 import type { Transfer } from './transfer.ts';
 
-/** What can be undone is: by a workflow of its own, which this operation does not wait for. */
+/**
+ * What can be undone is: by a workflow of its own, which this operation does not wait for. A VM that
+ * another operation has switched to its copy is told by `hasSwitched`.
+ */
 export function undoOnFailure<T>(
   op: Transfer,
   plan: ImagePlan,
@@ -31,6 +34,7 @@ async function undo(op: Transfer, plan: ImagePlan): Promise<void> {
     await release(op, op.jobId);
     op.truth = `the source is untouched, ${await deleteCopies(op, plan)} deletes its copies`;
   } catch (failed) {
+    if (op.hasSwitched) return;
     op.truth = `the source is untouched, its copies are not deleted: ${String(failed)}`;
   }
 }
@@ -82,6 +86,7 @@ export async function release(op: Transfer, jobId: string): Promise<void> {
 export async function endMirror(op: Transfer, job: ImageJob): Promise<void> {
   const { outcome } = await op.host.ensureMirrorEnded(job, 'end the mirror, prove the chain');
   if (outcome === 'ended') return;
+  op.hasSwitched = true;
   throw retry('command-failed', {
     attempted: `ending the mirror of ${op.id}`,
     now: 'the VM has its copies already; source and copies are both kept',

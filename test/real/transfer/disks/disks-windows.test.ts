@@ -17,6 +17,8 @@ import {
 } from '../../../support/scenes/transfer/disks-scene.ts';
 import { startMoveSystem } from '../../../support/scenes/transfer/move-scene.ts';
 import { imagesOf, sourcesOf } from '../../../support/scenes/snapshot-scene.ts';
+import { statusQuery } from '../../../../workflows/kinds.ts';
+import { waitUntil } from '../../../support/wait-until.ts';
 import { useHeldSystem } from '../../../support/scenes/use-held-system.ts';
 
 const { system, held } = useHeldSystem((how) => startMoveSystem({ ...how, name: 'disks-windows' }));
@@ -40,6 +42,20 @@ async function standBefore(command: string, sources: 'delete' | 'keep' = 'delete
 const SECOND = 'vdb --pivot';
 
 describe('Between the pivots of two disks', () => {
+  it.each(['vda', 'vdb'])('a cancel of the move of %s is too late', async (disk) => {
+    const move = await standBefore(SECOND);
+    const one = system.client.workflow.getHandle(`${scene.guest.name}/${disk}`);
+    await one.cancel();
+    await waitUntil(
+      'the cancel to be heard',
+      async () => (await one.query(statusQuery)).phase === 'cancelling',
+    );
+    held.release();
+    await expectAllMoved(scene, move);
+    expect(await one.result()).toMatchObject({ outcome: 'moved' });
+    expect((await one.query(statusQuery)).cancel.possible).toBe(false);
+  });
+
   it('an agent that dies changes nothing: its script goes on', async () => {
     const move = await standBefore(SECOND);
     const { moved, disks } = scene;
