@@ -43,7 +43,7 @@ export const MAX_PAUSE_OPTION = [
 /** @throws BlockflowError Usage for a pause of one disk that no option would make use of */
 export function assertPauseUsed(id: string, given: { converge?: true; maxPause?: string }): void {
   if (given.maxPause === undefined || given.converge) return;
-  const now = 'without --converge the guest is suspended for the switch alone';
+  const now = 'without --converge no suspension waits for more than 200 ms';
   throw usage(`reading --max-pause of ${id}`, now, 'Add --converge, or leave it out');
 }
 
