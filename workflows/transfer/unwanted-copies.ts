@@ -12,8 +12,8 @@ import type { ImagePlan } from './plan.ts';
 import type { Transfer } from './transfer.ts';
 
 /**
- * What can be undone is: by a workflow of its own, which this operation does not wait for. A VM that
- * another operation has switched to its copy is told by `hasSwitched`.
+ * What can be undone is: by a workflow of its own, which this operation does not wait for. Where
+ * the VM is on its copy already, `hasSwitched` says so.
  */
 export function undoOnFailure<T>(
   op: Transfer,

@@ -22,7 +22,7 @@
 #   pivot    unknown  not asked yet, or virsh or libvirtd died before it answered
 #            done     libvirt says so; only the chain proves it
 #            failed   with libvirt's words: the guest goes on with its layer
-#   behind  yes       its job had more left than the budget is long
+#   behind  yes       its job had more left than the budget is long; else no, or ended
 #   resumed  no       the guest may be suspended by this script
 #            yes      it is not: it runs again, was never suspended, or has ended
 #   refused           why libvirt has not resumed it, in its words
@@ -150,14 +150,12 @@ suspend_and_pivot() {
 # suspended for as long as that takes. And libvirt reports no failure of an abort, and ends a mirror
 # that is not READY as well.
 settle() {
-  local disk xml since=
-  while ask "dumpxml $uuid"; do
-    xml=$reply
+  local disk since=
+  while look_at_jobs; do
     if [[ $action == abort ]] && any_disk has_ended; then
       not_settled 'a mirror is not READY'
       return 1
     fi
-    look_at_jobs || return
     if ! any_disk is_behind; then
       [[ -z $since ]] || waited_ms=$(ms_since "$since")
       return 0
@@ -175,32 +173,33 @@ not_settled() {
   local disk
   for disk in "${disks[@]}"; do pivot[$disk]="failed $1"; done
 }
-has_ended() { [[ $(mirror_of "$xml") != *'<mirror '* ]]; }
+has_ended() { [[ ${behind[$disk]} == ended ]]; }
 is_behind() { [[ ${behind[$disk]} == yes ]]; }
-# Not READY, or READY without all of what the guest has written since. A job that has ended is none
-# to wait for: its pivot is refused.
+# Not READY, or READY without all of what the guest has written since: libvirt reports no job as
+# equal before. One that has ended is none to wait for: its pivot is refused. No XML is read, which
+# takes seconds for hundreds of layers; but libvirt may not have heard of a READY that has just come.
 look_at_jobs() {
   local disk
   for disk in "${disks[@]}"; do
-    behind[$disk]=no
-    ! has_ended || continue
-    if [[ $(mirror_of "$xml") == *" ready='yes'"* ]]; then
-      ask "blockjob $uuid $disk --raw" || return
-      ! is_equal || continue
+    ask "blockjob $uuid $disk --raw" || return
+    if [[ ! $reply =~ cur=([0-9]+).*end=([0-9]+) ]]; then behind[$disk]=ended
+    elif [[ ${BASH_REMATCH[1]} != "${BASH_REMATCH[2]}" ]]; then behind[$disk]=yes
+    elif [[ ${behind[$disk]} == yes ]] && ! says_ready; then :
+    else behind[$disk]=no
     fi
-    behind[$disk]=yes
   done
 }
-is_equal() {
-  [[ $reply =~ cur=([0-9]+).*end=([0-9]+) && ${BASH_REMATCH[1]} == "${BASH_REMATCH[2]}" ]]
-}
+says_ready() { [[ $(mirror_of "$(say dumpxml "$uuid")") == *" ready='yes'"* ]]; }
 ms_since() {
   local now=$EPOCHREALTIME
   printf %d $(((${now/./} - ${1/./}) / 1000))
 }
-# What the XML of a domain says of the disk before its target: source, mirror and chain.
+# What the XML of a domain says of the mirror of the disk.
 mirror_of() {
-  local xml=${1%%"<target dev='$disk'"*}
+  local xml
+  # Of few lines: bash looks through a long text again and again.
+  xml=$(grep -oE '<(disk|mirror|target) [^>]*>' <<<"$1")
+  xml=${xml%%"<target dev='$disk'"*}
   printf %s "${xml##*<disk }"
 }
 

@@ -18,6 +18,7 @@ answer() {
   case \${line% } in
     suspend*) cat refusal unsaid; [[ -s refusal ]] || echo 'paused (user)' >state ;;
     resume*) cat unresumed; [[ -s unresumed ]] || echo 'running (unpaused)' >state ;;
+    *' vdb --raw') cat job-vdb ;;
     *' --raw') cat job ;;
     *' vdb --pivot') cat refused-vdb; grep -q error refused-vdb || echo /new/b.qcow2 >source-vdb ;;
     *' vdb --abort') cat refused-vdb ;;
@@ -40,7 +41,8 @@ beforeEach(async () => {
   await writeFile(join(bin, 'sync'), `#!/bin/sh\necho "sync $(readlink "$1")" >>'${bin}/log'\n`);
   for (const tool of ['virsh', 'sync']) await chmod(join(bin, tool), 0o755);
   await set({ state: 'running (booted)', source: '/images/top.qcow2', pivot: '', refusal: '' });
-  await set({ 'source-vdb': '/old/b.qcow2', 'refused-vdb': '', xml: '', job: '', snapshot: '' });
+  await set({ 'source-vdb': '/old/b.qcow2', 'refused-vdb': '', 'job-vdb': '', job: '' });
+  await set({ xml: '', snapshot: '' });
   // Libvirt's words of a suspension that it has made all the same.
   await set({ unsaid: '', unresumed: '' });
   process.env['PATH'] = `${bin}:${PATH}`;
