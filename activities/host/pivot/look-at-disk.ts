@@ -4,7 +4,11 @@
  */
 import type { XmlDisk, XmlDomain } from '../../adapters/libvirt-xml/domain-xml.ts';
 import { nullIfNoDomain } from '../../adapters/virsh/connection.ts';
-import { pivotResultFile, readPivotReport } from '../../adapters/virsh/safe-pivot.ts';
+import {
+  awaitPivotScript,
+  pivotResultFile,
+  readPivotReport,
+} from '../../adapters/virsh/safe-pivot.ts';
 import { readDomain } from '../../adapters/virsh/pools.ts';
 import type { DomainInfo } from '../../adapters/virsh/domains.ts';
 import type { JobRecord } from '../../../workflows/chain/schemas.ts';
@@ -25,8 +29,18 @@ export interface DiskLook extends DomainInfo {
   record: JobRecord | null;
 }
 
-/** @throws Hold `lost-vm` */
+/**
+ * A VM is down only while no script of ours saves and starts it, perhaps for another disk.
+ * @throws Hold `lost-vm`
+ */
 export async function lookAtDisk(deps: HostDeps, change: DiskSwitch): Promise<DiskLook> {
+  const look = await lookOnce(deps, change);
+  if (look.state !== 'off') return look;
+  await awaitPivotScript(pivotFile(deps, change));
+  return lookOnce(deps, change);
+}
+
+async function lookOnce(deps: HostDeps, change: DiskSwitch): Promise<DiskLook> {
   const { libvirt } = deps;
   const { vmUuid, disk: target, attempted } = change;
   const [{ lost, ...info }, live] = await Promise.all([

@@ -15,19 +15,22 @@ import { isEnding } from './look-at-disk.ts';
 import { isCommitInto } from './our-commit.ts';
 import { mayBeCopy } from './our-mirror.ts';
 
-/** Ends them, one after the other, and none of a user. */
-export async function endOwnJobs(deps: HostDeps, change: DiskSwitch): Promise<void> {
+/** Ends them, one after the other, and none of a user. @returns how many */
+export async function endOwnJobs(deps: HostDeps, change: DiskSwitch): Promise<number> {
   const { libvirt } = deps;
   const { vm, vmUuid, disk: own } = change;
   const xml = await libvirt.currentXml(vmUuid);
   const domain = xml === null ? null : await readDomain(libvirt, xml);
+  let ended = 0;
   for (const found of domain?.disks ?? []) {
     const { target: disk } = found;
     if (disk === own || isEnding(found) || !(await isOurs(deps, vmUuid, domain, found))) continue;
     await deps.effect('libvirt.abort-job', operationId({ vm, disk }), () =>
       abortQuietly(deps, { vmUuid, disk }),
     );
+    ended++;
   }
+  return ended;
 }
 
 async function isOurs(

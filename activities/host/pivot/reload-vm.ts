@@ -38,19 +38,29 @@ interface Reload extends Together {
   isStuck?: (disk: XmlDisk | null) => Promise<boolean>;
 }
 
+const TRIES = 5;
+
 /** @throws Hold of that code where libvirt refuses */
 export async function reloadVm(deps: HostDeps, reload: Reload): Promise<void> {
   const { change, others, after, code, why, before, isStuck } = reload;
   const { vmUuid: uuid, vm, from, to } = change;
   // libvirt saves no guest that has a job. They are made again.
   for (const other of others) await endMirror(deps, other);
-  await endOwnJobs(deps, change);
   beatWith({ phase: 'waiting', note: `saving and starting VM ${vm}, ${why}` });
-  const said = await deps.effect('libvirt.reload-guest', operationId(change), async () => {
-    await before?.();
-    await noteReload(pivotFile(deps, change), after, await findQemu(uuid));
-    return reloadGuest(deps.libvirt.uri, suspensionState(deps.runtimeDir, uuid), { uuid, after });
-  });
+  const saveAndStart = () =>
+    deps.effect('libvirt.reload-guest', operationId(change), async () => {
+      await before?.();
+      await noteReload(pivotFile(deps, change), after, await findQemu(uuid));
+      return reloadGuest(deps.libvirt.uri, suspensionState(deps.runtimeDir, uuid), { uuid, after });
+    });
+  let said = '';
+  for (let tries = 0; tries < TRIES; tries++) {
+    const ended = await endOwnJobs(deps, change);
+    if (tries > 0 && ended === 0) break;
+    said = await saveAndStart();
+    // The operation of another disk has begun its job again in between.
+    if (!said.includes('block job')) break;
+  }
   const { state, managedSave, disk } = await lookAtDisk(deps, change);
   const isSaved = state === 'off' && managedSave;
   const stillStands = code === 'lock-manager' && state === 'paused' && after === 'running';
