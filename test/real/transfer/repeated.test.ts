@@ -147,7 +147,7 @@ describe('A move that was terminated once its record was switched, its source no
     for (const other of others) {
       const failure = await failureOf(other.result());
       expect(failure).toMatchObject({ type: 'Refused', code: 'other-operation' });
-      expect(failure.now).toMatch(/^move \S+ to pool vault is unfinished/);
+      expect(failure.now).toMatch(/^move \S+ of halted\/vda to pool vault is unfinished/);
     }
     const result = await (await startMove(system, { image: diskOf(vm) })).result();
     expect(result).toMatchObject({ outcome: 'moved' });

@@ -58,6 +58,12 @@ export async function observeMergePlan(
   deps: HostDeps,
   input: LiveMergeInput,
 ): Promise<PlanOutcome> {
+  const outcome = await lookOnce(deps, input);
+  // A job that has begun since the chain was read has its record in the XML only now.
+  return outcome.kind === 'busy' ? lookOnce(deps, input) : outcome;
+}
+
+async function lookOnce(deps: HostDeps, input: LiveMergeInput): Promise<PlanOutcome> {
   const attempted = attempt(input);
   const chain = await observeChain(deps, input).catch(refuseMissingLayer(deps, attempted));
   assertWritable(input, chain);
