@@ -15,6 +15,7 @@ import type { HostDeps } from '../../deps.ts';
 import type { Chain } from '../../chain/observe-chain.ts';
 import type { Sharing } from '../../uses/sharing.ts';
 import { shell } from '../../../../workflows/operation/names.ts';
+import { sizeWords } from '../../../../workflows/operation/words.ts';
 
 export const attempt = ({ vm, disk }: { vm: string; disk: string }) =>
   `planning a merge of ${vm}/${disk}`;
@@ -173,4 +174,14 @@ export async function assertBitmapsFollow(
   if (larger.length === 0) return [];
   const words = `dirty bitmaps ${larger.join(', ')} follow into ${base.path}`;
   return [`${words}: the next backup since one of them has all that is merged`];
+}
+
+/** What cannot be waited for. */
+export function tooSmall(input: LiveMergeInput, base: Volume, needed: number, total: number) {
+  const [more, whole] = [needed, total].map(sizeWords);
+  return refused('not-enough-space', {
+    attempted: `planning a merge of ${input.vm}/${input.disk}`,
+    now: `${base.path} would need ${more} more, its whole file system has ${whole}`,
+    next: 'Enlarge that file system, or merge fewer layers (--base)',
+  });
 }

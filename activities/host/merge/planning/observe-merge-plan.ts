@@ -26,6 +26,7 @@ import {
   assertWritable,
   assertWritableHeaders,
   attempt,
+  tooSmall,
 } from './guards.ts';
 import { assertInTouch } from '../../pivot/in-touch.ts';
 import { observeLeases } from '../../pivot/lock-manager.ts';
@@ -291,13 +292,4 @@ async function snapshotChanges(
 function lackOfSpace(plan: MergePlan): PlanOutcome {
   const { spaceNeededBytes: neededBytes, spaceFreeBytes: freeBytes, base } = plan;
   return { kind: 'no-space', path: base.path, neededBytes, freeBytes };
-}
-
-function tooSmall(input: LiveMergeInput, base: Volume, needed: number, total: number) {
-  const [more, whole] = [needed, total].map(sizeWords);
-  return refused('not-enough-space', {
-    attempted: `planning a merge of ${input.vm}/${input.disk}`,
-    now: `${base.path} would need ${more} more, its whole file system has ${whole}`,
-    next: 'Enlarge that file system, or merge fewer layers (--base)',
-  });
 }
