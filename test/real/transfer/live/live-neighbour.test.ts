@@ -6,12 +6,11 @@ import { describe, expect, it } from '@jest/globals';
 import { expectGuestData } from '../../../support/guest/guest-data.ts';
 import { strikeLibvirtd } from '../../../support/faults/struck-libvirtd.ts';
 import { failureOf } from '../../../support/scenes/failure-of.ts';
-import { SLOW } from '../../../support/scenes/copying.ts';
+import { LASTING, SLOW } from '../../../support/scenes/copying.ts';
 import { startDisks, type DisksScene } from '../../../support/scenes/transfer/disks-scene.ts';
 import { startMove, startMoveSystem } from '../../../support/scenes/transfer/move-scene.ts';
 import { imagesOf, sourcesOf } from '../../../support/scenes/snapshot-scene.ts';
 import { useHeldSystem } from '../../../support/scenes/use-held-system.ts';
-import { statusQuery } from '../../../../workflows/kinds.ts';
 import { waitUntil } from '../../../support/wait-until.ts';
 
 const { system, held } = useHeldSystem((how) => startMoveSystem({ ...how, name: 'neighbour' }));
@@ -19,9 +18,7 @@ const virsh = (...args: string[]) => system.host.virsh(...args);
 
 let scene: DisksScene;
 let count = 0;
-// A limit holds a mirror back only after its first 16 MiB.
-const start = async (more: { snapshot?: string } = {}) =>
-  (scene = await startDisks(system, `near${++count}`, { bytes: 24 * 2 ** 20, ...more }));
+const start = async () => (scene = await startDisks(system, `near${++count}`, LASTING));
 const moveOf = (disk: string, bandwidthBytesPerSecond = 0) =>
   startMove(system, {
     image: { kind: 'disk', vm: scene.guest.name, disk },
@@ -58,24 +55,6 @@ describe('A copy that libvirtd has forgotten while another disk has a job', () =
     await guest.waitForAcks(5);
     await guest.kill();
     await expectGuestData(guest, ...imagesOf(moved));
-  });
-
-  it('is made again, as is the commit of a merge', async () => {
-    const { guest, disks, moved } = await start({ snapshot: 's1' });
-    const merge = await system.merge({ vm: guest.name, disk: 'vdb', waitForDecision: true });
-    const waits = async () => (await merge.query(statusQuery)).phase === 'waiting for a decision';
-    await waitUntil('READY', waits);
-    const move = await forgetVda();
-    expect(await move.result()).toMatchObject({ outcome: 'moved' });
-    await waitUntil('READY once more', waits);
-    await merge.executeUpdate('decide', { args: ['pivot'] });
-    expect(await merge.result()).toMatchObject({ outcome: 'merged' });
-    const base = disks['vdb']?.replace(/\.s1$/, '.qcow2') ?? '';
-    const now = { vda: moved['vda'] ?? '', vdb: base };
-    expect(await sourcesOf(system, guest.name)).toEqual(now);
-    await guest.waitForAcks(5);
-    await guest.kill();
-    await expectGuestData(guest, ...imagesOf(now));
   });
 
   it("is a Hold as long as a user's job runs, which stays", async () => {
