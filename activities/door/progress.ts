@@ -7,12 +7,15 @@ interface Sample {
   totalBytes: number;
 }
 
-/** A guest that adds work to a job as fast as the job does it. */
-export interface Divergence {
-  /** What the guest has made dirty; QEMU copies whole clusters. */
-  writtenBytesPerSecond: number;
+export interface Pace {
   copiedBytesPerSecond: number;
   remainingBytes: number;
+}
+
+/** A guest that adds work to a job as fast as the job does it. */
+export interface Divergence extends Pace {
+  /** What the guest has made dirty; QEMU copies whole clusters. */
+  writtenBytesPerSecond: number;
 }
 
 /**
@@ -20,7 +23,6 @@ export interface Divergence {
  * follow a change.
  */
 const WINDOW_MS = 10_000;
-const FULL_MS = WINDOW_MS * 0.8;
 
 /** Follows one copy. QEMU's `total` grows while the guest writes, so percent may go back (H6). */
 export function createProgress(phase: string) {
@@ -33,32 +35,39 @@ export function createProgress(phase: string) {
       }
       return toProgress(phase, samples);
     },
-    /** Milliseconds that the rest takes at the rate of a full window; null without one. */
-    restMs(): number | null {
-      const [first, last] = [samples[0], samples.at(-1)];
-      if (!first || !last || last.atMs - first.atMs < FULL_MS) return null;
-      const rate = (last.copiedBytes - first.copiedBytes) / (last.atMs - first.atMs);
-      return rate > 0 ? Math.ceil((last.totalBytes - last.copiedBytes) / rate) : null;
-    },
-    /** When in a full window the guest added at least as much work as the job did. */
-    divergence(): Divergence | null {
-      const [first, last] = [samples[0], samples.at(-1)];
-      if (!first || !last || last.atMs - first.atMs < FULL_MS) return null;
-      const remaining = (s: Sample) => s.totalBytes - s.copiedBytes;
-      const isFaster =
-        last.totalBytes > first.totalBytes &&
-        remaining(last) >= remaining(first) &&
-        remaining(last) > 0;
-      if (!isFaster) return null;
-      const seconds = (last.atMs - first.atMs) / 1000;
-      const rate = (bytes: number) => Math.max(0, Math.round(bytes / seconds));
+    /** Of a full window; null without one. */
+    pace(): Pace | null {
+      const full = fullWindow(samples);
+      if (!full) return null;
+      const { first, last, rate } = full;
       return {
-        writtenBytesPerSecond: rate(last.totalBytes - first.totalBytes),
         copiedBytesPerSecond: rate(last.copiedBytes - first.copiedBytes),
         remainingBytes: remaining(last),
       };
     },
+    /** When in a full window the guest added at least as much work as the job did. */
+    divergence(): Divergence | null {
+      const [full, pace] = [fullWindow(samples), this.pace()];
+      if (!full || !pace) return null;
+      const { first, last, rate } = full;
+      const isFaster =
+        last.totalBytes > first.totalBytes &&
+        remaining(last) >= remaining(first) &&
+        remaining(last) > 0;
+      const writtenBytesPerSecond = rate(last.totalBytes - first.totalBytes);
+      return isFaster ? { ...pace, writtenBytesPerSecond } : null;
+    },
   };
+}
+
+const remaining = (sample: Sample) => sample.totalBytes - sample.copiedBytes;
+
+/** Its ends, and bytes as bytes per second of it; null without one. */
+function fullWindow(samples: readonly Sample[]) {
+  const [first, last] = [samples[0], samples.at(-1)];
+  if (!first || !last || last.atMs - first.atMs < WINDOW_MS * 0.8) return null;
+  const seconds = (last.atMs - first.atMs) / 1000;
+  return { first, last, rate: (bytes: number) => Math.max(0, Math.round(bytes / seconds)) };
 }
 
 function toProgress(phase: string, samples: readonly Sample[]): Progress {

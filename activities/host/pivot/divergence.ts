@@ -1,9 +1,9 @@
 /** A guest that outruns its job, in words: by how much, and what would help. Pure. */
 import { limitWords, sizeWords } from '../../../workflows/operation/words.ts';
-import type { Divergence } from '../../door/progress.ts';
+import type { Divergence, Pace } from '../../door/progress.ts';
 
 /** Milliseconds that the rest takes at the measured rate; null when nothing is copied. */
-export const restMs = ({ remainingBytes, copiedBytesPerSecond: rate }: Divergence) =>
+export const restMs = ({ remainingBytes, copiedBytesPerSecond: rate }: Pace) =>
   rate > 0 ? Math.ceil((remainingBytes / rate) * 1000) : null;
 
 /** @param limit of the job, 0 for none */

@@ -122,17 +122,14 @@ function decideByProgress(
   const limit = isBehind ? 0 : job.bandwidthBytesPerSecond;
   const note = divergence && divergenceWords(divergence, limit);
   beatWith({ ...now, note });
+  const pace = progress.pace();
+  const fits = pace !== null && (restMs(pace) ?? Infinity) <= fitsMs;
   // libvirt reports copied == total only for a job in READY (qemu_driver.c), so this finds a
   // missed event.
-  if (
-    isBehind &&
-    (job.copiedBytes === job.totalBytes || (progress.restMs() ?? Infinity) <= fitsMs)
-  ) {
-    return { outcome: 'fits' };
-  }
+  if (isBehind && (job.copiedBytes === job.totalBytes || fits)) return { outcome: 'fits' };
   if (until === 'ready' && job.copiedBytes === job.totalBytes) looks.ask(null);
   if (!divergence || !note) return null;
-  if ((restMs(divergence) ?? Infinity) <= fitsMs) return { outcome: 'fits' };
+  if (fits) return { outcome: 'fits' };
   const { writtenBytesPerSecond } = divergence;
   return tellConvergence ? { outcome: 'not-converging', note, writtenBytesPerSecond } : null;
 }
