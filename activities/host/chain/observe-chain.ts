@@ -11,6 +11,7 @@ import { refused, vmGone } from '../../../workflows/operation/failures.ts';
 import type { ChainObservation, Volume } from '../../../workflows/chain/schemas.ts';
 import type { DiskRef } from '../../../workflows/chain/references.ts';
 import type { HostDeps } from '../deps.ts';
+import { awaitScriptOf } from '../pivot/telling.ts';
 import { disagreements, formatDisagreements } from './disagreements.ts';
 import { lostWords, type LostVm } from './lost-vm.ts';
 import { readHeaderChain, unsupported, type LayerHeader } from './header-chain.ts';
@@ -45,6 +46,15 @@ export interface Chain extends ChainObservation {
  * `vm-gone` without a VM of that UUID.
  */
 export async function observeChain(deps: HostDeps, ref: DiskRef, vmUuid?: string): Promise<Chain> {
+  const chain = await lookOnce(deps, ref, vmUuid);
+  if (!chain.managedSave && chain.disagreements.length === 0) return chain;
+  // A script of ours may be saving and starting the VM, perhaps for another disk: its QEMU opens
+  // the volumes later than libvirt describes it.
+  await awaitScriptOf(deps, { vm: chain.vm.name, vmUuid: chain.vm.uuid, disk: ref.disk });
+  return lookOnce(deps, ref, vmUuid);
+}
+
+async function lookOnce(deps: HostDeps, ref: DiskRef, vmUuid?: string): Promise<Chain> {
   const domain = await observeDomain(deps, ref, vmUuid);
   const source = domain.live ?? domain.persistentDomain;
   const spelled = source?.disks.find((disk) => disk.target === ref.disk);

@@ -12,13 +12,15 @@ import { startMove, startMoveSystem } from '../../../support/scenes/transfer/mov
 import { imagesOf, sourcesOf } from '../../../support/scenes/snapshot-scene.ts';
 import { useHeldSystem } from '../../../support/scenes/use-held-system.ts';
 import { waitUntil } from '../../../support/wait-until.ts';
+import { statusQuery } from '../../../../workflows/kinds.ts';
 
 const { system, held } = useHeldSystem((how) => startMoveSystem({ ...how, name: 'neighbour' }));
 const virsh = (...args: string[]) => system.host.virsh(...args);
 
 let scene: DisksScene;
 let count = 0;
-const start = async () => (scene = await startDisks(system, `near${++count}`, LASTING));
+const start = async (how: { snapshot?: string } = {}) =>
+  (scene = await startDisks(system, `near${++count}`, { ...LASTING, ...how }));
 const moveOf = (disk: string, bandwidthBytesPerSecond = 0) =>
   startMove(system, {
     image: { kind: 'disk', vm: scene.guest.name, disk },
@@ -55,6 +57,24 @@ describe('A copy that libvirtd has forgotten while another disk has a job', () =
     await guest.waitForAcks(5);
     await guest.kill();
     await expectGuestData(guest, ...imagesOf(moved));
+  });
+
+  it('is made again, as is the commit of a merge', async () => {
+    const { guest, disks, moved } = await start({ snapshot: 's1' });
+    const merge = await system.merge({ vm: guest.name, disk: 'vdb', waitForDecision: true });
+    const waits = async () => (await merge.query(statusQuery)).phase === 'waiting for a decision';
+    await waitUntil('READY', waits);
+    const move = await forgetVda();
+    expect(await move.result()).toMatchObject({ outcome: 'moved' });
+    await waitUntil('READY once more', waits);
+    await merge.executeUpdate('decide', { args: ['pivot'] });
+    expect(await merge.result()).toMatchObject({ outcome: 'merged' });
+    const base = disks['vdb']?.replace(/\.s1$/, '.qcow2') ?? '';
+    const now = { vda: moved['vda'] ?? '', vdb: base };
+    expect(await sourcesOf(system, guest.name)).toEqual(now);
+    await guest.waitForAcks(5);
+    await guest.kill();
+    await expectGuestData(guest, ...imagesOf(now));
   });
 
   it("is a Hold as long as a user's job runs, which stays", async () => {
