@@ -19,6 +19,7 @@ export type RefusalCode =
   | 'other-installation'
   | 'closed-folder'
   | 'closed-volume'
+  | 'no-direct-io'
   | 'lock-manager'
   | 'lost-rights'
   | 'read-only-disk'

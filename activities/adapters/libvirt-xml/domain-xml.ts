@@ -42,6 +42,8 @@ export interface XmlDisk {
   oddElements: string[];
   /** The `<metadata_cache>` of its active layer as text, which another one may take over. */
   cache: string | null;
+  /** How QEMU opens its volumes (`none`, `directsync`, …); null for QEMU's default. */
+  cacheMode: string | null;
   /** What a raw active layer cannot have, of its driver. */
   qcow2Only: string[];
   mirror: XmlMirror | null;
@@ -133,6 +135,7 @@ function parseDisk(disk: XmlElement, pools: PoolFolders): XmlDisk {
     copyOnRead: driver['copy_on_read'] === 'on',
     oddElements: oddElements(disk),
     cache: cacheOf(disk),
+    cacheMode: driver['cache'] ?? null,
     qcow2Only: qcow2Only(disk),
     mirror: parseMirror(onlyOf(disk, 'mirror'), pools),
   };

@@ -73,6 +73,7 @@ async function ofNoVm(deps: HostDeps, ref: ImageRef & { kind: 'volume' }) {
     transient: false,
     oddElements: [],
     cache: null,
+    cacheMode: null,
     qcow2Only: [],
     copyOnRead: false,
     mirror: null,

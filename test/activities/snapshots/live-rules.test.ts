@@ -14,6 +14,7 @@ const xmlDisk = (target: string, format: string, more: Partial<XmlDisk> = {}): X
     transient: false,
     oddElements: [],
     cache: null,
+    cacheMode: null,
     qcow2Only: [],
     copyOnRead: false,
     mirror: null,

@@ -31,18 +31,19 @@ export interface OwnMount {
 /**
  * Mounts before a private host is started, so that both see it. Removes first what killed runs have
  * left.
- * @param kind xfs has reflinks, and takes at least 300 MiB; in ext2 a file has at most 16 GiB
+ * @param kind xfs has reflinks, and takes at least 300 MiB; in ext2 a file has at most 16 GiB;
+ *   ramfs has no O_DIRECT, and calls itself full
  */
 export async function mountOwn(
-  kind: 'tmpfs' | 'ext2' | 'ext4' | 'xfs',
+  kind: 'ramfs' | 'tmpfs' | 'ext2' | 'ext4' | 'xfs',
   mebibytes: number,
 ): Promise<OwnMount> {
   const folder = await makeMountFolder();
   const path = join(folder, 'fs');
   await mkdir(path);
   try {
-    if (kind === 'tmpfs') {
-      await execa('mount', ['-t', 'tmpfs', '-o', `size=${mebibytes}M`, 'tmpfs', path]);
+    if (kind === 'tmpfs' || kind === 'ramfs') {
+      await execa('mount', ['-t', kind, '-o', `size=${mebibytes}M`, kind, path]);
     } else {
       const image = join(folder, 'image');
       await writeFile(image, '');

@@ -20,6 +20,7 @@ import { missingPool, type MissingPool } from '../../../pool-folder/known-pools.
 import { nameFrom } from '../../../adapters/files/paths.ts';
 import { asFileName } from '../../../adapters/qemu-img/qemu-img.ts';
 import { assertAttributesFollow } from './attributes.ts';
+import { assertDirectIo } from './direct-io.ts';
 import { copyNames } from './copy-names.ts';
 import type { HostDeps } from '../../deps.ts';
 import {
@@ -109,6 +110,7 @@ export async function observeImagePlan(
   if (moves) await assertSourceUsable(deps, attempted, image);
   const starts = mayBeLive(request) ? (image.chain?.vm.uuid ?? null) : null;
   const reach = await assertOpen(deps, attempted, to.folder, starts);
+  if (mayBeLive(request)) await assertDirectIo(attempted, image.chain, to.folder);
   const paths = image.volumes.map(({ path }) => path);
   const lost = await assertAttributesFollow(attempted, paths, to.folder);
   const notes = await observeNotes(image, convert, moves);
