@@ -4,7 +4,7 @@ import type { WorkflowHandle } from '@temporalio/client';
 import { askCopier, copierState } from '../../../activities/adapters/copying-daemon/daemon.ts';
 import { statusQuery } from '../../../workflows/kinds.ts';
 import { armFault } from '../../support/faults/faults.ts';
-import { SLOW } from '../../support/scenes/copying.ts';
+import { LASTING, SLOW } from '../../support/scenes/copying.ts';
 import {
   copiers,
   defineOff,
@@ -62,7 +62,7 @@ it('is kept by the copy that begins again when the daemon has died', async () =>
 });
 
 it('is that of the request that adopts a copy of a terminated one', async () => {
-  const { file, before, move } = await slowMove(system, 'adopted');
+  const { file, before, move } = await slowMove(system, 'adopted', SLOW, LASTING.bytes);
   await move.executeUpdate('bandwidth', { args: [2 * SLOW] });
   await move.terminate('a test');
   const request = { image: diskOf('adopted'), bandwidthBytesPerSecond: 3 * SLOW };
@@ -72,7 +72,7 @@ it('is that of the request that adopts a copy of a terminated one', async () => 
 });
 
 it('is heard while the copy is just being started', async () => {
-  const file = await defineOff(system, 'starting', { bytes: 24 * 2 ** 20 });
+  const file = await defineOff(system, 'starting', LASTING);
   const before = await digests([file]);
   armFault(system.trace, { effect: 'image.start-copy', action: 'stop-before' });
   const request = { image: diskOf('starting'), bandwidthBytesPerSecond: SLOW };

@@ -62,7 +62,7 @@ export async function defineOff(
   { format = 'qcow2', bytes = 0 }: { format?: ImageFormat; bytes?: number } = {},
 ): Promise<string> {
   const path = join(host.pools, POOL, `${vm}.${format}`);
-  const virtualSizeBytes = 64 * 2 ** 20;
+  const virtualSizeBytes = Math.max(64 * 2 ** 20, 2 * bytes);
   const disk = await createGuestDisk(path, { format, slots: 16, virtualSizeBytes });
   if (bytes > 0) await growOverlay(disk, { bytes });
   await defineGuest(host, { name: vm, disk });

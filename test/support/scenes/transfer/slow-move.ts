@@ -23,15 +23,20 @@ const BYTES = 24 * MIB;
  * Copies 24 MiB, of which QEMU's first buffer, 16 MiB, knows no limit; returns when some of it is
  * there. It waits for minutes to write the rest, unless the limit is another.
  */
-export async function slowMove(system: System, vm: string, bandwidthBytesPerSecond = SLOW) {
-  const file = await defineOff(system, vm, { bytes: BYTES });
+export async function slowMove(
+  system: System,
+  vm: string,
+  bandwidthBytesPerSecond = SLOW,
+  bytes = BYTES,
+) {
+  const file = await defineOff(system, vm, { bytes });
   const before = await digests([file]);
   const move = await startMove(system, { image: diskOf(vm), bandwidthBytesPerSecond });
   await untilMove(move, 'to copy', ({ phase }) => phase === 'copying');
   const isCopying = async () => (await partBytes(system, basename(file))) > 0;
   await waitUntil(`the copy of ${vm}`, isCopying);
   const [daemon = 0] = await copiers(system);
-  return { file, before, move, daemon, bytes: BYTES };
+  return { file, before, move, daemon, bytes };
 }
 
 /** Removes the limit, once there is a copy that has one. */
