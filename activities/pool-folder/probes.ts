@@ -28,6 +28,13 @@ export async function withProbe<T>(
   }
 }
 
+/** As `withProbe`; null where the pool is full, which is waited for: then there is no probe. */
+export const withProbeIfRoom = <T>(poolFolder: string, use: (probe: string) => Promise<T>) =>
+  withProbe(poolFolder, use).catch((error: NodeJS.ErrnoException) => {
+    if (isFull(error)) return null;
+    throw error;
+  });
+
 /** True where no probe can be made for want of space, which there may be later. */
 export const isFull = ({ code }: NodeJS.ErrnoException): boolean =>
   code === 'ENOSPC' || code === 'EDQUOT';

@@ -3,7 +3,7 @@ import { refused } from '../../../../workflows/operation/failures.ts';
 import { copyExtended, copyRights, isNoCopyOnWrite } from '../../../adapters/files/attributes.ts';
 import { withOwnedFile } from '../../../adapters/files/owned-folder.ts';
 import { isToolFailure } from '../../../adapters/process/command.ts';
-import { isFull, withProbe } from '../../../pool-folder/probes.ts';
+import { withProbeIfRoom } from '../../../pool-folder/probes.ts';
 
 /**
  * Tried with an empty file in the target pool.
@@ -17,20 +17,13 @@ export async function assertAttributesFollow(
 ): Promise<string[]> {
   const lost: string[] = [];
   for (const path of paths) {
-    const tried = withProbe(folder, (probe) => lostBy(attempted, path, probe));
-    const words = await tried.catch(nullIfFull);
-    // A full pool is waited for; then there is no probe.
+    const words = await withProbeIfRoom(folder, (probe) => lostBy(attempted, path, probe));
     if (words === null) return lost;
     lost.push(...words);
     if (!(await isNoCopyOnWrite(path))) continue;
     lost.push(`the no-copy-on-write flag of ${path} does not follow (\`lsattr\`)`);
   }
   return lost;
-}
-
-function nullIfFull(error: NodeJS.ErrnoException): null {
-  if (isFull(error)) return null;
-  throw error;
 }
 
 async function lostBy(attempted: string, path: string, probe: string): Promise<string[]> {

@@ -2,7 +2,7 @@
 import { refused } from '../../../../workflows/operation/failures.ts';
 import { opensDirectly } from '../../../adapters/files/direct-io.ts';
 import type { Chain } from '../../chain/observe-chain.ts';
-import { isFull, withProbe } from '../../../pool-folder/probes.ts';
+import { withProbeIfRoom } from '../../../pool-folder/probes.ts';
 
 /** Modes in which QEMU opens every volume of a disk with O_DIRECT (`cache.direct`). */
 const DIRECT = new Set(['none', 'directsync']);
@@ -18,7 +18,7 @@ export async function assertDirectIo(
   folder: string,
 ): Promise<void> {
   const mode = chain && directMode(chain);
-  if (!mode || (await takesDirectIo(folder))) return;
+  if (!mode || ((await withProbeIfRoom(folder, opensDirectly)) ?? true)) return;
   throw refused('no-direct-io', {
     attempted,
     now:
@@ -29,18 +29,8 @@ export async function assertDirectIo(
 }
 
 /** As it runs, or as its record has it for the next start. */
-function directMode({ live, persistentDomain, disk }: Chain): string | null {
-  const disks = [live, persistentDomain].flatMap((domain) => domain?.disks ?? []);
-  const modes = disks.flatMap(({ target, cacheMode }) =>
-    target === disk && cacheMode !== null ? [cacheMode] : [],
-  );
-  return modes.find((mode) => DIRECT.has(mode)) ?? null;
-}
-
-async function takesDirectIo(folder: string): Promise<boolean> {
-  return withProbe(folder, opensDirectly).catch((error: NodeJS.ErrnoException) => {
-    // A full pool is waited for; then there is no probe.
-    if (isFull(error)) return true;
-    throw error;
-  });
+function directMode({ live, persistentDomain, disk }: Chain): string | undefined {
+  return [live, persistentDomain]
+    .map((domain) => domain?.disks.find(({ target }) => target === disk)?.cacheMode ?? '')
+    .find((mode) => DIRECT.has(mode));
 }

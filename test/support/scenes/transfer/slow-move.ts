@@ -20,8 +20,8 @@ const MIB = 2 ** 20;
 const BYTES = 24 * MIB;
 
 /**
- * Copies 24 MiB, of which QEMU's first buffer, 16 MiB, knows no limit; returns when some of it is
- * there. It waits for minutes to write the rest, unless the limit is another.
+ * Copies 24 MiB by default, of which QEMU's first buffer, 16 MiB, knows no limit; returns when
+ * some of it is there. It waits for minutes to write the rest, unless the limit is another.
  */
 export async function slowMove(
   system: System,
