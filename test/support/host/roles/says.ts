@@ -12,7 +12,8 @@ export async function says(
   ...words: (string | RegExp)[]
 ): Promise<string> {
   const { printed, told, ...end } = await answer;
-  expect({ ...end, printed, told }).toMatchObject({ exitCode });
+  // All of it is compared, so that a failure shows what was said.
+  expect({ ...end, printed, told }).toEqual({ ...end, exitCode, printed, told });
   const [text, silent] = exitCode === 0 ? [printed, told] : [told, printed];
   for (const word of words) expect(text).toMatch(word);
   expect(silent).toBe('');
