@@ -27,7 +27,7 @@ export interface EventFilter {
   limit?: number;
 }
 
-/** On a host whose processors are busy many times over, a plan takes more than 20 s. */
+/** For the slowest question: the first look at a large audit log takes 20 s (docs/limits.md). */
 const ANSWER_MS = 60_000;
 
 export async function observeChain(session: Session, name: DiskName): Promise<ChainObservation> {

@@ -17,7 +17,7 @@ export function toBlockflowError(error: unknown, attempted: string): BlockflowEr
   const cause = error instanceof WorkflowFailedError ? error.cause : error;
   if (cause instanceof TerminatedFailure) return terminated(attempted, error);
   if (cause instanceof TimeoutFailure) {
-    return failure('Away', 'agent-away', attempted, 'no answer came in time', AGENTS, error);
+    return failure('Away', 'agent-away', attempted, 'no agent answered in time', AGENTS, error);
   }
   const now = firstLine(deepest(error));
   return failure('Bug', 'unexpected', attempted, now, 'See the workflow in the Web UI', error);
