@@ -5,6 +5,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { execa } from 'execa';
 import { DEFAULT_HOSTS_FOLDER, reapStaleHosts } from '../../support/host/host-folder.ts';
 import { argumentsOf, otherPids, startTimeOf } from '../../support/host/processes.ts';
+import { exitsWith } from '../../support/host/roles/says.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 
 const script = fileURLToPath(new URL('../../demo/demo.ts', import.meta.url));
@@ -43,7 +44,7 @@ afterEach(async () => {
 describe('npm run demo', () => {
   it('keeps its promises, and leaves nothing behind', async () => {
     const { exitCode, all } = await run();
-    expect({ exitCode, all }).toMatchObject({ exitCode: 0 });
+    exitsWith({ exitCode, all }, 0);
     const killed = /host agent +pid (\d+) killed at ([\d.]+) %, pid (\d+) went on/.exec(all);
     expect(killed).not.toBeNull();
     expect(killed?.[1]).not.toBe(killed?.[3]);
@@ -76,7 +77,7 @@ describe('npm run demo', () => {
     await waitUntil('the host of the demo', () => leftovers().length > 0, { timeoutMs: 60_000 });
     started.kill('SIGINT');
     const { exitCode, all } = await started;
-    expect({ exitCode, all }).toMatchObject({ exitCode: 1 });
+    exitsWith({ exitCode, all }, 1);
     expect(all).toContain('SIGINT: cleaning up');
     expect(leftovers()).toEqual([]);
   }, 120_000);

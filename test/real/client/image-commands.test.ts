@@ -8,7 +8,7 @@ import {
   type Answer,
   type Typed,
 } from '../../support/host/roles/command-line.ts';
-import { says } from '../../support/host/roles/says.ts';
+import { exitsWith, says } from '../../support/host/roles/says.ts';
 import { POOL } from '../../support/scenes/merge-scene.ts';
 import {
   defineOff,
@@ -39,8 +39,9 @@ const parsed = async (answer: Promise<string>) => JSON.parse(await answer) as un
 
 /** An operation that is refused has shown before how it was planned. */
 async function refuses(answer: Promise<Answer>, code: string, ...words: (string | RegExp)[]) {
-  const { exitCode, printed, told } = await answer;
-  expect({ exitCode, printed, told }).toMatchObject({ exitCode: 3 });
+  const end = await answer;
+  exitsWith(end, 3);
+  const { printed, told } = end;
   // A refusal may come before the first look at its progress.
   expect(printed).toMatch(/^(\d\d:\d\d:\d\d \S+ planning)?$/);
   expect(told).toMatch(`Refused, nothing was done (${code})\n`);

@@ -2,6 +2,7 @@
 import { expect, it } from '@jest/globals';
 import type { WorkflowHandle } from '@temporalio/client';
 import { commandLine, environmentOf } from '../../support/host/roles/command-line.ts';
+import { exitsWith } from '../../support/host/roles/says.ts';
 import {
   copiers,
   defineOff,
@@ -27,7 +28,7 @@ const untilWaiting = ({ workflowId }: WorkflowHandle, place: string) =>
   });
 
 it('A copy waits for its turn, its VM not held, through the death of the agent', async () => {
-  expect(await blockflow('limit', 'copies', '1')).toMatchObject({ exitCode: 0 });
+  exitsWith(await blockflow('limit', 'copies', '1'), 0);
   const first = await slowMove(system, 'first');
   const files = await Promise.all(['second', 'third'].map((vm) => defineOff(system, vm)));
   const before = await digests(files);
@@ -58,7 +59,7 @@ it('A limit that is raised lets the next one begin', async () => {
   await defineOff(system, 'next');
   const next = await startMove(system, { image: diskOf('next') });
   await untilWaiting(next, '1 of 1');
-  expect(await blockflow('limit', 'copies', '2')).toMatchObject({ exitCode: 0 });
+  exitsWith(await blockflow('limit', 'copies', '2'), 0);
   await removalOf(system, await next.result());
   await unlimit(first.move);
   await removalOf(system, await first.move.result());
