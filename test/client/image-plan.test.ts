@@ -170,6 +170,12 @@ test('a request in words can be typed as it is', () => {
   const named = { ...root, volume: 'root.qcow2' };
   const plain = copyWords(copyImageInput.parse({ ...asked, image: named, to: 'vault' }));
   expect(plain).toBe('copy images/root.qcow2 --to vault');
+  const live = (options: object) =>
+    moveWords(moveImageInput.parse({ ...asked, image: named, to: 'vault', ...options }));
+  expect(live({ maxPauseMs: 200 })).toBe('move images/root.qcow2 --to vault');
+  expect(live({ maxPauseMs: 201 })).toBe('move images/root.qcow2 --to vault --max-pause 201');
+  const converging = 'move images/root.qcow2 --to vault --converge --max-pause 200';
+  expect(live({ converge: true })).toBe(converging);
   const removal = removeImageInput.parse({ ...asked, ...image, wipe: true });
   expect(removalKind.words(removal)).toBe('rm images/root --source-format qcow2 --wipe');
 });

@@ -42,6 +42,15 @@ test('the same request is attached to', async () => {
   expect(started).toMatchObject({ runId: 'r1', attached: true });
 });
 
+test.each([{ maxPauseMs: 1000 }, { converge: true }])(
+  'of a merge that runs without %j another request is refused',
+  async (options) => {
+    const session = serverWith('merge web1 vda', 'RUNNING', 'RUNNING');
+    const started = startOperation(session, kinds.LiveMerge, { ...request, ...options });
+    await expect(started).rejects.toThrow('another operation runs on web1/vda');
+  },
+);
+
 test('another request is refused with what runs and how far it is', async () => {
   await expect(start(serverWith('merge web1 vda --shallow', 'RUNNING', 'RUNNING'))).rejects.toThrow(
     'another operation runs on web1/vda: merge web1 vda --shallow on h1 (copying)',

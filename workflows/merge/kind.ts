@@ -4,6 +4,7 @@ import { operationId } from '../chain/references.ts';
 import type { StatusOf } from '../operation/contract.ts';
 import type { Kind } from '../operation/kind.ts';
 import { sizeBytes, uuid, volumePath } from '../operation/names.ts';
+import { convergenceWords } from '../operation/steering/convergence-input.ts';
 import { fileName, limitWords, sizeWords } from '../operation/words.ts';
 import { liveMergeInput, type LiveMergeInput } from './request.ts';
 import { mergeWords } from './words.ts';
@@ -52,10 +53,10 @@ export const mergeKind: Kind<'LiveMerge', LiveMergeInput, LiveMergeResult, Merge
   words: mergeWords,
   // Not the limit, which can be changed while the merge runs, nor what to do with a busy disk,
   // which is over once it runs.
-  distinction: ({ onVmStop, waitForDecision, converge, maxPauseMs }) => ({
-    ...{ onVmStop, waitForDecision },
-    ...(converge ? { maxPauseMs } : {}),
-  }),
+  distinction({ onVmStop, waitForDecision, ...wanted }) {
+    const convergence = convergenceWords(wanted);
+    return { onVmStop, waitForDecision, ...(convergence.length > 0 && { convergence }) };
+  },
   subject: ({ vm, disk }) => ({ vm, disk }),
   requestRows: ({ bandwidthBytesPerSecond: limit, onVmStop }) => [
     ['Limit', limit === 0 ? 'none' : limitWords(limit)],

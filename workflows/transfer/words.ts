@@ -4,6 +4,7 @@
 import { imageId } from '../chain/references.ts';
 import { typed } from '../operation/names.ts';
 import { imageSource } from '../chain/words.ts';
+import { convergenceWords } from '../operation/steering/convergence-input.ts';
 import type { CopyImageInput, MoveImageInput } from './request.ts';
 
 type Container = Pick<CopyImageInput, 'format' | 'preallocation' | 'flatten' | 'verify'>;
@@ -26,7 +27,7 @@ export const moveOptions = (input: Live) => [
   ...(input.wipe ? ['--wipe'] : []),
   ...(input.waitForDecision ? ['--wait-for-decision'] : []),
   ...(input.synchronousWrites ? ['--synchronous-writes'] : []),
-  ...(input.converge ? [`--converge --max-pause ${input.maxPauseMs}`] : []),
+  ...convergenceWords(input),
   ...(input.onVmStop === 'fail' ? [] : [`--on-vm-stop ${input.onVmStop}`]),
 ];
 

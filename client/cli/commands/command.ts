@@ -1,7 +1,6 @@
 /** What the commands share: their context, and the way they get a client. */
 import type { Command } from 'commander';
 import type { Blockflow } from '../../library/connect-blockflow.ts';
-import { usage } from '../../library/failure.ts';
 import type { Screen } from '../screen.ts';
 
 export interface Context {
@@ -37,15 +36,8 @@ export const CONVERGE_OPTION = [
 ] as const;
 export const MAX_PAUSE_OPTION = [
   '--max-pause <time>',
-  'with --converge, or of several disks: longest suspension of the guest (default: 200ms)',
+  'longest suspension of the guest for what the job has left (default: 200ms)',
 ] as const;
-
-/** @throws BlockflowError Usage for a pause of one disk that no option would make use of */
-export function assertPauseUsed(id: string, given: { converge?: true; maxPause?: string }): void {
-  if (given.maxPause === undefined || given.converge) return;
-  const now = 'without --converge no suspension waits for more than 200 ms';
-  throw usage(`reading --max-pause of ${id}`, now, 'Add --converge, or leave it out');
-}
 
 export const JSON_OPTION = ['--json', 'print exactly one JSON document'] as const;
 

@@ -9,7 +9,6 @@ import {
   HOST_OPTION,
   JSON_OPTION,
   MAX_PAUSE_OPTION,
-  assertPauseUsed,
   printJson,
   withBlockflow,
   type Context,
@@ -172,7 +171,6 @@ async function runTransfer(
   options: Options,
   verb: 'move' | 'copy',
 ): Promise<number> {
-  assertPauseUsed(first, options);
   if (verb === 'copy') assertStill(first, options);
   const { parseImage } = await import('../arguments/image-argument.ts');
   const { parseRate } = await import('../arguments/rate.ts');
@@ -218,9 +216,10 @@ async function runTransfer(
 }
 
 /** @throws BlockflowError Usage for what is of a VM that runs: a copy of one disk is of none */
-function assertStill(id: string, { converge, synchronousWrites }: Options): void {
+function assertStill(id: string, { converge, maxPause, synchronousWrites }: Options): void {
   const given = [
     ...(converge ? ['--converge'] : []),
+    ...(maxPause === undefined ? [] : ['--max-pause']),
     ...(synchronousWrites ? ['--synchronous-writes'] : []),
   ];
   if (given.length === 0) return;

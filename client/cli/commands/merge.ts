@@ -8,7 +8,6 @@ import {
   HOST_OPTION,
   JSON_OPTION,
   MAX_PAUSE_OPTION,
-  assertPauseUsed,
   printJson,
   withBlockflow,
   type Context,
@@ -109,7 +108,6 @@ async function requestOf(first: string, second: string | undefined, options: Opt
   const { parseDisk } = await import('../arguments/disk-argument.ts');
   const { parseRate } = await import('../arguments/rate.ts');
   const { parsePause } = await import('../arguments/duration.ts');
-  assertPauseUsed(first, options);
   const { bandwidth, maxPause, dryRun, detach, json, ...request } = options;
   const limit = bandwidth === undefined ? {} : { bandwidthBytesPerSecond: parseRate(bandwidth) };
   const pause = maxPause === undefined ? {} : { maxPauseMs: parsePause(maxPause) };

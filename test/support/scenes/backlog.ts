@@ -10,18 +10,18 @@ const KIB = 2 ** 10;
 /** Longest suspension that is asked for, and what a loaded machine adds. What is left takes 8 s. */
 export const SOON_MS = 2000;
 
-/** @returns lets it write as fast as it can, once it has left what takes seconds */
+/** @returns once it has left what takes seconds: lets it write as fast as it can, or as is said */
 export async function fallBehind(
   { host }: System,
   { vm, disk, target }: { vm: string; disk: string; target: string },
-): Promise<() => Promise<void>> {
+): Promise<(bytesPerSecond?: number) => Promise<void>> {
   const setRate = await slowDown(host, vm, target, 64 * KIB);
   await waitUntil('what is left', async () => {
     const raw = await host.virsh('blockjob', vm, disk, '--raw');
     const number = (name: string) => Number(new RegExp(`${name}=(\\d+)`).exec(raw)?.[1]);
     return number('end') - number('cur') > 512 * KIB;
   });
-  return () => setRate(0);
+  return (bytesPerSecond = 0) => setRate(bytesPerSecond);
 }
 
 /** @returns for which the guest was suspended in vain, in milliseconds */

@@ -6,10 +6,9 @@
  */
 import { limitWords } from '../words.ts';
 import type { AnyOperation } from '../operation.ts';
+import { convergenceOptions, type Wanted } from './convergence-input.ts';
 
-interface Wanted {
-  converge: boolean;
-  maxPauseMs: number;
+interface Limited extends Wanted {
   bandwidthBytesPerSecond: number;
 }
 
@@ -45,7 +44,7 @@ const IN_VAIN =
   `${SUSPENSIONS} suspensions were in vain, so the guest is not suspended any more for what is ` +
   'left: give the job more bandwidth, or wait until the guest writes less';
 
-export function createConvergence(op: AnyOperation, wanted: Wanted): Convergence {
+export function createConvergence(op: AnyOperation, wanted: Limited): Convergence {
   const { converge, maxPauseMs } = wanted;
   let own = wanted.bandwidthBytesPerSecond;
   let isTold = false;
@@ -83,7 +82,10 @@ export function createConvergence(op: AnyOperation, wanted: Wanted): Convergence
 }
 
 /** Says that a suspension took longer than was asked for. */
-export const overlong = ({ converge, maxPauseMs }: Wanted, stallMs: number | null): string[] =>
-  converge && stallMs !== null && stallMs > maxPauseMs
-    ? [`the guest was suspended for ${stallMs} ms, longer than --max-pause (${maxPauseMs} ms)`]
+export const overlong = (wanted: Wanted, stallMs: number | null): string[] =>
+  convergenceOptions(wanted).length > 0 && stallMs !== null && stallMs > wanted.maxPauseMs
+    ? [
+        `the guest was suspended for ${stallMs} ms, ` +
+          `longer than --max-pause (${wanted.maxPauseMs} ms)`,
+      ]
     : [];

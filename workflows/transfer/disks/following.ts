@@ -178,6 +178,7 @@ function partsOf(op: DisksMove, plan: Plan, disk: string): [DiskPart, ...DiskPar
   const asked = {
     disk,
     isDown: plan.found.state === 'off',
+    hasPause: plan.switch !== 'together',
     planned: plan.disks.find((one) => one.disk === disk)?.plan,
     bandwidthBytesPerSecond: op.status.bandwidthBytesPerSecond,
   };

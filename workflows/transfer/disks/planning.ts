@@ -32,6 +32,8 @@ interface Asked {
   /** Of a running VM: at READY it waits for the others. */
   waits: boolean;
   isDown: boolean;
+  /** Whether the pause is its own: disks that switch together have one suspension. */
+  hasPause: boolean;
   bandwidthBytesPerSecond: number;
   /** As it was planned with the others. */
   planned?: ImagePlan | undefined;
@@ -44,7 +46,7 @@ interface PlannedDisk {
 
 /** The operation on one disk: its kind and its request. */
 export function partOf({ vm, disks, sources, ...options }: MoveDisksInput) {
-  return ({ disk, waits, isDown, bandwidthBytesPerSecond, planned }: Asked) => {
+  return ({ disk, waits, isDown, hasPause, bandwidthBytesPerSecond, planned }: Asked) => {
     const image = { kind: 'disk', vm, disk } as const;
     const common = { ...options, image, bandwidthBytesPerSecond };
     if (sources === 'keep' && isDown) {
@@ -57,6 +59,7 @@ export function partOf({ vm, disks, sources, ...options }: MoveDisksInput) {
     const asked = {
       ...{ ...common, waitForDecision },
       ...(waits && !options.waitForDecision && { withOthers: true }),
+      ...(!hasPause && !options.converge && { maxPauseMs: undefined }),
       ...(sources === 'keep' && { keepsSource: true }),
     };
     return { kind: moveKind, input: moveKind.request.parse(asked) };
@@ -100,7 +103,8 @@ async function planDisk(
 ): Promise<ImagePlanOutcome> {
   const { input, host, words } = planner;
   const isDown = found.state === 'off';
-  const part = partOf(input)({ disk, isDown, waits: !isDown, bandwidthBytesPerSecond: 0 });
+  const alone = { hasPause: isDown, waits: !isDown, bandwidthBytesPerSecond: 0 };
+  const part = partOf(input)({ disk, isDown, ...alone });
   const request =
     part.kind.type === 'CopyImage'
       ? { operation: 'CopyImage' as const, ...part.input }

@@ -1,6 +1,7 @@
 /** How far a move of several disks is: each disk, shown and judged. */
 import { CancelledFailure, isCancellation } from '@temporalio/workflow';
 import { failureDetails, hold, retry, type HoldCode } from '../../operation/failures.ts';
+import { convergenceOptions } from '../../operation/steering/convergence-input.ts';
 import { sizeWords } from '../../operation/words.ts';
 import { copyPaths } from '../copied.ts';
 import type { Group, Plan } from './following.ts';
@@ -82,7 +83,7 @@ export function report(
         ...found.left.map(({ disk, why }) => `${disk} stays where it is: ${why}`),
         ...there.map((disk) => `${disk} was there already`),
         ...late,
-        ...(found.state === 'off' && sources === 'keep' ? withoutEffect(op.input) : []),
+        ...(found.state === 'off' && sources === 'keep' ? withoutEffect(op) : []),
         ...op.point.warnings(),
       ]),
     ],
@@ -90,10 +91,10 @@ export function report(
 }
 
 /** Options of mirrors, of which the copies of a VM that is down know nothing. */
-const withoutEffect = ({ synchronousWrites, converge }: DisksMove['input']): string[] =>
-  [synchronousWrites ? ['--synchronous-writes'] : [], converge ? ['--converge'] : []]
-    .flat()
-    .map((option) => `the VM is down, so ${option} has no effect`);
+const withoutEffect = ({ input }: DisksMove): string[] =>
+  [...(input.synchronousWrites ? ['--synchronous-writes'] : []), ...convergenceOptions(input)].map(
+    (option) => `the VM is down, so ${option} has no effect`,
+  );
 
 export function alreadyThere(op: DisksMove, reason: string): MoveDisksResult {
   return {

@@ -9,6 +9,7 @@ import type {
   ImagePlanOutcome,
   ImageVolume,
 } from '../../../../workflows/transfer/plan.ts';
+import { convergenceOptions } from '../../../../workflows/operation/steering/convergence-input.ts';
 import { copyPaths } from '../../../../workflows/transfer/copied.ts';
 import { imageId } from '../../../../workflows/chain/references.ts';
 import { keepsSource, type PlanRequest } from '../../../../workflows/transfer/request.ts';
@@ -146,7 +147,7 @@ async function assertSourceUsable(deps: HostDeps, attempted: string, { chain, vo
 function withoutEffect(request: PlanRequest): string[] {
   const given = [
     ...(writesOf(request) ? ['--synchronous-writes'] : []),
-    ...(request.operation === 'MoveImage' && request.converge ? ['--converge'] : []),
+    ...(request.operation === 'MoveImage' ? convergenceOptions(request) : []),
   ];
   return given.map((option) => `no running VM has it open, so ${option} has no effect`);
 }

@@ -60,10 +60,16 @@ describe('--format', () => {
 
   it('and --preallocation of a VM that is down', async () => {
     const scene = await startDisks(system, 'filled', { running: false });
-    const options = { format: 'raw', preallocation: 'falloc', converge: true } as const;
+    const options = {
+      format: 'raw',
+      preallocation: 'falloc',
+      converge: true,
+      maxPauseMs: 1,
+    } as const;
     const result = await (await startDisksMove(scene, options)).result();
     expect(result).toMatchObject({ outcome: 'moved', chainAfter: Object.values(rawOf(scene)) });
-    expect(result.warnings).toContain('no running VM has it open, so --converge has no effect');
+    const told = (option: string) => `no running VM has it open, so ${option} has no effect`;
+    expect(result.warnings).toEqual(['--converge', '--max-pause'].map(told));
     await expectRaw(scene);
   });
 });

@@ -10,11 +10,12 @@ import {
 } from '../../../support/scenes/transfer/live-move-scene.ts';
 import { expectMerged } from '../../../support/scenes/merge-proofs.ts';
 import type { Scene } from '../../../support/scenes/merge-scene.ts';
-import { startMoveSystem, untilMove } from '../../../support/scenes/transfer/move-scene.ts';
+import { startMoveSystem } from '../../../support/scenes/transfer/move-scene.ts';
 import { useSystem } from '../../../support/scenes/use-system.ts';
 import { useEach } from '../../../support/use.ts';
 import { waitUntil } from '../../../support/wait-until.ts';
 import { statusQuery } from '../../../../workflows/kinds.ts';
+import { untilStatus } from '../../../support/scenes/until-status.ts';
 
 const MIB = 2 ** 20;
 const system = useSystem(() => startMoveSystem({ name: 'live-backlog' }));
@@ -29,9 +30,9 @@ const of = (target = '') => ({ vm: scene.guest.name, disk: 'vda', target });
 const stallIn = (summary: string) => Number(/suspended for (\d+) ms/.exec(summary)?.[1]);
 
 /** A move that is at READY, and behind. */
-async function behind() {
-  const move = await startLiveMove(scene, { waitForDecision: true });
-  await untilMove(move, 'READY', ({ phase }) => phase === 'waiting for a decision');
+async function behind(options = {}) {
+  const move = await startLiveMove(scene, { waitForDecision: true, ...options });
+  await untilStatus(move, 'READY', ({ phase }) => phase === 'waiting for a decision');
   const hurry = await fallBehind(system, of(targetsOf(scene).at(-1)));
   return { move, hurry };
 }
@@ -44,6 +45,16 @@ describe('A job that falls behind after READY', () => {
     await scene.guest.waitForAcks(20);
     await hurry();
     expect(stallIn((await expectMoved(scene, move)).summary)).toBeLessThan(SOON_MS);
+  });
+
+  it('suspends the guest for as long as it may, also without --converge', async () => {
+    const { move, hurry } = await behind({ maxPauseMs: 60_000 });
+    // What it has left takes 16 s at most, and the pivot waits for 45 s.
+    await hurry(MIB / 2);
+    await move.executeUpdate('decide', { args: ['pivot'] });
+    const { summary, warnings } = await expectMoved(scene, move);
+    expect(stallIn(summary)).toBeGreaterThan(200);
+    expect(warnings).toEqual([]);
   });
 
   it('lets the guest run on, and is kept once what is left fits', async () => {

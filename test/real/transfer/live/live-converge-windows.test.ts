@@ -9,15 +9,11 @@ import { expectMoved, expectNotMoved } from '../../../support/scenes/transfer/li
 import { expectMerged } from '../../../support/scenes/merge-proofs.ts';
 import { untilCopying } from '../../../support/scenes/copying.ts';
 import type { Scene } from '../../../support/scenes/merge-scene.ts';
-import {
-  diskOf,
-  startMove,
-  startMoveSystem,
-  untilMove,
-} from '../../../support/scenes/transfer/move-scene.ts';
+import { diskOf, startMove, startMoveSystem } from '../../../support/scenes/transfer/move-scene.ts';
 import { useSystem } from '../../../support/scenes/use-system.ts';
 import { useEach } from '../../../support/use.ts';
 import { waitUntil } from '../../../support/wait-until.ts';
+import { untilStatus } from '../../../support/scenes/until-status.ts';
 
 const MIB = 2 ** 20;
 const SLOW = 65_536;
@@ -45,7 +41,7 @@ const stateIs = (state: string) =>
 /** Returns when the guest is suspended until the mirror is READY. */
 async function suspended() {
   const move = await startMove(system, { image: diskOf(vm()), ...OPTIONS });
-  await untilMove(move, 'the mirror', ({ phase }) => phase === 'mirroring');
+  await untilStatus(move, 'the mirror', ({ phase }) => phase === 'mirroring');
   await waitUntil('the job', async () =>
     (await virsh('blockjob', vm(), 'vda', '--raw')).includes('type='),
   );
