@@ -95,10 +95,20 @@ function pidOf({ host, temporal, rolePid }: System, victim: Victim, vm: string):
 /** The fault itself lasts so long; nothing is waited for here. */
 const frozen = () => new Promise((resolve) => setTimeout(resolve, FREEZE_MS));
 
-/** Waits until the activity that is under way is tried for the so-many-th time. */
+/** Waits until an activity of it, or of an operation that it waits for, is tried so many times. */
 export async function untilAttempt(wanted: number, operation: WorkflowHandle): Promise<void> {
   await waitUntil(`attempt ${wanted} of an activity`, async () => {
-    const { raw } = await operation.describe();
-    return (raw.pendingActivities ?? []).some(({ attempt }) => (attempt ?? 1) >= wanted);
+    const attempts = await attemptsOf(operation);
+    return attempts.some((attempt) => attempt >= wanted);
   });
+}
+
+async function attemptsOf(operation: WorkflowHandle): Promise<number[]> {
+  const { raw } = await operation.describe();
+  const children = await Promise.all(
+    (raw.pendingChildren ?? []).map(({ workflowId, runId }) =>
+      attemptsOf(operation.client.getHandle(workflowId ?? '', runId ?? '')),
+    ),
+  );
+  return [...(raw.pendingActivities ?? []).map(({ attempt }) => attempt ?? 1), ...children.flat()];
 }

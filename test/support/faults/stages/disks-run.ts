@@ -1,7 +1,6 @@
 /** A move of several disks that is struck, and what must be true of it afterwards. */
 import { rm } from 'node:fs/promises';
 import { expect } from '@jest/globals';
-import type { WorkflowHandle } from '@temporalio/client';
 import { expectOneCut } from '../../guest/guest-data.ts';
 import { imagesOf, sourcesOf } from '../../scenes/snapshot-scene.ts';
 import { expectInVaultTogether, takeAwayTogether } from '../../scenes/transfer/disks-proofs.ts';
@@ -46,18 +45,12 @@ async function finish(scene: DisksScene): Promise<void> {
   }
 }
 
-/** The operation and those on its disks as one: an attempt of any of them is seen, all end. */
+/** The operation, with which those on its disks are ended, too. */
 export function withParts({ system: { client }, guest, disks }: DisksScene, move: DisksHandle) {
   const parts = Object.keys(disks).map((disk) =>
     client.workflow.getHandle(`${guest.name}/${disk}`),
   );
-  const described = (handle: WorkflowHandle) => handle.describe().catch(() => null);
   return Object.assign(Object.create(move) as DisksHandle, {
-    async describe() {
-      const [own, ...others] = await Promise.all([move.describe(), ...parts.map(described)]);
-      const all = [own, ...others].flatMap((one) => one?.raw.pendingActivities ?? []);
-      return { ...own, raw: { ...own.raw, pendingActivities: all } };
-    },
     async terminate() {
       const ended = await move.terminate();
       await Promise.all(parts.map((part) => part.terminate().catch(() => undefined)));

@@ -28,13 +28,14 @@ interface Given {
 type Scenario = (given: Given) => Promise<StruckRun>;
 
 /** Both disks have a layer below the active one, and the VM a snapshot. */
-const layered = ({ system, vm }: Given) => startDisks(system, vm, { snapshot: 's1' });
+const layered = ({ system, vm }: Given, snapshots = ['s1']) =>
+  startDisks(system, vm, { snapshots });
 
 const moving =
-  (sources: 'delete' | 'keep', end: 'moved' | 'copied'): Scenario =>
+  (sources: 'delete' | 'keep', end: 'moved' | 'copied', snapshots?: string[]): Scenario =>
   async (given) => {
     const { writes } = given;
-    const scene = await layered(given);
+    const scene = await layered(given, snapshots);
     const before = scene.guest.acknowledged();
     await untilWrites(scene, writes);
     given.arm();
@@ -42,6 +43,8 @@ const moving =
   };
 const moved = moving('delete', 'moved');
 const copied = moving('keep', 'copied');
+/** With a copied layer on another one; the active one names that below it from its start. */
+const movedWhole = moving('delete', 'moved', ['s1', 's2']);
 
 /** Mirrors that are met at their work: their limit lets them not end by themselves. */
 const slow =
@@ -76,7 +79,17 @@ async function endedAtReady({ system }: Given, scene: DisksScene): Promise<void>
   await system.roleStopped('host');
   await earlier.terminate();
   await system.killRole('host');
-  await leaveSuspended({ system, guest: scene.guest }, Object.keys(scene.disks));
+  await leaveSuspended({ system, guest: scene.guest }, reportsOf(scene));
+}
+
+/** Of one suspension, as its script names the disks in it: the guest waits for all of them. */
+function reportsOf({ disks, moved }: DisksScene): Record<string, string[]> {
+  const all = `with=${Object.keys(disks).join(' ')}`;
+  const entries = Object.entries(disks).map(([disk, from]) => [
+    disk,
+    ['job=copy', `from=${from}`, `to=${moved[disk]}`, all],
+  ]);
+  return Object.fromEntries(entries) as Record<string, string[]>;
 }
 
 const suspended: Scenario = async (given) => {
@@ -110,7 +123,7 @@ export const disksScenarios: Record<DisksEffect, Scenario> = {
   'image.complete-copy': moved,
   'image.pass-verification': moved,
   'image.create-top': moved,
-  'qemu-img.rebase': moved,
+  'qemu-img.rebase': movedWhole,
   'storage.name-volume': moved,
   'libvirt.start-mirror': moved,
   'libvirt.set-job-bandwidth': slow((move) => unlimit(move), 'moved'),

@@ -10,7 +10,7 @@ import {
   targetsOf,
 } from '../../scenes/transfer/live-move-scene.ts';
 import { startScene, type Scene } from '../../scenes/merge-scene.ts';
-import { recordOf, untilMove } from '../../scenes/transfer/move-scene.ts';
+import { recordOf } from '../../scenes/transfer/move-scene.ts';
 import { unlimit } from '../../scenes/transfer/slow-move.ts';
 import { waitUntil } from '../../wait-until.ts';
 import type { LiveEffect } from '../effects-of-moves.ts';
@@ -18,6 +18,7 @@ import { armFault } from '../faults.ts';
 import { leaveSuspended } from './merge-scenarios.ts';
 import type { StruckRun } from './stage.ts';
 import { pivotInto } from '../struck-libvirtd.ts';
+import { untilStatus } from '../../scenes/until-status.ts';
 
 const MIB = 2 ** 20;
 
@@ -121,7 +122,7 @@ const kept: Scenario = async (given) => {
   const scene = await layered(given);
   const before = scene.guest.acknowledged();
   const move = await startLiveMove(scene, { waitForDecision: true });
-  await untilMove(move, 'READY', ({ phase }) => phase === 'waiting for a decision');
+  await untilStatus(move, 'READY', ({ phase }) => phase === 'waiting for a decision');
   given.arm();
   // A signal may come twice.
   const steered = waitUntil('the decision to be heard', () =>

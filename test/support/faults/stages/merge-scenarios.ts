@@ -31,13 +31,14 @@ async function limited(scene: Scene) {
 /** As a pivot's script leaves it that died, and its agent with it. */
 export async function leaveSuspended(
   { system, guest }: Pick<Scene, 'system' | 'guest'>,
-  disks: readonly string[] = ['vda'],
+  reports: Record<string, readonly string[]> = { vda: [] },
 ): Promise<void> {
   const vmUuid = (await system.host.virsh('domuuid', guest.name)).trim();
   await mkdir(system.runtimeDir, { recursive: true });
-  for (const disk of disks) {
+  for (const [disk, lines] of Object.entries(reports)) {
     const report = pivotResultFile(system.runtimeDir, { vmUuid, disk });
-    await writeFile(report, 'guest=running\npivot=unknown\nresumed=no\n');
+    const all = [...lines, 'guest=running', 'pivot=unknown', 'resumed=no', ''];
+    await writeFile(report, all.join('\n'));
   }
   await system.host.virsh('suspend', guest.name);
 }

@@ -22,7 +22,6 @@ import {
   startMove,
   startMoveSystem,
   undoHandle,
-  untilMove,
   VAULT,
 } from '../../scenes/transfer/move-scene.ts';
 import { poolFiles } from '../../scenes/pool-files.ts';
@@ -32,6 +31,7 @@ import { waitUntil } from '../../wait-until.ts';
 import type { LiveEffect } from '../effects-of-moves.ts';
 import { liveScenarios } from './live-move-scenarios.ts';
 import type { Stage, StruckRun } from './stage.ts';
+import { untilStatus } from '../../scenes/until-status.ts';
 
 const MIB = 2 ** 20;
 /** A pool of 64 MiB. */
@@ -141,7 +141,7 @@ const removed: Scenario = async (given) => {
   given.arm();
   const move = await startWiping(given);
   // Asked for early: what is struck later may be who would answer.
-  const { jobId } = await untilMove(move, 'a plan', (status) => status.jobId !== null);
+  const { jobId } = await untilStatus(move, 'a plan', (status) => status.jobId !== null);
   const id = `${POOL}/${given.vm}-1.qcow2/removal/${jobId}`;
   const operation = given.system.client.workflow.getHandle(id);
   return { ...movedTo(given, image, move, VAULT), operation };
