@@ -1,5 +1,5 @@
 /** The pivot's script against a `virsh` that writes down what it is told. */
-import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach } from '@jest/globals';
@@ -52,9 +52,12 @@ afterEach(async () => {
   await rm(root, { recursive: true });
 });
 
+/** Replaces whole files: an empty one, seen in between, is the answer of another state. */
 export async function set(files: Record<string, string>): Promise<void> {
   for (const [name, text] of Object.entries(files)) {
-    await writeFile(join(root, 'bin', name), text && `${text}\n`);
+    const file = join(root, 'bin', name);
+    await writeFile(`${file}.new`, text && `${text}\n`);
+    await rename(`${file}.new`, file);
   }
 }
 export const read = async (name: string) =>
