@@ -13,7 +13,7 @@ export interface WaitOptions {
  * Throws "timed out after ... ms waiting for <what>" otherwise; what `look` throws passes.
  */
 export async function waitUntil<T>(
-  what: string | (() => string),
+  what: string | (() => string | Promise<string>),
   look: () => T | undefined | false | Promise<T | undefined | false>,
   { timeoutMs = 60_000, intervalMs = 20 }: WaitOptions = {},
 ): Promise<T> {
@@ -22,7 +22,7 @@ export async function waitUntil<T>(
     const seen = await look();
     if (seen !== undefined && seen !== false) return seen;
     if (Date.now() >= deadline) {
-      const description = typeof what === 'string' ? what : what();
+      const description = typeof what === 'string' ? what : await what();
       throw new Error(`timed out after ${timeoutMs} ms waiting for ${description}`);
     }
     await sleep(intervalMs);

@@ -17,12 +17,12 @@ import {
   removalOf,
   startMove,
   startMoveSystem,
-  untilMove,
   VAULT,
 } from '../../support/scenes/transfer/move-scene.ts';
 import { deleteSnapshot, takeSnapshot } from '../../support/scenes/snapshot-scene.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 import { use } from '../../support/use.ts';
+import { untilStatus } from '../../support/scenes/until-status.ts';
 
 const system = useSystem(() => startMoveSystem({ name: 'large' }));
 const blockflow = use('the client', () => connectTo(system));
@@ -95,7 +95,7 @@ describe('A chain of 200 layers', () => {
   it('is planned to be moved without an attempt that falls silent', async () => {
     await defineDeep(system.host, 'moves', inPool(), 200);
     const move = await startMove(system, { image: diskOf('moves'), to: VAULT });
-    await untilMove(move, 'to copy', ({ phase }) => phase === 'copying');
+    await untilStatus(move, 'to copy', ({ phase }) => phase === 'copying');
     await move.cancel();
     await move.result().catch(() => undefined);
     expect((await attemptsOf(move)).get('observeImagePlan')).toBe(1);

@@ -15,12 +15,12 @@ import {
   removalOf,
   startMove,
   startMoveSystem,
-  untilMove,
 } from '../../support/scenes/transfer/move-scene.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 import { HOST } from '../../support/host/system.ts';
 import { use } from '../../support/use.ts';
 import { waitUntil } from '../../support/wait-until.ts';
+import { untilStatus } from '../../support/scenes/until-status.ts';
 
 const FAR = 'far';
 const mount = use('the mount', () => mountOwn('ext4', 64));
@@ -54,7 +54,7 @@ async function expectWaits(vm: string, why: string, comeBack: () => Promise<unkn
   const before = await digests([file]);
   const move = await startMove(system, { image: diskOf(vm), to: FAR });
   const waits = ({ phase }: { phase: string }) => phase === 'waiting for the pool';
-  const { note } = await untilMove(move, 'to wait for the pool', waits);
+  const { note } = await untilStatus(move, 'to wait for the pool', waits);
   expect(note).toContain(why);
   expect(note).toContain('Mount its file system again');
   await comeBack();

@@ -9,7 +9,6 @@ import {
   expectMerged,
   expectUnchanged,
   untilPhase,
-  untilStatus,
 } from '../../support/scenes/merge-proofs.ts';
 import { SLOW, untilCopying } from '../../support/scenes/copying.ts';
 import { expectRefused } from '../../support/scenes/merge-checks.ts';
@@ -17,6 +16,7 @@ import { POOL, startScene, type Scene } from '../../support/scenes/merge-scene.t
 import type { Fault } from '../../support/faults/faults.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 import { useEach } from '../../support/use.ts';
+import { untilStatus } from '../../support/scenes/until-status.ts';
 
 let scene: Scene;
 let count = 0;

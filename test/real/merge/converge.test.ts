@@ -3,18 +3,14 @@ import { describe, expect, it } from '@jest/globals';
 import { armFault } from '../../support/faults/faults.ts';
 import { startDeltaScene } from '../../support/scenes/transfer/delta-scene.ts';
 import { expectMoved } from '../../support/scenes/transfer/live-move-scene.ts';
-import { expectMerged, untilStatus } from '../../support/scenes/merge-proofs.ts';
+import { expectMerged } from '../../support/scenes/merge-proofs.ts';
 import { untilCopying } from '../../support/scenes/copying.ts';
 import type { Scene } from '../../support/scenes/merge-scene.ts';
-import {
-  diskOf,
-  startMove,
-  startMoveSystem,
-  untilMove,
-} from '../../support/scenes/transfer/move-scene.ts';
+import { diskOf, startMove, startMoveSystem } from '../../support/scenes/transfer/move-scene.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 import { useEach } from '../../support/use.ts';
 import { waitUntil } from '../../support/wait-until.ts';
+import { untilStatus } from '../../support/scenes/until-status.ts';
 
 const MIB = 2 ** 20;
 const SLOW = 65_536;
@@ -70,7 +66,7 @@ describe('A mirror that is to converge', () => {
     armFault(system.trace, { effect: 'libvirt.pivot', action: 'stop-before' });
     const limit = { bandwidthBytesPerSecond: SLOW, converge: true, maxPauseMs: 10_000 };
     const move = await startMove(system, { image: diskOf(guest.name), ...limit });
-    await untilMove(move, 'the mirror', ({ phase }) => phase === 'mirroring');
+    await untilStatus(move, 'the mirror', ({ phase }) => phase === 'mirroring');
     await waitUntil('the job', async () => (await limitOf(scene)) >= 0);
     await move.executeUpdate('bandwidth', { args: [2 * MIB] });
     await system.roleStopped('host');
@@ -78,7 +74,7 @@ describe('A mirror that is to converge', () => {
     await system.host.virsh('blockjob', guest.name, 'vda', '--bytes', '--bandwidth', `${SLOW}`);
     const before = guest.acknowledged();
     system.signalRole('host', 'SIGCONT');
-    const { note } = await untilMove(move, 'the note', (status) =>
+    const { note } = await untilStatus(move, 'the note', (status) =>
       Boolean(status.note?.includes('not READY after')),
     );
     expect(note).toMatch(/the guest was suspended for \d+ ms/);
@@ -93,7 +89,7 @@ describe('A mirror that is to converge', () => {
     const { guest } = scene;
     const limit = { bandwidthBytesPerSecond: SLOW, ...CONVERGE };
     const move = await startMove(system, { image: diskOf(guest.name), ...limit });
-    await untilMove(move, 'the mirror', ({ phase }) => phase === 'mirroring');
+    await untilStatus(move, 'the mirror', ({ phase }) => phase === 'mirroring');
     await waitUntil('the job', async () => (await limitOf(scene)) >= 0);
     await move.executeUpdate('bandwidth', { args: [LIMIT] });
     await waitUntil('the suspension', async () => (await stateOf(scene)) === 'paused', {

@@ -1,10 +1,11 @@
 /** A base slower than the guest's writes: the copy never ends by itself, and says so. */
 import { expect, it } from '@jest/globals';
 import { startDeltaScene } from '../../support/scenes/transfer/delta-scene.ts';
-import { expectMerged, heartbeatNote, untilStatus } from '../../support/scenes/merge-proofs.ts';
+import { expectMerged, heartbeatNote } from '../../support/scenes/merge-proofs.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 import { useEach } from '../../support/use.ts';
+import { untilStatus } from '../../support/scenes/until-status.ts';
 
 const MIB = 2 ** 20;
 const system = useSystem();

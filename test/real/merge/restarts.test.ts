@@ -6,7 +6,7 @@ import { sample } from '../../support/sample.ts';
 import type { Fault } from '../../support/faults/faults.ts';
 import { untilAttempt } from '../../support/faults/strike.ts';
 import { makeHeardVirsh } from '../../support/faults/heard-virsh.ts';
-import { expectMerged, untilPhase, untilStatus } from '../../support/scenes/merge-proofs.ts';
+import { expectMerged, untilPhase } from '../../support/scenes/merge-proofs.ts';
 import { SLOW, untilCopying } from '../../support/scenes/copying.ts';
 import { startScene, startSharedSystem, type Scene } from '../../support/scenes/merge-scene.ts';
 import { argumentsOf, otherPids } from '../../support/host/processes.ts';
@@ -14,6 +14,7 @@ import type { System } from '../../support/host/system.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 import { useEach } from '../../support/use.ts';
+import { untilStatus } from '../../support/scenes/until-status.ts';
 
 let scene: Scene;
 let count = 0;

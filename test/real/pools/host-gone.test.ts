@@ -13,13 +13,13 @@ import {
   removalOf,
   startMove,
   startMoveSystem,
-  untilMove,
   VAULT,
 } from '../../support/scenes/transfer/move-scene.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
 import { SECOND, startSecondHost } from '../../support/host/second-host.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 import { use } from '../../support/use.ts';
+import { untilStatus } from '../../support/scenes/until-status.ts';
 
 const NAME = 'data.raw';
 const first = use('the first host', () =>
@@ -41,7 +41,7 @@ it('after the move was terminated and the host retired, by the same request ther
   const daemons = await copiers(first);
   await Promise.all([first.killRole('host'), first.killRole('spm')]);
   for (const daemon of daemons) process.kill(daemon, 'SIGKILL');
-  const { away } = await untilMove(move, 'the host to be missed', (status) => !!status.away);
+  const { away } = await untilStatus(move, 'the host to be missed', (status) => !!status.away);
   expect(away).toMatch(/^the agent of host-h1 does not answer/);
   await move.terminate('its host is gone for good');
   for (const pool of [POOL, VAULT]) {

@@ -21,13 +21,13 @@ import {
   diskOf,
   removalOf,
   startMove,
-  untilMove,
 } from '../../support/scenes/transfer/move-scene.ts';
 import { mountOwn } from '../../support/host/own-mount.ts';
 import { createImage } from '../../support/guest/shut-off-vm.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 import { use, useEach } from '../../support/use.ts';
+import { untilStatus } from '../../support/scenes/until-status.ts';
 
 const MIB = 2 ** 20;
 let thaw: (() => Promise<void>) | undefined;
@@ -118,7 +118,7 @@ const cases = {
     const { move, expectMoved } = await startFarMove();
     await system.host.virsh('pool-destroy', 'far');
     await move.executeUpdate('bandwidth', { args: [0] });
-    await untilMove(move, 'the naming', ({ phase }) => phase === 'naming');
+    await untilStatus(move, 'the naming', ({ phase }) => phase === 'naming');
     await sleep(seconds * 1000);
     await system.host.virsh('pool-start', 'far');
     await expectMoved();

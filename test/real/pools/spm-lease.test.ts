@@ -11,7 +11,7 @@ import { sample } from '../../support/sample.ts';
 import type { Fault } from '../../support/faults/faults.ts';
 import { startRemoval } from '../../support/scenes/transfer/image-operations.ts';
 import { SMALL } from '../../support/scenes/merge-checks.ts';
-import { expectMerged, untilPhase, untilStatus } from '../../support/scenes/merge-proofs.ts';
+import { expectMerged, untilPhase } from '../../support/scenes/merge-proofs.ts';
 import {
   POOL,
   startScene,
@@ -23,6 +23,7 @@ import { argumentsOf, isAlive, otherPids } from '../../support/host/processes.ts
 import { waitUntil } from '../../support/wait-until.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 import { useEach } from '../../support/use.ts';
+import { untilStatus } from '../../support/scenes/until-status.ts';
 
 let scene: Scene;
 let count = 0;

@@ -8,7 +8,7 @@ import { type OperationStatus, statusQuery } from '../../../workflows/kinds.ts';
 import { failureDetails } from '../../../workflows/operation/failures.ts';
 import { connectTo } from '../../support/host/roles/blockflow-client.ts';
 import { expectRefused, SMALL } from '../../support/scenes/merge-checks.ts';
-import { expectMerged, untilStatus } from '../../support/scenes/merge-proofs.ts';
+import { expectMerged } from '../../support/scenes/merge-proofs.ts';
 import { POOL, startScene } from '../../support/scenes/merge-scene.ts';
 import {
   contents,
@@ -31,6 +31,7 @@ import { SECOND, startSecondHost } from '../../support/host/second-host.ts';
 import { createImage, defineShutOff, diskXml } from '../../support/guest/shut-off-vm.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 import { use, useEach } from '../../support/use.ts';
+import { untilStatus } from '../../support/scenes/until-status.ts';
 
 const first = use('the first host', () =>
   startMoveSystem({ name: 'h1', roles: ['orchestrator', 'host'] }),

@@ -19,11 +19,11 @@ import {
   effectsOn,
   partBytes,
   undoOf,
-  untilMove,
 } from '../../support/scenes/transfer/move-scene.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
+import { untilStatus } from '../../support/scenes/until-status.ts';
 
 const system = useSystem(() => startMoveSystem({ name: 'reformed' }));
 
@@ -80,7 +80,7 @@ async function slowMove(vm: string) {
   const before = await contents([file]);
   const request = { image: diskOf(vm), format: 'raw', bandwidthBytesPerSecond: 2 * MIB } as const;
   const move = await startMove(system, request);
-  await untilMove(move, 'to copy', ({ phase }) => phase === 'copying');
+  await untilStatus(move, 'to copy', ({ phase }) => phase === 'copying');
   await waitUntil(`the conversion of ${vm}`, async () => (await converted(vm)) > MIB);
   const [daemon = 0] = await copiers(system);
   return { file, before, move, daemon, request };
@@ -124,7 +124,7 @@ describe('a conversion under way', () => {
     const { before, move, request } = await slowMove('ended');
     await move.terminate();
     const again = await startMove(system, request);
-    await untilMove(again, 'to go on', ({ phase }) => phase === 'copying');
+    await untilStatus(again, 'to go on', ({ phase }) => phase === 'copying');
     await hurry(again);
     await expectMoved('ended', again, before);
     expect(await effectsOf('image.start-copy', 'ended')).toHaveLength(1);

@@ -23,7 +23,6 @@ import {
   startMove,
   startMoveSystem,
   undoOf,
-  untilMove,
   VAULT,
 } from '../../support/scenes/transfer/move-scene.ts';
 import { mountOwn } from '../../support/host/own-mount.ts';
@@ -33,6 +32,7 @@ import { eventsOf, slowMove, unlimit } from '../../support/scenes/transfer/slow-
 import { waitUntil } from '../../support/wait-until.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 import { use } from '../../support/use.ts';
+import { untilStatus } from '../../support/scenes/until-status.ts';
 
 const mount = use('the mount', () => mountOwn('ext4', 200));
 const system = useSystem(() => startMoveSystem({ name: 'flows', vault: mount.path }));
@@ -212,10 +212,10 @@ describe('Negative flow (target pool unmounted during the copy)', () => {
     const { stdout: device } = await execa('findmnt', ['-n', '-o', 'SOURCE', mount.path]);
     await execa('umount', ['--lazy', mount.path]);
     const waits = ({ phase }: { phase: string }) => phase === 'waiting for the pool';
-    const { note } = await untilMove(move, 'to wait for the pool', waits);
+    const { note } = await untilStatus(move, 'to wait for the pool', waits);
     expect(note).toContain(`pool ${VAULT} is unavailable: ${mount.path} does not hold`);
     await execa('mount', [device, mount.path]);
-    await untilMove(move, 'to go on', ({ phase, note: now }) => phase === 'copying' && !now);
+    await untilStatus(move, 'to go on', ({ phase, note: now }) => phase === 'copying' && !now);
     await unlimit(move);
     await expectMoved('unmounted', file, before, move);
     expect(await effectsOn(system, 'image.start-copy', 'unmounted.qcow2')).toHaveLength(1);

@@ -14,7 +14,6 @@ import {
   effectsOn,
   removalOf,
   startMove,
-  untilMove,
 } from '../../support/scenes/transfer/move-scene.ts';
 import { mountOwn } from '../../support/host/own-mount.ts';
 import { poolFiles } from '../../support/scenes/pool-files.ts';
@@ -22,6 +21,7 @@ import { unlimit } from '../../support/scenes/transfer/slow-move.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 import { useSystem } from '../../support/scenes/use-system.ts';
 import { use } from '../../support/use.ts';
+import { untilStatus } from '../../support/scenes/until-status.ts';
 
 const TIGHT = 'tight';
 const MIB = 2 ** 20;
@@ -41,7 +41,11 @@ describe('a move into a pool without space', () => {
     const file = await defineOff(system, 'early', { bytes: 24 * MIB });
     const before = await digests([file]);
     const move = await startMove(system, { image: diskOf('early'), to: TIGHT });
-    const { note } = await untilMove(move, 'to wait', ({ phase }) => phase === 'waiting for space');
+    const { note } = await untilStatus(
+      move,
+      'to wait',
+      ({ phase }) => phase === 'waiting for space',
+    );
     expect(note).toMatch(/MiB are missing/);
     expect(await copiers(system)).toEqual([]);
     await unfill(folder);
@@ -57,7 +61,7 @@ describe('a move into a pool without space', () => {
     const file = await defineOff(system, 'given-up', { bytes: 24 * MIB });
     const before = await digests([file]);
     const move = await startMove(system, { image: diskOf('given-up'), to: TIGHT });
-    await untilMove(move, 'to wait', ({ phase }) => phase === 'waiting for space');
+    await untilStatus(move, 'to wait', ({ phase }) => phase === 'waiting for space');
     await move.cancel();
     await expect(move.result()).rejects.toThrow();
     expect((await move.describe()).status.name).toBe('CANCELLED');

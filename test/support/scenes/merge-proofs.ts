@@ -3,33 +3,15 @@ import { readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { expect } from '@jest/globals';
 import type { WorkflowHandle } from '@temporalio/client';
-import { statusQuery, type OperationStatus, type Phase } from '../../../workflows/kinds.ts';
+import type { Phase } from '../../../workflows/kinds.ts';
 import { observeEvents } from '../../../activities/orchestrator/observe-events.ts';
 import type { AuditEvent } from '../../../workflows/operation/audit/audit.ts';
 import type { LiveMergeResult } from '../../../workflows/merge/kind.ts';
 import type { Scene } from './merge-scene.ts';
 import { hasJob } from './copying.ts';
-import { waitUntil } from '../wait-until.ts';
+import { untilStatus } from './until-status.ts';
 
 type Merge = WorkflowHandle<(input: unknown) => Promise<LiveMergeResult>>;
-
-/** Waits until the operation's own status satisfies `look`; the orchestrator must run. */
-export function untilStatus(
-  merge: Merge,
-  what: string,
-  look: (status: OperationStatus) => boolean,
-  timeoutMs = 60_000,
-): Promise<OperationStatus> {
-  let last: OperationStatus | undefined;
-  return waitUntil(
-    () => `${what}; the status is ${JSON.stringify(last)}`,
-    async () => {
-      last = await merge.query(statusQuery);
-      return look(last) && last;
-    },
-    { timeoutMs, intervalMs: 50 },
-  );
-}
 
 export const untilPhase = (merge: Merge, phase: Phase, timeoutMs?: number) =>
   untilStatus(merge, `the phase ${phase}`, (status) => status.phase === phase, timeoutMs);

@@ -21,7 +21,7 @@ const { system, held } = useHeldSystem((how) => startMoveSystem({ ...how, name: 
 let scene: DisksScene;
 let count = 0;
 beforeEach(async () => {
-  scene = await startDisks(system, `held${++count}`, { snapshot: 's1' });
+  scene = await startDisks(system, `held${++count}`, { snapshots: ['s1'] });
 });
 
 /** Starts it; libvirtd is dead in this pivot, and back, when it returns. */

@@ -15,11 +15,11 @@ import {
   effectsOn,
   startMove,
   startMoveSystem,
-  untilMove,
 } from '../../../support/scenes/transfer/move-scene.ts';
 import { useSystem } from '../../../support/scenes/use-system.ts';
 import { useEach } from '../../../support/use.ts';
 import { waitUntil } from '../../../support/wait-until.ts';
+import { untilStatus } from '../../../support/scenes/until-status.ts';
 
 const system = useSystem(() => startMoveSystem({ name: 'live-decision' }));
 const forTest = useEach();
@@ -41,7 +41,7 @@ async function waiting(): Promise<Move> {
   return move;
 }
 const untilDeciding = (move: Move) =>
-  untilMove(move, 'READY', ({ phase }) => phase === 'waiting for a decision');
+  untilStatus(move, 'READY', ({ phase }) => phase === 'waiting for a decision');
 const decide = (move: Move, choice: 'pivot' | 'keep') =>
   move.executeUpdate('decide', { args: [choice] });
 

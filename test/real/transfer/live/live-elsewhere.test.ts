@@ -12,8 +12,9 @@ import {
   expectNotMoved,
   startLiveMove,
 } from '../../../support/scenes/transfer/live-move-scene.ts';
-import { startMoveSystem, untilMove, VAULT } from '../../../support/scenes/transfer/move-scene.ts';
+import { startMoveSystem, VAULT } from '../../../support/scenes/transfer/move-scene.ts';
 import { use, useEach } from '../../../support/use.ts';
+import { untilStatus } from '../../../support/scenes/until-status.ts';
 
 const first = use('the first host', () =>
   startMoveSystem({ name: 'elsewhere', roles: ['orchestrator', 'host'] }),
@@ -56,7 +57,7 @@ describe('A live move of pools whose SPM is on another host', () => {
 
 describe('A live move whose target pool has no SPM agent', () => {
   const untilAway = async (move: Awaited<ReturnType<typeof startLiveMove>>) => {
-    const { away } = await untilMove(move, 'the note', (status) => status.away !== null);
+    const { away } = await untilStatus(move, 'the note', (status) => status.away !== null);
     expect(away).toContain(`the agent of spm-${VAULT} does not answer`);
   };
 

@@ -20,15 +20,12 @@ import {
   targetsOf,
 } from '../../../support/scenes/transfer/live-move-scene.ts';
 import type { Scene } from '../../../support/scenes/merge-scene.ts';
-import {
-  effectsOn,
-  startMoveSystem,
-  untilMove,
-} from '../../../support/scenes/transfer/move-scene.ts';
+import { effectsOn, startMoveSystem } from '../../../support/scenes/transfer/move-scene.ts';
 import { unlimit } from '../../../support/scenes/transfer/slow-move.ts';
 import { useSystem } from '../../../support/scenes/use-system.ts';
 import { use, useEach } from '../../../support/use.ts';
 import { waitUntil } from '../../../support/wait-until.ts';
+import { untilStatus } from '../../../support/scenes/until-status.ts';
 
 const MIB = 2 ** 20;
 const mount = use('the mount', () => mountOwn('ext4', 200));
@@ -156,7 +153,7 @@ describe('A mirror that is lost', () => {
     const move = await startSlowMirror(scene, { to: 'tight' });
     await fill(mount.path, 0);
     await unlimit(move);
-    await untilMove(move, 'the wait', ({ phase }) => phase === 'waiting for space');
+    await untilStatus(move, 'the wait', ({ phase }) => phase === 'waiting for space');
     expect((await virsh('domstate', vm())).trim()).toBe('running');
     await unfill(mount.path);
     await expectMoved(scene, move, 'running', mount.path);

@@ -19,7 +19,7 @@ const virsh = (...args: string[]) => system.host.virsh(...args);
 
 let scene: DisksScene;
 let count = 0;
-const start = async (how: { snapshot?: string } = {}) =>
+const start = async (how: { snapshots?: string[] } = {}) =>
   (scene = await startDisks(system, `near${++count}`, { ...LASTING, ...how }));
 const moveOf = (disk: string, bandwidthBytesPerSecond = 0) =>
   startMove(system, {
@@ -60,7 +60,7 @@ describe('A copy that libvirtd has forgotten while another disk has a job', () =
   });
 
   it('is made again, as is the commit of a merge', async () => {
-    const { guest, disks, moved } = await start({ snapshot: 's1' });
+    const { guest, disks, moved } = await start({ snapshots: ['s1'] });
     const merge = await system.merge({ vm: guest.name, disk: 'vdb', waitForDecision: true });
     const waits = async () => (await merge.query(statusQuery)).phase === 'waiting for a decision';
     await waitUntil('READY', waits);

@@ -5,17 +5,17 @@ import {
   moveDisksInput,
   type MoveDisksRequest,
 } from '../../../../workflows/transfer/disks/request.ts';
-import { statusQuery, type OperationStatus } from '../../../../workflows/kinds.ts';
+import type { OperationStatus } from '../../../../workflows/kinds.ts';
 import { ORCHESTRATOR_QUEUE } from '../../../../workflows/operation/contract.ts';
 import { growOverlay } from '../../guest/disks/snapshots.ts';
 import type { Guest } from '../../guest/guest.ts';
 import { HOST, type System } from '../../host/system.ts';
-import { waitUntil } from '../../wait-until.ts';
 import { VAULT, type Handle } from './image-operations.ts';
 import { OWN_FOLDER } from '../../../../activities/pool-folder/own-folder.ts';
 import { POOL } from '../merge-scene.ts';
 import { poolFiles } from '../pool-files.ts';
 import { defineSeveralDisks, sourcesOf } from '../snapshot-scene.ts';
+import { untilStatus } from '../until-status.ts';
 
 /** Of a loaded test machine, on which one disk takes longer than the default allows for all. */
 const PATIENT_MS = 20_000;
@@ -40,14 +40,14 @@ interface Wanted {
   acks?: number;
   /** That each disk holds besides what the guest writes. */
   bytes?: number;
-  /** Of a snapshot of all disks that is taken while the guest runs: each has two volumes then. */
-  snapshot?: string;
+  /** Of all disks, taken while the guest runs: each has one volume more than that. */
+  snapshots?: readonly string[];
 }
 
 export async function startDisks(
   system: System,
   vm: string,
-  { count = 2, running = true, acks = 20, bytes = 0, snapshot }: Wanted = {},
+  { count = 2, running = true, acks = 20, bytes = 0, snapshots = [] }: Wanted = {},
 ): Promise<DisksScene> {
   const leftovers = await ownFiles(system);
   const size = bytes > 0 ? { virtualSizeBytes: 2 * bytes + 32 * MIB } : {};
@@ -55,17 +55,19 @@ export async function startDisks(
   if (bytes > 0) for (const disk of guest.disks) await growOverlay(disk, { bytes });
   await guest.start();
   await guest.waitForAcks(acks);
-  if (snapshot !== undefined) {
+  let disks = bases;
+  const paths = new Set(Object.values(bases));
+  for (const snapshot of snapshots) {
     await system.host.virsh('snapshot-create-as', vm, snapshot, '--disk-only', '--atomic');
     await guest.waitForAcks(acks);
+    disks = await sourcesOf(system, vm, '--inactive');
+    for (const path of Object.values(disks)) paths.add(path);
   }
   if (!running) await guest.kill();
-  const disks = snapshot === undefined ? bases : await sourcesOf(system, vm, '--inactive');
   const vault = join(system.host.pools, VAULT);
   const moved = Object.fromEntries(
     Object.entries(disks).map(([disk, path]) => [disk, join(vault, basename(path))]),
   );
-  const paths = new Set([...Object.values(bases), ...Object.values(disks)]);
   const names = [...paths].map((path) => basename(path)).sort();
   return { system, guest, disks, moved, names, leftovers };
 }
@@ -99,14 +101,6 @@ export async function untilDisks(
   what: string,
   look: (status: Extract<OperationStatus, { operation: 'MoveDisks' }>) => boolean,
 ): Promise<void> {
-  let last: unknown;
-  await waitUntil(
-    () => `${what}; the status is ${JSON.stringify(last)}`,
-    async () => {
-      const status = await handle.query(statusQuery);
-      last = status;
-      return status.operation === 'MoveDisks' && look(status);
-    },
-    { timeoutMs: 120_000, intervalMs: 50 },
-  );
+  const isThere = (status: OperationStatus) => status.operation === 'MoveDisks' && look(status);
+  await untilStatus(handle, what, isThere, 120_000);
 }

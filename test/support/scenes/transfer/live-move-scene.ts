@@ -10,9 +10,10 @@ import { SLOW } from '../copying.ts';
 import type { Handle } from './image-operations.ts';
 import { expectNoLoss, verifyGuestData } from '../../guest/oracle.ts';
 import { POOL, type Scene } from '../merge-scene.ts';
-import { copiers, diskOf, inVault, removalOf, startMove, undoOf, untilMove } from './move-scene.ts';
+import { copiers, diskOf, inVault, removalOf, startMove, undoOf } from './move-scene.ts';
 import { poolFiles } from '../pool-files.ts';
 import { waitUntil } from '../../wait-until.ts';
+import { untilStatus } from '../until-status.ts';
 
 type State = 'running' | 'paused' | 'shut off';
 type Move = Handle<TransferResult>;
@@ -44,7 +45,7 @@ export async function startSlowMirror(scene: Scene, more: Options = {}): Promise
 }
 
 export async function untilMirroring({ system, guest }: Scene, move: Move): Promise<void> {
-  await untilMove(move, 'the mirror', ({ phase }) => phase === 'mirroring');
+  await untilStatus(move, 'the mirror', ({ phase }) => phase === 'mirroring');
   await waitUntil('the mirror of QEMU', async () =>
     (await system.host.virsh('blockjob', guest.name, 'vda', '--raw')).includes('type='),
   );

@@ -8,8 +8,7 @@ import { execa } from 'execa';
 import { OWN_FOLDER } from '../../../../activities/pool-folder/own-folder.ts';
 import type { RemoveImageResult } from '../../../../workflows/removal/kind.ts';
 import type { TransferResult } from '../../../../workflows/transfer/kind.ts';
-import { statusQuery, type OperationStatus } from '../../../../workflows/kinds.ts';
-import { undoHandle, VAULT, type Handle } from './image-operations.ts';
+import { undoHandle, VAULT } from './image-operations.ts';
 import { POOL, type Scene } from '../merge-scene.ts';
 import { poolFiles } from '../pool-files.ts';
 import { argumentsOf, otherPids, programOf } from '../../host/processes.ts';
@@ -75,23 +74,6 @@ export async function expectBoots(scene: Scene): Promise<void> {
 export async function recordOf({ host }: System, vm: string): Promise<string> {
   const xml = await host.virsh('dumpxml', vm, '--inactive');
   return /<disk.*?<source file='([^']*)'/s.exec(xml)?.[1] ?? '';
-}
-
-/** Waits until the operation's own status satisfies `look`. */
-export function untilMove(
-  handle: Handle<TransferResult>,
-  what: string,
-  look: (status: OperationStatus) => boolean,
-): Promise<OperationStatus> {
-  let last: OperationStatus | undefined;
-  return waitUntil(
-    () => `${what}; the status is ${JSON.stringify(last)}`,
-    async () => {
-      last = await handle.query(statusQuery);
-      return look(last) && last;
-    },
-    { timeoutMs: 60_000, intervalMs: 50 },
-  );
 }
 
 /** Daemons that hold or copy images for this system. */

@@ -4,17 +4,10 @@ import type { WorkflowHandle } from '@temporalio/client';
 import { observeEvents } from '../../../../activities/orchestrator/observe-events.ts';
 import { SLOW } from '../copying.ts';
 import type { AuditEvent } from '../../../../workflows/operation/audit/audit.ts';
-import {
-  copiers,
-  defineOff,
-  digests,
-  diskOf,
-  partBytes,
-  startMove,
-  untilMove,
-} from './move-scene.ts';
+import { copiers, defineOff, digests, diskOf, partBytes, startMove } from './move-scene.ts';
 import type { System } from '../../host/system.ts';
 import { waitUntil } from '../../wait-until.ts';
+import { untilStatus } from '../until-status.ts';
 
 const MIB = 2 ** 20;
 const BYTES = 24 * MIB;
@@ -32,7 +25,7 @@ export async function slowMove(
   const file = await defineOff(system, vm, { bytes });
   const before = await digests([file]);
   const move = await startMove(system, { image: diskOf(vm), bandwidthBytesPerSecond });
-  await untilMove(move, 'to copy', ({ phase }) => phase === 'copying');
+  await untilStatus(move, 'to copy', ({ phase }) => phase === 'copying');
   const isCopying = async () => (await partBytes(system, basename(file))) > 0;
   await waitUntil(`the copy of ${vm}`, isCopying);
   const [daemon = 0] = await copiers(system);
