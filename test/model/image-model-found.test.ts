@@ -128,6 +128,7 @@ const found: Found[] = [
       terminate,
       move('vault'),
       steps(NAMED),
+      steps(2, 'undo'),
     ],
     ends: ['cancelled', 'kept', 'terminated', 'moved', 'removed', ...HEALED],
   },
